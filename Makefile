@@ -1,0 +1,44 @@
+# Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down test check bench chaos docs lock clean
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+TOOLS := .local/tools
+UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
+VENV := .venv
+RUN := $(VENV)/bin/python
+MEMBERS := libs/contracts libs/servicekit libs/testkit services/wallet services/transaction-history \
+           services/notifications services/fraud deploy/local deploy/demo
+
+help: ## Print every target with a sentence.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .local/setup.stamp ## Make the virtual environment with every locked package.
+
+$(TOOLS)/bin/uv:
+	@echo "uv is not on the PATH: installing it into $(TOOLS)"
+	@$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet uv==$(UV_VERSION)
+
+.local/setup.stamp: requirements.lock $(addsuffix /pyproject.toml,$(MEMBERS)) | $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv)
+	@mkdir -p .local
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=/path/to/python")'
+	@test -x $(RUN) || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip sync --quiet --require-hashes requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@touch $@
+
+lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock anew from every pyproject.toml.
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+	    --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS)))) \
+	    requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
+
+test: setup ## Set up and pass every check and test, with the time of each stage.
+	@$(RUN) -m tests.stages
+
+check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
+	@$(RUN) -m tests.stages check
+
+clean: down ## Stop the local stack and remove what it made.
+	@rm -rf .local/data .local/logs .local/results

@@ -1,0 +1,1 @@
+"""A recorded day of traffic, played and reconciled."""

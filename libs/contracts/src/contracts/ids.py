@@ -1,0 +1,39 @@
+"""Ids and shards: the one module that makes ids."""
+
+from typing import Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+SHARDS: Final = 64
+"""Logical shards, for ever: a power of two, so that partitions divide it."""
+
+_SHARD_MASK: Final = SHARDS - 1
+_UUID_TEXT_LENGTH: Final = 36
+
+
+def new_id() -> UUID:
+    """Return a new UUIDv7: its first bits are the time, its last ones random."""
+    return uuid7()
+
+
+def shard_of(wallet_id: UUID) -> int:
+    """Return the wallet's shard, 0 to 63: the low six bits of its last byte."""
+    return wallet_id.int & _SHARD_MASK
+
+
+def partition_of(shard: int, partitions: int) -> int:
+    """Return the Kafka partition of *shard* in a topic of *partitions*, which must divide 64."""
+    assert SHARDS % partitions == 0, f"{partitions} partitions do not divide {SHARDS} shards"
+    return shard % partitions
+
+
+def parse_id(text: str) -> UUID | None:
+    """Return the id that *text* writes in its canonical form, or None: no braces, no URN, hyphens in place."""
+    if len(text) != _UUID_TEXT_LENGTH:
+        return None
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None

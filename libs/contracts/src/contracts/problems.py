@@ -1,0 +1,169 @@
+"""The registry of problem codes: every error a client can meet, from which `docs/errors.md` is made.
+
+A code is stable: clients branch on it. `type` of a problem document is `/problems/<code>`, served by every API.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemCode:
+    """One way a request can fail: its stable code, its HTTP status, a title and what a client should do about it."""
+
+    code: str
+    status: int
+    title: str
+    advice: str
+
+
+_REGISTRY: Final[dict[str, ProblemCode]] = {}
+
+
+def _register(code: str, status: int, title: str, advice: str) -> ProblemCode:
+    assert code not in _REGISTRY, code
+    problem = ProblemCode(code, status, title, advice)
+    _REGISTRY[code] = problem
+    return problem
+
+
+# Requests that cannot be read.
+MALFORMED_JSON: Final = _register(
+    "malformed_json", 400, "The body is not valid JSON", "Send one JSON document in UTF-8, nested at most 32 deep."
+)
+INVALID_IDEMPOTENCY_KEY: Final = _register(
+    "invalid_idempotency_key",
+    400,
+    "The Idempotency-Key is missing or malformed",
+    "Send 1 to 255 visible ASCII characters; make a new key per command and keep it for its repeats.",
+)
+INVALID_CURSOR: Final = _register(
+    "invalid_cursor", 400, "The cursor is malformed or of another query", "Start again from the first page."
+)
+INVALID_POSITION: Final = _register(
+    "invalid_position", 400, "Min-Position is malformed", "Send the value of a Ledger-Position header unchanged."
+)
+INVALID_QUERY: Final = _register(
+    "invalid_query", 400, "A query parameter is invalid", "Correct the parameters named in errors."
+)
+UNAUTHENTICATED: Final = _register(
+    "unauthenticated", 401, "Credentials are missing or not valid", "Send valid credentials."
+)
+FORBIDDEN: Final = _register(
+    "forbidden", 403, "The credentials do not allow this", "Ask for the scope the route needs."
+)
+NOT_FOUND: Final = _register(
+    "not_found", 404, "There is no such resource", "Check the path; what belongs to somebody else is not found either."
+)
+WALLET_NOT_FOUND: Final = _register(
+    "wallet_not_found", 404, "There is no such wallet", "Check the wallet ids; the idempotency key is still free."
+)
+TRANSACTION_NOT_FOUND: Final = _register(
+    "transaction_not_found", 404, "There is no such transaction", "Check the transaction id."
+)
+METHOD_NOT_ALLOWED: Final = _register(
+    "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
+)
+BODY_TOO_LARGE: Final = _register(
+    "body_too_large", 413, "The body is too large", "Keep a body within 64 KiB, a batch within 2 MiB."
+)
+UNSUPPORTED_MEDIA_TYPE: Final = _register(
+    "unsupported_media_type", 415, "The content type is not JSON", "Send Content-Type: application/json."
+)
+INVALID_REQUEST: Final = _register(
+    "invalid_request",
+    422,
+    "The request has invalid fields",
+    "Correct the fields named in errors; the key is still free.",
+)
+IDEMPOTENCY_KEY_REUSED: Final = _register(
+    "idempotency_key_reused",
+    422,
+    "The Idempotency-Key was used for another request",
+    "Use a new key for a new request; repeat a request with its own key and body.",
+)
+
+# Refusals by a rule: stored under the key and replayed.
+INSUFFICIENT_FUNDS: Final = _register(
+    "insufficient_funds", 409, "The available balance is too low", "See available; try again with a new key."
+)
+WALLET_FROZEN: Final = _register(
+    "wallet_frozen", 409, "The wallet is restricted", "Have the restriction lifted, then try with a new key."
+)
+WALLET_CLOSED: Final = _register("wallet_closed", 409, "The wallet is closed", "Use another wallet.")
+WALLET_NOT_EMPTY: Final = _register(
+    "wallet_not_empty", 409, "Only an empty wallet can be closed", "Move the balance and settle the holds first."
+)
+WALLET_NOT_FROZEN: Final = _register(
+    "wallet_not_frozen", 409, "The wallet has no such restriction", "Nothing is to be lifted."
+)
+CURRENCY_MISMATCH: Final = _register(
+    "currency_mismatch", 409, "The currencies differ", "Use the wallet's currency, or a conversion."
+)
+BALANCE_OVERFLOW: Final = _register(
+    "balance_overflow", 409, "The balance would become too large", "Split the balance over several wallets."
+)
+BATCH_REFUSED: Final = _register(
+    "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
+)
+IN_FLIGHT: Final = _register(
+    "in_flight", 409, "The same key is being worked on", "Repeat with the same key after retry_after_s."
+)
+POSITION_NOT_REACHED: Final = _register(
+    "position_not_reached", 409, "The read model has not reached Min-Position", "Repeat after retry_after_s."
+)
+
+# The world failed.
+RATE_LIMITED: Final = _register("rate_limited", 429, "Too many requests", "Repeat after retry_after_s.")
+INTERNAL_ERROR: Final = _register(
+    "internal_error", 500, "The server has a bug", "Repeat with the same key; tell support the request id."
+)
+OVERLOADED: Final = _register(
+    "overloaded", 503, "The service is at its limit", "Nothing was done; repeat with the same key after retry_after_s."
+)
+UNAVAILABLE: Final = _register(
+    "unavailable", 503, "The service cannot reach what it needs", "Repeat with the same key after retry_after_s."
+)
+OUTCOME_UNKNOWN: Final = _register(
+    "outcome_unknown", 503, "Whether the command happened is not known yet", "Repeat with the same key to learn it."
+)
+WALLET_PARKED: Final = _register(
+    "wallet_parked", 503, "The wallet's read model is parked", "Operators were alarmed; repeat later."
+)
+
+PROBLEM_CODES: Final[dict[str, ProblemCode]] = _REGISTRY
+"""Every code, in the order of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCode:
+    """What is wrong with one field, as the `errors` list of an `invalid_request` or `invalid_query` names it."""
+
+    code: str
+    meaning: str
+
+
+FIELD_CODES: Final[dict[str, FieldCode]] = {
+    field.code: field
+    for field in (
+        FieldCode("missing", "The field is required."),
+        FieldCode("unknown_field", "The field is not known here; unknown fields are refused."),
+        FieldCode("invalid_type", "The value has the wrong JSON type; amounts are strings, not numbers."),
+        FieldCode("invalid_value", "The value is not one of those allowed."),
+        FieldCode("invalid_id", "The value is not an id in its canonical form."),
+        FieldCode("invalid_text", "The text holds a NUL or another character that is not allowed."),
+        FieldCode("too_short", "The value is shorter than allowed."),
+        FieldCode("too_long", "The value is longer than allowed."),
+        FieldCode("too_many", "There are more members than allowed."),
+        FieldCode("too_few", "There are fewer members than needed."),
+        FieldCode("invalid_amount", "The amount is not a plain decimal string."),
+        FieldCode("too_many_decimals", "The amount has more decimals than its currency."),
+        FieldCode("amount_not_positive", "The amount is zero."),
+        FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
+        FieldCode("unknown_currency", "The currency is not known."),
+        FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
+        FieldCode("inner_key", "A command of an atomic batch has no key of its own."),
+        FieldCode("not_supported", "The field is reserved and not supported yet."),
+    )
+}

@@ -1,0 +1,1 @@
+"""How any service runs: HTTP, processes, pools, migrations, relay, consumer and telemetry."""

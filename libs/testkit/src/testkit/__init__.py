@@ -1,0 +1,1 @@
+"""For tests only: databases, a broker, clocks and strategies."""

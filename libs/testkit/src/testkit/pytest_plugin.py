@@ -1,0 +1,1 @@
+"""Fixtures of every test run."""

@@ -1,0 +1,1 @@
+"""Risk rules over the events, whose decisions restrict wallets."""

@@ -1,0 +1,1 @@
+"""Signed webhooks and e-mail about what happened."""

@@ -1,0 +1,1 @@
+"""The query side: history, read from the events alone."""

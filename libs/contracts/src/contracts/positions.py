@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from contracts.ids import SHARDS
 
-_PAIR = re.compile(r"([0-9]{1,2})-([0-9]{1,18})", re.ASCII)
+_PAIR = re.compile(r"([0-9]{1,2})-([0-9]{1,19})", re.ASCII)
 
 
 class PositionError(ValueError):

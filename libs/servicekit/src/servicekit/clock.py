@@ -1,0 +1,14 @@
+"""The only module that reads the clock. The domain is given its time; application clocks make deadlines and ids."""
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return datetime.now(UTC)  # noqa: TID251  this is the module the ban points to
+
+
+def monotonic_s() -> float:
+    """Return seconds on a clock that only moves forward: for durations and deadlines, never for instants."""
+    return time.monotonic()

@@ -1,0 +1,184 @@
+"""Pools, connections and transactions: every acquire has a deadline, every session bounds its transactions.
+
+Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it pass the session settings.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final, Self, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from servicekit.failures import Failure, PoolExhausted, Unavailable, classify
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+SESSION_SETTINGS: Final = {
+    # A stopped process cannot hold the rest: the server ends its transaction.
+    "idle_in_transaction_session_timeout": "5s",
+    "transaction_timeout": "15s",
+    "lock_timeout": "5s",
+    # Short statements only: compiling them costs more than it saves.
+    "jit": "off",
+}
+CONNECT_TIMEOUT_S: Final = 5.0
+_OPERATIONAL: Final = frozenset({Failure.RETRY, Failure.CONNECTION_LOST, Failure.RESOURCES})
+COMMAND_TIMEOUT_S: Final = 20.0  # beyond transaction_timeout: it ends a wait for a server that no longer speaks
+STATEMENT_CACHE_SIZE: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """How a process reaches one database. *session* adds to, or replaces, the session settings of every connection."""
+
+    dsn: str = field(repr=False)
+    application_name: str
+    min_size: int = 1
+    max_size: int = 8
+    acquire_timeout_s: float = 1.0
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    command_timeout_s: float = COMMAND_TIMEOUT_S
+    statement_cache_size: int = STATEMENT_CACHE_SIZE
+    session: dict[str, str] = field(default_factory=dict)
+
+
+class Transaction:
+    """Proof that a transaction is open on *connection*: a function that must run inside one takes this type.
+
+    Only `Pool.transaction` and `transaction` make one. No irreversible effect (HTTP, Kafka, mail) while one is open.
+    """
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        assert connection.is_in_transaction(), "a Transaction stands for an open transaction"
+        self.connection = connection
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
+    """Run the body in one READ COMMITTED transaction on *connection*; an error rolls it back and passes unchanged."""
+    async with connection.transaction():
+        yield Transaction(connection)
+
+
+class Pool:
+    """A bounded set of connections to one database. Make one with `open_pool`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", settings: PoolSettings) -> None:
+        self._pool = pool
+        self._settings = settings
+
+    @property
+    def size(self) -> int:
+        """How many connections are open."""
+        return self._pool.get_size()
+
+    @property
+    def busy(self) -> int:
+        """How many connections are in use."""
+        return self._pool.get_size() - self._pool.get_idle_size()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection for the body.
+
+        Raises PoolExhausted when none is free in time, Unavailable when the database cannot be reached or the body's
+        statement met a lost connection, exhausted resources or a lock that stayed taken; other errors pass.
+        """
+        connection = await self._acquire()
+        try:
+            yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+            failure = classify(error)
+            if failure in _OPERATIONAL:
+                raise Unavailable("The database could not finish the request.", failure=failure) from error
+            raise
+        finally:
+            await self._release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Run the body in one transaction on a lent connection; raises as `connection` does."""
+        async with self.connection() as connection, transaction(connection) as opened:
+            yield opened
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Wait up to *timeout_s* for lent connections to come back, then close all, forcibly where needed."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _acquire(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        try:
+            return await self._pool.acquire(timeout=self._settings.acquire_timeout_s)
+        except TimeoutError as error:
+            if self.busy >= self._settings.max_size:
+                raise PoolExhausted("Every database connection is busy.") from error
+            raise Unavailable("The database did not answer in time.") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
+
+    async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+        # A connection whose release fails is terminated by the pool, which opens another in its place.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self._pool.release(connection, timeout=self._settings.acquire_timeout_s)
+
+
+async def open_pool(settings: PoolSettings) -> Pool:
+    """Open a pool with `min_size` connections; raise Unavailable when the database cannot be reached."""
+    try:
+        pool = await asyncpg.create_pool(
+            settings.dsn,
+            min_size=settings.min_size,
+            max_size=settings.max_size,
+            timeout=settings.connect_timeout_s,
+            command_timeout=settings.command_timeout_s,
+            statement_cache_size=settings.statement_cache_size,
+            server_settings=_server_settings(settings.application_name, settings.session),
+            reset=_keep_session,
+        )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
+    return Pool(pool, settings)
+
+
+async def connect(
+    dsn: str,
+    *,
+    application_name: str,
+    connect_timeout_s: float = CONNECT_TIMEOUT_S,
+    command_timeout_s: float = COMMAND_TIMEOUT_S,
+    statement_cache_size: int = STATEMENT_CACHE_SIZE,
+    session: dict[str, str] | None = None,
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open a dedicated connection with the session settings of a pool's; the caller closes it.
+
+    Driver errors pass as they are, for `classify`: who holds a dedicated connection decides itself what to do.
+    """
+    return await asyncpg.connect(
+        dsn,
+        timeout=connect_timeout_s,
+        command_timeout=command_timeout_s,
+        statement_cache_size=statement_cache_size,
+        server_settings=_server_settings(application_name, session or {}),
+    )
+
+
+def _server_settings(application_name: str, session: dict[str, str]) -> dict[str, str]:
+    return {"application_name": application_name, **SESSION_SETTINGS, **session}
+
+
+async def _keep_session(_: object) -> None:
+    """Spare the round trip of RESET ALL: nobody changes a session, and the driver has rolled back what was open."""

@@ -1,1 +1,95 @@
-"""Fixtures of every test run."""
+"""Fixtures for every test of the repository: one PostgreSQL and one broker per run, started when first asked for.
+
+`TEST_POSTGRES_URL` (a superuser's address) and `KAFKA_BOOTSTRAP_SERVERS` name engines from outside;
+`TESTKIT_ENGINE=docker` takes both from a Docker engine. Otherwise they are processes of this run on free ports, in a
+folder of its own, so that two runs at once never meet.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from local_stack.kafka import KafkaBroker
+from local_stack.postgres import VOLATILE, PostgresServer
+from testkit import containers, engines, topics
+from testkit.databases import Server
+
+
+class MakeTopic(Protocol):
+    """Makes a uniquely named topic that is deleted when the test ends."""
+
+    async def __call__(self, partitions: int = 1, *, configs: dict[str, str] | None = None) -> str:
+        """Make it, wait for its leaders, and return its name."""
+
+
+@pytest.fixture(scope="session")
+def run_folder() -> Iterator[Path]:
+    """Give this run's folder, where PostgreSQL's account may go too."""
+    with engines.run_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Give the run's PostgreSQL. It does not fsync: a test of crashes asks for `own_postgres`."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    with ExitStack() as stack:
+        if given:
+            yield Server(given)
+        elif containers.are_wanted():
+            yield Server(stack.enter_context(containers.running_postgres()))
+        else:
+            folder: Path = request.getfixturevalue("run_folder")
+            server = stack.enter_context(engines.running_postgres(folder, settings=VOLATILE))
+            yield Server(server.admin_dsn)
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the address of the run's broker."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    with ExitStack() as stack:
+        if given:
+            yield given
+        elif containers.are_wanted():
+            yield stack.enter_context(containers.running_kafka())
+        else:
+            folder: Path = request.getfixturevalue("run_folder")
+            yield stack.enter_context(engines.running_kafka(folder)).bootstrap_servers
+
+
+@pytest.fixture
+async def make_topic(kafka_bootstrap: str) -> AsyncIterator[MakeTopic]:
+    """Give a maker of topics for this test alone."""
+    made: list[str] = []
+
+    async def make(partitions: int = 1, *, configs: dict[str, str] | None = None) -> str:
+        name = f"test-{secrets.token_hex(6)}"
+        async with topics.admin_client(kafka_bootstrap) as admin:
+            await topics.create_topic(admin, name, partitions, configs)
+        made.append(name)
+        return name
+
+    yield make
+    if made:
+        async with topics.admin_client(kafka_bootstrap) as admin:
+            await topics.delete_topics(admin, made)
+
+
+@pytest.fixture
+def own_postgres(run_folder: Path) -> Iterator[PostgresServer]:
+    """Give a durable server for this test alone, to be killed, paused and started again."""
+    with engines.running_postgres(run_folder, name=f"postgres-{secrets.token_hex(4)}") as server:
+        yield server
+
+
+@pytest.fixture
+def own_kafka(run_folder: Path) -> Iterator[KafkaBroker]:
+    """Give a broker for this test alone, to be killed, paused and started again."""
+    with engines.running_kafka(run_folder, name=f"kafka-{secrets.token_hex(4)}") as broker:
+        yield broker

@@ -1,0 +1,52 @@
+"""One database per service, with a role that owns and migrates it and a role that serves from it.
+
+Grants on what stands inside a database are the business of the service's own migrations.
+"""
+
+import asyncpg
+
+
+def owner_role(service: str) -> str:
+    """Return the role that migrates the service's database."""
+    return f"{service}_owner"
+
+
+def app_role(service: str) -> str:
+    """Return the role that the service's processes use."""
+    return f"{service}_app"
+
+
+async def ensure_role(admin: asyncpg.Connection, role: str, password: str) -> None:
+    """Make *role* able to log in with *password*, whether it exists or not."""
+    try:
+        await _run(admin, "CREATE ROLE %I LOGIN PASSWORD %L", role, password)
+    except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+        # The second is how the loser of two simultaneous CREATE ROLE is told.
+        await _run(admin, "ALTER ROLE %I LOGIN PASSWORD %L", role, password)
+
+
+async def ensure_database(admin: asyncpg.Connection, database: str, service: str) -> None:
+    """Make the service's database unless it is there, closed to every other role."""
+    if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+        await create_database(admin, database, service)
+
+
+async def create_database(
+    admin: asyncpg.Connection, database: str, service: str, *, template: str = "template1"
+) -> None:
+    """Make a database that only the service's two roles may enter; nothing may be connected to *template*."""
+    # WAL_LOG writes a small template once, where FILE_COPY asks for two checkpoints of the whole server.
+    clone = "CREATE DATABASE %I OWNER %I TEMPLATE %I STRATEGY wal_log"
+    await _run(admin, clone, database, owner_role(service), template)
+    await _run(admin, "REVOKE ALL ON DATABASE %I FROM PUBLIC", database)
+    await _run(admin, "GRANT CONNECT ON DATABASE %I TO %I", database, app_role(service))
+
+
+async def drop_database(admin: asyncpg.Connection, database: str) -> None:
+    """Drop the database, ending sessions that are still in it."""
+    await _run(admin, "DROP DATABASE IF EXISTS %I WITH (FORCE)", database)
+
+
+async def _run(admin: asyncpg.Connection, statement: str, *values: str) -> None:
+    """Execute a statement that takes no parameters, its %I and %L quoted by PostgreSQL itself."""
+    await admin.execute(await admin.fetchval("SELECT format($1, VARIADIC $2::text[])", statement, values))

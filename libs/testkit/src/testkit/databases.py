@@ -1,0 +1,97 @@
+"""A database per test, cloned from a template that was migrated once."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from local_stack import databases
+
+# The same in every run, so that runs that share one server do not lock each other out.
+PASSWORD = "testkit"  # noqa: S105 - of databases that live as long as one test
+
+Migrate = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL server, known by its superuser's address."""
+
+    admin_dsn: str
+
+    def dsn(self, database: str, user: str, password: str) -> str:
+        """Return the address of *database* for *user* on this server."""
+        address = urlsplit(self.admin_dsn)
+        host = address.netloc.rpartition("@")[2]
+        return address._replace(netloc=f"{user}:{password}@{host}", path=f"/{database}").geturl()
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One test's database: `dsn_owner` migrates, `dsn_app` is what the service's processes are given."""
+
+    name: str
+    dsn_owner: str
+    dsn_app: str
+    dsn_admin: str
+
+
+class TemplateDatabase:
+    """Makes databases of one service. Keep one per session: the template is migrated at the first use."""
+
+    def __init__(self, server: Server, *, service: str, migrate: Migrate) -> None:
+        """Take the server, the service's package name (its roles' prefix) and what migrates, given an owner's DSN."""
+        self._server = server
+        self._service = service
+        self._migrate = migrate
+        self._template: str | None = None
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """Give a fresh migrated database, dropped afterwards even when sessions are still in it."""
+        await self._build()
+        database = self._named(f"{self._service}_{secrets.token_hex(6)}")
+        async with self._admin() as admin:
+            await databases.create_database(admin, database.name, self._service, template=self._template or "template1")
+        try:
+            yield database
+        finally:
+            async with self._admin() as admin:
+                await databases.drop_database(admin, database.name)
+
+    async def drop(self) -> None:
+        """Drop the template; only a server that outlives the run needs it."""
+        if self._template is not None:
+            async with self._admin() as admin:
+                await databases.drop_database(admin, self._template)
+            self._template = None
+
+    async def _build(self) -> None:
+        if self._template is not None:
+            return
+        template = self._named(f"{self._service}_template_{secrets.token_hex(6)}")
+        async with self._admin() as admin:
+            for role in (databases.owner_role(self._service), databases.app_role(self._service)):
+                await databases.ensure_role(admin, role, PASSWORD)
+            await databases.create_database(admin, template.name, self._service)
+        await self._migrate(template.dsn_owner)
+        self._template = template.name
+
+    def _named(self, name: str) -> Database:
+        return Database(
+            name=name,
+            dsn_owner=self._server.dsn(name, databases.owner_role(self._service), PASSWORD),
+            dsn_app=self._server.dsn(name, databases.app_role(self._service), PASSWORD),
+            dsn_admin=urlsplit(self._server.admin_dsn)._replace(path=f"/{name}").geturl(),
+        )
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[asyncpg.Connection]:
+        admin = await asyncpg.connect(self._server.admin_dsn)
+        try:
+            yield admin
+        finally:
+            await admin.close()

@@ -20,6 +20,7 @@ from servicekit.failures import Failure, PoolExhausted, Unavailable, classify
         (asyncpg.CannotConnectNowError("x"), Failure.CONNECTION_LOST),
         (asyncpg.ConnectionDoesNotExistError("x"), Failure.CONNECTION_LOST),
         (asyncpg.IdleInTransactionSessionTimeoutError("x"), Failure.CONNECTION_LOST),
+        (asyncpg.exceptions.TransactionTimeoutError("x"), Failure.CONNECTION_LOST),
         (asyncpg.ReadOnlySQLTransactionError("x"), Failure.CONNECTION_LOST),
         (asyncpg.InterfaceError("x"), Failure.CONNECTION_LOST),
         (ConnectionResetError(), Failure.CONNECTION_LOST),
@@ -35,13 +36,3 @@ from servicekit.failures import Failure, PoolExhausted, Unavailable, classify
 )
 def test_an_error_is_classified(error: BaseException, failure: Failure) -> None:
     assert classify(error) is failure
-
-
-class TransactionTimeoutError(asyncpg.PostgresError):
-    """SQLSTATE 25P04, which the driver has no class for yet."""
-
-    sqlstate = "25P04"
-
-
-def test_a_transaction_timeout_has_ended_the_session() -> None:
-    assert classify(TransactionTimeoutError("x")) is Failure.CONNECTION_LOST

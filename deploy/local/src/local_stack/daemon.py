@@ -115,7 +115,7 @@ class Daemon:
         for each in family:
             _kill(each)
         self._process.wait(REAP_S_MAX)
-        psutil.wait_procs(family, timeout=REAP_S_MAX)
+        _wait_until_gone(family)
         self._process = None
 
     def pause(self) -> None:
@@ -142,3 +142,17 @@ def _kill(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
+
+
+def _wait_until_gone(processes: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + REAP_S_MAX
+    while any(_lives(each) for each in processes) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Return whether it still holds memory and ports; a zombie waits only for its reaper."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,1 @@
+"""The world behind the application's ports."""

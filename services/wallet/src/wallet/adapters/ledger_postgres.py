@@ -1,0 +1,168 @@
+"""The ledger in PostgreSQL: one dedicated connection, one transaction per batch, two calls between BEGIN and COMMIT."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from servicekit.failures import Failure, classify
+from servicekit.postgres import connect
+from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
+from wallet.application.ports import Plan
+from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, KeyRecord, Locked, ReferenceRow
+from wallet.application.units import Stored, UnitKey
+
+_LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3, $4, $5)"
+_WRITE_PARAMETERS: Final = 47
+_WRITE_BATCH: Final = f"select wallet.write_batch({', '.join(f'${n}' for n in range(1, _WRITE_PARAMETERS + 1))})"
+_FENCE: Final = "WL001"
+_KEY_TAKEN: Final = "idempotency_pkey"
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class PostgresLedger:
+    """Commits batches on a connection of its own, made anew after a failure that may have cost it.
+
+    *takes_turn*: before it locks any row, a batch takes the database's turn, so that who waits holds nothing.
+    """
+
+    def __init__(self, dsn: str, *, application_name: str = "wallet-committer", takes_turn: bool = True) -> None:
+        self._dsn = dsn
+        self._application_name = application_name
+        self._takes_turn = takes_turn
+        self._connection: Connection | None = None
+
+    async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
+        """See the port."""
+        connection = await self._connected()
+        try:
+            await self.begin(connection)
+            locked = await self.lock(connection, wallet_ids, keys)
+            rows = plan(locked)
+            sequences = await self.write(connection, rows) if rows.idempotency else []
+            await self.finish(connection)
+        except BaseException as error:
+            await self._abandon(connection, error)
+            raise
+        return sequences
+
+    def classify(self, error: Exception) -> Failure:
+        """See the port. An error that is not the database's is one unit's bug: the batch is split to find it."""
+        match error:
+            case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate == _FENCE:
+                return Failure.RETRY
+            case asyncpg.UniqueViolationError(constraint_name=name) if name == _KEY_TAKEN:
+                return Failure.RETRY
+        failure = classify(error)
+        if failure is Failure.OTHER and not isinstance(error, asyncpg.PostgresError):
+            return Failure.DATA
+        return failure
+
+    async def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await _close(connection)
+
+    async def begin(self, connection: Connection) -> None:
+        """Open the batch's transaction."""
+        await connection.execute("begin")
+
+    async def lock(self, connection: Connection, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey]) -> Locked:
+        """Lock the wallets, look up the keys, read the clock: in this order, in one call."""
+        clients, texts, parts = zip(*keys, strict=True)
+        found = await connection.fetch(_LOCK_BATCH, self._takes_turn, wallet_ids, clients, texts, parts)
+        return _read_locked(found, keys)
+
+    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
+        """Write all of *rows* in one call; return the journal rows' sequence numbers."""
+        sequences = await connection.fetchval(_WRITE_BATCH, *_write_arguments(rows))
+        return sequences or []
+
+    async def finish(self, connection: Connection) -> None:
+        """Commit the batch's transaction."""
+        await connection.execute("commit")
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn, application_name=self._application_name)
+        return self._connection
+
+    async def _abandon(self, connection: Connection, error: BaseException) -> None:
+        """Roll back; where the connection may be lost, let it go."""
+        if isinstance(error, asyncpg.PostgresError) and classify(error) is not Failure.CONNECTION_LOST:
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await connection.execute("rollback")
+                return
+        self._connection = None
+        await _close(connection)
+
+
+async def _close(connection: Connection) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+            await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+
+
+_WALLET, _KEY, _TIME = range(3)
+
+
+def _read_locked(found: Sequence[asyncpg.Record], keys: Sequence[UnitKey]) -> Locked:
+    wallets = {}
+    records = {}
+    now = None
+    for row in found:
+        kind = row[0]
+        if kind == _WALLET:
+            wallets[row[1]] = wallet_from_row(row, first=1)
+        elif kind == _KEY:
+            records[keys[row["ordinal"] - 1]] = _record(row)
+        else:
+            assert kind == _TIME
+            now = row["at"]
+    assert now is not None, "lock_batch always answers the time"
+    return Locked(wallets, records, now)
+
+
+def _record(row: asyncpg.Record) -> KeyRecord:
+    flat = row["positions"] or []
+    positions = tuple(zip(flat[::2], flat[1::2], strict=True))
+    return KeyRecord(
+        row["fingerprint"], Stored(row["status"], row["body"], row["resource_id"], positions, is_replayed=True)
+    )
+
+
+def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[Sequence[object]]:
+    """Turn rows into columns, one array each."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
+
+
+def _write_arguments(rows: BatchRows) -> list[object]:
+    opened = [(w.id, w.tenant_id, w.owner_id, w.currency, w.opened_at, w.private) for w in rows.opened]
+    changed = [
+        (
+            wallet.id,
+            version_before,
+            wallet.version,
+            wallet.posted_minor,
+            wallet.held_minor,
+            wallet.status,
+            restrictions_text(wallet.restrictions),
+            wallet.last_at,
+        )
+        for wallet, version_before in zip(rows.changed, rows.versions_before, strict=True)
+    ]
+    arguments: list[object] = [rows.now]
+    arguments += _columns(opened, 6)
+    arguments += _columns(changed, 8)
+    arguments += _columns(rows.journal, len(JournalRow._fields))
+    arguments += _columns(rows.references, len(ReferenceRow._fields))
+    arguments += _columns(rows.idempotency, len(IdempotencyRow._fields))
+    return arguments

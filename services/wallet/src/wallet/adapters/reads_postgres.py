@@ -1,0 +1,113 @@
+"""Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from servicekit.postgres import Pool
+from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
+from wallet.application.rows import Locked
+from wallet.application.transactions import JournalEntry
+from wallet.domain.wallets import Wallet, WalletStatus
+
+_GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 and id = $2"
+_SNAPSHOT: Final = f"""
+    select clock_timestamp() as now, {WALLET_COLUMNS}
+      from (values (1)) one (row) left join wallet.wallet on id = any ($1)"""
+_ENTRIES: Final = """
+    select transaction_id, system_account, account_id, version, currency, posted_delta, posted_after, occurred_at,
+           payload
+      from wallet.journal where tenant_id = $1 and transaction_id = any ($2)
+     order by transaction_id desc, entry_index"""
+_BY_REFERENCE: Final = """
+    select transaction_id from wallet.transaction_reference
+     where tenant_id = $1 and reference_hash = $2 and ($3::uuid is null or transaction_id < $3)
+     order by transaction_id desc limit $4"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletFilter:
+    """Which wallets a list shows; None does not filter. *status* is `open`, `frozen` or `closed`."""
+
+    owner_id: str | None
+    currency: str | None
+    status: str | None
+
+
+_STATUS_PREDICATES: Final = {
+    "open": f"status = {WalletStatus.OPEN.value} and restrictions is null",
+    "frozen": f"status = {WalletStatus.OPEN.value} and restrictions is not null",
+    "closed": f"status = {WalletStatus.CLOSED.value}",
+}
+
+
+class WalletReads:
+    """Reads on a pool. Raises as `Pool.connection` does."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
+        """Return the wallet as of now, or None."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_GET, tenant_id, wallet_id)
+        return None if row is None else wallet_from_row(row)
+
+    async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
+        """Return up to *limit* wallets, newest first, older than *before*."""
+        conditions = ["tenant_id = $1"]
+        values: list[object] = [tenant_id]
+        for column, operator, value in (
+            ("owner_id", "=", wanted.owner_id),
+            ("currency", "=", wanted.currency),
+            ("id", "<", before),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(f"{column} {operator} ${len(values)}")
+        if wanted.status is not None:
+            conditions.append(_STATUS_PREDICATES[wanted.status])
+        values.append(limit)
+        query = (
+            f"select {WALLET_COLUMNS} from wallet.wallet where {' and '.join(conditions)} "
+            f"order by id desc limit ${len(values)}"
+        )
+        async with self._pool.connection() as connection:
+            return [wallet_from_row(row) for row in await connection.fetch(query, *values)]
+
+    async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
+        """See the port `Snapshots`."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_SNAPSHOT, wallet_ids)
+        wallets = {row["id"]: wallet_from_row(row, first=1) for row in rows if row["id"] is not None}
+        return Locked(wallets, {}, rows[0]["now"])
+
+    async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
+        """Return the entries of the transactions, newest transaction first, each in entry order."""
+        async with self._pool.connection() as connection:
+            return [_entry(row) for row in await connection.fetch(_ENTRIES, tenant_id, transaction_ids)]
+
+    async def transactions_by_reference(
+        self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
+    ) -> list[UUID]:
+        """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
+        return [row["transaction_id"] for row in rows]
+
+
+def _entry(row: asyncpg.Record) -> JournalEntry:
+    return JournalEntry(
+        transaction_id=row["transaction_id"],
+        system_account=row["system_account"],
+        wallet_id=row["account_id"],
+        version=row["version"],
+        currency=row["currency"],
+        amount_minor=row["posted_delta"],
+        posted_minor_after=row["posted_after"],
+        occurred_at=row["occurred_at"],
+        payload=row["payload"],
+    )

@@ -1,0 +1,181 @@
+"""What a client is answered: resources as JSON bytes, made once and stored as they are."""
+
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from contracts.envelope import rfc3339
+from contracts.money import Money, money
+from contracts.problems import PROBLEM_CODES, ProblemCode
+from wallet.application.private import read_private
+from wallet.domain.commands import Details, MoneyCommand
+from wallet.domain.outcomes import Posted, Reason, Rejected, SystemLeg, WalletLeg
+from wallet.domain.wallets import Restriction, Wallet
+
+_encode = msgspec.json.Encoder().encode
+_NO_DETAILS: Final = Details()
+
+
+class BalanceBody(msgspec.Struct, frozen=True):
+    """A wallet's balance: available = posted - held."""
+
+    posted: Money
+    held: Money
+    available: Money
+
+
+class WalletBody(msgspec.Struct, frozen=True):
+    """A wallet. *status* is `open`, `frozen` (there are restrictions) or `closed`."""
+
+    id: UUID
+    owner_id: str
+    currency: str
+    status: str
+    label: str | None
+    metadata: dict[str, str] | None
+    balance: BalanceBody
+    overdraft_limit: Money
+    restrictions: tuple[Restriction, ...]
+    version: int
+    opened_at: str
+    updated_at: str
+
+
+class WalletEntryBody(msgspec.Struct, frozen=True):
+    """A wallet's entry of a transaction; *amount* is signed, *version* the wallet's after it."""
+
+    wallet_id: UUID
+    amount: Money
+    balance_after: Money
+    version: int
+
+
+class SystemEntryBody(msgspec.Struct, frozen=True):
+    """A system account's entry of a transaction."""
+
+    system_account: str
+    amount: Money
+
+
+class TransactionBody(msgspec.Struct, frozen=True):
+    """A ledger transaction with all its entries, which sum to zero per currency."""
+
+    id: UUID
+    type: str
+    status: str
+    amount: Money
+    entries: list[WalletEntryBody | SystemEntryBody]
+    refunded: Money
+    reference: str | None
+    description: str | None
+    metadata: dict[str, str] | None
+    destination: str | None
+    created_at: str
+
+
+def wallet_status(wallet: Wallet) -> str:
+    """Return the status a client sees."""
+    if wallet.is_closed:
+        return "closed"
+    return "frozen" if wallet.restrictions else "open"
+
+
+def wallet_body(wallet: Wallet) -> WalletBody:
+    """Return *wallet* as a client sees it."""
+    private = read_private(wallet.private)
+    currency = wallet.currency
+    return WalletBody(
+        id=wallet.id,
+        owner_id=wallet.owner_id,
+        currency=currency,
+        status=wallet_status(wallet),
+        label=private.label if private else None,
+        metadata=private.metadata if private else None,
+        balance=BalanceBody(
+            money(wallet.posted_minor, currency),
+            money(wallet.held_minor, currency),
+            money(wallet.available_minor, currency),
+        ),
+        overdraft_limit=money(wallet.overdraft_limit_minor, currency),
+        restrictions=wallet.restrictions,
+        version=wallet.version,
+        opened_at=rfc3339(wallet.opened_at),
+        updated_at=rfc3339(wallet.last_at),
+    )
+
+
+def render_wallet(wallet: Wallet) -> bytes:
+    """Return *wallet* as JSON bytes."""
+    return _encode(wallet_body(wallet))
+
+
+def render_transaction(transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> bytes:
+    """Return the transaction that *command* made as JSON bytes; *created_at* is `posted.at`, already written."""
+    currency = command.currency
+    details = command.details or _NO_DETAILS
+    return _encode(
+        TransactionBody(
+            transaction_id,
+            command.kind,
+            "posted",
+            money(command.amount_minor, currency),
+            [_entry_body(leg, currency) for leg in posted.legs],
+            money(0, currency),
+            details.reference,
+            details.description,
+            details.metadata,
+            details.destination,
+            created_at,
+        )
+    )
+
+
+def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> WalletEntryBody | SystemEntryBody:
+    amount = money(leg.amount_minor, currency)
+    if isinstance(leg, SystemLeg):
+        return SystemEntryBody(leg.account, amount)
+    wallet = leg.wallet
+    return WalletEntryBody(wallet.id, amount, money(wallet.posted_minor, currency), wallet.version)
+
+
+def render_rejected(rejected: Rejected) -> bytes:
+    """Return the problem document of a refusal by a rule, with the facts a client needs to act."""
+    return problem_bytes(PROBLEM_CODES[rejected.reason], _refusal_detail(rejected), **_refusal_facts(rejected))
+
+
+def problem_bytes(code: ProblemCode, detail: str, **facts: object) -> bytes:
+    """Return a problem document that does not name its request, so that a replay is the same to the byte."""
+    return _encode(
+        {
+            "type": f"/problems/{code.code}",
+            "title": code.title,
+            "status": code.status,
+            "detail": detail,
+            "code": code.code,
+            **facts,
+        }
+    )
+
+
+def _refusal_detail(rejected: Rejected) -> str:
+    title = PROBLEM_CODES[rejected.reason].title
+    return f"Wallet {rejected.wallet.id}: {title[0].lower()}{title[1:]}."
+
+
+def _refusal_facts(rejected: Rejected) -> dict[str, object]:
+    wallet = rejected.wallet
+    facts: dict[str, object] = {"wallet_id": wallet.id}
+    match rejected.reason:
+        case Reason.INSUFFICIENT_FUNDS:
+            facts["available"] = money(wallet.available_minor, wallet.currency)
+        case Reason.WALLET_NOT_EMPTY:
+            facts["available"] = money(wallet.available_minor, wallet.currency)
+            facts["held"] = money(wallet.held_minor, wallet.currency)
+        case Reason.CURRENCY_MISMATCH:
+            facts["currency"] = wallet.currency
+        case Reason.WALLET_FROZEN:
+            facts["restrictions"] = [{"source": r.source, "scope": r.scope} for r in wallet.restrictions]
+        case Reason.WALLET_CLOSED | Reason.WALLET_NOT_FROZEN | Reason.BALANCE_OVERFLOW:
+            pass
+    return facts

@@ -1,0 +1,80 @@
+"""What the committer tells of itself, as Prometheus metrics."""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from servicekit.failures import Failure
+from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit
+
+_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
+_COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
+
+
+class CommitterMetrics:
+    """Commands by type and outcome, batch sizes, commit times, refusals and failures; labels are closed sets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._commands = Counter(
+            "wallet_commands_total", "Commands answered, by type and outcome.", ("type", "outcome"), registry=registry
+        )
+        self._batch = Histogram(
+            "wallet_batch_commands", "Commands per committed batch.", buckets=_BATCH_SIZES, registry=registry
+        )
+        self._commit = Histogram(
+            "wallet_commit_seconds",
+            "Time of one batch from lock to commit.",
+            buckets=_COMMIT_SECONDS,
+            registry=registry,
+        )
+        self._refused = Counter(
+            "wallet_refused_total", "Commands refused for load or time, by reason.", ("reason",), registry=registry
+        )
+        self._failures = Counter(
+            "wallet_batch_failures_total", "Failed attempts at a batch, by kind.", ("failure",), registry=registry
+        )
+        self._depth = Gauge("wallet_queue_commands", "Commands waiting for a batch.", registry=registry)
+        self._age = Gauge("wallet_queue_age_seconds", "Age of the oldest waiting command.", registry=registry)
+        # A child looked up once is several times cheaper than `labels` per command.
+        self._children: dict[tuple[str, str], Counter] = {}
+
+    def watch_queue(self, depth: Callable[[], float], age_s: Callable[[], float]) -> None:
+        """Read the queue's depth and age when metrics are scraped."""
+        self._depth.set_function(depth)
+        self._age.set_function(age_s)
+
+    def committed(self, commands: int, seconds: float) -> None:
+        """Count one committed batch."""
+        self._batch.observe(commands)
+        self._commit.observe(seconds)
+
+    def answered(self, unit: Unit, outcome: Outcome) -> None:
+        """Count one answered unit."""
+        label = ("batch" if unit.is_atomic_batch else unit.commands[0].kind, _outcome_label(outcome))
+        child = self._children.get(label)
+        if child is None:
+            child = self._children[label] = self._commands.labels(*label)
+        child.inc()
+
+    def refused(self, reason: str) -> None:
+        """Count one command refused for load or time."""
+        self._refused.labels(reason).inc()
+
+    def failed(self, failure: Failure) -> None:
+        """Count one failed attempt at a batch."""
+        self._failures.labels(failure.name.lower()).inc()
+
+
+def _outcome_label(outcome: Outcome) -> str:
+    match outcome:
+        case Stored(is_replayed=True):
+            return "replayed"
+        case Stored(status=409):
+            return "refused"
+        case Stored():
+            return "accepted"
+        case KeyReused():
+            return "key_reused"
+        case NotFound():
+            return "not_found"

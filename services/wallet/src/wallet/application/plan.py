@@ -1,0 +1,194 @@
+"""Planning a batch: units decided one after another on the rows behind the locks, and all that is to be written."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+
+from contracts.envelope import rfc3339
+from contracts.problems import BATCH_REFUSED
+from wallet.application.bodies import problem_bytes, render_rejected, render_transaction, render_wallet
+from wallet.application.journal import state_change_row, transaction_rows
+from wallet.application.private import seal, seal_opening, write_private
+from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, ReferenceRow
+from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit
+from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
+from wallet.domain.decide import changed_wallets, decide
+from wallet.domain.outcomes import Accepted, Missing, Posted, Rejected, StateChanged
+from wallet.domain.wallets import Wallet
+
+MakeId = Callable[[], UUID]
+HashReference = Callable[[UUID, str], bytes]
+"""Keyed hash of a tenant's reference: references are found by it and never indexed in clear."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class CommandResult(msgspec.Struct, frozen=True):
+    """One command's outcome inside a batch's answer: a body or a problem, whichever its status calls for."""
+
+    status: int
+    body: msgspec.Raw | None
+    problem: msgspec.Raw | None
+    replayed: bool
+
+
+class BatchBody(msgspec.Struct, frozen=True):
+    """A batch's answer: the outcomes in the order of the commands."""
+
+    results: list[CommandResult]
+
+
+class _Done(msgspec.Struct, frozen=True):
+    """What an accepted command answers; its journal rows are in the plan."""
+
+    status: int
+    body: bytes
+    resource_id: UUID | None
+
+
+class _ToWrite(msgspec.Struct, frozen=True):
+    """An outcome whose sequence numbers the database has yet to give; *last_rows* are numbered from 1."""
+
+    done: _Done
+    last_rows: list[int]
+
+
+class BatchPlan:
+    """Plan of one attempt at one batch. Call it once with what was locked; `outcomes` takes the sequence numbers."""
+
+    def __init__(self, units: Sequence[Unit], *, make_id: MakeId, hash_reference: HashReference) -> None:
+        self._units = units
+        self._make_id = make_id
+        self._hash_reference = hash_reference
+        self._wallets: dict[UUID, Wallet] = {}
+        self._opened: list[Wallet] = []
+        self._journal: list[JournalRow] = []
+        self._references: list[ReferenceRow] = []
+        self._idempotency: list[IdempotencyRow] = []
+        self._results: list[Outcome | _ToWrite] = []
+
+    def __call__(self, locked: Locked) -> BatchRows:
+        """Decide every unit and return all that is to be written."""
+        self._locked = locked
+        self._now = locked.now
+        self._wallets = dict(locked.wallets)
+        self._results = [self._plan_unit(unit) for unit in self._units]
+        before = locked.wallets
+        changed = [wallet for wallet in self._wallets.values() if wallet.version != before[wallet.id].version]
+        return BatchRows(
+            now=self._now,
+            opened=self._opened,
+            changed=changed,
+            versions_before=[before[wallet.id].version for wallet in changed],
+            journal=self._journal,
+            references=self._references,
+            idempotency=self._idempotency,
+        )
+
+    def outcomes(self, sequences: Sequence[int]) -> list[Outcome]:
+        """Return each unit's outcome, given the *sequences* of the journal rows."""
+        return [self._stored(result, sequences) if isinstance(result, _ToWrite) else result for result in self._results]
+
+    def _stored(self, result: _ToWrite, sequences: Sequence[int]) -> Stored:
+        positions = tuple((self._journal[number - 1].shard, sequences[number - 1]) for number in result.last_rows)
+        done = result.done
+        return Stored(done.status, done.body, done.resource_id, positions, is_replayed=False)
+
+    def _plan_unit(self, unit: Unit) -> Outcome | _ToWrite:
+        record = self._locked.keys.get(unit.key)
+        if record is not None:
+            return record.outcome if record.fingerprint == unit.fingerprint else KeyReused()
+        if unit.is_atomic_batch:
+            return self._plan_atomic_batch(unit)
+        first_row = len(self._journal)
+        match self._attempt(unit, unit.commands[0]):
+            case Missing() as missing:
+                return NotFound(missing, 0)
+            case Rejected() as rejected:
+                return self._remember(unit, _Done(409, render_rejected(rejected), None), first_row)
+            case _Done() as done:
+                return self._remember(unit, done, first_row)
+
+    def _plan_atomic_batch(self, unit: Unit) -> Outcome | _ToWrite:
+        """Decide all commands of *unit* or none: the first refusal takes back what the others did."""
+        wallets = self._wallets.copy()
+        marks = len(self._opened), len(self._journal), len(self._references)
+        results = []
+        for index, command in enumerate(unit.commands):
+            attempt = self._attempt(unit, command)
+            if isinstance(attempt, _Done):
+                results.append(CommandResult(attempt.status, msgspec.Raw(attempt.body), None, replayed=False))
+                continue
+            self._wallets = wallets
+            del self._opened[marks[0] :], self._journal[marks[1] :], self._references[marks[2] :]
+            if isinstance(attempt, Missing):
+                return NotFound(attempt, index)
+            return self._remember(unit, _refused_batch(attempt, index), marks[1])
+        return self._remember(unit, _Done(200, _encode(BatchBody(results)), None), marks[1])
+
+    def _attempt(self, unit: Unit, command: Command) -> _Done | Rejected | Missing:
+        """Decide *command*; where it is accepted, add its rows to the plan."""
+        decision = decide(command, self._wallets, tenant_id=unit.tenant_id, now=self._now)
+        if isinstance(decision, Rejected | Missing):
+            return decision
+        if isinstance(command, OpenWallet):
+            assert isinstance(decision, StateChanged)
+            return self._open(unit, command, decision)
+        for wallet in changed_wallets(decision):
+            self._wallets[wallet.id] = wallet
+        return self._accept(unit, command, decision)
+
+    def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Done:
+        if isinstance(accepted, Posted):
+            assert isinstance(command, DepositFunds | WithdrawFunds | TransferFunds)
+            transaction_id = self._make_id()
+            self._journal += transaction_rows(unit, command, accepted, transaction_id)
+            if command.details is not None and command.details.reference is not None:
+                reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
+                self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
+            body = render_transaction(transaction_id, command, accepted, rfc3339(accepted.at))
+            return _Done(201, body, transaction_id)
+        self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
+        return _Done(200, render_wallet(accepted.wallet), None)
+
+    def _open(self, unit: Unit, command: OpenWallet, opened: StateChanged) -> _Done:
+        private = seal_opening(command)
+        wallet = msgspec.structs.replace(opened.wallet, private=write_private(private))
+        self._opened.append(wallet)
+        self._journal.append(state_change_row(unit, opened, private))
+        return _Done(201, render_wallet(wallet), wallet.id)
+
+    def _remember(self, unit: Unit, done: _Done, first_row: int) -> _ToWrite:
+        """Add the record that stands under the unit's key; its journal rows are those from *first_row* on."""
+        last_by_shard: dict[int, int] = {}
+        for number in range(first_row, len(self._journal)):
+            last_by_shard[self._journal[number].shard] = number + 1
+        last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
+        self._idempotency.append(
+            IdempotencyRow(*unit.key, unit.fingerprint, done.status, done.body, done.resource_id, *_places(last_rows))
+        )
+        return _ToWrite(done, last_rows)
+
+
+def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
+    """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
+    match last_rows:
+        case []:
+            return None, None, None
+        case [only]:
+            return only, None, None
+        case [first, second]:
+            return first, second, None
+        case _:
+            return None, None, "{" + ",".join(map(str, last_rows)) + "}"
+
+
+def _refused_batch(rejected: Rejected, index: int) -> _Done:
+    problem = problem_bytes(
+        BATCH_REFUSED,
+        f"Command {index} is refused; nothing was done.",
+        index=index,
+        problem=msgspec.Raw(render_rejected(rejected)),
+    )
+    return _Done(409, problem, None)

@@ -1,0 +1,36 @@
+"""What the application needs from the world."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from uuid import UUID
+
+from servicekit.failures import Failure
+from wallet.application.rows import BatchRows, Locked
+from wallet.application.units import UnitKey
+
+Plan = Callable[[Locked], BatchRows]
+"""Decides a batch on what was found behind the locks. It never waits: rows stay locked while it runs."""
+
+
+class Ledger(Protocol):
+    """Where batches are committed."""
+
+    async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
+        """Lock what is named, decide by *plan*, write and commit in one transaction.
+
+        Returns the sequence number of each journal row of the plan, in its order. Any error means that the outcome is
+        that of the keys: `classify` tells what to do.
+        """
+        ...
+
+    def classify(self, error: Exception) -> Failure:
+        """Return what *error* of `commit` asks of the committer."""
+        ...
+
+
+class Snapshots(Protocol):
+    """Where a dry run finds its rows."""
+
+    async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
+        """Return the named wallets and the time as of one snapshot, without a lock and without keys."""
+        ...

@@ -1,0 +1,87 @@
+"""The rows a batch reads and writes, each a tuple in the order of its columns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from wallet.application.units import Stored, UnitKey
+from wallet.domain.wallets import Wallet
+
+
+class JournalRow(NamedTuple):
+    """One entry or state change; sequence and event id are given by the database."""
+
+    shard: int
+    tenant_id: UUID
+    account_id: UUID
+    system_account: str | None
+    version: int | None
+    transaction_id: UUID | None
+    entry_index: int
+    entry_count: int
+    type: int
+    currency: str
+    posted_delta: int
+    held_delta: int
+    posted_after: int | None
+    held_after: int | None
+    occurred_at: datetime
+    actor: str
+    causation_id: UUID | None
+    traceparent: str | None
+    payload: bytes
+
+
+class IdempotencyRow(NamedTuple):
+    """What stands under a key. The row numbers (from 1) name the command's last journal row in each of its shards."""
+
+    client: UUID
+    key: str
+    part: int
+    fingerprint: bytes
+    status: int
+    body: bytes
+    resource_id: UUID | None
+    first_row: int | None
+    second_row: int | None
+    more_rows: str | None
+
+
+class ReferenceRow(NamedTuple):
+    """Where a reference's keyed hash leads."""
+
+    tenant_id: UUID
+    reference_hash: bytes
+    transaction_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What was found under a key."""
+
+    fingerprint: bytes
+    outcome: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What a batch found behind its locks, and the database's time after they were granted."""
+
+    wallets: Mapping[UUID, Wallet]
+    keys: Mapping[UnitKey, KeyRecord]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRows:
+    """All that a batch writes. *versions_before* has the version each of *changed* had when it was locked."""
+
+    now: datetime
+    opened: list[Wallet]
+    changed: list[Wallet]
+    versions_before: list[int]
+    journal: list[JournalRow]
+    references: list[ReferenceRow]
+    idempotency: list[IdempotencyRow]

@@ -1,0 +1,69 @@
+"""Transactions as the journal tells them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+
+from contracts.envelope import rfc3339
+from contracts.events import EntryPosted, Private
+from contracts.money import money
+from wallet.application.bodies import SystemEntryBody, TransactionBody, WalletEntryBody
+
+_decode = msgspec.json.Decoder(EntryPosted).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One entry as it was read: of a wallet, or of *system_account* where that is not None."""
+
+    transaction_id: UUID
+    system_account: str | None
+    wallet_id: UUID
+    version: int | None
+    currency: str
+    amount_minor: int
+    posted_minor_after: int | None
+    occurred_at: datetime
+    payload: bytes
+
+
+def transaction_bodies(entries: Iterable[JournalEntry]) -> list[TransactionBody]:
+    """Return the transactions that *entries*, grouped by transaction and in entry order, make up."""
+    return [_body(list(group)) for _, group in groupby(entries, key=lambda entry: entry.transaction_id)]
+
+
+def _body(entries: list[JournalEntry]) -> TransactionBody:
+    told = next(_decode(entry.payload) for entry in entries if entry.system_account is None)
+    private = told.private or _NO_TEXT
+    first = entries[0]
+    return TransactionBody(
+        id=first.transaction_id,
+        type=told.transaction_type,
+        status="posted",
+        amount=money(abs(first.amount_minor), first.currency),
+        entries=[_entry_body(entry) for entry in entries],
+        refunded=money(0, first.currency),
+        reference=private.reference,
+        description=private.description,
+        metadata=private.metadata,
+        destination=private.destination,
+        created_at=rfc3339(first.occurred_at),
+    )
+
+
+def _entry_body(entry: JournalEntry) -> WalletEntryBody | SystemEntryBody:
+    amount = money(entry.amount_minor, entry.currency)
+    if entry.system_account is not None:
+        return SystemEntryBody(entry.system_account, amount)
+    assert entry.posted_minor_after is not None
+    assert entry.version is not None
+    return WalletEntryBody(entry.wallet_id, amount, money(entry.posted_minor_after, entry.currency), entry.version)
+
+
+_NO_TEXT = Private(
+    key_id=None, reference=None, description=None, metadata=None, label=None, destination=None, reason=None
+)

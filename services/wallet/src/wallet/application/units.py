@@ -1,0 +1,83 @@
+"""A unit of work: what commits or fails as one, under one idempotency key; and the outcomes it can have."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from wallet.domain.commands import Command, OpenWallet
+from wallet.domain.outcomes import Missing
+
+NIL_ID: Final = UUID(int=0)
+_canonical = msgspec.msgpack.Encoder(order="deterministic").encode
+
+UnitKey = tuple[UUID, str, int]
+"""(client, key, part): part 0 is a single command or an atomic batch, 1…n are the commands of an independent batch."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An outcome that stands under its key: a success, or a refusal by a rule.
+
+    *positions* is (shard, sequence) ascending by shard, empty for a refusal; *resource_id* is what Location names.
+    """
+
+    status: int
+    body: bytes
+    resource_id: UUID | None
+    positions: tuple[tuple[int, int], ...]
+    is_replayed: bool
+
+
+class KeyReused(msgspec.Struct, frozen=True):
+    """The key stands for another request; nothing was done."""
+
+
+class NotFound(msgspec.Struct, frozen=True):
+    """A wallet that the unit names does not exist; *index* is its command's place. Nothing was done."""
+
+    missing: Missing
+    index: int
+
+
+Outcome = Stored | KeyReused | NotFound
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One or, in an atomic batch, several commands on their way through the committer.
+
+    *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is None unless the request was sampled.
+    """
+
+    commands: tuple[Command, ...]
+    is_atomic_batch: bool
+    tenant_id: UUID
+    actor: str
+    key: UnitKey
+    fingerprint: bytes
+    arrived_s: float
+    deadline_s: float
+    traceparent: str | None = None
+    causation_id: UUID | None = None
+    outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def weight(self) -> int:
+        """How many commands it counts for in queue and batch."""
+        return len(self.commands)
+
+
+def fingerprint(route: str, commands: tuple[Command, ...]) -> bytes:
+    """Return what tells one request from another: `12.3` equals `12.30`, and the order of members does not count."""
+    parts = [(command.kind, _without_made_ids(command)) for command in commands]
+    return hashlib.sha256(_canonical((route, parts))).digest()
+
+
+def _without_made_ids(command: Command) -> Command:
+    """Return the command as the client sent it: the id of a wallet to open is made here, anew for each repeat."""
+    if isinstance(command, OpenWallet):
+        return msgspec.structs.replace(command, wallet_id=NIL_ID)
+    return command

@@ -1,0 +1,1 @@
+"""The rules: what a command does to the rows it names, decided without I/O, clock or randomness."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -41,33 +42,44 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 def rfc3339(instant: datetime) -> str:
     """Return *instant* in UTC with microseconds and a Z, the form of every time on the surface."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+@lru_cache(maxsize=256)
+def _constant_headers(type_name: str, source: str, schema_base: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type_name.encode()),
+        ("ce_source", source.encode()),
+        ("ce_dataschema", f"{schema_base}{type_name}".encode()),
+    )
 
 
 def to_headers(event: Envelope, *, schema_base: str) -> list[tuple[str, bytes]]:
     """Return the record's headers; *schema_base* is the URL below which each type's JSON Schema is served."""
     headers = [
-        ("content-type", b"application/json"),
-        ("ce_specversion", b"1.0"),
+        *_constant_headers(event.type, event.source, schema_base),
         ("ce_id", str(event.event_id).encode()),
-        ("ce_source", event.source.encode()),
-        ("ce_type", event.type.encode()),
         ("ce_time", rfc3339(event.time).encode()),
         ("ce_subject", str(event.subject).encode()),
-        ("ce_dataschema", f"{schema_base}{event.type}".encode()),
         ("ce_tenantid", str(event.tenant_id).encode()),
         ("ce_shard", b"%d" % event.shard),
         ("ce_sequence", b"%d" % event.sequence),
     ]
-    optional = (
-        ("ce_walletversion", event.wallet_version),
-        ("ce_transactionid", event.transaction_id),
-        ("ce_entryindex", event.entry_index),
-        ("ce_entrycount", event.entry_count),
-        ("ce_causationid", event.causation_id),
-        ("traceparent", event.traceparent),
-    )
-    headers += [(name, str(value).encode()) for name, value in optional if value is not None]
+    if event.wallet_version is not None:
+        headers.append(("ce_walletversion", b"%d" % event.wallet_version))
+    if event.transaction_id is not None:
+        headers.append(("ce_transactionid", str(event.transaction_id).encode()))
+    if event.entry_index is not None:
+        headers.append(("ce_entryindex", b"%d" % event.entry_index))
+    if event.entry_count is not None:
+        headers.append(("ce_entrycount", b"%d" % event.entry_count))
+    if event.causation_id is not None:
+        headers.append(("ce_causationid", str(event.causation_id).encode()))
+    if event.traceparent is not None:
+        headers.append(("traceparent", event.traceparent.encode()))
     return headers
 
 

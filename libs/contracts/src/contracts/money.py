@@ -5,6 +5,7 @@ The exponents in ``currencies.json`` are ISO 4217's. An exponent is never change
 
 import json
 import re
+from functools import lru_cache
 from importlib import resources
 from typing import Final
 
@@ -73,18 +74,20 @@ def parse_limit_minor(amount: str, currency: str) -> int:
     return amount_minor
 
 
+_UNITS: Final = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
+_FORMS: Final = {currency: f"%d.%0{exponent}d" if exponent else "%d%.0s" for currency, exponent in EXPONENTS.items()}
+
+
 def format_minor(amount_minor: int, currency: str) -> str:
     """Return *amount_minor* as a decimal string with all of the currency's decimals, signed where negative."""
-    exponent = EXPONENTS[currency]
-    if exponent == 0:
-        return str(amount_minor)
-    sign = "-" if amount_minor < 0 else ""
-    digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
-    return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}"
+    if amount_minor < 0:
+        return "-" + _FORMS[currency] % divmod(-amount_minor, _UNITS[currency])
+    return _FORMS[currency] % divmod(amount_minor, _UNITS[currency])
 
 
+@lru_cache(maxsize=4_096)
 def money(amount_minor: int, currency: str) -> Money:
-    """Return *amount_minor* as clients see it."""
+    """Return *amount_minor* as clients see it. Cached: an amount stands in several places of its answer and events."""
     return Money(format_minor(amount_minor, currency), currency)
 
 

@@ -7,17 +7,18 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 import asyncpg
+from asyncpg.pgproto.pgproto import UUID as DriverUUID  # noqa: N811 - the driver names its class in capitals
+from uuid_utils import uuid7
 
 from servicekit.failures import Failure, classify
 from servicekit.postgres import connect
 from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
 from wallet.application.ports import Plan
-from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, KeyRecord, Locked, ReferenceRow
+from wallet.application.rows import BatchRows, KeyRecord, Locked
 from wallet.application.units import Stored, UnitKey
 
-_LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3, $4, $5)"
-_WRITE_PARAMETERS: Final = 47
-_WRITE_BATCH: Final = f"select wallet.write_batch({', '.join(f'${n}' for n in range(1, _WRITE_PARAMETERS + 1))})"
+_LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3)"
+_WRITE_BATCH: Final = "select wallet.write_batch($1, $2, $3, $4, $5, $6, $7)"
 _FENCE: Final = "WL001"
 _KEY_TAKEN: Final = "idempotency_pkey"
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -75,8 +76,7 @@ class PostgresLedger:
 
     async def lock(self, connection: Connection, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey]) -> Locked:
         """Lock the wallets, look up the keys, read the clock: in this order, in one call."""
-        clients, texts, parts = zip(*keys, strict=True)
-        found = await connection.fetch(_LOCK_BATCH, self._takes_turn, wallet_ids, clients, texts, parts)
+        found = await connection.fetch(_LOCK_BATCH, self._takes_turn, wallet_ids, keys)
         return _read_locked(found, keys)
 
     async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
@@ -139,13 +139,8 @@ def _record(row: asyncpg.Record) -> KeyRecord:
     )
 
 
-def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[Sequence[object]]:
-    """Turn rows into columns, one array each."""
-    return list(zip(*rows, strict=True)) if rows else [()] * width
-
-
-def _write_arguments(rows: BatchRows) -> list[object]:
-    opened = [(w.id, w.tenant_id, w.owner_id, w.currency, w.opened_at, w.private) for w in rows.opened]
+def _write_arguments(rows: BatchRows) -> tuple[object, ...]:
+    opened = [(w.id, w.tenant_id, w.owner_id, w.currency, w.private) for w in rows.opened]
     changed = [
         (
             wallet.id,
@@ -155,14 +150,12 @@ def _write_arguments(rows: BatchRows) -> list[object]:
             wallet.held_minor,
             wallet.status,
             restrictions_text(wallet.restrictions),
-            wallet.last_at,
         )
         for wallet, version_before in zip(rows.changed, rows.versions_before, strict=True)
     ]
-    arguments: list[object] = [rows.now]
-    arguments += _columns(opened, 6)
-    arguments += _columns(changed, 8)
-    arguments += _columns(rows.journal, len(JournalRow._fields))
-    arguments += _columns(rows.references, len(ReferenceRow._fields))
-    arguments += _columns(rows.idempotency, len(IdempotencyRow._fields))
-    return arguments
+    return rows.now, opened, changed, rows.shards, rows.journal, rows.references, rows.idempotency
+
+
+def make_id() -> UUID:
+    """Return a new UUIDv7 of the driver's own type, which it sends several times faster than the standard one."""
+    return DriverUUID(uuid7().bytes)

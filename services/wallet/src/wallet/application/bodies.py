@@ -111,7 +111,7 @@ def render_wallet(wallet: Wallet) -> bytes:
 
 
 def render_transaction(transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> bytes:
-    """Return the transaction that *command* made as JSON bytes; *created_at* is `posted.at`, already written."""
+    """Return the transaction that *command* made as JSON bytes; *created_at* is written already."""
     currency = command.currency
     details = command.details or _NO_DETAILS
     return _encode(

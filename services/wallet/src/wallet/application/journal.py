@@ -9,7 +9,6 @@ import msgspec
 
 from contracts import events
 from contracts.events import Balance, Counterparty, EntryPosted, EventType, Private
-from contracts.ids import shard_of
 from contracts.money import Money, money
 from wallet.application.private import seal
 from wallet.application.rows import JournalRow
@@ -56,7 +55,6 @@ def transaction_rows(unit: Unit, command: MoneyCommand, posted: Posted, transact
             payload = _system_payload(id_text, command.kind, leg)
         rows.append(
             JournalRow(
-                shard_of(wallet.id),
                 wallet.tenant_id,
                 wallet.id,
                 system_account,
@@ -70,7 +68,6 @@ def transaction_rows(unit: Unit, command: MoneyCommand, posted: Posted, transact
                 0,
                 posted_after,
                 held_after,
-                posted.at,
                 unit.actor,
                 unit.causation_id,
                 unit.traceparent,
@@ -108,7 +105,6 @@ def state_change_row(unit: Unit, change: StateChanged, private: Private | None) 
     """Return the row of a change of state, which moves no money."""
     wallet = change.wallet
     return JournalRow(
-        shard_of(wallet.id),
         wallet.tenant_id,
         wallet.id,
         None,
@@ -122,7 +118,6 @@ def state_change_row(unit: Unit, change: StateChanged, private: Private | None) 
         0,
         wallet.posted_minor,
         wallet.held_minor,
-        change.at,
         unit.actor,
         unit.causation_id,
         unit.traceparent,

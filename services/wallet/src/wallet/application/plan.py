@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.envelope import rfc3339
+from contracts.ids import shard_of
 from contracts.problems import BATCH_REFUSED
 from wallet.application.bodies import problem_bytes, render_rejected, render_transaction, render_wallet
 from wallet.application.journal import state_change_row, transaction_rows
@@ -64,6 +65,7 @@ class BatchPlan:
         self._wallets: dict[UUID, Wallet] = {}
         self._opened: list[Wallet] = []
         self._journal: list[JournalRow] = []
+        self._shards: list[int] = []
         self._references: list[ReferenceRow] = []
         self._idempotency: list[IdempotencyRow] = []
         self._results: list[Outcome | _ToWrite] = []
@@ -72,6 +74,7 @@ class BatchPlan:
         """Decide every unit and return all that is to be written."""
         self._locked = locked
         self._now = locked.now
+        self._now_text = rfc3339(locked.now)
         self._wallets = dict(locked.wallets)
         self._results = [self._plan_unit(unit) for unit in self._units]
         before = locked.wallets
@@ -81,6 +84,7 @@ class BatchPlan:
             opened=self._opened,
             changed=changed,
             versions_before=[before[wallet.id].version for wallet in changed],
+            shards=self._shards,
             journal=self._journal,
             references=self._references,
             idempotency=self._idempotency,
@@ -91,7 +95,7 @@ class BatchPlan:
         return [self._stored(result, sequences) if isinstance(result, _ToWrite) else result for result in self._results]
 
     def _stored(self, result: _ToWrite, sequences: Sequence[int]) -> Stored:
-        positions = tuple((self._journal[number - 1].shard, sequences[number - 1]) for number in result.last_rows)
+        positions = tuple((self._shards[number - 1], sequences[number - 1]) for number in result.last_rows)
         done = result.done
         return Stored(done.status, done.body, done.resource_id, positions, is_replayed=False)
 
@@ -147,7 +151,7 @@ class BatchPlan:
             if command.details is not None and command.details.reference is not None:
                 reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
                 self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
-            body = render_transaction(transaction_id, command, accepted, rfc3339(accepted.at))
+            body = render_transaction(transaction_id, command, accepted, self._now_text)
             return _Done(201, body, transaction_id)
         self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
         return _Done(200, render_wallet(accepted.wallet), None)
@@ -161,9 +165,8 @@ class BatchPlan:
 
     def _remember(self, unit: Unit, done: _Done, first_row: int) -> _ToWrite:
         """Add the record that stands under the unit's key; its journal rows are those from *first_row* on."""
-        last_by_shard: dict[int, int] = {}
-        for number in range(first_row, len(self._journal)):
-            last_by_shard[self._journal[number].shard] = number + 1
+        self._shards += [shard_of(row.account_id) for row in self._journal[first_row:]]
+        last_by_shard = {shard: number for number, shard in enumerate(self._shards[first_row:], first_row + 1)}
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
         self._idempotency.append(
             IdempotencyRow(*unit.key, unit.fingerprint, done.status, done.body, done.resource_id, *_places(last_rows))

@@ -11,9 +11,8 @@ from wallet.domain.wallets import Wallet
 
 
 class JournalRow(NamedTuple):
-    """One entry or state change; sequence and event id are given by the database."""
+    """One entry or state change; its shard stands beside it, sequence and event id are given by the database."""
 
-    shard: int
     tenant_id: UUID
     account_id: UUID
     system_account: str | None
@@ -27,7 +26,6 @@ class JournalRow(NamedTuple):
     held_delta: int
     posted_after: int | None
     held_after: int | None
-    occurred_at: datetime
     actor: str
     causation_id: UUID | None
     traceparent: str | None
@@ -67,7 +65,11 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What a batch found behind its locks, and the database's time after they were granted."""
+    """What a batch found behind its locks.
+
+    *now* is the time at which all of it happens: the database's after the locks were granted, and never earlier than
+    the newest event of a locked wallet.
+    """
 
     wallets: Mapping[UUID, Wallet]
     keys: Mapping[UnitKey, KeyRecord]
@@ -76,12 +78,16 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """All that a batch writes. *versions_before* has the version each of *changed* had when it was locked."""
+    """All that a batch writes.
+
+    *versions_before* has the version each of *changed* had when it was locked, *shards* the shard of each journal row.
+    """
 
     now: datetime
     opened: list[Wallet]
     changed: list[Wallet]
     versions_before: list[int]
+    shards: list[int]
     journal: list[JournalRow]
     references: list[ReferenceRow]
     idempotency: list[IdempotencyRow]

@@ -40,7 +40,8 @@ def decide(  # noqa: PLR0911 - one arm for each command reads best as one return
 ) -> Decision:
     """Return what *command* of *tenant_id* does to *wallets* at *now*, or why it is refused.
 
-    *wallets* holds every wallet the command names that exists; one of another tenant is as good as missing.
+    *wallets* holds every wallet the command names that exists; one of another tenant is as good as missing. *now* is
+    not earlier than any wallet's newest event.
     """
     match command:
         case TransferFunds():
@@ -116,10 +117,8 @@ def _transfer(command: TransferFunds, wallets: Wallets, tenant_id: UUID, now: da
     refusal = _refuse_debit(payer, amount_minor, currency) or _refuse_credit(payee, amount_minor, currency)
     if refusal is not None:
         return refusal
-    at = max(now, payer.last_at, payee.last_at)
-    payer, payee = payer.with_posted(-amount_minor, at), payee.with_posted(amount_minor, at)
+    payer, payee = payer.with_posted(-amount_minor, now), payee.with_posted(amount_minor, now)
     return Posted(
-        at,
         (
             WalletLeg(Fact.SENT, payer, -amount_minor, payee),
             WalletLeg(Fact.RECEIVED, payee, amount_minor, payer),
@@ -148,10 +147,9 @@ def _withdraw(command: WithdrawFunds, wallets: Wallets, tenant_id: UUID, now: da
 
 
 def _post_with_outside(wallet: Wallet, fact: Fact, delta_minor: int, now: datetime) -> Posted:
-    at = max(now, wallet.last_at)
     outside = external_account(wallet.currency)
-    wallet = wallet.with_posted(delta_minor, at)
-    return Posted(at, (WalletLeg(fact, wallet, delta_minor, outside), SystemLeg(outside, -delta_minor, wallet)))
+    wallet = wallet.with_posted(delta_minor, now)
+    return Posted((WalletLeg(fact, wallet, delta_minor, outside), SystemLeg(outside, -delta_minor, wallet)))
 
 
 def _open(command: OpenWallet, tenant_id: UUID, now: datetime) -> Decision:
@@ -170,7 +168,7 @@ def _open(command: OpenWallet, tenant_id: UUID, now: datetime) -> Decision:
         last_at=now,
         private=None,
     )
-    return StateChanged(now, Fact.OPENED, wallet)
+    return StateChanged(Fact.OPENED, wallet)
 
 
 def _freeze(command: FreezeWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
@@ -180,10 +178,9 @@ def _freeze(command: FreezeWallet, wallets: Wallets, tenant_id: UUID, now: datet
     if wallet.is_closed:
         return Rejected(Reason.WALLET_CLOSED, wallet)
     others = tuple(restriction for restriction in wallet.restrictions if restriction.source != command.source)
-    at = max(now, wallet.last_at)
     restriction = Restriction(command.source, command.scope, command.reason)
-    wallet = wallet.with_restrictions((*others, restriction), at)
-    return StateChanged(at, Fact.RESTRICTED, wallet, command.source, command.scope, command.reason)
+    wallet = wallet.with_restrictions((*others, restriction), now)
+    return StateChanged(Fact.RESTRICTED, wallet, command.source, command.scope, command.reason)
 
 
 def _unfreeze(command: UnfreezeWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
@@ -195,9 +192,8 @@ def _unfreeze(command: UnfreezeWallet, wallets: Wallets, tenant_id: UUID, now: d
     lifted = wallet.restricted_by(command.source)
     if lifted is None:
         return Rejected(Reason.WALLET_NOT_FROZEN, wallet)
-    at = max(now, wallet.last_at)
-    wallet = wallet.with_restrictions(tuple(r for r in wallet.restrictions if r is not lifted), at)
-    return StateChanged(at, Fact.UNRESTRICTED, wallet, command.source, lifted.scope, command.reason)
+    wallet = wallet.with_restrictions(tuple(r for r in wallet.restrictions if r is not lifted), now)
+    return StateChanged(Fact.UNRESTRICTED, wallet, command.source, lifted.scope, command.reason)
 
 
 def _close(command: CloseWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
@@ -208,5 +204,4 @@ def _close(command: CloseWallet, wallets: Wallets, tenant_id: UUID, now: datetim
         return Rejected(Reason.WALLET_CLOSED, wallet)
     if wallet.posted_minor != 0 or wallet.held_minor != 0:
         return Rejected(Reason.WALLET_NOT_EMPTY, wallet)
-    at = max(now, wallet.last_at)
-    return StateChanged(at, Fact.CLOSED, wallet.closed(at))
+    return StateChanged(Fact.CLOSED, wallet.closed(now))

@@ -1,6 +1,5 @@
 """What a decision can be: a closed set. `Accepted` carries everything that is to be written."""
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -42,14 +41,12 @@ class SystemLeg(msgspec.Struct, frozen=True, gc=False):
 class Posted(msgspec.Struct, frozen=True, gc=False):
     """A ledger transaction: at least two legs that sum to zero per currency."""
 
-    at: datetime
     legs: tuple[WalletLeg | SystemLeg, ...]
 
 
 class StateChanged(msgspec.Struct, frozen=True, gc=False):
     """A wallet's state changed, no money moved. *wallet* is as it is afterwards; *source* and *reason* say why."""
 
-    at: datetime
     fact: Fact
     wallet: Wallet
     source: str | None = None

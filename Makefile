@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test check bench chaos docs lock clean
+.PHONY: help setup demo up down status test check bench chaos docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -34,11 +34,20 @@ lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requireme
 	    --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS)))) \
 	    requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
 
+up: setup ## Start the local stack and follow it; DETACH=1 returns when everything is ready.
+	@$(RUN) -m local_stack up $(if $(DETACH),--detach)
+
+down: ## Stop the local stack in order; its data stays.
+	@if test -x $(RUN); then $(RUN) -m local_stack down; fi
+
+status: ## Show the processes of the local stack.
+	@$(RUN) -m local_stack status
+
 test: setup ## Set up and pass every check and test, with the time of each stage.
 	@$(RUN) -m tests.stages
 
 check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
 	@$(RUN) -m tests.stages check
 
-clean: down ## Stop the local stack and remove what it made.
-	@rm -rf .local/data .local/logs .local/results
+clean: ## Stop the local stack and remove its data, logs and results.
+	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi

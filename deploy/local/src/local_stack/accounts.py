@@ -52,17 +52,23 @@ def _may_pass(account: Account, status: os.stat_result) -> bool:
     return bool(status.st_mode & 0o001)
 
 
-def home_for(account: Account | None) -> Path:
-    """Return the folder for binaries and data: .local where *account* may go, else one of our own outside."""
+def home_for(account: Account | None, state: Path = checkout.STATE) -> Path:
+    """Return the folder for binaries and data: *state* where *account* may go, else one of our own outside."""
     chosen = os.environ.get(HOME_VARIABLE)
-    outside = Path("/var/lib") / checkout.checkout_name()
-    home = Path(chosen) if chosen else checkout.STATE if can_enter(account, checkout.STATE) else outside
-    if not home.exists():
-        home.mkdir(parents=True)
-        home.chmod(0o755)  # made just now, so it is ours; the umask may have closed it
+    outside = Path("/var/lib") / checkout.unique_name(state)
+    home = Path(chosen) if chosen else state if can_enter(account, state) else outside
+    make_passable(home)
     if not can_enter(account, home):
         raise StackError(f"PostgreSQL's account cannot enter {home}: point {HOME_VARIABLE} at a folder that it can")
     return home
+
+
+def make_passable(folder: Path) -> None:
+    """Make *folder* with the parents that are missing, open to pass through whatever the umask; existing ones stay."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o711)
 
 
 def hand_over(folder: Path, account: Account | None) -> None:

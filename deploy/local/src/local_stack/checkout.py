@@ -7,9 +7,8 @@ ROOT = Path(__file__).resolve().parents[4]
 DEPLOY = ROOT / "deploy" / "local"
 STATE = ROOT / ".local"
 CACHE = STATE / "cache"
-LOGS = STATE / "logs"
 
 
-def checkout_name() -> str:
-    """Return a folder name that no other checkout on this machine has."""
-    return f"wallet-platform-{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
+def unique_name(folder: Path) -> str:
+    """Return a name for what belongs to *folder* and stands elsewhere; no other folder has the same."""
+    return f"wallet-platform-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:12]}"

@@ -1,6 +1,8 @@
 """One child process under control: start, stop, kill -9, pause. Engines and services are all of this kind."""
 
+import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,8 +40,12 @@ class Command:
 def tethered(command: Command) -> list[str]:
     """Return the argv that runs *command* under its account, and ends it when the calling thread ends."""
     account = command.account or Account(-1, -1)
+    program, *arguments = command.argv
+    found = shutil.which(program)
+    if found is None:
+        raise StackError(f"{command.name} cannot start: there is no program {program}")
     limits = (os.getpid(), int(command.death_signal), account.uid, account.gid)
-    return [sys.executable, "-I", "-S", tether.__file__, *map(str, limits), *command.argv]
+    return [sys.executable, "-I", "-S", tether.__file__, *map(str, limits), found, *arguments]
 
 
 def spawn(command: Command) -> subprocess.Popen[bytes]:
@@ -111,9 +117,7 @@ class Daemon:
         """Kill -9 it and all its children, and wait until they are gone. Does nothing when it does not run."""
         if self._process is None:
             return
-        family = _family(self._process.pid)
-        for each in family:
-            _kill(each)
+        family = kill_family(self._process.pid)
         self._process.wait(REAP_S_MAX)
         _wait_until_gone(family)
         self._process = None
@@ -129,19 +133,21 @@ class Daemon:
             each.resume()
 
 
+def kill_family(pid: int) -> list[psutil.Process]:
+    """Kill -9 a process and all its children, and return who was hit; the kernel may still be at it."""
+    family = _family(pid)
+    for each in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    return family
+
+
 def _family(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return
 
 
 def _wait_until_gone(processes: list[psutil.Process]) -> None:

@@ -48,6 +48,8 @@ def _bundled_java() -> str:
 def find_jars() -> Path:
     """Return the folder of the broker's jars, resolved by Maven the first time."""
     target = checkout.CACHE / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+    if target.exists():
+        return target
     with locks.waiting(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             partial = target.with_name(f"{target.name}.partial")

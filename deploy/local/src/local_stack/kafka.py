@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack import checkout, java, tether
+from local_stack import accounts, checkout, java, tether
 from local_stack.daemon import Command, Daemon, tethered
 from local_stack.errors import StackError
 from local_stack.ports import LOOPBACK
@@ -108,7 +108,8 @@ class KafkaBroker:
 
     def prepare(self) -> None:
         """Write the settings, and format the folder once."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        accounts.make_passable(self.folder)  # its parents may be PostgreSQL's too
+        self.folder.chmod(0o700)
         listeners = f"BROKER://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}"
         own = {
             "listeners": listeners,

@@ -67,8 +67,9 @@ def find_binaries(account: Account | None) -> Binaries:
 
 
 def _copy_once(package: Path, target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.parent.chmod(0o755)
+    if target.exists():
+        return target
+    accounts.make_passable(target.parent)
     with locks.waiting(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             partial = target.with_name(f"{target.name}.partial")
@@ -142,8 +143,7 @@ class PostgresServer:
         """Run `initdb` once; a run that was cut short is begun again."""
         if self.data.exists():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(0o711)  # ours: the account passes through it to its data and cannot list it
+        accounts.make_passable(self.folder)
         partial = self.folder / "data.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()

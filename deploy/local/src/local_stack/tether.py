@@ -1,6 +1,6 @@
 """Run as a script: become a command that ends when its parent does.
 
-    tether.py PARENT SIGNAL UID GID COMMAND [ARGUMENT ...]
+    tether.py PARENT SIGNAL UID GID /PATH/OF/COMMAND [ARGUMENT ...]
 
 The kernel forgets the wish on every change of credentials, so the account is changed first; UID -1 keeps it. A parent
 that is already gone is noticed by its pid. The wish follows the *thread* that started us: start from one that lives on.
@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit("the parent has ended")
     print(start_line(os.getpid()), flush=True)
-    os.execvp(arguments[4], arguments[4:])  # noqa: S606 - becoming the command is the purpose
+    # Not execvp: it would import modules that the new account may not be able to read.
+    os.execv(arguments[4], arguments[4:])  # noqa: S606 - becoming the command is the purpose
 
 
 if __name__ == "__main__":

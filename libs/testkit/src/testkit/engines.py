@@ -23,9 +23,7 @@ def run_folder() -> Iterator[Path]:
     with locks.waiting(runs.with_name("runs.lock")):
         _sweep(runs)
         folder = runs / secrets.token_hex(6)
-        folder.mkdir(parents=True)
-        runs.chmod(0o755)
-        folder.chmod(0o755)
+        accounts.make_passable(folder)
         held = locks.take(folder / "alive")
     try:
         yield folder

@@ -8,7 +8,7 @@ folder of its own, so that two runs at once never meet.
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -66,19 +66,12 @@ def kafka_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 async def make_topic(kafka_bootstrap: str) -> AsyncIterator[MakeTopic]:
     """Give a maker of topics for this test alone."""
-    made: list[str] = []
+    async with AsyncExitStack() as stack:
 
-    async def make(partitions: int = 1, *, configs: dict[str, str] | None = None) -> str:
-        name = f"test-{secrets.token_hex(6)}"
-        async with topics.admin_client(kafka_bootstrap) as admin:
-            await topics.create_topic(admin, name, partitions, configs)
-        made.append(name)
-        return name
+        async def make(partitions: int = 1, *, configs: dict[str, str] | None = None) -> str:
+            return await stack.enter_async_context(topics.temporary_topic(kafka_bootstrap, partitions, configs))
 
-    yield make
-    if made:
-        async with topics.admin_client(kafka_bootstrap) as admin:
-            await topics.delete_topics(admin, made)
+        yield make
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""`python -m local_stack up [--detach] | down | status | clean`: what `make up`, `down` and `clean` call."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local_stack import control
+from local_stack.config import Config
+from local_stack.errors import StackError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables of this process: the one place where they are read."""
+    return dict(os.environ)
+
+
+@app.command()
+def up(*, detach: Annotated[bool, typer.Option(help="Return when everything is ready.")] = False) -> None:
+    """Start everything, follow it, and stop it on Ctrl-C."""
+    config = Config(environment())
+    console = Console()
+    if detach:
+        control.detach(config, console)
+    else:
+        asyncio.run(control.follow(config, console))
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack that runs, in order."""
+    control.down(Config(environment()), Console())
+
+
+@app.command()
+def status() -> None:
+    """Show the stack that runs."""
+    control.show(Config(environment()), Console())
+
+
+@app.command()
+def clean() -> None:
+    """Stop the stack and remove its data, its logs and its results."""
+    control.clean(Config(environment()), Console())
+
+
+def main() -> None:
+    """Run the program; what the reader can mend is told in one paragraph, without a traceback."""
+    try:
+        app()
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What the environment says about a stack: ports, parts from outside, numbers of instances."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_stack import checkout
+from local_stack.errors import StackError
+from local_stack.ports import is_taken
+from local_stack.services import SERVICES, ProcessType, Service
+
+STATE_VARIABLE = "LOCAL_STACK_STATE"
+BROKER_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+INSTANCES_MAX = 16
+INSTANCE_PORT_STEP = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One process to run: `wallet-api`, then `wallet-api-2` and so on."""
+
+    name: str
+    kind: ProcessType
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address of its HTTP interface."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A stack as the environment describes it; reading a wrong value raises StackError with the variable's name."""
+
+    environment: Mapping[str, str]
+    services: tuple[Service, ...] = SERVICES
+
+    @property
+    def state(self) -> Path:
+        """The folder of data, logs and `stack.json`."""
+        return Path(self.environment.get(STATE_VARIABLE) or checkout.STATE)
+
+    @property
+    def logs(self) -> Path:
+        """The folder with one log per process."""
+        return self.state / "logs"
+
+    @property
+    def outside_broker(self) -> str | None:
+        """The broker that somebody else runs, if any."""
+        return self.environment.get(BROKER_VARIABLE) or None
+
+    def outside_database(self, service: Service) -> str | None:
+        """Return the address of a database that somebody else runs, if any."""
+        return self.environment.get(service.url_variable) or None
+
+    @property
+    def needs_postgres(self) -> bool:
+        """Whether some service's database is ours to run."""
+        return any(self.outside_database(each) is None for each in self.services)
+
+    @property
+    def postgres_port(self) -> int:
+        """The port of our PostgreSQL."""
+        return self._number("POSTGRES_PORT", 54320, 65535)
+
+    @property
+    def kafka_port(self) -> int:
+        """The port of our broker."""
+        return self._number("KAFKA_PORT", 19092, 65535)
+
+    @property
+    def kafka_controller_port(self) -> int:
+        """The port of our broker's controller."""
+        return self._number("KAFKA_CONTROLLER_PORT", 19093, 65535)
+
+    def instances(self, service: Service) -> Iterator[Instance]:
+        """Give every process of a service; the n-th instance listens n-1 hundreds above the first."""
+        for kind in service.processes:
+            first = self._number(kind.port_variable, kind.port, 65535)
+            count = self._number(kind.instances_variable, 1, INSTANCES_MAX) if kind.instances_variable else 1
+            yield Instance(kind.name, kind, first)
+            for number in range(2, count + 1):
+                yield Instance(f"{kind.name}-{number}", kind, first + INSTANCE_PORT_STEP * (number - 1))
+
+    def check_ports(self) -> None:
+        """Raise StackError, naming port and variable, when a port is claimed twice or held by someone else."""
+        claimed: dict[int, str] = {}
+        for variable, port in self._claims():
+            if port in claimed:
+                raise StackError(f"port {port} is claimed by {claimed[port]} and by {variable}: change one of them")
+            claimed[port] = variable
+            if is_taken(port):
+                raise StackError(f"port {port} is taken by another program: set {variable} to a free one")
+
+    def _claims(self) -> Iterator[tuple[str, int]]:
+        if self.needs_postgres:
+            yield "POSTGRES_PORT", self.postgres_port
+        if self.outside_broker is None:
+            yield "KAFKA_PORT", self.kafka_port
+            yield "KAFKA_CONTROLLER_PORT", self.kafka_controller_port
+        for service in self.services:
+            for instance in self.instances(service):
+                yield instance.kind.port_variable, instance.port
+
+    def _number(self, variable: str, default: int, most: int) -> int:
+        text = self.environment.get(variable) or str(default)
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
+            raise StackError(f"{variable} is {text!r}: it must be a whole number from 1 to {most}")
+        return int(text)

@@ -1,0 +1,88 @@
+"""What the platform consists of, declared: one entry per service and per kind of process. To add one, add its entry."""
+
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessType:
+    """One kind of process: how it is run, the variable that moves its port, and what must be ready before it."""
+
+    name: str
+    argv: tuple[str, ...]
+    port_variable: str
+    port: int
+    after: tuple[str, ...] = ()
+    instances_variable: str | None = None
+    is_api: bool = False
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service: its database, what migrates that, and its processes. `name` is the Python package."""
+
+    name: str
+    migrate: tuple[str, ...]
+    processes: tuple[ProcessType, ...]
+
+    @property
+    def url_variable(self) -> str:
+        """The variable with the address that the service's processes use."""
+        return f"{self.name.upper()}_DATABASE_URL"
+
+    @property
+    def owner_url_variable(self) -> str:
+        """The variable with the address that migrations use."""
+        return f"{self.name.upper()}_OWNER_DATABASE_URL"
+
+
+def module(package: str, *arguments: str) -> tuple[str, ...]:
+    """Return the command `python -m package arguments` of this very Python."""
+    return (sys.executable, "-m", package, *arguments)
+
+
+# Stopping goes against the arrows of `after`: the APIs first, then what publishes and what projects.
+WALLET = Service(
+    name="wallet",
+    migrate=module("wallet", "migrate"),
+    processes=(
+        ProcessType(
+            name="wallet-relay",
+            argv=module("wallet", "relay"),
+            port_variable="WALLET_RELAY_PORT",
+            port=8102,
+        ),
+        ProcessType(
+            name="wallet-api",
+            argv=module("wallet", "api"),
+            port_variable="WALLET_API_PORT",
+            port=8101,
+            after=("wallet-relay",),
+            instances_variable="WALLET_API_INSTANCES",
+            is_api=True,
+        ),
+    ),
+)
+TRANSACTION_HISTORY = Service(
+    name="transaction_history",
+    migrate=module("transaction_history", "migrate"),
+    processes=(
+        ProcessType(
+            name="transaction-history-projector",
+            argv=module("transaction_history", "projector"),
+            port_variable="TRANSACTION_HISTORY_PROJECTOR_PORT",
+            port=8112,
+        ),
+        ProcessType(
+            name="transaction-history-api",
+            argv=module("transaction_history", "api"),
+            port_variable="TRANSACTION_HISTORY_API_PORT",
+            port=8111,
+            after=("transaction-history-projector",),
+            instances_variable="TRANSACTION_HISTORY_API_INSTANCES",
+            is_api=True,
+        ),
+    ),
+)
+SERVICES = (WALLET, TRANSACTION_HISTORY)

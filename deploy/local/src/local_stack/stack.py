@@ -1,0 +1,216 @@
+"""The whole stack: engines, databases, topics, migrations, processes; up in this order and down in reverse."""
+
+import asyncio
+import http.client
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from contracts.topics import TOPICS
+from local_stack import accounts, checkout, databases, kafka, postgres, state, topics
+from local_stack.config import BROKER_VARIABLE, Config, Instance
+from local_stack.daemon import Command
+from local_stack.errors import StackError
+from local_stack.kafka import KafkaBroker
+from local_stack.ports import LOOPBACK
+from local_stack.postgres import PostgresServer
+from local_stack.services import Service
+from local_stack.supervisor import Supervised, Supervisor, Unit, run_once
+
+HEALTH_TIMEOUT_S = 2.0
+ENGINE_DRAIN_S = 60.0  # PostgreSQL writes a last checkpoint
+
+
+class Stack:
+    """One stack of one folder. Call `start`, then `stop` however `start` went."""
+
+    def __init__(self, config: Config, on_change: Callable[[], None]) -> None:
+        """Take what the environment describes and who is told whenever something changes."""
+        self.config = config
+        self.step = "starting"
+        self._on_change = on_change
+        self._engines = Supervisor([], self._changed)
+        self._processes = Supervisor([], self._changed)
+        self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
+        self._databases: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        self._is_up = False
+
+    @property
+    def supervised(self) -> list[Supervised]:
+        """Every process, engines first."""
+        return [*self._engines.all.values(), *self._processes.all.values()]
+
+    async def start(self) -> None:
+        """Bring everything up and write `stack.json`; StackError says what is in the way."""
+        self.config.check_ports()
+        self._take("preparing PostgreSQL and Kafka")
+        units, server = await asyncio.to_thread(self._prepare_engines)
+        self._engines = Supervisor(units, self._changed)
+        self._take("starting PostgreSQL and Kafka")
+        await self._engines.start()
+        self._take("databases, topics and migrations")
+        await self._make_databases(server)
+        await topics.ensure_topics(self._kafka, TOPICS)
+        await self._migrate()
+        self._take("starting the processes")
+        self._processes = Supervisor(self._process_units(), self._changed)
+        await self._processes.start()
+        self._is_up = True
+        self._take("up")
+
+    async def stop(self) -> None:
+        """Drain and stop the processes, then the engines, and take `stack.json` away."""
+        self._is_up = False
+        state.description_file(self.config.state).unlink(missing_ok=True)
+        self._take("draining the processes")
+        await self._processes.stop()
+        self._take("stopping the engines")
+        await self._engines.stop()
+        self._take("stopped")
+
+    def describe(self) -> state.Description:
+        """Return what `stack.json` says."""
+        pids = {each.unit.name: each.pid for each in self._processes.all.values()}
+        instances = {service.name: list(self.config.instances(service)) for service in self.config.services}
+        return state.Description(
+            services={name: each.url for name, many in instances.items() for each in many[::-1] if each.kind.is_api},
+            processes={each.name: (pids.get(each.name), each.url) for many in instances.values() for each in many},
+            postgres=self._databases,
+            kafka=self._kafka,
+        )
+
+    def _take(self, step: str) -> None:
+        self.step = step
+        self._tell()
+
+    def _changed(self, _: Supervised) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._is_up:
+            state.write_private(state.description_file(self.config.state), self.describe().as_json())
+        self._on_change()
+
+    def _prepare_engines(self) -> tuple[list[Unit], PostgresServer | None]:
+        units = []
+        server = self._server() if self.config.needs_postgres else None
+        if server is not None:
+            server.prepare()
+            units.append(_engine_unit(server, self.config.postgres_port, postgres.READY_WITHIN_S))
+        if self.config.outside_broker is None:
+            broker = self._broker()
+            broker.prepare()
+            units.append(_engine_unit(broker, self.config.kafka_port, kafka.READY_WITHIN_S))
+        return units, server
+
+    def _server(self) -> PostgresServer:
+        account = accounts.unprivileged_account()
+        return PostgresServer(
+            folder=accounts.home_for(account, self.config.state) / "data" / "postgres",
+            port=self.config.postgres_port,
+            log=self._log("postgres"),
+            binaries=postgres.find_binaries(account),
+        )
+
+    def _broker(self) -> KafkaBroker:
+        return KafkaBroker(
+            folder=self.config.state / "data" / "kafka",
+            port=self.config.kafka_port,
+            controller_port=self.config.kafka_controller_port,
+            log=self._log("kafka"),
+            runtime=kafka.find_runtime(),
+        )
+
+    def _log(self, name: str) -> Path:
+        """Return the log of a process, the one of the stack before moved aside."""
+        log = self.config.logs / f"{name}.log"
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        return log
+
+    async def _make_databases(self, server: PostgresServer | None) -> None:
+        for service in self.config.services:
+            outside = self.config.outside_database(service)
+            if outside is not None:
+                self._databases[service.name] = outside
+                self._owners[service.name] = self._outside_owner(service)
+            else:
+                assert server is not None, "a database of ours needs our server"
+                await self._make_database(server, service.name)
+
+    def _outside_owner(self, service: Service) -> str:
+        owner = self.config.environment.get(service.owner_url_variable)
+        if not owner:
+            raise StackError(
+                f"{service.url_variable} names a database from outside: {service.owner_url_variable} must name it "
+                "for the role that owns it, because migrations run as that role"
+            )
+        return owner
+
+    async def _make_database(self, server: PostgresServer, service: str) -> None:
+        owner, app = databases.owner_role(service), databases.app_role(service)
+        secrets = state.passwords(self.config.state, (owner, app))
+        admin = await asyncpg.connect(server.admin_dsn)
+        try:
+            for role in (owner, app):
+                await databases.ensure_role(admin, role, secrets[role])
+            await databases.ensure_database(admin, service, service)
+        finally:
+            await admin.close()
+        self._owners[service] = server.dsn(service, owner, secrets[owner])
+        self._databases[service] = server.dsn(service, app, secrets[app])
+
+    async def _migrate(self) -> None:
+        for service in self.config.services:
+            name = f"{service.name.replace('_', '-')}-migrate"
+            env = {**self._environment(service), service.owner_url_variable: self._owners[service.name]}
+            await run_once(Command(name=name, argv=service.migrate, log=self._log(name), cwd=checkout.ROOT, env=env))
+
+    def _process_units(self) -> list[Unit]:
+        return [
+            self._process_unit(service, instance)
+            for service in self.config.services
+            for instance in self.config.instances(service)
+        ]
+
+    def _process_unit(self, service: Service, instance: Instance) -> Unit:
+        env = {**self._environment(service), instance.kind.port_variable: str(instance.port)}
+        command = Command(
+            name=instance.name, argv=instance.kind.argv, log=self._log(instance.name), cwd=checkout.ROOT, env=env
+        )
+        return Unit(
+            command=command,
+            is_ready=partial(says_ready, instance.port),
+            address=instance.url,
+            after=instance.kind.after,
+            drain_s=instance.kind.drain_s,
+        )
+
+    def _environment(self, service: Service) -> dict[str, str]:
+        return {BROKER_VARIABLE: self._kafka, service.url_variable: self._databases[service.name]}
+
+
+def _engine_unit(engine: PostgresServer | KafkaBroker, port: int, ready_within_s: float) -> Unit:
+    return Unit(
+        command=engine.command(),
+        is_ready=engine.is_ready,
+        address=f"{LOOPBACK}:{port}",
+        ready_within_s=ready_within_s,
+        drain_s=ENGINE_DRAIN_S,
+        is_watched=False,  # the question is about the start: what the log or the pid file says stays said
+    )
+
+
+def says_ready(port: int, _pid: int = 0) -> bool:
+    """Return whether the process on *port* answers 200 to /health/ready."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HEALTH_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

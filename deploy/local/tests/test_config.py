@@ -1,0 +1,86 @@
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from local_stack.config import Config
+from local_stack.errors import StackError
+from local_stack.ports import free_ports
+from local_stack.services import TRANSACTION_HISTORY, WALLET
+
+PORT_VARIABLES = (
+    "POSTGRES_PORT",
+    "KAFKA_PORT",
+    "KAFKA_CONTROLLER_PORT",
+    "WALLET_API_PORT",
+    "WALLET_RELAY_PORT",
+    "TRANSACTION_HISTORY_API_PORT",
+    "TRANSACTION_HISTORY_PROJECTOR_PORT",
+)
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield int(listener.getsockname()[1])
+
+
+def environment(**changed: str) -> dict[str, str]:
+    ports = free_ports(len(PORT_VARIABLES))
+    return {**dict(zip(PORT_VARIABLES, map(str, ports), strict=True)), **changed}
+
+
+def test_free_ports_are_in_order() -> None:
+    Config(environment()).check_ports()
+
+
+@pytest.mark.parametrize("variable", PORT_VARIABLES)
+def test_a_taken_port_is_named_with_its_variable(variable: str, taken_port: int) -> None:
+    config = Config(environment(**{variable: str(taken_port)}))
+
+    with pytest.raises(StackError, match=f"port {taken_port} is taken .* {variable} "):
+        config.check_ports()
+
+
+def test_a_port_claimed_twice_is_named_with_both_variables() -> None:
+    given = environment()
+    given["WALLET_API_PORT"] = given["KAFKA_PORT"]
+
+    with pytest.raises(StackError, match="KAFKA_PORT and by WALLET_API_PORT"):
+        Config(given).check_ports()
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "-1", "web", "８１０１"])  # noqa: RUF001 - digits that int() would take
+def test_what_is_no_port_is_named_with_its_variable(value: str) -> None:
+    with pytest.raises(StackError, match="WALLET_API_PORT"):
+        list(Config({"WALLET_API_PORT": value}).instances(WALLET))
+
+
+def test_the_ports_of_parts_from_outside_are_not_ours_to_check(taken_port: int) -> None:
+    taken = str(taken_port)
+    outside = {
+        "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
+        "WALLET_DATABASE_URL": "postgresql://db/wallet",
+        "TRANSACTION_HISTORY_DATABASE_URL": "postgresql://db/history",
+    }
+
+    config = Config(environment(**outside, POSTGRES_PORT=taken, KAFKA_PORT=taken, KAFKA_CONTROLLER_PORT=taken))
+
+    config.check_ports()
+    assert not config.needs_postgres
+    assert config.outside_broker == "broker:9092"
+
+
+def test_one_database_of_ours_is_enough_to_need_postgresql() -> None:
+    config = Config({"WALLET_DATABASE_URL": "postgresql://db/wallet"})
+
+    assert config.needs_postgres
+    assert config.outside_database(TRANSACTION_HISTORY) is None
+
+
+def test_several_api_instances_listen_a_hundred_ports_apart() -> None:
+    config = Config({"WALLET_API_INSTANCES": "3"})
+
+    ports = {each.name: each.port for each in config.instances(WALLET)}
+
+    assert ports == {"wallet-relay": 8102, "wallet-api": 8101, "wallet-api-2": 8201, "wallet-api-3": 8301}

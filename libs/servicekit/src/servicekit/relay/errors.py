@@ -1,0 +1,31 @@
+"""Why a relay ends. Each is a name for an operator, not for a caller to handle."""
+
+from typing import Final
+
+EXIT_LEASES_LOST: Final = 70
+EXIT_TOPIC_AHEAD: Final = 78
+
+
+class RelayError(Exception):
+    """The relay must not go on. *exit_code* is what its process ends with."""
+
+    exit_code = 1
+
+
+class LeasesLost(RelayError):  # noqa: N818  it names what happened
+    """This process stood still for longer than its leases lasted, and others took its shards: start afresh."""
+
+    exit_code = EXIT_LEASES_LOST
+
+
+class TopicAhead(RelayError):  # noqa: N818  it names a state of the world
+    """The topic ends with a record that the journal lacks: the database was restored behind the topic.
+
+    Relay and committers refuse to run until an operator has decided (`servicekit.relay.halts.clear`).
+    """
+
+    exit_code = EXIT_TOPIC_AHEAD
+
+
+class UnknownEventNumber(RelayError):  # noqa: N818  it names a state of the world
+    """The journal holds an event type that this release does not know: update the relay before the committers."""

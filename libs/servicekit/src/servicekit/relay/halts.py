@@ -1,0 +1,75 @@
+"""The stop that a database restored behind its topic asks for, and its end by an operator's decision."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from servicekit.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicEnd:
+    """The last record of a partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    shard: int
+    sequence: int
+    event_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """A record that the journal lacks, and since when everything stands because of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    shard: int
+    sequence: int
+    event_id: UUID
+    halted_at: datetime
+
+
+async def active(connection: Connection) -> list[Halt]:
+    """Return the halts that no operator has cleared. While there is one, relay and committers must not run."""
+    rows = await connection.fetch(
+        """SELECT topic, topic_partition AS partition, kafka_offset AS offset, shard, seq AS sequence, event_id,
+                  halted_at
+           FROM servicekit.relay_halt WHERE cleared_at IS NULL ORDER BY topic, topic_partition, kafka_offset"""
+    )
+    return [Halt(**dict(row)) for row in rows]
+
+
+async def record(connection: Connection, end: TopicEnd) -> bool:
+    """Record that the journal lacks *end*; return False where an operator has already accepted this very record."""
+    cleared_at = await connection.fetchval(
+        """INSERT INTO servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (topic, topic_partition, kafka_offset) DO UPDATE
+               SET shard = excluded.shard, seq = excluded.seq, event_id = excluded.event_id,
+                   cleared_at = CASE WHEN relay_halt.event_id = excluded.event_id THEN relay_halt.cleared_at END
+           RETURNING cleared_at""",
+        end.topic,
+        end.partition,
+        end.offset,
+        end.shard,
+        end.sequence,
+        end.event_id,
+    )
+    return cleared_at is None
+
+
+async def clear(connection: Connection, *, operator: str) -> int:
+    """Accept that the topic holds records the journal lacks; return how many halts that ends.
+
+    Consumers still alarm where a sequence comes with another event id: read models are rebuilt from a topic that
+    was written anew.
+    """
+    rows = await connection.fetch(
+        """UPDATE servicekit.relay_halt SET cleared_at = clock_timestamp(), cleared_by = $1
+           WHERE cleared_at IS NULL RETURNING 1""",
+        operator,
+    )
+    return len(rows)

@@ -1,0 +1,121 @@
+"""Where the relay reads: a journal of dense sequences per shard."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from contracts.envelope import Envelope
+from contracts.events import EventType
+from servicekit.postgres import Connection, PoolSettings
+from servicekit.relay.errors import UnknownEventNumber
+
+POOL_SIZE: Final = 3
+
+
+class JournalReader(Protocol):
+    """A journal as the relay sees it."""
+
+    async def read(self, connection: Connection, cursors: Mapping[int, int], rows_per_shard: int) -> list[Envelope]:
+        """Return what follows each shard's cursor in ONE statement: at most *rows_per_shard* each, ascending."""
+        ...
+
+    async def event_ids(
+        self, connection: Connection, positions: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], UUID]:
+        """Return the event id at each (shard, sequence) that exists."""
+        ...
+
+    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> tuple[int, float]:
+        """Return how many rows lie behind the cursors, and the age in seconds of the oldest of them (0: none)."""
+        ...
+
+
+class SqlJournal:
+    """The journal in a table of the service's own database.
+
+    *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source.
+    """
+
+    def __init__(self, *, table: str, types: Mapping[int, EventType], source: str) -> None:
+        self._source = source
+        self._type_names = {number: event_type.name for number, event_type in types.items()}
+        self._read = f"""
+            SELECT j.shard, j.seq, j.event_id, j.tenant_id, j.account_id, j.version, j.transaction_id, j.entry_index,
+                   j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
+            FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
+            CROSS JOIN LATERAL (
+                SELECT * FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT $3
+            ) AS j"""
+        self._event_ids = f"""
+            SELECT j.shard, j.seq, j.event_id
+            FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, seq) JOIN {table} AS j USING (shard, seq)"""
+        self._backlog = f"""
+            SELECT coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint AS lag_rows,
+                   coalesce(extract(epoch FROM clock_timestamp() - min(next.occurred_at)), 0)::float8 AS lag_s
+            FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
+            CROSS JOIN LATERAL (SELECT seq FROM {table} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1) AS head
+            LEFT JOIN LATERAL (
+                SELECT occurred_at FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT 1
+            ) AS next ON true"""
+
+    async def read(self, connection: Connection, cursors: Mapping[int, int], rows_per_shard: int) -> list[Envelope]:
+        """Read as `JournalReader.read` says."""
+        rows = await connection.fetch(self._read, list(cursors), list(cursors.values()), rows_per_shard)
+        try:
+            return [self._envelope(row) for row in rows]
+        except KeyError as error:
+            raise UnknownEventNumber(f"event type number {error} is not known to this release") from error
+
+    async def event_ids(
+        self, connection: Connection, positions: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], UUID]:
+        """Look up as `JournalReader.event_ids` says."""
+        rows = await connection.fetch(self._event_ids, [shard for shard, _ in positions], [seq for _, seq in positions])
+        return {(row["shard"], row["seq"]): row["event_id"] for row in rows}
+
+    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> tuple[int, float]:
+        """Measure as `JournalReader.backlog` says, by the database's clock."""
+        row = await connection.fetchrow(self._backlog, list(cursors), list(cursors.values()))
+        assert row is not None
+        return row["lag_rows"], max(0.0, row["lag_s"])
+
+    def _envelope(self, row: asyncpg.Record) -> Envelope:
+        # By position: this runs once per published event.
+        (
+            shard, seq, event_id, tenant_id, account_id, version, transaction_id, entry_index, entry_count, number,
+            occurred_at, causation_id, traceparent, payload,
+        ) = row  # fmt: skip
+        is_entry = transaction_id is not None
+        return Envelope(
+            shard=shard,
+            sequence=seq,
+            event_id=event_id,
+            type=self._type_names[number],
+            source=self._source,
+            subject=account_id,
+            tenant_id=tenant_id,
+            time=occurred_at,
+            data=payload,
+            wallet_version=version,
+            transaction_id=transaction_id,
+            entry_index=entry_index if is_entry else None,
+            entry_count=entry_count if is_entry else None,
+            causation_id=causation_id,
+            traceparent=traceparent,
+        )
+
+
+def relay_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
+    """Return how a relay reaches its database.
+
+    Rows are always found through the primary key: a plan made while the table was empty or not yet analysed must not
+    turn to scanning it.
+    """
+    return PoolSettings(
+        dsn=dsn,
+        application_name=application_name,
+        max_size=POOL_SIZE,
+        session={"enable_seqscan": "off", "enable_bitmapscan": "off"},
+    )

@@ -1,0 +1,118 @@
+"""Who publishes which shard: leases by the database's clock, and cursors that move by compare-and-set.
+
+A lease's epoch grows with every owner. A process that stood still finds its epoch gone and drops the shard.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.ids import SHARDS
+from servicekit.postgres import Connection
+
+# A move that a crash loses is only a repeat, so it does not wait for the disk. The setting ends with its transaction.
+_ASYNCHRONOUS = "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+
+_MOVE = f"""
+    {_ASYNCHRONOUS}
+    UPDATE servicekit.relay_lease AS lease SET cursor = move.after
+    FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS move (shard, epoch, before, after),
+         asynchronous
+    WHERE lease.shard = move.shard AND lease.owner = $1 AND lease.epoch = move.epoch AND lease.cursor = move.before
+    RETURNING lease.shard"""
+
+_HEARTBEAT = """
+    INSERT INTO servicekit.relay_instance (owner, expires_at)
+    VALUES ($1, clock_timestamp() + make_interval(secs => $2))
+    ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at"""
+
+_RENEW = """
+    UPDATE servicekit.relay_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
+    WHERE owner = $1 RETURNING shard, epoch"""
+
+_LIVE = "SELECT count(*) FROM servicekit.relay_instance WHERE expires_at > clock_timestamp()"
+
+# SKIP LOCKED: two instances that look at once take different shards, and neither waits.
+_ACQUIRE = """
+    WITH free AS (
+        SELECT shard FROM servicekit.relay_lease
+        WHERE owner IS NULL OR (owner <> $1 AND expires_at <= clock_timestamp())
+        ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE servicekit.relay_lease AS lease
+    SET owner = $1, epoch = lease.epoch + 1, expires_at = clock_timestamp() + make_interval(secs => $2)
+    FROM free WHERE lease.shard = free.shard
+    RETURNING lease.shard, lease.epoch, lease.cursor"""
+
+_RELEASE = """
+    UPDATE servicekit.relay_lease AS lease SET owner = NULL, expires_at = '-infinity'
+    FROM unnest($2::smallint[], $3::bigint[]) AS mine (shard, epoch)
+    WHERE lease.shard = mine.shard AND lease.owner = $1 AND lease.epoch = mine.epoch"""
+
+_LEAVE = "DELETE FROM servicekit.relay_instance WHERE owner = $1 OR expires_at < clock_timestamp() - interval '1 hour'"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A shard this process publishes, and the cursor it was found at."""
+
+    shard: int
+    epoch: int
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A cursor to move: by compare-and-set on (*before*, *epoch*)."""
+
+    shard: int
+    epoch: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a renewal found: the epochs of the shards still owned, and how many this process should own."""
+
+    epochs: Mapping[int, int]
+    fair_share: int
+
+
+class Leases:
+    """The leases of one process, known as *owner* (unique among all that ever ran), lasting *lease_s* seconds."""
+
+    def __init__(self, *, owner: str, lease_s: float) -> None:
+        self._owner = owner
+        self._lease_s = lease_s
+
+    async def renew(self, connection: Connection) -> Renewal:
+        """Tell that this process lives, and extend its leases, also those that ran out and nobody took."""
+        await connection.execute(_HEARTBEAT, self._owner, self._lease_s)
+        rows = await connection.fetch(_RENEW, self._owner, self._lease_s)
+        live = await connection.fetchval(_LIVE)
+        return Renewal({row["shard"]: row["epoch"] for row in rows}, -(-SHARDS // max(1, live)))
+
+    async def acquire(self, connection: Connection, shards_max: int) -> list[Lease]:
+        """Take up to *shards_max* shards that are free or whose owner's lease ran out."""
+        rows = await connection.fetch(_ACQUIRE, self._owner, self._lease_s, shards_max)
+        return [Lease(row["shard"], row["epoch"], row["cursor"]) for row in rows]
+
+    async def move(self, connection: Connection, moves: Sequence[Move]) -> set[int]:
+        """Move cursors in one statement; return the shards that moved. Another owner has those that did not."""
+        rows = await connection.fetch(
+            _MOVE,
+            self._owner,
+            [move.shard for move in moves],
+            [move.epoch for move in moves],
+            [move.before for move in moves],
+            [move.after for move in moves],
+        )
+        return {row["shard"] for row in rows}
+
+    async def release(self, connection: Connection, epochs: Mapping[int, int]) -> None:
+        """Free the shards, so that another instance takes them at once."""
+        await connection.execute(_RELEASE, self._owner, list(epochs), list(epochs.values()))
+
+    async def leave(self, connection: Connection) -> None:
+        """Be counted no more among those that live."""
+        await connection.execute(_LEAVE, self._owner)

@@ -1,0 +1,330 @@
+"""The relay on a real journal and a real broker."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from prometheus_client import CollectorRegistry
+
+from contracts.envelope import Envelope, from_record
+from contracts.events import FUNDS_DEPOSITED, TYPES_BY_NUMBER
+from contracts.ids import SHARDS, new_id
+from local_stack.kafka import KafkaBroker
+from servicekit.migrations import MigrationSource, migrate, servicekit_source
+from servicekit.postgres import Pool, open_pool
+from servicekit.relay import halts, relay_source
+from servicekit.relay.errors import LeasesLost, TopicAhead
+from servicekit.relay.journal import SqlJournal, relay_pool_settings
+from servicekit.relay.metrics import RelayMetrics
+from servicekit.relay.publisher import Publisher, PublisherSettings
+from servicekit.relay.relay import Relay, RelaySettings
+from testkit.databases import Server, TemplateDatabase
+from testkit.pytest_plugin import MakeTopic
+from testkit.topics import temporary_topic
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 4
+TENANT = UUID("01890000-0000-7000-8000-000000000001")
+
+
+@pytest.fixture(scope="session")
+def outbox_template(postgres_server: Server) -> TemplateDatabase:
+    outbox = MigrationSource("outbox", Path(__file__).parent / "sql")
+
+    async def run(dsn_owner: str) -> None:
+        await migrate(dsn_owner, [servicekit_source(), relay_source(), outbox], app_role="outbox_app")
+
+    return TemplateDatabase(postgres_server, service="outbox", migrate=run)
+
+
+@pytest.fixture
+async def pool(outbox_template: TemplateDatabase) -> AsyncIterator[Pool]:
+    async with (
+        outbox_template.database() as database,
+        await open_pool(relay_pool_settings(database.dsn_app, application_name="test")) as opened,
+    ):
+        yield opened
+
+
+@dataclass
+class Bench:
+    """What a test of the relay works with."""
+
+    pool: Pool
+    bootstrap: str
+    topic: str
+    registries: list[CollectorRegistry] = field(default_factory=list)
+
+    def relay(self, owner: str, *, lease_s: float = 10.0) -> Relay:
+        registry = CollectorRegistry()
+        self.registries.append(registry)
+        metrics = RelayMetrics(registry)
+        settings = PublisherSettings(
+            bootstrap_servers=self.bootstrap, topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
+        )
+        return Relay(
+            RelaySettings(
+                owner=owner,
+                bootstrap_servers=self.bootstrap,
+                topic=self.topic,
+                lease_s=lease_s,
+                renew_every_s=lease_s / 40,
+                send_timeout_s=lease_s / 2,
+            ),
+            pool=self.pool,
+            journal=SqlJournal(table="outbox.journal", types=TYPES_BY_NUMBER, source="/outbox"),
+            publisher=Publisher(settings, metrics),
+            metrics=metrics,
+            jitter=random.Random(1),
+        )
+
+    def metric(self, name: str, instance: int = 0) -> float:
+        return self.registries[instance].get_sample_value(name) or 0.0
+
+    async def write(self, shards: Iterable[int], first: int, last: int) -> None:
+        """Write sequences *first* to *last* of each shard."""
+        async with self.pool.connection() as connection:
+            for shard in shards:
+                wallet = UUID(int=(new_id().int & ~63) | shard)
+                await connection.execute(
+                    """INSERT INTO outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
+                                                   entry_index, entry_count, type, payload)
+                       SELECT $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, '{}'
+                       FROM generate_series($5::bigint, $6::bigint) AS seq""",
+                    shard,
+                    TENANT,
+                    wallet,
+                    FUNDS_DEPOSITED.number,
+                    first,
+                    last,
+                )
+
+    async def cursors(self) -> dict[int, int]:
+        async with self.pool.connection() as connection:
+            rows = await connection.fetch("SELECT shard, cursor FROM servicekit.relay_lease WHERE cursor > 0")
+        return {row["shard"]: row["cursor"] for row in rows}
+
+    async def owners(self) -> dict[str | None, int]:
+        async with self.pool.connection() as connection:
+            rows = await connection.fetch("SELECT owner, count(*) AS shards FROM servicekit.relay_lease GROUP BY 1")
+        return {row["owner"]: row["shards"] for row in rows}
+
+    async def topic_events(self) -> list[tuple[int, Envelope]]:
+        """Return (partition, event) of everything in the topic, in order per partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            parts = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+            ends = await consumer.end_offsets(parts)
+            consumer.assign(parts)
+            for part in parts:
+                consumer.seek(part, 0)
+            found = []
+            while any([await consumer.position(part) < ends[part] for part in parts]):
+                for part, records in (await consumer.getmany(timeout_ms=100)).items():
+                    found += [(part.partition, from_record(record.headers, record.value)) for record in records]
+            return found
+        finally:
+            await consumer.stop()
+
+    async def first_occurrences(self) -> dict[int, list[int]]:
+        """Return, per shard, the sequences in the order in which each was first seen."""
+        seen: dict[int, dict[int, None]] = {}
+        for _, event in await self.topic_events():
+            seen.setdefault(event.shard, {}).setdefault(event.sequence)
+        return {shard: list(sequences) for shard, sequences in seen.items()}
+
+
+@pytest.fixture
+async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
+    return Bench(pool, kafka_bootstrap, await make_topic(PARTITIONS))
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(relay.run(stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await condition():  # noqa: ASYNC110  the event is in the database or the broker
+            await asyncio.sleep(0.02)
+
+
+async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Bench) -> None:
+    await bench.write(range(SHARDS), 1, 150)
+
+    async with running(bench.relay("a")):
+        await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 150)))
+
+    events = await bench.topic_events()
+    assert {(event.shard, partition) for partition, event in events} == {(s, s % PARTITIONS) for s in range(SHARDS)}
+    assert await bench.first_occurrences() == {s: list(range(1, 151)) for s in range(SHARDS)}
+    assert len(events) == bench.metric("relay_published_total") == SHARDS * 150
+
+
+async def cursors_are(bench: Bench, wanted: dict[int, int]) -> bool:
+    return await bench.cursors() == wanted
+
+
+async def test_a_stopped_relay_has_moved_its_cursors_and_freed_its_leases(bench: Bench) -> None:
+    await bench.write([5], 1, 10)
+
+    async with running(bench.relay("a")):
+        await until(lambda: published(bench, 10))
+
+    assert await bench.cursors() == {5: 10}
+    assert await bench.owners() == {None: SHARDS}
+
+
+async def published(bench: Bench, records: int, instance: int = 0) -> bool:
+    return bench.metric("relay_published_total", instance) >= records
+
+
+async def test_two_relays_share_the_shards_and_the_last_one_takes_all(bench: Bench) -> None:
+    async with running(bench.relay("a", lease_s=4.0)):
+        await until(lambda: owners_are(bench, {"a": SHARDS}))
+        async with running(bench.relay("b", lease_s=4.0)):
+            await until(lambda: owners_are(bench, {"a": SHARDS // 2, "b": SHARDS // 2}))
+            await bench.write(range(SHARDS), 1, 20)
+            await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 20)))
+        await until(lambda: owners_are(bench, {"a": SHARDS}))
+        await bench.write(range(SHARDS), 21, 40)
+        await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 40)))
+
+    assert await bench.first_occurrences() == {s: list(range(1, 41)) for s in range(SHARDS)}
+
+
+async def owners_are(bench: Bench, wanted: dict[str | None, int]) -> bool:
+    return await bench.owners() == wanted
+
+
+async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repeats_only(bench: Bench) -> None:
+    await bench.write(range(8), 1, 100)
+    doomed = bench.relay("doomed", lease_s=1.0)
+    doomed._moved_s = float("inf")  # never moves a cursor
+    task = asyncio.create_task(doomed.run(asyncio.Event()))
+    await until(lambda: published(bench, 800))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await bench.cursors() == {}
+
+    await bench.write(range(8), 101, 120)
+    async with running(bench.relay("heir", lease_s=1.0)):
+        await until(lambda: cursors_are(bench, dict.fromkeys(range(8), 120)))
+
+    assert len(await bench.topic_events()) == 8 * 100 + 8 * 120
+    assert await bench.first_occurrences() == {s: list(range(1, 121)) for s in range(8)}
+
+
+async def test_a_gap_stops_its_shard_and_no_other(bench: Bench) -> None:
+    await bench.write([1, 2], 1, 5)
+    await bench.write([1, 2], 7, 9)
+    await bench.write([2], 6, 6)
+
+    async with running(bench.relay("a")):
+        await until(lambda: cursors_are(bench, {1: 5, 2: 9}))
+        assert bench.metric("relay_shards_stopped") == 1
+
+    assert await bench.first_occurrences() == {1: [1, 2, 3, 4, 5], 2: list(range(1, 10))}
+
+
+async def test_a_shard_that_another_owner_took_is_dropped(bench: Bench) -> None:
+    async with running(bench.relay("a")):
+        await until(lambda: owners_are(bench, {"a": SHARDS}))
+        await steal(bench, shard=3)
+        await bench.write([3], 1, 5)
+        await until(lambda: lost(bench, 1))
+
+    assert await bench.cursors() == {}
+    assert await bench.owners() == {None: SHARDS - 1, "thief": 1}
+
+
+async def steal(bench: Bench, shard: int | None = None) -> None:
+    async with bench.pool.connection() as connection:
+        await connection.execute(
+            """UPDATE servicekit.relay_lease
+               SET owner = 'thief', epoch = epoch + 1, expires_at = clock_timestamp() + interval '1 hour'
+               WHERE shard = coalesce($1, shard)""",
+            shard,
+        )
+
+
+async def lost(bench: Bench, shards: int) -> bool:
+    return bench.metric("relay_leases_lost_total") >= shards
+
+
+async def test_a_relay_that_stood_still_beyond_its_lease_ends(bench: Bench) -> None:
+    relay = bench.relay("zombie")
+    task = asyncio.create_task(relay.run(asyncio.Event()))
+    await until(lambda: owners_are(bench, {"zombie": SHARDS}))
+    await steal(bench)
+
+    relay._renewed_s -= 60  # as if the process had been stopped for a minute
+
+    with pytest.raises(LeasesLost) as ended:
+        await task
+    assert ended.value.exit_code == 70
+
+
+async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_decides(bench: Bench) -> None:
+    await bench.write([7], 1, 20)
+    async with running(bench.relay("a")):
+        await until(lambda: cursors_are(bench, {7: 20}))
+    async with bench.pool.connection() as connection:
+        await connection.execute("DELETE FROM outbox.journal WHERE seq > 15")
+        await connection.execute("UPDATE servicekit.relay_lease SET cursor = 15 WHERE shard = 7")
+
+    with pytest.raises(TopicAhead):
+        await bench.relay("b").run(asyncio.Event())
+
+    async with bench.pool.connection() as connection:
+        (halt,) = await halts.active(connection)
+        assert (halt.shard, halt.sequence) == (7, 20)
+        assert await bench.owners() == {None: SHARDS}
+        assert await halts.clear(connection, operator="an operator") == 1
+    await bench.write([7], 16, 30)
+    async with running(bench.relay("c")):
+        await until(lambda: cursors_are(bench, {7: 30}))
+
+
+async def test_lag_grows_while_the_broker_is_away_and_drains_afterwards(bench: Bench, own_kafka: KafkaBroker) -> None:
+    bench.bootstrap = own_kafka.bootstrap_servers
+    async with temporary_topic(bench.bootstrap, PARTITIONS) as bench.topic:
+        async with running(bench.relay("a")):
+            await bench.write(range(16), 1, 50)
+            await until(lambda: published(bench, 800))
+            own_kafka.kill()
+            await bench.write(range(16), 51, 200)
+            await until(lambda: lagging(bench, 16 * 150))
+            await until(lambda: replaced(bench))
+            await asyncio.to_thread(own_kafka.start)
+            await until(lambda: cursors_are(bench, dict.fromkeys(range(16), 200)))
+            await until(lambda: lag_is_gone(bench))
+
+        assert await bench.first_occurrences() == {s: list(range(1, 201)) for s in range(16)}
+
+
+async def lagging(bench: Bench, rows: int) -> bool:
+    return bench.metric("relay_lag_rows") >= rows
+
+
+async def lag_is_gone(bench: Bench) -> bool:
+    return bench.metric("relay_lag_rows") == 0
+
+
+async def replaced(bench: Bench) -> bool:
+    return bench.metric("relay_producers_total") > 1

@@ -11,6 +11,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/servicekit libs/testkit services/wallet services/transaction-history \
            services/notifications services/fraud deploy/local deploy/demo
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+          --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 
 help: ## Print every target with a sentence.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +31,10 @@ $(TOOLS)/bin/uv:
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
 	@touch $@
 
-lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock anew from every pyproject.toml.
-	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
-	    --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS)))) \
-	    requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
+lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock, and the images' share of it, anew.
+	@$(COMPILE) requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
+	@$(COMPILE) -c requirements.lock deploy/images/requirements.in \
+	    $(addsuffix /pyproject.toml,$(filter libs/contracts libs/servicekit services/%,$(MEMBERS))) -o deploy/images/requirements.lock
 
 up: setup ## Start the local stack and follow it; DETACH=1 returns when everything is ready.
 	@$(RUN) -m local_stack up $(if $(DETACH),--detach)

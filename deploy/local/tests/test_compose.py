@@ -1,0 +1,85 @@
+"""docker-compose.yml starts what the local stack starts. No Docker engine is needed to see that."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.topics import TOPICS
+from local_stack import checkout
+from local_stack.services import SERVICES, ProcessType, Service
+
+COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").read_text())
+CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
+KNOWN = {
+    *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
+    *("restart", "init", "stop_grace_period"),
+}
+PROCESSES = [(service, process) for service in SERVICES for process in service.processes]
+
+
+@pytest.mark.parametrize(("service", "process"), PROCESSES, ids=lambda each: each.name)
+def test_every_process_runs_in_a_container_that_is_watched(service: Service, process: ProcessType) -> None:
+    container = CONTAINERS[process.name]
+
+    assert tuple(container["command"]) == process.argv[2:]
+    assert container["environment"][process.port_variable] == process.port
+    assert container["ports"] == [f"127.0.0.1:${{{process.port_variable}:-{process.port}}}:{process.port}"]
+    assert f":{process.port}/health/ready" in container["healthcheck"]["test"][-1]
+    assert service.url_variable in container["environment"]
+    assert service.owner_url_variable not in container["environment"]
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda each: each.name)
+def test_every_service_is_migrated_first_and_by_the_owner(service: Service) -> None:
+    name = f"{service.name.replace('_', '-')}-migrate"
+
+    assert tuple(CONTAINERS[name]["command"]) == service.migrate[2:]
+    assert f"{service.name}_owner:" in CONTAINERS[name]["environment"][service.owner_url_variable]
+    for process in service.processes:
+        needs = CONTAINERS[process.name]["depends_on"]
+        assert needs[name] == needs["topics"] == {"condition": "service_completed_successfully"}
+
+
+def test_every_database_is_made() -> None:
+    assert CONTAINERS["postgres"]["environment"]["SERVICES"].split() == [each.name for each in SERVICES]
+
+
+def test_every_topic_is_made_with_its_partitions() -> None:
+    environment = CONTAINERS["topics"]["environment"]
+
+    assert environment["TOPICS"].split() == [each.name for each in TOPICS]
+    assert {environment["PARTITIONS"]} == {each.partitions for each in TOPICS}
+    assert f"retention.ms={TOPICS[0].retention_ms}" in CONTAINERS["topics"]["command"][0]
+
+
+def test_what_a_container_needs_is_another_container_that_can_tell() -> None:
+    for container in CONTAINERS.values():
+        assert set(container) <= KNOWN
+        for needed, condition in container.get("depends_on", {}).items():
+            assert ("healthcheck" in CONTAINERS[needed]) == (condition == {"condition": "service_healthy"})
+
+
+def test_ports_are_published_on_this_machine_alone() -> None:
+    ports = [port for container in CONTAINERS.values() for port in container.get("ports", ())]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_images_run_locked_versions_as_an_ordinary_user() -> None:
+    dockerfile = (checkout.ROOT / "deploy" / "images" / "Dockerfile").read_text()
+
+    assert "--require-hashes requirements.lock" in dockerfile
+    assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == ["10001"]
+
+
+def test_the_images_share_the_versions_of_the_repository() -> None:
+    pinned = [
+        set(re.findall(r"^([a-z0-9._-]+==[^ ;]+)", (checkout.ROOT / path).read_text(), re.MULTILINE))
+        for path in ("deploy/images/requirements.lock", "requirements.lock")
+    ]
+
+    assert pinned[0]
+    assert pinned[0] <= pinned[1]

@@ -1,0 +1,79 @@
+"""The application factory: FastAPI for ordinary routes, ASGI endpoints for hot ones, one behaviour around both."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from servicekit.http.dependencies import refuse_unknown_query
+from servicekit.http.edge import Edge
+from servicekit.http.handlers import add_error_handlers
+from servicekit.http.health import HealthCheck, healthy
+from servicekit.http.hot import HotEndpoint, HotRoute, HotRoutes
+from servicekit.http.observe import Observer
+from servicekit.http.openapi import install_openapi
+from servicekit.http.pages import add_process_pages, add_reference_pages
+from servicekit.principal import PrincipalOf, principals
+from servicekit.settings import ServiceSettings
+from servicekit.telemetry import Telemetry
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    *,
+    title: str,
+    description: str = "",
+    settings: ServiceSettings,
+    telemetry: Telemetry,
+    routers: Sequence[APIRouter] = (),
+    hot_routes: Sequence[HotRoute[Any]] = (),
+    readiness: HealthCheck = healthy,
+    deep: HealthCheck = healthy,
+    lifespan: Lifespan | None = None,
+    principal_of: PrincipalOf | None = None,
+) -> Edge:
+    """Return the ASGI application of an API.
+
+    *readiness* tells whether requests may be sent here (own database and queue), *deep* how everything behind it is.
+    Without *principal_of* the settings name the principal, in development mode only.
+    """
+    named = principal_of or principals(settings)
+    observer = Observer(telemetry, settings.access_log)
+    hot = HotRoutes([HotEndpoint(route, observer, named) for route in hot_routes])
+    app = _fastapi(title, description, telemetry.version, lifespan)
+    app.state.principal_of = named
+    for router in routers:
+        app.include_router(router)
+    add_process_pages(app, telemetry, readiness, deep)
+    add_reference_pages(app)
+    add_error_handlers(app, hot)
+    install_openapi(app, hot_routes)
+    return Edge(app, hot, observer)
+
+
+def create_process_app(
+    *, settings: ServiceSettings, telemetry: Telemetry, readiness: HealthCheck = healthy, deep: HealthCheck = healthy
+) -> Edge:
+    """Return the application of a process without an API: `/health/…` and `/metrics`."""
+    hot = HotRoutes([])
+    app = _fastapi(f"{telemetry.service} {telemetry.process}", "", telemetry.version, None)
+    add_process_pages(app, telemetry, readiness, deep)
+    add_error_handlers(app, hot)
+    install_openapi(app, [])
+    return Edge(app, hot, Observer(telemetry, settings.access_log))
+
+
+def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | None) -> FastAPI:
+    return FastAPI(
+        title=title,
+        description=description,
+        version=version,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_query)],
+        # The edge counts, traces and logs every request: the framework's own telemetry would do it twice.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )

@@ -1,0 +1,129 @@
+"""The outermost application: sends a request to its hot route, or observes and guards it on its way to FastAPI."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+from opentelemetry.trace import Span
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from servicekit.clock import monotonic_s
+from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
+from servicekit.http.context import CONTEXT_KEY, RequestContext, request_id_of
+from servicekit.http.decoding import check_json, refuse_nul
+from servicekit.http.hot import HotRoutes
+from servicekit.http.observe import UNMATCHED, Observer, traceparent_in
+from servicekit.http.problems import PROBLEM_TYPE, problem_from
+
+_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Edge:
+    """Takes every request of an API: hot routes answer themselves, the rest goes to *inner* observed and guarded."""
+
+    def __init__(self, inner: ASGIApp, hot: HotRoutes, observer: Observer) -> None:
+        self._inner = inner
+        self._hot = hot
+        self._observer = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        found = self._hot.find(scope["method"], scope["path"])
+        if found is not None:
+            endpoint, path_id = found
+            await endpoint(scope, receive, send, path_id)
+            return
+        await self._ordinary(scope, receive, send)
+
+    async def _ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s = monotonic_s()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        traceparent = traceparent_in(headers)
+        answer = Answer(send, request_id_of(headers.get(b"request-id")))
+        error: Exception | None = None
+        with self._span(scope, traceparent) as (span, handed_on):
+            scope[CONTEXT_KEY] = RequestContext(
+                request_id=answer.request_id.decode("ascii"), received_s=started_s, traceparent=handed_on
+            )
+            try:
+                await self._inner(scope, await guarded(scope["method"], headers, receive), answer.send)
+            except ClientDisconnected:
+                return
+            except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
+                error = scope[CONTEXT_KEY].error or caught
+                await answer.refuse(caught, scope["path"])
+            error = error or scope[CONTEXT_KEY].error
+            self._finish(scope, answer, started_s, span, error)
+
+    def _span(self, scope: Scope, traceparent: str | None) -> AbstractContextManager[tuple[Span | None, str | None]]:
+        if not self._observer.tracing.is_sampled(traceparent):
+            return nullcontext((None, None))
+        return self._observer.span(traceparent, _method_label(scope), UNMATCHED, scope["path"])
+
+    def _finish(
+        self, scope: Scope, answer: "Answer", started_s: float, span: Span | None, error: Exception | None
+    ) -> None:
+        method, route = _method_label(scope), getattr(scope.get("route"), "path", UNMATCHED)
+        if span is not None:  # the route is known only now
+            span.update_name(f"{method} {route}")
+            span.set_attribute("http.route", route)
+        series = self._observer.series(method, route)
+        self._observer.finish(
+            series, answer.status, started_s, answer.request_id, path=scope["path"], span=span, error=error
+        )
+
+
+class Answer:
+    """Passes an answer on with its request id, and remembers its status."""
+
+    def __init__(self, send: Send, request_id: bytes) -> None:
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Pass *message* on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"request-id", self.request_id)]
+        await self._send(message)
+
+    async def refuse(self, error: Exception, path: str) -> None:
+        """Answer *error* with its problem document, unless an answer is under way already."""
+        if self.status != 0:
+            return
+        problem = problem_from(error)
+        body = problem.render(path)
+        headers = [(b"content-type", PROBLEM_TYPE), (b"content-length", b"%d" % len(body)), *problem.headers]
+        await self.send({"type": "http.response.start", "status": problem.code.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+async def guarded(method: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+    """Return a receive that replays a body already checked: its size, its content type, its JSON, no NUL."""
+    if method in _BODILESS:
+        return receive
+    body = await read_body(receive, BODY_BYTES_MAX, headers.get(b"content-length"))
+    if body:
+        check_content_type(headers.get(b"content-type"))
+        tree = check_json(body)
+        if b"\\u0000" in body:
+            refuse_nul(tree)
+    return replay(body, receive)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a receive that gives *body* once and then what comes after it."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return receive_again
+
+
+def _method_label(scope: Scope) -> Any:
+    return scope["method"] if scope["method"] in _METHODS else "OTHER"

@@ -1,0 +1,75 @@
+"""Routes every process has: health, metrics, and the pages that problem types and event schemas point to."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from contracts import problems
+from contracts.events import EVENT_TYPES, json_schema
+from contracts.problems import FIELD_CODES, PROBLEM_CODES
+from servicekit.http.health import Check, HealthCheck, checked
+from servicekit.http.problems import Problem
+from servicekit.telemetry import Telemetry
+
+
+def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck, deep: HealthCheck) -> None:
+    """Add `/health/…` and `/metrics`, which every process answers."""
+
+    async def live() -> Mapping[str, Check]:
+        detail = f"{telemetry.service} {telemetry.process} {telemetry.version}"
+        return {"process": Check(ok=True, detail=detail)}
+
+    router = APIRouter(tags=["operations"])
+    for name, check, summary in (
+        ("live", live, "Tell whether the process runs."),
+        ("ready", readiness, "Tell whether requests may be sent here."),
+        ("deep", deep, "Tell how everything behind the process is; never a reason to send requests elsewhere."),
+    ):
+        router.add_api_route(f"/health/{name}", _health_page(check), summary=summary, operation_id=f"health_{name}")
+
+    async def metrics() -> Response:
+        return Response(generate_latest(telemetry.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    router.add_api_route("/metrics", metrics, summary="Answer the process's figures for Prometheus.")
+    app.include_router(router)
+
+
+def _health_page(check: HealthCheck) -> Callable[[], Awaitable[Response]]:
+    async def page() -> Response:
+        return json_response(await checked(check))
+
+    return page
+
+
+def add_reference_pages(app: FastAPI) -> None:
+    """Add `/problems/{code}` and `/schemas/{event_type}`: what problem types and event schemas resolve to."""
+    router = APIRouter(tags=["reference"])
+
+    @router.get("/problems/{code}", summary="Tell what a problem code means.", response_class=Response)
+    async def problem_page(code: str) -> Response:
+        problem = PROBLEM_CODES.get(code)
+        if problem is None:
+            raise Problem(problems.NOT_FOUND, "There is no such problem code.")
+        fields = list(FIELD_CODES.values()) if problem in _WITH_FIELDS else None
+        page = {"code": code, "status": problem.status, "title": problem.title, "advice": problem.advice}
+        return json_response(msgspec.json.encode(page if fields is None else page | {"field_codes": fields}))
+
+    @router.get("/schemas/{event_type}", summary="Answer the JSON Schema of an event type.", response_class=Response)
+    async def schema_page(event_type: str) -> Response:
+        known = EVENT_TYPES.get(event_type)
+        if known is None:
+            raise Problem(problems.NOT_FOUND, "There is no such event type.")
+        return Response(msgspec.json.encode(json_schema(known)), media_type="application/schema+json")
+
+    app.include_router(router)
+
+
+_WITH_FIELDS = (problems.INVALID_REQUEST, problems.INVALID_QUERY)
+
+
+def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return bytes that are JSON already as a response: what an ordinary route answers without a pydantic model."""
+    return Response(body, status, headers=headers, media_type="application/json")

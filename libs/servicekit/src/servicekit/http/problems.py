@@ -1,0 +1,107 @@
+"""Problem documents (RFC 9457): every error a client meets, from the registry in contracts.
+
+A document's bytes follow from the code, the detail, the path and the facts alone, so that a stored refusal is replayed
+byte for byte: `instance` is the request's path, and the request id travels in its header only.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from contracts import problems
+from contracts.problems import FIELD_CODES, ProblemCode
+from servicekit.failures import RETRY_AFTER_S, Failure, OperationalError, Overloaded, classify
+from servicekit.principal import PrincipalError
+
+PROBLEM_TYPE: Final = b"application/problem+json"
+FIELD_ERRORS_MAX: Final = 50
+"""More than these are not listed: a body of 64 KiB could name thousands."""
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field: where (a JSON pointer, `""` is the whole body), a stable code, and in words."""
+
+    pointer: str
+    code: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        assert self.code in FIELD_CODES, self.code
+
+
+class Problem(Exception):  # noqa: N818  RFC 9457 names it
+    """A request that cannot be done, raised at the shell and answered as a problem document.
+
+    *facts* are members a client needs to act; money among them is an object, never a number. `retry_after_s` among them
+    is answered as `Retry-After` too.
+    """
+
+    def __init__(
+        self,
+        code: ProblemCode,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        **facts: Any,
+    ) -> None:
+        super().__init__(f"{code.code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.facts = facts
+        self._headers = headers
+
+    @property
+    def headers(self) -> RawHeaders:
+        """The headers the answer carries besides those of every answer."""
+        headers = list(self._headers)
+        if "retry_after_s" in self.facts:
+            headers.append((b"retry-after", b"%d" % self.facts["retry_after_s"]))
+        elif self.code.status == problems.OVERLOADED.status:
+            headers.append((b"retry-after", b"%d" % RETRY_AFTER_S))
+        return headers
+
+    def render(self, instance: str) -> bytes:
+        """Return the document for the request whose path is *instance*."""
+        return render_problem(self.code, self.detail, instance=instance, errors=self.errors, **self.facts)
+
+
+def render_problem(
+    code: ProblemCode, detail: str, *, instance: str, errors: Sequence[FieldError] = (), **facts: Any
+) -> bytes:
+    """Return a problem document's bytes: the same arguments always give the same bytes."""
+    assert not any(isinstance(fact, float) for fact in facts.values()), "no float leaves the platform"
+    document: dict[str, Any] = {
+        "type": f"/problems/{code.code}",
+        "title": code.title,
+        "status": code.status,
+        "detail": detail,
+        "instance": instance,
+        "code": code.code,
+    }
+    if errors:
+        document["errors"] = list(errors[:FIELD_ERRORS_MAX])
+    return msgspec.json.encode(document | facts)
+
+
+def problem_from(error: BaseException) -> Problem:
+    """Return the answer to any *error*: operational ones are 503, what nobody expected is a bare `internal_error`."""
+    match error:
+        case Problem():
+            return error
+        case PrincipalError():
+            return Problem(problems.UNAUTHENTICATED, str(error), headers=[(b"www-authenticate", b"Bearer")])
+        case Overloaded(detail=detail, retry_after_s=retry_after_s):
+            return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
+        case OperationalError(detail=detail, retry_after_s=retry_after_s):
+            return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
+        case asyncpg.PostgresError() if classify(error) not in {Failure.DATA, Failure.OTHER}:
+            detail = "The database could not finish the request."
+            return Problem(problems.UNAVAILABLE, detail, retry_after_s=RETRY_AFTER_S)
+        case _:
+            return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")

@@ -1,0 +1,67 @@
+"""Settings: the environment is read here and in the subclasses of each service, nowhere else.
+
+A service's settings class inherits from `ServiceSettings`; `docs/settings.md` is made from them.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Mode(StrEnum):
+    """Where a process runs. Outside development every request must bring credentials of its own."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class AccessLog(StrEnum):
+    """Which requests leave a line in the log: all, or those that failed, were slow or are traced."""
+
+    ALL = "all"
+    ERRORS = "errors"
+
+
+class ServiceSettings(BaseSettings):
+    """What every process of every service takes from its environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    mode: Mode = Field(
+        default=Mode.DEVELOPMENT,
+        description="`development` or `production`: outside development a principal from settings is refused.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address every listening socket of the process binds to.")
+    log_level: str = Field(
+        default="INFO",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="The least severe log line that is written: DEBUG, INFO, WARNING or ERROR.",
+    )
+    access_log: AccessLog = Field(
+        default=AccessLog.ERRORS,
+        description="`errors`: a line per failed (500 and above), slow or traced request; `all`: a line per request.",
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        description="Where spans are sent (OTLP over HTTP, for example http://localhost:4318); unset: `TRACES_FILE`.",
+    )
+    trace_sample_ratio: float = Field(
+        default=0.01, ge=0, le=1, description="The share of requests without a `traceparent` that is traced."
+    )
+    traces_file: Path = Field(
+        default=Path(".local/traces.jsonl"),
+        description="Where spans are written, one JSON object per line, when no OTLP endpoint is set.",
+    )
+    default_tenant_id: UUID = Field(
+        default=UUID("00000000-0000-7000-8000-000000000001"),
+        description="The tenant of every request until credentials name one (development only).",
+    )
+    development_subject: str = Field(
+        default="developer", min_length=1, description="The subject of every request in development."
+    )
+    drain_s: float = Field(
+        default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."
+    )

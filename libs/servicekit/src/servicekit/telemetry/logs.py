@@ -1,0 +1,79 @@
+"""Logs: one JSON object per line on standard output; a constant `action` and fields, never amounts or personal data.
+
+Write `log = get_logger(); log.info("relay.cursor_moved", shard=3, seq=17)`: the first argument is the stable action.
+"""
+
+import logging
+import sys
+from typing import Any, Final, cast
+
+import msgspec
+import structlog
+from opentelemetry import trace
+from structlog.types import EventDict, Processor
+
+_LIBRARIES_MIN: Final = logging.WARNING
+_QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg")
+
+
+def configure_logs(service: str, process: str, level: str) -> None:
+    """Send structlog and the standard library's loggers to standard output as JSON lines, *level* and above."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _trace_ids,
+        structlog.processors.dict_tracebacks,
+        structlog.processors.EventRenamer("action"),
+    ]
+    structlog.configure(
+        processors=[*shared, _named(service, process), structlog.processors.JSONRenderer(serializer=_to_json)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_loggers(level)
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """Return the process's logger; before `configure_logs` it prints for people, as tests see it."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger())
+
+
+class _StandardHandler(logging.Handler):
+    """Passes a library's record on as a line of ours: the message is a field, since it is not constant."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
+        if record.exc_info is not None:
+            fields["exc_info"] = record.exc_info
+        get_logger().log(record.levelno, "library.message", **fields)
+
+
+def _adopt_standard_loggers(level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [_StandardHandler()]
+    root.setLevel(level)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(_LIBRARIES_MIN, logging.getLevelNamesMapping()[level]))
+
+
+def _named(service: str, process: str) -> Processor:
+    def add(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        event["process"] = process
+        return event
+
+    return add
+
+
+def _trace_ids(_logger: object, _method: str, event: EventDict) -> EventDict:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def _to_json(event: object, **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

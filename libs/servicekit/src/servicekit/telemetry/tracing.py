@@ -1,0 +1,106 @@
+"""Traces: a span where a request is sampled, nothing at all where it is not.
+
+The decision comes first and costs one comparison: a caller's sampled `traceparent` is followed, an unsampled one is
+respected, and without one a share of the requests is chosen. An expected refusal never turns a span red.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
+
+
+def parse_traceparent(text: str) -> SpanContext | None:
+    """Return the context that a W3C `traceparent` names, or None when it is malformed."""
+    match = _TRACEPARENT.fullmatch(text)
+    if match is None or match[1] == _NO_TRACE or match[2] == _NO_SPAN or text.startswith("ff"):
+        return None
+    flags = TraceFlags(int(match[3], 16) & TraceFlags.SAMPLED)
+    return SpanContext(int(match[1], 16), int(match[2], 16), is_remote=True, trace_flags=flags)
+
+
+def traceparent_of(span: Span) -> str | None:
+    """Return the `traceparent` that hands *span* on, or None when it is not sampled."""
+    context = span.get_span_context()
+    if not context.is_valid or not context.trace_flags.sampled:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+
+def current_traceparent() -> str | None:
+    """Return the `traceparent` of the span in force, or None when nothing is sampled here."""
+    return traceparent_of(trace.get_current_span())
+
+
+class Tracing:
+    """Makes spans and hands them to *processors*; without any it never samples. The process's bootstrap holds one."""
+
+    def __init__(self, service: str, ratio: float, *processors: SpanProcessor) -> None:
+        # The operator's environment may name the service otherwise: Resource.create reads OTEL_RESOURCE_ATTRIBUTES.
+        self._provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+        for processor in processors:
+            self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("servicekit")
+        self._ratio = ratio if processors else 0.0
+        self._records = bool(processors)
+
+    def is_sampled(self, traceparent: str | None) -> bool:
+        """Tell whether a span is to be made for work that came with *traceparent*."""
+        if traceparent is None:
+            return self._ratio > 0.0 and random.random() < self._ratio  # noqa: S311  a sample is no secret
+        if not self._records:
+            return False
+        parent = parse_traceparent(traceparent)
+        return parent.trace_flags.sampled if parent is not None else self.is_sampled(None)
+
+    @contextmanager
+    def span(
+        self,
+        traceparent: str | None,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue] | None = None,
+    ) -> Iterator[Span]:
+        """Make a span for the body, child of *traceparent* where given, and put it in force.
+
+        An exception that leaves the body turns the span red; call `is_sampled` first.
+        """
+        parent = parse_traceparent(traceparent) if traceparent is not None else None
+        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+        with self._tracer.start_as_current_span(name, context, kind, attributes) as span:
+            yield span
+
+    @contextmanager
+    def start_span_from(
+        self,
+        traceparent: str | None,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, AttributeValue] | None = None,
+    ) -> Iterator[Span | None]:
+        """Continue the sampled trace of *traceparent* for the body, or run it without a span: never starts a trace."""
+        if traceparent is None or not self.is_sampled(traceparent):
+            yield None
+            return
+        with self.span(traceparent, name, kind, attributes) as span:
+            yield span
+
+    def close(self) -> None:
+        """Hand on what is still held back, within the processors' own bounds."""
+        self._provider.shutdown()
+
+
+def mark_failed(span: Span, reason: str) -> None:
+    """Turn *span* red for an unexpected failure that was answered rather than raised."""
+    span.set_status(Status(StatusCode.ERROR, reason))

@@ -84,3 +84,16 @@ def test_several_api_instances_listen_a_hundred_ports_apart() -> None:
     ports = {each.name: each.port for each in config.instances(WALLET)}
 
     assert ports == {"wallet-relay": 8102, "wallet-api": 8101, "wallet-api-2": 8201, "wallet-api-3": 8301}
+
+
+def test_what_points_at_the_service_itself_follows_its_port() -> None:
+    assert Config({"WALLET_API_PORT": "9000"}).own_links(WALLET) == {
+        "WALLET_SCHEMA_URL": "http://127.0.0.1:9000/schemas/"
+    }
+    assert Config({"WALLET_SCHEMA_URL": "https://schemas.example/"}).own_links(WALLET) == {}
+
+
+def test_a_process_gets_its_drain_and_time_to_close() -> None:
+    assert Config({"DRAIN_S": "40"}).drain_s == 60.0
+    with pytest.raises(StackError, match="DRAIN_S"):
+        _ = Config({"DRAIN_S": "soon"}).drain_s

@@ -11,6 +11,8 @@ from local_stack.services import SERVICES, ProcessType, Service
 
 STATE_VARIABLE = "LOCAL_STACK_STATE"
 BROKER_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+DRAIN_DEFAULT_S = 10.0
+CLOSING_S = 20.0
 INSTANCES_MAX = 16
 INSTANCE_PORT_STEP = 100
 
@@ -74,6 +76,26 @@ class Config:
     def kafka_controller_port(self) -> int:
         """The port of our broker's controller."""
         return self._number("KAFKA_CONTROLLER_PORT", 19093, 65535)
+
+    @property
+    def drain_s(self) -> float:
+        """How long a process may take to end: what it drains itself (`DRAIN_S`), and time to close what it holds."""
+        text = self.environment.get("DRAIN_S") or str(DRAIN_DEFAULT_S)
+        try:
+            return float(text) + CLOSING_S
+        except ValueError as error:
+            raise StackError(f"DRAIN_S is {text!r}: it must be a number of seconds") from error
+
+    def own_links(self, service: Service) -> dict[str, str]:
+        """Return the service's variables that point at its own API, those that are set left out."""
+        api = self.service_url(service)
+        if api is None:
+            return {}
+        return {name: api + path for name, path in service.own_links if name not in self.environment}
+
+    def service_url(self, service: Service) -> str | None:
+        """Return the address of the service's first API process, if it has one."""
+        return next((each.url for each in self.instances(service) if each.kind.is_api), None)
 
     def instances(self, service: Service) -> Iterator[Instance]:
         """Give every process of a service; the n-th instance listens n-1 hundreds above the first."""

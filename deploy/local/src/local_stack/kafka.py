@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ STARTED = b"Kafka Server started"
 LOG_BYTES_MAX = 1 << 20  # one start logs about 200 KiB
 LOG_CONFIG = checkout.DEPLOY / "log4j2.xml"
 # A small heap that compiles quickly: one broker of a developer's machine, not a throughput machine.
-JVM_FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
+JVM_FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
 SETTINGS = {
     "process.roles": "broker,controller",
@@ -103,13 +104,19 @@ class KafkaBroker:
         return self.folder / "data"
 
     @property
+    def _temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    @property
     def _properties(self) -> Path:
         return self.folder / "server.properties"
 
     def prepare(self) -> None:
-        """Write the settings, and format the folder once."""
+        """Write the settings, and format the folder once. Not while the broker runs."""
         accounts.make_passable(self.folder)  # its parents may be PostgreSQL's too
         self.folder.chmod(0o700)
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir()
         listeners = f"BROKER://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}"
         own = {
             "listeners": listeners,
@@ -132,7 +139,9 @@ class KafkaBroker:
 
     def command(self) -> Command:
         """Return how the broker is run."""
-        argv = self.runtime.argv("kafka.Kafka", str(self._properties))
+        # Compression libraries are unpacked there at every start, and stay behind after kill -9.
+        flags = (*JVM_FLAGS, f"-Djava.io.tmpdir={self._temporary}")
+        argv = self.runtime.argv("kafka.Kafka", str(self._properties), flags=flags)
         return Command(name="kafka", argv=argv, log=self.log, cwd=self.folder)
 
     def is_ready(self, pid: int) -> bool:

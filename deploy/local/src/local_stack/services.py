@@ -15,16 +15,19 @@ class ProcessType:
     after: tuple[str, ...] = ()
     instances_variable: str | None = None
     is_api: bool = False
-    drain_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service: its database, what migrates that, and its processes. `name` is the Python package."""
+    """One service: its database, what migrates that, and its processes. `name` is the Python package.
+
+    `own_links` are variables that hold an address below the service's own API, with the path there.
+    """
 
     name: str
     migrate: tuple[str, ...]
     processes: tuple[ProcessType, ...]
+    own_links: tuple[tuple[str, str], ...] = ()
 
     @property
     def url_variable(self) -> str:
@@ -46,6 +49,7 @@ def module(package: str, *arguments: str) -> tuple[str, ...]:
 WALLET = Service(
     name="wallet",
     migrate=module("wallet", "migrate"),
+    own_links=(("WALLET_SCHEMA_URL", "/schemas/"),),
     processes=(
         ProcessType(
             name="wallet-relay",

@@ -74,10 +74,11 @@ class Stack:
     def describe(self) -> state.Description:
         """Return what `stack.json` says."""
         pids = {each.unit.name: each.pid for each in self._processes.all.values()}
-        instances = {service.name: list(self.config.instances(service)) for service in self.config.services}
+        instances = [each for service in self.config.services for each in self.config.instances(service)]
+        urls = {service.name: self.config.service_url(service) for service in self.config.services}
         return state.Description(
-            services={name: each.url for name, many in instances.items() for each in many[::-1] if each.kind.is_api},
-            processes={each.name: (pids.get(each.name), each.url) for many in instances.values() for each in many},
+            services={name: url for name, url in urls.items() if url is not None},
+            processes={each.name: (pids.get(each.name), each.url) for each in instances},
             postgres=self._databases,
             kafka=self._kafka,
         )
@@ -186,11 +187,17 @@ class Stack:
             is_ready=partial(says_ready, instance.port),
             address=instance.url,
             after=instance.kind.after,
-            drain_s=instance.kind.drain_s,
+            drain_s=self.config.drain_s,
         )
 
     def _environment(self, service: Service) -> dict[str, str]:
-        return {BROKER_VARIABLE: self._kafka, service.url_variable: self._databases[service.name]}
+        return {
+            "TRACES_FILE": str(self.config.state / "traces.jsonl"),
+            **self.config.environment,
+            **self.config.own_links(service),
+            BROKER_VARIABLE: self._kafka,
+            service.url_variable: self._databases[service.name],
+        }
 
 
 def _engine_unit(engine: PostgresServer | KafkaBroker, port: int, ready_within_s: float) -> Unit:

@@ -1,0 +1,131 @@
+"""The checkpoints of a projection, in its own database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from servicekit.consumer.sequencing import Checkpoint, Stop
+from servicekit.postgres import Connection, Transaction
+
+LAG_STALE_MS: Final = 3_000
+"""A lag that was measured longer ago than this grows with the clock: its consumer stands still."""
+
+_LOCK = """
+    SELECT shard, last_seq, last_event_id, topic_partition, kafka_offset, stopped FROM servicekit.checkpoint
+    WHERE projection = $1 AND shard = ANY ($2::smallint[]) ORDER BY shard FOR NO KEY UPDATE"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a shard is projected, and how many milliseconds its partition is behind the end of the stream."""
+
+    last_seq: int
+    lag_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a partition was behind its end."""
+
+    partition: int
+    records: int
+    milliseconds: int
+
+
+async def lock(tx: Transaction, projection: str, partitions: Mapping[int, int]) -> dict[int, Checkpoint]:
+    """Lock and return the checkpoints of the shards of *partitions* (shard to partition), making those not there."""
+    shards = sorted(partitions)
+    rows = await tx.connection.fetch(_LOCK, projection, shards)
+    if len(rows) < len(shards):
+        await tx.connection.execute(
+            """INSERT INTO servicekit.checkpoint (projection, shard, topic_partition)
+               SELECT $1, shard, partition FROM unnest($2::smallint[], $3::int[]) AS new (shard, partition)
+               ORDER BY shard ON CONFLICT DO NOTHING""",
+            projection,
+            shards,
+            [partitions[shard] for shard in shards],
+        )
+        rows = await tx.connection.fetch(_LOCK, projection, shards)
+    return {
+        row["shard"]: Checkpoint(
+            row["shard"],
+            row["last_seq"],
+            row["last_event_id"],
+            row["topic_partition"],
+            row["kafka_offset"],
+            None if row["stopped"] is None else Stop(row["stopped"]),
+        )
+        for row in rows
+    }
+
+
+async def store(tx: Transaction, projection: str, checkpoints: Sequence[Checkpoint]) -> None:
+    """Write the locked *checkpoints* back."""
+    await tx.connection.execute(
+        """UPDATE servicekit.checkpoint AS c
+           SET last_seq = n.last_seq, last_event_id = n.last_event_id, topic_partition = n.partition,
+               kafka_offset = n.kafka_offset, stopped = n.stopped, updated_at = clock_timestamp()
+           FROM unnest($2::smallint[], $3::bigint[], $4::uuid[], $5::int[], $6::bigint[], $7::text[])
+                AS n (shard, last_seq, last_event_id, partition, kafka_offset, stopped)
+           WHERE c.projection = $1 AND c.shard = n.shard""",
+        projection,
+        [checkpoint.shard for checkpoint in checkpoints],
+        [checkpoint.last_seq for checkpoint in checkpoints],
+        [checkpoint.last_event_id for checkpoint in checkpoints],
+        [checkpoint.partition for checkpoint in checkpoints],
+        [checkpoint.offset for checkpoint in checkpoints],
+        [checkpoint.stopped for checkpoint in checkpoints],
+    )
+
+
+async def progress(connection: Connection, projection: str) -> dict[int, Progress]:
+    """Return the progress of every shard that has come so far as to have a checkpoint."""
+    rows = await connection.fetch(
+        """SELECT c.shard, c.last_seq,
+                  coalesce(l.lag_ms + greatest(0, extract(epoch FROM clock_timestamp() - l.measured_at) * 1000 - $2), 0)
+                      ::bigint AS lag_ms
+           FROM servicekit.checkpoint AS c
+           LEFT JOIN servicekit.projection_lag AS l USING (projection, topic_partition)
+           WHERE c.projection = $1""",
+        projection,
+        LAG_STALE_MS,
+    )
+    return {row["shard"]: Progress(row["last_seq"], row["lag_ms"]) for row in rows}
+
+
+async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
+    """Tell readers how far behind each partition is."""
+    await connection.execute(
+        """INSERT INTO servicekit.projection_lag (projection, topic_partition, lag_records, lag_ms, measured_at)
+           SELECT $1, partition, records, ms, clock_timestamp()
+           FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS n (partition, records, ms) ORDER BY partition
+           ON CONFLICT (projection, topic_partition) DO UPDATE
+               SET lag_records = excluded.lag_records, lag_ms = excluded.lag_ms, measured_at = excluded.measured_at""",
+        projection,
+        [lag.partition for lag in lags],
+        [lag.records for lag in lags],
+        [lag.milliseconds for lag in lags],
+    )
+
+
+async def take_seeks(connection: Connection, projection: str, partitions: Sequence[int]) -> dict[int, int]:
+    """Return where operators want *partitions* to be read again (partition to offset), and take the request off.
+
+    A shard that had stopped is free to go on.
+    """
+    rows = await connection.fetch(
+        """WITH asked AS (
+               SELECT shard, seek_to FROM servicekit.checkpoint
+               WHERE projection = $1 AND seek_to IS NOT NULL AND topic_partition = ANY ($2::int[])
+               ORDER BY shard FOR NO KEY UPDATE
+           )
+           UPDATE servicekit.checkpoint AS c SET seek_to = NULL, stopped = NULL
+           FROM asked WHERE c.projection = $1 AND c.shard = asked.shard
+           RETURNING c.topic_partition, asked.seek_to""",
+        projection,
+        partitions,
+    )
+    seeks: dict[int, int] = {}
+    for row in rows:
+        seeks[row["topic_partition"]] = min(row["seek_to"], seeks.get(row["topic_partition"], row["seek_to"]))
+    return seeks

@@ -1,0 +1,86 @@
+"""What a consumer tells of itself, as Prometheus metrics."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from servicekit.consumer.sequencing import Stop
+
+_POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15)
+
+
+class ConsumerMetrics:
+    """Lag, throughput, parked wallets, stopped shards and checkpoints of one projection."""
+
+    def __init__(self, registry: CollectorRegistry, projection: str) -> None:
+        labels = ("projection",)
+        self._projection = projection
+        self._applied = Counter("consumer_applied_total", "Events applied.", labels, registry=registry).labels(
+            projection
+        )
+        self._skipped = Counter(
+            "consumer_skipped_total", "Records that were applied before.", labels, registry=registry
+        ).labels(projection)
+        self._unreadable = Counter(
+            "consumer_unreadable_total", "Records without a place in the stream.", labels, registry=registry
+        ).labels(projection)
+        self._poll = Histogram(
+            "consumer_poll_seconds", "Time of one poll's transaction.", labels, buckets=_POLL_SECONDS, registry=registry
+        ).labels(projection)
+        self._failures = Counter(
+            "consumer_poll_failures_total", "Polls to be repeated, by error.", (*labels, "error"), registry=registry
+        )
+        self._gaps = Counter(
+            "consumer_gaps_total", "Gaps met, those included that a second look closed.", labels, registry=registry
+        ).labels(projection)
+        self._stopped = Gauge(
+            "consumer_shards_stopped", "Shards that stand still, by reason.", (*labels, "reason"), registry=registry
+        )
+        self._parked = Gauge("consumer_parked_wallets", "Parked wallets.", labels, registry=registry).labels(projection)
+        self._lag_records = Gauge(
+            "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
+        ).labels(projection)
+        self._lag_ms = Gauge(
+            "consumer_lag_milliseconds", "How far the slowest assigned partition is behind.", labels, registry=registry
+        ).labels(projection)
+        self._checkpoint = Gauge(
+            "consumer_checkpoint", "Sequence applied last, by shard.", (*labels, "shard"), registry=registry
+        )
+        for reason in Stop:
+            self._stopped.labels(projection, reason.value)
+
+    def polled(self, *, applied: int, skipped: int, seconds: float) -> None:
+        """Count one committed poll."""
+        self._applied.inc(applied)
+        self._skipped.inc(skipped)
+        self._poll.observe(seconds)
+
+    def unreadable(self) -> None:
+        """Count a record without a place in the stream."""
+        self._unreadable.inc()
+
+    def failed(self, error: str) -> None:
+        """Count a poll that will be repeated."""
+        self._failures.labels(self._projection, error).inc()
+
+    def gaps_met(self, shards: int) -> None:
+        """Count shards in which something was missing."""
+        self._gaps.inc(shards)
+
+    def stopped(self, counts: Mapping[Stop, int]) -> None:
+        """Tell how many shards stand still."""
+        for reason in Stop:
+            self._stopped.labels(self._projection, reason.value).set(counts.get(reason, 0))
+
+    def parked(self, wallets: int) -> None:
+        """Tell how many wallets are parked."""
+        self._parked.set(wallets)
+
+    def lag(self, records: int, milliseconds: int) -> None:
+        """Tell how far behind the assigned partitions are."""
+        self._lag_records.set(records)
+        self._lag_ms.set(milliseconds)
+
+    def checkpoint(self, shard: int, last_seq: int) -> None:
+        """Tell how far a shard has come."""
+        self._checkpoint.labels(self._projection, str(shard)).set(last_seq)

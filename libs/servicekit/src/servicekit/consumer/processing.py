@@ -1,0 +1,102 @@
+"""One poll, one transaction: lock the checkpoints, apply what is new, move the checkpoints, commit."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from servicekit.clock import monotonic_s
+from servicekit.consumer import checkpoints
+from servicekit.consumer.applying import Applier
+from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.records import Received
+from servicekit.consumer.sequencing import Checkpoint, Plan, Stop, sequence
+from servicekit.postgres import Pool
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """A gap was met in *shard*: its *partition* is to be read again from *offset*, once."""
+
+    shard: int
+    partition: int
+    offset: int
+
+
+class Processor:
+    """Processes polls of one projection. It remembers only which gaps it has looked at again."""
+
+    def __init__(self, projection: Projection, pool: Pool, metrics: ConsumerMetrics) -> None:
+        self._projection = projection
+        self._pool = pool
+        self._metrics = metrics
+        self._looked: dict[int, int] = {}  # shard to the sequence before the gap that was looked at again
+        self._stopped: dict[int, Stop] = {}
+
+    async def process(self, received: Sequence[Received]) -> list[LookAgain]:
+        """Apply what is new among *received* and commit; return the gaps to be looked at again.
+
+        Raises OperationalError, and then nothing happened, or all of it did: the poll can be processed again.
+        """
+        began_s = monotonic_s()
+        partitions = {record.shard: record.partition for record in received}
+        async with self._pool.transaction() as tx:
+            held = await checkpoints.lock(tx, self._projection.name, partitions)
+            before = {shard: checkpoint.stopped for shard, checkpoint in held.items()}
+            plan = sequence(held, received)
+            applier = Applier(tx, self._projection)
+            if plan.fresh:
+                await applier.apply(plan.fresh)
+            again = self._stop_at_gaps(held, plan)
+            changed = [
+                checkpoint
+                for shard, checkpoint in held.items()
+                if shard in plan.moved or checkpoint.stopped is not before[shard]
+            ]
+            if changed:
+                await checkpoints.store(tx, self._projection.name, changed)
+        # Only what is committed is remembered and told.
+        self._looked.update({look.shard: held[look.shard].last_seq for look in again})
+        self._tell(held, plan)
+        self._metrics.polled(applied=applier.applied, skipped=plan.skipped, seconds=monotonic_s() - began_s)
+        return again
+
+    def forget_stops(self) -> None:
+        """Look at every gap once more: an operator has asked for a partition to be read again."""
+        self._looked.clear()
+        self._stopped.clear()
+
+    def _stop_at_gaps(self, held: Mapping[int, Checkpoint], plan: Plan) -> list[LookAgain]:
+        """Stop the shards whose gap stayed; return those that have not been looked at again yet."""
+        again = []
+        for shard in sorted(plan.gaps):
+            checkpoint = held[shard]
+            if self._looked.get(shard) == checkpoint.last_seq:
+                checkpoint.stopped = Stop.GAP
+            elif checkpoint.stopped is None:
+                again.append(LookAgain(shard, checkpoint.partition, checkpoint.offset))
+        return again
+
+    def _tell(self, held: Mapping[int, Checkpoint], plan: Plan) -> None:
+        for shard, checkpoint in held.items():
+            stopped = self._stopped.get(shard)
+            if checkpoint.stopped is None:
+                self._stopped.pop(shard, None)
+            elif checkpoint.stopped is not stopped:
+                self._stopped[shard] = checkpoint.stopped
+                _log.error(
+                    "shard stopped",
+                    action="consumer_shard_stopped",
+                    projection=self._projection.name,
+                    shard=shard,
+                    reason=checkpoint.stopped.value,
+                    last_seq=checkpoint.last_seq,
+                )
+            if shard in plan.moved:
+                self._metrics.checkpoint(shard, checkpoint.last_seq)
+        if plan.gaps:
+            self._metrics.gaps_met(len(plan.gaps))
+        self._metrics.stopped({reason: list(self._stopped.values()).count(reason) for reason in Stop})

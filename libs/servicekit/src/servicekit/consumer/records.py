@@ -1,0 +1,79 @@
+"""A Kafka record as the consumer handles it: where it belongs, and its event if it can be read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from contracts.envelope import Envelope, EnvelopeError, from_record
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class KafkaRecord(Protocol):
+    """What is used of the client's records."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(slots=True)
+class Received:
+    """A record that has a place: *event* is None where the rest of its envelope cannot be read, *error* says why."""
+
+    shard: int
+    sequence: int
+    event_id: UUID
+    wallet_id: UUID
+    partition: int
+    offset: int
+    headers: Headers
+    value: bytes | None
+    event: Envelope | None
+    error: str | None
+
+
+def receive(record: KafkaRecord) -> Received | None:
+    """Return the record with its place, or None where not even shard, sequence, id and wallet can be read."""
+    event: Envelope | None = None
+    error: str | None = None
+    try:
+        event = from_record(record.headers, record.value)
+        shard, sequence, event_id, wallet_id = event.shard, event.sequence, event.event_id, event.subject
+    except EnvelopeError as unreadable:
+        place = _place(record.headers)
+        if place is None:
+            return None
+        shard, sequence, event_id, wallet_id = place
+        error = str(unreadable)
+    return Received(
+        shard,
+        sequence,
+        event_id,
+        wallet_id,
+        record.partition,
+        record.offset,
+        record.headers,
+        record.value,
+        event,
+        error,
+    )
+
+
+def _place(headers: Headers) -> tuple[int, int, UUID, UUID] | None:
+    fields = dict(headers)
+    try:
+        return (
+            int(fields["ce_shard"]),
+            int(fields["ce_sequence"]),
+            UUID(fields["ce_id"].decode()),
+            UUID(fields["ce_subject"].decode()),
+        )
+    except (KeyError, ValueError):
+        return None

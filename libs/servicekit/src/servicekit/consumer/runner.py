@@ -1,0 +1,270 @@
+"""The consumer's loop: poll, process, and only then tell the broker."""
+
+import asyncio
+import random
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from opentelemetry.util.types import AttributeValue
+
+from servicekit.clock import monotonic_s, utc_now
+from servicekit.consumer import checkpoints, parking
+from servicekit.consumer.checkpoints import Lag
+from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.processing import LookAgain, Processor
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.records import Received, receive
+from servicekit.failures import OperationalError
+from servicekit.postgres import Pool
+from servicekit.telemetry import SpanKind, Tracing
+
+_log = structlog.get_logger(__name__)
+
+SPANS_PER_POLL_MAX: Final = 50
+STOP_TIMEOUT_S: Final = 5.0
+
+Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """How a consumer runs."""
+
+    bootstrap_servers: str
+    client_id: str
+    records_per_poll_max: int = 5_000
+    poll_ms: int = 200
+    session_timeout_ms: int = 10_000
+    max_poll_interval_ms: int = 60_000
+    housekeeping_every_s: float = 1.0
+    backoff_s_min: float = 0.1
+    backoff_s_max: float = 5.0
+
+
+class ConsumerRunner:
+    """Feeds one projection from its topic, until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: ConsumerSettings,
+        *,
+        projection: Projection,
+        pool: Pool,
+        metrics: ConsumerMetrics,
+        tracing: Tracing,
+        jitter: random.Random,
+    ) -> None:
+        self._settings = settings
+        self._projection = projection
+        self._pool = pool
+        self._metrics = metrics
+        self._tracing = tracing
+        self._jitter = jitter
+        self._processor = Processor(projection, pool, metrics)
+        self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet told to the broker
+        self._latest: dict[TopicPartition, datetime] = {}
+        self._kept_s = float("-inf")
+        self._failures = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until *stop* is set. A broker or a database that is away is waited for, for ever.
+
+        Raises ParkingFull when the projection fails for more wallets than can be parked.
+        """
+        while not stop.is_set():
+            try:
+                await self._consume(stop)
+            except (KafkaError, OSError) as error:
+                self._failed(error)
+                await _wait(stop, self._backoff_s())
+
+    async def _consume(self, stop: asyncio.Event) -> None:
+        consumer = self._new_consumer()
+        try:
+            await _unless_stopped(consumer.start(), stop)
+            while not stop.is_set():
+                # Never inside wait_for: a poll that is cancelled can leave the group for good.
+                poll = await consumer.getmany(
+                    timeout_ms=self._settings.poll_ms, max_records=self._settings.records_per_poll_max
+                )
+                try:
+                    if poll:
+                        await self._process(consumer, poll)
+                    await self._keep_house(consumer)
+                    self._failures = 0
+                except OperationalError as error:
+                    self._failed(error)
+                    await self._poll_again_later(consumer, poll)
+            await self._tell_broker(consumer)
+        finally:
+            # Leaving the group asks the broker, which may be away.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await consumer.stop()
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            self._projection.topic,
+            bootstrap_servers=self._settings.bootstrap_servers,
+            group_id=self._projection.name,
+            client_id=self._settings.client_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self._settings.session_timeout_ms,
+            max_poll_interval_ms=self._settings.max_poll_interval_ms,
+        )
+
+    # -- one poll
+
+    async def _process(self, consumer: AIOKafkaConsumer, poll: Poll) -> None:
+        received = list(self._received(poll))
+        with self._spans(received):
+            again = await self._processor.process(received)
+        for partition, records in poll.items():
+            self._committed_behind[partition] = records[-1].offset + 1
+        for record in received:
+            if record.event is not None:
+                self._latest[TopicPartition(self._projection.topic, record.partition)] = record.event.time
+        self._look_again(consumer, again)
+
+    def _received(self, poll: Poll) -> Iterator[Received]:
+        for records in poll.values():
+            for record in records:
+                received = receive(record)
+                if received is None:
+                    # Nobody knows whose it is. Where it was an event, its shard misses it and stops.
+                    self._metrics.unreadable()
+                    _log.error("unreadable record", action="unreadable_record", offset=record.offset)
+                else:
+                    yield received
+
+    @contextmanager
+    def _spans(self, received: Sequence[Received]) -> Iterator[None]:
+        """Continue the traces of sampled events over their transaction."""
+        sampled = [record for record in received if record.event is not None and record.event.traceparent is not None]
+        with ExitStack() as spans:
+            for record in sampled[:SPANS_PER_POLL_MAX]:
+                assert record.event is not None
+                attributes: dict[str, AttributeValue] = {
+                    "messaging.system": "kafka",
+                    "messaging.destination.name": self._projection.topic,
+                    "messaging.kafka.offset": record.offset,
+                    "wallet.shard": record.shard,
+                    "wallet.sequence": record.sequence,
+                }
+                name = f"project {record.event.type}"
+                spans.enter_context(
+                    self._tracing.start_span_from(record.event.traceparent, name, SpanKind.CONSUMER, attributes)
+                )
+            yield
+
+    def _look_again(self, consumer: AIOKafkaConsumer, again: Sequence[LookAgain]) -> None:
+        offsets: dict[int, int] = {}
+        for look in again:
+            offsets[look.partition] = min(look.offset, offsets.get(look.partition, look.offset))
+        for partition, offset in offsets.items():
+            _log.warning("looking at a gap again", action="consumer_gap", partition=partition, offset=offset)
+            self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
+
+    def _seek(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
+        with suppress(IllegalStateError):  # taken away meanwhile: its next owner begins behind the checkpoints
+            consumer.seek(partition, offset)
+
+    # -- failures
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        name = type(error).__name__
+        self._metrics.failed(name)
+        _log.warning("poll failed", action="consumer_poll_failed", projection=self._projection.name, error=name)
+
+    def _backoff_s(self) -> float:
+        backoff_s = min(self._settings.backoff_s_max, self._settings.backoff_s_min * 2.0 ** min(self._failures, 10))
+        return backoff_s * self._jitter.uniform(0.5, 1.0)
+
+    async def _poll_again_later(self, consumer: AIOKafkaConsumer, poll: Poll) -> None:
+        """Go back behind *poll*, and wait without leaving the group: paused, but polling."""
+        self._go_back(consumer, poll)
+        paused = consumer.assignment()
+        consumer.pause(*paused)
+        # Partitions that came with a rebalance are not paused: what they deliver is read again too.
+        self._go_back(consumer, await consumer.getmany(timeout_ms=int(self._backoff_s() * 1000)))
+        still_here = paused & consumer.assignment()
+        if still_here:
+            consumer.resume(*still_here)
+
+    def _go_back(self, consumer: AIOKafkaConsumer, poll: Poll) -> None:
+        for partition, records in poll.items():
+            self._seek(consumer, partition, records[0].offset)
+
+    # -- housekeeping
+
+    async def _keep_house(self, consumer: AIOKafkaConsumer) -> None:
+        if monotonic_s() - self._kept_s < self._settings.housekeeping_every_s:
+            return
+        self._kept_s = monotonic_s()
+        await self._tell_broker(consumer)
+        lags = await self._lags(consumer)
+        partitions = [partition.partition for partition in consumer.assignment()]
+        async with self._pool.connection() as connection:
+            await checkpoints.store_lags(connection, self._projection.name, lags)
+            seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
+            parked = await parking.parked_wallet_count(connection, self._projection.name)
+        self._metrics.parked(parked)
+        self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))
+        if seeks:
+            self._processor.forget_stops()
+        for partition, offset in seeks.items():
+            _log.warning("reading again on request", action="consumer_rewound", partition=partition, offset=offset)
+            self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
+
+    async def _tell_broker(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit offsets as a hint of where to begin: only behind what the database has committed."""
+        offsets = {p: offset for p, offset in self._committed_behind.items() if p in consumer.assignment()}
+        self._committed_behind.clear()
+        if not offsets:
+            return
+        try:
+            await consumer.commit(offsets)
+        except (KafkaError, IllegalStateError) as error:
+            _log.info("offsets not committed", action="offsets_not_committed", error=type(error).__name__)
+
+    async def _lags(self, consumer: AIOKafkaConsumer) -> list[Lag]:
+        now = utc_now()
+        lags = []
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is None:
+                continue
+            records = max(0, end - await consumer.position(partition))
+            latest = self._latest.get(partition)
+            behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
+            lags.append(Lag(partition.partition, records, max(0, behind_ms)))
+        return sorted(lags, key=lambda lag: lag.partition)
+
+
+async def _unless_stopped(starting: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Wait for *starting*, which waits for the broker for ever, or for *stop*."""
+    start, stopped = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if start.done():
+            await start
+    finally:
+        for task in (start, stopped):
+            task.cancel()
+        await asyncio.gather(start, stopped, return_exceptions=True)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,76 @@
+"""Which records of a poll are new, which were seen, and where something is missing. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from uuid import UUID
+
+from servicekit.consumer.records import Received
+
+
+class Stop(StrEnum):
+    """Why a shard stands still while the others go on."""
+
+    GAP = "gap"
+    """Sequences are missing from the topic. The shard goes on by itself when they come."""
+    DIVERGED = "diverged"
+    """A sequence came with another event id: a journal was restored behind this projection. An operator decides."""
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """How far a projection has come in a shard. *offset* is where the record after *last_seq* is looked for."""
+
+    shard: int
+    last_seq: int
+    last_event_id: UUID | None
+    partition: int
+    offset: int
+    stopped: Stop | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do with a poll: *fresh* records are applied in this order; the shards in *gaps* miss something."""
+
+    fresh: list[Received] = field(default_factory=list)
+    skipped: int = 0
+    gaps: set[int] = field(default_factory=set)
+    diverged: set[int] = field(default_factory=set)
+    moved: set[int] = field(default_factory=set)
+
+
+def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]) -> Plan:
+    """Return the plan for *received*, and move *checkpoints* over the fresh records."""
+    plan = Plan()
+    for record in received:
+        checkpoint = checkpoints[record.shard]
+        if checkpoint.stopped is Stop.DIVERGED:
+            continue
+        if record.sequence == checkpoint.last_seq + 1:
+            _advance(checkpoint, record, plan)
+        elif record.sequence > checkpoint.last_seq:
+            plan.gaps.add(record.shard)
+        elif _differs(checkpoint, record):
+            checkpoint.stopped = Stop.DIVERGED
+            plan.diverged.add(record.shard)
+        else:
+            plan.skipped += 1
+    plan.gaps -= plan.diverged
+    return plan
+
+
+def _advance(checkpoint: Checkpoint, record: Received, plan: Plan) -> None:
+    checkpoint.last_seq = record.sequence
+    checkpoint.last_event_id = record.event_id
+    checkpoint.partition = record.partition
+    checkpoint.offset = record.offset + 1
+    checkpoint.stopped = None
+    plan.fresh.append(record)
+    plan.moved.add(record.shard)
+    plan.gaps.discard(record.shard)
+
+
+def _differs(checkpoint: Checkpoint, record: Received) -> bool:
+    known = checkpoint.last_event_id
+    return record.sequence == checkpoint.last_seq and known is not None and record.event_id != known

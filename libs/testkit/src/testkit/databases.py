@@ -52,10 +52,10 @@ class TemplateDatabase:
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:
         """Give a fresh migrated database, dropped afterwards even when sessions are still in it."""
-        await self._build()
+        template = await self._build()
         database = self._named(f"{self._service}_{secrets.token_hex(6)}")
         async with self._admin() as admin:
-            await databases.create_database(admin, database.name, self._service, template=self._template or "template1")
+            await databases.create_database(admin, database.name, self._service, template=template)
         try:
             yield database
         finally:
@@ -69,9 +69,9 @@ class TemplateDatabase:
                 await databases.drop_database(admin, self._template)
             self._template = None
 
-    async def _build(self) -> None:
+    async def _build(self) -> str:
         if self._template is not None:
-            return
+            return self._template
         template = self._named(f"{self._service}_template_{secrets.token_hex(6)}")
         async with self._admin() as admin:
             for role in (databases.owner_role(self._service), databases.app_role(self._service)):
@@ -79,6 +79,7 @@ class TemplateDatabase:
             await databases.create_database(admin, template.name, self._service)
         await self._migrate(template.dsn_owner)
         self._template = template.name
+        return template.name
 
     def _named(self, name: str) -> Database:
         return Database(

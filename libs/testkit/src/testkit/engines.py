@@ -17,9 +17,9 @@ PORT_ATTEMPTS = 3
 
 
 @contextmanager
-def run_folder() -> Iterator[Path]:
-    """Give a new folder that PostgreSQL's account can enter; it and those of runs that were killed are removed."""
-    runs = accounts.home_for(accounts.unprivileged_account()) / "runs"
+def run_folder(home: Path) -> Iterator[Path]:
+    """Give a new folder below *home*; it is removed at the end, as are those of runs that were killed."""
+    runs = home / "runs"
     with locks.waiting(runs.with_name("runs.lock")):
         _sweep(runs)
         folder = runs / secrets.token_hex(6)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pytest
 
+from local_stack import accounts
 from local_stack.kafka import KafkaBroker
 from local_stack.postgres import VOLATILE, PostgresServer
 from testkit import containers, engines, topics
@@ -30,7 +31,7 @@ class MakeTopic(Protocol):
 @pytest.fixture(scope="session")
 def run_folder() -> Iterator[Path]:
     """Give this run's folder, where PostgreSQL's account may go too."""
-    with engines.run_folder() as folder:
+    with engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
         yield folder
 
 

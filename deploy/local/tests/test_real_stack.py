@@ -1,0 +1,111 @@
+"""The real stack, driven as `make up DETACH=1`, `make status` and `make down` drive it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_stack.ports import free_ports
+from local_stack.services import SERVICES
+from local_stack.stack import says_ready
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+PORT_VARIABLES = (
+    "POSTGRES_PORT",
+    "KAFKA_PORT",
+    "KAFKA_CONTROLLER_PORT",
+    *(process.port_variable for service in SERVICES for process in service.processes),
+)
+POLL_S = 0.05
+BACK_WITHIN_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def environment(run_folder: Path) -> dict[str, str]:
+    """Give a stack with a folder and ports of its own, and nothing from outside."""
+    ports = zip(PORT_VARIABLES, map(str, free_ports(len(PORT_VARIABLES))), strict=True)
+    outside = ["KAFKA_BOOTSTRAP_SERVERS", *(each.url_variable for each in SERVICES)]
+    inherited = {name: value for name, value in os.environ.items() if name not in outside}
+    return {**inherited, "LOCAL_STACK_STATE": str(run_folder / "real-stack"), **dict(ports)}
+
+
+def local_stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local_stack", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def up(environment: dict[str, str]) -> Iterator[dict[str, Any]]:
+    started = local_stack(environment, "up", "--detach")
+    try:
+        assert started.returncode == 0, started.stderr
+        yield read(environment)
+    finally:
+        stopped = local_stack(environment, "down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert not description(environment).exists()
+
+
+def description(environment: dict[str, str]) -> Path:
+    return Path(environment["LOCAL_STACK_STATE"]) / "stack.json"
+
+
+def read(environment: dict[str, str]) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(description(environment).read_text())
+    return document
+
+
+def test_every_process_of_every_service_is_ready(up: dict[str, Any]) -> None:
+    names = {process.name for service in SERVICES for process in service.processes}
+
+    assert set(up["processes"]) == names
+    assert set(up["services"]) == set(up["postgres"]) == {service.name for service in SERVICES}
+    for process in up["processes"].values():
+        assert says_ready(int(process["url"].rpartition(":")[2]))
+
+
+def test_status_shows_them(up: dict[str, Any], environment: dict[str, str]) -> None:
+    shown = local_stack({**environment, "COLUMNS": "200"}, "status")
+
+    assert shown.returncode == 0
+    assert all(name in shown.stdout for name in up["processes"])
+    assert "not ready" not in shown.stdout
+
+
+def test_a_second_up_says_that_one_runs(up: dict[str, Any], environment: dict[str, str]) -> None:
+    assert up
+    for arguments in (("up",), ("up", "--detach")):
+        second = local_stack(environment, *arguments)
+
+        assert second.returncode == 1
+        assert "a stack runs already" in second.stderr
+
+
+@pytest.mark.parametrize("name", [process.name for service in SERVICES for process in service.processes])
+def test_a_killed_process_comes_back_under_another_pid(
+    up: dict[str, Any], environment: dict[str, str], name: str
+) -> None:
+    before = up["processes"][name]
+
+    os.kill(before["pid"], signal.SIGKILL)
+
+    wait_for_another_pid(environment, name, before["pid"])
+
+
+def wait_for_another_pid(environment: dict[str, str], name: str, pid: int) -> None:
+    """Return once the process is ready again and `stack.json` names its new pid."""
+    deadline = time.monotonic() + BACK_WITHIN_S
+    while True:
+        now = read(environment)["processes"][name]
+        if now["pid"] not in {pid, None} and says_ready(int(now["url"].rpartition(":")[2])):
+            return
+        assert time.monotonic() < deadline, f"{name} did not come back"
+        time.sleep(POLL_S)

@@ -20,6 +20,7 @@ from servicekit.consumer.projection import ProjectionError
 from servicekit.consumer.records import Headers, Received, receive
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.postgres import Pool, Transaction
+from servicekit.process import Shutdown
 from servicekit.telemetry import Tracing
 from testkit.events import SCHEMA_BASE, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
@@ -118,12 +119,12 @@ async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Benc
 
 @asynccontextmanager
 async def running(runner: ConsumerRunner) -> AsyncIterator["asyncio.Task[None]"]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(runner.run(stop))
+    shutdown = Shutdown()
+    task = asyncio.create_task(runner.run(shutdown))
     try:
         yield task
     finally:
-        stop.set()
+        shutdown.request()
         await task
 
 
@@ -211,7 +212,7 @@ async def test_a_consumer_killed_between_its_commit_and_the_offsets_is_followed_
     events = deposits(Stream(), 3, 10)
     doomed = bench.runner(Probe(bench.topic))
     doomed._kept_s = float("inf")  # never tells the broker
-    task = asyncio.create_task(doomed.run(asyncio.Event()))
+    task = asyncio.create_task(doomed.run(Shutdown()))
     await bench.publish(events)
     await until(lambda: reached(bench, {3: 10}))
     task.cancel()

@@ -18,6 +18,7 @@ from contracts.ids import SHARDS, new_id
 from local_stack.kafka import KafkaBroker
 from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
+from servicekit.process import Shutdown
 from servicekit.relay import halts, relay_source
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.journal import SqlJournal, relay_pool_settings
@@ -75,8 +76,6 @@ class Bench:
                 bootstrap_servers=self.bootstrap,
                 topic=self.topic,
                 lease_s=lease_s,
-                renew_every_s=lease_s / 40,
-                send_timeout_s=lease_s / 2,
             ),
             pool=self.pool,
             journal=SqlJournal(table="outbox.journal", types=TYPES_BY_NUMBER, source="/outbox"),
@@ -149,12 +148,12 @@ async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Benc
 
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(relay.run(stop))
+    shutdown = Shutdown()
+    task = asyncio.create_task(relay.run(shutdown))
     try:
         yield task
     finally:
-        stop.set()
+        shutdown.request()
         await task
 
 
@@ -216,7 +215,7 @@ async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repea
     await bench.write(range(8), 1, 100)
     doomed = bench.relay("doomed", lease_s=1.0)
     doomed._moved_s = float("inf")  # never moves a cursor
-    task = asyncio.create_task(doomed.run(asyncio.Event()))
+    task = asyncio.create_task(doomed.run(Shutdown()))
     await until(lambda: published(bench, 800))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -243,7 +242,7 @@ async def test_a_gap_stops_its_shard_and_no_other(bench: Bench) -> None:
 
 
 async def test_a_shard_that_another_owner_took_is_dropped(bench: Bench) -> None:
-    async with running(bench.relay("a")):
+    async with running(bench.relay("a", lease_s=2.0)):
         await until(lambda: owners_are(bench, {"a": SHARDS}))
         await steal(bench, shard=3)
         await bench.write([3], 1, 5)
@@ -268,8 +267,8 @@ async def lost(bench: Bench, shards: int) -> bool:
 
 
 async def test_a_relay_that_stood_still_beyond_its_lease_ends(bench: Bench) -> None:
-    relay = bench.relay("zombie")
-    task = asyncio.create_task(relay.run(asyncio.Event()))
+    relay = bench.relay("zombie", lease_s=2.0)
+    task = asyncio.create_task(relay.run(Shutdown()))
     await until(lambda: owners_are(bench, {"zombie": SHARDS}))
     await steal(bench)
 
@@ -289,7 +288,7 @@ async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_
         await connection.execute("UPDATE servicekit.relay_lease SET cursor = 15 WHERE shard = 7")
 
     with pytest.raises(TopicAhead):
-        await bench.relay("b").run(asyncio.Event())
+        await bench.relay("b").run(Shutdown())
 
     async with bench.pool.connection() as connection:
         (halt,) = await halts.active(connection)
@@ -297,7 +296,7 @@ async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_
         assert await bench.owners() == {None: SHARDS}
         assert await halts.clear(connection, operator="an operator") == 1
     await bench.write([7], 16, 30)
-    async with running(bench.relay("c")):
+    async with running(bench.relay("c", lease_s=4.0)):
         await until(lambda: cursors_are(bench, {7: 30}))
 
 

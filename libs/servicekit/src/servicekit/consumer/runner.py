@@ -22,6 +22,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.failures import OperationalError
 from servicekit.postgres import Pool
+from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 
 _log = structlog.get_logger(__name__)
@@ -72,23 +73,23 @@ class ConsumerRunner:
         self._kept_s = float("-inf")
         self._failures = 0
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Consume until *stop* is set. A broker or a database that is away is waited for, for ever.
+    async def run(self, shutdown: Shutdown) -> None:
+        """Consume until the end is requested. A broker or a database that is away is waited for, for ever.
 
         Raises ParkingFull when the projection fails for more wallets than can be parked.
         """
-        while not stop.is_set():
+        while not shutdown.is_requested:
             try:
-                await self._consume(stop)
+                await self._consume(shutdown)
             except (KafkaError, OSError) as error:
                 self._failed(error)
-                await _wait(stop, self._backoff_s())
+                await shutdown.sleep(self._backoff_s())
 
-    async def _consume(self, stop: asyncio.Event) -> None:
+    async def _consume(self, shutdown: Shutdown) -> None:
         consumer = self._new_consumer()
         try:
-            await _unless_stopped(consumer.start(), stop)
-            while not stop.is_set():
+            await _unless_stopped(consumer.start(), shutdown)
+            while not shutdown.is_requested:
                 # Never inside wait_for: a poll that is cancelled can leave the group for good.
                 poll = await consumer.getmany(
                     timeout_ms=self._settings.poll_ms, max_records=self._settings.records_per_poll_max
@@ -249,9 +250,9 @@ class ConsumerRunner:
         return sorted(lags, key=lambda lag: lag.partition)
 
 
-async def _unless_stopped(starting: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
-    """Wait for *starting*, which waits for the broker for ever, or for *stop*."""
-    start, stopped = asyncio.ensure_future(starting), asyncio.ensure_future(stop.wait())
+async def _unless_stopped(starting: Coroutine[Any, Any, None], shutdown: Shutdown) -> None:
+    """Wait for *starting*, which waits for the broker for ever, or for the process's end."""
+    start, stopped = asyncio.ensure_future(starting), asyncio.ensure_future(shutdown.wait())
     try:
         await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -260,11 +261,3 @@ async def _unless_stopped(starting: Coroutine[Any, Any, None], stop: asyncio.Eve
         for task in (start, stopped):
             task.cancel()
         await asyncio.gather(start, stopped, return_exceptions=True)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return

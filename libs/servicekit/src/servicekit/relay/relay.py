@@ -3,7 +3,6 @@
 One task does it all, in order, so that nothing is published on a lease that was not renewed just before.
 """
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from contracts.ids import partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.postgres import Connection, Pool
+from servicekit.process import Shutdown
 from servicekit.relay import halts
-from servicekit.relay.errors import LeasesLost, TopicAhead
+from servicekit.relay.errors import LeasesLost, RelayError, TopicAhead
 from servicekit.relay.journal import JournalReader
 from servicekit.relay.leases import Leases, Move
 from servicekit.relay.metrics import RelayMetrics
@@ -30,14 +30,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """How a relay runs. A send's deadline plus a renewal interval must end well within the lease."""
+    """How a relay runs. *owner* is unique among all instances that ever ran."""
 
     owner: str
     bootstrap_servers: str
     topic: str
     lease_s: float = 10.0
-    renew_every_s: float = 2.5
-    send_timeout_s: float = 5.0
     move_every_s: float = 0.25
     rows_per_shard_max: int = 1_000
     rows_per_read_max: int = 16_384
@@ -47,8 +45,15 @@ class RelaySettings:
     backoff_s_max: float = 2.0
     measure_every_s: float = 1.0
 
-    def __post_init__(self) -> None:
-        assert self.renew_every_s + self.send_timeout_s < self.lease_s, "a send must end before its lease does"
+    @property
+    def renew_every_s(self) -> float:
+        """How often leases are renewed: this and a send's deadline together are shorter than a lease."""
+        return self.lease_s / 4
+
+    @property
+    def send_timeout_s(self) -> float:
+        """The deadline of a send."""
+        return self.lease_s / 2
 
 
 @dataclass(slots=True)
@@ -56,6 +61,15 @@ class _Shard:
     epoch: int
     stored: int  # the cursor in the database
     published: int  # the highest acknowledged sequence
+
+
+async def run_until_shutdown(relay: "Relay", shutdown: Shutdown) -> None:
+    """Run *relay*; where it must not go on, log why once and request the end of its process with a code that tells."""
+    try:
+        await relay.run(shutdown)
+    except RelayError as error:
+        _log.critical("relay refuses to run", action="relay_refused", error=type(error).__name__, detail=str(error))
+        shutdown.request(error.exit_code)
 
 
 class Relay:
@@ -84,24 +98,24 @@ class Relay:
         self._moved_s = float("-inf")
         self._measured_s = float("-inf")
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Publish until *stop* is set, then move the cursors and free the leases.
+    async def run(self, shutdown: Shutdown) -> None:
+        """Publish until the end is requested, then move the cursors and free the leases.
 
         A broker or a database that is away is waited for, for ever. Raises LeasesLost and TopicAhead.
         """
         idle_s, failures = self._settings.idle_s_min, 0
         try:
-            while not stop.is_set():
+            while not shutdown.is_requested:
                 try:
                     published = await self._cycle()
                 except (PublishError, OperationalError) as error:
                     failures += 1
-                    await self._after_failure(error, failures, stop)
+                    await self._after_failure(error, failures, shutdown)
                     continue
                 failures = 0
                 idle_s = self._settings.idle_s_min if published else min(idle_s * 2, self._settings.idle_s_max)
                 if not published:
-                    await _wait(stop, idle_s)
+                    await shutdown.sleep(idle_s)
         finally:
             await self._publisher.close()
         await self._hand_over()
@@ -266,18 +280,10 @@ class Relay:
         self._measured_s = monotonic_s()
         self._metrics.lag(rows, seconds)
 
-    async def _after_failure(self, error: PublishError | OperationalError, failures: int, stop: asyncio.Event) -> None:
+    async def _after_failure(self, error: PublishError | OperationalError, failures: int, shutdown: Shutdown) -> None:
         """Wait with jitter; the next round reads again behind what was acknowledged."""
         name = error.kind if isinstance(error, PublishError) else type(error).__name__
         self._metrics.publish_failed(name)
         backoff_s = min(self._settings.backoff_s_max, self._settings.backoff_s_min * 2 ** min(failures, 10))
         _log.warning("relay round failed", action="relay_round_failed", error=name, failures=failures)
-        await _wait(stop, backoff_s * self._jitter.uniform(0.5, 1.0))
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
+        await shutdown.sleep(backoff_s * self._jitter.uniform(0.5, 1.0))

@@ -1,7 +1,6 @@
 """Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import asyncpg
 
 from servicekit.postgres import Pool
 from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
+from wallet.application.queries import WalletFilter
 from wallet.application.rows import Locked
 from wallet.application.transactions import JournalEntry
 from wallet.domain.wallets import Wallet, WalletStatus
@@ -28,15 +28,6 @@ _BY_REFERENCE: Final = """
      order by transaction_id desc limit $4"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WalletFilter:
-    """Which wallets a list shows; None does not filter. *status* is `open`, `frozen` or `closed`."""
-
-    owner_id: str | None
-    currency: str | None
-    status: str | None
-
-
 _STATUS_PREDICATES: Final = {
     "open": f"status = {WalletStatus.OPEN.value} and restrictions is null",
     "frozen": f"status = {WalletStatus.OPEN.value} and restrictions is not null",
@@ -44,20 +35,20 @@ _STATUS_PREDICATES: Final = {
 }
 
 
-class WalletReads:
-    """Reads on a pool. Raises as `Pool.connection` does."""
+class PostgresReads:
+    """Reads and snapshots on a pool: see the ports `Reads` and `Snapshots`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
-        """Return the wallet as of now, or None."""
+        """See the port."""
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(_GET, tenant_id, wallet_id)
         return None if row is None else wallet_from_row(row)
 
     async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
-        """Return up to *limit* wallets, newest first, older than *before*."""
+        """See the port."""
         conditions = ["tenant_id = $1"]
         values: list[object] = [tenant_id]
         for column, operator, value in (
@@ -79,21 +70,21 @@ class WalletReads:
             return [wallet_from_row(row) for row in await connection.fetch(query, *values)]
 
     async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
-        """See the port `Snapshots`."""
+        """See the port."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_SNAPSHOT, wallet_ids)
         wallets = {row["id"]: wallet_from_row(row, first=1) for row in rows if row["id"] is not None}
         return Locked(wallets, {}, rows[0]["now"])
 
     async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
-        """Return the entries of the transactions, newest transaction first, each in entry order."""
+        """See the port."""
         async with self._pool.connection() as connection:
             return [_entry(row) for row in await connection.fetch(_ENTRIES, tenant_id, transaction_ids)]
 
     async def transactions_by_reference(
         self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
     ) -> list[UUID]:
-        """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*."""
+        """See the port."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
         return [row["transaction_id"] for row in rows]

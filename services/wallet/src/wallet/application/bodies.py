@@ -1,13 +1,14 @@
 """What a client is answered: resources as JSON bytes, made once and stored as they are."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
-from contracts.problems import PROBLEM_CODES, ProblemCode
+from contracts.problems import PROBLEM_CODES
+from servicekit.http.problems import render_problem
 from wallet.application.private import read_private
 from wallet.domain.commands import Details, MoneyCommand
 from wallet.domain.outcomes import Posted, Reason, Rejected, SystemLeg, WalletLeg
@@ -139,23 +140,10 @@ def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> WalletEntryBody | 
     return WalletEntryBody(wallet.id, amount, money(wallet.posted_minor, currency), wallet.version)
 
 
-def render_rejected(rejected: Rejected) -> bytes:
+def render_rejected(rejected: Rejected, instance: str) -> bytes:
     """Return the problem document of a refusal by a rule, with the facts a client needs to act."""
-    return problem_bytes(PROBLEM_CODES[rejected.reason], _refusal_detail(rejected), **_refusal_facts(rejected))
-
-
-def problem_bytes(code: ProblemCode, detail: str, **facts: object) -> bytes:
-    """Return a problem document that does not name its request, so that a replay is the same to the byte."""
-    return _encode(
-        {
-            "type": f"/problems/{code.code}",
-            "title": code.title,
-            "status": code.status,
-            "detail": detail,
-            "code": code.code,
-            **facts,
-        }
-    )
+    code = PROBLEM_CODES[rejected.reason]
+    return render_problem(code, _refusal_detail(rejected), instance=instance, **_refusal_facts(rejected))
 
 
 def _refusal_detail(rejected: Rejected) -> str:
@@ -163,9 +151,9 @@ def _refusal_detail(rejected: Rejected) -> str:
     return f"Wallet {rejected.wallet.id}: {title[0].lower()}{title[1:]}."
 
 
-def _refusal_facts(rejected: Rejected) -> dict[str, object]:
+def _refusal_facts(rejected: Rejected) -> dict[str, Any]:
     wallet = rejected.wallet
-    facts: dict[str, object] = {"wallet_id": wallet.id}
+    facts: dict[str, Any] = {"wallet_id": wallet.id}
     match rejected.reason:
         case Reason.INSUFFICIENT_FUNDS:
             facts["available"] = money(wallet.available_minor, wallet.currency)

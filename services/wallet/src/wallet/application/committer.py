@@ -64,20 +64,16 @@ class Committer:
         self._wake = asyncio.Event()
         self._is_stopping = False
 
-    async def submit(self, unit: Unit) -> Outcome:
-        """Return the unit's outcome. A repeat of a key in flight joins the first.
+    def submit(self, unit: Unit) -> asyncio.Future[Outcome]:
+        """Queue *unit* and return the future of its outcome. A repeat of a key in flight joins the first.
 
-        Raises Overloaded or Unavailable when nothing was done, OutcomeUnknown when that is not known by the deadline,
-        InFlight when the first request under the key was abandoned but not yet settled.
+        Raises, at once or through the future, Overloaded or Unavailable when nothing was done, OutcomeUnknown when that
+        is not known by the deadline, InFlight when the first request under the key was abandoned and is not settled.
         """
-        while (first := self._in_flight.get(unit.key)) is not None:
-            await asyncio.wait([first.outcome])
-            if first.outcome.cancelled():
-                raise InFlight("The first request under this key was given up by its client and is still under way.")
-            if first.fingerprint == unit.fingerprint:
-                return _as_repeat(first.outcome.result())
+        if unit.key in self._in_flight:
+            return asyncio.ensure_future(self._join(unit))
         self._admit(unit)
-        return await unit.outcome
+        return unit.outcome
 
     @property
     def queued_commands(self) -> int:
@@ -109,6 +105,17 @@ class Committer:
         """Take no more units; `run` returns when the queue is drained."""
         self._is_stopping = True
         self._wake.set()
+
+    async def _join(self, unit: Unit) -> Outcome:
+        """Wait for the first request under the key; another request under it goes its own way afterwards."""
+        while (first := self._in_flight.get(unit.key)) is not None:
+            await asyncio.wait([first.outcome])
+            if first.outcome.cancelled():
+                raise InFlight("The first request under this key was given up by its client and is still under way.")
+            if first.fingerprint == unit.fingerprint:
+                return _as_repeat(first.outcome.result())
+        self._admit(unit)
+        return await unit.outcome
 
     def _admit(self, unit: Unit) -> None:
         limits = self._limits

@@ -8,7 +8,8 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.ids import shard_of
 from contracts.problems import BATCH_REFUSED
-from wallet.application.bodies import problem_bytes, render_rejected, render_transaction, render_wallet
+from servicekit.http.problems import render_problem
+from wallet.application.bodies import render_rejected, render_transaction, render_wallet
 from wallet.application.journal import state_change_row, transaction_rows
 from wallet.application.private import seal, seal_opening, write_private
 from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, ReferenceRow
@@ -94,6 +95,15 @@ class BatchPlan:
         """Return each unit's outcome, given the *sequences* of the journal rows."""
         return [self._stored(result, sequences) if isinstance(result, _ToWrite) else result for result in self._results]
 
+    def preview(self) -> list[Outcome]:
+        """Return the outcomes of a plan that is not written: they have no positions."""
+        return [
+            Stored(result.done.status, result.done.body, None, (), is_replayed=False)
+            if isinstance(result, _ToWrite)
+            else result
+            for result in self._results
+        ]
+
     def _stored(self, result: _ToWrite, sequences: Sequence[int]) -> Stored:
         positions = tuple((self._shards[number - 1], sequences[number - 1]) for number in result.last_rows)
         done = result.done
@@ -108,9 +118,9 @@ class BatchPlan:
         first_row = len(self._journal)
         match self._attempt(unit, unit.commands[0]):
             case Missing() as missing:
-                return NotFound(missing, 0)
+                return NotFound(missing, None)
             case Rejected() as rejected:
-                return self._remember(unit, _Done(409, render_rejected(rejected), None), first_row)
+                return self._remember(unit, _Done(409, render_rejected(rejected, unit.path), None), first_row)
             case _Done() as done:
                 return self._remember(unit, done, first_row)
 
@@ -128,7 +138,7 @@ class BatchPlan:
             del self._opened[marks[0] :], self._journal[marks[1] :], self._references[marks[2] :]
             if isinstance(attempt, Missing):
                 return NotFound(attempt, index)
-            return self._remember(unit, _refused_batch(attempt, index), marks[1])
+            return self._remember(unit, _refused_batch(unit.path, attempt, index), marks[1])
         return self._remember(unit, _Done(200, _encode(BatchBody(results)), None), marks[1])
 
     def _attempt(self, unit: Unit, command: Command) -> _Done | Rejected | Missing:
@@ -187,11 +197,12 @@ def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
             return None, None, "{" + ",".join(map(str, last_rows)) + "}"
 
 
-def _refused_batch(rejected: Rejected, index: int) -> _Done:
-    problem = problem_bytes(
+def _refused_batch(path: str, rejected: Rejected, index: int) -> _Done:
+    problem = render_problem(
         BATCH_REFUSED,
         f"Command {index} is refused; nothing was done.",
+        instance=path,
         index=index,
-        problem=msgspec.Raw(render_rejected(rejected)),
+        problem=msgspec.Raw(render_rejected(rejected, path)),
     )
     return _Done(409, problem, None)

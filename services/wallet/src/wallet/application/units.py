@@ -36,10 +36,10 @@ class KeyReused(msgspec.Struct, frozen=True):
 
 
 class NotFound(msgspec.Struct, frozen=True):
-    """A wallet that the unit names does not exist; *index* is its command's place. Nothing was done."""
+    """A wallet that the unit names does not exist; *index* is its place in an atomic batch. Nothing was done."""
 
     missing: Missing
-    index: int
+    index: int | None
 
 
 Outcome = Stored | KeyReused | NotFound
@@ -49,9 +49,11 @@ Outcome = Stored | KeyReused | NotFound
 class Unit:
     """One or, in an atomic batch, several commands on their way through the committer.
 
-    *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is None unless the request was sampled.
+    *path* is the request's, which a refusal names. *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is
+    None unless the request was sampled.
     """
 
+    path: str
     commands: tuple[Command, ...]
     is_atomic_batch: bool
     tenant_id: UUID

@@ -1,0 +1,133 @@
+"""Verifying the ledger: its journal folded anew and compared with everything that was derived from it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+FINDINGS_MAX: Final = 100
+"""More are counted, not listed."""
+
+
+class FoldedRow(NamedTuple):
+    """What the verifier reads of a journal row."""
+
+    seq: int
+    account_id: UUID
+    system_account: str | None
+    version: int | None
+    posted_delta: int
+    held_delta: int
+    posted_after: int | None
+    held_after: int | None
+    currency: str
+
+
+class WalletState(NamedTuple):
+    """A wallet's version and balance, folded or stored."""
+
+    version: int
+    posted_minor: int
+    held_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A breach of *invariant* (I1 to I4 of docs/invariants.md) at *place*."""
+
+    invariant: str
+    place: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Report:
+    """The figures of one verification and what it found."""
+
+    rows: int = 0
+    wallets: int = 0
+    transactions: int = 0
+    system_totals_minor: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    findings_total: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return self.findings_total == 0
+
+    def find(self, invariant: str, place: str, detail: str) -> None:
+        """Note a breach."""
+        self.findings_total += 1
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(Finding(invariant, place, detail))
+
+
+class ShardFold:
+    """Folds one shard's journal, row by row in sequence order. A wallet's rows all stand in one shard."""
+
+    def __init__(self, shard: int, report: Report) -> None:
+        self._shard = shard
+        self._report = report
+        self._last_seq = 0
+        self._wallets: dict[UUID, WalletState] = {}
+
+    @property
+    def wallets(self) -> Mapping[UUID, WalletState]:
+        """Every wallet met so far, as its rows make it."""
+        return self._wallets
+
+    def add(self, rows: Iterable[FoldedRow]) -> None:
+        """Fold the next *rows*."""
+        for row in rows:
+            self._report.rows += 1
+            self._check_sequence(row)
+            if row.system_account is None:
+                self._fold_wallet(row)
+            else:
+                totals = self._report.system_totals_minor
+                totals[row.system_account] = totals.get(row.system_account, 0) + row.posted_delta
+
+    def compare(self, stored: Mapping[UUID, WalletState]) -> None:
+        """Compare the folded wallets with the *stored* ones: every wallet of the shard."""
+        self._report.wallets += len(stored)
+        for wallet_id, state in self._wallets.items():
+            if wallet_id not in stored:
+                self._report.find("I2", f"wallet {wallet_id}", "it has a journal and no row")
+            elif stored[wallet_id] != state:
+                self._report.find("I2", f"wallet {wallet_id}", f"its row says {stored[wallet_id]}, its journal {state}")
+        for wallet_id in stored.keys() - self._wallets.keys():
+            self._report.find("I2", f"wallet {wallet_id}", "it has a row and no journal")
+
+    def _check_sequence(self, row: FoldedRow) -> None:
+        if row.seq != self._last_seq + 1:
+            self._report.find("I4", f"shard {self._shard}", f"sequence {self._last_seq} is followed by {row.seq}")
+        self._last_seq = row.seq
+
+    def _fold_wallet(self, row: FoldedRow) -> None:
+        before = self._wallets.get(row.account_id, _NEW)
+        after = WalletState(
+            before.version + 1, before.posted_minor + row.posted_delta, before.held_minor + row.held_delta
+        )
+        told = (row.version, row.posted_after, row.held_after)
+        if told[0] != after.version:
+            self._report.find(
+                "I4", f"wallet {row.account_id}", f"version {before.version} is followed by {row.version}"
+            )
+        if told[1:] != after[1:]:
+            self._report.find(
+                "I2", f"wallet {row.account_id} version {row.version}", f"row says {told[1:]}, fold says {after[1:]}"
+            )
+        # Go on from what the row says, so that one breach is told once.
+        self._wallets[row.account_id] = WalletState(
+            row.version or after.version,
+            _or(row.posted_after, after.posted_minor),
+            _or(row.held_after, after.held_minor),
+        )
+
+
+_NEW: Final = WalletState(0, 0, 0)
+
+
+def _or(told: int | None, folded: int) -> int:
+    return folded if told is None else told

@@ -1,0 +1,62 @@
+"""The wallet service's settings: all of its environment."""
+
+from typing import Final
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from servicekit.settings import ServiceSettings
+
+DEVELOPMENT_REFERENCE_KEY: Final = "development-reference-key"
+
+
+class WalletSettings(ServiceSettings):
+    """What the wallet's processes take from the environment, besides what every process takes."""
+
+    model_config = SettingsConfigDict(env_prefix="", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
+    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
+    wallet_relay_port: int = Field(
+        default=8102, ge=0, le=65_535, description="The port of the relay's health and metrics."
+    )
+    wallet_read_connections: int = Field(
+        default=8, ge=1, le=200, description="Connections of one API process for reads and dry runs."
+    )
+    wallet_batch_commands: int = Field(default=512, ge=1, le=4_096, description="Commands in one commit at most.")
+    wallet_queue_commands: int = Field(
+        default=8_192, ge=1, description="Commands waiting in one process at most: one more is answered 503."
+    )
+    wallet_queue_age_s: float = Field(
+        default=1.0, gt=0, description="When the oldest waiting command is older, a new one is answered 503."
+    )
+    wallet_command_deadline_s: float = Field(
+        default=2.0, gt=0, description="How long a command may take from its arrival to its answer, in seconds."
+    )
+    wallet_takes_turn: bool = Field(
+        default=True,
+        description="Whether a batch takes the database's turn before it locks a row: several instances then wait "
+        "for each other holding nothing.",
+    )
+    wallet_idempotency_days: int = Field(
+        default=30, ge=1, description="How long an idempotency key is remembered, in days."
+    )
+    wallet_reference_key: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_REFERENCE_KEY),
+        description="The key under which references are hashed to be found again; never changed once used.",
+    )
+    wallet_schema_url: str = Field(
+        default="http://127.0.0.1:8101/schemas/",
+        description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).",
+    )
+    wallet_relay_lease_s: float = Field(
+        default=10.0, gt=0, description="How long a relay owns a shard without renewing, in seconds."
+    )
+
+
+class WalletOwnerSettings(ServiceSettings):
+    """What `migrate` takes from the environment."""
+
+    wallet_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
+    wallet_app_role: str = Field(default="wallet_app", description="The role the service's processes use.")

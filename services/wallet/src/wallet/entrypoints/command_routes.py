@@ -1,0 +1,128 @@
+"""The table of command routes."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from contracts import problems
+from contracts.problems import ProblemCode
+from servicekit.http.hot import HotRoute
+from wallet.application.bodies import TransactionBody, WalletBody
+from wallet.application.plan import BatchBody
+from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.requests import (
+    BatchRequest,
+    CloseRequest,
+    DepositRequest,
+    FreezeRequest,
+    OpenWalletRequest,
+    TransferRequest,
+    UnfreezeRequest,
+    WithdrawalRequest,
+)
+
+BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
+
+_MONEY: Final = (
+    problems.WALLET_NOT_FOUND,
+    problems.WALLET_CLOSED,
+    problems.WALLET_FROZEN,
+    problems.CURRENCY_MISMATCH,
+    problems.BALANCE_OVERFLOW,
+)
+_HEADERS: Final = {
+    "Ledger-Position": "Where the command landed: the highest sequence of each shard it touched.",
+    "Idempotency-Replayed": "`true` where this is the stored answer of the key.",
+}
+_LOCATED: Final = {"Location": "The resource.", **_HEADERS}
+
+
+def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
+    """Return every command route of the service."""
+    return (
+        HotRoute(
+            path="/v1/wallets",
+            request=OpenWalletRequest,
+            handler=handlers.open_wallet,
+            operation_id="open_wallet",
+            summary="Open a wallet",
+            tags=["wallets"],
+            response=WalletBody,
+            response_headers=_LOCATED,
+        ),
+        _money_route(handlers, "/v1/deposits", DepositRequest, "deposit", "Take money in from outside"),
+        _money_route(
+            handlers, "/v1/withdrawals", WithdrawalRequest, "withdraw", "Pay money out", problems.INSUFFICIENT_FUNDS
+        ),
+        _money_route(
+            handlers,
+            "/v1/transfers",
+            TransferRequest,
+            "transfer",
+            "Move money between two wallets of one currency",
+            problems.INSUFFICIENT_FUNDS,
+        ),
+        _status_route(handlers, "freeze", FreezeRequest, "Restrict a wallet", problems.WALLET_CLOSED),
+        _status_route(
+            handlers,
+            "unfreeze",
+            UnfreezeRequest,
+            "Lift the operator's restriction",
+            problems.WALLET_CLOSED,
+            problems.WALLET_NOT_FROZEN,
+        ),
+        _status_route(
+            handlers,
+            "close",
+            CloseRequest,
+            "Close an empty wallet for good",
+            problems.WALLET_CLOSED,
+            problems.WALLET_NOT_EMPTY,
+        ),
+        HotRoute(
+            path="/v1/batches",
+            request=BatchRequest,
+            handler=handlers.batch,
+            operation_id="batch",
+            summary="Carry out 1 to 1,000 commands",
+            description="`atomic`: all or none. `independent`: each for itself; a repeat runs what is not done yet.",
+            tags=["batches"],
+            status=200,
+            response=BatchBody,
+            problems=(*_MONEY, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
+            body_max_bytes=BATCH_BYTES_MAX,
+            response_headers=_HEADERS,
+        ),
+    )
+
+
+def _money_route(
+    handlers: CommandHandlers, path: str, request: type[Any], operation_id: str, summary: str, *refusals: ProblemCode
+) -> HotRoute[Any]:
+    return HotRoute(
+        path=path,
+        request=request,
+        handler=handlers.move_money,
+        operation_id=operation_id,
+        summary=summary,
+        tags=["money"],
+        response=TransactionBody,
+        problems=(*_MONEY, *refusals),
+        response_headers=_LOCATED,
+    )
+
+
+def _status_route(
+    handlers: CommandHandlers, verb: str, request: type[Any], summary: str, *refusals: ProblemCode
+) -> HotRoute[Any]:
+    return HotRoute(
+        path=f"/v1/wallets/{{wallet_id}}/{verb}",
+        request=request,
+        handler=handlers.change_status,
+        operation_id=f"{verb}_wallet",
+        summary=summary,
+        tags=["wallets"],
+        status=200,
+        response=WalletBody,
+        problems=(problems.WALLET_NOT_FOUND, *refusals),
+        response_headers=_HEADERS,
+    )

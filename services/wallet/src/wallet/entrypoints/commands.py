@@ -1,0 +1,219 @@
+"""The command routes: a request becomes a unit, the unit's outcome an answer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from contracts import problems
+from contracts.ids import parse_id
+from contracts.positions import format_position
+from servicekit.http.decoding import invalid_request
+from servicekit.http.hot import HotRequest, HotResponse
+from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
+from wallet.application.committer import Committer
+from wallet.application.failures import InFlight, OutcomeUnknown
+from wallet.application.plan import BatchBody, BatchPlan, CommandResult, HashReference, MakeId
+from wallet.application.ports import Snapshots
+from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
+from wallet.domain.commands import Command, wallets_named
+from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
+
+RETRY_AFTER_S: Final = 1
+_WALLETS: Final = b"/v1/wallets/"
+_TRANSACTIONS: Final = b"/v1/transactions/"
+_REPLAYED: Final = (b"idempotency-replayed", b"true")
+_OK: Final = 200
+_CREATED: Final = 201
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandHandlers:
+    """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
+
+    committer: Committer
+    snapshots: Snapshots
+    make_id: MakeId
+    hash_reference: HashReference
+    deadline_s: float
+
+    async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
+        """Open a wallet."""
+        return await self._single(request, to_command(request.body), _WALLETS)
+
+    async def move_money(self, request: HotRequest[Any]) -> HotResponse:
+        """Deposit, withdraw or transfer."""
+        return await self._single(request, to_command(request.body), _TRANSACTIONS)
+
+    async def change_status(self, request: HotRequest[Any]) -> HotResponse:
+        """Freeze, unfreeze or close the wallet in the path."""
+        assert request.path_id is not None
+        wallet_id = parse_id(request.path_id)
+        if wallet_id is None:
+            raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is no wallet id.")
+        return await self._single(request, to_command(request.body, wallet_id), _WALLETS)
+
+    async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:
+        """Carry out 1 to 1,000 commands, all or none or each for itself."""
+        is_atomic = request.body.mode == "atomic"
+        _refuse_bad_keys(request.body, is_atomic=is_atomic)
+        commands = [
+            batched_command(command, f"/commands/{index}") for index, command in enumerate(request.body.commands)
+        ]
+        if is_atomic:
+            unit = self._unit(request, tuple(commands), request.idempotency_key or "", 0, is_atomic_batch=True)
+            return await self._answer(request, unit, _WALLETS)
+        units = [
+            self._unit(request, (command,), *_key_of_part(request, index)) for index, command in enumerate(commands)
+        ]
+        outcomes = await self._outcomes(request, units)
+        return _independent_answer(outcomes, request.path)
+
+    async def _single(self, request: HotRequest[SingleRequest], command: Command, location: bytes) -> HotResponse:
+        return await self._answer(request, self._unit(request, (command,), request.idempotency_key or "", 0), location)
+
+    def _unit(
+        self,
+        request: HotRequest[Any],
+        commands: tuple[Command, ...],
+        key: str,
+        part: int,
+        *,
+        is_atomic_batch: bool = False,
+    ) -> Unit:
+        principal = request.principal
+        return Unit(
+            request.path,
+            commands,
+            is_atomic_batch,
+            principal.tenant_id,
+            principal.subject,
+            (principal.client, key, part),
+            fingerprint(request.path, commands),
+            request.received_s,
+            request.received_s + self.deadline_s,
+            request.traceparent,
+        )
+
+    async def _answer(self, request: HotRequest[Any], unit: Unit, location: bytes) -> HotResponse:
+        if request.dry_run:
+            (outcome,) = await self._preview([unit])
+            return _response(outcome, location, is_dry_run=True)
+        try:
+            outcome = await self.committer.submit(unit)
+        except (OutcomeUnknown, InFlight) as error:
+            raise _problem_of(error) from error
+        return _response(outcome, location)
+
+    async def _outcomes(self, request: HotRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
+        if request.dry_run:
+            return list(await self._preview(units))
+        return list(await asyncio.gather(*(self._submitted(unit) for unit in units)))
+
+    def _submitted(self, unit: Unit) -> "asyncio.Future[Outcome | Exception]":
+        """Return the future of the outcome or of the error, so that one unit's failure leaves the others."""
+        settled: asyncio.Future[Outcome | Exception] = asyncio.get_running_loop().create_future()
+        try:
+            submitted = self.committer.submit(unit)
+        except Exception as error:  # noqa: BLE001 - it becomes this unit's result
+            settled.set_result(error)
+            return settled
+
+        def settle(done: "asyncio.Future[Outcome]") -> None:
+            if not settled.done():
+                error = done.exception()
+                assert error is None or isinstance(error, Exception)
+                settled.set_result(error or done.result())
+
+        submitted.add_done_callback(settle)
+        return settled
+
+    async def _preview(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Decide *units* on one snapshot, one after another, and write nothing."""
+        named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
+        plan = BatchPlan(units, make_id=self.make_id, hash_reference=self.hash_reference)
+        plan(await self.snapshots.snapshot(list(named)))
+        return plan.preview()
+
+
+def _key_of_part(request: HotRequest[BatchRequest], index: int) -> tuple[str, int]:
+    """Return the command's own key, or its part of the batch's."""
+    own = request.body.commands[index].idempotency_key
+    return (own, 0) if own is not None else (request.idempotency_key or "", index + 1)
+
+
+def _refuse_bad_keys(batch: BatchRequest, *, is_atomic: bool) -> None:
+    seen: set[str] = set()
+    for index, command in enumerate(batch.commands):
+        key = command.idempotency_key
+        if key is None:
+            continue
+        pointer = f"/commands/{index}/idempotency_key"
+        if is_atomic:
+            raise invalid_request(FieldError(pointer, "inner_key", "An atomic batch has one key, in the header."))
+        if key in seen:
+            raise invalid_request(FieldError(pointer, "duplicate_key", "The key stands twice in this batch."))
+        seen.add(key)
+
+
+def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> HotResponse:
+    if not isinstance(outcome, Stored):
+        raise _problem_of_outcome(outcome)
+    if is_dry_run:
+        return HotResponse(_OK if outcome.status == _CREATED else outcome.status, outcome.body, [])
+    headers: RawHeaders = []
+    if outcome.resource_id is not None:
+        headers.append((b"location", location + str(outcome.resource_id).encode()))
+    if outcome.positions:
+        headers.append((b"ledger-position", format_position(outcome.positions).encode()))
+    if outcome.is_replayed:
+        headers.append(_REPLAYED)
+    return HotResponse(outcome.status, outcome.body, headers)
+
+
+def _problem_of_outcome(outcome: KeyReused | NotFound) -> Problem:
+    if isinstance(outcome, KeyReused):
+        return Problem(problems.IDEMPOTENCY_KEY_REUSED, "The key was used for another request; nothing was done.")
+    wallet_id = outcome.missing.wallet_id
+    facts: dict[str, Any] = {"wallet_id": wallet_id}
+    if outcome.index is not None:
+        facts["index"] = outcome.index
+    return Problem(problems.WALLET_NOT_FOUND, f"There is no wallet {wallet_id}.", **facts)
+
+
+def _problem_of(error: Exception) -> Problem:
+    match error:
+        case OutcomeUnknown(detail=detail):
+            return Problem(problems.OUTCOME_UNKNOWN, detail, retry_after_s=RETRY_AFTER_S)
+        case InFlight(detail=detail):
+            return Problem(problems.IN_FLIGHT, detail, retry_after_s=RETRY_AFTER_S)
+        case _:
+            return problem_from(error)
+
+
+def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> HotResponse:
+    results = [_result(outcome, path) for outcome in outcomes]
+    highest: dict[int, int] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Stored):
+            for shard, sequence in outcome.positions:
+                highest[shard] = max(sequence, highest.get(shard, 0))
+    headers: RawHeaders = []
+    if highest:
+        headers.append((b"ledger-position", format_position(sorted(highest.items())).encode()))
+    if all(result.replayed for result in results):
+        headers.append(_REPLAYED)
+    return HotResponse(_OK, _encode(BatchBody(results)), headers)
+
+
+def _result(outcome: Outcome | Exception, path: str) -> CommandResult:
+    if isinstance(outcome, Stored):
+        raw = msgspec.Raw(outcome.body)
+        is_refused = outcome.status == problems.INSUFFICIENT_FUNDS.status
+        body, problem = (None, raw) if is_refused else (raw, None)
+        return CommandResult(outcome.status, body, problem, outcome.is_replayed)
+    failed = _problem_of(outcome) if isinstance(outcome, Exception) else _problem_of_outcome(outcome)
+    return CommandResult(failed.code.status, None, msgspec.Raw(failed.render(path)), replayed=False)

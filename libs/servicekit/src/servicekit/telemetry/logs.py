@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 import structlog
 from opentelemetry import trace
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 _LIBRARIES_MIN: Final = logging.WARNING
@@ -23,7 +24,8 @@ def configure_logs(service: str, process: str, level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _trace_ids,
-        structlog.processors.dict_tracebacks,
+        # Without the frames' local variables: they hold personal data.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         structlog.processors.EventRenamer("action"),
     ]
     structlog.configure(

@@ -234,7 +234,7 @@ def _end_with(relaying: "asyncio.Task[None]", shutdown: Shutdown) -> None:
     """End the process with the relay: its supervisor starts it afresh."""
     error = None if relaying.cancelled() else relaying.exception()
     if error is not None:
-        get_logger().critical("relay ended", action="relay_ended", error=repr(error))
+        get_logger().critical("relay.ended", error=repr(error))
         shutdown.request(error.exit_code if isinstance(error, RelayError) else 1)
 
 

@@ -169,7 +169,7 @@ class Committer:
                     self._give_up(units, failure, error)
                     return
                 attempt += 1
-                _log.warning("batch_runs_again", failure=failure.name, attempt=attempt, error=repr(error))
+                _log.warning("batch.runs_again", failure=failure.name, attempt=attempt, error=repr(error))
                 await asyncio.sleep(self._pause_s(attempt))
                 units = self._drop_overdue(units)
             else:
@@ -204,7 +204,7 @@ class Committer:
 
     def _give_up(self, units: Sequence[Unit], failure: Failure, error: Exception) -> None:
         """Answer that nothing is known to have happened; the error is logged once, here."""
-        _log.error("batch_failed", failure=failure.name, commands=sum(u.weight for u in units), exc_info=error)
+        _log.error("batch.failed", failure=failure.name, commands=sum(u.weight for u in units), exc_info=error)
         if failure is Failure.DATA:
             self._fail(units, error)
         else:

@@ -42,6 +42,7 @@ class Upkeep:
         try:
             await chore.run()
         except OperationalError as error:
-            _log.warning("chore failed", action="upkeep_failed", chore=chore.name, error=error.detail)
-        except Exception:
-            _log.exception("chore met a bug", action="upkeep_bug", chore=chore.name)
+            _log.warning("upkeep.failed", chore=chore.name, error=error.detail)
+        except Exception:  # noqa: BLE001 - logged with its traceback
+            # A bug in one chore must not end the others, nor the process.
+            _log.exception("upkeep.bug", chore=chore.name)

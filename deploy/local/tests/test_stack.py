@@ -1,18 +1,21 @@
 """A whole stack with real engines and two fake processes, driven as a terminal drives it."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import psutil
 import pytest
+from aiokafka.errors import KafkaError
 
 from local_stack import accounts, topics
 from local_stack.ports import free_ports
@@ -24,6 +27,8 @@ PORT_VARIABLES = ("POSTGRES_PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT", "SAMPL
 NOBODY = 65534
 POLL_S = 0.05
 UP_WITHIN_S = 90.0
+
+T = TypeVar("T")
 
 Document = dict[str, dict[str, dict[str, str]]]
 
@@ -92,6 +97,24 @@ async def test_a_restart_keeps_the_data_and_the_addresses(environment: dict[str,
     assert [row["n"] for row in rows] == [1]
 
 
+async def test_killed_engines_come_back_with_what_they_held(environment: dict[str, str]) -> None:
+    with up(environment) as (process, document):
+        dsn = str(document["postgres"]["sample"])
+        await execute(dsn, "INSERT INTO starts VALUES (2)")
+        engines = [each for each in psutil.Process(process.pid).children() if each.name() in {"postgres", "java"}]
+
+        for engine in engines:
+            engine.kill()
+        psutil.wait_procs(engines, timeout=30)
+
+        assert len(engines) == 2
+        rows = await as_soon_as_possible(lambda: execute(dsn, "SELECT n FROM starts"), OSError, asyncpg.PostgresError)
+        assert [row["n"] for row in rows] == [2]
+        assert "wallet.events" in await as_soon_as_possible(
+            lambda: topic_names(str(document["kafka"])), KafkaError, OSError
+        )
+
+
 def test_a_second_one_is_told_that_one_runs(environment: dict[str, str]) -> None:
     with up(environment) as (process, _):
         second = subprocess.run(
@@ -153,3 +176,18 @@ async def execute(dsn: str, statement: str) -> list[asyncpg.Record]:
         return list(await connection.fetch(statement))
     finally:
         await connection.close()
+
+
+async def topic_names(bootstrap_servers: str) -> list[str]:
+    async with topics.admin_client(bootstrap_servers) as admin:
+        return list(await admin.list_topics())
+
+
+async def as_soon_as_possible(ask: Callable[[], Awaitable[T]], *not_yet: type[Exception]) -> T:
+    """Return the first answer that is none of the errors in *not_yet*."""
+    async with asyncio.timeout(UP_WITHIN_S):
+        while True:
+            try:
+                return await ask()
+            except not_yet:
+                await asyncio.sleep(POLL_S)

@@ -15,6 +15,8 @@ SLOW_S: Final = 1.0
 """A request slower than this is worth a line."""
 UNMATCHED: Final = "unmatched"
 """The route of a request that no route takes: a path of the client's choice is no label."""
+LINES_PER_S_MAX: Final = 50
+"""Under overload the metric counts what no longer gets a line: writing would cost more than refusing."""
 _STATUS_FAILED: Final = 500
 
 
@@ -44,6 +46,8 @@ class Observer:
         self._histogram = request_histogram(telemetry.registry)
         self._all = access_log is AccessLog.ALL
         self._series: dict[tuple[str, str], RouteSeries] = {}
+        self._second = 0
+        self._lines = 0
 
     def series(self, method: str, route: str) -> RouteSeries:
         """Return the figures of *route*, whose number is bounded by the application's routes."""
@@ -65,13 +69,15 @@ class Observer:
     ) -> None:
         """Count the answer; write its canonical line where it failed, was slow or is traced (or all lines are wanted).
 
-        *error* is what made it fail, and is logged here, once.
+        *error* is what made it fail, and is logged here, once: a bug with its traceback, always.
         """
         duration_s = monotonic_s() - started_s
         series.count(status, duration_s)
         if span is not None:
             _close_span(span, status, request_id)
         if status < _STATUS_FAILED and duration_s < SLOW_S and span is None and not self._all:
+            return
+        if status != _STATUS_FAILED and not self._all and not self._may_write(started_s + duration_s):
             return
         fields: dict[str, object] = {
             "method": series.method,
@@ -81,10 +87,19 @@ class Observer:
             "duration_ms": round(duration_s * 1000, 3),
             "request_id": request_id.decode("ascii"),
         }
-        if error is not None and status >= _STATUS_FAILED:
+        if status == _STATUS_FAILED:
             fields["exc_info"] = error
+        elif status > _STATUS_FAILED and error is not None:
+            fields["error"] = f"{type(error).__name__}: {error}"
         log = get_logger()
         (log.error if status >= _STATUS_FAILED else log.info)("http.request", **fields)
+
+    def _may_write(self, now_s: float) -> bool:
+        """Tell whether this second still has a line to spare."""
+        if int(now_s) != self._second:
+            self._second, self._lines = int(now_s), 0
+        self._lines += 1
+        return self._lines <= LINES_PER_S_MAX
 
     @contextmanager
     def span(self, traceparent: str | None, method: str, route: str, path: str) -> Iterator[tuple[Span, str | None]]:

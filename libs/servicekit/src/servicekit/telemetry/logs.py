@@ -16,6 +16,11 @@ from structlog.types import EventDict, Processor
 _LIBRARIES_MIN: Final = logging.WARNING
 _QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg")
 
+# Without locals: they hold amounts and personal data.
+_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
+)
+
 
 def configure_logs(service: str, process: str, level: str) -> None:
     """Send structlog and the standard library's loggers to standard output as JSON lines, *level* and above."""

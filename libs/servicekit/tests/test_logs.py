@@ -1,0 +1,55 @@
+"""Log lines are JSON objects that name their process and keep local variables to themselves."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from servicekit.telemetry.logs import configure_logs, get_logger
+
+
+@pytest.fixture
+def configured() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    configure_logs("probe", "api", "INFO")
+    yield
+    root.handlers, root.level = handlers, level
+
+
+def fail_with(private: str) -> float:
+    return len(private) / 0
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_traceback_holds_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        fail_with("4111 1111 1111 1111")
+    except ZeroDivisionError:
+        get_logger().exception("probe.failed", shard=3)
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["action"], line["service"], line["process"], line["level"]) == (
+        "probe.failed",
+        "probe",
+        "api",
+        "error",
+    )
+    assert line["exception"][0]["exc_type"] == "ZeroDivisionError"
+    assert "4111" not in json.dumps(line)
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_librarys_line_is_a_field_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("some.library").warning("it is %s", "late")
+
+    line = json.loads(capsys.readouterr().out)
+    assert (line["action"], line["logger"], line["text"]) == ("library.message", "some.library", "it is late")
+
+
+@pytest.mark.usefixtures("configured")
+def test_a_line_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    get_logger().debug("probe.detail")
+
+    assert capsys.readouterr().out == ""

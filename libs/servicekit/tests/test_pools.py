@@ -1,0 +1,128 @@
+"""Pools against a real PostgreSQL: deadlines, session bounds, and failures told by name."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from servicekit.failures import Failure, PoolExhausted, Unavailable
+from servicekit.postgres import Connection, Pool, PoolSettings, Transaction, connect, open_pool, transaction
+from testkit.databases import Server
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def dsn(postgres_server: Server) -> str:
+    return postgres_server.admin_dsn
+
+
+@pytest.fixture
+async def pool(dsn: str) -> AsyncIterator[Pool]:
+    async with await open_pool(
+        PoolSettings(dsn=dsn, application_name="probe", max_size=1, acquire_timeout_s=0.05)
+    ) as pool:
+        yield pool
+
+
+async def test_every_session_is_bounded(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        shown = [
+            await connection.fetchval(f"SHOW {name}")
+            for name in ("idle_in_transaction_session_timeout", "transaction_timeout", "lock_timeout")
+        ]
+        name = await connection.fetchval("SHOW application_name")
+
+    assert (shown, name) == (["5s", "15s", "5s"], "probe")
+
+
+async def test_a_dedicated_connection_is_bounded_too(dsn: str) -> None:
+    connection = await connect(dsn, application_name="probe", session={"lock_timeout": "1s"})
+
+    assert await connection.fetchval("SHOW transaction_timeout") == "15s"
+    assert await connection.fetchval("SHOW lock_timeout") == "1s"
+    await connection.close()
+
+
+async def test_a_busy_pool_turns_callers_away(pool: Pool) -> None:
+    async with pool.connection():
+        assert pool.busy == 1
+        with pytest.raises(PoolExhausted):
+            async with pool.connection():
+                pass
+
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def insert_and_fail(connection: Connection) -> None:
+    async with transaction(connection) as opened:
+        await opened.connection.execute("INSERT INTO probe VALUES (2)")
+        await opened.connection.execute("SELECT 1/0")
+
+
+async def test_a_transaction_commits_or_rolls_back(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("CREATE TEMP TABLE probe (n int)")
+        async with transaction(connection) as opened:
+            await opened.connection.execute("INSERT INTO probe VALUES (1)")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await insert_and_fail(connection)
+
+        assert await connection.fetchval("SELECT array_agg(n) FROM probe") == [1]
+
+
+async def test_only_an_open_transaction_makes_the_proof(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        with pytest.raises(AssertionError):
+            Transaction(connection)
+
+
+async def lose_its_backend(pool: Pool, admin: Connection) -> None:
+    async with pool.transaction() as opened:
+        pid = await opened.connection.fetchval("SELECT pg_backend_pid()")
+        await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+        await opened.connection.execute("SELECT 1")
+
+
+async def test_a_lost_connection_is_unavailable_and_replaced(pool: Pool, dsn: str) -> None:
+    admin = await connect(dsn, application_name="admin")
+
+    with pytest.raises(Unavailable) as lost:
+        await lose_its_backend(pool, admin)
+
+    assert lost.value.failure is Failure.CONNECTION_LOST
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    await admin.close()
+
+
+async def test_a_lock_that_stays_taken_is_worth_a_retry(dsn: str) -> None:
+    admin = await connect(dsn, application_name="admin")
+    await admin.execute("SELECT pg_advisory_lock(4242)")
+    settings = PoolSettings(dsn=dsn, application_name="probe", session={"lock_timeout": "20ms"})
+
+    async with await open_pool(settings) as pool:
+        with pytest.raises(Unavailable) as refused:
+            async with pool.transaction() as opened:
+                await opened.connection.execute("SELECT pg_advisory_xact_lock(4242)")
+
+    assert refused.value.failure is Failure.RETRY
+    await admin.close()
+
+
+async def test_a_constraint_passes_as_it_is(pool: Pool) -> None:
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1/0")
+
+
+async def test_a_database_that_is_away_is_unavailable() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+    with pytest.raises(Unavailable):
+        await open_pool(PoolSettings(dsn=f"postgresql://a:b@127.0.0.1:{port}/c", application_name="probe"))

@@ -1,0 +1,103 @@
+"""The pages that are made from registries, and the routes that serve the same registries."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+from starlette.testclient import TestClient
+
+from contracts.events import EVENT_TYPES
+from contracts.problems import PROBLEM_CODES
+from servicekit.errors_page import errors_page
+from servicekit.http import Check, create_app, create_process_app
+from servicekit.settings import ServiceSettings
+from servicekit.settings_page import load, settings_page
+from servicekit.telemetry import Telemetry, Tracing
+from servicekit.telemetry.metrics import open_registry
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+class ProbeSettings(ServiceSettings):
+    """What the probe takes.
+
+    More words.
+    """
+
+    probe_port: int = Field(description="Where it listens.")
+
+
+def telemetry() -> Telemetry:
+    return Telemetry("probe", "api", "1.2.3", open_registry("probe", "api", "1.2.3"), Tracing("probe", 0.0))
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry()))
+
+
+def test_the_errors_page_is_up_to_date() -> None:
+    assert (DOCS / "errors.md").read_text(encoding="utf-8") == errors_page(), "run make docs"
+
+
+def test_the_settings_page_names_every_setting() -> None:
+    page = settings_page([ProbeSettings])
+
+    assert "| `TRACE_SAMPLE_RATIO` | `0.01` |" in page
+    assert "What the probe takes.\n\n" in page
+    assert "| `PROBE_PORT` | required | Where it listens. |" in page
+    assert page.count("`LOG_LEVEL`") == 1
+
+
+def test_a_settings_class_is_loaded_by_its_path() -> None:
+    assert load("servicekit.settings:ServiceSettings") is ServiceSettings
+
+
+@pytest.mark.parametrize("code", sorted(PROBLEM_CODES))
+def test_a_problem_type_resolves(client: TestClient, code: str) -> None:
+    page = client.get(f"/problems/{code}")
+
+    assert (page.status_code, page.json()["status"]) == (200, PROBLEM_CODES[code].status)
+
+
+@pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
+def test_a_data_schema_resolves(client: TestClient, event_type: str) -> None:
+    page = client.get(f"/schemas/{event_type}")
+
+    assert (page.status_code, page.headers["content-type"]) == (200, "application/schema+json")
+
+
+@pytest.mark.parametrize("path", ["/problems/nonsense", "/schemas/nonsense", "/nonsense", "/health/ready/"])
+def test_what_is_not_there_is_a_problem_document(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_process_without_an_api_has_health_and_metrics() -> None:
+    async def ready() -> dict[str, Check]:
+        return {"database": Check(ok=True, detail="reached")}
+
+    async def deep() -> dict[str, Check]:
+        return {"broker": Check(ok=False, detail="gone")}
+
+    app = create_process_app(settings=ServiceSettings(), telemetry=telemetry(), readiness=ready, deep=deep)
+    client = TestClient(app)
+
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").json()["checks"]["database"] == {"ok": True, "detail": "reached"}
+    assert client.get("/health/deep").status_code == 503
+    assert client.get("/health/deep").json()["checks"]["broker"]["detail"] == "gone"
+    assert 'build_info{process="api",service="probe",version="1.2.3"} 1.0' in client.get("/metrics").text
+
+
+def test_a_check_that_raises_is_unhealthy() -> None:
+    async def ready() -> dict[str, Check]:
+        raise ConnectionRefusedError("secret")
+
+    app = create_process_app(settings=ServiceSettings(), telemetry=telemetry(), readiness=ready)
+
+    answer = TestClient(app).get("/health/ready")
+
+    assert answer.status_code == 503
+    assert "secret" not in answer.text

@@ -74,7 +74,7 @@ def parse_limit_minor(amount: str, currency: str) -> int:
     return amount_minor
 
 
-_UNITS: Final = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
+_UNITS: Final[dict[str, int]] = {currency: 10**exponent for currency, exponent in EXPONENTS.items()}
 _FORMS: Final = {currency: f"%d.%0{exponent}d" if exponent else "%d%.0s" for currency, exponent in EXPONENTS.items()}
 
 

@@ -10,11 +10,12 @@ from servicekit.telemetry.logs import configure_logs, get_logger
 
 
 @pytest.fixture
-def configured() -> Iterator[None]:
+def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Configure the logs, writing to what the test captures."""
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     configure_logs("probe", "api", "INFO")
-    yield
+    yield capsys
     root.handlers, root.level = handlers, level
 
 
@@ -22,14 +23,13 @@ def fail_with(private: str) -> float:
     return len(private) / 0
 
 
-@pytest.mark.usefixtures("configured")
-def test_a_traceback_holds_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_traceback_holds_no_local_variables(configured: pytest.CaptureFixture[str]) -> None:
     try:
         fail_with("4111 1111 1111 1111")
     except ZeroDivisionError:
         get_logger().exception("probe.failed", shard=3)
 
-    line = json.loads(capsys.readouterr().out)
+    line = json.loads(configured.readouterr().out)
     assert (line["action"], line["service"], line["process"], line["level"]) == (
         "probe.failed",
         "probe",
@@ -40,16 +40,14 @@ def test_a_traceback_holds_no_local_variables(capsys: pytest.CaptureFixture[str]
     assert "4111" not in json.dumps(line)
 
 
-@pytest.mark.usefixtures("configured")
-def test_a_librarys_line_is_a_field_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_librarys_line_is_a_field_of_ours(configured: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("some.library").warning("it is %s", "late")
 
-    line = json.loads(capsys.readouterr().out)
+    line = json.loads(configured.readouterr().out)
     assert (line["action"], line["logger"], line["text"]) == ("library.message", "some.library", "it is late")
 
 
-@pytest.mark.usefixtures("configured")
-def test_a_line_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_below_the_level_is_not_written(configured: pytest.CaptureFixture[str]) -> None:
     get_logger().debug("probe.detail")
 
-    assert capsys.readouterr().out == ""
+    assert configured.readouterr().out == ""

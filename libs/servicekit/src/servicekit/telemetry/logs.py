@@ -4,7 +4,6 @@ Write `log = get_logger(); log.info("relay.cursor_moved", shard=3, seq=17)`: the
 """
 
 import logging
-import sys
 from typing import Any, Final, cast
 
 import msgspec
@@ -36,7 +35,7 @@ def configure_logs(service: str, process: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, _named(service, process), structlog.processors.JSONRenderer(serializer=_to_json)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(),
         cache_logger_on_first_use=False,
     )
     _adopt_standard_loggers(level)

@@ -1,0 +1,81 @@
+"""The read model's reading side in PostgreSQL. Every statement names the tenant."""
+
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from servicekit.postgres import Pool
+from transaction_history.adapters.columns import selected
+from transaction_history.adapters.read_model_postgres import SCHEMA
+from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
+
+_WALLET = selected(WalletRow)
+_ENTRY = selected(EntryRow)
+_SYSTEM_ENTRY = selected(SystemEntryRow)
+
+Row = TypeVar("Row", WalletRow, EntryRow, SystemEntryRow)
+
+
+class PostgresReads:
+    """Answers `transaction_history.application.ports.Reads` from the live schema."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow | None:
+        """Return a wallet."""
+        query = f"SELECT {_WALLET} FROM {SCHEMA}.wallet WHERE tenant_id = $1 AND wallet_id = $2"
+        found = await self._rows(WalletRow, query, tenant_id, wallet_id)
+        return found[0] if found else None
+
+    async def owner_wallets(self, tenant_id: UUID, owner_id: str) -> list[UUID]:
+        """Return the ids of an owner's wallets."""
+        query = f"SELECT wallet_id FROM {SCHEMA}.wallet WHERE tenant_id = $1 AND owner_id = $2"
+        return [record["wallet_id"] for record in await self._fetch(query, tenant_id, owner_id)]
+
+    async def wallet_entries(
+        self, tenant_id: UUID, wallet_id: UUID, *, before_version: int | None, limit: int
+    ) -> list[EntryRow]:
+        """Return a wallet's entries, newest first, those older than *before_version*."""
+        query = f"""
+            SELECT {_ENTRY} FROM {SCHEMA}.entry
+            WHERE tenant_id = $1 AND wallet_id = $2 AND version < coalesce($3, 9223372036854775807)
+            ORDER BY version DESC LIMIT $4"""
+        return await self._rows(EntryRow, query, tenant_id, wallet_id, before_version, limit)
+
+    async def owner_entries(
+        self, tenant_id: UUID, owner_id: str, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[EntryRow]:
+        """Return the entries of all of an owner's wallets, newest first, those older than *before* (time, event)."""
+        older = "" if before is None else "AND (occurred_at, event_id) < ($4, $5)"
+        query = f"""
+            SELECT {_ENTRY} FROM {SCHEMA}.entry WHERE tenant_id = $1 AND owner_id = $2 {older}
+            ORDER BY occurred_at DESC, event_id DESC LIMIT $3"""
+        return await self._rows(EntryRow, query, tenant_id, owner_id, limit, *(before or ()))
+
+    async def transaction(self, tenant_id: UUID, transaction_id: UUID) -> tuple[list[EntryRow], list[SystemEntryRow]]:
+        """Return the legs of a transaction that have come so far, of wallets and of system accounts."""
+        where = "WHERE tenant_id = $1 AND transaction_id = $2 ORDER BY entry_index"
+        entries = f"SELECT {_ENTRY} FROM {SCHEMA}.entry {where}"
+        system_entries = f"SELECT {_SYSTEM_ENTRY} FROM {SCHEMA}.system_entry {where}"
+        return (
+            await self._rows(EntryRow, entries, tenant_id, transaction_id),
+            await self._rows(SystemEntryRow, system_entries, tenant_id, transaction_id),
+        )
+
+    async def entry_at(self, tenant_id: UUID, wallet_id: UUID, at: datetime) -> EntryRow | None:
+        """Return the wallet's last entry up to and including *at*."""
+        query = f"""
+            SELECT {_ENTRY} FROM {SCHEMA}.entry WHERE tenant_id = $1 AND wallet_id = $2 AND occurred_at <= $3
+            ORDER BY version DESC LIMIT 1"""
+        found = await self._rows(EntryRow, query, tenant_id, wallet_id, at)
+        return found[0] if found else None
+
+    async def _rows(self, row_type: type[Row], query: str, *arguments: object) -> list[Row]:
+        return [row_type(**record) for record in await self._fetch(query, *arguments)]
+
+    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self._pool.connection() as connection:
+            return await connection.fetch(query, *arguments)

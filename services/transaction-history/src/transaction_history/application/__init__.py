@@ -1,0 +1,1 @@
+"""What the service does: projecting events, and answering questions about them."""

@@ -1,0 +1,1 @@
+"""What a history is made of, and how events make it. Pure."""

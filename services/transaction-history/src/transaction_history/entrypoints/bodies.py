@@ -1,0 +1,202 @@
+"""What a client is answered."""
+
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from contracts.envelope import rfc3339
+from contracts.money import money
+from transaction_history.application.queries import BalanceAt, Legs
+from transaction_history.domain.rows import EntryRow, SystemEntryRow
+
+
+class MoneyBody(BaseModel):
+    """An amount: a decimal string with all of the currency's decimals, signed where a direction is meant."""
+
+    amount: str
+    currency: str
+
+
+class BalanceBody(BaseModel):
+    """A wallet's balance: available = posted - held."""
+
+    posted: MoneyBody
+    held: MoneyBody
+    available: MoneyBody
+
+
+class CounterpartyBody(BaseModel):
+    """The other side of an entry: a wallet with its owner, or a system account."""
+
+    wallet_id: str | None
+    owner_id: str | None
+    system_account: str | None
+
+
+class EntryBody(BaseModel):
+    """A wallet's entry. *id* is its event's, *version* the wallet's after it; *amount* is signed."""
+
+    id: str
+    wallet_id: str
+    owner_id: str
+    version: int
+    type: str
+    transaction_id: str
+    transaction_type: str
+    entry_index: int
+    entry_count: int
+    amount: MoneyBody
+    balance: BalanceBody
+    counterparty: CounterpartyBody | None
+    reference: str | None
+    description: str | None
+    metadata: dict[str, str] | None
+    destination: str | None
+    occurred_at: str
+
+
+class EntriesBody(BaseModel):
+    """A page of entries, newest first."""
+
+    data: list[EntryBody]
+    next_cursor: str | None
+
+
+class LegBody(BaseModel):
+    """One leg of a transaction: a wallet's, with the balance and version after it, or a system account's."""
+
+    entry_index: int
+    wallet_id: str | None
+    owner_id: str | None
+    system_account: str | None
+    amount: MoneyBody
+    balance_after: MoneyBody | None
+    version: int | None
+
+
+class TransactionBody(BaseModel):
+    """A transaction with its legs; *complete* is false while legs are still to come."""
+
+    id: str
+    type: str
+    status: str
+    complete: bool
+    entries: list[LegBody]
+    reference: str | None
+    description: str | None
+    metadata: dict[str, str] | None
+    created_at: str
+
+
+class BalanceAtBody(BaseModel):
+    """A wallet's balance at an instant; *version* is that of the last entry up to then, 0 before the first."""
+
+    wallet_id: str
+    at: str
+    balance: BalanceBody
+    version: int
+
+
+def entry_body(row: EntryRow) -> EntryBody:
+    """Return *row* as a client sees it."""
+    private = _private(row.private)
+    return EntryBody(
+        id=str(row.event_id),
+        wallet_id=str(row.wallet_id),
+        owner_id=row.owner_id,
+        version=row.version,
+        type=row.type,
+        transaction_id=str(row.transaction_id),
+        transaction_type=row.transaction_type,
+        entry_index=row.entry_index,
+        entry_count=row.entry_count,
+        amount=_money(row.amount_minor, row.currency),
+        balance=_balance(row.posted_minor_after, row.held_minor_after, row.currency),
+        counterparty=_counterparty(row),
+        reference=private.get("reference"),
+        description=private.get("description"),
+        metadata=private.get("metadata"),
+        destination=private.get("destination"),
+        occurred_at=rfc3339(row.occurred_at),
+    )
+
+
+def transaction_body(legs: Legs) -> TransactionBody:
+    """Return *legs* as a client sees them, in the order of the transaction."""
+    first = legs.entries[0] if legs.entries else legs.system_entries[0]
+    private = _private(legs.entries[0].private if legs.entries else None)
+    bodies = [_wallet_leg(row) for row in legs.entries] + [_system_leg(row) for row in legs.system_entries]
+    return TransactionBody(
+        id=str(first.transaction_id),
+        type=first.transaction_type,
+        status="posted",
+        complete=legs.is_complete,
+        entries=sorted(bodies, key=lambda leg: leg.entry_index),
+        reference=private.get("reference"),
+        description=private.get("description"),
+        metadata=private.get("metadata"),
+        created_at=rfc3339(first.occurred_at),
+    )
+
+
+def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
+    """Return *found*, asked for *at*, as a client sees it."""
+    entry, wallet = found.entry, found.wallet
+    posted_minor, held_minor, version = (
+        (0, 0, 0) if entry is None else (entry.posted_minor_after, entry.held_minor_after, entry.version)
+    )
+    balance = _balance(posted_minor, held_minor, wallet.currency)
+    return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=version)
+
+
+def _wallet_leg(row: EntryRow) -> LegBody:
+    return LegBody(
+        entry_index=row.entry_index,
+        wallet_id=str(row.wallet_id),
+        owner_id=row.owner_id,
+        system_account=None,
+        amount=_money(row.amount_minor, row.currency),
+        balance_after=_money(row.posted_minor_after, row.currency),
+        version=row.version,
+    )
+
+
+def _system_leg(row: SystemEntryRow) -> LegBody:
+    return LegBody(
+        entry_index=row.entry_index,
+        wallet_id=None,
+        owner_id=None,
+        system_account=row.account,
+        amount=_money(row.amount_minor, row.currency),
+        balance_after=None,
+        version=None,
+    )
+
+
+def _money(amount_minor: int, currency: str) -> MoneyBody:
+    body = money(amount_minor, currency)
+    return MoneyBody(amount=body.amount, currency=body.currency)
+
+
+def _balance(posted_minor: int, held_minor: int, currency: str) -> BalanceBody:
+    return BalanceBody(
+        posted=_money(posted_minor, currency),
+        held=_money(held_minor, currency),
+        available=_money(posted_minor - held_minor, currency),
+    )
+
+
+def _counterparty(row: EntryRow) -> CounterpartyBody | None:
+    if row.counterparty_wallet_id is None and row.counterparty_account is None:
+        return None
+    return CounterpartyBody(
+        wallet_id=None if row.counterparty_wallet_id is None else str(row.counterparty_wallet_id),
+        owner_id=row.counterparty_owner_id,
+        system_account=row.counterparty_account,
+    )
+
+
+def _private(stored: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {} if stored is None else msgspec.json.decode(stored)
+    return found

@@ -1,0 +1,142 @@
+"""The routes of the history."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Response
+
+from contracts import problems
+from contracts.ids import parse_id
+from contracts.positions import format_position
+from servicekit.http.context import invalid_query
+from servicekit.http.dependencies import Caller, MinPosition
+from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
+from servicekit.http.problems import FieldError, Problem
+from transaction_history.application.queries import (
+    Freshness,
+    HistoryQueries,
+    TransactionUnknown,
+    WalletParked,
+    WalletUnknown,
+)
+from transaction_history.entrypoints.bodies import (
+    BalanceAtBody,
+    EntriesBody,
+    TransactionBody,
+    balance_at_body,
+    entry_body,
+    transaction_body,
+)
+
+T = TypeVar("T")
+
+OWNER_CHARACTERS_MAX: Final = 100
+
+OwnerId = Annotated[str, Path(min_length=1, max_length=OWNER_CHARACTERS_MAX, pattern=r"^[^\x00]*$")]
+At = Annotated[str, Query(description="The instant, RFC 3339 with its offset.")]
+
+
+def history_routes(queries: HistoryQueries) -> APIRouter:
+    """Return every route of the history, answered by *queries*."""
+    router = APIRouter(prefix="/v1/history", tags=["history"])
+
+    @router.get("/wallets/{wallet_id}/entries", operation_id="list_wallet_entries", summary="A wallet's entries")
+    async def wallet_entries(
+        wallet_id: str, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    ) -> EntriesBody:
+        known = _wallet_id(wallet_id)
+        fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
+        with _told():
+            found = await queries.wallet_entries(
+                caller.tenant_id,
+                known,
+                before_version=_position(page, fingerprint, int),
+                limit=page.limit,
+                min_position=min_position,
+            )
+        _tell_freshness(response, found.freshness)
+        more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
+        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+
+    @router.get("/owners/{owner_id}/entries", operation_id="list_owner_entries", summary="An owner's entries")
+    async def owner_entries(
+        owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    ) -> EntriesBody:
+        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
+        with _told():
+            found = await queries.owner_entries(
+                caller.tenant_id,
+                owner_id,
+                before=_position(page, fingerprint, tuple[datetime, UUID]),
+                limit=page.limit,
+                min_position=min_position,
+            )
+        _tell_freshness(response, found.freshness)
+        last = found.rows[-1] if found.has_more else None
+        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
+        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+
+    @router.get("/transactions/{transaction_id}", operation_id="get_transaction", summary="A transaction's legs")
+    async def transaction(
+        transaction_id: str, caller: Caller, min_position: MinPosition, response: Response
+    ) -> TransactionBody:
+        known = parse_id(transaction_id)
+        if known is None:
+            raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
+        with _told():
+            legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
+        _tell_freshness(response, legs.freshness)
+        return transaction_body(legs)
+
+    @router.get("/wallets/{wallet_id}/balance", operation_id="get_balance_at", summary="A balance in the past")
+    async def balance_at(
+        wallet_id: str, caller: Caller, at: At, min_position: MinPosition, response: Response
+    ) -> BalanceAtBody:
+        known, instant = _wallet_id(wallet_id), _instant(at)
+        with _told():
+            found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
+        _tell_freshness(response, found.freshness)
+        return balance_at_body(found, at)
+
+    return router
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Answer what the application found out as problems."""
+    try:
+        yield
+    except WalletUnknown:
+        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.") from None
+    except TransactionUnknown:
+        raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.") from None
+    except WalletParked:
+        raise Problem(problems.WALLET_PARKED, "A wallet of this answer is parked; operators know.") from None
+
+
+def _wallet_id(text: str) -> UUID:
+    known = parse_id(text)
+    if known is None:
+        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+    return known
+
+
+def _position(page: PageRequest, fingerprint: str, position: type[T]) -> T | None:
+    return None if page.cursor is None else decode_cursor(page.cursor, fingerprint, position)
+
+
+def _instant(text: str) -> datetime:
+    with suppress(ValueError, OverflowError):  # no instant, or one outside of what a datetime holds
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    raise invalid_query(FieldError("/at", "invalid_value", "at is an RFC 3339 instant with its offset."))
+
+
+def _tell_freshness(response: Response, freshness: Freshness) -> None:
+    if freshness.position:
+        response.headers["Ledger-Position"] = format_position(freshness.position.items())
+    response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)

@@ -10,7 +10,7 @@ import sys
 import time
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from local_stack import accounts, daemon, state
 from local_stack.config import Config
@@ -107,7 +107,7 @@ def show(config: Config, console: Console) -> None:
         console.print("no stack runs, or it is not up yet")
         return
     document = json.loads(state.description_file(config.state).read_text())
-    table = Table("process", "state", "pid", "address", box=None, header_style="bold")
+    table = Table("process", "state", "pid", Column("address", overflow="fold"), box=None, header_style="bold")
     for name, process in document["processes"].items():
         is_ready = says_ready(int(process["url"].rpartition(":")[2]))
         table.add_row(name, "ready" if is_ready else "not ready", str(process["pid"]), process["url"])

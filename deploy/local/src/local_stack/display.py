@@ -1,5 +1,6 @@
 """How a stack looks at a terminal: a table that follows it, or one line per change where there is no terminal."""
 
+import time
 from typing import Self
 
 from rich.console import Console, Group
@@ -52,7 +53,9 @@ class Display:
         for name, line in lines.items():
             if self._said.get(name) != line:
                 self._said[name] = line
-                self._console.print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
+                self._console.print(
+                    f"{time.strftime('%H:%M:%S')} {name}: {line}", highlight=False, markup=False, soft_wrap=True
+                )
 
 
 def _picture(stack: Stack) -> Group:

@@ -17,7 +17,7 @@ from local_stack.kafka import KafkaBroker
 from local_stack.ports import LOOPBACK
 from local_stack.postgres import PostgresServer
 from local_stack.services import Service
-from local_stack.supervisor import Supervised, Supervisor, Unit, run_once
+from local_stack.supervisor import Supervised, Supervisor, Unit, run_once, together
 
 HEALTH_TIMEOUT_S = 2.0
 ENGINE_DRAIN_S = 60.0  # PostgreSQL writes a last checkpoint
@@ -52,9 +52,8 @@ class Stack:
         self._take("starting PostgreSQL and Kafka")
         await self._engines.start()
         self._take("databases, topics and migrations")
-        await self._make_databases(server)
-        await topics.ensure_topics(self._kafka, TOPICS)
-        await self._migrate()
+        databases_ready = (self._make_and_migrate(service, server) for service in self.config.services)
+        await together(topics.ensure_topics(self._kafka, TOPICS), *databases_ready)
         self._take("starting the processes")
         self._processes = Supervisor(self._process_units(), self._changed)
         await self._processes.start()
@@ -132,15 +131,15 @@ class Stack:
             log.replace(log.with_suffix(".log.1"))
         return log
 
-    async def _make_databases(self, server: PostgresServer | None) -> None:
-        for service in self.config.services:
-            outside = self.config.outside_database(service)
-            if outside is not None:
-                self._databases[service.name] = outside
-                self._owners[service.name] = self._outside_owner(service)
-            else:
-                assert server is not None, "a database of ours needs our server"
-                await self._make_database(server, service.name)
+    async def _make_and_migrate(self, service: Service, server: PostgresServer | None) -> None:
+        outside = self.config.outside_database(service)
+        if outside is not None:
+            self._databases[service.name] = outside
+            self._owners[service.name] = self._outside_owner(service)
+        else:
+            assert server is not None, "a database of ours needs our server"
+            await self._make_database(server, service.name)
+        await self._migrate(service)
 
     def _outside_owner(self, service: Service) -> str:
         owner = self.config.environment.get(service.owner_url_variable)
@@ -164,11 +163,10 @@ class Stack:
         self._owners[service] = server.dsn(service, owner, secrets[owner])
         self._databases[service] = server.dsn(service, app, secrets[app])
 
-    async def _migrate(self) -> None:
-        for service in self.config.services:
-            name = f"{service.name.replace('_', '-')}-migrate"
-            env = {**self._environment(service), service.owner_url_variable: self._owners[service.name]}
-            await run_once(Command(name=name, argv=service.migrate, log=self._log(name), cwd=checkout.ROOT, env=env))
+    async def _migrate(self, service: Service) -> None:
+        name = f"{service.name.replace('_', '-')}-migrate"
+        env = {**self._environment(service), service.owner_url_variable: self._owners[service.name]}
+        await run_once(Command(name=name, argv=service.migrate, log=self._log(name), cwd=checkout.ROOT, env=env))
 
     def _process_units(self) -> list[Unit]:
         return [

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from signal import SIGCONT
@@ -33,6 +33,16 @@ async def run_once(command: Command) -> None:
         process.wait()
     if code != 0:
         raise StackError(f"{command.name} ended with {code}:\n{log_tail(command.log)}")
+
+
+async def together(*steps: Coroutine[None, None, None]) -> None:
+    """Take several steps at once; the first StackError ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in steps:
+                group.create_task(each)
+    except* StackError as errors:
+        raise errors.exceptions[0] from None
 
 
 class State(StrEnum):
@@ -186,12 +196,7 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start each once what it needs is ready; the first StackError ends the attempt (call `stop` then)."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for each in self.all.values():
-                    group.create_task(self._start_after(each))
-        except* StackError as errors:
-            raise errors.exceptions[0] from None
+        await together(*(self._start_after(each) for each in self.all.values()))
 
     async def _start_after(self, supervised: Supervised) -> None:
         for name in supervised.unit.after:
@@ -200,9 +205,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop each once everything that needs it has ended."""
-        async with asyncio.TaskGroup() as group:
-            for each in self.all.values():
-                group.create_task(self._stop_before(each))
+        await together(*(self._stop_before(each) for each in self.all.values()))
 
     async def _stop_before(self, supervised: Supervised) -> None:
         for other in self.all.values():

@@ -112,7 +112,9 @@ class Bench:
 
     async def owners(self) -> dict[str | None, int]:
         async with self.pool.connection() as connection:
-            rows = await connection.fetch("SELECT owner, count(*) AS shards FROM servicekit.relay_lease GROUP BY 1")
+            rows = await connection.fetch(
+                "SELECT split_part(owner, '#', 1) AS owner, count(*) AS shards FROM servicekit.relay_lease GROUP BY 1"
+            )
         return {row["owner"]: row["shards"] for row in rows}
 
     async def topic_events(self) -> list[tuple[int, Envelope]]:

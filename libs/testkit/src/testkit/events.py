@@ -8,15 +8,19 @@ from uuid import UUID
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from contracts import events
 from contracts.envelope import Envelope, to_headers
 from contracts.events import (
-    FUNDS_DEPOSITED,
-    OPENED,
     Balance,
     Counterparty,
     EntryPosted,
     EventData,
     EventType,
+    Private,
+    Restriction,
+    RestrictionsChanged,
+    SystemEntryPosted,
+    WalletClosed,
     WalletOpened,
 )
 from contracts.ids import new_id, partition_of, shard_of
@@ -24,6 +28,17 @@ from contracts.money import money
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 SCHEMA_BASE = "https://schemas.example/"
+CURRENCY = "USD"
+EXTERNAL = "external:USD"
+PRIVATE = Private(
+    key_id=None,
+    reference="order-1",
+    description="A thing",
+    metadata={"shop": "north"},
+    label=None,
+    destination=None,
+    reason=None,
+)
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -46,12 +61,10 @@ class Stream:
         wallet: UUID,
         data: EventData | bytes,
         *,
-        transaction_id: UUID | None = None,
-        entry_index: int | None = None,
-        entry_count: int | None = None,
+        leg: tuple[UUID, int] | None = None,
         has_version: bool = True,
     ) -> Envelope:
-        """Return the next event of *wallet*, with *data* as its body."""
+        """Return the next event of *wallet* with *data* as its body; *leg* is its transaction and index, of two."""
         shard = shard_of(wallet)
         self._sequences[shard] += 1
         self._versions[wallet] += has_version
@@ -66,44 +79,112 @@ class Stream:
             time=EPOCH + timedelta(seconds=self._sequences[shard]),
             data=data if isinstance(data, bytes) else msgspec.json.encode(data),
             wallet_version=self._versions[wallet] if has_version else None,
-            transaction_id=transaction_id,
-            entry_index=entry_index,
-            entry_count=entry_count,
+            transaction_id=None if leg is None else leg[0],
+            entry_index=None if leg is None else leg[1],
+            entry_count=None if leg is None else 2,
         )
 
     def opened(self, wallet: UUID, *, owner: str = "owner") -> Envelope:
         """Return the opening of *wallet*."""
-        zero = money(0, "USD")
         body = WalletOpened(
             wallet_id=str(wallet),
             owner_id=owner,
-            currency="USD",
-            overdraft_limit=zero,
-            balance=Balance(posted=zero, held=zero, available=zero),
+            currency=CURRENCY,
+            overdraft_limit=money(0, CURRENCY),
+            balance=_balance(0),
             private=None,
         )
-        return self.event(OPENED, wallet, body)
+        return self.event(events.OPENED, wallet, body)
 
-    def deposited(self, wallet: UUID, amount_minor: int = 100, *, owner: str = "owner") -> Envelope:
-        """Return the wallet's entry of a deposit, without the system's entry."""
-        self._posted_minor[wallet] += amount_minor
+    def deposited(
+        self, wallet: UUID, amount_minor: int = 100, *, owner: str = "owner", transaction_id: UUID | None = None
+    ) -> Envelope:
+        """Return the wallet's entry of a deposit, without the system account's."""
+        other = Counterparty(wallet_id=None, owner_id=None, system_account=EXTERNAL)
+        leg = (transaction_id or new_id(), 0)
+        return self._entry(events.FUNDS_DEPOSITED, wallet, amount_minor, owner=owner, other=other, leg=leg)
+
+    def deposit(self, wallet: UUID, amount_minor: int = 100, *, owner: str = "owner") -> tuple[Envelope, Envelope]:
+        """Return both entries of a deposit: the wallet's and the system account's."""
         transaction_id = new_id()
-        posted, zero = money(self._posted_minor[wallet], "USD"), money(0, "USD")
-        body = EntryPosted(
+        entry = self.deposited(wallet, amount_minor, owner=owner, transaction_id=transaction_id)
+        body = SystemEntryPosted(
             transaction_id=str(transaction_id),
             transaction_type="deposit",
+            system_account=EXTERNAL,
+            amount=money(-amount_minor, CURRENCY),
+            counterparty=Counterparty(wallet_id=str(wallet), owner_id=owner, system_account=None),
+        )
+        return entry, self.event(events.SYSTEM_ENTRY_POSTED, wallet, body, leg=(transaction_id, 1), has_version=False)
+
+    def transfer(self, source: UUID, destination: UUID, amount_minor: int = 10) -> tuple[Envelope, Envelope]:
+        """Return both entries of a transfer between wallets of the owner `owner`."""
+        transaction_id = new_id()
+        sent = self._entry(
+            events.FUNDS_SENT,
+            source,
+            -amount_minor,
+            other=Counterparty(wallet_id=str(destination), owner_id="owner", system_account=None),
+            leg=(transaction_id, 0),
+        )
+        received = self._entry(
+            events.FUNDS_RECEIVED,
+            destination,
+            amount_minor,
+            other=Counterparty(wallet_id=str(source), owner_id="owner", system_account=None),
+            leg=(transaction_id, 1),
+        )
+        return sent, received
+
+    def restricted(self, wallet: UUID, *, lifted: bool = False) -> Envelope:
+        """Return the setting, or the lifting, of a restriction."""
+        body = RestrictionsChanged(
             wallet_id=str(wallet),
-            owner_id=owner,
-            amount=money(amount_minor, "USD"),
-            balance=Balance(posted=posted, held=zero, available=posted),
-            counterparty=Counterparty(wallet_id=None, owner_id=None, system_account="external:USD"),
+            owner_id="owner",
+            source="operator",
+            scope="debits",
+            restrictions=[] if lifted else [Restriction(source="operator", scope="debits")],
+            balance=_balance(self._posted_minor[wallet]),
             private=None,
         )
-        return self.event(FUNDS_DEPOSITED, wallet, body, transaction_id=transaction_id, entry_index=0, entry_count=2)
+        return self.event(events.UNRESTRICTED if lifted else events.RESTRICTED, wallet, body)
+
+    def closed(self, wallet: UUID) -> Envelope:
+        """Return the closing of *wallet*."""
+        body = WalletClosed(wallet_id=str(wallet), owner_id="owner", balance=_balance(0), private=None)
+        return self.event(events.CLOSED, wallet, body)
+
+    def _entry(
+        self,
+        event_type: EventType,
+        wallet: UUID,
+        amount_minor: int,
+        *,
+        other: Counterparty,
+        leg: tuple[UUID, int],
+        owner: str = "owner",
+    ) -> Envelope:
+        self._posted_minor[wallet] += amount_minor
+        body = EntryPosted(
+            transaction_id=str(leg[0]),
+            transaction_type="deposit" if other.system_account else "transfer",
+            wallet_id=str(wallet),
+            owner_id=owner,
+            amount=money(amount_minor, CURRENCY),
+            balance=_balance(self._posted_minor[wallet]),
+            counterparty=other,
+            private=PRIVATE,
+        )
+        return self.event(event_type, wallet, body, leg=leg)
 
 
-async def publish(bootstrap_servers: str, topic: str, partitions: int, events: Iterable[Envelope]) -> None:
-    """Publish *events* in their order, each to its shard's partition."""
+def _balance(posted_minor: int) -> Balance:
+    posted = money(posted_minor, CURRENCY)
+    return Balance(posted=posted, held=money(0, CURRENCY), available=posted)
+
+
+async def publish(bootstrap_servers: str, topic: str, partitions: int, stream: Iterable[Envelope]) -> None:
+    """Publish *stream* in its order, each event to its shard's partition."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=2)
     await producer.start()
     try:
@@ -115,7 +196,7 @@ async def publish(bootstrap_servers: str, topic: str, partitions: int, events: I
                 partition=partition_of(event.shard, partitions),
                 headers=to_headers(event, schema_base=SCHEMA_BASE),
             )
-            for event in events
+            for event in stream
         ]
         for delivery in sent:
             await delivery  # type: ignore[misc]  # the client's futures carry no types

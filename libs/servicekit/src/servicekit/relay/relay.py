@@ -12,7 +12,7 @@ from operator import attrgetter
 import structlog
 
 from contracts.envelope import Envelope
-from contracts.ids import partition_of
+from contracts.ids import new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.postgres import Connection, Pool
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """How a relay runs. *owner* is unique among all instances that ever ran."""
+    """How a relay runs. *owner* tells operators which instance holds a lease."""
 
     owner: str
     bootstrap_servers: str
@@ -91,7 +91,8 @@ class Relay:
         self._publisher = publisher
         self._metrics = metrics
         self._jitter = jitter
-        self._leases = Leases(owner=settings.owner, lease_s=settings.lease_s)
+        # An instance is never taken for one that ran before it under the same name.
+        self._leases = Leases(owner=f"{settings.owner}#{new_id_text()}", lease_s=settings.lease_s)
         self._shards: dict[int, _Shard] = {}
         self._stopped: set[int] = set()
         self._renewed_s = float("-inf")

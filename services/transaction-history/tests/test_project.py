@@ -1,0 +1,183 @@
+"""What events become, without a database."""
+
+import random
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.envelope import Envelope
+from contracts.events import EVENT_TYPES, EventData, parse_data
+from contracts.ids import new_id
+from testkit.events import EPOCH, EXTERNAL, TENANT, Stream, wallet_in
+from transaction_history.application.projection import fold
+from transaction_history.domain.project import Contradiction, project
+from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
+
+
+def after(events: Sequence[Envelope]) -> dict[UUID, WalletRow]:
+    """Return the wallets after *events*."""
+    return {wallet.wallet_id: wallet for wallet in fold(parsed(events), {}).wallets}
+
+
+def parsed(events: Sequence[Envelope]) -> list[tuple[Envelope, EventData]]:
+    return [(event, parse_data(event.type, event.data)) for event in events]
+
+
+def added(event: Envelope, wallet: WalletRow | None) -> EntryRow | SystemEntryRow | StateChangeRow:
+    return project(event, parse_data(event.type, event.data), wallet).added
+
+
+def changed(event: Envelope, **fields: object) -> Envelope:
+    return msgspec.structs.replace(event, **fields)
+
+
+def test_an_opened_wallet_is_empty_and_open() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+
+    row = after([stream.opened(wallet, owner="ann")])[wallet]
+
+    assert (row.owner_id, row.status, row.posted_minor, row.version) == ("ann", "open", 0, 1)
+    assert (row.tenant_id, row.restrictions, row.opened_at.date()) == (TENANT, "[]", EPOCH.date())
+
+
+def test_a_deposit_is_an_entry_of_the_wallet_and_one_of_the_system_account() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    known = after([stream.opened(wallet)])[wallet]
+    entry, system_entry = stream.deposit(wallet, 250)
+
+    ours, theirs = added(entry, known), added(system_entry, None)
+
+    assert isinstance(ours, EntryRow)
+    assert isinstance(theirs, SystemEntryRow)
+    assert (ours.version, ours.amount_minor, ours.posted_minor_after) == (2, 250, 250)
+    assert (ours.counterparty_account, theirs.account, theirs.amount_minor) == (EXTERNAL, EXTERNAL, -250)
+    assert ours.transaction_id == theirs.transaction_id
+    assert ours.private is not None
+    assert '"reference":"order-1"' in ours.private
+
+
+def test_a_transfer_names_the_other_wallet_on_both_sides() -> None:
+    stream, source, destination = Stream(), wallet_in(3), wallet_in(4)
+    known = after([stream.opened(source), stream.deposited(source), stream.opened(destination)])
+    sent, received = stream.transfer(source, destination, 30)
+
+    left, right = added(sent, known[source]), added(received, known[destination])
+
+    assert isinstance(left, EntryRow)
+    assert isinstance(right, EntryRow)
+    assert (left.amount_minor, left.counterparty_wallet_id) == (-30, destination)
+    assert (right.amount_minor, right.counterparty_wallet_id) == (30, source)
+
+
+def test_restrictions_and_closing_change_the_wallet() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    opened, restricted = stream.opened(wallet), stream.restricted(wallet)
+
+    frozen = after([opened, restricted])[wallet]
+    closed = after([opened, restricted, stream.restricted(wallet, lifted=True), stream.closed(wallet)])[wallet]
+
+    assert frozen.restrictions == '[{"source":"operator","scope":"debits"}]'
+    assert (closed.restrictions, closed.status, closed.version) == ("[]", "closed", 4)
+
+
+CONTRADICTIONS: dict[str, Callable[[Envelope], Envelope]] = {
+    "a version that skips": lambda event: changed(event, wallet_version=9),
+    "a version again": lambda event: changed(event, wallet_version=1),
+    "no version": lambda event: changed(event, wallet_version=None),
+    "another tenant": lambda event: changed(event, tenant_id=new_id()),
+    "no transaction": lambda event: changed(event, transaction_id=None),
+    "a balance that does not follow": lambda event: changed(
+        event, data=event.data.replace(b'"amount":"1.00"', b'"amount":"2.00"', 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_an_event_that_contradicts_what_is_known_is_refused(what: str) -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    known = after([stream.opened(wallet)])[wallet]
+    event = CONTRADICTIONS[what](stream.deposited(wallet))
+
+    with pytest.raises(Contradiction):
+        added(event, known)
+
+
+def test_a_wallet_that_nobody_opened_is_refused() -> None:
+    with pytest.raises(Contradiction):
+        added(Stream().deposited(wallet_in(3)), None)
+
+
+def test_a_wallet_opened_twice_is_refused() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    opened = stream.opened(wallet)
+
+    with pytest.raises(Contradiction):
+        added(opened, after([opened])[wallet])
+
+
+def day(seed: int) -> tuple[list[Envelope], set[str]]:
+    """Return a small day over several shards that has events of every type."""
+    dice, stream = random.Random(seed), Stream()
+    wallets = [wallet_in(dice.randrange(6)) for _ in range(8)]
+    events = [stream.opened(wallet) for wallet in wallets]
+    for _ in range(60):
+        one, two = dice.sample(wallets[:-1], 2)
+        match dice.randrange(4):
+            case 0:
+                events += stream.deposit(one, dice.randrange(1, 1_000))
+            case 1 | 2:
+                events += stream.transfer(one, two, dice.randrange(1, 100))
+            case _:
+                events += [stream.restricted(one), stream.restricted(one, lifted=True)]
+    events.append(stream.closed(wallets[-1]))
+    return events, {event.type for event in events}
+
+
+def test_the_day_has_every_type() -> None:
+    assert day(1)[1] == set(EVENT_TYPES) - {"wallet.funds_withdrawn.v1"}
+
+
+@given(st.integers(0, 1_000), st.randoms(use_true_random=False))
+def test_shards_may_come_in_any_order_and_in_any_portions(seed: int, order: random.Random) -> None:
+    events, _ = day(seed)
+
+    assert table(shuffled(events, order), order) == table(events, None)
+
+
+def shuffled(events: list[Envelope], order: random.Random) -> list[Envelope]:
+    """Return *events* with each shard's in their order, and the shards interleaved at random."""
+    by_shard: dict[int, list[Envelope]] = {}
+    for event in events:
+        by_shard.setdefault(event.shard, []).append(event)
+    result = []
+    while by_shard:
+        shard = order.choice(sorted(by_shard))
+        result.append(by_shard[shard].pop(0))
+        if not by_shard[shard]:
+            del by_shard[shard]
+    return result
+
+
+def table(events: list[Envelope], order: random.Random | None) -> set[object]:
+    """Return all rows after *events*, folded in portions as polls would bring them, repeats skipped by sequence."""
+    wallets: dict[UUID, WalletRow] = {}
+    rows: list[object] = []
+    last: dict[int, int] = {}
+    while events:
+        size = len(events) if order is None else order.randint(1, len(events))
+        repeated = [event for event in events[:size] for _ in range(1 if order is None else order.randint(1, 3))]
+        fresh = []
+        for event in repeated:
+            if event.sequence == last.get(event.shard, 0) + 1:
+                last[event.shard] = event.sequence
+                fresh.append(event)
+        folded = fold(parsed(fresh), wallets)
+        wallets |= {wallet.wallet_id: wallet for wallet in folded.wallets}
+        rows += [*folded.entries, *folded.system_entries, *folded.state_changes]
+        events = events[size:]
+    assert len(set(rows)) == len(rows)
+    return {*rows, *wallets.values()}

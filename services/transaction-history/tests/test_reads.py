@@ -1,0 +1,264 @@
+"""The API over real tables: what a client sees, and what it is refused."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.envelope import Envelope, to_headers
+from contracts.events import EventType, WalletClosed
+from contracts.ids import new_id
+from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.processing import Processor
+from servicekit.consumer.records import Received
+from servicekit.postgres import Pool
+from servicekit.telemetry import Telemetry, Tracing
+from testkit.databases import Database
+from testkit.events import SCHEMA_BASE, Stream, wallet_in
+from transaction_history import bootstrap
+from transaction_history.config import HistorySettings
+
+pytestmark = pytest.mark.integration
+
+_UNKNOWN = EventType(99, "wallet.unheard_of.v1", WalletClosed)
+
+
+class Bench:
+    def __init__(self, client: httpx2.AsyncClient, processor: Processor) -> None:
+        self.client = client
+        self._processor = processor
+        self.stream = Stream()
+
+    async def project(self, *events: Envelope) -> None:
+        await self._processor.process([_record_of(event) for event in events])
+
+    async def get(self, path: str, status: int = 200, **headers: str) -> Any:
+        answer = await self.client.get(f"/v1/history/{path}", headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
+def _record_of(event: Envelope) -> Received:
+    headers = to_headers(event, schema_base=SCHEMA_BASE)
+    place = (event.shard, event.sequence, event.event_id, event.subject)
+    return Received(*place, 0, event.sequence, headers, event.data, event, None)
+
+
+@pytest.fixture
+async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
+    settings = HistorySettings(transaction_history_database_url=database.dsn_app)
+    telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
+    processor = Processor(bootstrap.make_projection(settings), pool, ConsumerMetrics(CollectorRegistry(), "probe"))
+    async with (
+        bootstrap.open_api(settings, telemetry) as app,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://history") as client,
+    ):
+        yield Bench(client, processor)
+
+
+async def opened(bench: Bench, *shards: int) -> list[UUID]:
+    wallets = [wallet_in(shard) for shard in shards]
+    await bench.project(*[bench.stream.opened(wallet) for wallet in wallets])
+    return wallets
+
+
+async def test_an_entry_tells_all_there_is(bench: Bench) -> None:
+    (wallet,) = await opened(bench, 3)
+    entry, system_entry = bench.stream.deposit(wallet, 1_234)
+    await bench.project(entry, system_entry)
+
+    page = await bench.get(f"wallets/{wallet}/entries")
+
+    assert page == {
+        "data": [
+            {
+                "id": str(entry.event_id),
+                "wallet_id": str(wallet),
+                "owner_id": "owner",
+                "version": 2,
+                "type": "wallet.funds_deposited.v1",
+                "transaction_id": str(entry.transaction_id),
+                "transaction_type": "deposit",
+                "entry_index": 0,
+                "entry_count": 2,
+                "amount": {"amount": "12.34", "currency": "USD"},
+                "balance": {
+                    "posted": {"amount": "12.34", "currency": "USD"},
+                    "held": {"amount": "0.00", "currency": "USD"},
+                    "available": {"amount": "12.34", "currency": "USD"},
+                },
+                "counterparty": {"wallet_id": None, "owner_id": None, "system_account": "external:USD"},
+                "reference": "order-1",
+                "description": "A thing",
+                "metadata": {"shop": "north"},
+                "destination": None,
+                "occurred_at": "2026-01-01T00:00:02.000000Z",
+            }
+        ],
+        "next_cursor": None,
+    }
+
+
+async def pages(bench: Bench, path: str, limit: int) -> list[list[str]]:
+    """Return the ids on each page of a list."""
+    found, cursor = [], ""
+    while True:
+        page = await bench.get(f"{path}?limit={limit}{cursor}")
+        found.append([entry["id"] for entry in page["data"]])
+        if page["next_cursor"] is None:
+            return found
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def ids(events: Sequence[Envelope]) -> list[str]:
+    return [str(event.event_id) for event in events]
+
+
+async def test_a_wallets_entries_come_newest_first_page_by_page(bench: Bench) -> None:
+    (wallet,) = await opened(bench, 3)
+    deposits = [bench.stream.deposited(wallet) for _ in range(7)]
+    await bench.project(*deposits)
+
+    found = await pages(bench, f"wallets/{wallet}/entries", limit=3)
+
+    assert [len(page) for page in found] == [3, 3, 1]
+    assert [entry for page in found for entry in page] == ids(deposits[::-1])
+
+
+async def test_an_owners_entries_join_all_wallets_newest_first(bench: Bench) -> None:
+    one, two = await opened(bench, 3, 4)
+    deposits = [bench.stream.deposited(wallet) for wallet in (one, two, one, one, two, two)]
+    await bench.project(*deposits)
+
+    found = await pages(bench, "owners/owner/entries", limit=4)
+
+    newest_first = sorted(deposits, key=lambda event: (event.time, event.event_id), reverse=True)
+    assert [entry for page in found for entry in page] == ids(newest_first)
+    assert (await bench.get("owners/nobody/entries"))["data"] == []
+
+
+async def test_a_transaction_is_incomplete_until_its_last_leg_has_come(bench: Bench) -> None:
+    one, two = await opened(bench, 3, 4)
+    await bench.project(bench.stream.deposited(one))
+    sent, received = bench.stream.transfer(one, two, 30)
+
+    await bench.project(received)
+    first = await bench.get(f"transactions/{sent.transaction_id}")
+    await bench.project(sent)
+    second = await bench.get(f"transactions/{sent.transaction_id}")
+
+    assert (first["complete"], second["complete"]) == (False, True)
+    assert [leg["wallet_id"] for leg in second["entries"]] == [str(one), str(two)]
+    assert [leg["amount"]["amount"] for leg in second["entries"]] == ["-0.30", "0.30"]
+
+
+async def test_a_deposit_shows_the_system_accounts_leg(bench: Bench) -> None:
+    (wallet,) = await opened(bench, 3)
+    entry, system_entry = bench.stream.deposit(wallet, 500)
+    await bench.project(entry, system_entry)
+
+    found = await bench.get(f"transactions/{entry.transaction_id}")
+
+    assert found["complete"]
+    assert [leg["system_account"] for leg in found["entries"]] == [None, "external:USD"]
+
+
+async def test_a_balance_in_the_past_is_that_of_the_last_entry_until_then(bench: Bench) -> None:
+    (wallet,) = await opened(bench, 3)  # at second 1
+    await bench.project(bench.stream.deposited(wallet, 100), bench.stream.deposited(wallet, 50))
+
+    async def balance(second: str) -> tuple[str, int]:
+        found = await bench.get(f"wallets/{wallet}/balance?at=2026-01-01T00:00:{second}Z")
+        return found["balance"]["posted"]["amount"], found["version"]
+
+    assert await balance("01.5") == ("0.00", 0)
+    assert await balance("02") == ("1.00", 2)
+    assert await balance("59") == ("1.50", 3)
+    await bench.get(f"wallets/{wallet}/balance?at=2026-01-01T00:00:00Z", status=404)
+    for bad in ("", "2026-01-01T00:00:00", "yesterday", "0001-01-01T00:00:00%2B14:00"):
+        problem = await bench.get(f"wallets/{wallet}/balance?at={bad}", status=400)
+        assert problem["code"] == "invalid_query"
+
+
+async def test_an_answer_tells_its_position_and_its_lag(bench: Bench) -> None:
+    one, two = await opened(bench, 3, 40)
+    await bench.project(bench.stream.deposited(one), bench.stream.deposited(two))
+
+    answer = await bench.client.get(f"/v1/history/wallets/{one}/entries", headers={"Min-Position": "40-2"})
+    owners = await bench.client.get("/v1/history/owners/owner/entries")
+
+    assert (answer.headers["ledger-position"], answer.headers["projection-lag-ms"]) == ("3-2, 40-2", "0")
+    assert owners.headers["ledger-position"] == "3-2, 40-2"
+
+
+async def test_a_position_that_does_not_come_is_told(bench: Bench) -> None:
+    (wallet,) = await opened(bench, 3)
+
+    answer = await bench.client.get(f"/v1/history/wallets/{wallet}/entries", headers={"Min-Position": "3-99"})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "position_not_reached")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_what_touches_a_parked_wallet_says_so(bench: Bench) -> None:
+    one, two = await opened(bench, 3, 4)
+    await bench.project(bench.stream.deposited(one))
+    sent, received = bench.stream.transfer(one, two)
+    bad = bench.stream.event(_UNKNOWN, two, b"{}")
+    await bench.project(sent, received, bad)
+
+    for path in (f"wallets/{two}/entries", "owners/owner/entries", f"transactions/{sent.transaction_id}"):
+        answer = await bench.client.get(f"/v1/history/{path}")
+        assert (answer.status_code, answer.json()["code"]) == (503, "wallet_parked")
+        assert "retry-after" in answer.headers
+    await bench.get(f"wallets/{one}/entries")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        (f"wallets/{new_id()}/entries", 404, "wallet_not_found"),
+        ("wallets/nonsense/entries", 404, "wallet_not_found"),
+        (f"transactions/{new_id()}", 404, "transaction_not_found"),
+        ("transactions/nonsense", 404, "transaction_not_found"),
+        ("nonsense", 404, "not_found"),
+        ("owners/owner/entries?limit=0", 400, "invalid_query"),
+        ("owners/owner/entries?limit=201", 400, "invalid_query"),
+        ("owners/owner/entries?order=up", 400, "invalid_query"),
+        ("owners/owner/entries?cursor=nonsense", 400, "invalid_cursor"),
+        ("owners/" + "x" * 101 + "/entries", 404, "not_found"),
+        ("owners/%00/entries", 404, "not_found"),
+    ],
+)
+async def test_what_is_not_there_or_not_asked_right_is_refused(bench: Bench, path: str, status: int, code: str) -> None:
+    assert (await bench.get(path, status=status))["code"] == code
+
+
+async def test_a_cursor_belongs_to_its_query(bench: Bench) -> None:
+    one, two = await opened(bench, 3, 4)
+    await bench.project(*[bench.stream.deposited(one) for _ in range(3)])
+    cursor = (await bench.get(f"wallets/{one}/entries?limit=1"))["next_cursor"]
+
+    assert (await bench.get(f"wallets/{two}/entries?cursor={cursor}", status=400))["code"] == "invalid_cursor"
+
+
+async def test_another_tenants_rows_are_not_there(bench: Bench, database: Database) -> None:
+    (wallet,) = await opened(bench, 3)
+    entry, system_entry = bench.stream.deposit(wallet)
+    await bench.project(entry, system_entry)
+    settings = HistorySettings(transaction_history_database_url=database.dsn_app, default_tenant_id=new_id())
+    telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
+
+    async with (
+        bootstrap.open_api(settings, telemetry) as app,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://other") as other,
+    ):
+        paths = (f"wallets/{wallet}/entries", f"transactions/{entry.transaction_id}")
+        statuses = [(await other.get(f"/v1/history/{path}")).status_code for path in paths]
+        owners = await other.get("/v1/history/owners/owner/entries")
+
+    assert statuses == [404, 404]
+    assert owners.json()["data"] == []

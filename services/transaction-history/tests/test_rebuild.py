@@ -1,0 +1,179 @@
+"""The projector on a real topic, and a rebuild beside it: the same rows, hash for hash, and no read that fails."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from contracts.envelope import Envelope
+from servicekit.consumer import checkpoints
+from servicekit.postgres import Pool
+from servicekit.process import Shutdown
+from servicekit.telemetry import Telemetry, Tracing
+from testkit.databases import Database
+from testkit.events import TENANT, Stream, publish, wallet_in
+from testkit.pytest_plugin import MakeTopic
+from transaction_history import bootstrap
+from transaction_history.adapters.hashes import table_hashes
+from transaction_history.adapters.read_model_postgres import SCHEMA
+from transaction_history.adapters.reads_postgres import PostgresReads
+from transaction_history.adapters.rebuild import Comparison
+from transaction_history.config import HistoryOwnerSettings, HistorySettings
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 4
+
+
+@dataclass
+class Bench:
+    settings: HistorySettings
+    owner: HistoryOwnerSettings
+    pool: Pool
+    stream: Stream
+
+    async def publish(self, events: list[Envelope]) -> None:
+        bootstrap_servers, topic = self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic
+        await publish(bootstrap_servers, topic, PARTITIONS, events)
+
+    async def rebuild(self, *, switch: bool = False) -> Comparison:
+        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, partitions=PARTITIONS)
+
+    async def reached(self) -> dict[int, int]:
+        async with self.pool.connection() as connection:
+            progress = await checkpoints.progress(connection, SCHEMA)
+        return {shard: come.last_seq for shard, come in progress.items()}
+
+
+@pytest.fixture
+async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        kafka_bootstrap_servers=kafka_bootstrap,
+        transaction_history_topic=await make_topic(PARTITIONS),
+    )
+    owner = HistoryOwnerSettings(transaction_history_owner_database_url=database.dsn_owner)
+    return Bench(settings, owner, pool, Stream())
+
+
+@asynccontextmanager
+async def projecting(bench: Bench) -> AsyncIterator[None]:
+    telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
+    shutdown = Shutdown()
+    task = asyncio.create_task(bootstrap.make_runner(bench.settings, telemetry, bench.pool).run(shutdown))
+    try:
+        yield
+    finally:
+        shutdown.request()
+        await task
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await condition():  # noqa: ASYNC110  the event is in the database
+            await asyncio.sleep(0.02)
+
+
+def day(stream: Stream, seed: int) -> list[Envelope]:
+    dice = random.Random(seed)
+    wallets = [wallet_in(dice.randrange(64)) for _ in range(20)]
+    events = [stream.opened(wallet) for wallet in wallets]
+    for _ in range(200):
+        one, two = dice.sample(wallets, 2)
+        events += [*stream.deposit(one, 500), *stream.transfer(one, two, 70)]
+    return events
+
+
+async def test_every_event_becomes_a_row_and_a_rebuild_makes_the_same(bench: Bench) -> None:
+    events = day(bench.stream, 1)
+    async with projecting(bench):
+        await bench.publish(events)
+        await until(lambda: all_applied(bench, events))
+
+        comparison = await bench.rebuild()
+
+    assert comparison.is_equal
+    assert not comparison.is_switched
+    assert {name: table.rows for name, table in comparison.live.items()} == {
+        "wallet": 20,
+        "state_change": 20,
+        "entry": 600,
+        "system_entry": 200,
+    }
+    assert await schemas(bench) == {"transaction_history"}
+
+
+async def all_applied(bench: Bench, events: list[Envelope]) -> bool:
+    wanted: dict[int, int] = {}
+    for event in events:
+        wanted[event.shard] = max(event.sequence, wanted.get(event.shard, 0))
+    return await bench.reached() == wanted
+
+
+async def schemas(bench: Bench) -> set[str]:
+    async with bench.pool.connection() as connection:
+        rows = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'transaction_history%'")
+    return {row["nspname"] for row in rows}
+
+
+async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> None:
+    events = day(bench.stream, 2)
+    async with projecting(bench):
+        await bench.publish(events)
+        await until(lambda: all_applied(bench, events))
+        async with bench.pool.connection() as connection:
+            await connection.execute("UPDATE transaction_history.wallet SET posted_minor = posted_minor + 1")
+
+        comparison = await bench.rebuild(switch=True)
+
+    assert [name for name, live in comparison.live.items() if comparison.rebuilt[name] != live] == ["wallet"]
+    assert not comparison.is_switched
+
+
+async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(bench: Bench) -> None:
+    events = day(bench.stream, 3)
+    wallet = wallet_in(9)
+    reads, ended = PostgresReads(bench.pool), asyncio.Event()
+    async with projecting(bench):
+        await bench.publish([*events, bench.stream.opened(wallet)])
+        await until(lambda: known(reads, wallet))
+        reading = asyncio.create_task(read_until(ended, reads, wallet))
+        writing = asyncio.create_task(write_until(ended, bench, wallet))
+
+        comparison = await bench.rebuild(switch=True)
+        ended.set()
+        count, written = await reading, await writing
+        last = bench.stream.deposited(wallet)
+        await bench.publish([last])
+        await until(lambda: all_applied(bench, [*events, *written, last]))
+
+    assert comparison.is_switched
+    assert count > 0
+    async with bench.pool.connection() as connection:
+        assert (await table_hashes(connection, SCHEMA))["entry"].rows == 600 + len(written) + 1
+
+
+async def known(reads: PostgresReads, wallet: UUID) -> bool:
+    return await reads.wallet(TENANT, wallet) is not None
+
+
+async def read_until(ended: asyncio.Event, reads: PostgresReads, wallet: UUID) -> int:
+    count = 0
+    while not ended.is_set():
+        assert await reads.wallet(TENANT, wallet) is not None
+        count += 1
+    return count
+
+
+async def write_until(ended: asyncio.Event, bench: Bench, wallet: UUID) -> list[Envelope]:
+    written: list[Envelope] = []
+    while not ended.is_set():
+        event = bench.stream.deposited(wallet)
+        written.append(event)
+        await bench.publish([event])
+    return written

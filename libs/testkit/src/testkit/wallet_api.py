@@ -1,0 +1,70 @@
+"""A client of the wallet API, as tests speak to it."""
+
+from typing import Any
+
+import httpx2
+
+Json = dict[str, Any]
+
+
+class Client:
+    """An API client with a fresh idempotency key per command."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self.http = http
+        self._keys = 0
+
+    def key(self) -> str:
+        """Return a key never used before."""
+        self._keys += 1
+        return f"key-{self._keys}"
+
+    async def post(self, path: str, body: Json, *, key: str | None = None, **query: str) -> httpx2.Response:
+        """Send a command under *key*, or under a fresh one."""
+        return await self.http.post(path, json=body, headers={"Idempotency-Key": key or self.key()}, params=query)
+
+    async def get(self, path: str, **query: str) -> httpx2.Response:
+        """Read."""
+        return await self.http.get(path, params=query)
+
+    async def open(self, currency: str = "USD", deposit: str | None = None, owner_id: str = "owner") -> str:
+        """Open a wallet, put *deposit* into it, and return its id."""
+        opened = await self.post("/v1/wallets", {"owner_id": owner_id, "currency": currency})
+        assert opened.is_success, opened.text
+        wallet_id: str = opened.json()["id"]
+        if deposit is not None:
+            paid = await self.post("/v1/deposits", deposit_of(wallet_id, deposit, currency))
+            assert paid.is_success, paid.text
+        return wallet_id
+
+    async def wallet(self, wallet_id: str) -> Json:
+        """Return the wallet as it is."""
+        found = await self.get(f"/v1/wallets/{wallet_id}")
+        assert found.is_success, found.text
+        body: Json = found.json()
+        return body
+
+    async def posted(self, wallet_id: str) -> str:
+        """Return the wallet's posted balance."""
+        amount: str = (await self.wallet(wallet_id))["balance"]["posted"]["amount"]
+        return amount
+
+
+def money(amount: str, currency: str = "USD") -> Json:
+    """Return an amount as clients send it."""
+    return {"amount": amount, "currency": currency}
+
+
+def deposit_of(wallet_id: str, amount: str, currency: str = "USD", **more: Any) -> Json:
+    """Return the body of a deposit."""
+    return {"wallet_id": wallet_id, "amount": money(amount, currency), **more}
+
+
+def transfer_of(source: str, destination: str, amount: str, currency: str = "USD", **more: Any) -> Json:
+    """Return the body of a transfer."""
+    return {
+        "source_wallet_id": source,
+        "destination_wallet_id": destination,
+        "amount": money(amount, currency),
+        **more,
+    }

@@ -1,0 +1,289 @@
+"""The whole write path under a state machine, judged by an independent model.
+
+Keys are used again, and the database's connection breaks between any two steps of a batch.
+The model is a dict of balances and a dict of answers. It knows nothing of batches, shards or versions.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from prometheus_client import CollectorRegistry
+
+from contracts.ids import new_id
+from servicekit.clock import monotonic_s
+from testkit.databases import Database, TemplateDatabase
+from wallet.adapters.ledger_postgres import Connection, PostgresLedger, make_id
+from wallet.adapters.verify_postgres import verify
+from wallet.application.committer import Committer, CommitterLimits
+from wallet.application.metrics import CommitterMetrics
+from wallet.application.rows import BatchRows, Locked
+from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, UnitKey, fingerprint
+from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
+
+pytestmark = pytest.mark.integration
+
+TENANT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000001")
+CLIENT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000002")
+STEPS: Final = ("begin", "lock", "write", "finish")
+
+
+class BreakingLedger(PostgresLedger):
+    """Loses its connection once, right before or right after the step that `breaks` names."""
+
+    breaks: tuple[str, str] | None = None
+
+    async def begin(self, connection: Connection) -> None:
+        self._break("before", "begin", connection)
+        await super().begin(connection)
+        self._break("after", "begin", connection)
+
+    async def lock(self, connection: Connection, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey]) -> Locked:
+        self._break("before", "lock", connection)
+        locked = await super().lock(connection, wallet_ids, keys)
+        self._break("after", "lock", connection)
+        return locked
+
+    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
+        self._break("before", "write", connection)
+        sequences = await super().write(connection, rows)
+        self._break("after", "write", connection)
+        return sequences
+
+    async def finish(self, connection: Connection) -> None:
+        self._break("before", "finish", connection)
+        await super().finish(connection)
+        self._break("after", "finish", connection)
+
+    def _break(self, when: str, step: str, connection: Connection) -> None:
+        if self.breaks == (when, step):
+            self.breaks = None
+            connection.terminate()
+            raise asyncpg.ConnectionDoesNotExistError(f"broken {when} {step}")
+
+
+@dataclass
+class Model:
+    """What the clients believe: balances in minor units, and every answer they got under a key."""
+
+    balances: dict[UUID, int] = field(default_factory=dict)
+    answers: dict[str, tuple[tuple[Command, ...], Stored]] = field(default_factory=dict)
+
+    def expects(self, commands: Sequence[Command]) -> tuple[int, dict[UUID, int]]:
+        """Return the status that *commands*, all or none, must get, and the balances afterwards."""
+        after = dict(self.balances)
+        for command in commands:
+            match command:
+                case DepositFunds():
+                    after[command.wallet_id] += command.amount_minor
+                case WithdrawFunds():
+                    after[command.wallet_id] -= command.amount_minor
+                case TransferFunds():
+                    after[command.source_wallet_id] -= command.amount_minor
+                    after[command.destination_wallet_id] += command.amount_minor
+                case _:
+                    raise AssertionError(command)
+            if any(balance < 0 for balance in after.values()):
+                return 409, self.balances
+        return (201 if len(commands) == 1 else 200), after
+
+
+def unit_of(commands: Sequence[Command], key: str) -> Unit:
+    now_s = monotonic_s()
+    path = "/v1/batches" if len(commands) > 1 else "/v1/commands"
+    return Unit(
+        path=path,
+        commands=tuple(commands),
+        is_atomic_batch=len(commands) > 1,
+        tenant_id=TENANT,
+        actor="tester",
+        key=(CLIENT, key, 0),
+        fingerprint=fingerprint(path, tuple(commands)),
+        arrived_s=now_s,
+        deadline_s=now_s + 30,
+    )
+
+
+def a_committer(ledger: PostgresLedger) -> Committer:
+    return Committer(
+        ledger,
+        make_id=make_id,
+        hash_reference=lambda _tenant, reference: reference.encode(),
+        metrics=CommitterMetrics(CollectorRegistry()),
+        limits=CommitterLimits(retry_pause_min_s=0.0001, retry_pause_max_s=0.001),
+    )
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Drives a committer on `database`, both given by a subclass of the test, through the self.loop."""
+
+    database: ClassVar[Database]
+    loop: ClassVar[asyncio.AbstractEventLoop]
+    wallets = Bundle("wallets")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.keys = 0
+        self.prefix = str(new_id())
+        self.ledger = BreakingLedger(self.database.dsn_app)
+        self.committer = a_committer(self.ledger)
+        self.running = self.loop.create_task(self.committer.run())
+
+    def teardown(self) -> None:
+        self.committer.stop()
+        self.loop.run_until_complete(self.running)
+        self.loop.run_until_complete(self.ledger.close())
+
+    def send(self, *requests: tuple[Sequence[Command], str]) -> list[Outcome]:
+        async def all_of_them() -> list[Outcome]:
+            return list(await asyncio.gather(*(self.committer.submit(unit_of(*request)) for request in requests)))
+
+        return self.loop.run_until_complete(all_of_them())
+
+    def fresh_key(self) -> str:
+        self.keys += 1
+        return f"{self.prefix}-{self.keys}"
+
+    def judge(self, commands: Sequence[Command], outcome: Outcome, key: str) -> None:
+        status, after = self.model.expects(commands)
+        assert isinstance(outcome, Stored)
+        assert outcome.status == status
+        assert bool(outcome.positions) == (status != 409)
+        self.model.balances = after
+        self.model.answers[key] = (tuple(commands), outcome)
+
+    def do(self, *commands: Command) -> None:
+        key = self.fresh_key()
+        self.judge(commands, self.send((commands, key))[0], key)
+
+    @initialize(target=wallets)
+    def the_first_wallet(self) -> UUID:
+        return self.opened()
+
+    @rule(target=wallets)
+    def open_wallet(self) -> UUID:
+        return self.opened()
+
+    def opened(self) -> UUID:
+        wallet_id = make_id()
+        (outcome,) = self.send(([OpenWallet(wallet_id, "owner", "USD")], self.fresh_key()))
+        assert isinstance(outcome, Stored)
+        assert outcome.status == 201
+        self.model.balances[wallet_id] = 0
+        return wallet_id
+
+    @rule(wallet=wallets, amount=st.integers(1, 1_000))
+    def deposit(self, wallet: UUID, amount: int) -> None:
+        self.do(DepositFunds(wallet, amount, "USD"))
+
+    @rule(wallet=wallets, amount=st.integers(1, 1_500))
+    def withdraw(self, wallet: UUID, amount: int) -> None:
+        self.do(WithdrawFunds(wallet, amount, "USD"))
+
+    @rule(source=wallets, destination=wallets, amount=st.integers(1, 1_500))
+    def transfer(self, source: UUID, destination: UUID, amount: int) -> None:
+        if source != destination:
+            self.do(TransferFunds(source, destination, amount, "USD"))
+
+    @rule(source=wallets, destination=wallets, amounts=st.lists(st.integers(1, 900), min_size=2, max_size=4))
+    def atomic_batch(self, source: UUID, destination: UUID, amounts: list[int]) -> None:
+        if source != destination:
+            self.do(
+                DepositFunds(source, amounts[0], "USD"),
+                *(TransferFunds(source, destination, amount, "USD") for amount in amounts[1:]),
+            )
+
+    @rule(wallet=wallets, amounts=st.lists(st.integers(1, 500), min_size=2, max_size=6))
+    def several_at_once(self, wallet: UUID, amounts: list[int]) -> None:
+        """Let the committer make one batch of them: in their order, on one wallet."""
+        commands = [
+            WithdrawFunds(wallet, amount, "USD") if amount % 3 == 0 else DepositFunds(wallet, amount, "USD")
+            for amount in amounts
+        ]
+        keys = [self.fresh_key() for _ in commands]
+        outcomes = self.send(*(([command], key) for command, key in zip(commands, keys, strict=True)))
+        for command, outcome, key in zip(commands, outcomes, keys, strict=True):
+            self.judge([command], outcome, key)
+
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """Expect the first answer, to the byte."""
+        if self.model.answers:
+            key = data.draw(st.sampled_from(sorted(self.model.answers)))
+            commands, first = self.model.answers[key]
+            (outcome,) = self.send((commands, key))
+            assert isinstance(outcome, Stored)
+            assert outcome.is_replayed
+            assert (outcome.status, outcome.body, outcome.resource_id, outcome.positions) == (
+                first.status,
+                first.body,
+                first.resource_id,
+                first.positions,
+            )
+
+    @rule(data=st.data(), wallet=wallets)
+    def reuse_a_key(self, data: st.DataObject, wallet: UUID) -> None:
+        """Expect that another request under a used key does nothing."""
+        if self.model.answers:
+            key = data.draw(st.sampled_from(sorted(self.model.answers)))
+            (outcome,) = self.send(([DepositFunds(wallet, 999_999, "USD")], key))
+            assert outcome == KeyReused()
+
+    @rule(amount=st.integers(1, 9))
+    def pay_nobody(self, amount: int) -> None:
+        (outcome,) = self.send(([DepositFunds(make_id(), amount, "USD")], self.fresh_key()))
+        assert isinstance(outcome, NotFound)
+
+    @rule(when=st.sampled_from(["before", "after"]), step=st.sampled_from(STEPS))
+    def break_the_next_batch(self, when: str, step: str) -> None:
+        self.ledger.breaks = (when, step)
+
+    @rule(wallet=wallets)
+    def look(self, wallet: UUID) -> None:
+        async def stored() -> Any:
+            connection = await asyncpg.connect(self.database.dsn_app)
+            try:
+                return await connection.fetchval("select posted_minor from wallet.wallet where id = $1", wallet)
+            finally:
+                await connection.close()
+
+        assert self.loop.run_until_complete(stored()) == self.model.balances[wallet]
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Give a loop that the machine's rules, which are not coroutines, can drive."""
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def test_every_answer_is_what_the_model_says(
+    wallet_template: TemplateDatabase, loop: asyncio.AbstractEventLoop
+) -> None:
+    context = wallet_template.database()
+    database = loop.run_until_complete(context.__aenter__())
+    try:
+        run_state_machine_as_test(
+            type("MachineHere", (LedgerMachine,), {"database": database, "loop": loop}),
+            settings=settings(
+                max_examples=50,
+                stateful_step_count=30,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+        report = loop.run_until_complete(verify(database.dsn_app, lambda _rows: None))
+        assert report.holds, report.findings
+        assert report.rows > 0
+    finally:
+        loop.run_until_complete(context.__aexit__(None, None, None))

@@ -12,7 +12,7 @@ import time
 from rich.console import Console
 from rich.table import Column, Table
 
-from local_stack import accounts, daemon, state
+from local_stack import accounts, checkout, daemon, state
 from local_stack.config import Config
 from local_stack.display import Display
 from local_stack.errors import StackError
@@ -118,9 +118,11 @@ def show(config: Config, console: Console) -> None:
 
 
 def clean(config: Config, console: Console) -> None:
-    """Stop the running stack and remove its data, logs and results; the binaries and jars stay."""
+    """Stop the running stack and remove its data, logs and results; what `.local/cache` holds stays."""
     down(config, console)
     home = accounts.home_for(accounts.unprivileged_account(), config.state)
-    for folder in {config.state / "data", home / "data", config.logs, config.state / "results"}:
+    # A home outside the checkout is nobody else's: it goes as a whole.
+    data = home if home.name == checkout.unique_name(config.state) else home / "data"
+    for folder in {config.state / "data", data, config.logs, config.state / "results"}:
         shutil.rmtree(folder, ignore_errors=True)
     console.print("removed data, logs and results")

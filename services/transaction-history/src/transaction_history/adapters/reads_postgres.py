@@ -74,7 +74,7 @@ class PostgresReads:
         return found[0] if found else None
 
     async def _rows(self, row_type: type[Row], query: str, *arguments: object) -> list[Row]:
-        return [row_type(**record) for record in await self._fetch(query, *arguments)]
+        return [row_type(*record) for record in await self._fetch(query, *arguments)]
 
     async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         async with self._pool.connection() as connection:

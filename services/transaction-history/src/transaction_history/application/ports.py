@@ -16,8 +16,12 @@ class ReadModel(Protocol):
         """Return the known ones of *wallet_ids*."""
         ...
 
-    async def put_wallets(self, tx: Transaction, rows: Sequence[WalletRow]) -> None:
-        """Add or replace wallets."""
+    async def add_wallets(self, tx: Transaction, rows: Sequence[WalletRow]) -> None:
+        """Add wallets."""
+        ...
+
+    async def update_wallets(self, tx: Transaction, rows: Sequence[WalletRow]) -> None:
+        """Write what events can change of known wallets."""
         ...
 
     async def add_entries(self, tx: Transaction, rows: Sequence[EntryRow]) -> None:

@@ -25,7 +25,8 @@ class HistoryProjection:
         parsed = [(event, parse_data(event.type, event.data)) for event in events]
         known = await self._read_model.wallets(tx, _wallets_of(parsed))
         rows = fold(parsed, known)
-        await self._read_model.put_wallets(tx, rows.wallets)
+        await self._read_model.add_wallets(tx, [wallet for wallet in rows.wallets if wallet.wallet_id not in known])
+        await self._read_model.update_wallets(tx, [wallet for wallet in rows.wallets if wallet.wallet_id in known])
         await self._read_model.add_entries(tx, rows.entries)
         await self._read_model.add_system_entries(tx, rows.system_entries)
         await self._read_model.add_state_changes(tx, rows.state_changes)

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 
-class WalletRow(msgspec.Struct, frozen=True, kw_only=True):
+class WalletRow(msgspec.Struct, frozen=True):
     """A wallet after its newest event. *restrictions* and *private* are JSON."""
 
     wallet_id: UUID
@@ -24,7 +24,7 @@ class WalletRow(msgspec.Struct, frozen=True, kw_only=True):
     private: str | None
 
 
-class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+class EntryRow(msgspec.Struct, frozen=True):
     """A wallet's entry of a transaction."""
 
     wallet_id: UUID
@@ -49,7 +49,7 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
 
 
-class SystemEntryRow(msgspec.Struct, frozen=True, kw_only=True):
+class SystemEntryRow(msgspec.Struct, frozen=True):
     """A system account's entry of a transaction; *wallet_id* is the wallet whose entry it balances."""
 
     transaction_id: UUID
@@ -66,7 +66,7 @@ class SystemEntryRow(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
 
 
-class StateChangeRow(msgspec.Struct, frozen=True, kw_only=True):
+class StateChangeRow(msgspec.Struct, frozen=True):
     """An event of a wallet that moved no money."""
 
     wallet_id: UUID

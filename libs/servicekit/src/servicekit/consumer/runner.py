@@ -48,6 +48,12 @@ class ConsumerSettings:
     backoff_s_max: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    poll: Poll
+    received: Sequence[Received]
+
+
 class ConsumerRunner:
     """Feeds one projection from its topic, until it is told to stop."""
 
@@ -69,7 +75,7 @@ class ConsumerRunner:
         self._jitter = jitter
         self._processor = Processor(projection, pool, metrics)
         self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet told to the broker
-        self._latest: dict[TopicPartition, datetime] = {}
+        self._latest: dict[int, datetime] = {}
         self._kept_s = float("-inf")
         self._failures = 0
 
@@ -89,25 +95,38 @@ class ConsumerRunner:
         consumer = self._new_consumer()
         try:
             await _unless_stopped(consumer.start(), shutdown)
+            batch = _Batch({}, [])
             while not shutdown.is_requested:
-                # Never inside wait_for: a poll that is cancelled can leave the group for good.
-                poll = await consumer.getmany(
-                    timeout_ms=self._settings.poll_ms, max_records=self._settings.records_per_poll_max
-                )
-                try:
-                    if poll:
-                        await self._process(consumer, poll)
-                    await self._keep_house(consumer)
-                    self._failures = 0
-                except OperationalError as error:
-                    self._failed(error)
-                    await self._poll_again_later(consumer, poll)
+                batch = await self._round(consumer, batch)
             await self._tell_broker(consumer)
         finally:
             # Leaving the group asks the broker, which may be away.
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await consumer.stop()
+
+    async def _round(self, consumer: AIOKafkaConsumer, batch: _Batch) -> _Batch:
+        """Process *batch* while the next one is polled and read; return that."""
+        processing = asyncio.ensure_future(self._process(batch))
+        following = _Batch({}, [])
+        try:
+            following = await self._poll(consumer)
+        finally:
+            await asyncio.wait({processing})
+        try:
+            again = await processing
+            self._done(batch)
+            if again:
+                self._go_back(consumer, following.poll)  # read after a gap: only once that is looked at again
+                self._look_again(consumer, again)
+                following = _Batch({}, [])
+            await self._keep_house(consumer, following.poll)
+            self._failures = 0
+        except OperationalError as error:
+            self._failed(error)
+            await self._poll_again_later(consumer, batch.poll, following.poll)
+            return _Batch({}, [])
+        return following
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -123,16 +142,25 @@ class ConsumerRunner:
 
     # -- one poll
 
-    async def _process(self, consumer: AIOKafkaConsumer, poll: Poll) -> None:
-        received = list(self._received(poll))
-        with self._spans(received):
-            again = await self._processor.process(received)
-        for partition, records in poll.items():
+    async def _poll(self, consumer: AIOKafkaConsumer) -> _Batch:
+        # Never inside wait_for: a poll that is cancelled can leave the group for good.
+        poll = await consumer.getmany(
+            timeout_ms=self._settings.poll_ms, max_records=self._settings.records_per_poll_max
+        )
+        return _Batch(poll, list(self._received(poll)))
+
+    async def _process(self, batch: _Batch) -> list[LookAgain]:
+        if not batch.received:
+            return []
+        with self._spans(batch.received):
+            return await self._processor.process(batch.received)
+
+    def _done(self, batch: _Batch) -> None:
+        for partition, records in batch.poll.items():
             self._committed_behind[partition] = records[-1].offset + 1
-        for record in received:
+        for record in batch.received:
             if record.event is not None:
-                self._latest[TopicPartition(self._projection.topic, record.partition)] = record.event.time
-        self._look_again(consumer, again)
+                self._latest[record.partition] = record.event.time
 
     def _received(self, poll: Poll) -> Iterator[Received]:
         for records in poll.values():
@@ -189,9 +217,10 @@ class ConsumerRunner:
         backoff_s = min(self._settings.backoff_s_max, self._settings.backoff_s_min * 2.0 ** min(self._failures, 10))
         return backoff_s * self._jitter.uniform(0.5, 1.0)
 
-    async def _poll_again_later(self, consumer: AIOKafkaConsumer, poll: Poll) -> None:
-        """Go back behind *poll*, and wait without leaving the group: paused, but polling."""
-        self._go_back(consumer, poll)
+    async def _poll_again_later(self, consumer: AIOKafkaConsumer, *polls: Poll) -> None:
+        """Go back behind *polls*, first polled first, and wait without leaving the group: paused, but polling."""
+        for poll in reversed(polls):
+            self._go_back(consumer, poll)
         paused = consumer.assignment()
         consumer.pause(*paused)
         # Partitions that came with a rebalance are not paused: what they deliver is read again too.
@@ -206,12 +235,12 @@ class ConsumerRunner:
 
     # -- housekeeping
 
-    async def _keep_house(self, consumer: AIOKafkaConsumer) -> None:
+    async def _keep_house(self, consumer: AIOKafkaConsumer, waiting: Poll) -> None:
         if monotonic_s() - self._kept_s < self._settings.housekeeping_every_s:
             return
         self._kept_s = monotonic_s()
         await self._tell_broker(consumer)
-        lags = await self._lags(consumer)
+        lags = await self._lags(consumer, waiting)
         partitions = [partition.partition for partition in consumer.assignment()]
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
@@ -236,15 +265,17 @@ class ConsumerRunner:
         except (KafkaError, IllegalStateError) as error:
             _log.info("offsets not committed", action="offsets_not_committed", error=type(error).__name__)
 
-    async def _lags(self, consumer: AIOKafkaConsumer) -> list[Lag]:
+    async def _lags(self, consumer: AIOKafkaConsumer, waiting: Poll) -> list[Lag]:
+        """Return how far behind each partition is; what is polled and *waiting* is not applied yet."""
         now = utc_now()
         lags = []
         for partition in consumer.assignment():
             end = consumer.highwater(partition)
             if end is None:
                 continue
-            records = max(0, end - await consumer.position(partition))
-            latest = self._latest.get(partition)
+            polled = waiting.get(partition)
+            records = max(0, end - (polled[0].offset if polled else await consumer.position(partition)))
+            latest = self._latest.get(partition.partition)
             behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
             lags.append(Lag(partition.partition, records, max(0, behind_ms)))
         return sorted(lags, key=lambda lag: lag.partition)

@@ -4,7 +4,7 @@ create schema bench;
 
 insert into wallet.wallet (id, tenant_id, owner_id, currency, status, posted_minor, held_minor, overdraft_limit_minor,
                            floor_waived, version, opened_at, last_at)
-select md5('w' || n)::uuid, md5('t')::uuid, 'bench', 'USD', 0, 1000000000000, 0, 0, false, 1, now(), now()
+select md5('w' || n)::uuid, '00000000-0000-7000-8000-000000000001', 'bench', 'USD', 0, 1000000000000, 0, 0, false, 1, now(), now()
   from generate_series(1, 1000) n;
 
 create function bench.transfer(payer uuid, payee uuid, amount bigint, client uuid, key text, payload_bytes int, body_bytes int)

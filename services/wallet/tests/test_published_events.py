@@ -1,0 +1,71 @@
+"""What the wallet puts into its journal is what the contracts promise to subscribers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import jsonschema
+import pytest
+
+from contracts.envelope import Envelope, from_record, to_headers
+from contracts.events import EVENT_TYPES, TYPES_BY_NUMBER, json_schema, parse_data
+from contracts.ids import SHARDS
+from servicekit.relay.journal import SqlJournal
+from testkit.databases import Database
+from testkit.wallet_api import Client, deposit_of, transfer_of
+
+pytestmark = pytest.mark.integration
+
+
+async def journal_of(database: Database) -> list[Envelope]:
+    """Return the whole journal as the relay reads it."""
+    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")
+    connection = await asyncpg.connect(database.dsn_app)
+    try:
+        return await journal.read(connection, dict.fromkeys(range(SHARDS), 0), 1_000)
+    finally:
+        await connection.close()
+
+
+async def live_through_everything(client: Client) -> Mapping[str, Any]:
+    """Make one event of each type; return the ids that are needed to recognise them."""
+    payer, payee = await client.open(owner_id="payer"), await client.open(owner_id="payee")
+    text = {"reference": "order 7", "description": "a book", "metadata": {"shop": "north"}}
+    await client.post("/v1/deposits", deposit_of(payer, "100", **text))
+    sent = await client.post("/v1/transfers", transfer_of(payer, payee, "40.25", **text))
+    await client.post("/v1/withdrawals", deposit_of(payer, "59.75", destination="DE00"))
+    await client.post(f"/v1/wallets/{payer}/freeze", {"reason": "asked", "scope": "all"})
+    await client.post(f"/v1/wallets/{payer}/unfreeze", {})
+    await client.post(f"/v1/wallets/{payer}/close", {})
+    return {"payer": payer, "payee": payee, "transfer": sent.json()["id"]}
+
+
+async def test_every_type_is_made_and_fits_its_schema(client: Client, database: Database) -> None:
+    await live_through_everything(client)
+
+    events = await journal_of(database)
+
+    assert {event.type for event in events} == set(EVENT_TYPES)
+    for event in events:
+        jsonschema.validate(json.loads(event.data), json_schema(EVENT_TYPES[event.type]))
+        parse_data(event.type, event.data)
+        assert from_record(to_headers(event, schema_base="https://schemas.example/"), event.data) == event
+
+
+async def test_an_entry_tells_enough_to_build_any_read_model(client: Client, database: Database) -> None:
+    ids = await live_through_everything(client)
+
+    events = [event for event in await journal_of(database) if str(event.transaction_id) == ids["transfer"]]
+
+    sent, received = sorted(events, key=lambda event: event.entry_index or 0)
+    body = json.loads(sent.data)
+    assert (sent.type, received.type) == ("wallet.funds_sent.v1", "wallet.funds_received.v1")
+    assert (sent.entry_count, received.entry_count) == (2, 2)
+    assert (sent.wallet_version, received.wallet_version) == (3, 2)
+    assert sent.time == received.time
+    assert body["amount"] == {"amount": "-40.25", "currency": "USD"}
+    assert body["balance"]["available"] == {"amount": "59.75", "currency": "USD"}
+    assert body["counterparty"] == {"wallet_id": ids["payee"], "owner_id": "payee", "system_account": None}
+    assert body["private"]["reference"] == "order 7"
+    assert body["private"]["metadata"] == {"shop": "north"}

@@ -1,0 +1,88 @@
+"""Judging answers: each against what the model says, and each repeat against the first."""
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from demo.findings import Findings
+from demo.http_client import Answer
+from demo.model import BatchVerdict, Leg, Verdict
+from demo.money import from_text
+
+KEY_REUSED: Final = Verdict(422, "idempotency_key_reused")
+_STORED: Final = frozenset({200, 201, 409})
+_decode = msgspec.json.Decoder().decode
+
+
+def complaints(verdict: Verdict, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
+    """Give what is wrong with the answer to one command.
+
+    *ids* are the wallets that the command had to itself: their balance and version after it are known.
+    """
+    if status != verdict.status:
+        yield f"answered {status} {body.get('code', '')} where the model says {verdict.status} {verdict.code or ''}"
+    elif verdict.code is not None and body["code"] != verdict.code:
+        yield f"refused with {body['code']} where the model says {verdict.code}"
+    elif verdict.legs:
+        entries = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
+        if len(entries) != len(verdict.legs):
+            yield f"{len(entries)} wallets have entries where the model says {len(verdict.legs)}"
+        for leg in verdict.legs:
+            if leg.wallet in ids:
+                yield from _leg_complaints(leg, entries.get(ids[leg.wallet]))
+
+
+def _leg_complaints(leg: Leg, entry: dict[str, Any] | None) -> Iterator[str]:
+    if entry is None:
+        yield f"no entry for {leg.wallet}"
+        return
+    after = entry["balance_after"]
+    told = (
+        from_text(entry["amount"]["amount"], entry["amount"]["currency"]),
+        from_text(after["amount"], after["currency"]),
+        entry["version"],
+    )
+    wanted = (leg.delta_minor, leg.posted_minor_after, leg.version_after)
+    if told != wanted:
+        yield f"{leg.wallet}: amount, balance and version after are {told} where the model says {wanted}"
+
+
+def batch_complaints(verdict: BatchVerdict, answer: Answer, ids: dict[str, str]) -> Iterator[str]:
+    """Give what is wrong with the answer to a batch."""
+    body = _decode(answer.body)
+    if answer.status != verdict.status:
+        yield f"answered {answer.status} {body.get('code', '')} where the model says {verdict.status}"
+    elif verdict.refusal is not None:
+        told = (body["code"], body["index"], body["problem"]["code"])
+        if told != ("batch_refused", verdict.index, verdict.refusal.code):
+            yield f"refused as {told} where the model says {verdict.refusal.code} at {verdict.index}"
+    elif len(body["results"]) != len(verdict.results):
+        yield f"{len(body['results'])} results for {len(verdict.results)} commands"
+    else:
+        for each, result in zip(verdict.results, body["results"], strict=True):
+            yield from complaints(each, result["status"], result["body"] or result["problem"], ids)
+
+
+def compare_replays(findings: Findings, key: str, answers: Collection[Answer], *, is_independent: bool) -> None:
+    """Check that *answers* to one request under one key are the same, byte for byte (I10).
+
+    The answer to an independent batch tells of each command whether it was replayed; that alone may differ.
+    """
+    first, *others = (_essence(answer, is_independent=is_independent) for answer in answers)
+    for other in others:
+        findings.judge("I10", f"{key}: {first} and then {other}", is_right=other == first)
+
+
+def expect_replayed(findings: Findings, key: str, answer: Answer) -> None:
+    """Check that a repeat of a stored answer says that it is one (I10)."""
+    if answer.status in _STORED:
+        is_told = answer.headers.get("idempotency-replayed") == "true"
+        findings.judge("I10", f"{key}: the repeat does not say that it is one", is_right=is_told)
+
+
+def _essence(answer: Answer, *, is_independent: bool) -> tuple[Any, ...]:
+    body: Any = answer.body
+    if is_independent and answer.status == 200:  # noqa: PLR2004 - the status of a batch
+        body = [{**result, "replayed": None} for result in _decode(answer.body)["results"]]
+    return (answer.status, body, answer.headers.get("location"), answer.headers.get("ledger-position"))

@@ -1,0 +1,169 @@
+"""An independent model of the platform: wallets by name, whole numbers, and what each operation must be answered."""
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from demo.money import to_minor
+from demo.operations import (
+    Batch,
+    Close,
+    Command,
+    Deposit,
+    Freeze,
+    Open,
+    Scope,
+    Transfer,
+    Unfreeze,
+    Withdrawal,
+)
+
+OPENED = ACCEPTED = 201
+CHANGED = 200
+REFUSED = 409
+NOT_FOUND = 404
+
+
+@dataclass(slots=True)
+class WalletState:
+    """A wallet as it must be. *scope* is that of its restriction; *id_bytes* are those the platform gave it."""
+
+    name: str
+    currency: str
+    posted_minor: int = 0
+    version: int = 1
+    is_closed: bool = False
+    scope: Scope | None = None
+    id_bytes: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One wallet's entry: the signed amount, and balance and version after it if nothing else happens meanwhile."""
+
+    wallet: str
+    delta_minor: int
+    posted_minor_after: int
+    version_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a command must be answered. *code* is the problem's, None for a success; *legs* are a transaction's."""
+
+    status: int
+    code: str | None = None
+    legs: tuple[Leg, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchVerdict:
+    """What a batch must be answered: a result per command, or, refused as a whole, the command at *index*."""
+
+    status: int
+    results: tuple[Verdict, ...] = ()
+    index: int | None = None
+    refusal: Verdict | None = None
+
+
+class Model:
+    """The wallets, and what operations in their order do to them."""
+
+    def __init__(self, wallets: dict[str, WalletState] | None = None) -> None:
+        self.wallets = {} if wallets is None else wallets
+
+    def apply(self, command: Command) -> Verdict:
+        """Do *command* and return what it must be answered."""
+        match command:
+            case Open():
+                self.wallets[command.wallet] = WalletState(command.wallet, command.currency)
+                return Verdict(OPENED)
+            case Deposit():
+                return self._move(command, None, command.wallet)
+            case Withdrawal():
+                return self._move(command, command.wallet, None)
+            case Transfer():
+                return self._move(command, command.source, command.target)
+            case Freeze() | Unfreeze() | Close():
+                return self._change(command)
+            case _:
+                assert_never(command)
+
+    def apply_batch(self, batch: Batch) -> BatchVerdict:
+        """Do the commands of *batch*, all or none where it is atomic, and return what it must be answered."""
+        if batch.mode == "independent":
+            return BatchVerdict(CHANGED, tuple(self.apply(command) for command in batch.commands))
+        before = {name: replace(wallet) for name, wallet in self.wallets.items() if name in _names(batch)}
+        results = []
+        for index, command in enumerate(batch.commands):
+            verdict = self.apply(command)
+            if verdict.code is not None:
+                self._restore(_names(batch), before)
+                return BatchVerdict(REFUSED, index=index, refusal=verdict)
+            results.append(verdict)
+        return BatchVerdict(CHANGED, tuple(results))
+
+    def _restore(self, names: set[str], before: dict[str, WalletState]) -> None:
+        for name in names - before.keys():
+            self.wallets.pop(name, None)
+        self.wallets |= before
+
+    def _move(self, command: Deposit | Withdrawal | Transfer, source: str | None, target: str | None) -> Verdict:
+        amount = to_minor(command.amount, command.currency)
+        payer = None if source is None else self.wallets.get(source)
+        payee = None if target is None else self.wallets.get(target)
+        if (source and payer is None) or (target and payee is None):
+            return Verdict(NOT_FOUND, "wallet_not_found")
+        code = (payer and _debit_refusal(payer, amount, command.currency)) or (
+            payee and _credit_refusal(payee, command.currency)
+        )
+        if code:
+            return Verdict(REFUSED, code)
+        moved = ((payer, -amount), (payee, amount))
+        return Verdict(ACCEPTED, legs=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
+
+    def _change(self, command: Freeze | Unfreeze | Close) -> Verdict:
+        wallet = self.wallets.get(command.wallet)
+        if wallet is None:
+            return Verdict(NOT_FOUND, "wallet_not_found")
+        if wallet.is_closed:
+            return Verdict(REFUSED, "wallet_closed")
+        if isinstance(command, Unfreeze) and wallet.scope is None:
+            return Verdict(REFUSED, "wallet_not_frozen")
+        if isinstance(command, Close) and wallet.posted_minor:
+            return Verdict(REFUSED, "wallet_not_empty")
+        wallet.is_closed = isinstance(command, Close)
+        if not wallet.is_closed:
+            wallet.scope = command.scope if isinstance(command, Freeze) else None
+        wallet.version += 1
+        return Verdict(CHANGED)
+
+
+def _names(batch: Batch) -> set[str]:
+    names = set()
+    for command in batch.commands:
+        names |= {command.source, command.target} if isinstance(command, Transfer) else {command.wallet}
+    return names
+
+
+def _debit_refusal(payer: WalletState, amount_minor: int, currency: str) -> str | None:
+    if payer.is_closed:
+        return "wallet_closed"
+    if payer.scope is not None:
+        return "wallet_frozen"
+    if payer.currency != currency:
+        return "currency_mismatch"
+    return "insufficient_funds" if amount_minor > payer.posted_minor else None
+
+
+def _credit_refusal(payee: WalletState, currency: str) -> str | None:
+    if payee.is_closed:
+        return "wallet_closed"
+    if payee.scope == "all":
+        return "wallet_frozen"
+    return None if payee.currency == currency else "currency_mismatch"
+
+
+def _post(wallet: WalletState, delta_minor: int) -> Leg:
+    wallet.posted_minor += delta_minor
+    wallet.version += 1
+    return Leg(wallet.name, delta_minor, wallet.posted_minor, wallet.version)

@@ -1,0 +1,179 @@
+"""Playing a recorded day: as much at once as the order of each wallet allows, every answer judged."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from demo import judge
+from demo.figures import PlayFigures
+from demo.findings import Findings
+from demo.http_client import Answer, HttpPool
+from demo.model import BatchVerdict, Model, Verdict
+from demo.money import to_minor
+from demo.operations import Batch, Command, Deposit, Line, Open, Repeat, Reuse, Transfer, Withdrawal, touched
+from demo.record import Acknowledged, Record
+from demo.schedule import Job, Schedule
+from demo.wire import Ids, Request, send_until_settled, to_request
+
+CONNECTIONS: Final = 96
+AHEAD: Final = 2_000  # operations known at once: enough to find work while hot wallets wait
+_CREATED: Final = 201
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A line and what the model says it must be answered; a repeat has no verdict of its own."""
+
+    line: Line
+    verdict: Verdict | BatchVerdict | None
+
+
+class DayPlayer:
+    """Plays one day against the API behind *pool*."""
+
+    def __init__(
+        self, pool: HttpPool, record: Record, findings: Findings, figures: PlayFigures, on_done: Callable[[], None]
+    ) -> None:
+        self._pool = pool
+        self._record = record
+        self._findings = findings
+        self._figures = figures
+        self._on_done = on_done
+        self._model = Model()
+        self._ids = Ids()
+        self._kept: dict[int, tuple[Request, Answer]] = {}
+
+    async def play(self, lines: Iterable[Line]) -> None:
+        """Play *lines*; raises NotSettledError where the platform leaves a command open."""
+        schedule: Schedule[Work] = Schedule(ahead=AHEAD)
+        begun = perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS):
+                group.create_task(self._take(schedule))
+            for line in lines:
+                await self._plan(line, schedule)
+            schedule.complete()
+        self._figures.seconds = perf_counter() - begun
+        for name, wallet in self._model.wallets.items():
+            wallet.id_bytes = self._ids.bytes_of(name)
+        self._record.save(self._model.wallets.values())
+
+    async def _plan(self, line: Line, schedule: Schedule[Work]) -> None:
+        """Ask the model in the order of the file, and hand the line on."""
+        operation = line.op
+        if isinstance(operation, Repeat | Reuse):
+            await schedule.add(Work(line, None), alone=[f"key {operation.of}"])
+            return
+        alone, shared = touched(operation)
+        keys = [f"key {line.n}"] if line.is_answer_kept else []
+        model = self._model
+        verdict = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation)
+        await schedule.add(Work(line, verdict), alone=[*alone, *keys], shared=shared)
+
+    async def _take(self, schedule: Schedule[Work]) -> None:
+        async for job in schedule.jobs():
+            await self._play(job)
+            schedule.done(job)
+            self._figures.operations += 1
+            self._on_done()
+
+    async def _play(self, job: Job[Work]) -> None:
+        line = job.work.line
+        match line.op:
+            case Repeat():
+                await self._repeat(line.op)
+            case Reuse():
+                await self._reuse(line.op)
+            case operation:
+                assert job.work.verdict is not None
+                await self._first(line, operation, job.work.verdict, job.alone)
+
+    async def _first(
+        self, line: Line, operation: Command | Batch, verdict: Verdict | BatchVerdict, alone: Iterable[str]
+    ) -> None:
+        request = to_request(operation, f"day-{line.n}", self._ids)
+        sending = (send_until_settled(self._pool, request, self._figures) for _ in range(line.copies))
+        answers = await asyncio.gather(*sending)
+        answer = answers[0]
+        judge.compare_replays(self._findings, request.key, answers, is_independent=request.is_independent)
+        self._figures.replays += line.copies - 1
+        if line.is_answer_kept:
+            self._kept[line.n] = (request, answer)
+        if isinstance(operation, Batch):
+            assert isinstance(verdict, BatchVerdict)
+            self._settle_batch(line.n, operation, verdict, answer, alone)
+        else:
+            assert isinstance(verdict, Verdict)
+            self._settle(line.n, operation, verdict, answer, alone)
+
+    def _settle(self, n: int, command: Command, verdict: Verdict, answer: Answer, alone: Iterable[str]) -> None:
+        body = _decode(answer.body)
+        self._count(command, verdict)
+        if answer.status == _CREATED:
+            self._acknowledge(command, body, answer.headers.get("ledger-position"))
+        self._judge(n, list(judge.complaints(verdict, answer.status, body, self._known(alone))))
+
+    def _settle_batch(self, n: int, batch: Batch, verdict: BatchVerdict, answer: Answer, alone: Iterable[str]) -> None:
+        results: list[dict[str, Any]] = _decode(answer.body).get("results", [])
+        for command, result in zip(batch.commands, results, strict=False):
+            if result["status"] == _CREATED:
+                self._acknowledge(command, result["body"], None)
+        for command, each in zip(batch.commands, verdict.results, strict=False):
+            self._count(command, each)
+        if verdict.refusal is not None:
+            self._figures.outcomes["batch_refused"] += 1
+        self._judge(n, list(judge.batch_complaints(verdict, answer, self._known(alone))))
+
+    async def _repeat(self, repeat: Repeat) -> None:
+        request, first = self._kept[repeat.of]
+        answer = await send_until_settled(self._pool, request, self._figures)
+        self._figures.replays += 1
+        judge.compare_replays(self._findings, request.key, (first, answer), is_independent=request.is_independent)
+        judge.expect_replayed(self._findings, request.key, answer)
+
+    async def _reuse(self, reuse: Reuse) -> None:
+        request = to_request(reuse.command, self._kept[reuse.of][0].key, self._ids)
+        answer = await send_until_settled(self._pool, request, self._figures)
+        self._count(reuse.command, judge.KEY_REUSED)
+        self._judge(reuse.of, list(judge.complaints(judge.KEY_REUSED, answer.status, _decode(answer.body), {})))
+
+    def _known(self, alone: Iterable[str]) -> dict[str, str]:
+        return {name: self._ids.of(name) for name in alone if name in self._model.wallets}
+
+    def _count(self, command: Command, verdict: Verdict) -> None:
+        self._figures.commands[type(command).__name__.lower()] += 1
+        self._figures.outcomes[verdict.code or "accepted"] += 1
+
+    def _judge(self, n: int, wrong: list[str]) -> None:
+        self._findings.judge("I5", f"line {n}: {'; '.join(wrong)}", is_right=not wrong)
+
+    def _acknowledge(self, command: Command, body: dict[str, Any], position: str | None) -> None:
+        answered_id = UUID(body["id"])
+        if isinstance(command, Open):
+            self._ids.learn(command.wallet, answered_id)
+        elif isinstance(command, Deposit | Withdrawal | Transfer):
+            self._record.acknowledge(acknowledged(command, answered_id, self._ids, position))
+
+
+def acknowledged(
+    command: Deposit | Withdrawal | Transfer, transaction_id: UUID, ids: Ids, position: str | None
+) -> Acknowledged:
+    """Return what the record keeps of an accepted movement of money."""
+    sides: tuple[str | None, str | None]
+    match command:
+        case Deposit():
+            sides = (None, command.wallet)
+        case Withdrawal():
+            sides = (command.wallet, None)
+        case Transfer():
+            sides = (command.source, command.target)
+    source, target = (ids.bytes_of(name) for name in sides)
+    amount_minor = to_minor(command.amount, command.currency)
+    kind = type(command).__name__.lower()
+    return Acknowledged(transaction_id.bytes, kind, source, target, amount_minor, command.currency, position)

@@ -1,0 +1,125 @@
+"""The demo's own stack: its own folder and, where the usual ones are taken, its own ports; empty at the start."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from local_stack import checkout, control, databases, state
+from local_stack.config import STATE_VARIABLE, Config
+from local_stack.ports import free_ports, is_taken
+
+FOLDER: Final = checkout.STATE / "demo"
+_PORTS: Final = {
+    "POSTGRES_PORT": 54320,
+    "KAFKA_PORT": 19092,
+    "KAFKA_CONTROLLER_PORT": 19093,
+    "WALLET_API_PORT": 8101,
+    "WALLET_RELAY_PORT": 8102,
+    "TRANSACTION_HISTORY_API_PORT": 8111,
+    "TRANSACTION_HISTORY_PROJECTOR_PORT": 8112,
+}
+REBUILD_WITHIN_S: Final = 1_800.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """Where the parts of a running stack are."""
+
+    wallet_url: str
+    history_url: str
+    wallet_dsn: str
+    history_dsn: str
+    history_owner_dsn: str
+    kafka: str
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is for the person at the terminal."""
+
+
+def config_for(environment: Mapping[str, str], console: Console) -> Config:
+    """Return the configuration of the demo's stack; ports that the environment names stay."""
+    ports = _ports(environment, console)
+    return Config({**ports, **environment, STATE_VARIABLE: str(FOLDER)})
+
+
+def _ports(environment: Mapping[str, str], console: Console) -> dict[str, str]:
+    wanted = {name: port for name, port in _PORTS.items() if name not in environment}
+    taken = [str(port) for port in wanted.values() if is_taken(port)]
+    if not taken:
+        return {}
+    console.print(f"something runs on port {', '.join(taken)} already: the demo takes free ports")
+    return {name: str(port) for name, port in zip(wanted, free_ports(len(wanted)), strict=True)}
+
+
+@asynccontextmanager
+async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
+    """Start an empty stack, and stop it however the demo ends."""
+    pid = state.running_pid(config.state)
+    if pid is not None:
+        raise DemoError(
+            f"a demo runs already (pid {pid}), or was killed: `{STATE_VARIABLE}={FOLDER} make down` ends it"
+        )
+    quiet = Console(quiet=True)
+    control.clean(config, quiet)
+    try:
+        await asyncio.to_thread(control.detach, config, console)
+        yield _platform(config)
+    finally:
+        await asyncio.to_thread(control.down, config, quiet)
+
+
+def discard(config: Config) -> None:
+    """Remove the data of a stack that was stopped."""
+    control.clean(config, Console(quiet=True))
+
+
+def _platform(config: Config) -> Platform:
+    document = json.loads(state.description_file(config.state).read_text())
+    history_dsn: str = document["postgres"]["transaction_history"]
+    return Platform(
+        wallet_url=document["services"]["wallet"]["url"],
+        history_url=document["services"]["transaction_history"]["url"],
+        wallet_dsn=document["postgres"]["wallet"],
+        history_dsn=history_dsn,
+        history_owner_dsn=_owner_dsn(config, history_dsn),
+        kafka=document["kafka"],
+    )
+
+
+def _owner_dsn(config: Config, app_dsn: str) -> str:
+    outside = config.environment.get("TRANSACTION_HISTORY_OWNER_DATABASE_URL")
+    if outside:
+        return outside
+    role = databases.owner_role("transaction_history")
+    password = state.passwords(config.state, [role])[role]
+    scheme, _, rest = app_dsn.partition("://")
+    return f"{scheme}://{role}:{password}@{rest.rpartition('@')[2]}"
+
+
+def rebuild(platform: Platform, environment: Mapping[str, str], log: Path) -> bool:
+    """Run the operators' rebuild of the read model and switch to it; return whether it said that all is equal."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        ended = subprocess.run(
+            [sys.executable, "-m", "transaction_history", "projections", "rebuild", "--switch"],
+            check=False,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=REBUILD_WITHIN_S,
+            env={
+                **environment,
+                "KAFKA_BOOTSTRAP_SERVERS": platform.kafka,
+                "TRANSACTION_HISTORY_DATABASE_URL": platform.history_dsn,
+                "TRANSACTION_HISTORY_OWNER_DATABASE_URL": platform.history_owner_dsn,
+            },
+        )
+    return ended.returncode == 0

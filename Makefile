@@ -11,6 +11,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/servicekit libs/testkit services/wallet services/transaction-history \
            services/notifications services/fraud deploy/local deploy/demo
+SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
+            transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
           --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 
@@ -50,6 +52,14 @@ test: setup ## Set up and pass every check and test, with the time of each stage
 
 check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
 	@$(RUN) -m tests.stages check
+
+bench: setup ## Measure the committer beside pgbench that writes the same rows; prints ratios beside a baseline.
+	@$(RUN) -m tests.load
+
+docs: setup ## Make the generated pages: errors, settings, and the schemas of new event types.
+	@$(RUN) -m servicekit.errors_page > docs/errors.md
+	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
+	@$(RUN) -m contracts.schema_files
 
 clean: ## Stop the local stack and remove its data, logs and results.
 	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi

@@ -16,6 +16,7 @@ from servicekit.consumer import checkpoints, consumer_source, operations, parkin
 from servicekit.consumer.checkpoints import Progress
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.operations import ParkedWallet, ShardStatus, Unparked
+from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_app, create_process_app
 from servicekit.http.edge import Edge
@@ -132,7 +133,13 @@ async def _database_check(pool: Pool) -> Mapping[str, Check]:
 # -- the projector
 
 
-async def run_projector(settings: HistorySettings, shutdown: Shutdown) -> None:
+async def run_projector(
+    settings: HistorySettings,
+    shutdown: Shutdown,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
     """Run the projector process until *shutdown*, or until its consumer cannot go on."""
     telemetry = open_telemetry(settings, service=SERVICE, process="projector", version=VERSION)
     try:
@@ -141,7 +148,7 @@ async def run_projector(settings: HistorySettings, shutdown: Shutdown) -> None:
             event_loop_delay(telemetry.registry),
         ):
             telemetry.registry.register(PoolCollector("projector", pool))
-            runner = make_runner(settings, telemetry, pool)
+            runner = make_runner(settings, telemetry, pool, projection=projection, runner_class=runner_class)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_consume(runner, shutdown))
                 tasks.create_task(_serve_pages(settings, telemetry, pool, shutdown))
@@ -149,16 +156,23 @@ async def run_projector(settings: HistorySettings, shutdown: Shutdown) -> None:
         telemetry.close()
 
 
-def make_runner(settings: HistorySettings, telemetry: Telemetry, pool: Pool) -> ConsumerRunner:
+def make_runner(
+    settings: HistorySettings,
+    telemetry: Telemetry,
+    pool: Pool,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> ConsumerRunner:
     """Return what feeds the live projection."""
     instance = f"{socket.gethostname()}:{os.getpid()}"
-    return ConsumerRunner(
+    return runner_class(
         ConsumerSettings(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             client_id="transaction-history-projector",
             records_per_poll_max=settings.transaction_history_records_per_poll,
         ),
-        projection=make_projection(settings),
+        projection=projection or make_projection(settings),
         pool=pool,
         metrics=ConsumerMetrics(telemetry.registry, SCHEMA),
         tracing=telemetry.tracing,

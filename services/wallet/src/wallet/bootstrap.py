@@ -171,11 +171,11 @@ def _app(
     )
 
 
-async def serve_api(settings: WalletSettings, shutdown: Shutdown) -> None:
-    """Run the API process until *shutdown*."""
+async def serve_api(settings: WalletSettings, shutdown: Shutdown, *, ledger: Ledger | None = None) -> None:
+    """Run the API process until *shutdown*; its commands are committed by *ledger*, else by PostgreSQL's own."""
     telemetry = open_telemetry(settings, service=SERVICE, process="api", version=VERSION)
     try:
-        async with open_api(settings, telemetry) as app, event_loop_delay(telemetry.registry):
+        async with open_api(settings, telemetry, ledger=ledger) as app, event_loop_delay(telemetry.registry):
             await serve_http(
                 app,
                 host=settings.host,
@@ -188,14 +188,18 @@ async def serve_api(settings: WalletSettings, shutdown: Shutdown) -> None:
         telemetry.close()
 
 
-async def run_relay(settings: WalletSettings, shutdown: Shutdown) -> None:
+async def run_relay(
+    settings: WalletSettings, shutdown: Shutdown, *, publisher_class: type[Publisher] = Publisher
+) -> None:
     """Run the relay process until *shutdown*; where the relay must not go on, the process ends with its code."""
     telemetry = open_telemetry(settings, service=SERVICE, process="relay", version=VERSION)
     pool_settings = relay_pool_settings(settings.wallet_database_url, application_name="wallet-relay")
     try:
         async with await open_pool(pool_settings) as pool, event_loop_delay(telemetry.registry):
             telemetry.registry.register(PoolCollector("relay", pool))
-            relaying = asyncio.create_task(_relay(settings, telemetry, pool).run(shutdown), name="relay")
+            relaying = asyncio.create_task(
+                _relay(settings, telemetry, pool, publisher_class).run(shutdown), name="relay"
+            )
             relaying.add_done_callback(lambda task: _end_with(task, shutdown))
             await _serve_relay_pages(settings, telemetry, pool, relaying, shutdown)
             await asyncio.wait([relaying])
@@ -203,10 +207,10 @@ async def run_relay(settings: WalletSettings, shutdown: Shutdown) -> None:
         telemetry.close()
 
 
-def _relay(settings: WalletSettings, telemetry: Telemetry, pool: Pool) -> Relay:
+def _relay(settings: WalletSettings, telemetry: Telemetry, pool: Pool, publisher_class: type[Publisher]) -> Relay:
     owner = f"{socket.gethostname()}:{os.getpid()}"
     metrics = RelayMetrics(telemetry.registry)
-    publisher = Publisher(
+    publisher = publisher_class(
         PublisherSettings(
             bootstrap_servers=settings.kafka_bootstrap_servers,
             topic=WALLET_EVENTS.name,

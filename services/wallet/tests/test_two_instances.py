@@ -1,0 +1,66 @@
+"""Several API instances on one database: one ledger, one effect per key."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from decimal import Decimal
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+
+from servicekit.telemetry import Telemetry, Tracing
+from testkit.databases import Database
+from testkit.wallet_api import Client, deposit_of, transfer_of
+from wallet.adapters.verify_postgres import verify
+from wallet.bootstrap import open_api
+from wallet.config import WalletSettings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(params=[True, False], ids=["with the turn", "without the turn"])
+async def clients(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[list[Client]]:
+    """Give a client of each of two instances."""
+    async with AsyncExitStack() as stack:
+        made = []
+        for _ in range(2):
+            telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
+            settings = WalletSettings(wallet_database_url=database.dsn_app, wallet_takes_turn=request.param)
+            app = await stack.enter_async_context(open_api(settings, telemetry))
+            transport = httpx2.ASGITransport(app=app)
+            http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://wallet"))
+            made.append(Client(http))
+        yield made
+
+
+async def test_transfers_through_both_keep_every_invariant(clients: list[Client], database: Database) -> None:
+    chance = random.Random(7)
+    wallets = [await clients[0].open(deposit="100") for _ in range(6)]
+
+    async def transfer(number: int) -> httpx2.Response:
+        source, destination = chance.sample(wallets, 2)
+        body = transfer_of(source, destination, f"{chance.randint(1, 60)}")
+        return await clients[number % 2].post("/v1/transfers", body, key=f"transfer-{number}")
+
+    answers = await asyncio.gather(*(transfer(number) for number in range(300)))
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    total = sum([Decimal(await clients[1].posted(wallet)) for wallet in wallets])
+    assert total == 600
+    report = await verify(database.dsn_app, lambda _rows: None)
+    assert report.holds, report.findings
+
+
+async def test_one_key_through_both_has_one_effect(clients: list[Client]) -> None:
+    wallet_id = await clients[0].open()
+
+    answers = await asyncio.gather(
+        *(clients[number % 2].post("/v1/deposits", deposit_of(wallet_id, "1"), key="k") for number in range(40))
+    )
+
+    assert {(answer.status_code, answer.content, answer.headers["Ledger-Position"]) for answer in answers} == {
+        (201, answers[0].content, answers[0].headers["Ledger-Position"])
+    }
+    assert await clients[1].posted(wallet_id) == "1.00"

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -16,10 +17,11 @@ from contracts.envelope import Envelope, from_record
 from contracts.events import FUNDS_DEPOSITED, TYPES_BY_NUMBER
 from contracts.ids import SHARDS, new_id
 from local_stack.kafka import KafkaBroker
+from local_stack.ports import free_ports
 from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.process import Shutdown
-from servicekit.relay import halts, relay_source
+from servicekit.relay import halts, publisher, relay_source
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.journal import SqlJournal, relay_pool_settings
 from servicekit.relay.metrics import RelayMetrics
@@ -231,6 +233,38 @@ async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repea
     assert await bench.first_occurrences() == {s: list(range(1, 121)) for s in range(8)}
 
 
+async def test_two_relays_forced_on_the_same_shards_keep_the_order_of_first_occurrences(bench: Bench) -> None:
+    blind = bench.relay("blind", lease_s=1.0)
+    task = asyncio.create_task(blind.run(Shutdown()))
+    await until(lambda: owners_are(bench, {"blind": SHARDS}))
+    blind._renewed_s = blind._moved_s = float("inf")  # never renews, never finds out that it owns nothing any more
+
+    async with running(bench.relay("owner", lease_s=1.0)):
+        await until(lambda: owners_are(bench, {"owner": SHARDS}))
+        for first in range(1, 200, 20):
+            await bench.write(range(4), first, first + 19)
+            await until(partial(cursors_are, bench, dict.fromkeys(range(4), first + 19)))
+        await until(lambda: published(bench, 800))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert len(await bench.topic_events()) > 800
+    assert await bench.first_occurrences() == {s: list(range(1, 201)) for s in range(4)}
+
+
+async def test_a_producer_is_replaced_before_its_sequence_numbers_wrap(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "RECORDS_PER_PRODUCER_MAX", 50)
+    async with running(bench.relay("a")):
+        for first in range(1, 40, 10):
+            await bench.write(range(6), first, first + 9)
+            await until(partial(published, bench, 6 * (first + 9)))
+        assert bench.metric("relay_producers_total") >= 4
+
+    assert await bench.first_occurrences() == {s: list(range(1, 41)) for s in range(6)}
+
+
 async def test_a_gap_stops_its_shard_and_no_other(bench: Bench) -> None:
     await bench.write([1, 2], 1, 5)
     await bench.write([1, 2], 7, 9)
@@ -278,7 +312,7 @@ async def test_a_relay_that_stood_still_beyond_its_lease_ends(bench: Bench) -> N
 
     with pytest.raises(LeasesLost) as ended:
         await task
-    assert ended.value.exit_code == 70
+    assert ended.value.exit_code == 75
 
 
 async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_decides(bench: Bench) -> None:
@@ -317,6 +351,14 @@ async def test_lag_grows_while_the_broker_is_away_and_drains_afterwards(bench: B
             await until(lambda: lag_is_gone(bench))
 
         assert await bench.first_occurrences() == {s: list(range(1, 201)) for s in range(16)}
+
+
+async def test_lag_shows_where_the_broker_was_never_there(bench: Bench) -> None:
+    bench.bootstrap = f"127.0.0.1:{free_ports(1)[0]}"
+    await bench.write([1], 1, 5)
+
+    async with running(bench.relay("a", lease_s=1.0)):
+        await until(lambda: lagging(bench, 5))
 
 
 async def lagging(bench: Bench, rows: int) -> bool:

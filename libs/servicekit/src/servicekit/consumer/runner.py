@@ -113,6 +113,7 @@ class ConsumerRunner:
             following = await self._poll(consumer)
         finally:
             await asyncio.wait({processing})
+            processing.exception()  # told below; when polling fails too, that is told and all is polled again
         try:
             again = await processing
             self._done(batch)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-EXIT_LEASES_LOST: Final = 70
+EXIT_LEASES_LOST: Final = 75
 EXIT_TOPIC_AHEAD: Final = 78
 
 

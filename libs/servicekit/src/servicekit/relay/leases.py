@@ -109,6 +109,13 @@ class Leases:
         )
         return {row["shard"] for row in rows}
 
+    async def unowned(self, connection: Connection) -> dict[int, int]:
+        """Return the cursors of shards that nobody publishes."""
+        rows = await connection.fetch(
+            "SELECT shard, cursor FROM servicekit.relay_lease WHERE owner IS NULL OR expires_at <= clock_timestamp()"
+        )
+        return {row["shard"]: row["cursor"] for row in rows}
+
     async def release(self, connection: Connection, epochs: Mapping[int, int]) -> None:
         """Free the shards, so that another instance takes them at once."""
         await connection.execute(_RELEASE, self._owner, list(epochs), list(epochs.values()))

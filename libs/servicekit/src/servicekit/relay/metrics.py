@@ -17,7 +17,9 @@ class RelayMetrics:
             registry=registry,
         )
         self._lag_rows = Gauge(
-            "relay_lag_rows", "Journal rows of this process's shards that are not published yet.", registry=registry
+            "relay_lag_rows",
+            "Unpublished journal rows of this process's shards and of those nobody owns.",
+            registry=registry,
         )
         self._lag_seconds = Gauge("relay_lag_seconds", "Age of the oldest of them.", registry=registry)
         self._producers = Counter("relay_producers_total", "Producers made, replacements included.", registry=registry)

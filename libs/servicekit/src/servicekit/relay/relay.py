@@ -277,6 +277,8 @@ class Relay:
     async def _measure(self) -> None:
         cursors = {shard: held.published for shard, held in self._shards.items()}
         async with self._pool.connection() as connection:
+            # What nobody publishes counts too: with the broker away from the start, no relay owns anything.
+            cursors = {**await self._leases.unowned(connection), **cursors}
             rows, seconds = await self._journal.backlog(connection, cursors)
         self._measured_s = monotonic_s()
         self._metrics.lag(rows, seconds)

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.ids import SHARDS
 from servicekit.postgres import Pool
 from transaction_history.adapters.columns import selected
 from transaction_history.adapters.read_model_postgres import SCHEMA
+from transaction_history.application.ports import OwnerScope
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 
 _WALLET = selected(WalletRow)
@@ -30,10 +32,15 @@ class PostgresReads:
         found = await self._rows(WalletRow, query, tenant_id, wallet_id)
         return found[0] if found else None
 
-    async def owner_wallets(self, tenant_id: UUID, owner_id: str) -> list[UUID]:
-        """Return the ids of an owner's wallets."""
-        query = f"SELECT wallet_id FROM {SCHEMA}.wallet WHERE tenant_id = $1 AND owner_id = $2"
-        return [record["wallet_id"] for record in await self._fetch(query, tenant_id, owner_id)]
+    async def owner_scope(self, tenant_id: UUID, owner_id: str) -> OwnerScope:
+        """Return where an owner's wallets are, however many they are."""
+        query = f"""
+            SELECT array(SELECT DISTINCT get_byte(uuid_send(wallet_id), 15) & {SHARDS - 1} FROM {SCHEMA}.wallet
+                         WHERE tenant_id = $1 AND owner_id = $2 ORDER BY 1) AS shards,
+                   EXISTS (SELECT FROM servicekit.parked_wallet JOIN {SCHEMA}.wallet USING (wallet_id)
+                           WHERE projection = $3 AND tenant_id = $1 AND owner_id = $2) AS is_parked"""
+        (record,) = await self._fetch(query, tenant_id, owner_id, SCHEMA)
+        return OwnerScope(record["shards"], record["is_parked"])
 
     async def wallet_entries(
         self, tenant_id: UUID, wallet_id: UUID, *, before_version: int | None, limit: int

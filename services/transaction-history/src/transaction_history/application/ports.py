@@ -1,6 +1,7 @@
 """What the service needs of its database."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -37,6 +38,14 @@ class ReadModel(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerScope:
+    """The shards of an owner's wallets, and whether one of these is parked."""
+
+    shards: Sequence[int]
+    is_parked: bool
+
+
 class Reads(Protocol):
     """What is asked of the rows. Every question names the tenant, and another tenant's rows are not there."""
 
@@ -44,8 +53,8 @@ class Reads(Protocol):
         """Return a wallet."""
         ...
 
-    async def owner_wallets(self, tenant_id: UUID, owner_id: str) -> list[UUID]:
-        """Return the ids of an owner's wallets."""
+    async def owner_scope(self, tenant_id: UUID, owner_id: str) -> OwnerScope:
+        """Return where an owner's wallets are, however many they are."""
         ...
 
     async def wallet_entries(

@@ -90,7 +90,7 @@ class HistoryQueries:
         progress = await self._progress_after(min_position)
         await self._known_wallet(tenant_id, wallet_id)
         rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, [wallet_id]))
+        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, [shard_of(wallet_id)]))
 
     async def owner_entries(
         self,
@@ -103,10 +103,11 @@ class HistoryQueries:
     ) -> Entries:
         """Return the entries of all of an owner's wallets, none for an unknown owner; raises WalletParked."""
         progress = await self._progress_after(min_position)
-        wallet_ids = await self._reads.owner_wallets(tenant_id, owner_id)
-        await self._refuse_parked(wallet_ids)
+        scope = await self._reads.owner_scope(tenant_id, owner_id)
+        if scope.is_parked:
+            raise WalletParked
         rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, wallet_ids))
+        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, scope.shards))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
         """Return a transaction's legs; raises TransactionUnknown and WalletParked."""
@@ -117,7 +118,7 @@ class HistoryQueries:
         touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
         touched |= {row.counterparty_wallet_id for row in entries if row.counterparty_wallet_id is not None}
         await self._refuse_parked(list(touched))
-        return Legs(entries, system_entries, _freshness(progress, min_position, touched))
+        return Legs(entries, system_entries, _freshness(progress, min_position, map(shard_of, touched)))
 
     async def balance_at(
         self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
@@ -128,7 +129,7 @@ class HistoryQueries:
         if at < wallet.opened_at:
             raise WalletUnknown
         entry = await self._reads.entry_at(tenant_id, wallet_id, at)
-        return BalanceAt(wallet, entry, _freshness(progress, min_position, [wallet_id]))
+        return BalanceAt(wallet, entry, _freshness(progress, min_position, [shard_of(wallet_id)]))
 
     async def _progress_after(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
         """Wait for *min_position*; return the progress as of before anything else is read: the answer saw no less."""
@@ -148,10 +149,8 @@ class HistoryQueries:
             raise WalletParked
 
 
-def _freshness(
-    progress: Mapping[int, Progress], min_position: Mapping[int, int], wallet_ids: Iterable[UUID]
-) -> Freshness:
-    shards = sorted(set(min_position) | {shard_of(wallet_id) for wallet_id in wallet_ids})
-    seen = {shard: progress[shard] for shard in shards if shard in progress}
+def _freshness(progress: Mapping[int, Progress], min_position: Mapping[int, int], shards: Iterable[int]) -> Freshness:
+    shown = sorted({*min_position, *shards})
+    seen = {shard: progress[shard] for shard in shown if shard in progress}
     lag_ms = max((shard.lag_ms for shard in seen.values()), default=0)
     return Freshness({shard: found.last_seq for shard, found in seen.items()}, lag_ms)

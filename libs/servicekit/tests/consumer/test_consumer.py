@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope, to_headers
@@ -21,7 +24,7 @@ from servicekit.consumer.records import Headers, Received, receive
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.postgres import Pool, Transaction
 from servicekit.process import Shutdown
-from servicekit.telemetry import Tracing
+from servicekit.telemetry import SpanKind, Tracing
 from testkit.events import SCHEMA_BASE, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 
@@ -69,7 +72,9 @@ class Bench:
     topic: str
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def runner(self, probe: Probe, *, registry: CollectorRegistry | None = None) -> ConsumerRunner:
+    def runner(
+        self, probe: Probe, *, registry: CollectorRegistry | None = None, tracing: Tracing | None = None
+    ) -> ConsumerRunner:
         return ConsumerRunner(
             ConsumerSettings(
                 bootstrap_servers=self.bootstrap,
@@ -81,7 +86,7 @@ class Bench:
             projection=probe,
             pool=self.pool,
             metrics=ConsumerMetrics(registry or self.registry, probe.name),
-            tracing=Tracing("test", 0.0),
+            tracing=tracing or Tracing("test", 0.0),
             jitter=random.Random(1),
         )
 
@@ -396,6 +401,22 @@ async def test_a_broken_projection_ends_the_consumer_before_everything_is_parked
 
     assert await bench.parked() == []
     assert await bench.reached() == {}
+
+
+async def test_the_trace_of_a_sampled_event_goes_on_in_its_projection(bench: Bench) -> None:
+    exporter = InMemorySpanExporter()
+    stream = Stream()
+    traced, plain = deposits(stream, 3, 2)
+    traced = msgspec.structs.replace(traced, traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
+
+    async with running(bench.runner(Probe(bench.topic), tracing=Tracing("t", 0.0, SimpleSpanProcessor(exporter)))):
+        await bench.publish([traced, plain])
+        await until(lambda: reached(bench, {3: 2}))
+
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, span.kind) == ("project wallet.funds_deposited.v1", SpanKind.CONSUMER)
+    assert span.parent is not None
+    assert (f"{span.context.trace_id:x}", f"{span.parent.span_id:x}") == ("a" * 32, "b" * 16)
 
 
 async def test_a_slow_projection_holds_up_no_other(bench: Bench) -> None:

@@ -59,7 +59,9 @@ async def measure(bench: Bench, plan: Plan, console: Console) -> Series:
         for kind in KINDS:
             hot = kind == "hot"
             console.print(f"round {number} of {plan.rounds}: {kind}")
-            series.add(f"committer {kind}", await cells.committer(bench, hot=hot, seconds=plan.seconds))
+            for ahead in (True, False):
+                rate = await cells.committer(bench, hot=hot, decides_ahead=ahead, seconds=plan.seconds)
+                series.add(f"committer {kind} {'ahead' if ahead else 'locked'}", rate)
             await _over_http(bench, plan, series, kind)
             sizes = await row_sizes(bench.database.dsn_admin)
             for script in ("several_statements", "one_function"):
@@ -82,7 +84,11 @@ def ratios(series: Series) -> dict[str, float]:
     http = {kind: series.best(f"http {kind}") for kind in KINDS}
     several = {kind: series.best(f"pgbench several_statements {kind}") for kind in KINDS}
     function = {kind: series.best(f"pgbench one_function {kind}") for kind in KINDS}
-    named = {"committer_hot_vs_uniform": committer["hot"] / committer["uniform"]}
+    named = {
+        "committer_hot_vs_uniform": committer["hot"] / committer["uniform"],
+        "ahead_vs_locked_uniform": series.median("committer uniform ahead") / series.median("committer uniform locked"),
+        "ahead_vs_locked_hot": series.median("committer hot ahead") / series.median("committer hot locked"),
+    }
     for kind in KINDS:
         named[f"committer_vs_pgbench_{kind}"] = committer[kind] / several[kind]
         named[f"http_vs_pgbench_{kind}"] = http[kind] / several[kind]

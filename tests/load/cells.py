@@ -19,8 +19,9 @@ from tests.load.database import WALLETS, Bench
 from local_stack.ports import free_ports
 from servicekit.clock import monotonic_s
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
-from wallet.application.committer import Committer, CommitterLimits
+from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import TransferFunds
 
@@ -52,22 +53,25 @@ def pgbench(bench: Bench, script: str, *, hot: bool, clients: int, seconds: floa
     return Rate(float(found[1]))
 
 
-async def committer(bench: Bench, *, hot: bool, seconds: float) -> Rate:
+async def committer(bench: Bench, *, hot: bool, decides_ahead: bool, seconds: float) -> Rate:
     """Drive the committer in this process, with a constant number of commands outstanding."""
     ledger = PostgresLedger(bench.database.dsn_app)
+    metrics = CommitterMetrics(CollectorRegistry())
+    queue = CommandQueue(QueueLimits(age_max_s=seconds + 60), metrics=metrics)
     driven = Committer(
         ledger,
+        queue,
         make_id=make_id,
         hash_reference=lambda _tenant, reference: reference.encode(),
-        metrics=CommitterMetrics(CollectorRegistry()),
-        limits=CommitterLimits(queue_age_max_s=seconds + 60),
+        metrics=metrics,
+        settings=CommitterSettings(decides_ahead=decides_ahead),
     )
     running = asyncio.create_task(driven.run())
     wallet_ids = [UUID(text) for text in bench.wallet_ids]
     began_s, cpu_s = monotonic_s(), _cpu_s()
-    done = await _Driver(driven, wallet_ids, hot=hot, until_s=began_s + seconds).run()
+    done = await _Driver(queue, wallet_ids, hot=hot, until_s=began_s + seconds).run()
     elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - cpu_s
-    driven.stop()
+    queue.close()
     await running
     await ledger.close()
     return Rate(done / elapsed_s, 1e6 * used_s / done)
@@ -76,8 +80,8 @@ async def committer(bench: Bench, *, hot: bool, seconds: float) -> Rate:
 class _Driver:
     """Submits the next transfer whenever one is answered; no task per command."""
 
-    def __init__(self, driven: Committer, wallet_ids: list[UUID], *, hot: bool, until_s: float) -> None:
-        self._driven = driven
+    def __init__(self, queue: CommandQueue, wallet_ids: list[UUID], *, hot: bool, until_s: float) -> None:
+        self._queue = queue
         self._wallets = wallet_ids
         self._hot = hot
         self._until_s = until_s
@@ -101,7 +105,7 @@ class _Driver:
         printed = fingerprint("/v1/transfers", commands)
         unit = Unit("/v1/transfers", commands, False, TENANT, "bench", key, printed, now_s, now_s + 60)
         self._outstanding += 1
-        self._driven.submit(unit).add_done_callback(self._answered)
+        self._queue.submit(unit).add_done_callback(self._answered)
 
     def _answered(self, future: "asyncio.Future[Outcome]") -> None:
         outcome = future.result()

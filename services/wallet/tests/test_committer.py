@@ -2,7 +2,8 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,13 @@ from prometheus_client import CollectorRegistry
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, Overloaded, Unavailable, classify
-from wallet.application.committer import Committer, CommitterLimits
+from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.failures import OutcomeUnknown
 from wallet.application.metrics import CommitterMetrics
-from wallet.application.ports import Plan
-from wallet.application.rows import Locked
-from wallet.application.units import Stored, Unit, UnitKey, fingerprint
+from wallet.application.ports import Fenced, Plan
+from wallet.application.queue import CommandQueue, QueueLimits
+from wallet.application.rows import BatchRows, Locked
+from wallet.application.units import Outcome, Stored, Unit, UnitKey, fingerprint
 from wallet.domain.commands import DepositFunds
 from wallet.domain.wallets import Wallet, WalletStatus
 
@@ -35,19 +37,36 @@ class ScriptedLedger:
         self.batches: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.waiting = 0
+        self.fenced: list[int] = []
+        self.fenced_fails: Exception | None = None
         self.fails: Callable[[Sequence[UnitKey]], Exception | None] = lambda _keys: None
         self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None)
 
     async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
         del wallet_ids
-        await self.gate.wait()
-        await asyncio.sleep(0)
+        await self._pass_gate()
         error = self.fails(keys)
         if error is not None:
             raise error
         rows = plan(Locked({WALLET_ID: self.wallet}, {}, NOW))
+        self.wallet = rows.changed[0]
         self.batches.append(len(keys))
         return list(range(1, len(rows.journal) + 1))
+
+    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
+        del keys
+        await self._pass_gate()
+        self.fenced.append(named[WALLET_ID].version)
+        if self.fenced_fails is not None:
+            raise self.fenced_fails
+        return Fenced(list(range(1, len(rows.journal) + 1)), NOW)
+
+    async def _pass_gate(self) -> None:
+        self.waiting += 1
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        self.waiting -= 1
 
     def classify(self, error: Exception) -> Failure:
         return classify(error)
@@ -74,82 +93,100 @@ def ledger() -> ScriptedLedger:
     return ScriptedLedger()
 
 
-def committer_on(ledger: ScriptedLedger, **limits: Any) -> Committer:
-    return Committer(
-        ledger,
-        make_id=new_id,
-        hash_reference=lambda _tenant, reference: reference.encode(),
-        metrics=CommitterMetrics(CollectorRegistry()),
-        limits=dataclasses.replace(CommitterLimits(), **limits),
-    )
+class Driven:
+    """A committer at work on a scripted ledger, and its queue."""
+
+    def __init__(self, ledger: ScriptedLedger, *, batch: int = 512, decides_ahead: bool = False, **limits: Any) -> None:
+        metrics = CommitterMetrics(CollectorRegistry())
+        self.queue = CommandQueue(dataclasses.replace(QueueLimits(), **limits), metrics=metrics)
+        self.committer = Committer(
+            ledger,
+            self.queue,
+            make_id=new_id,
+            hash_reference=lambda _tenant, reference: reference.encode(),
+            metrics=metrics,
+            settings=CommitterSettings(
+                batch_commands_max=batch,
+                decides_ahead=decides_ahead,
+                retry_pause_min_s=0.0001,
+                retry_pause_max_s=0.0002,
+            ),
+        )
+
+    async def finish(self) -> None:
+        """Drain the queue and end."""
+        self.queue.close()
+        await self.committer.run()
+
+    async def answers(self, *units: Unit) -> list[Any]:
+        """Submit *units* at once, drain, and return the outcomes or errors."""
+        futures = [self.queue.submit(unit) for unit in units]
+        await self.finish()
+        return await asyncio.gather(*futures, return_exceptions=True)
 
 
 async def test_what_queued_during_a_commit_is_the_next_batch(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger, batch_commands_max=8)
+    driven = Driven(ledger, batch=8)
     ledger.gate.clear()
-    running = asyncio.create_task(committer.run())
-    first = committer.submit(a_deposit("0"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    rest = [committer.submit(a_deposit(str(n))) for n in range(1, 11)]
+    running = asyncio.create_task(driven.committer.run())
+    first = driven.queue.submit(a_deposit("0"))
+    await until(lambda: ledger.waiting == 1)
+    rest = [driven.queue.submit(a_deposit(str(n))) for n in range(1, 11)]
 
     ledger.gate.set()
     await asyncio.gather(first, *rest)
-    committer.stop()
+    driven.queue.close()
     await running
 
     assert ledger.batches == [1, 8, 2]
 
 
 async def test_a_full_queue_refuses_at_once(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger, queue_commands_max=3)
+    queue = Driven(ledger, commands_max=3).queue
     for n in range(3):
-        committer.submit(a_deposit(str(n)))
+        queue.submit(a_deposit(str(n)))
 
     with pytest.raises(Overloaded):
-        committer.submit(a_deposit("one too many"))
+        queue.submit(a_deposit("one too many"))
 
-    assert committer.queued_commands == 3
+    assert queue.commands == 3
+
+
+async def test_an_old_queue_refuses_at_once(ledger: ScriptedLedger) -> None:
+    queue = Driven(ledger, age_max_s=-1.0).queue
+    queue.submit(a_deposit("waits"))
+
+    with pytest.raises(Overloaded):
+        queue.submit(a_deposit("one too many"))
 
 
 async def test_a_command_past_its_deadline_is_not_executed(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger)
-    late = committer.submit(a_deposit("late", deadline_s=-1.0))
-    running = asyncio.create_task(committer.run())
+    (answer,) = await Driven(ledger).answers(a_deposit("late", deadline_s=-1.0))
 
-    with pytest.raises(Overloaded):
-        await late
-    committer.stop()
-    await running
-
+    assert isinstance(answer, Overloaded)
     assert ledger.batches == []
 
 
 async def test_a_stuck_commit_is_answered_at_the_deadline_as_unknown(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger, sweep_every_s=0.005)
+    driven = Driven(ledger, sweep_every_s=0.005)
     ledger.gate.clear()
-    running = asyncio.create_task(committer.run())
+    running = asyncio.create_task(driven.committer.run())
 
     with pytest.raises(OutcomeUnknown):
-        await committer.submit(a_deposit("stuck", deadline_s=0.02))
+        await driven.queue.submit(a_deposit("stuck", deadline_s=0.02))
 
     ledger.gate.set()
-    committer.stop()
+    driven.queue.close()
     await running
 
 
 async def test_one_bad_command_does_not_fail_the_rest(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger)
-
     def refuse_the_bad_one(keys: Sequence[UnitKey]) -> Exception | None:
         return asyncpg.CheckViolationError("bad") if any(key[1] == "bad" for key in keys) else None
 
     ledger.fails = refuse_the_bad_one
-    futures = [committer.submit(a_deposit(key)) for key in ("1", "2", "bad", "3", "4")]
-    running = asyncio.create_task(committer.run())
-    answers = await asyncio.gather(*futures, return_exceptions=True)
-    committer.stop()
-    await running
+
+    answers = await Driven(ledger).answers(*(a_deposit(key) for key in ("1", "2", "bad", "3", "4")))
 
     assert [type(answer) for answer in answers] == [Stored, Stored, asyncpg.CheckViolationError, Stored, Stored]
 
@@ -165,21 +202,16 @@ async def test_one_bad_command_does_not_fail_the_rest(ledger: ScriptedLedger) ->
     ],
 )
 async def test_what_may_pass_is_run_again(ledger: ScriptedLedger, error: Exception) -> None:
-    committer = committer_on(ledger, retry_pause_min_s=0.0001, retry_pause_max_s=0.0002)
     failures = [error, error]
     ledger.fails = lambda _keys: failures.pop() if failures else None
-    running = asyncio.create_task(committer.run())
 
-    outcome = await committer.submit(a_deposit("k"))
-    committer.stop()
-    await running
+    (outcome,) = await Driven(ledger).answers(a_deposit("k"))
 
     assert isinstance(outcome, Stored)
     assert ledger.batches == [1]
 
 
 async def test_exhausted_resources_refuse_everybody_without_a_split(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger)
     attempts: list[int] = []
 
     def out_of_memory(keys: Sequence[UnitKey]) -> Exception:
@@ -187,38 +219,82 @@ async def test_exhausted_resources_refuse_everybody_without_a_split(ledger: Scri
         return asyncpg.OutOfMemoryError("53200")
 
     ledger.fails = out_of_memory
-    futures = [committer.submit(a_deposit(str(n))) for n in range(4)]
-    running = asyncio.create_task(committer.run())
-    answers = await asyncio.gather(*futures, return_exceptions=True)
-    committer.stop()
-    await running
+
+    answers = await Driven(ledger).answers(*(a_deposit(str(n)) for n in range(4)))
 
     assert [type(answer) for answer in answers] == [Unavailable] * 4
     assert attempts == [4]
 
 
 async def test_a_repeat_in_flight_joins_the_first(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger)
-    first, second = committer.submit(a_deposit("k")), committer.submit(a_deposit("k"))
-    running = asyncio.create_task(committer.run())
+    driven = Driven(ledger)
+    first, second = driven.queue.submit(a_deposit("k")), driven.queue.submit(a_deposit("k"))
+    running = asyncio.create_task(driven.committer.run())
 
     one, two = await asyncio.gather(first, second)
-    committer.stop()
+    driven.queue.close()
     await running
 
     assert isinstance(one, Stored)
     assert isinstance(two, Stored)
-    assert (one.body, one.is_replayed, two.body, two.is_replayed) == (one.body, False, one.body, True)
+    assert (one.is_replayed, two.is_replayed, two.body) == (False, True, one.body)
     assert ledger.batches == [1]
 
 
-async def test_a_stopping_committer_drains_its_queue_and_takes_no_more(ledger: ScriptedLedger) -> None:
-    committer = committer_on(ledger)
-    queued = [committer.submit(a_deposit(str(n))) for n in range(3)]
-    committer.stop()
+async def test_a_closed_queue_is_drained_and_takes_no_more(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger)
+    queued = [driven.queue.submit(a_deposit(str(n))) for n in range(3)]
+    driven.queue.close()
 
     with pytest.raises(Unavailable):
-        committer.submit(a_deposit("too late"))
-    await committer.run()
+        driven.queue.submit(a_deposit("too late"))
+    await driven.committer.run()
 
     assert all(isinstance(future.result(), Stored) for future in queued)
+
+
+async def test_the_next_batch_is_decided_while_the_last_one_is_written(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, decides_ahead=True)
+    running = asyncio.create_task(driven.committer.run())
+    await driven.queue.submit(a_deposit("on locked rows"))
+    ledger.gate.clear()
+
+    first = driven.queue.submit(a_deposit("ahead"))
+    await until(lambda: ledger.waiting == 1)
+    second = driven.queue.submit(a_deposit("further ahead"))
+    await until(lambda: driven.queue.commands == 0)
+    ledger.gate.set()
+    outcomes = await asyncio.gather(first, second)
+    driven.queue.close()
+    await running
+
+    assert ledger.fenced == [2, 3], "each batch is fenced by the version that the one before it leaves"
+    assert [version_in(outcome) for outcome in outcomes] == [3, 4]
+
+
+async def test_a_memory_that_was_wrong_costs_nothing_but_time(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, decides_ahead=True)
+    running = asyncio.create_task(driven.committer.run())
+    await driven.queue.submit(a_deposit("on locked rows"))
+    ledger.fenced_fails = asyncpg.SerializationError("the wallet was moved on by somebody else")
+
+    outcome = await driven.queue.submit(a_deposit("ahead"))
+    driven.queue.close()
+    await running
+
+    assert isinstance(outcome, Stored)
+    assert (ledger.fenced, ledger.batches) == ([2], [1, 1])
+
+
+def version_in(outcome: Outcome) -> int:
+    """Return the wallet's version that the answer tells."""
+    assert isinstance(outcome, Stored)
+    version: int = json.loads(outcome.body)["entries"][0]["version"]
+    return version
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when *condition* holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the condition is the committer's own state
+            await asyncio.sleep(0)

@@ -22,8 +22,10 @@ from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger, make_id
 from wallet.adapters.verify_postgres import verify
-from wallet.application.committer import Committer, CommitterLimits
+from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.ports import Fenced
+from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchRows, Locked
 from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, UnitKey, fingerprint
 from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
@@ -32,7 +34,7 @@ pytestmark = pytest.mark.integration
 
 TENANT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000001")
 CLIENT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000002")
-STEPS: Final = ("begin", "lock", "write", "finish")
+STEPS: Final = ("begin", "lock", "write", "finish", "fenced")
 
 
 class BreakingLedger(PostgresLedger):
@@ -56,6 +58,14 @@ class BreakingLedger(PostgresLedger):
         sequences = await super().write(connection, rows)
         self._break("after", "write", connection)
         return sequences
+
+    async def write_fenced(
+        self, connection: Connection, keys: Sequence[UnitKey], versions: Sequence[tuple[UUID, int]], rows: BatchRows
+    ) -> Fenced:
+        self._break("before", "fenced", connection)
+        fenced = await super().write_fenced(connection, keys, versions, rows)
+        self._break("after", "fenced", connection)
+        return fenced
 
     async def finish(self, connection: Connection) -> None:
         self._break("before", "finish", connection)
@@ -111,14 +121,20 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
     )
 
 
-def a_committer(ledger: PostgresLedger) -> Committer:
-    return Committer(
+def a_committer(ledger: PostgresLedger, *, decides_ahead: bool) -> tuple[Committer, CommandQueue]:
+    metrics = CommitterMetrics(CollectorRegistry())
+    queue = CommandQueue(QueueLimits(), metrics=metrics)
+    committer = Committer(
         ledger,
+        queue,
         make_id=make_id,
         hash_reference=lambda _tenant, reference: reference.encode(),
-        metrics=CommitterMetrics(CollectorRegistry()),
-        limits=CommitterLimits(retry_pause_min_s=0.0001, retry_pause_max_s=0.001),
+        metrics=metrics,
+        settings=CommitterSettings(
+            decides_ahead=decides_ahead, batch_commands_max=3, retry_pause_min_s=0.0001, retry_pause_max_s=0.001
+        ),
     )
+    return committer, queue
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -126,6 +142,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     database: ClassVar[Database]
     loop: ClassVar[asyncio.AbstractEventLoop]
+    decides_ahead: ClassVar[bool]
     wallets = Bundle("wallets")
 
     def __init__(self) -> None:
@@ -134,17 +151,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.keys = 0
         self.prefix = str(new_id())
         self.ledger = BreakingLedger(self.database.dsn_app)
-        self.committer = a_committer(self.ledger)
-        self.running = self.loop.create_task(self.committer.run())
+        committer, self.queue = a_committer(self.ledger, decides_ahead=self.decides_ahead)
+        self.running = self.loop.create_task(committer.run())
 
     def teardown(self) -> None:
-        self.committer.stop()
+        self.queue.close()
         self.loop.run_until_complete(self.running)
         self.loop.run_until_complete(self.ledger.close())
 
     def send(self, *requests: tuple[Sequence[Command], str]) -> list[Outcome]:
         async def all_of_them() -> list[Outcome]:
-            return list(await asyncio.gather(*(self.committer.submit(unit_of(*request)) for request in requests)))
+            return list(await asyncio.gather(*(self.queue.submit(unit_of(*request)) for request in requests)))
 
         return self.loop.run_until_complete(all_of_them())
 
@@ -266,14 +283,15 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
+@pytest.mark.parametrize("decides_ahead", [True, False])
 def test_every_answer_is_what_the_model_says(
-    wallet_template: TemplateDatabase, loop: asyncio.AbstractEventLoop
+    wallet_template: TemplateDatabase, loop: asyncio.AbstractEventLoop, *, decides_ahead: bool
 ) -> None:
     context = wallet_template.database()
     database = loop.run_until_complete(context.__aenter__())
     try:
         run_state_machine_as_test(
-            type("MachineHere", (LedgerMachine,), {"database": database, "loop": loop}),
+            type("MachineHere", (LedgerMachine,), {"database": database, "loop": loop, "decides_ahead": decides_ahead}),
             settings=settings(
                 max_examples=50,
                 stateful_step_count=30,

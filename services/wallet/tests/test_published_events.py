@@ -31,7 +31,7 @@ async def journal_of(database: Database) -> list[Envelope]:
 async def live_through_everything(client: Client) -> Mapping[str, Any]:
     """Make one event of each type; return the ids that are needed to recognise them."""
     payer, payee = await client.open(owner_id="payer"), await client.open(owner_id="payee")
-    text = {"reference": "order 7", "description": "a book", "metadata": {"shop": "north"}}
+    text: dict[str, Any] = {"reference": "order 7", "description": "a book", "metadata": {"shop": "north"}}
     await client.post("/v1/deposits", deposit_of(payer, "100", **text))
     sent = await client.post("/v1/transfers", transfer_of(payer, payee, "40.25", **text))
     await client.post("/v1/withdrawals", deposit_of(payer, "59.75", destination="DE00"))

@@ -30,9 +30,10 @@ from wallet.adapters import upkeep_postgres, verify_postgres
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.adapters.reference_hash import reference_hasher
-from wallet.application.committer import Committer, CommitterLimits
+from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.ports import Ledger
+from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.upkeep import Chore, Upkeep
 from wallet.config import WalletSettings
 from wallet.entrypoints.command_routes import command_routes
@@ -72,14 +73,16 @@ async def open_api(
     halt = _Halt()
     async with await open_pool(_read_pool(settings)) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
-        committer = _committer(settings, telemetry, ledger or own_ledger, halt)
+        metrics = CommitterMetrics(telemetry.registry)
+        queue = _queue(settings, metrics, halt)
+        committer = _committer(settings, metrics, ledger or own_ledger, queue)
         committing = asyncio.create_task(committer.run(), name="committer")
         upkeep = asyncio.create_task(_upkeep(settings, pool, halt).run(), name="upkeep")
         try:
-            yield _app(settings, telemetry, committer, pool, committing)
+            yield _app(settings, telemetry, queue, pool, committing)
         finally:
             upkeep.cancel()
-            committer.stop()
+            queue.close()
             with suppress(asyncio.CancelledError):
                 await asyncio.gather(committing, upkeep)
             await own_ledger.close()
@@ -93,22 +96,24 @@ def _read_pool(settings: WalletSettings) -> PoolSettings:
     )
 
 
-def _committer(settings: WalletSettings, telemetry: Telemetry, ledger: Ledger, halt: _Halt) -> Committer:
-    metrics = CommitterMetrics(telemetry.registry)
-    committer = Committer(
+def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: _Halt) -> CommandQueue:
+    limits = QueueLimits(commands_max=settings.wallet_queue_commands, age_max_s=settings.wallet_queue_age_s)
+    queue = CommandQueue(limits, metrics=metrics, is_halted=lambda: halt.is_halted)
+    metrics.watch_queue(lambda: queue.commands, lambda: queue.age_s)
+    return queue
+
+
+def _committer(settings: WalletSettings, metrics: CommitterMetrics, ledger: Ledger, queue: CommandQueue) -> Committer:
+    return Committer(
         ledger,
+        queue,
         make_id=make_id,
         hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
         metrics=metrics,
-        limits=CommitterLimits(
-            batch_commands_max=settings.wallet_batch_commands,
-            queue_commands_max=settings.wallet_queue_commands,
-            queue_age_max_s=settings.wallet_queue_age_s,
+        settings=CommitterSettings(
+            batch_commands_max=settings.wallet_batch_commands, decides_ahead=settings.wallet_decides_ahead
         ),
-        is_halted=lambda: halt.is_halted,
     )
-    metrics.watch_queue(lambda: committer.queued_commands, lambda: committer.queue_age_s)
-    return committer
 
 
 def _upkeep(settings: WalletSettings, pool: Pool, halt: _Halt) -> Upkeep:
@@ -129,12 +134,12 @@ def _upkeep(settings: WalletSettings, pool: Pool, halt: _Halt) -> Upkeep:
 
 
 def _app(
-    settings: WalletSettings, telemetry: Telemetry, committer: Committer, pool: Pool, committing: "asyncio.Task[None]"
+    settings: WalletSettings, telemetry: Telemetry, queue: CommandQueue, pool: Pool, committing: "asyncio.Task[None]"
 ) -> Edge:
     hash_reference = reference_hasher(settings.wallet_reference_key.get_secret_value().encode())
     reads = PostgresReads(pool)
     handlers = CommandHandlers(
-        committer=committer,
+        queue=queue,
         snapshots=reads,
         make_id=make_id,
         hash_reference=hash_reference,

@@ -39,6 +39,11 @@ class WalletSettings(ServiceSettings):
         description="Whether a batch takes the database's turn before it locks a row: several instances then wait "
         "for each other holding nothing.",
     )
+    wallet_decides_ahead: bool = Field(
+        default=True,
+        description="Whether the next batch is decided while the database writes the last one, on remembered rows that "
+        "the database checks.",
+    )
     wallet_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )

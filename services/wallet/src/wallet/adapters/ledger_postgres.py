@@ -1,7 +1,7 @@
 """The ledger in PostgreSQL: one dedicated connection, one transaction per batch, two calls between BEGIN and COMMIT."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -13,13 +13,15 @@ from uuid_utils import uuid7
 from servicekit.failures import Failure, classify
 from servicekit.postgres import connect
 from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
-from wallet.application.ports import Plan
+from wallet.application.ports import Fenced, Plan
 from wallet.application.rows import BatchRows, KeyRecord, Locked
 from wallet.application.units import Stored, UnitKey
+from wallet.domain.wallets import Wallet
 
 _LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3)"
 _WRITE_BATCH: Final = "select wallet.write_batch($1, $2, $3, $4, $5, $6, $7)"
-_FENCE: Final = "WL001"
+_COMMIT_FENCED: Final = "select * from wallet.commit_fenced_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_FENCES: Final = frozenset({"WL001", "WL002"})
 _KEY_TAKEN: Final = "idempotency_pkey"
 _CLOSE_TIMEOUT_S: Final = 1.0
 
@@ -52,10 +54,20 @@ class PostgresLedger:
             raise
         return sequences
 
+    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
+        """See the port."""
+        connection = await self._connected()
+        versions = [(wallet.id, wallet.version) for wallet in named.values()]
+        try:
+            return await self.write_fenced(connection, keys, versions, rows)
+        except BaseException as error:
+            await self._abandon(connection, error)
+            raise
+
     def classify(self, error: Exception) -> Failure:
         """See the port. An error that is not the database's is one unit's bug: the batch is split to find it."""
         match error:
-            case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate == _FENCE:
+            case asyncpg.PostgresError(sqlstate=sqlstate) if sqlstate in _FENCES:
                 return Failure.RETRY
             case asyncpg.UniqueViolationError(constraint_name=name) if name == _KEY_TAKEN:
                 return Failure.RETRY
@@ -83,6 +95,14 @@ class PostgresLedger:
         """Write all of *rows* in one call; return the journal rows' sequence numbers."""
         sequences = await connection.fetchval(_WRITE_BATCH, *_write_arguments(rows))
         return sequences or []
+
+    async def write_fenced(
+        self, connection: Connection, keys: Sequence[UnitKey], versions: Sequence[tuple[UUID, int]], rows: BatchRows
+    ) -> Fenced:
+        """Check, write and commit in one call, which is a transaction of its own."""
+        row = await connection.fetchrow(_COMMIT_FENCED, self._takes_turn, versions, keys, *_write_arguments(rows))
+        assert row is not None
+        return Fenced(row["seqs"] or [], row["at"])
 
     async def finish(self, connection: Connection) -> None:
         """Commit the batch's transaction."""

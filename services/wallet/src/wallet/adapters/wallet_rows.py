@@ -13,6 +13,8 @@ WALLET_COLUMNS: Final = (
 )
 """The columns `wallet_from_row` reads, in their order."""
 
+_WIDTH: Final = 13
+_STATUS, _RESTRICTIONS = 4, 5
 _STATUSES: Final = {int(status): status for status in WalletStatus}
 _restrictions = msgspec.json.Decoder(tuple[Restriction, ...])
 _encode = msgspec.json.Encoder().encode
@@ -20,36 +22,10 @@ _encode = msgspec.json.Encoder().encode
 
 def wallet_from_row(row: asyncpg.Record, first: int = 0) -> Wallet:
     """Return the wallet whose WALLET_COLUMNS start at *first*."""
-    (
-        wallet_id,
-        tenant_id,
-        owner_id,
-        currency,
-        status,
-        restrictions,
-        posted,
-        held,
-        overdraft_limit,
-        version,
-        opened_at,
-        at,
-        private,
-    ) = row[first : first + 13]
-    return Wallet(
-        wallet_id,
-        tenant_id,
-        owner_id,
-        currency,
-        _STATUSES[status],
-        _restrictions.decode(restrictions) if restrictions else (),
-        posted,
-        held,
-        overdraft_limit,
-        version,
-        opened_at,
-        at,
-        private,
-    )
+    fields = list(row[first : first + _WIDTH])
+    fields[_STATUS] = _STATUSES[fields[_STATUS]]
+    fields[_RESTRICTIONS] = _restrictions.decode(fields[_RESTRICTIONS]) if fields[_RESTRICTIONS] else ()
+    return Wallet(*fields)
 
 
 def restrictions_text(restrictions: tuple[Restriction, ...]) -> str | None:

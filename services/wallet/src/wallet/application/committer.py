@@ -1,157 +1,169 @@
 """The committer: one per process, it turns the queue into batches, one after another, without a timer.
 
-The next batch is whatever queued while the last one committed. The idempotency key decides every unknown outcome: a
-batch whose outcome is not known is run again, and what is found under its key was done.
+The next batch is whatever queued while the last one was committed. It is decided ahead: while the database writes batch
+N, batch N+1 is decided on the rows that N leaves behind, and sent as one call that the database fences. Where the
+memory cannot serve, or was wrong, a batch is decided on locked rows.
+
+The idempotency key decides every unknown outcome: a batch whose outcome is not known is run again on locked rows, and
+what is found under its key was done.
 """
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from servicekit.clock import monotonic_s
-from servicekit.failures import Failure, Overloaded, Unavailable
-from wallet.application.failures import InFlight, OutcomeUnknown
+from servicekit.failures import Failure, Unavailable
+from wallet.application.memory import Memory
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import BatchPlan, HashReference, MakeId
-from wallet.application.ports import Ledger
-from wallet.application.units import Outcome, Stored, Unit, UnitKey
+from wallet.application.ports import Fenced, Ledger
+from wallet.application.queue import CommandQueue
+from wallet.application.rows import BatchRows
+from wallet.application.units import Outcome, Unit
 from wallet.domain.commands import wallets_named
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommitterLimits:
-    """The bounds of the queue and of a batch. Commands are counted, not requests."""
+class CommitterSettings:
+    """How batches are made. *decides_ahead* turns the pipeline on."""
 
     batch_commands_max: int = 512
-    queue_commands_max: int = 8_192
-    queue_age_max_s: float = 1.0
-    sweep_every_s: float = 0.05
+    decides_ahead: bool = True
     retry_pause_min_s: float = 0.01
     retry_pause_max_s: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A batch decided on remembered rows."""
+
+    units: Sequence[Unit]
+    plan: BatchPlan
+    rows: BatchRows
+    commands: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A batch decided ahead that the database is writing."""
+
+    ahead: _Ahead
+    began_s: float
+    writing: "asyncio.Task[Fenced]"
+
+
 class Committer:
-    """Takes units, answers their outcomes. `submit` raises an OperationalError where there is none."""
+    """Brings what is queued to an outcome: `run` it beside whatever submits to the queue."""
 
     def __init__(
         self,
         ledger: Ledger,
+        queue: CommandQueue,
         *,
         make_id: MakeId,
         hash_reference: HashReference,
         metrics: CommitterMetrics,
-        limits: CommitterLimits,
-        is_halted: Callable[[], bool] = lambda: False,
+        settings: CommitterSettings,
     ) -> None:
         self._ledger = ledger
+        self._queue = queue
         self._make_id = make_id
         self._hash_reference = hash_reference
         self._metrics = metrics
-        self._limits = limits
-        self._is_halted = is_halted
-        self._queue: deque[Unit] = deque()
-        self._queued_commands = 0
-        self._in_flight: dict[UnitKey, Unit] = {}
-        self._committing: Sequence[Unit] = ()
-        self._wake = asyncio.Event()
-        self._is_stopping = False
-
-    def submit(self, unit: Unit) -> asyncio.Future[Outcome]:
-        """Queue *unit* and return the future of its outcome. A repeat of a key in flight joins the first.
-
-        Raises, at once or through the future, Overloaded or Unavailable when nothing was done, OutcomeUnknown when that
-        is not known by the deadline, InFlight when the first request under the key was abandoned and is not settled.
-        """
-        if unit.key in self._in_flight:
-            return asyncio.ensure_future(self._join(unit))
-        self._admit(unit)
-        return unit.outcome
-
-    @property
-    def queued_commands(self) -> int:
-        """How many commands wait for a batch."""
-        return self._queued_commands
-
-    @property
-    def queue_age_s(self) -> float:
-        """How long the oldest of them has waited."""
-        return monotonic_s() - self._queue[0].arrived_s if self._queue else 0.0
+        self._settings = settings
+        self._memory = Memory()
+        self._flight: _Flight | None = None
 
     async def run(self) -> None:
-        """Commit batches until `stop` was called and the queue is empty."""
-        sweeper = asyncio.create_task(self._sweep_for_ever())
+        """Commit batches until the queue is closed and drained."""
+        sweeper = asyncio.create_task(self._queue.sweep_for_ever())
         try:
-            while not self._is_stopping or self._queue:
-                if not self._queue:
-                    self._wake.clear()
-                    await self._wake.wait()
-                if units := self._take_batch():
-                    self._committing = units
-                    await self._commit(units)
-                    self._committing = ()
+            while await self._until_due():
+                await self._next_batch()
         finally:
             sweeper.cancel()
-            self._fail(list(self._queue), Unavailable("The service is stopping."))
+            self._queue.abandon()
 
-    def stop(self) -> None:
-        """Take no more units; `run` returns when the queue is drained."""
-        self._is_stopping = True
-        self._wake.set()
+    async def _until_due(self) -> bool:
+        """Return True when a batch is to be made, False when all is done; lands what the database has written."""
+        while True:
+            flight = self._flight
+            if flight is not None and flight.writing.done():
+                self._flight = None
+                await self._land(flight)
+            elif self._queue.commands and (flight is None or self._queue.commands * 2 >= flight.ahead.commands):
+                # Beside a batch in flight, a much smaller one would only make the pipeline run empty.
+                return True
+            elif flight is None and self._queue.is_drained:
+                return False
+            else:
+                self._queue.wake.clear()
+                await self._queue.wake.wait()
 
-    async def _join(self, unit: Unit) -> Outcome:
-        """Wait for the first request under the key; another request under it goes its own way afterwards."""
-        while (first := self._in_flight.get(unit.key)) is not None:
-            await asyncio.wait([first.outcome])
-            if first.outcome.cancelled():
-                raise InFlight("The first request under this key was given up by its client and is still under way.")
-            if first.fingerprint == unit.fingerprint:
-                return _as_repeat(first.outcome.result())
-        self._admit(unit)
-        return await unit.outcome
+    async def _next_batch(self) -> None:
+        units = self._queue.take(self._settings.batch_commands_max)
+        if not units:
+            return
+        ahead = self._decide_ahead(units)
+        flight, self._flight = self._flight, None
+        if flight is None:
+            landed = True
+        else:
+            await asyncio.wait([flight.writing])
+            landed = flight.writing.exception() is None
+        if ahead is not None and landed:
+            self._flight = self._send(ahead)  # before the answers: the database works while clients read them
+        if flight is not None:
+            await self._land(flight)
+        if self._flight is None:
+            await self._commit(self._queue.drop_overdue(units))
 
-    def _admit(self, unit: Unit) -> None:
-        limits = self._limits
-        if self._is_stopping:
-            raise Unavailable("The service is stopping.")
-        if self._is_halted():
-            raise Unavailable("The ledger is halted until an operator decides.")
-        # A unit heavier than the queue is admitted alone, or it could never be.
-        if self._queue and self._queued_commands + unit.weight > limits.queue_commands_max:
-            self._metrics.refused("queue_full")
-            raise Overloaded("The command queue is full.")
-        if self._queue and monotonic_s() - self._queue[0].arrived_s > limits.queue_age_max_s:
-            self._metrics.refused("queue_old")
-            raise Overloaded("The command queue does not move fast enough.")
-        self._queue.append(unit)
-        self._queued_commands += unit.weight
-        self._in_flight[unit.key] = unit
-        self._wake.set()
+    # -- decided ahead
 
-    def _take_batch(self) -> list[Unit]:
-        """Take units of up to `batch_commands_max` commands, or one heavier unit alone; drop the overdue."""
-        now_s = monotonic_s()
-        batch: list[Unit] = []
-        weight = 0
-        while self._queue:
-            unit = self._queue[0]
-            if batch and weight + unit.weight > self._limits.batch_commands_max:
-                break
-            self._queue.popleft()
-            self._queued_commands -= unit.weight
-            if unit.deadline_s < now_s:
-                self._expire(unit)
-                continue
-            batch.append(unit)
-            weight += unit.weight
-        return batch
+    def _decide_ahead(self, units: Sequence[Unit]) -> _Ahead | None:
+        """Decide *units* on remembered rows; None where the memory does not hold all they name."""
+        recalled = self._memory.recall(units, monotonic_s()) if self._settings.decides_ahead else None
+        if recalled is None:
+            return None
+        plan = self._plan(units)
+        try:
+            rows = plan(recalled)
+        except Exception as error:  # noqa: BLE001 - deciding on locked rows will show whose bug it is
+            _log.warning("batch.not_decided_ahead", error=repr(error))
+            return None
+        self._memory.remember(plan)
+        return _Ahead(units, plan, rows, sum(unit.weight for unit in units))
+
+    def _send(self, ahead: _Ahead) -> _Flight:
+        keys = [unit.key for unit in ahead.units]
+        writing = asyncio.create_task(self._ledger.commit_fenced(keys, ahead.plan.named, ahead.rows))
+        writing.add_done_callback(lambda _task: self._queue.wake.set())
+        return _Flight(ahead, monotonic_s(), writing)
+
+    async def _land(self, flight: _Flight) -> None:
+        """Answer a batch that was written, or commit its units on locked rows where it was not."""
+        error = flight.writing.exception()
+        if error is None:
+            fenced = flight.writing.result()
+            self._memory.confirm()
+            self._memory.read_clock(fenced.at, monotonic_s())
+            self._metrics.committed(flight.ahead.commands, monotonic_s() - flight.began_s)
+            self._queue.answer(flight.ahead.units, flight.ahead.plan.outcomes(fenced.sequences))
+            return
+        assert isinstance(error, Exception)
+        assert self._flight is None, "nothing is sent behind a batch that failed"
+        self._metrics.failed(self._ledger.classify(error))
+        self._memory.forget()
+        await self._commit(self._queue.drop_overdue(flight.ahead.units))
+
+    # -- decided on locked rows
 
     async def _commit(self, units: Sequence[Unit]) -> None:
         """Bring every unit to an outcome or to its deadline."""
@@ -162,8 +174,9 @@ class Committer:
             except Exception as error:  # noqa: BLE001 - whatever failed, every unit must be answered
                 failure = self._ledger.classify(error)
                 self._metrics.failed(failure)
+                self._memory.forget()
                 if failure is Failure.DATA and len(units) > 1:
-                    await self._commit_split(units)
+                    await self._commit_halves(units)
                     return
                 if failure in {Failure.DATA, Failure.OTHER, Failure.RESOURCES}:
                     self._give_up(units, failure, error)
@@ -171,86 +184,43 @@ class Committer:
                 attempt += 1
                 _log.warning("batch.runs_again", failure=failure.name, attempt=attempt, error=repr(error))
                 await asyncio.sleep(self._pause_s(attempt))
-                units = self._drop_overdue(units)
+                units = self._queue.drop_overdue(units)
             else:
-                self._answer(units, outcomes)
+                self._queue.answer(units, outcomes)
                 return
 
     async def _attempt(self, units: Sequence[Unit]) -> list[Outcome]:
-        wallet_ids: set[UUID] = set()
-        commands = 0
-        for unit in units:
-            commands += unit.weight
-            for command in unit.commands:
-                wallet_ids.update(wallets_named(command))
-        plan = BatchPlan(units, make_id=self._make_id, hash_reference=self._hash_reference)
-        started_s = monotonic_s()
-        sequences = await self._ledger.commit(list(wallet_ids), [unit.key for unit in units], plan)
-        self._metrics.committed(commands, monotonic_s() - started_s)
+        plan = self._plan(units)
+        began_s = monotonic_s()
+        sequences = await self._ledger.commit(list(set(_wallet_ids(units))), [unit.key for unit in units], plan)
+        self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)
+        self._memory.read_clock(plan.now, monotonic_s())
+        self._memory.remember(plan)
         return plan.outcomes(sequences)
 
-    async def _commit_split(self, units: Sequence[Unit]) -> None:
+    async def _commit_halves(self, units: Sequence[Unit]) -> None:
         """Commit the halves apart, so that one bad unit cannot fail the rest."""
         middle = len(units) // 2
         await self._commit(units[:middle])
         await self._commit(units[middle:])
 
-    def _answer(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
-        for unit, outcome in zip(units, outcomes, strict=True):
-            self._in_flight.pop(unit.key, None)
-            self._metrics.answered(unit, outcome)
-            if not unit.outcome.done():
-                unit.outcome.set_result(outcome)
-
     def _give_up(self, units: Sequence[Unit], failure: Failure, error: Exception) -> None:
         """Answer that nothing is known to have happened; the error is logged once, here."""
         _log.error("batch.failed", failure=failure.name, commands=sum(u.weight for u in units), exc_info=error)
         if failure is Failure.DATA:
-            self._fail(units, error)
+            self._queue.fail(units, error)
         else:
-            self._fail(units, Unavailable("The ledger cannot commit now.", failure=failure))
+            self._queue.fail(units, Unavailable("The ledger cannot commit now.", failure=failure))
 
-    def _drop_overdue(self, units: Sequence[Unit]) -> list[Unit]:
-        """Return the units whose clients still wait: the others were told that their outcome is unknown."""
-        now_s = monotonic_s()
-        overdue = [unit for unit in units if unit.outcome.done() or unit.deadline_s < now_s]
-        for unit in overdue:
-            self._tell_unknown(unit)
-        return [unit for unit in units if not unit.outcome.done()]
+    def _plan(self, units: Sequence[Unit]) -> BatchPlan:
+        return BatchPlan(units, make_id=self._make_id, hash_reference=self._hash_reference)
 
     def _pause_s(self, attempt: int) -> float:
-        ceiling_s = min(self._limits.retry_pause_max_s, self._limits.retry_pause_min_s * 2**attempt)
+        ceiling_s = min(self._settings.retry_pause_max_s, self._settings.retry_pause_min_s * 2**attempt)
         return random.uniform(0, ceiling_s)  # noqa: S311 - jitter, not a secret
 
-    def _fail(self, units: Sequence[Unit], error: Exception) -> None:
-        for unit in units:
-            self._in_flight.pop(unit.key, None)
-            if not unit.outcome.done():
-                unit.outcome.set_exception(error)
 
-    def _expire(self, unit: Unit) -> None:
-        """Answer a queued unit past its deadline: it was not executed."""
-        self._metrics.refused("deadline")
-        self._fail([unit], Overloaded("The command waited too long and was not executed."))
-
-    def _tell_unknown(self, unit: Unit) -> None:
-        self._metrics.refused("outcome_unknown")
-        self._fail([unit], OutcomeUnknown("The command's outcome is not known yet; repeat it with the same key."))
-
-    async def _sweep_for_ever(self) -> None:
-        """Answer in time even while a batch is stuck: deadlines are swept here, not waited for one by one."""
-        while True:
-            await asyncio.sleep(self._limits.sweep_every_s)
-            now_s = monotonic_s()
-            for unit in self._committing:
-                if unit.deadline_s < now_s and not unit.outcome.done():
-                    self._tell_unknown(unit)
-            while self._queue and self._queue[0].deadline_s < now_s:
-                unit = self._queue.popleft()
-                self._queued_commands -= unit.weight
-                self._expire(unit)
-
-
-def _as_repeat(outcome: Outcome) -> Outcome:
-    """Return what a repeat of the request is answered."""
-    return msgspec.structs.replace(outcome, is_replayed=True) if isinstance(outcome, Stored) else outcome
+def _wallet_ids(units: Sequence[Unit]) -> Iterator[UUID]:
+    for unit in units:
+        for command in unit.commands:
+            yield from wallets_named(command)

@@ -1,6 +1,7 @@
 """Planning a batch: units decided one after another on the rows behind the locks, and all that is to be written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -90,6 +91,21 @@ class BatchPlan:
             references=self._references,
             idempotency=self._idempotency,
         )
+
+    @property
+    def named(self) -> Mapping[UUID, Wallet]:
+        """The wallets that the batch was decided on, as they were before it."""
+        return self._locked.wallets
+
+    @property
+    def wallets(self) -> Mapping[UUID, Wallet]:
+        """The named wallets and those opened, as the batch leaves them."""
+        return self._wallets | {wallet.id: wallet for wallet in self._opened}
+
+    @property
+    def now(self) -> datetime:
+        """The time at which all of the batch happens."""
+        return self._now
 
     def outcomes(self, sequences: Sequence[int]) -> list[Outcome]:
         """Return each unit's outcome, given the *sequences* of the journal rows."""

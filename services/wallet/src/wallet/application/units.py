@@ -50,7 +50,8 @@ class Unit:
     """One or, in an atomic batch, several commands on their way through the committer.
 
     *path* is the request's, which a refusal names. *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is
-    None unless the request was sampled.
+    None unless the request was sampled. *is_taken* once the committer has it: from then on its outcome is the
+    database's to tell.
     """
 
     path: str
@@ -64,6 +65,7 @@ class Unit:
     deadline_s: float
     traceparent: str | None = None
     causation_id: UUID | None = None
+    is_taken: bool = False
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

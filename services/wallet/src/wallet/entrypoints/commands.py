@@ -13,10 +13,10 @@ from contracts.positions import format_position
 from servicekit.http.decoding import invalid_request
 from servicekit.http.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
-from wallet.application.committer import Committer
 from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.plan import BatchBody, BatchPlan, CommandResult, HashReference, MakeId
 from wallet.application.ports import Snapshots
+from wallet.application.queue import CommandQueue
 from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import Command, wallets_named
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 class CommandHandlers:
     """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
 
-    committer: Committer
+    queue: CommandQueue
     snapshots: Snapshots
     make_id: MakeId
     hash_reference: HashReference
@@ -103,7 +103,7 @@ class CommandHandlers:
             (outcome,) = await self._preview([unit])
             return _response(outcome, location, is_dry_run=True)
         try:
-            outcome = await self.committer.submit(unit)
+            outcome = await self.queue.submit(unit)
         except (OutcomeUnknown, InFlight) as error:
             raise _problem_of(error) from error
         return _response(outcome, location)
@@ -117,7 +117,7 @@ class CommandHandlers:
         """Return the future of the outcome or of the error, so that one unit's failure leaves the others."""
         settled: asyncio.Future[Outcome | Exception] = asyncio.get_running_loop().create_future()
         try:
-            submitted = self.committer.submit(unit)
+            submitted = self.queue.submit(unit)
         except Exception as error:  # noqa: BLE001 - it becomes this unit's result
             settled.set_result(error)
             return settled

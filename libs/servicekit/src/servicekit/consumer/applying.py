@@ -73,8 +73,7 @@ class Applier:
         self._parked.add(record.wallet_id)
         self.newly_parked += 1
         _log.error(
-            "wallet parked",
-            action="wallet_parked",
+            "consumer.wallet_parked",
             projection=self._projection.name,
             wallet_id=str(record.wallet_id),
             shard=record.shard,

@@ -88,8 +88,7 @@ class Processor:
             elif checkpoint.stopped is not stopped:
                 self._stopped[shard] = checkpoint.stopped
                 _log.error(
-                    "shard stopped",
-                    action="consumer_shard_stopped",
+                    "consumer.shard_stopped",
                     projection=self._projection.name,
                     shard=shard,
                     reason=checkpoint.stopped.value,

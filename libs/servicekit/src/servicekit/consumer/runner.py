@@ -170,7 +170,7 @@ class ConsumerRunner:
                 if received is None:
                     # Nobody knows whose it is. Where it was an event, its shard misses it and stops.
                     self._metrics.unreadable()
-                    _log.error("unreadable record", action="unreadable_record", offset=record.offset)
+                    _log.error("consumer.unreadable_record", offset=record.offset)
                 else:
                     yield received
 
@@ -199,7 +199,7 @@ class ConsumerRunner:
         for look in again:
             offsets[look.partition] = min(look.offset, offsets.get(look.partition, look.offset))
         for partition, offset in offsets.items():
-            _log.warning("looking at a gap again", action="consumer_gap", partition=partition, offset=offset)
+            _log.warning("consumer.gap", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
 
     def _seek(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
@@ -212,7 +212,7 @@ class ConsumerRunner:
         self._failures += 1
         name = type(error).__name__
         self._metrics.failed(name)
-        _log.warning("poll failed", action="consumer_poll_failed", projection=self._projection.name, error=name)
+        _log.warning("consumer.poll_failed", projection=self._projection.name, error=name)
 
     def _backoff_s(self) -> float:
         backoff_s = min(self._settings.backoff_s_max, self._settings.backoff_s_min * 2.0 ** min(self._failures, 10))
@@ -252,7 +252,7 @@ class ConsumerRunner:
         if seeks:
             self._processor.forget_stops()
         for partition, offset in seeks.items():
-            _log.warning("reading again on request", action="consumer_rewound", partition=partition, offset=offset)
+            _log.warning("consumer.rewound", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
 
     async def _tell_broker(self, consumer: AIOKafkaConsumer) -> None:
@@ -264,7 +264,7 @@ class ConsumerRunner:
         try:
             await consumer.commit(offsets)
         except (KafkaError, IllegalStateError) as error:
-            _log.info("offsets not committed", action="offsets_not_committed", error=type(error).__name__)
+            _log.info("consumer.offsets_not_committed", error=type(error).__name__)
 
     async def _lags(self, consumer: AIOKafkaConsumer, waiting: Poll) -> list[Lag]:
         """Return how far behind each partition is; what is polled and *waiting* is not applied yet."""

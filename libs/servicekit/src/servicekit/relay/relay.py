@@ -68,7 +68,7 @@ async def run_until_shutdown(relay: "Relay", shutdown: Shutdown) -> None:
     try:
         await relay.run(shutdown)
     except RelayError as error:
-        _log.critical("relay refuses to run", action="relay_refused", error=type(error).__name__, detail=str(error))
+        _log.critical("relay.refused", error=type(error).__name__, detail=str(error))
         shutdown.request(error.exit_code)
 
 
@@ -163,7 +163,7 @@ class Relay:
         self._stopped -= lost
         self._metrics.leases_lost(len(lost))
         self._metrics.leases_held(len(self._shards))
-        _log.warning("relay leases lost", action="relay_leases_lost", shards=sorted(lost))
+        _log.warning("relay.leases_lost", shards=sorted(lost))
         if stood_still:
             raise LeasesLost(f"stood still beyond {self._settings.lease_s} s and lost {len(lost)} shards")
 
@@ -181,7 +181,7 @@ class Relay:
             raise
         for lease in leases:
             self._shards[lease.shard] = _Shard(lease.epoch, lease.cursor, lease.cursor)
-        _log.info("relay leases acquired", action="relay_leases_acquired", shards=[lease.shard for lease in leases])
+        _log.info("relay.leases_acquired", shards=[lease.shard for lease in leases])
 
     async def _require_journal(self, shards: Sequence[int]) -> None:
         """Raise TopicAhead where the topic ends with a record that the journal lacks."""
@@ -201,7 +201,7 @@ class Relay:
         self._metrics.halted(is_halted=bool(halted))
         if halted:
             first = halted[0]
-            _log.critical("topic ahead of the journal", action="relay_halted", partitions=len(halted))
+            _log.critical("relay.halted", partitions=len(halted))
             raise TopicAhead(f"the journal lacks {first.topic}-{first.partition}@{first.offset}: restored behind it")
 
     async def _release(self, shards: Sequence[int]) -> None:
@@ -218,7 +218,7 @@ class Relay:
             async with self._pool.connection() as connection:
                 await self._leases.leave(connection)
         except OperationalError as error:
-            _log.warning("relay left without handing over", action="relay_hand_over_failed", error=error.detail)
+            _log.warning("relay.hand_over_failed", error=error.detail)
         self._metrics.leases_held(0)
 
     # -- records
@@ -243,7 +243,7 @@ class Relay:
         self._stopped.add(shard)
         self._metrics.shards_stopped(len(self._stopped))
         missing = expected + len(dense)
-        _log.critical("gap in the journal", action="relay_gap", shard=shard, missing_seq=missing)
+        _log.critical("relay.gap", shard=shard, missing_seq=missing)
         return dense
 
     async def _publish(self, events: Sequence[Envelope]) -> int:
@@ -288,5 +288,5 @@ class Relay:
         name = error.kind if isinstance(error, PublishError) else type(error).__name__
         self._metrics.publish_failed(name)
         backoff_s = min(self._settings.backoff_s_max, self._settings.backoff_s_min * 2 ** min(failures, 10))
-        _log.warning("relay round failed", action="relay_round_failed", error=name, failures=failures)
+        _log.warning("relay.round_failed", error=name, failures=failures)
         await shutdown.sleep(backoff_s * self._jitter.uniform(0.5, 1.0))

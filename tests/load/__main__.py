@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from servicekit.process import tame_garbage_collection
 from tests.load import cells
 from tests.load.cells import Rate
 from tests.load.database import Bench, prepared, row_sizes, server
@@ -124,6 +125,7 @@ def _details(rates: list[Rate]) -> Iterator[str]:
 async def bench(plan: Plan) -> None:
     """Prepare, measure, show."""
     console = Console()
+    tame_garbage_collection()  # the committer in process, as in its own process
     with server() as running:
         async with prepared(running) as made:
             show(await measure(made, plan, console), console)

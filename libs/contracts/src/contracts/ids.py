@@ -25,7 +25,7 @@ def new_id_text() -> str:
 
 def shard_of(wallet_id: UUID) -> int:
     """Return the wallet's shard, 0 to 63: the low six bits of its last byte."""
-    return wallet_id.int & _SHARD_MASK
+    return wallet_id.bytes[-1] & _SHARD_MASK
 
 
 def partition_of(shard: int, partitions: int) -> int:

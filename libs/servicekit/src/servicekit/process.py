@@ -146,7 +146,7 @@ async def serve_http(
     ending = asyncio.create_task(shutdown.wait())
     try:
         await _until_up(server, serving)
-        _tame_garbage_collection()
+        tame_garbage_collection()
         if on_ready is not None:
             on_ready(listener.getsockname()[1])
         get_logger().info("http.serving", host=host, port=listener.getsockname()[1])
@@ -190,7 +190,7 @@ def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
     )
 
 
-def _tame_garbage_collection() -> None:
+def tame_garbage_collection() -> None:
     """Leave what was loaded at start out of every collection, and collect for each batch of requests, not for each."""
     gc.collect()
     gc.freeze()

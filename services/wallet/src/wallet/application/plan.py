@@ -191,8 +191,11 @@ class BatchPlan:
 
     def _remember(self, unit: Unit, done: _Done, first_row: int) -> _ToWrite:
         """Add the record that stands under the unit's key; its journal rows are those from *first_row* on."""
-        self._shards += [shard_of(row.account_id) for row in self._journal[first_row:]]
-        last_by_shard = {shard: number for number, shard in enumerate(self._shards[first_row:], first_row + 1)}
+        last_by_shard: dict[int, int] = {}
+        for number, row in enumerate(self._journal[first_row:], first_row + 1):
+            shard = shard_of(row.account_id)
+            self._shards.append(shard)
+            last_by_shard[shard] = number
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
         self._idempotency.append(
             IdempotencyRow(*unit.key, unit.fingerprint, done.status, done.body, done.resource_id, *_places(last_rows))

@@ -65,7 +65,7 @@ def decide(  # noqa: PLR0911 - one arm for each command reads best as one return
 def changed_wallets(accepted: Accepted) -> tuple[Wallet, ...]:
     """Return the wallets that *accepted* changes, as they are afterwards."""
     if isinstance(accepted, Posted):
-        return tuple(leg.wallet for leg in accepted.legs if isinstance(leg, WalletLeg))
+        return tuple([leg.wallet for leg in accepted.legs if isinstance(leg, WalletLeg)])
     return (accepted.wallet,)
 
 

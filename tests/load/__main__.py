@@ -14,10 +14,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from servicekit.process import tame_garbage_collection
 from tests.load import cells
 from tests.load.cells import Rate
 from tests.load.database import Bench, prepared, row_sizes, server
+
+from servicekit.process import tame_garbage_collection
 
 BASELINE = Path(__file__).with_name("baseline.json")
 RESULTS = Path(".local/results/bench.json")

@@ -1,0 +1,151 @@
+"""Run a process of the product with a gate at a precise point: `python -m tests.chaos.launch api|relay|projector`.
+
+The process is joined by the service's own `bootstrap`; one part of it is a subclass that asks the gate. The packages
+know nothing of this.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from tests.chaos.gate import GATES, POISON, Gate
+
+import transaction_history.bootstrap as history
+import wallet.bootstrap
+from contracts.envelope import Envelope
+from servicekit.consumer.processing import LookAgain
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.postgres import Transaction
+from servicekit.process import run
+from servicekit.relay.publisher import Publisher
+from transaction_history.application.projection import HistoryProjection
+from transaction_history.config import HistorySettings
+from wallet.adapters.ledger_postgres import Connection, PostgresLedger
+from wallet.application.rows import BatchRows
+from wallet.config import WalletSettings
+
+COMMIT_KILL_S_MAX: Final = 0.002
+"""A commit with its flush takes about as long, so that kills fall before, into and after it."""
+
+
+def _gate() -> Gate:
+    return Gate(Path(os.environ[GATES]))
+
+
+class GatedLedger(PostgresLedger):
+    """Asks the gate between the write and COMMIT (`written`), in COMMIT (`committing`) and behind it (`committed`)."""
+
+    async def begin(self, connection: Connection) -> None:
+        self._facts: dict[str, Any] = {"keys": []}
+        await super().begin(connection)
+
+    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
+        sequences = await super().write(connection, rows)
+        self._facts["keys"] = [record.key for record in rows.idempotency]
+        await _gate().reach("written", self._facts)
+        return sequences
+
+    async def finish(self, connection: Connection) -> None:
+        if self._facts["keys"] and _gate().take("committing", self._facts) is not None:
+            await self._finish_killed(connection)
+        else:
+            await super().finish(connection)
+        await _gate().reach("committed", self._facts)
+
+    async def _finish_killed(self, connection: Connection) -> None:
+        """Send COMMIT, kill -9 the backend a moment later, and tell whether its answer was still out."""
+        committing = asyncio.ensure_future(super().finish(connection))
+        await asyncio.sleep(0)
+        await asyncio.sleep(random.uniform(0, COMMIT_KILL_S_MAX))
+        backend, was_committing = connection.get_server_pid(), not committing.done()
+        os.kill(backend, signal.SIGKILL)
+        _gate().tell("committing", {**self._facts, "backend": backend, "was_committing": was_committing})
+        await committing
+
+
+class GatedPublisher(Publisher):
+    """Asks the gate when every record is acknowledged and no cursor has moved yet (`acknowledged`)."""
+
+    async def publish(self, events: Iterable[Envelope], *, timeout_s: float) -> None:
+        events = list(events)
+        await super().publish(events, timeout_s=timeout_s)
+        await _gate().reach("acknowledged", {"records": len(events)})
+
+
+class GatedRunner(ConsumerRunner):
+    """Asks the gate when a poll is committed in the database and the broker was told nothing of it (`applied`)."""
+
+    async def _process(self, batch: Any) -> list[LookAgain]:
+        again = await super()._process(batch)
+        if batch.received:
+            await _gate().reach("applied", {"records": len(batch.received)})
+        return again
+
+
+class HandlerCrash(Exception):  # noqa: N818  it names the planted bug
+    """The planted bug of a handler."""
+
+
+class PoisonedProjection(HistoryProjection):
+    """Takes the events of chosen wallets, from their second one, for what a broken release or record would make them.
+
+    `CHAOS_POISON` is a JSON object of wallet id to `json`, `type`, `version` or `crash`.
+    """
+
+    def __init__(self, inner: HistoryProjection, poison: dict[str, str]) -> None:
+        super().__init__(inner._read_model, name=inner.name, topic=inner.topic)
+        self._kinds = {UUID(wallet_id): kind for wallet_id, kind in poison.items()}
+
+    async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
+        await super().apply(tx, [self._spoilt(event) for event in events])
+
+    def _spoilt(self, event: Envelope) -> Envelope:
+        kind = self._kinds.get(event.subject)
+        if kind is None or event.wallet_version in {None, 1}:
+            return event
+        match kind:
+            case "json":
+                return msgspec.structs.replace(event, data=event.data[:-1])
+            case "type":
+                return msgspec.structs.replace(event, type="wallet.teleported.v9")
+            case "version":
+                assert event.wallet_version is not None
+                return msgspec.structs.replace(event, wallet_version=event.wallet_version + 1)
+            case _:
+                raise HandlerCrash(str(event.event_id))
+
+
+def _api() -> int:
+    settings = WalletSettings()
+    ledger = GatedLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
+    return run(lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s)
+
+
+def _relay() -> int:
+    settings = WalletSettings()
+    return run(
+        lambda shutdown: wallet.bootstrap.run_relay(settings, shutdown, publisher_class=GatedPublisher),
+        drain_s=settings.drain_s,
+    )
+
+
+def _projector() -> int:
+    settings = HistorySettings()
+    poison = json.loads(os.environ.get(POISON, "{}"))
+    projection = PoisonedProjection(history.make_projection(settings), poison) if poison else None
+    return run(
+        lambda shutdown: history.run_projector(settings, shutdown, projection=projection, runner_class=GatedRunner),
+        drain_s=settings.drain_s,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit({"api": _api, "relay": _relay, "projector": _projector}[sys.argv[1]]())

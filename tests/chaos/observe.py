@@ -1,0 +1,127 @@
+"""Looking at what is there, with statements and a Kafka reader of our own."""
+
+import hashlib
+from collections.abc import Sequence
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from tests.chaos.observed import PARTITIONS, Observed, Projected, Record, Row, Samples, Wallet
+
+TOPIC = "wallet.events"
+POLL_MS = 500
+EMPTY_POLLS_MAX = 20
+READ_MODEL = ("wallet", "entry", "system_entry", "state_change")
+
+_JOURNAL = """
+    SELECT shard, seq, event_id::text, account_id::text AS wallet_id, system_account, version,
+           transaction_id::text, currency, posted_delta, posted_after, payload
+    FROM wallet.journal ORDER BY shard, seq"""
+_WALLETS = """
+    SELECT id::text, posted_minor, version, held_minor - overdraft_limit_minor AS floor_minor FROM wallet.wallet"""
+_KEYS = "SELECT key, part, resource_id::text FROM wallet.idempotency"
+_READ_ROWS = """
+    SELECT seq, event_id::text, amount_minor FROM transaction_history.entry
+    UNION ALL SELECT seq, event_id::text, amount_minor FROM transaction_history.system_entry
+    UNION ALL SELECT seq, event_id::text, NULL FROM transaction_history.state_change"""
+_HEADS = "SELECT shard, max(seq) AS seq FROM wallet.journal GROUP BY shard"
+_CHECKPOINTS = "SELECT shard, last_seq FROM servicekit.checkpoint"
+# One statement, so one snapshot.
+_TOTALS = """
+    SELECT (SELECT coalesce(sum(posted_minor), 0) FROM wallet.wallet)::bigint AS wallets,
+           (SELECT coalesce(sum(posted_delta), 0) FROM wallet.journal
+            WHERE system_account IS NOT NULL)::bigint AS system"""
+
+
+async def observe(
+    wallet: asyncpg.Connection, history: asyncpg.Connection, records: list[Record], samples: Samples
+) -> Observed:
+    """Read both databases; *records* are what the topic holds, or held."""
+    journal = [Row(**dict(row)) for row in await wallet.fetch(_JOURNAL)]
+    read_wallets = await history.fetch("SELECT wallet_id::text, posted_minor, version FROM transaction_history.wallet")
+    return Observed(
+        wallets={
+            row["id"]: Wallet(row["posted_minor"], row["version"], row["floor_minor"])
+            for row in await wallet.fetch(_WALLETS)
+        },
+        journal=journal,
+        keys={(row["key"], row["part"]): row["resource_id"] for row in await wallet.fetch(_KEYS)},
+        records=records,
+        read_wallets={row["wallet_id"]: Wallet(row["posted_minor"], row["version"]) for row in read_wallets},
+        read_rows=[Projected(**dict(row)) for row in await history.fetch(_READ_ROWS)],
+        samples=samples,
+    )
+
+
+async def heads(wallet: asyncpg.Connection) -> dict[int, int]:
+    """Return the highest sequence of each shard that has one."""
+    return {row["shard"]: row["seq"] for row in await wallet.fetch(_HEADS)}
+
+
+async def checkpoints(history: asyncpg.Connection) -> dict[int, int]:
+    """Return how far the projection is in each shard."""
+    return {row["shard"]: row["last_seq"] for row in await history.fetch(_CHECKPOINTS)}
+
+
+async def sample(wallet: asyncpg.Connection, history: asyncpg.Connection, samples: Samples) -> None:
+    """Take one sample of totals and checkpoints."""
+    row = await wallet.fetchrow(_TOTALS)
+    assert row is not None
+    samples.total(row["wallets"], row["system"])
+    for shard, last_seq in (await checkpoints(history)).items():
+        samples.checkpoint(shard, last_seq)
+
+
+async def read_model_hash(history: asyncpg.Connection) -> str:
+    """Return a digest of every column of every row of the read model."""
+    digest = hashlib.sha256()
+    for table in READ_MODEL:
+        rows = await history.fetch(f"SELECT t::text AS row FROM transaction_history.{table} AS t ORDER BY 1")
+        digest.update(table.encode() + b"".join(row["row"].encode() + b"\n" for row in rows))
+    return digest.hexdigest()
+
+
+async def raw_records(bootstrap_servers: str) -> list["ConsumerRecord[bytes, bytes]"]:
+    """Return every record that the topic holds now, in the order of each partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        for partition in partitions:
+            consumer.seek(partition, begins[partition])
+        return await _read_to(consumer, {part: end for part, end in ends.items() if end > begins[part]})
+    finally:
+        await consumer.stop()
+
+
+async def _read_to(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> list["ConsumerRecord[bytes, bytes]"]:
+    found: list[ConsumerRecord[bytes, bytes]] = []
+    empty_polls = 0
+    while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+        polled = await consumer.getmany(*ends, timeout_ms=POLL_MS)
+        empty_polls = 0 if polled else empty_polls + 1
+        assert empty_polls < EMPTY_POLLS_MAX, "the topic cannot be read to its end"
+        for partition, records in polled.items():
+            found.extend(record for record in records if record.offset < ends[partition])
+    return found
+
+
+def parse(records: Sequence["ConsumerRecord[bytes, bytes]"]) -> list[Record]:
+    """Return the records with what their headers say."""
+    return [_parse(record) for record in records]
+
+
+def _parse(record: "ConsumerRecord[bytes, bytes]") -> Record:
+    headers = {name: value.decode() for name, value in record.headers}
+    version = headers.get("ce_walletversion")
+    return Record(
+        partition=record.partition,
+        offset=record.offset,
+        shard=int(headers["ce_shard"]),
+        seq=int(headers["ce_sequence"]),
+        event_id=headers["ce_id"],
+        wallet_id=headers["ce_subject"],
+        version=None if version is None else int(version),
+        payload=record.value or b"",
+    )

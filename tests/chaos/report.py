@@ -1,0 +1,53 @@
+"""What a chaos run tells: a line per run as it goes, a table at its end, and the same as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tests.chaos.platform import ROOT
+from tests.chaos.run import Verdict
+
+RESULTS = ROOT / ".local" / "results" / "chaos.json"
+LOGS = RESULTS.with_name("chaos-logs")
+_HEADER = ("fault", "seed", "what bit", "ops", "events", "invariants", "recovery s")
+
+
+def show(verdict: Verdict, title: str) -> None:
+    """Print one run, with its breaches."""
+    state = "holds" if verdict.holds else "DOES NOT HOLD"
+    print(f"{verdict.fault} seed {verdict.seed} ({title}): {verdict.what}; {state}, {verdict.seconds} s", flush=True)
+    for invariant, breaches in verdict.breaches.items():
+        for breach in breaches:
+            print(f"    {invariant}: {breach}", flush=True)
+    if not verdict.bit:
+        print("    the fault did not bite", flush=True)
+
+
+def table(verdicts: Sequence[Verdict]) -> None:
+    """Print all runs."""
+    rows = [_HEADER, *(_row(verdict) for verdict in verdicts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    print()
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    broken = [name for name, breaches in verdict.breaches.items() if breaches]
+    return (
+        verdict.fault,
+        str(verdict.seed),
+        verdict.what,
+        str(verdict.operations),
+        str(verdict.events),
+        f"broken: {' '.join(broken)}" if broken else "hold" if verdict.bit else "did not bite",
+        f"{verdict.recovery_s:.1f}",
+    )
+
+
+def write(verdicts: Sequence[Verdict], seconds: float) -> None:
+    """Write all runs as JSON."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    runs = [{**asdict(verdict), "holds": verdict.holds} for verdict in verdicts]
+    RESULTS.write_text(json.dumps({"seconds_of_load": seconds, "runs": runs}, indent=1) + "\n")
+    print(f"\nwritten to {RESULTS.relative_to(ROOT)}")

@@ -1,0 +1,229 @@
+"""One run: the bank's load on a platform, one fault in the middle of it, and the checker's judgement afterwards."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import asyncpg
+from tests.chaos import observe
+from tests.chaos.checker import check
+from tests.chaos.history import Done, History
+from tests.chaos.observed import Observed, Record, Samples
+from tests.chaos.platform import Platform, Site, open_platform
+from tests.chaos.workload import MIX, Bank, Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SAMPLE_EVERY_S = 0.4
+POLL_S = 0.05
+DRAINED_WITHIN_S = 60.0
+RUN_S_MAX = 240.0
+BREACHES_SHOWN = 5
+
+
+@dataclass(kw_only=True, slots=True)
+class Bite:
+    """That the fault bit: how often, in words, with what it broke of its own promise; the recovery in seconds."""
+
+    what: str
+    count: int
+    recovery_s: float
+    breaches: list[str] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What a fault acts on."""
+
+    platform: Platform
+    bank: Bank
+    seed: int
+    chance: random.Random
+    captured: list[Record] = field(default_factory=list)
+
+    @property
+    def history(self) -> History:
+        """What the clients were answered so far."""
+        return self.bank.history
+
+    async def probe(self, *, port: int | None = None) -> Done:
+        """Settle one deposit, at *port* where given; TimeoutError when that is not possible in time."""
+        client = Client(self.bank, self.chance, port=port)
+        try:
+            done = await client.settle(self.bank.deposit(self.bank.wallets[0], 1))
+        finally:
+            client.close()
+        if done is None:
+            raise TimeoutError("no command was settled")
+        return done
+
+    async def recovery_s(self, since_s: float) -> float:
+        """Wait until a command sent now is visible in the read model; return the seconds since *since_s*."""
+        await self.probe()
+        async with self.platform.databases() as (wallet, history):
+            wanted = await observe.heads(wallet)
+            await reached(history, wanted)
+        return time.monotonic() - since_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault of the matrix. *inflict* runs under load, *settle* after it; *gated* processes have their gates."""
+
+    id: str
+    title: str
+    inflict: Callable[[Run], Awaitable[Bite]]
+    settle: Callable[[Run, Bite], Awaitable[None]] | None = None
+    gated: frozenset[str] = frozenset()
+    env: Mapping[str, str] = field(default_factory=dict)
+    mix: Mapping[str, int] = field(default_factory=lambda: MIX)
+    is_opposite: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Verdict:
+    """What came out of one run."""
+
+    fault: str
+    seed: int
+    what: str
+    bit: int
+    operations: int
+    repeats: int
+    unanswered: int
+    events: int
+    records: int
+    snapshots: int
+    recovery_s: float
+    seconds: float
+    breaches: dict[str, list[str]]
+
+    @classmethod
+    def unfinished(cls, fault: str, seed: int, seconds: float, why: str) -> "Verdict":
+        """Return the verdict of a run that broke off."""
+        figures = dict.fromkeys(("bit", "operations", "repeats", "unanswered", "events", "records", "snapshots"), 0)
+        return cls(
+            fault=fault,
+            seed=seed,
+            what="the run was not finished",
+            recovery_s=0.0,
+            seconds=round(seconds, 1),
+            breaches={"run": [why]},
+            **figures,
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether the fault bit and nothing broke."""
+        return self.bit > 0 and not any(self.breaches.values())
+
+
+async def reached(history: asyncpg.Connection, wanted: Mapping[int, int], within_s: float = DRAINED_WITHIN_S) -> None:
+    """Wait until the projection has reached *wanted*; raise TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while True:
+            found = await observe.checkpoints(history)
+            if all(found.get(shard, 0) >= seq for shard, seq in wanted.items()):
+                return
+            await asyncio.sleep(POLL_S)
+
+
+async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
+    """Run *fault* once under *seconds* of load and return the verdict; TimeoutError beyond the run's bound."""
+    began_s = time.monotonic()
+    async with asyncio.timeout(RUN_S_MAX), _prepared(site, fault, seed) as run:
+        samples = Samples()
+        async with _sampling(run.platform, samples):
+            bite = await _under_load(run, fault, seconds)
+        drained_s = await _drain(run.platform)
+        if fault.settle is not None:
+            await fault.settle(run, bite)
+        observed = await _observe(run, samples)
+    observed.seconds_to_drain = drained_s
+    return _verdict(run, fault, bite, observed, time.monotonic() - began_s)
+
+
+@asynccontextmanager
+async def _prepared(site: Site, fault: Fault, seed: int) -> "AsyncIterator[Run]":
+    name = f"{fault.id}-{seed}"
+    async with open_platform(site, name, gated=fault.gated, env=fault.env) as platform:
+        bank = Bank(seed=seed, ports=platform.api_ports, mix=dict(fault.mix), is_opposite=fault.is_opposite)
+        await bank.open()
+        yield Run(platform=platform, bank=bank, seed=seed, chance=random.Random(f"{fault.id}/{seed}"))
+
+
+async def _under_load(run: Run, fault: Fault, seconds: float) -> Bite:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run.bank.run(stop))
+        try:
+            await asyncio.sleep(seconds * run.chance.uniform(0.3, 0.6))
+            bite = await fault.inflict(run)
+            await asyncio.sleep(seconds * 0.3)
+        finally:
+            stop.set()
+    return bite
+
+
+@asynccontextmanager
+async def _sampling(platform: Platform, samples: Samples) -> "AsyncIterator[None]":
+    task = asyncio.create_task(_sample_for_ever(platform, samples))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _sample_for_ever(platform: Platform, samples: Samples) -> None:
+    while True:
+        # The database goes away in some runs: what it shows is looked at whenever it is there.
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            async with platform.databases() as (wallet, history):
+                while True:
+                    await observe.sample(wallet, history, samples)
+                    await asyncio.sleep(SAMPLE_EVERY_S)
+        await asyncio.sleep(SAMPLE_EVERY_S)
+
+
+async def _drain(platform: Platform) -> float | None:
+    began_s = time.monotonic()
+    async with platform.databases() as (wallet, history):
+        try:
+            await reached(history, await observe.heads(wallet))
+        except TimeoutError:
+            return None
+    return time.monotonic() - began_s
+
+
+async def _observe(run: Run, samples: Samples) -> Observed:
+    records = observe.parse(await observe.raw_records(run.platform.kafka.bootstrap_servers))
+    known = {(record.partition, record.offset) for record in records}
+    cut = [record for record in run.captured if (record.partition, record.offset) not in known]
+    async with run.platform.databases() as (wallet, history):
+        return await observe.observe(wallet, history, [*cut, *records], samples)
+
+
+def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, seconds: float) -> Verdict:
+    breaches = {**check(run.history, observed), "own": bite.breaches}
+    return Verdict(
+        fault=fault.id,
+        seed=run.seed,
+        what=bite.what,
+        bit=bite.count,
+        operations=len(run.history.done),
+        repeats=run.history.repeats,
+        unanswered=run.history.unanswered,
+        events=len(observed.journal),
+        records=len(observed.records),
+        snapshots=observed.samples.totals,
+        recovery_s=round(bite.recovery_s, 2),
+        seconds=round(seconds, 1),
+        breaches={name: found[:BREACHES_SHOWN] for name, found in breaches.items()},
+    )

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp
 
 from servicekit.clock import monotonic_s
+from servicekit.http.corked import CorkedProtocol
 from servicekit.telemetry import get_logger
 
 EXIT_FAILED: Final = 1
@@ -177,7 +178,7 @@ def listen(host: str, port: int, port_setting: str) -> socket.socket:
 def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=CorkedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -38,6 +38,9 @@ lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requireme
 	@$(COMPILE) -c requirements.lock deploy/images/requirements.in \
 	    $(addsuffix /pyproject.toml,$(filter libs/contracts libs/servicekit services/%,$(MEMBERS))) -o deploy/images/requirements.lock
 
+demo: setup ## Play a marketplace's day, or INPUT=file.csv, on a stack of its own, and prove every cent; OPERATIONS=n ends early.
+	@$(RUN) -m demo $(if $(INPUT),--input "$(INPUT)") $(if $(OPERATIONS),--operations $(OPERATIONS))
+
 up: setup ## Start the local stack and follow it; DETACH=1 returns when everything is ready.
 	@$(RUN) -m local_stack up $(if $(DETACH),--detach)
 
@@ -55,6 +58,9 @@ check: setup ## Run the formatter, the linter, the type checker and the architec
 
 bench: setup ## Measure the committer beside pgbench that writes the same rows; prints ratios beside a baseline.
 	@$(RUN) -m tests.load
+
+chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats.
+	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 docs: setup ## Make the generated pages: errors, settings, and the schemas of new event types.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md

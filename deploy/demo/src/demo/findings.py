@@ -42,20 +42,20 @@ class Findings:
         """Note that something was looked at."""
         self.invariants[name].checked += count
 
-    def broken(self, name: str, what: str) -> None:
-        """Note a breach."""
-        invariant = self.invariants[name]
-        invariant.broken += 1
-        if len(invariant.examples) < EXAMPLES_MAX:
-            invariant.examples.append(what)
-
-    def judge(self, name: str, what: str, *, is_right: bool) -> None:
-        """Note one check and, unless *is_right*, its breach."""
+    def judge(self, name: str, what: str, *values: object, is_right: bool) -> None:
+        """Note one check and, unless *is_right*, its breach: *what* formatted with *values*."""
         self.invariants[name].checked += 1
         if not is_right:
-            self.broken(name, what)
+            self._broken(name, what.format(*values))
 
     @property
     def hold(self) -> bool:
         """Whether every invariant holds."""
         return all(invariant.holds for invariant in self.invariants.values())
+
+    def _broken(self, name: str, what: str) -> None:
+        """Note a breach."""
+        invariant = self.invariants[name]
+        invariant.broken += 1
+        if len(invariant.examples) < EXAMPLES_MAX:
+            invariant.examples.append(what)

@@ -37,7 +37,7 @@ SECONDS_OF_A_DAY = 86_400
 CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 SHARE_OF_CURRENCY = (12, 6, 3, 2)
 SELLERS = 48
-BUYERS_AT_DAWN = 60
+BUYERS_AT_DAWN = 90
 FEE_PERCENT = 3
 NOBODY = "nobody"  # a name that no line opens
 WORTH_SPENDING = 100  # minor units
@@ -100,8 +100,8 @@ class Market:
         return Deposit(name, self.amount(currency, 2_000, 60_000), currency, "card")
 
     def any_buyer(self) -> str:
-        """Return a buyer; a few of them buy much more than the rest."""
-        return self.buyers[int(len(self.buyers) * self.random.random() ** 2)]
+        """Return a buyer; the early ones buy more than the rest."""
+        return self.buyers[int(len(self.buyers) * self.random.random() ** 1.3)]
 
     def seller_for(self, currency: str) -> str:
         """Return a seller of that currency; every third purchase is at the star's."""
@@ -118,7 +118,7 @@ class Market:
         return self.random.randint(WORTH_SPENDING // 2, min(posted, PRICE_MAX) // 2)
 
     def purchase(self) -> Operation:
-        """Return a purchase: a transfer to the seller, or one with the platform's fee as an atomic batch."""
+        """Return a purchase: a transfer to the seller, or, with the platform's share, an atomic batch."""
         name = self.any_buyer()
         price = self.affordable(name)
         if price is None:
@@ -127,12 +127,12 @@ class Market:
         seller = self.seller_for(currency)
         if self.random.random() < 2 / 3:
             return Transfer(name, seller, to_text(price, currency), currency, "order")
-        fee = to_text(max(1, price * FEE_PERCENT // 100), currency)
+        fee = max(1, price * FEE_PERCENT // 100)
         return Batch(
             "atomic",
             (
-                Transfer(name, seller, to_text(price, currency), currency, "order"),
-                Transfer(seller, fees_of(currency), fee, currency, "fee"),
+                Transfer(name, seller, to_text(price - fee, currency), currency, "order"),
+                Transfer(name, fees_of(currency), to_text(fee, currency), currency, "fee"),
             ),
         )
 

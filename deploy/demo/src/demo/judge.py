@@ -71,14 +71,14 @@ def compare_replays(findings: Findings, key: str, answers: Collection[Answer], *
     """
     first, *others = (_essence(answer, is_independent=is_independent) for answer in answers)
     for other in others:
-        findings.judge("I10", f"{key}: {first} and then {other}", is_right=other == first)
+        findings.judge("I10", "{}: {} and then {}", key, first, other, is_right=other == first)
 
 
 def expect_replayed(findings: Findings, key: str, answer: Answer) -> None:
     """Check that a repeat of a stored answer says that it is one (I10)."""
     if answer.status in _STORED:
         is_told = answer.headers.get("idempotency-replayed") == "true"
-        findings.judge("I10", f"{key}: the repeat does not say that it is one", is_right=is_told)
+        findings.judge("I10", "{}: the repeat does not say that it is one", key, is_right=is_told)
 
 
 def _essence(answer: Answer, *, is_independent: bool) -> tuple[Any, ...]:

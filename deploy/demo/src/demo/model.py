@@ -10,6 +10,7 @@ from demo.operations import (
     Command,
     Deposit,
     Freeze,
+    MoneyCommand,
     Open,
     Scope,
     Transfer,
@@ -107,7 +108,7 @@ class Model:
             self.wallets.pop(name, None)
         self.wallets |= before
 
-    def _move(self, command: Deposit | Withdrawal | Transfer, source: str | None, target: str | None) -> Verdict:
+    def _move(self, command: MoneyCommand, source: str | None, target: str | None) -> Verdict:
         amount = to_minor(command.amount, command.currency)
         payer = None if source is None else self.wallets.get(source)
         payee = None if target is None else self.wallets.get(target)

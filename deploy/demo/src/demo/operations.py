@@ -70,7 +70,8 @@ class Close(_Command, frozen=True):
     wallet: str
 
 
-Command = Open | Deposit | Withdrawal | Transfer | Freeze | Unfreeze | Close
+MoneyCommand = Deposit | Withdrawal | Transfer
+Command = Open | MoneyCommand | Freeze | Unfreeze | Close
 
 
 class Batch(_Command, frozen=True):

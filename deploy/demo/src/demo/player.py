@@ -1,7 +1,7 @@
 """Playing a recorded day: as much at once as the order of each wallet allows, every answer judged."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
@@ -10,14 +10,25 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
-from demo.figures import PlayFigures
-from demo.findings import Findings
-from demo.http_client import Answer, HttpPool
+from demo.http_client import Answer
 from demo.model import BatchVerdict, Model, Verdict
 from demo.money import to_minor
-from demo.operations import Batch, Command, Deposit, Line, Open, Repeat, Reuse, Transfer, Withdrawal, touched
-from demo.record import Acknowledged, Record
+from demo.operations import (
+    Batch,
+    Command,
+    Deposit,
+    Line,
+    MoneyCommand,
+    Open,
+    Repeat,
+    Reuse,
+    Transfer,
+    Withdrawal,
+    touched,
+)
+from demo.record import Acknowledged
 from demo.schedule import Job, Schedule
+from demo.session import Session
 from demo.wire import Ids, Request, send_until_settled, to_request
 
 CONNECTIONS: Final = 96
@@ -35,16 +46,14 @@ class Work:
 
 
 class DayPlayer:
-    """Plays one day against the API behind *pool*."""
+    """Plays one day."""
 
-    def __init__(
-        self, pool: HttpPool, record: Record, findings: Findings, figures: PlayFigures, on_done: Callable[[], None]
-    ) -> None:
-        self._pool = pool
-        self._record = record
-        self._findings = findings
-        self._figures = figures
-        self._on_done = on_done
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pool = session.pool
+        self._record = session.record
+        self._findings = session.findings
+        self._figures = session.figures
         self._model = Model()
         self._ids = Ids()
         self._kept: dict[int, tuple[Request, Answer]] = {}
@@ -53,12 +62,15 @@ class DayPlayer:
         """Play *lines*; raises NotSettledError where the platform leaves a command open."""
         schedule: Schedule[Work] = Schedule(ahead=AHEAD)
         begun = perf_counter()
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONNECTIONS):
-                group.create_task(self._take(schedule))
-            for line in lines:
-                await self._plan(line, schedule)
-            schedule.complete()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(CONNECTIONS):
+                    group.create_task(self._take(schedule))
+                for line in lines:
+                    await self._plan(line, schedule)
+                schedule.complete()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
         self._figures.seconds = perf_counter() - begun
         for name, wallet in self._model.wallets.items():
             wallet.id_bytes = self._ids.bytes_of(name)
@@ -81,7 +93,7 @@ class DayPlayer:
             await self._play(job)
             schedule.done(job)
             self._figures.operations += 1
-            self._on_done()
+            self._session.on_done(1)
 
     async def _play(self, job: Job[Work]) -> None:
         line = job.work.line
@@ -151,19 +163,17 @@ class DayPlayer:
         self._figures.outcomes[verdict.code or "accepted"] += 1
 
     def _judge(self, n: int, wrong: list[str]) -> None:
-        self._findings.judge("I5", f"line {n}: {'; '.join(wrong)}", is_right=not wrong)
+        self._findings.judge("I5", "line {}: {}", n, wrong, is_right=not wrong)
 
     def _acknowledge(self, command: Command, body: dict[str, Any], position: str | None) -> None:
         answered_id = UUID(body["id"])
         if isinstance(command, Open):
             self._ids.learn(command.wallet, answered_id)
-        elif isinstance(command, Deposit | Withdrawal | Transfer):
+        elif isinstance(command, MoneyCommand):
             self._record.acknowledge(acknowledged(command, answered_id, self._ids, position))
 
 
-def acknowledged(
-    command: Deposit | Withdrawal | Transfer, transaction_id: UUID, ids: Ids, position: str | None
-) -> Acknowledged:
+def acknowledged(command: MoneyCommand, transaction_id: UUID, ids: Ids, position: str | None) -> Acknowledged:
     """Return what the record keeps of an accepted movement of money."""
     sides: tuple[str | None, str | None]
     match command:

@@ -71,8 +71,11 @@ async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
     quiet = Console(quiet=True)
     control.clean(config, quiet)
     try:
-        await asyncio.to_thread(control.detach, config, console)
-        yield _platform(config)
+        with console.status("starting the platform"):
+            await asyncio.to_thread(control.detach, config, quiet)
+        platform = _platform(config)
+        console.print(f"the platform is up: {platform.wallet_url}, logs in {config.logs}")
+        yield platform
     finally:
         await asyncio.to_thread(control.down, config, quiet)
 

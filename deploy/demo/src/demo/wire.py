@@ -9,7 +9,7 @@ import msgspec
 
 from demo.figures import PlayFigures
 from demo.http_client import Answer, HttpPool
-from demo.operations import Batch, Close, Command, Deposit, Freeze, Open, Transfer, Unfreeze, Withdrawal
+from demo.operations import Batch, Close, Command, Deposit, Freeze, MoneyCommand, Open, Transfer, Unfreeze, Withdrawal
 
 TRIES_MAX: Final = 120
 TRY_AGAIN_S: Final = 0.2
@@ -144,6 +144,6 @@ def _body(command: Command, ids: Ids) -> dict[str, Any]:
             assert_never(command)
 
 
-def _amount(command: Deposit | Withdrawal | Transfer) -> dict[str, Any]:
+def _amount(command: MoneyCommand) -> dict[str, Any]:
     amount = {"amount": {"amount": command.amount, "currency": command.currency}}
     return amount if command.note is None else {**amount, "description": command.note}

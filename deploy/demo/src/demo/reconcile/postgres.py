@@ -1,0 +1,155 @@
+"""What is read from the two databases, as streams: whatever is in a table, a page of it is in memory."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import msgspec
+
+from contracts.events import TYPES_BY_NUMBER
+from demo.reconcile.rows import JournalRow, ProjectedRow, ProjectedWallet, WalletRow
+
+T = TypeVar("T")
+_json = msgspec.json.Decoder().decode
+PAGE: Final = 2_000
+SHARDS: Final = 64
+
+_JOURNAL: Final = """
+    select shard, seq, event_id, account_id, system_account, version, transaction_id, entry_index, entry_count, type,
+           currency, posted_delta, held_delta, posted_after, held_after, occurred_at, payload
+      from wallet.journal"""
+_WALLETS: Final = """
+    select id, owner_id, currency, status = 1, restrictions, posted_minor, held_minor, overdraft_limit_minor, version,
+           opened_at, last_at
+      from wallet.wallet"""
+_HEADS: Final = """
+    select s.shard, h.seq
+      from generate_series(0, 63) s (shard)
+      cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h"""
+_SHARD: Final = "get_byte(uuid_send({}), 15) & 63"
+_PROJECTED: Final = f"""
+    select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, transaction_id, transaction_type,
+           entry_index, entry_count, type, currency, amount_minor, posted_minor_after, held_minor_after, owner_id,
+           counterparty_wallet_id, counterparty_owner_id, counterparty_account, null, null, private, occurred_at
+      from transaction_history.entry
+    union all
+    select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, account, null, transaction_id, transaction_type,
+           entry_index, entry_count, 'ledger.system_entry_posted.v1', currency, amount_minor, null, null, null,
+           null, null, null, null, null, null, occurred_at
+      from transaction_history.system_entry
+    union all
+    select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, null, null,
+           null, null, type, null, null, null, null, owner_id,
+           null, null, null, source, scope, private, occurred_at
+      from transaction_history.state_change
+    order by 1, 2"""
+_PROJECTED_WALLETS: Final = """
+    select wallet_id, owner_id, currency, status = 'closed', restrictions, posted_minor, held_minor,
+           overdraft_limit_minor, version, opened_at, last_at
+      from transaction_history.wallet order by wallet_id"""
+_TABLES: Final = ("wallet", "entry", "system_entry", "state_change")
+
+
+@asynccontextmanager
+async def snapshot(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Open a connection that sees one state of its database all the while."""
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "demo", "work_mem": "64MB"})
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            yield connection
+    finally:
+        await connection.close()
+
+
+async def journal_of_shard(connection: asyncpg.Connection, shard: int) -> AsyncIterator[JournalRow]:
+    """Give a shard's journal in the order of its sequence."""
+    async for row in _stream(connection, f"{_JOURNAL} where shard = $1 order by seq", _journal_row, shard):
+        yield row
+
+
+async def journal(connection: asyncpg.Connection) -> AsyncIterator[JournalRow]:
+    """Give the whole journal by (shard, seq)."""
+    for shard in range(SHARDS):
+        async for row in journal_of_shard(connection, shard):
+            yield row
+
+
+async def entries_by_transaction(connection: asyncpg.Connection) -> AsyncIterator[JournalRow]:
+    """Give the entries of all transactions, ascending by transaction."""
+    query = f"{_JOURNAL} where transaction_id is not null order by transaction_id, entry_index"
+    async for row in _stream(connection, query, _journal_row):
+        yield row
+
+
+async def wallets(connection: asyncpg.Connection) -> AsyncIterator[WalletRow]:
+    """Give every wallet, ascending by id."""
+    async for row in _stream(connection, f"{_WALLETS} order by id", WalletRow._make):
+        yield row
+
+
+async def wallets_by_shard(connection: asyncpg.Connection) -> AsyncIterator[WalletRow]:
+    """Give every wallet, ascending by shard."""
+    async for row in _stream(connection, f"{_WALLETS} order by {_SHARD.format('id')}", WalletRow._make):
+        yield row
+
+
+async def projected_rows(connection: asyncpg.Connection) -> AsyncIterator[ProjectedRow]:
+    """Give what the read model made of every event, by (shard, seq)."""
+    async for row in _stream(connection, _PROJECTED, _projected_row):
+        yield row
+
+
+async def projected_wallets(connection: asyncpg.Connection) -> AsyncIterator[ProjectedWallet]:
+    """Give the read model's wallets, ascending by id."""
+    async for row in _stream(connection, _PROJECTED_WALLETS, ProjectedWallet._make):
+        yield row
+
+
+async def heads(dsn: str) -> dict[int, int]:
+    """Return the journal's highest sequence by shard."""
+    async with snapshot(dsn) as connection:
+        return {row["shard"]: row["seq"] for row in await connection.fetch(_HEADS)}
+
+
+async def projected_heads(dsn: str) -> dict[int, int]:
+    """Return how far the read model has come by shard; a projection that stopped or parked says so by staying."""
+    async with snapshot(dsn) as connection:
+        rows = await connection.fetch(
+            "select shard, last_seq from servicekit.checkpoint where projection = 'transaction_history'"
+        )
+        return {row["shard"]: row["last_seq"] for row in rows}
+
+
+async def hashes(dsn: str) -> Mapping[str, tuple[int, str]]:
+    """Return rows and hash of each table of the read model; the order of the rows does not count."""
+    found = {}
+    async with snapshot(dsn) as connection:
+        for table in _TABLES:
+            row = await connection.fetchrow(
+                f"""select count(*), coalesce(sum(('x' || substr(digest, 1, 15))::bit(60)::bigint::numeric), 0),
+                           coalesce(sum(('x' || substr(digest, 17, 15))::bit(60)::bigint::numeric), 0)
+                      from (select md5(t::text) as digest from transaction_history.{table} t) each"""
+            )
+            assert row is not None
+            found[table] = (row[0], f"{int(row[1]):x}-{int(row[2]):x}")
+    return found
+
+
+async def _stream(
+    connection: asyncpg.Connection, query: str, make: Callable[[Any], T], *values: object
+) -> AsyncIterator[T]:
+    cursor = await connection.cursor(query, *values)
+    while rows := await cursor.fetch(PAGE):
+        for row in rows:
+            yield make(row)
+
+
+def _journal_row(record: Any) -> JournalRow:
+    row: JournalRow = JournalRow._make(record)
+    return row._replace(type=TYPES_BY_NUMBER[record["type"]].name)
+
+
+def _projected_row(record: Any) -> ProjectedRow:
+    row: ProjectedRow = ProjectedRow._make(record)
+    return row if row.private is None else row._replace(private=_json(row.private))

@@ -1,0 +1,122 @@
+"""The reconciliation: every check of a drained platform, in order."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from demo import stack
+from demo.findings import Findings
+from demo.reconcile import kafka, ledger, postgres, read_model
+from demo.reconcile.api import ApiCheck
+from demo.reconcile.rows import WalletRow
+from demo.reconcile.streams import each, grouped
+from demo.reconcile.topic import TopicFigures, check_partition
+from demo.record import Record
+from demo.stack import Platform
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """How much was compared."""
+
+    journal_rows: int = 0
+    transactions: int = 0
+    wallets: int = 0
+    read_model_rows: int = 0
+    read_model_wallets: int = 0
+    wallets_asked: int = 0
+    transactions_asked: int = 0
+    topic: TopicFigures = field(default_factory=TopicFigures)
+    hashes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+
+class Reconciliation:
+    """Compares the parts of *platform* with each other and with *record*; *on_step* is told what comes next."""
+
+    def __init__(self, platform: Platform, record: Record, findings: Findings, on_step: Callable[[str], None]) -> None:
+        self._platform = platform
+        self._record = record
+        self._findings = findings
+        self._on_step = on_step
+        self._result = Reconciled()
+
+    async def run(self, environment: Mapping[str, str], rebuild_log: Path) -> Reconciled:
+        """Check everything; *environment* is that of the rebuild, whose output goes to *rebuild_log*."""
+        self._on_step("the ledger: fold, floors, densities")
+        await self._fold()
+        self._on_step("the ledger: sums, and what was acknowledged")
+        await self._account()
+        self._on_step("the topic")
+        await self._check_topic()
+        self._on_step("the read model")
+        await self._check_read_model()
+        self._on_step("the read model, rebuilt")
+        await self._rebuild(environment, rebuild_log)
+        self._on_step("the APIs")
+        asked = await ApiCheck(self._platform, self._findings).run()
+        self._result.wallets_asked, self._result.transactions_asked = asked
+        return self._result
+
+    async def _fold(self) -> None:
+        async with postgres.snapshot(self._platform.wallet_dsn) as connection:
+            wallets = grouped(postgres.wallets_by_shard(connection), lambda row: _shard_of(row.id))
+            ahead = await anext(wallets, None)
+            for shard in range(postgres.SHARDS):
+                known: dict[UUID, WalletRow] = {}
+                if ahead is not None and ahead[0] == shard:
+                    known = {row.id: row for row in ahead[1]}
+                    ahead = await anext(wallets, None)
+                fold = ledger.ShardFold(known, self._findings)
+                async for row in postgres.journal_of_shard(connection, shard):
+                    fold.add(row)
+                    self._result.journal_rows += 1
+                fold.finish()
+
+    async def _account(self) -> None:
+        async with postgres.snapshot(self._platform.wallet_dsn) as connection:
+            self._result.transactions = await ledger.check_transactions(
+                postgres.entries_by_transaction(connection), each(self._record.transactions()), self._findings
+            )
+            self._result.wallets = await ledger.check_wallets(
+                postgres.wallets(connection), each(self._record.wallets()), self._findings
+            )
+
+    async def _check_topic(self) -> None:
+        async with (
+            postgres.snapshot(self._platform.wallet_dsn) as connection,
+            kafka.reader(self._platform.kafka) as consumer,
+        ):
+            partitions = kafka.partitions(consumer)
+            for partition in partitions:
+                shards = range(partition.partition, postgres.SHARDS, len(partitions))
+                journals = {shard: postgres.journal_of_shard(connection, shard) for shard in shards}
+                events = kafka.events(consumer, partition, self._findings)
+                await check_partition(events, journals, self._findings, self._result.topic)
+
+    async def _check_read_model(self) -> None:
+        async with (
+            postgres.snapshot(self._platform.wallet_dsn) as source,
+            postgres.snapshot(self._platform.history_dsn) as model,
+        ):
+            self._result.read_model_rows = await read_model.check_rows(
+                postgres.journal(source), postgres.projected_rows(model), self._findings
+            )
+            self._result.read_model_wallets = await read_model.check_wallets(
+                postgres.wallets(source), postgres.projected_wallets(model), self._findings
+            )
+
+    async def _rebuild(self, environment: Mapping[str, str], log: Path) -> None:
+        before = await postgres.hashes(self._platform.history_dsn)
+        is_equal = await asyncio.to_thread(stack.rebuild, self._platform, environment, log)
+        self._findings.judge("I8", "the rebuild failed or found differences: see {}", log, is_right=is_equal)
+        after = await postgres.hashes(self._platform.history_dsn)
+        for table, told in before.items():
+            what = "table {}: {} rows and hash before, {} after"
+            self._findings.judge("I8", what, table, told, after[table], is_right=told == after[table])
+        self._result.hashes = after
+
+
+def _shard_of(wallet_id: UUID) -> int:
+    return wallet_id.bytes[-1] % postgres.SHARDS

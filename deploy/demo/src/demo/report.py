@@ -1,0 +1,97 @@
+"""What the demo says at its end: a table per question, and the same as JSON."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.figures import Durations, PlayFigures
+from demo.findings import STATEMENTS, Findings
+from demo.reconcile.run import Reconciled
+
+
+def show(console: Console, findings: Findings, figures: PlayFigures, reconciled: Reconciled) -> None:
+    """Print the invariants, then the figures, then the first breaches in words."""
+    console.print(_invariants(findings))
+    console.print(_figures(figures, reconciled))
+    console.print(_counts("command", figures.commands), _counts("answer", figures.outcomes))
+    for name, invariant in findings.invariants.items():
+        for example in invariant.examples:
+            console.print(f"{name} {example}", style="red", markup=False, highlight=False)
+    console.print("Every invariant holds." if findings.hold else "An invariant is broken or was never checked.")
+
+
+def write(path: Path, findings: Findings, figures: PlayFigures, reconciled: Reconciled) -> None:
+    """Write everything as JSON."""
+    document = {
+        "holds": findings.hold,
+        "invariants": {
+            name: {"holds": each.holds, "checked": each.checked, "broken": each.broken, "examples": each.examples}
+            for name, each in findings.invariants.items()
+        },
+        "figures": _numbers(figures, reconciled),
+        "commands": dict(figures.commands),
+        "answers": dict(figures.outcomes),
+        "read_model": {table: {"rows": rows, "hash": digest} for table, (rows, digest) in reconciled.hashes.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _invariants(findings: Findings) -> Table:
+    table = Table("", "invariant", "", "checks", "breaches", box=None, header_style="bold")
+    for name, invariant in findings.invariants.items():
+        word = "[green]holds[/green]" if invariant.holds else "[red]broken[/red]"
+        if invariant.checked == 0:
+            word = "[red]not checked[/red]"
+        table.add_row(name, STATEMENTS[name], word, f"{invariant.checked:,}", f"{invariant.broken:,}")
+    return table
+
+
+def _figures(figures: PlayFigures, reconciled: Reconciled) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, value in _numbers(figures, reconciled).items():
+        shown = "none" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(name.replace("_", " "), shown)
+    return table
+
+
+def _counts(title: str, counts: Counter[str]) -> Table:
+    table = Table(title, "count", box=None, header_style="bold")
+    for name, count in counts.most_common():
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _numbers(figures: PlayFigures, reconciled: Reconciled) -> dict[str, Any]:
+    topic = reconciled.topic
+    return {
+        "operations": figures.operations,
+        "seconds": round(figures.seconds, 3),
+        "operations_per_s": round(figures.operations_per_s, 1),
+        "requests": figures.requests,
+        "request_ms_p50": _rounded(figures.latency, 50),
+        "request_ms_p99": _rounded(figures.latency, 99),
+        "repeats_under_a_key": figures.replays,
+        "answers_503_repeated": figures.busy,
+        "broken_connections": figures.broken_connections,
+        "transactions": reconciled.transactions,
+        "wallets": reconciled.wallets,
+        "journal_rows": reconciled.journal_rows,
+        "kafka_records": topic.records,
+        "kafka_duplicates": topic.duplicates,
+        "publish_lag_ms_p50": _rounded(topic.publish_lag, 50),
+        "publish_lag_ms_p99": _rounded(topic.publish_lag, 99),
+        "read_model_rows": reconciled.read_model_rows,
+        "read_model_wallets": reconciled.read_model_wallets,
+        "wallets_asked_for": reconciled.wallets_asked,
+        "transactions_asked_for": reconciled.transactions_asked,
+    }
+
+
+def _rounded(durations: Durations, percent: float) -> float | None:
+    value = durations.percentile_ms(percent)
+    return None if value is None else round(value, 2)

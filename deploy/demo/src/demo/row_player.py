@@ -1,0 +1,118 @@
+"""Playing rows in the order of their file: batches one after another, the next one made while one is under way."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from demo import judge
+from demo.http_client import Answer
+from demo.model import BatchVerdict, Model, WalletState
+from demo.operations import Batch, Command, MoneyCommand, Open
+from demo.player import acknowledged
+from demo.rows import Row
+from demo.session import Session
+from demo.wire import Ids, Request, send_until_settled, to_request
+
+ROWS_PER_BATCH: Final = 500  # about what one commit takes
+_CREATED: Final = 201
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch that is ready to be sent, what it must be answered, and the wallets it names."""
+
+    first_line: int
+    commands: tuple[MoneyCommand, ...]
+    verdict: BatchVerdict
+    request: Request
+    ids: Ids
+
+
+class RowPlayer:
+    """Plays rows.
+
+    An independent batch is decided in the order of its commands, and what is left open of one is sent again before the
+    next is sent, so no operation overtakes an earlier one. Wallets and acknowledgements live in the session's record:
+    memory does not grow with the file.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pool = session.pool
+        self._record = session.record
+        self._findings = session.findings
+        self._figures = session.figures
+
+    async def play(self, rows: Iterable[Row]) -> None:
+        """Play *rows*; raises NotSettledError where the platform leaves a command open."""
+        begun = perf_counter()
+        sending: asyncio.Task[None] | None = None
+        for some in _chunks(iter(rows), ROWS_PER_BATCH):
+            prepared = await self._prepare(some)
+            if sending is not None:
+                await sending
+            sending = asyncio.create_task(self._send(prepared))
+            await asyncio.sleep(0)  # the request leaves before the next batch is made
+        if sending is not None:
+            await sending
+        self._figures.seconds = perf_counter() - begun
+
+    async def _prepare(self, rows: list[Row]) -> _Prepared:
+        """Open the wallets that *rows* name first, ask the model, and write the request."""
+        names = {name: row.currency for row in reversed(rows) for name in row.names}  # the first row's currency counts
+        wallets = self._record.load(names)
+        unknown = {name: currency for name, currency in names.items() if name not in wallets}
+        wallets |= await self._open(unknown, rows[0].line)
+        ids = Ids()
+        for name, wallet in wallets.items():
+            assert wallet.id_bytes is not None
+            ids.learn(name, UUID(bytes=wallet.id_bytes))
+        commands = tuple(row.command for row in rows)
+        batch = Batch("independent", commands)
+        verdict = Model(wallets).apply_batch(batch)
+        self._record.save(wallets.values())
+        return _Prepared(rows[0].line, commands, verdict, to_request(batch, f"rows-{rows[0].line}", ids), ids)
+
+    async def _open(self, currencies: dict[str, str], line: int) -> dict[str, WalletState]:
+        opened: dict[str, WalletState] = {}
+        for number, names in enumerate(_chunks(iter(currencies), ROWS_PER_BATCH)):
+            batch = Batch("independent", tuple(Open(name, name, currencies[name]) for name in names))
+            model = Model(opened)
+            verdict = model.apply_batch(batch)
+            answer = await self._settle(
+                line, batch.commands, verdict, to_request(batch, f"open-{line}-{number}", Ids())
+            )
+            for name, result in zip(names, _decode(answer.body)["results"], strict=True):
+                model.wallets[name].id_bytes = UUID(result["body"]["id"]).bytes
+        return opened
+
+    async def _send(self, prepared: _Prepared) -> None:
+        answer = await self._settle(prepared.first_line, prepared.commands, prepared.verdict, prepared.request)
+        results: list[dict[str, Any]] = _decode(answer.body).get("results", [])
+        for command, result in zip(prepared.commands, results, strict=False):
+            if result["status"] == _CREATED:
+                transaction_id = UUID(result["body"]["id"])
+                self._record.acknowledge(acknowledged(command, transaction_id, prepared.ids, None))
+        self._figures.operations += len(prepared.commands)
+        self._session.on_done(len(prepared.commands))
+
+    async def _settle(self, line: int, commands: Sequence[Command], verdict: BatchVerdict, request: Request) -> Answer:
+        answer = await send_until_settled(self._pool, request, self._figures)
+        for command, each in zip(commands, verdict.results, strict=True):
+            self._figures.commands[type(command).__name__.lower()] += 1
+            self._figures.outcomes[each.code or "accepted"] += 1
+        wrong = list(judge.batch_complaints(verdict, answer, {}))
+        self._findings.judge("I5", "the batch of line {}: {}", line, wrong, is_right=not wrong)
+        return answer
+
+
+def _chunks(things: "Iterator[Any]", size: int) -> "Iterator[list[Any]]":
+    while some := list(islice(things, size)):
+        yield some

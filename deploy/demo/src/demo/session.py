@@ -1,0 +1,25 @@
+"""What the players share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from demo.figures import PlayFigures
+from demo.findings import Findings
+from demo.http_client import HttpPool
+from demo.record import Record
+
+
+@dataclass(slots=True)
+class Session:
+    """The API, the record of what it acknowledged, and what is found out; *on_done* is told of each played lot."""
+
+    pool: HttpPool
+    record: Record
+    findings: Findings = field(default_factory=Findings)
+    figures: PlayFigures = field(default_factory=PlayFigures)
+    on_done: Callable[[int], None] = lambda _: None
+
+    def close(self) -> None:
+        """Close connections and file."""
+        self.pool.close()
+        self.record.close()

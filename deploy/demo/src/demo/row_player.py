@@ -69,7 +69,8 @@ class RowPlayer:
         names = {name: row.currency for row in reversed(rows) for name in row.names}  # the first row's currency counts
         wallets = self._record.load(names)
         unknown = {name: currency for name, currency in names.items() if name not in wallets}
-        wallets |= await self._open(unknown, rows[0].line)
+        opened = await self._open(unknown, rows[0].line)
+        wallets |= opened
         ids = Ids()
         for name, wallet in wallets.items():
             assert wallet.id_bytes is not None

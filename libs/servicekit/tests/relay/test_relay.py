@@ -288,6 +288,20 @@ async def test_a_shard_that_another_owner_took_is_dropped(bench: Bench) -> None:
     assert await bench.owners() == {None: SHARDS - 1, "thief": 1}
 
 
+async def test_a_cursor_that_a_crash_of_the_database_took_back_is_repeated_and_goes_on(bench: Bench) -> None:
+    async with running(bench.relay("a", lease_s=2.0)):
+        await bench.write([3], 1, 5)
+        await until(lambda: cursors_are(bench, {3: 5}))
+        async with bench.pool.connection() as connection:
+            await connection.execute("UPDATE servicekit.relay_lease SET cursor = 2 WHERE shard = 3")
+        await bench.write([3], 6, 7)
+
+        await until(lambda: cursors_are(bench, {3: 7}))
+
+    assert await lost(bench, 1)
+    assert (await bench.first_occurrences())[3] == [1, 2, 3, 4, 5, 6, 7]
+
+
 async def steal(bench: Bench, shard: int | None = None) -> None:
     async with bench.pool.connection() as connection:
         await connection.execute(

@@ -4,7 +4,7 @@ One task does it all, in order, so that nothing is published on a lease that was
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -148,6 +148,7 @@ class Relay:
         self._renewed_s = asked_s
         lost = {shard for shard, held in self._shards.items() if renewal.epochs.get(shard) != held.epoch}
         self._drop(lost, stood_still=stood_still)
+        await self._free_unheld(renewal.epochs)
         excess = len(self._shards) - renewal.fair_share
         if excess > 0:
             await self._release(sorted(self._shards)[-excess:])
@@ -166,6 +167,17 @@ class Relay:
         _log.warning("relay.leases_lost", shards=sorted(lost))
         if stood_still:
             raise LeasesLost(f"stood still beyond {self._settings.lease_s} s and lost {len(lost)} shards")
+
+    async def _free_unheld(self, epochs: Mapping[int, int]) -> None:
+        """Free the leases that are ours by the table alone, or nobody would publish their shards.
+
+        A crash of the database took the move of a cursor back, so that the next one found another cursor and the shard
+        was dropped; or the answer to an acquisition was lost. Who takes them begins at the stored cursor.
+        """
+        unheld = {shard: epoch for shard, epoch in epochs.items() if shard not in self._shards}
+        if unheld:
+            async with self._pool.connection() as connection:
+                await self._leases.release(connection, unheld)
 
     async def _acquire(self, shards_max: int) -> None:
         async with self._pool.connection() as connection:

@@ -48,11 +48,10 @@ def _leg_complaints(leg: Leg, entry: dict[str, Any] | None) -> Iterator[str]:
         yield f"{leg.wallet}: amount, balance and version after are {told} where the model says {wanted}"
 
 
-def batch_complaints(verdict: BatchVerdict, answer: Answer, ids: dict[str, str]) -> Iterator[str]:
+def batch_complaints(verdict: BatchVerdict, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
     """Give what is wrong with the answer to a batch."""
-    body = _decode(answer.body)
-    if answer.status != verdict.status:
-        yield f"answered {answer.status} {body.get('code', '')} where the model says {verdict.status}"
+    if status != verdict.status:
+        yield f"answered {status} {body.get('code', '')} where the model says {verdict.status}"
     elif verdict.refusal is not None:
         told = (body["code"], body["index"], body["problem"]["code"])
         if told != ("batch_refused", verdict.index, verdict.refusal.code):

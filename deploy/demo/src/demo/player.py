@@ -132,15 +132,15 @@ class DayPlayer:
         self._judge(n, list(judge.complaints(verdict, answer.status, body, self._known(alone))))
 
     def _settle_batch(self, n: int, batch: Batch, verdict: BatchVerdict, answer: Answer, alone: Iterable[str]) -> None:
-        results: list[dict[str, Any]] = _decode(answer.body).get("results", [])
-        for command, result in zip(batch.commands, results, strict=False):
+        body: dict[str, Any] = _decode(answer.body)
+        for command, result in zip(batch.commands, body.get("results", []), strict=False):
             if result["status"] == _CREATED:
                 self._acknowledge(command, result["body"], None)
         for command, each in zip(batch.commands, verdict.results, strict=False):
             self._count(command, each)
         if verdict.refusal is not None:
             self._figures.outcomes["batch_refused"] += 1
-        self._judge(n, list(judge.batch_complaints(verdict, answer, self._known(alone))))
+        self._judge(n, list(judge.batch_complaints(verdict, answer.status, body, self._known(alone))))
 
     async def _repeat(self, repeat: Repeat) -> None:
         request, first = self._kept[repeat.of]

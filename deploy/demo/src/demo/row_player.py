@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,10 @@ from demo.rows import Row
 from demo.session import Session
 from demo.wire import Ids, Request, send_until_settled, to_request
 
-ROWS_PER_BATCH: Final = 500  # about what one commit takes
+T = TypeVar("T")
+
+ROWS_PER_BATCH: Final = 1_000  # as many as the API takes in one request
+BATCHES_PER_REPEAT: Final = 50
 _CREATED: Final = 201
 _decode = msgspec.json.Decoder().decode
 
@@ -28,6 +31,7 @@ _decode = msgspec.json.Decoder().decode
 class _Prepared:
     """A batch that is ready to be sent, what it must be answered, and the wallets it names."""
 
+    number: int
     first_line: int
     commands: tuple[MoneyCommand, ...]
     verdict: BatchVerdict
@@ -53,18 +57,20 @@ class RowPlayer:
     async def play(self, rows: Iterable[Row]) -> None:
         """Play *rows*; raises NotSettledError where the platform leaves a command open."""
         begun = perf_counter()
-        sending: asyncio.Task[None] | None = None
-        for some in _chunks(iter(rows), ROWS_PER_BATCH):
-            prepared = await self._prepare(some)
-            if sending is not None:
-                await sending
+        under_way: tuple[_Prepared, asyncio.Task[Answer]] | None = None
+        for number, some in enumerate(_chunks(iter(rows), ROWS_PER_BATCH)):
+            prepared = await self._prepare(number, some)
+            answer = None if under_way is None else await under_way[1]
             sending = asyncio.create_task(self._send(prepared))
-            await asyncio.sleep(0)  # the request leaves before the next batch is made
-        if sending is not None:
-            await sending
+            await asyncio.sleep(0)  # the request leaves before anything else is done
+            if under_way is not None and answer is not None:
+                self._settle_rows(under_way[0], answer)
+            under_way = prepared, sending
+        if under_way is not None:
+            self._settle_rows(under_way[0], await under_way[1])
         self._figures.seconds = perf_counter() - begun
 
-    async def _prepare(self, rows: list[Row]) -> _Prepared:
+    async def _prepare(self, number: int, rows: list[Row]) -> _Prepared:
         """Open the wallets that *rows* name first, ask the model, and write the request."""
         names = {name: row.currency for row in reversed(rows) for name in row.names}  # the first row's currency counts
         wallets = self._record.load(names)
@@ -79,7 +85,8 @@ class RowPlayer:
         batch = Batch("independent", commands)
         verdict = Model(wallets).apply_batch(batch)
         self._record.save(wallets.values())
-        return _Prepared(rows[0].line, commands, verdict, to_request(batch, f"rows-{rows[0].line}", ids), ids)
+        request = to_request(batch, f"rows-{rows[0].line}", ids)
+        return _Prepared(number, rows[0].line, commands, verdict, request, ids)
 
     async def _open(self, currencies: dict[str, str], line: int) -> dict[str, WalletState]:
         opened: dict[str, WalletState] = {}
@@ -87,16 +94,26 @@ class RowPlayer:
             batch = Batch("independent", tuple(Open(name, name, currencies[name]) for name in names))
             model = Model(opened)
             verdict = model.apply_batch(batch)
-            answer = await self._settle(
-                line, batch.commands, verdict, to_request(batch, f"open-{line}-{number}", Ids())
+            answer = await send_until_settled(
+                self._pool, to_request(batch, f"open-{line}-{number}", Ids()), self._figures
             )
-            for name, result in zip(names, _decode(answer.body)["results"], strict=True):
+            results = self._judge(line, batch.commands, verdict, answer)
+            for name, result in zip(names, results, strict=True):
                 model.wallets[name].id_bytes = UUID(result["body"]["id"]).bytes
         return opened
 
-    async def _send(self, prepared: _Prepared) -> None:
-        answer = await self._settle(prepared.first_line, prepared.commands, prepared.verdict, prepared.request)
-        results: list[dict[str, Any]] = _decode(answer.body).get("results", [])
+    async def _send(self, prepared: _Prepared) -> Answer:
+        """Send the batch until it is settled; some are then sent once more, and must be answered alike."""
+        request = prepared.request
+        answer = await send_until_settled(self._pool, request, self._figures)
+        if prepared.number % BATCHES_PER_REPEAT == 0:
+            again = await send_until_settled(self._pool, request, self._figures)
+            self._figures.replays += 1
+            judge.compare_replays(self._findings, request.key, (answer, again), is_independent=True)
+        return answer
+
+    def _settle_rows(self, prepared: _Prepared, answer: Answer) -> None:
+        results = self._judge(prepared.first_line, prepared.commands, prepared.verdict, answer)
         for command, result in zip(prepared.commands, results, strict=False):
             if result["status"] == _CREATED:
                 transaction_id = UUID(result["body"]["id"])
@@ -104,16 +121,20 @@ class RowPlayer:
         self._figures.operations += len(prepared.commands)
         self._session.on_done(len(prepared.commands))
 
-    async def _settle(self, line: int, commands: Sequence[Command], verdict: BatchVerdict, request: Request) -> Answer:
-        answer = await send_until_settled(self._pool, request, self._figures)
+    def _judge(
+        self, line: int, commands: Sequence[Command], verdict: BatchVerdict, answer: Answer
+    ) -> list[dict[str, Any]]:
+        """Count and judge the answer to a batch; return its results, none where it was refused as a whole."""
         for command, each in zip(commands, verdict.results, strict=True):
             self._figures.commands[type(command).__name__.lower()] += 1
             self._figures.outcomes[each.code or "accepted"] += 1
-        wrong = list(judge.batch_complaints(verdict, answer, {}))
+        body: dict[str, Any] = _decode(answer.body)
+        wrong = list(judge.batch_complaints(verdict, answer.status, body, {}))
         self._findings.judge("I5", "the batch of line {}: {}", line, wrong, is_right=not wrong)
-        return answer
+        results: list[dict[str, Any]] = body.get("results", [])
+        return results
 
 
-def _chunks(things: "Iterator[Any]", size: int) -> "Iterator[list[Any]]":
+def _chunks(things: Iterator[T], size: int) -> Iterator[list[T]]:
     while some := list(islice(things, size)):
         yield some

@@ -20,7 +20,7 @@ _FETCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class TopicUnreadableError(Exception):
-    """The broker gives no more records although the partition has some."""
+    """The broker does not give what it must have."""
 
 
 @asynccontextmanager
@@ -42,7 +42,9 @@ async def reader(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 def partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
     """Return the topic's partitions; from now on the consumer reads those that it is told to."""
-    numbers = consumer.partitions_for_topic(WALLET_EVENTS.name) or ()
+    numbers = consumer.partitions_for_topic(WALLET_EVENTS.name)
+    if not numbers:
+        raise TopicUnreadableError(f"the broker has no topic {WALLET_EVENTS.name}")
     consumer.unsubscribe()
     return [TopicPartition(WALLET_EVENTS.name, number) for number in sorted(numbers)]
 

@@ -30,8 +30,8 @@ def parse_event(
     key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None, timestamp_ms: int
 ) -> Event:
     """Return the event that a record carries; raise NoEventError."""
-    fields = {name: text.decode() for name, text in headers}
     try:
+        fields = {name: text.decode() for name, text in headers}
         if key is None or value is None or fields["ce_specversion"] != "1.0":
             raise NoEventError("key, body or version is missing")
         return Event(
@@ -49,7 +49,7 @@ def parse_event(
             published_at_s=timestamp_ms / 1_000,
             body=value,
         )
-    except (KeyError, UnicodeDecodeError) as error:
+    except (KeyError, ValueError) as error:
         raise NoEventError(str(error)) from error
 
 

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from demo.operations import Deposit, Transfer, Withdrawal
+from demo.rows import Row, RowError, read_rows
+
+GOOD = "2026-01-01T00:00:00Z,external,alice,10.00,USD\n"
+
+
+def csv_of(folder: Path, text: str | bytes) -> Path:
+    path = folder / "rows.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_rows_are_read_in_order_with_their_lines(tmp_path: Path) -> None:
+    text = "\ufefftime, from, to, amount, currency\r\n" + GOOD + '\n1767225600, alice ,"Bob, Ltd", 2.5, USD\n'
+
+    rows = list(read_rows(csv_of(tmp_path, text)))
+
+    assert rows == [
+        Row(2, "2026-01-01T00:00:00Z", "external", "alice", "10.00", "USD"),
+        Row(4, "1767225600", "alice", "Bob, Ltd", "2.5", "USD"),
+    ]
+
+
+def test_external_is_the_world_outside(tmp_path: Path) -> None:
+    text = GOOD + "1,alice,bob,1,USD\n2,bob,external,1,USD\n"
+
+    deposit, transfer, withdrawal = (row.command for row in read_rows(csv_of(tmp_path, text)))
+
+    assert deposit == Deposit("alice", "10.00", "USD", "2026-01-01T00:00:00Z")
+    assert transfer == Transfer("alice", "bob", "1", "USD", "1")
+    assert withdrawal == Withdrawal("bob", "1", "USD", "2")
+
+
+def test_the_first_rows_alone_are_read(tmp_path: Path) -> None:
+    assert len(list(read_rows(csv_of(tmp_path, GOOD * 3), first=2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("1,a,b,1", "4 values"),
+        ("1,a,b,1,USD,more", "6 values"),
+        ("yesterday,a,b,1,USD", "yesterday"),
+        ("1,a,a,1,USD", "both 'a'"),
+        ("1,external,external,1,USD", "both 'external'"),
+        ("1,,b,1,USD", "empty"),
+        (f"1,{'a' * 101},b,1,USD", "more than 100"),
+        ("1,a\0,b,1,USD", "line 2"),
+        ("1,a,b,-1,USD", "'-1'"),
+        ("1,a,b,1e2,USD", "'1e2'"),
+        ("1,a,b,0,USD", "greater than zero"),
+        ("1,a,b,1.001,USD", "too many decimals"),
+        ("1,a,b,9000000000001000,USD", "more than one amount may be"),
+        ("1,a,b,1,usd", "'usd'"),
+        ('1,"a"x,b,1,USD', "expected"),
+        ('1,"a,b,1,USD', "unexpected end"),
+    ],
+)
+def test_a_bad_row_is_an_error_that_names_its_line(tmp_path: Path, row: str, why: str) -> None:
+    path = csv_of(tmp_path, GOOD + row + "\n")
+
+    with pytest.raises(RowError) as told:
+        list(read_rows(path))
+
+    assert f"{path}, line 2: " in str(told.value)
+    assert why in str(told.value)
+
+
+def test_bytes_that_are_no_text_are_an_error_that_names_its_line(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="line 2: a name is not UTF-8"):
+        list(read_rows(csv_of(tmp_path, GOOD.encode() + b"1,\xff,b,1,USD\n")))
+
+
+def test_the_line_of_a_row_after_a_value_over_two_lines_is_counted_in_lines(tmp_path: Path) -> None:
+    with pytest.raises(RowError, match="line 4"):
+        list(read_rows(csv_of(tmp_path, GOOD + '1,"a\nb",c,1,USD\n' + "1,a\n")))

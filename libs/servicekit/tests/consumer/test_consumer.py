@@ -73,9 +73,14 @@ class Bench:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def runner(
-        self, probe: Probe, *, registry: CollectorRegistry | None = None, tracing: Tracing | None = None
+        self,
+        probe: Probe,
+        *,
+        registry: CollectorRegistry | None = None,
+        tracing: Tracing | None = None,
+        runner_class: type[ConsumerRunner] = ConsumerRunner,
     ) -> ConsumerRunner:
-        return ConsumerRunner(
+        return runner_class(
             ConsumerSettings(
                 bootstrap_servers=self.bootstrap,
                 client_id=probe.name,
@@ -166,6 +171,34 @@ def record_of(event: Envelope, *, offset: int | None = None, value: bytes | None
     received = receive(Record(0, event.sequence if offset is None else offset, headers, value or event.data))
     assert received is not None
     return received
+
+
+class Watched(ConsumerRunner):
+    """Keeps the clients it makes."""
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        self.clients = [*getattr(self, "clients", []), super()._new_consumer()]
+        return self.clients[-1]
+
+
+async def test_a_client_whose_own_task_ended_is_replaced(bench: Bench) -> None:
+    wallet, stream = wallet_in(3), Stream()
+    runner = bench.runner(Probe(bench.topic), runner_class=Watched)
+    assert isinstance(runner, Watched)
+
+    async with running(runner):
+        await bench.publish([stream.deposited(wallet)])
+        await until(lambda: reached(bench, {3: 1}))
+        runner.clients[0]._client._sync_task.cancel()
+        await bench.publish([stream.deposited(wallet)])
+        await until(lambda: failed(bench, "ClientEnded"))
+        await until(lambda: reached(bench, {3: 2}))
+
+    assert len(runner.clients) == 2
+
+
+async def failed(bench: Bench, error: str) -> bool:
+    return bench.metric("consumer_poll_failures_total", error=error) > 0
 
 
 async def test_events_are_applied_once_in_order_and_the_end_has_no_lag(bench: Bench) -> None:

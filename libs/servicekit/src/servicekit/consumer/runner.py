@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 
 SPANS_PER_POLL_MAX: Final = 50
 STOP_TIMEOUT_S: Final = 5.0
+BROKER_TIMEOUT_S: Final = 10.0
+"""What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait for ever."""
 
 Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
 
@@ -46,6 +48,10 @@ class ConsumerSettings:
     housekeeping_every_s: float = 1.0
     backoff_s_min: float = 0.1
     backoff_s_max: float = 5.0
+
+
+class ClientEnded(Exception):  # noqa: N818  it names what happened
+    """A task of the client's own has ended, and without it the client is silent for ever: a new one is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class ConsumerRunner:
         while not shutdown.is_requested:
             try:
                 await self._consume(shutdown)
-            except (KafkaError, OSError) as error:
+            except (ClientEnded, KafkaError, OSError) as error:
                 self._failed(error)
                 await shutdown.sleep(self._backoff_s())
 
@@ -240,8 +246,10 @@ class ConsumerRunner:
         if monotonic_s() - self._kept_s < self._settings.housekeeping_every_s:
             return
         self._kept_s = monotonic_s()
-        await self._tell_broker(consumer)
-        lags = await self._lags(consumer, waiting)
+        _require_at_work(consumer)
+        async with asyncio.timeout(BROKER_TIMEOUT_S):
+            await self._tell_broker(consumer)
+            lags = await self._lags(consumer, waiting)
         partitions = [partition.partition for partition in consumer.assignment()]
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
@@ -280,6 +288,21 @@ class ConsumerRunner:
             behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
             lags.append(Lag(partition.partition, records, max(0, behind_ms)))
         return sorted(lags, key=lambda lag: lag.partition)
+
+
+def _require_at_work(consumer: AIOKafkaConsumer) -> None:
+    """Raise ClientEnded where one of the client's tasks has ended.
+
+    An error that a task does not expect ends it, and nothing tells: uvloop's RuntimeError for a write to a connection
+    that broke a moment before, for example, ends the one that all others wait for when they need to know the brokers.
+    """
+    tasks = (
+        consumer._client._sync_task,  # noqa: SLF001  no public call tells
+        consumer._coordinator._coordination_task,  # noqa: SLF001  see above
+        consumer._fetcher._fetch_task,  # noqa: SLF001  see above
+    )
+    if any(task.done() for task in tasks):
+        raise ClientEnded
 
 
 async def _unless_stopped(starting: Coroutine[Any, Any, None], shutdown: Shutdown) -> None:

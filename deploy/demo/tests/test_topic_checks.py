@@ -98,6 +98,7 @@ def test_a_record_is_parsed_from_its_headers() -> None:
     event = parse_event(b"wallet", HEADERS.items(), b"{}", 1_767_225_601_020)
 
     assert (event.shard, event.seq, event.version, event.body) == (0, 1, None, b"{}")
+    assert event.published_at_s is not None
     assert event.published_at_s - event.occurred_at.timestamp() == pytest.approx(0.02, abs=1e-6)
 
 

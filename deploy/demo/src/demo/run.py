@@ -48,6 +48,8 @@ def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
 
     Raises RowError, which names the line.
     """
+    if not path.is_file():
+        raise DemoError(f"{path} is no file: it is read twice, first to check it")
     with console.status(f"reading {path}"):
         count = sum(1 for _ in read_rows(path, first=first))
     if count == 0:
@@ -67,7 +69,7 @@ class DemoRun:
     async def __call__(self) -> bool:
         """Do everything and report; return whether every invariant holds."""
         async with stack.running(self._config, self._console) as platform:
-            await _prepare(platform)
+            await self._prepare(platform)
             session = Session(HttpPool(platform.wallet_url, connections=CONNECTIONS), self._record())
             await self._play(session)
             await self._drain(platform)
@@ -80,6 +82,12 @@ class DemoRun:
         else:
             self._console.print(f"the data and logs of this run stand in {self._config.state}")
         return session.findings.hold
+
+    async def _prepare(self, platform: Platform) -> None:
+        if await heads(platform.wallet_dsn):
+            raise DemoError("the wallet's database is not empty: the demo compares all of it and needs one of its own")
+        if self._config.outside_broker is None:
+            await keep_broker_time(platform.kafka)
 
     def _record(self) -> Record:
         return Record(self._config.state / "data" / "record.sqlite")
@@ -101,12 +109,6 @@ class DemoRun:
                 platform, session.record, session.findings, lambda step: status.update(f"reconciling {step}")
             )
             return await reconciliation.run(self._config.environment, self._config.logs / "rebuild.log")
-
-
-async def _prepare(platform: Platform) -> None:
-    if await heads(platform.wallet_dsn):
-        raise DemoError("the wallet's database is not empty: the demo compares all of it, so it needs one of its own")
-    await keep_broker_time(platform.kafka)
 
 
 def _bar(console: Console) -> Progress:

@@ -4,11 +4,11 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 
@@ -72,12 +72,22 @@ async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
     control.clean(config, quiet)
     try:
         with console.status("starting the platform"):
-            await asyncio.to_thread(control.detach, config, quiet)
+            await _to_its_end(asyncio.to_thread(control.detach, config, quiet))
         platform = _platform(config)
         console.print(f"the platform is up: {platform.wallet_url}, logs in {config.logs}")
         yield platform
     finally:
         await asyncio.to_thread(control.down, config, quiet)
+
+
+async def _to_its_end(starting: Coroutine[Any, Any, None]) -> None:
+    """Wait for *starting* even when cancelled meanwhile: only what has started can be stopped."""
+    task = asyncio.ensure_future(starting)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def discard(config: Config) -> None:

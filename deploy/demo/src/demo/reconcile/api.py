@@ -12,7 +12,7 @@ from demo.findings import Findings
 from demo.http_client import HttpPool
 from demo.money import from_text
 from demo.reconcile.postgres import snapshot
-from demo.stack import Platform
+from demo.stack import DemoError, Platform
 
 WALLETS_BUSY: Final = 10
 WALLETS_ANY: Final = 40
@@ -110,10 +110,16 @@ def _minor(money: Mapping[str, str]) -> int:
 
 async def _get(pool: HttpPool, path: str) -> dict[str, Any]:
     """Return the body at *path*, asking again while the service cannot answer."""
+    why = ""
     for _ in range(TRIES_MAX):
-        answer = await pool.get(path)
+        try:
+            answer = await pool.get(path)
+        except ConnectionError as error:
+            why = str(error)
+            continue
         if answer.status == _OK:
             body: dict[str, Any] = _decode(answer.body)
             return body
+        why = f"{answer.status} {answer.body.decode(errors='replace')}"
         await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-    raise ConnectionError(f"GET {path} answers {answer.status}: {answer.body.decode(errors='replace')}")
+    raise DemoError(f"GET {path} was not answered: {why}")

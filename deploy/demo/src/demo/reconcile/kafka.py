@@ -12,14 +12,16 @@ from contracts.topics import WALLET_EVENTS
 from demo.findings import Findings
 from demo.reconcile.rows import Event
 from demo.reconcile.topic import NoEventError, parse_event
+from demo.stack import DemoError
 
 RECORDS_PER_POLL: Final = 2_000
 POLL_MS: Final = 1_000
 SILENT_POLLS_MAX: Final = 30
+_LOG_APPEND_TIME: Final = 1
 _FETCH_BYTES: Final = 4 * 1024 * 1024
 
 
-class TopicUnreadableError(Exception):
+class TopicUnreadableError(DemoError):
     """The broker does not give what it must have."""
 
 
@@ -64,10 +66,14 @@ async def events(consumer: AIOKafkaConsumer, partition: TopicPartition, findings
             raise TopicUnreadableError(f"partition {partition.partition} ends at {end} and gives nothing")
         for record in records:
             try:
-                yield parse_event(record.key, record.headers, record.value, record.timestamp)
+                yield parse_event(record.key, record.headers, record.value, _broker_time_ms(record))
             except NoEventError as error:
                 place = (partition.partition, record.offset, error)
                 findings.judge("I6", "partition {} offset {} is no event: {}", *place, is_right=False)
+
+
+def _broker_time_ms(record: Any) -> int | None:
+    return record.timestamp if record.timestamp_type == _LOG_APPEND_TIME else None
 
 
 async def keep_broker_time(bootstrap_servers: str) -> None:

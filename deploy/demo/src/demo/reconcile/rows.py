@@ -44,7 +44,7 @@ class WalletRow(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A record of the topic. *published_at_s* is Kafka's time, in seconds since 1970."""
+    """A record of the topic. *published_at_s* is the broker's time, in seconds since 1970, if it keeps it."""
 
     shard: int
     seq: int
@@ -57,7 +57,7 @@ class Event(NamedTuple):
     entry_index: int | None
     entry_count: int | None
     occurred_at: datetime
-    published_at_s: float
+    published_at_s: float | None
     body: bytes
 
 

@@ -27,7 +27,7 @@ class TopicFigures:
 
 
 def parse_event(
-    key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None, timestamp_ms: int
+    key: bytes | None, headers: Iterable[tuple[str, bytes]], value: bytes | None, broker_time_ms: int | None
 ) -> Event:
     """Return the event that a record carries; raise NoEventError."""
     try:
@@ -46,7 +46,7 @@ def parse_event(
             entry_index=_number(fields.get("ce_entryindex")),
             entry_count=_number(fields.get("ce_entrycount")),
             occurred_at=datetime.fromisoformat(fields["ce_time"]),
-            published_at_s=timestamp_ms / 1_000,
+            published_at_s=None if broker_time_ms is None else broker_time_ms / 1_000,
             body=value,
         )
     except (KeyError, ValueError) as error:
@@ -107,7 +107,8 @@ class _ShardTopic:
         told, wanted = _comparable(event), _of_journal(row)
         what = "shard {} sequence {}: the event says {}, the journal {}"
         self._findings.judge("I6", what, *place, told, wanted, is_right=told == wanted)
-        self._figures.publish_lag.add(event.published_at_s - event.occurred_at.timestamp())
+        if event.published_at_s is not None:
+            self._figures.publish_lag.add(event.published_at_s - event.occurred_at.timestamp())
 
     async def finish(self) -> None:
         """Tell of every row that never came."""

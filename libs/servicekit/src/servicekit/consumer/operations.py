@@ -109,22 +109,31 @@ async def _unpark_some(tx: Transaction, projection: Projection, wallet_id: UUID)
         events = await parking.next_parked(tx, projection.name, wallet_id, EVENTS_PER_TRANSACTION)
     except EnvelopeError as error:
         return 0, reason_of(error), False
-    done, failure = 0, None
-    for event in events:
-        failure = await _apply_one(tx, projection, event)
-        if failure is not None:
-            break
-        done += 1
+    done, failure = await _apply_in_order(tx, projection, events)
     is_unparked = False
     if done:
         is_unparked = await parking.forget(tx, projection.name, wallet_id, events[done - 1].sequence)
     return done, failure, is_unparked
 
 
-async def _apply_one(tx: Transaction, projection: Projection, event: Envelope) -> str | None:
+async def _apply_in_order(tx: Transaction, projection: Projection, events: list[Envelope]) -> tuple[int, str | None]:
+    """Apply *events* at once; where that fails one by one, up to the one that fails. Return how many, and why no more.
+
+    The shard's checkpoint is locked meanwhile, so that the consumer waits.
+    """
+    if await _apply(tx, projection, events) is None:
+        return len(events), None
+    for done, event in enumerate(events):
+        failure = await _apply(tx, projection, [event])
+        if failure is not None:
+            return done, failure
+    return len(events), None
+
+
+async def _apply(tx: Transaction, projection: Projection, events: list[Envelope]) -> str | None:
     try:
         async with tx.connection.transaction():
-            await projection.apply(tx, [event])
+            await projection.apply(tx, events)
     except Exception as error:
         if classify(error) in (Failure.DATA, Failure.OTHER):
             return reason_of(error)

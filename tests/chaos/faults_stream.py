@@ -4,7 +4,9 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
@@ -69,11 +71,11 @@ async def cut_topic(run: Run) -> Bite:
     breaches = await _others_flow(run, partitions)
     # An operator brings the lost records back from elsewhere; they stand behind later ones now.
     await _produce(run, lost)
-    for partition in partitions:
-        await platform.operate("projections", "rewind", "--shard", str(partition), "--offset", "0")
+    for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
+        await platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
     recovery_s = await run.recovery_s(bitten_s)
-    what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {stopped} shards stopped by a gap"
-    return Bite(what=what, count=min(len(lost), stopped), recovery_s=recovery_s, breaches=breaches)
+    what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
+    return Bite(what=what, count=min(len(lost), len(stopped)), recovery_s=recovery_s, breaches=breaches)
 
 
 async def _unconsumed(
@@ -90,12 +92,11 @@ async def _delete(run: Run, raw: "Sequence[ConsumerRecord[bytes, bytes]]", parti
         partition: max(record.offset for record in raw if record.partition == partition) for partition in partitions
     }
     wanted = [TopicPartition(observe.TOPIC, partition, offset + 1) for partition, offset in ends.items()]
-    for future in _admin(run).delete_records(wanted, request_timeout=REQUEST_S).values():
-        await asyncio.to_thread(future.result)
+    await _asked(run, lambda admin: admin.delete_records(wanted, request_timeout=REQUEST_S))
 
 
-async def _stopped_shards(run: Run, partitions: Sequence[int]) -> int:
-    """Wait until a shard of each of *partitions* has stopped at its gap; return how many have."""
+async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
+    """Wait until a shard of each of *partitions* has stopped at its gap; return those that have."""
     async with run.platform.databases() as (_, history), asyncio.timeout(REACHED_WITHIN_S):
         while True:
             rows = await history.fetch("SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'")
@@ -105,7 +106,7 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> int:
     page = await HttpClient(run.platform.port("projector")).request("GET", "/metrics")
     alarms = [line for line in page.body.decode().splitlines() if line.startswith("consumer_shards_stopped{")]
     assert any('reason="gap"' in line and not line.endswith(" 0.0") for line in alarms), alarms
-    return len(rows)
+    return [row["shard"] for row in rows]
 
 
 async def _others_flow(run: Run, partitions: Sequence[int]) -> list[str]:
@@ -137,8 +138,18 @@ async def _produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") 
         await producer.stop()
 
 
-def _admin(run: Run) -> AdminClient:
-    return AdminClient({"bootstrap.servers": run.platform.kafka.bootstrap_servers})
+async def _asked(run: Run, ask: "Callable[[AdminClient], dict[Any, Future[Any]]]") -> list[Any]:
+    """Return the broker's answers; the client has to live until they are there."""
+    admin = AdminClient({"bootstrap.servers": run.platform.kafka.bootstrap_servers})
+    futures = ask(admin)
+    return [await asyncio.to_thread(future.result, 2 * REQUEST_S) for future in futures.values()]
+
+
+async def _group_offsets(run: Run) -> dict[int, int]:
+    """Return where the consumer group would begin in each partition that it has told of."""
+    wanted = [ConsumerGroupTopicPartitions(GROUP)]
+    (group,) = await _asked(run, lambda admin: admin.list_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
+    return {each.partition: max(0, each.offset) for each in group.topic_partitions or []}
 
 
 async def kill_consumer(run: Run) -> Bite:
@@ -155,9 +166,7 @@ async def kill_consumer(run: Run) -> Bite:
 
 async def _ahead_of_group(run: Run) -> int:
     """Return how many records are applied that the consumer group has not committed."""
-    listed = _admin(run).list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)], request_timeout=REQUEST_S)
-    group = await asyncio.to_thread(listed[GROUP].result)
-    told = {each.partition: max(0, each.offset) for each in group.topic_partitions or []}
+    told = await _group_offsets(run)
     async with run.platform.databases() as (_, history):
         rows = await history.fetch(
             "SELECT topic_partition, max(kafka_offset) AS applied FROM servicekit.checkpoint GROUP BY 1"
@@ -205,14 +214,12 @@ async def _deliver_from_start(run: Run) -> None:
     """Have the projector, on the history database of now, read the topic from its beginning to its end."""
     await run.platform.stop("projector")
     offsets = [TopicPartition(observe.TOPIC, partition, 0) for partition in range(PARTITIONS)]
-    altered = _admin(run).alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(GROUP, offsets)], request_timeout=REQUEST_S
-    )
-    await asyncio.to_thread(altered[GROUP].result)
+    wanted = [ConsumerGroupTopicPartitions(GROUP, offsets)]
+    await _asked(run, lambda admin: admin.alter_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
     await run.platform.start("projector")
     async with run.platform.databases() as (wallet, history):
         await reached(history, await observe.heads(wallet))
-        await _told(run, history_ends=await _ends(run))
+    await _told(run, await _ends(run))
 
 
 async def _ends(run: Run) -> dict[int, int]:
@@ -223,16 +230,16 @@ async def _ends(run: Run) -> dict[int, int]:
     return ends
 
 
-async def _told(run: Run, *, history_ends: dict[int, int]) -> None:
-    """Wait until the consumer group has committed the ends: all of it was delivered."""
-    async with asyncio.timeout(DRAINED_WITHIN_S):
-        while True:
-            listed = _admin(run).list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])
-            group = await asyncio.to_thread(listed[GROUP].result)
-            told = {each.partition: each.offset for each in group.topic_partitions or []}
-            if all(told.get(partition, 0) >= end for partition, end in history_ends.items()):
-                return
-            await asyncio.sleep(0.2)
+async def _told(run: Run, ends: dict[int, int]) -> None:
+    """Wait until the consumer group has committed *ends*: all of it was delivered."""
+    until_s = time.monotonic() + DRAINED_WITHIN_S
+    while True:
+        told = await _group_offsets(run)
+        if all(told.get(partition, 0) >= end for partition, end in ends.items()):
+            return
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"the group is at {told}, the ends are {ends}")
+        await asyncio.sleep(0.2)
 
 
 async def poison_wallets(run: Run) -> Bite:
@@ -247,8 +254,7 @@ async def poison_wallets(run: Run) -> Bite:
     await platform.stop("projector")
     await platform.start("projector")
     for wallet_id in victims:
-        printed = await platform.operate("projections", "unpark", "--wallet", wallet_id)
-        breaches += [] if "then:" not in printed else [printed]
+        await platform.operate("projections", "unpark", "--wallet", wallet_id)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"{len(victims)} wallets parked ({', '.join(POISONS)}), the others flowed, all unparked"
     return Bite(what=what, count=len(victims), recovery_s=recovery_s, breaches=breaches)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import sys
 import urllib.error
@@ -156,6 +157,12 @@ class Platform:
         """Ask a process to end, and wait."""
         await self.site.keep(self._daemons[name].stop)
 
+    async def keep_metrics(self) -> None:
+        """Write what every process tells of itself beside its log, for who looks into a failed run."""
+        for name, port in self._ports.items():
+            page = await self.site.keep(functools.partial(_read, f"http://{LOOPBACK}:{port}/metrics"))
+            (self.folder / f"{name}.metrics.log").write_bytes(page or b"no answer")
+
     async def close(self) -> None:
         """Kill everything that was started."""
         await asyncio.gather(*(self.kill(name) for name in self._daemons))
@@ -174,7 +181,7 @@ class Platform:
         }
 
     async def operate(self, *arguments: str) -> str:
-        """Run an operator's command of transaction-history; return what it prints, whatever its exit code."""
+        """Run an operator's command of transaction-history; return what it prints. It must succeed."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "transaction_history", *arguments,
             env={**os.environ, **self.environment}, cwd=ROOT,
@@ -182,6 +189,7 @@ class Platform:
         )  # fmt: skip
         async with asyncio.timeout(READY_WITHIN_S):
             output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()
         return output.decode()
 
     @asynccontextmanager
@@ -216,12 +224,19 @@ async def open_platform(
                 await asyncio.gather(*(platform.start(each, gated=each in gated, env=env) for each in _PRODUCT))
                 yield platform
             finally:
+                await platform.keep_metrics()
                 await platform.close()
 
 
 def _answers(port: int) -> bool:
+    return _read(f"http://{LOOPBACK}:{port}/health/ready") is not None
+
+
+def _read(url: str) -> bytes | None:
+    """Return the page, or None where there is no good answer in time."""
     try:
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/health/ready", timeout=PROBE_S) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(url, timeout=PROBE_S) as answer:  # noqa: S310  our own processes
+            page: bytes = answer.read()
+            return page if answer.status == 200 else None
     except (OSError, urllib.error.URLError):
-        return False
+        return None

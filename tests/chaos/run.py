@@ -124,13 +124,16 @@ class Verdict:
 
 
 async def reached(history: asyncpg.Connection, wanted: Mapping[int, int], within_s: float = DRAINED_WITHIN_S) -> None:
-    """Wait until the projection has reached *wanted*; raise TimeoutError."""
-    async with asyncio.timeout(within_s):
-        while True:
-            found = await observe.checkpoints(history)
-            if all(found.get(shard, 0) >= seq for shard, seq in wanted.items()):
-                return
-            await asyncio.sleep(POLL_S)
+    """Wait until the projection has reached *wanted*; raise TimeoutError with what is missing."""
+    until_s = time.monotonic() + within_s
+    while True:
+        found = await observe.checkpoints(history)
+        behind = {shard: (found.get(shard, 0), seq) for shard, seq in wanted.items() if found.get(shard, 0) < seq}
+        if not behind:
+            return
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"shards are not where they should be: {behind}")
+        await asyncio.sleep(POLL_S)
 
 
 async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:

@@ -16,7 +16,7 @@ from local_stack import checkout, control, databases, state
 from local_stack.config import STATE_VARIABLE, Config
 from local_stack.ports import free_ports, is_taken
 
-FOLDER: Final = checkout.STATE / "demo"
+FOLDERS_MAX: Final = 10
 _PORTS: Final = {
     "POSTGRES_PORT": 54320,
     "KAFKA_PORT": 19092,
@@ -47,8 +47,22 @@ class DemoError(Exception):
 
 def config_for(environment: Mapping[str, str], console: Console) -> Config:
     """Return the configuration of the demo's stack; ports that the environment names stay."""
+    folder = _free_folder(console)
     ports = _ports(environment, console)
-    return Config({**ports, **environment, STATE_VARIABLE: str(FOLDER)})
+    return Config({**ports, **environment, STATE_VARIABLE: str(folder)})
+
+
+def _free_folder(console: Console) -> Path:
+    for number in range(1, FOLDERS_MAX + 1):
+        folder = checkout.STATE / ("demo" if number == 1 else f"demo-{number}")
+        pid = state.running_pid(folder)
+        if pid is None:
+            return folder
+        console.print(
+            f"a demo's stack (pid {pid}) runs in {folder} already; `{STATE_VARIABLE}={folder} make down` ends it, "
+            "if it was left behind"
+        )
+    raise DemoError(f"{FOLDERS_MAX} demos run already")
 
 
 def _ports(environment: Mapping[str, str], console: Console) -> dict[str, str]:
@@ -63,11 +77,6 @@ def _ports(environment: Mapping[str, str], console: Console) -> dict[str, str]:
 @asynccontextmanager
 async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
     """Start an empty stack, and stop it however the demo ends."""
-    pid = state.running_pid(config.state)
-    if pid is not None:
-        raise DemoError(
-            f"a demo runs already (pid {pid}), or was killed: `{STATE_VARIABLE}={FOLDER} make down` ends it"
-        )
     quiet = Console(quiet=True)
     control.clean(config, quiet)
     try:

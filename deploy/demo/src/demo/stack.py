@@ -46,31 +46,29 @@ class DemoError(Exception):
 
 
 def config_for(environment: Mapping[str, str], console: Console) -> Config:
-    """Return the configuration of the demo's stack; ports that the environment names stay."""
-    folder = _free_folder(console)
-    ports = _ports(environment, console)
-    return Config({**ports, **environment, STATE_VARIABLE: str(folder)})
-
-
-def _free_folder(console: Console) -> Path:
-    for number in range(1, FOLDERS_MAX + 1):
-        folder = checkout.STATE / ("demo" if number == 1 else f"demo-{number}")
-        pid = state.running_pid(folder)
-        if pid is None:
-            return folder
+    """Return the configuration of the demo's stack, in a folder where none runs; ports that are named stay."""
+    folders = [checkout.STATE / name for name in ("demo", *(f"demo-{n}" for n in range(2, FOLDERS_MAX + 1)))]
+    busy = [folder for folder in (checkout.STATE, *folders) if state.running_pid(folder) is not None]
+    free = [folder for folder in folders if folder not in busy]
+    if not free:
+        raise DemoError(f"{FOLDERS_MAX} demos run already")
+    for folder in busy:
         console.print(
-            f"a demo's stack (pid {pid}) runs in {folder} already; `{STATE_VARIABLE}={folder} make down` ends it, "
-            "if it was left behind"
+            f"a stack runs in {folder}: the demo takes free ports (`{STATE_VARIABLE}={folder} make down` ends the other)",
+            soft_wrap=True,
         )
-    raise DemoError(f"{FOLDERS_MAX} demos run already")
+    ports = _ports(environment, console, is_alone=not busy)
+    return Config({**ports, **environment, STATE_VARIABLE: str(free[0])})
 
 
-def _ports(environment: Mapping[str, str], console: Console) -> dict[str, str]:
+def _ports(environment: Mapping[str, str], console: Console, *, is_alone: bool) -> dict[str, str]:
+    """Return the usual ports, or free ones where another stack, which may only be starting, takes them."""
     wanted = {name: port for name, port in _PORTS.items() if name not in environment}
     taken = [str(port) for port in wanted.values() if is_taken(port)]
-    if not taken:
+    if is_alone and not taken:
         return {}
-    console.print(f"something runs on port {', '.join(taken)} already: the demo takes free ports")
+    if is_alone:
+        console.print(f"port {', '.join(taken)} is taken: the demo takes free ports", soft_wrap=True)
     return {name: str(port) for name, port in zip(wanted, free_ports(len(wanted)), strict=True)}
 
 

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from tests.chaos import faults_ledger, faults_stream, report
+from tests.chaos import faults_ledger, faults_records, faults_stream, report
 from tests.chaos.platform import Site, open_site
 from tests.chaos.run import Fault, Verdict, judge
 
@@ -24,7 +24,9 @@ FIRST_SEED = 1
 SECONDS = 6.0
 FAULTS = {
     fault.id: fault
-    for fault in sorted((*faults_ledger.FAULTS, *faults_stream.FAULTS), key=lambda each: int(each.id[1:]))
+    for fault in sorted(
+        (*faults_ledger.FAULTS, *faults_records.FAULTS, *faults_stream.FAULTS), key=lambda each: int(each.id[1:])
+    )
 }
 
 

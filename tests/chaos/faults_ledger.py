@@ -142,7 +142,7 @@ async def _at_once(run: Run) -> list[str]:
     command = run.bank.deposit(run.bank.wallets[1], 4_711)
     answers = await asyncio.gather(*(_send_until_definite(run, command, n) for n in range(ONE_KEY_TIMES)))
     first = next((answer for answer in answers if "idempotency-replayed" not in answer.headers), answers[0])
-    settled = run.history.settle(command, first, attempts=1, at_s=time.monotonic(), port=0)
+    settled = run.history.settle(command, first, attempts=1)
     for answer in answers:
         run.history.compare(settled, answer)
     originals = sum("idempotency-replayed" not in answer.headers for answer in answers)

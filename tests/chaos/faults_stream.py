@@ -1,28 +1,16 @@
-"""Faults of the stream: relay, broker, topic, consumer, and records that a projection cannot take."""
+"""Faults of the stream's processes: relay, broker, consumer."""
 
 import asyncio
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from typing import Any
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
-from confluent_kafka.admin import AdminClient
 from tests.chaos import observe
-from tests.chaos.client import HttpClient
-from tests.chaos.gate import POISON, Action
-from tests.chaos.observed import PARTITIONS
-from tests.chaos.run import DRAINED_WITHIN_S, POLL_S, Bite, Fault, Run, reached
+from tests.chaos.broker import group_offsets
+from tests.chaos.gate import Action
+from tests.chaos.run import Bite, Fault, Run
 
-GROUP = "transaction_history"
 REACHED_WITHIN_S = 30.0
 BROKER_AWAY_S = 3.0
-PARTITIONS_CUT = 2
-POISONS = ("json", "type", "version", "crash")
-REQUEST_S = 10.0
 
 
 async def kill_relay(run: Run) -> Bite:
@@ -55,103 +43,6 @@ async def lose_broker(run: Run) -> Bite:
     return Bite(what=what, count=min(grown, behind), recovery_s=recovery_s)
 
 
-async def cut_topic(run: Run) -> Bite:
-    """F10: records vanish before they were consumed; the shards stop with an alarm, and a rewind repairs them."""
-    platform = run.platform
-    await platform.kill("projector")
-    await asyncio.sleep(1.5)  # what is published meanwhile is what will be missing
-    bitten_s = time.monotonic()
-    raw = await observe.raw_records(platform.kafka.bootstrap_servers)
-    run.captured = observe.parse(raw)
-    partitions = run.chance.sample(range(PARTITIONS), PARTITIONS_CUT)
-    lost = await _unconsumed(run, [record for record in raw if record.partition in partitions])
-    await _delete(run, raw, partitions)
-    await platform.start("projector")
-    stopped = await _stopped_shards(run, partitions)
-    breaches = await _others_flow(run, partitions)
-    # An operator brings the lost records back from elsewhere; they stand behind later ones now.
-    await _produce(run, lost)
-    for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
-        await platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
-    recovery_s = await run.recovery_s(bitten_s)
-    what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
-    return Bite(what=what, count=min(len(lost), len(stopped)), recovery_s=recovery_s, breaches=breaches)
-
-
-async def _unconsumed(
-    run: Run, records: "Sequence[ConsumerRecord[bytes, bytes]]"
-) -> "list[ConsumerRecord[bytes, bytes]]":
-    async with run.platform.databases() as (_, history):
-        checkpoints = await observe.checkpoints(history)
-    parsed = zip(records, observe.parse(records), strict=True)
-    return [raw for raw, record in parsed if record.seq > checkpoints.get(record.shard, 0)]
-
-
-async def _delete(run: Run, raw: "Sequence[ConsumerRecord[bytes, bytes]]", partitions: Sequence[int]) -> None:
-    ends = {
-        partition: max(record.offset for record in raw if record.partition == partition) for partition in partitions
-    }
-    wanted = [TopicPartition(observe.TOPIC, partition, offset + 1) for partition, offset in ends.items()]
-    await _asked(run, lambda admin: admin.delete_records(wanted, request_timeout=REQUEST_S))
-
-
-async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
-    """Wait until a shard of each of *partitions* has stopped at its gap; return those that have."""
-    async with run.platform.databases() as (_, history), asyncio.timeout(REACHED_WITHIN_S):
-        while True:
-            rows = await history.fetch("SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'")
-            if {row["shard"] % PARTITIONS for row in rows} >= set(partitions):
-                break
-            await asyncio.sleep(POLL_S)
-    page = await HttpClient(run.platform.port("projector")).request("GET", "/metrics")
-    alarms = [line for line in page.body.decode().splitlines() if line.startswith("consumer_shards_stopped{")]
-    assert any('reason="gap"' in line and not line.endswith(" 0.0") for line in alarms), alarms
-    return [row["shard"] for row in rows]
-
-
-async def _others_flow(run: Run, partitions: Sequence[int]) -> list[str]:
-    async with run.platform.databases() as (wallet, history):
-        wanted = await observe.heads(wallet)
-        others = {shard: seq for shard, seq in wanted.items() if shard % PARTITIONS not in partitions}
-        try:
-            await reached(history, others)
-        except TimeoutError:
-            return ["shards without a gap do not go on"]
-    return []
-
-
-async def _produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -> None:
-    """Produce copies of *records*, in their order, to their partitions."""
-    producer = AIOKafkaProducer(bootstrap_servers=run.platform.kafka.bootstrap_servers, linger_ms=5)
-    await producer.start()
-    try:
-        for record in records:
-            await producer.send(
-                observe.TOPIC,
-                record.value,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-                timestamp_ms=record.timestamp,
-            )
-    finally:
-        await producer.stop()
-
-
-async def _asked(run: Run, ask: "Callable[[AdminClient], dict[Any, Future[Any]]]") -> list[Any]:
-    """Return the broker's answers; the client has to live until they are there."""
-    admin = AdminClient({"bootstrap.servers": run.platform.kafka.bootstrap_servers})
-    futures = ask(admin)
-    return [await asyncio.to_thread(future.result, 2 * REQUEST_S) for future in futures.values()]
-
-
-async def _group_offsets(run: Run) -> dict[int, int]:
-    """Return where the consumer group would begin in each partition that it has told of."""
-    wanted = [ConsumerGroupTopicPartitions(GROUP)]
-    (group,) = await _asked(run, lambda admin: admin.list_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
-    return {each.partition: max(0, each.offset) for each in group.topic_partitions or []}
-
-
 async def kill_consumer(run: Run) -> Bite:
     """F12: the projector dies when its database has committed a poll that the broker was not told of."""
     run.platform.gate.arm("applied", Action.KILL)
@@ -166,120 +57,12 @@ async def kill_consumer(run: Run) -> Bite:
 
 async def _ahead_of_group(run: Run) -> int:
     """Return how many records are applied that the consumer group has not committed."""
-    told = await _group_offsets(run)
+    told = await group_offsets(run)
     async with run.platform.databases() as (_, history):
         rows = await history.fetch(
             "SELECT topic_partition, max(kafka_offset) AS applied FROM servicekit.checkpoint GROUP BY 1"
         )
     return sum(max(0, row["applied"] - told.get(row["topic_partition"], 0)) for row in rows)
-
-
-async def copy_events(run: Run) -> Bite:
-    """F16, under load: every record that is there is delivered two more times, in order or each one thrice at once."""
-    raw = await observe.raw_records(run.platform.kafka.bootstrap_servers)
-    bitten_s = time.monotonic()
-    copies = [record for record in raw for _ in range(2)] if run.seed % 2 else [*raw, *raw]
-    await _produce(run, copies)
-    return Bite(what=f"{len(raw)} records three times", count=len(raw), recovery_s=await run.recovery_s(bitten_s))
-
-
-async def replay_events(run: Run, bite: Bite) -> None:
-    """F16, afterwards: all of the topic again to the same read model, and to a fresh one; the hash stays."""
-    platform = run.platform
-    async with platform.databases() as (_, history):
-        before = await observe.read_model_hash(history)
-    await _deliver_from_start(run)
-    async with platform.databases() as (_, history):
-        again = await observe.read_model_hash(history)
-    own = platform.history_database
-    async with platform.site.histories.database() as fresh:
-        platform.history_database = fresh
-        try:
-            await _deliver_from_start(run)
-            async with platform.databases() as (_, history):
-                replayed = await observe.read_model_hash(history)
-        finally:
-            platform.history_database = own
-            await platform.kill("projector")
-    bite.breaches += _differences(before, again, replayed)
-    bite.what += ", then all from the start, also into a fresh read model"
-
-
-def _differences(before: str, again: str, replayed: str) -> list[str]:
-    same = {"a redelivery changed the read model": again, "a fresh read model is another one": replayed}
-    return [breach for breach, digest in same.items() if digest != before]
-
-
-async def _deliver_from_start(run: Run) -> None:
-    """Have the projector, on the history database of now, read the topic from its beginning to its end."""
-    await run.platform.stop("projector")
-    offsets = [TopicPartition(observe.TOPIC, partition, 0) for partition in range(PARTITIONS)]
-    wanted = [ConsumerGroupTopicPartitions(GROUP, offsets)]
-    await _asked(run, lambda admin: admin.alter_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
-    await run.platform.start("projector")
-    async with run.platform.databases() as (wallet, history):
-        await reached(history, await observe.heads(wallet))
-    await _told(run, await _ends(run))
-
-
-async def _ends(run: Run) -> dict[int, int]:
-    raw = await observe.raw_records(run.platform.kafka.bootstrap_servers)
-    ends: dict[int, int] = {}
-    for record in raw:
-        ends[record.partition] = record.offset + 1
-    return ends
-
-
-async def _told(run: Run, ends: dict[int, int]) -> None:
-    """Wait until the consumer group has committed *ends*: all of it was delivered."""
-    until_s = time.monotonic() + DRAINED_WITHIN_S
-    while True:
-        told = await _group_offsets(run)
-        if all(told.get(partition, 0) >= end for partition, end in ends.items()):
-            return
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"the group is at {told}, the ends are {ends}")
-        await asyncio.sleep(0.2)
-
-
-async def poison_wallets(run: Run) -> Bite:
-    """F18: a projector that cannot take four wallets' events, each for a reason of its own; then a sound one."""
-    platform = run.platform
-    victims = dict(zip(run.chance.sample(run.bank.wallets[4:], len(POISONS)), POISONS, strict=True))
-    await platform.stop("projector")
-    bitten_s = time.monotonic()
-    await platform.start("projector", gated=True, env={POISON: json.dumps(victims)})
-    await _parked(run, set(victims))
-    breaches = await _reads_tell(run, victims)
-    await platform.stop("projector")
-    await platform.start("projector")
-    for wallet_id in victims:
-        await platform.operate("projections", "unpark", "--wallet", wallet_id)
-    recovery_s = await run.recovery_s(bitten_s)
-    what = f"{len(victims)} wallets parked ({', '.join(POISONS)}), the others flowed, all unparked"
-    return Bite(what=what, count=len(victims), recovery_s=recovery_s, breaches=breaches)
-
-
-async def _parked(run: Run, victims: set[str]) -> None:
-    """Wait until exactly *victims* are parked and every shard has gone on beyond them."""
-    async with run.platform.databases() as (wallet, history):
-        async with asyncio.timeout(REACHED_WITHIN_S):
-            while {row["id"] for row in await history.fetch(_PARKED)} != victims:  # noqa: ASYNC110  in another process
-                await asyncio.sleep(POLL_S)
-        await reached(history, await observe.heads(wallet))
-
-
-_PARKED = "SELECT wallet_id::text AS id FROM servicekit.parked_wallet"
-
-
-async def _reads_tell(run: Run, victims: dict[str, str]) -> list[str]:
-    """Ask for a parked wallet's entries and for another's."""
-    http = HttpClient(run.platform.port("history"))
-    parked = await http.request("GET", f"/v1/history/wallets/{next(iter(victims))}/entries")
-    sound = await http.request("GET", f"/v1/history/wallets/{run.bank.wallets[0]}/entries")
-    http.close()
-    statuses = (parked.status, sound.status)
-    return [] if statuses == (503, 200) else [f"reads of a parked and a sound wallet answer {statuses}"]
 
 
 FAULTS = (
@@ -290,13 +73,10 @@ FAULTS = (
         gated=frozenset({"relay"}),
     ),
     Fault(id="F9", title="kill or stop the broker", inflict=lose_broker),
-    Fault(id="F10", title="topic truncated", inflict=cut_topic),
     Fault(
         id="F12",
         title="kill -9 consumer between its commit and the offset commit",
         inflict=kill_consumer,
         gated=frozenset({"projector"}),
     ),
-    Fault(id="F16", title="every event three times, then all again", inflict=copy_events, settle=replay_events),
-    Fault(id="F18", title="events that cannot be projected", inflict=poison_wallets),
 )

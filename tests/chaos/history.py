@@ -1,6 +1,5 @@
 """What the clients asked for and were answered: the checker's only knowledge of what should have happened."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +42,6 @@ class Done:
     attempts: int
     was_found: bool
     moved: tuple[Moved, ...]
-    at_s: float
-    port: int
 
 
 @dataclass(slots=True)
@@ -56,14 +53,12 @@ class History:
     unlike: list[str] = field(default_factory=list)
     repeats: int = 0
     unanswered: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
 
-    def settle(self, command: Command, answer: Answer, *, attempts: int, at_s: float, port: int) -> Done:
+    def settle(self, command: Command, answer: Answer, *, attempts: int) -> Done:
         """Record the definite *answer* of *command*."""
         was_found = answer.headers.get("idempotency-replayed") == "true"
-        done = Done(command, answer, attempts, was_found, moved(command, answer), at_s, port)
+        done = Done(command, answer, attempts, was_found, moved(command, answer))
         self.done.append(done)
-        self.statuses[answer.status] += 1
         return done
 
     def compare(self, first: Done, again: Answer) -> None:

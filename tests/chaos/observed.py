@@ -61,7 +61,6 @@ class Samples:
 
     totals: int = 0
     unequal_totals: list[str] = field(default_factory=list)
-    checkpoints: int = 0
     moved_back: list[str] = field(default_factory=list)
     highest: dict[int, int] = field(default_factory=dict)
 
@@ -73,7 +72,6 @@ class Samples:
 
     def checkpoint(self, shard: int, last_seq: int) -> None:
         """Take a checkpoint as it is now."""
-        self.checkpoints += 1
         if last_seq < self.highest.get(shard, 0):
             self.moved_back.append(f"shard {shard}: {self.highest[shard]} then {last_seq}")
         self.highest[shard] = max(last_seq, self.highest.get(shard, 0))

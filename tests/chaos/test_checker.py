@@ -77,7 +77,7 @@ def done(key: str, transaction_id: str, *legs: tuple[str, int]) -> Done:
     command = Command("transfer", key, "/v1/transfers", {}, (legs,))
     answer = Answer(201, {}, b"{}")
     moved = (Moved(transaction_id, legs),)
-    return Done(command, answer, attempts=1, was_found=False, moved=moved, at_s=0.0, port=0)
+    return Done(command, answer, attempts=1, was_found=False, moved=moved)
 
 
 @pytest.fixture

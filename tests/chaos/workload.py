@@ -138,8 +138,7 @@ class Client:
             self._bank.history.undecided.append(command.key)
             return None
         answer, attempts = answered
-        port = self._https[0].port
-        return self._bank.history.settle(command, answer, attempts=attempts, at_s=time.monotonic(), port=port)
+        return self._bank.history.settle(command, answer, attempts=attempts)
 
     async def repeat(self) -> None:
         """Send a settled command once more and compare what is answered."""

@@ -48,17 +48,19 @@ class DemoError(Exception):
 def config_for(environment: Mapping[str, str], console: Console) -> Config:
     """Return the configuration of the demo's stack, in a folder where none runs; ports that are named stay."""
     folders = [checkout.STATE / name for name in ("demo", *(f"demo-{n}" for n in range(2, FOLDERS_MAX + 1)))]
-    busy = [folder for folder in (checkout.STATE, *folders) if state.running_pid(folder) is not None]
-    free = [folder for folder in folders if folder not in busy]
-    if not free:
+    busy = [folder for folder in (checkout.STATE, *folders) if _runs_in(folder)]
+    free = next((folder for folder in folders if folder not in busy), None)
+    if free is None:
         raise DemoError(f"{FOLDERS_MAX} demos run already")
     for folder in busy:
-        console.print(
-            f"a stack runs in {folder}: the demo takes free ports (`{STATE_VARIABLE}={folder} make down` ends the other)",
-            soft_wrap=True,
-        )
+        advice = f"`{STATE_VARIABLE}={folder} make down` ends it"
+        console.print(f"a stack runs in {folder} already ({advice}): the demo takes free ports", soft_wrap=True)
     ports = _ports(environment, console, is_alone=not busy)
-    return Config({**ports, **environment, STATE_VARIABLE: str(free[0])})
+    return Config({**ports, **environment, STATE_VARIABLE: str(free)})
+
+
+def _runs_in(folder: Path) -> bool:
+    return folder.exists() and state.running_pid(folder) is not None
 
 
 def _ports(environment: Mapping[str, str], console: Console, *, is_alone: bool) -> dict[str, str]:

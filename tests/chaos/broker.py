@@ -17,7 +17,7 @@ REQUEST_S = 10.0
 
 async def asked(run: Run, ask: "Callable[[AdminClient], dict[Any, Future[Any]]]") -> list[Any]:
     """Return the broker's answers; the client has to live until they are there."""
-    admin = AdminClient({"bootstrap.servers": run.platform.kafka.bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": run.platform.kafka.bootstrap_servers, "log_level": 3})
     futures = ask(admin)
     return [await asyncio.to_thread(future.result, 2 * REQUEST_S) for future in futures.values()]
 

@@ -106,10 +106,7 @@ class ConsumerRunner:
                 batch = await self._round(consumer, batch)
             await self._tell_broker(consumer)
         finally:
-            # Leaving the group asks the broker, which may be away.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await consumer.stop()
+            await _stop(consumer)
 
     async def _round(self, consumer: AIOKafkaConsumer, batch: _Batch) -> _Batch:
         """Process *batch* while the next one is polled and read; return that."""
@@ -288,6 +285,19 @@ class ConsumerRunner:
             behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
             lags.append(Lag(partition.partition, records, max(0, behind_ms)))
         return sorted(lags, key=lambda lag: lag.partition)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop *consumer*, or leave it behind: leaving the group asks the broker, which may be away.
+
+    Its `stop` can swallow a cancellation and wait on, so it is not awaited beyond the deadline.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
+    if not done:
+        stopping.cancel()
+    elif (error := stopping.exception()) is not None:
+        _log.info("client not stopped in order", action="consumer_not_stopped", error=type(error).__name__)
 
 
 def _require_at_work(consumer: AIOKafkaConsumer) -> None:

@@ -64,7 +64,10 @@ TESTS = (
     Stage("end to end", pytest("e2e")),
 )
 # Short runs of the programs that prove the whole; they assert that it holds, never how fast it is.
-SMOKES: tuple[Stage, ...] = (Stage("demo of 500 operations", (PYTHON, "-m", "demo", "--operations", "500")),)
+SMOKES: tuple[Stage, ...] = (
+    Stage("demo of 500 operations", (PYTHON, "-m", "demo", "--operations", "500")),
+    Stage("two faults", (PYTHON, "-m", "tests.chaos", "--faults", "F2,F24", "--seeds", "1", "--seconds", "2")),
+)
 
 
 def run(stage: Stage, environment: dict[str, str]) -> tuple[int, float]:

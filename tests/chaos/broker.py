@@ -34,7 +34,7 @@ async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -
     producer = AIOKafkaProducer(bootstrap_servers=run.platform.kafka.bootstrap_servers, linger_ms=5)
     await producer.start()
     try:
-        for record in records:
+        sent = [
             await producer.send(
                 observe.TOPIC,
                 record.value,
@@ -43,5 +43,8 @@ async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -
                 headers=list(record.headers),
                 timestamp_ms=record.timestamp,
             )
+            for record in records
+        ]
+        await asyncio.gather(*sent)
     finally:
         await producer.stop()

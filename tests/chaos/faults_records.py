@@ -16,7 +16,10 @@ from tests.chaos.run import DRAINED_WITHIN_S, POLL_S, Bite, Fault, Run, reached
 
 REACHED_WITHIN_S = 30.0
 PARTITIONS_CUT = 2
+REWINDS_MAX = 5
+REWOUND_S = 3.0
 POISONS = ("json", "type", "version", "crash")
+_STOPPED = "SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'"
 _PARKED = "SELECT wallet_id::text AS id FROM servicekit.parked_wallet"
 
 
@@ -28,16 +31,16 @@ async def cut_topic(run: Run) -> Bite:
     bitten_s = time.monotonic()
     raw = await observe.raw_records(platform.kafka.bootstrap_servers)
     run.captured = observe.parse(raw)
-    partitions = run.chance.sample(range(PARTITIONS), PARTITIONS_CUT)
-    lost = await _unconsumed(run, [record for record in raw if record.partition in partitions])
+    unread = await _unconsumed(run, raw)
+    partitions = run.chance.sample(sorted({record.partition for record in unread}), PARTITIONS_CUT)
+    lost = [record for record in unread if record.partition in partitions]
     await _delete(run, raw, partitions)
     await platform.start("projector")
     stopped = await _stopped_shards(run, partitions)
     breaches = await _others_flow(run, partitions)
     # An operator brings the lost records back from elsewhere; they stand behind later ones now.
     await produce(run, lost)
-    for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
-        await platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
+    await _rewind(run)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
     return Bite(what=what, count=min(len(lost), len(stopped)), recovery_s=recovery_s, breaches=breaches)
@@ -64,7 +67,7 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
     """Wait until a shard of each of *partitions* has stopped at its gap; return those that have."""
     async with run.platform.databases() as (_, history), asyncio.timeout(REACHED_WITHIN_S):
         while True:
-            rows = await history.fetch("SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'")
+            rows = await history.fetch(_STOPPED)
             if {row["shard"] % PARTITIONS for row in rows} >= set(partitions):
                 break
             await asyncio.sleep(POLL_S)
@@ -72,6 +75,18 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
     alarms = [line for line in page.body.decode().splitlines() if line.startswith("consumer_shards_stopped{")]
     assert any('reason="gap"' in line and not line.endswith(" 0.0") for line in alarms), alarms
     return [row["shard"] for row in rows]
+
+
+async def _rewind(run: Run) -> None:
+    """Rewind, as an operator does, until no shard stands at a gap: the first may come before all is brought back."""
+    for _ in range(REWINDS_MAX):
+        async with run.platform.databases() as (_, history):
+            stopped = [row["shard"] for row in await history.fetch(_STOPPED)]
+        if not stopped:
+            return
+        for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
+            await run.platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
+        await asyncio.sleep(REWOUND_S)
 
 
 async def _others_flow(run: Run, partitions: Sequence[int]) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from aiokafka import ConsumerRecord
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
@@ -78,15 +79,15 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
 
 
 async def _rewind(run: Run) -> None:
-    """Rewind, as an operator does, until no shard stands at a gap: the first may come before all is brought back."""
-    for _ in range(REWINDS_MAX):
-        async with run.platform.databases() as (_, history):
+    """Rewind what stands at a gap, as an operator does, until all is read: the first may come before all is back."""
+    async with run.platform.databases() as (wallet, history):
+        for _ in range(REWINDS_MAX):
             stopped = [row["shard"] for row in await history.fetch(_STOPPED)]
-        if not stopped:
-            return
-        for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
-            await run.platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
-        await asyncio.sleep(REWOUND_S)
+            for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
+                await run.platform.operate("projections", "rewind", "--shard", str(shard), "--offset", "0")
+            with suppress(TimeoutError):
+                await reached(history, await observe.heads(wallet), REWOUND_S)
+                return
 
 
 async def _others_flow(run: Run, partitions: Sequence[int]) -> list[str]:

@@ -123,10 +123,11 @@ class Relay:
 
     async def _cycle(self) -> int:
         """Run one round; return how many records were published."""
-        if self._is_due(self._renewed_s, self._settings.renew_every_s):
-            await self._keep_leases()
+        # First, because the lag is to grow where leases cannot be taken for want of a broker.
         if self._is_due(self._measured_s, self._settings.measure_every_s):
             await self._measure()
+        if self._is_due(self._renewed_s, self._settings.renew_every_s):
+            await self._keep_leases()
         events = await self._read()
         published = await self._publish(events) if events else 0
         if self._is_due(self._moved_s, self._settings.move_every_s):

@@ -66,6 +66,7 @@ TESTS = (
 # Short runs of the programs that prove the whole; they assert that it holds, never how fast it is.
 SMOKES: tuple[Stage, ...] = (
     Stage("demo of 500 operations", (PYTHON, "-m", "demo", "--operations", "500")),
+    Stage("each benchmark cell", (PYTHON, "-m", "tests.load", "--smoke")),
     Stage("two faults", (PYTHON, "-m", "tests.chaos", "--faults", "F2,F24", "--seeds", "1", "--seconds", "2")),
 )
 

@@ -45,7 +45,8 @@ def pgbench(bench: Bench, script: str, *, hot: bool, clients: int, seconds: floa
     defined = [argument for name, value in variables.items() for argument in ("-D", f"{name}={value}")]
     command = [
         bench.server.binaries / "pgbench", "-n", "-M", "prepared", "-T", str(max(1, round(seconds))),
-        "-c", str(clients), "-j", "2", "--max-tries", "10", *defined, "-f", f"tests/load/pgbench/{script}.sql", bench.database.dsn_admin,
+        "-c", str(clients), "-j", "2",
+        "--max-tries", "10", *defined, "-f", f"tests/load/pgbench/{script}.sql", bench.database.dsn_admin,
     ]  # fmt: skip
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     found = re.search(r"tps = ([0-9.]+)", ran.stdout)

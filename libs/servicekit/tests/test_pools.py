@@ -98,6 +98,14 @@ async def test_a_lost_connection_is_unavailable_and_replaced(pool: Pool, dsn: st
     await admin.close()
 
 
+async def test_a_driver_lost_in_an_exchange_is_unavailable(pool: Pool) -> None:
+    with pytest.raises(Unavailable) as lost:
+        async with pool.connection():
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    assert lost.value.failure is Failure.CONNECTION_LOST
+
+
 async def test_a_lock_that_stays_taken_is_worth_a_retry(dsn: str) -> None:
     admin = await connect(dsn, application_name="admin")
     await admin.execute("SELECT pg_advisory_lock(4242)")

@@ -24,6 +24,8 @@ SESSION_SETTINGS: Final = {
     # Short statements only: compiling them costs more than it saves.
     "jit": "off",
 }
+DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises; the last one where a connection ends in the middle of an exchange."""
 CONNECT_TIMEOUT_S: Final = 5.0
 _OPERATIONAL: Final = frozenset({Failure.RETRY, Failure.CONNECTION_LOST, Failure.RESOURCES})
 COMMAND_TIMEOUT_S: Final = 20.0  # beyond transaction_timeout: it ends a wait for a server that no longer speaks
@@ -92,7 +94,7 @@ class Pool:
         connection = await self._acquire()
         try:
             yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError) as error:
+        except (*DRIVER_ERRORS, ConnectionError, TimeoutError) as error:
             failure = classify(error)
             if failure in _OPERATIONAL:
                 raise Unavailable("The database could not finish the request.", failure=failure) from error
@@ -127,12 +129,12 @@ class Pool:
             if self.busy >= self._settings.max_size:
                 raise PoolExhausted("Every database connection is busy.") from error
             raise Unavailable("The database did not answer in time.") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*DRIVER_ERRORS, OSError) as error:
             raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
 
     async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
         # A connection whose release fails is terminated by the pool, which opens another in its place.
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with suppress(*DRIVER_ERRORS, OSError):
             await self._pool.release(connection, timeout=self._settings.acquire_timeout_s)
 
 
@@ -149,7 +151,7 @@ async def open_pool(settings: PoolSettings) -> Pool:
             server_settings=_server_settings(settings.application_name, settings.session),
             reset=_keep_session,
         )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (*DRIVER_ERRORS, OSError) as error:
         raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
     return Pool(pool, settings)
 

@@ -11,7 +11,7 @@ from asyncpg.pgproto.pgproto import UUID as DriverUUID  # noqa: N811 - the drive
 from uuid_utils import uuid7
 
 from servicekit.failures import Failure, classify
-from servicekit.postgres import connect
+from servicekit.postgres import DRIVER_ERRORS, connect
 from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
 from wallet.application.ports import Fenced, Plan
 from wallet.application.rows import BatchRows, KeyRecord, Locked
@@ -116,7 +116,7 @@ class PostgresLedger:
     async def _abandon(self, connection: Connection, error: BaseException) -> None:
         """Roll back; where the connection may be lost, let it go."""
         if isinstance(error, asyncpg.PostgresError) and classify(error) is not Failure.CONNECTION_LOST:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*DRIVER_ERRORS, OSError):
                 await connection.execute("rollback")
                 return
         self._connection = None
@@ -127,7 +127,7 @@ async def _close(connection: Connection) -> None:
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await connection.close()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (*DRIVER_ERRORS, OSError):
         connection.terminate()
 
 

@@ -9,7 +9,11 @@ import pytest
 from servicekit.settings_page import load, settings_page
 
 ROOT: Final = Path(__file__).parents[2]
-PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES: Final = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "services").glob("*/README.md")),
+]
 
 
 def test_the_settings_page_is_made_from_the_classes() -> None:

@@ -68,6 +68,14 @@ class Gate:
 
     # -- the process's side
 
+    def waits_for(self, point: str, facts: dict[str, Any]) -> bool:
+        """Tell whether *point* is armed for this process, without taking it."""
+        try:
+            key = self._file(point, "armed").read_text().partition(" ")[2]
+        except FileNotFoundError:
+            return False
+        return not key or key in facts["keys"]
+
     def take(self, point: str, facts: dict[str, Any]) -> Action | None:
         """Return what to do at *point*, to one process and once; None when it is not armed for this one."""
         armed = self._file(point, "armed")

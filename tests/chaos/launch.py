@@ -10,11 +10,12 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from tests.chaos.gate import GATES, POISON, Gate
 
@@ -29,8 +30,11 @@ from servicekit.relay.publisher import Publisher
 from transaction_history.application.projection import HistoryProjection
 from transaction_history.config import HistorySettings
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger
+from wallet.application.ports import Fenced
 from wallet.application.rows import BatchRows
+from wallet.application.units import UnitKey
 from wallet.config import WalletSettings
+from wallet.domain.wallets import Wallet
 
 COMMIT_KILL_S_MAX: Final = 0.002
 """A commit with its flush takes about as long, so that kills fall before, into and after it."""
@@ -42,6 +46,13 @@ def _gate() -> Gate:
 
 class GatedLedger(PostgresLedger):
     """Asks the gate between the write and COMMIT (`written`), in COMMIT (`committing`) and behind it (`committed`)."""
+
+    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
+        """Leave a batch that a gate waits for to the path on locked rows: only there is a moment before COMMIT."""
+        facts = {"keys": [key for _, key, _ in keys]}
+        if any(_gate().waits_for(point, facts) for point in ("written", "committing", "committed")):
+            raise asyncpg.SerializationError("a gate waits for this batch")
+        return await super().commit_fenced(keys, named, rows)
 
     async def begin(self, connection: Connection) -> None:
         self._facts: dict[str, Any] = {"keys": []}

@@ -6,8 +6,8 @@ import pytest
 from pydantic import Field
 from starlette.testclient import TestClient
 
-from contracts.events import EVENT_TYPES
 from contracts.problems import PROBLEM_CODES
+from contracts.registry import PUBLISHED_TYPES
 from servicekit.errors_page import errors_page
 from servicekit.http import Check, create_app, create_process_app
 from servicekit.settings import ServiceSettings
@@ -60,7 +60,7 @@ def test_a_problem_type_resolves(client: TestClient, code: str) -> None:
     assert (page.status_code, page.json()["status"]) == (200, PROBLEM_CODES[code].status)
 
 
-@pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
+@pytest.mark.parametrize("event_type", sorted(PUBLISHED_TYPES))
 def test_a_data_schema_resolves(client: TestClient, event_type: str) -> None:
     page = client.get(f"/schemas/{event_type}")
 

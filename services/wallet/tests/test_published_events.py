@@ -9,8 +9,10 @@ import jsonschema
 import pytest
 
 from contracts.envelope import Envelope, from_record, to_headers
-from contracts.events import EVENT_TYPES, TYPES_BY_NUMBER, json_schema, parse_data
+from contracts.event_types import json_schema
+from contracts.events import EVENT_TYPES, parse_data
 from contracts.ids import SHARDS
+from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-from contracts.events import EVENT_TYPES
 from contracts.ids import SHARDS
 
 _HEADERS: Final = {
@@ -103,7 +102,7 @@ def to_headers(event: Envelope, *, schema_base: str) -> list[tuple[str, bytes]]:
 def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope:
     """Return the event a Kafka record carries; raise EnvelopeError where it is none.
 
-    The body is not parsed here: `contracts.events.parse_data` does, so that a bad body can be told from a bad record.
+    The body is not parsed here: its stream's `parse` does, so that a bad body can be told from a bad record.
     """
     fields: dict[str, str | bytes | None] = {}
     try:
@@ -117,8 +116,3 @@ def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> En
     if fields.get("ce_specversion") != "1.0":
         raise EnvelopeError("ce_specversion is not 1.0")
     return event
-
-
-def is_known(event: Envelope) -> bool:
-    """Tell whether this version of the contracts has the event's type."""
-    return event.type in EVENT_TYPES

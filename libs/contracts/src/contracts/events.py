@@ -1,15 +1,12 @@
-"""The registry of event types: one struct per type and version, from which its JSON Schema is made.
+"""The events of `wallet.events`: what the wallet's journal says, one record per row."""
 
-A published type never changes in a way that an old reader or an old record would not survive: a change that would adds
-a version. `schemas/` pins each schema, `samples/` keeps one of each for ever; tests hold both.
-"""
-
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from contracts.event_types import EventStream, EventType
 from contracts.money import Money
+from contracts.topics import WALLET_EVENTS
 
 
 class Private(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,15 +102,6 @@ class SystemEntryPosted(msgspec.Struct, frozen=True, kw_only=True):
 EventData = WalletOpened | EntryPosted | RestrictionsChanged | WalletClosed | SystemEntryPosted
 
 
-@dataclass(frozen=True, slots=True)
-class EventType:
-    """A published type: *number* stands for it in the journal and is never used again for another."""
-
-    number: int
-    name: str
-    data: type[EventData]
-
-
 OPENED: Final = EventType(1, "wallet.opened.v1", WalletOpened)
 FUNDS_DEPOSITED: Final = EventType(2, "wallet.funds_deposited.v1", EntryPosted)
 FUNDS_WITHDRAWN: Final = EventType(3, "wallet.funds_withdrawn.v1", EntryPosted)
@@ -124,9 +112,9 @@ UNRESTRICTED: Final = EventType(7, "wallet.unrestricted.v1", RestrictionsChanged
 CLOSED: Final = EventType(8, "wallet.closed.v1", WalletClosed)
 SYSTEM_ENTRY_POSTED: Final = EventType(9, "ledger.system_entry_posted.v1", SystemEntryPosted)
 
-EVENT_TYPES: Final[dict[str, EventType]] = {
-    event_type.name: event_type
-    for event_type in (
+WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
+    WALLET_EVENTS,
+    (
         OPENED,
         FUNDS_DEPOSITED,
         FUNDS_WITHDRAWN,
@@ -136,31 +124,10 @@ EVENT_TYPES: Final[dict[str, EventType]] = {
         UNRESTRICTED,
         CLOSED,
         SYSTEM_ENTRY_POSTED,
-    )
-}
-"""Every published type by name."""
+    ),
+)
+EVENT_TYPES: Final = WALLET_STREAM.types
+"""Every type of `wallet.events` by name."""
 
-TYPES_BY_NUMBER: Final[dict[int, EventType]] = {event_type.number: event_type for event_type in EVENT_TYPES.values()}
-
-_DECODERS: Final = {name: msgspec.json.Decoder(event_type.data) for name, event_type in EVENT_TYPES.items()}
-
-
-class EventDataError(ValueError):
-    """The body does not fit its type's schema, or the type is unknown."""
-
-
-def parse_data(type_name: str, data: bytes) -> EventData:
-    """Return the body of an event of *type_name*; unknown members are ignored, so that readers survive additions."""
-    decoder = _DECODERS.get(type_name)
-    if decoder is None:
-        raise EventDataError(f"unknown event type {type_name}")
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise EventDataError(f"{type_name}: {error}") from error
-
-
-def json_schema(event_type: EventType) -> dict[str, object]:
-    """Return the JSON Schema of the type's body."""
-    schema = msgspec.json.schema(event_type.data)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": event_type.name, **schema}
+parse_data: Final = WALLET_STREAM.parse
+"""Return the body of an event of `wallet.events`; see EventStream.parse."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from contracts.events import EVENT_TYPES, EventType, json_schema
+from contracts.event_types import EventType, json_schema
+from contracts.registry import PUBLISHED_TYPES
 
 FOLDER: Final = Path(__file__).parent
 SCHEMAS: Final = FOLDER / "schemas"
@@ -34,7 +35,7 @@ def schema_text(event_type: EventType) -> str:
 
 def write_missing() -> Iterator[Path]:
     """Write the schemas that have no file yet; yield what was written."""
-    for event_type in EVENT_TYPES.values():
+    for event_type in PUBLISHED_TYPES.values():
         file = schema_file(event_type)
         if not file.exists():
             file.parent.mkdir(exist_ok=True)

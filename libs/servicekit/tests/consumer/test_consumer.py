@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope, to_headers
-from contracts.events import FUNDS_DEPOSITED, EventType, parse_data
+from contracts.event_types import EventType
+from contracts.events import FUNDS_DEPOSITED, parse_data
 from servicekit.consumer import checkpoints, operations, parking
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor

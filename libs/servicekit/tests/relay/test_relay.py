@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope, from_record
-from contracts.events import FUNDS_DEPOSITED, TYPES_BY_NUMBER
+from contracts.events import FUNDS_DEPOSITED
 from contracts.ids import SHARDS, new_id
+from contracts.registry import TYPES_BY_NUMBER
 from local_stack.kafka import KafkaBroker
 from local_stack.ports import free_ports
 from servicekit.migrations import MigrationSource, migrate, servicekit_source

@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaProducer
 
 from contracts import events
 from contracts.envelope import Envelope, to_headers
+from contracts.event_types import EventType
 from contracts.events import (
     Balance,
     Counterparty,
     EntryPosted,
     EventData,
-    EventType,
     Private,
     Restriction,
     RestrictionsChanged,

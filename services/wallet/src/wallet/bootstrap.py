@@ -11,7 +11,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import Final
 
-from contracts.events import TYPES_BY_NUMBER
+from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
 from servicekit.http.app import create_app, create_process_app
 from servicekit.http.edge import Edge

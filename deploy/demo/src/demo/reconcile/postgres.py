@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import msgspec
 
-from contracts.events import TYPES_BY_NUMBER
+from contracts.registry import TYPES_BY_NUMBER
 from demo.reconcile.rows import JournalRow, ProjectedRow, ProjectedWallet, WalletRow
 
 T = TypeVar("T")

@@ -8,8 +8,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from contracts import problems
-from contracts.events import EVENT_TYPES, json_schema
+from contracts.event_types import json_schema
 from contracts.problems import FIELD_CODES, PROBLEM_CODES
+from contracts.registry import PUBLISHED_TYPES
 from servicekit.http.health import Check, HealthCheck, checked
 from servicekit.http.problems import Problem
 from servicekit.telemetry import Telemetry
@@ -59,7 +60,7 @@ def add_reference_pages(app: FastAPI) -> None:
 
     @router.get("/schemas/{event_type}", summary="Answer the JSON Schema of an event type.", response_class=Response)
     async def schema_page(event_type: str) -> Response:
-        known = EVENT_TYPES.get(event_type)
+        known = PUBLISHED_TYPES.get(event_type)
         if known is None:
             raise Problem(problems.NOT_FOUND, "There is no such event type.")
         return Response(msgspec.json.encode(json_schema(known)), media_type="application/schema+json")

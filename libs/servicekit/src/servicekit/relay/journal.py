@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.envelope import Envelope
-from contracts.events import EventType
+from contracts.event_types import EventType
 from servicekit.postgres import Connection, PoolSettings
 from servicekit.relay.errors import UnknownEventNumber
 

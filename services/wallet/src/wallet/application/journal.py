@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 
 from contracts import events
-from contracts.events import Balance, Counterparty, EntryPosted, EventType, Private
+from contracts.event_types import EventType
+from contracts.events import Balance, Counterparty, EntryPosted, Private
 from contracts.money import Money, money
 from wallet.application.private import seal
 from wallet.application.rows import JournalRow

@@ -61,6 +61,12 @@ WALLET_NOT_FOUND: Final = _register(
 TRANSACTION_NOT_FOUND: Final = _register(
     "transaction_not_found", 404, "There is no such transaction", "Check the transaction id."
 )
+ENDPOINT_NOT_FOUND: Final = _register(
+    "endpoint_not_found", 404, "There is no such webhook endpoint", "Check the endpoint id."
+)
+DELIVERY_NOT_FOUND: Final = _register(
+    "delivery_not_found", 404, "There is no such delivery", "Check the delivery id; old ones are not kept."
+)
 METHOD_NOT_ALLOWED: Final = _register(
     "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
 )
@@ -81,6 +87,12 @@ IDEMPOTENCY_KEY_REUSED: Final = _register(
     422,
     "The Idempotency-Key was used for another request",
     "Use a new key for a new request; repeat a request with its own key and body.",
+)
+WEBHOOK_URL_REFUSED: Final = _register(
+    "webhook_url_refused",
+    422,
+    "Webhooks are not sent to this URL",
+    "Give an https URL with a public host; the code in errors names what is wrong.",
 )
 
 # Refusals by a rule: stored under the key and replayed.
@@ -105,6 +117,12 @@ BALANCE_OVERFLOW: Final = _register(
 )
 BATCH_REFUSED: Final = _register(
     "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
+)
+ENDPOINT_LIMIT_REACHED: Final = _register(
+    "endpoint_limit_reached", 409, "There are as many endpoints as allowed", "Delete one, then try with a new key."
+)
+ENDPOINT_NOT_ACTIVE: Final = _register(
+    "endpoint_not_active", 409, "The endpoint is paused or disabled", "Resume it, then try with a new key."
 )
 IN_FLIGHT: Final = _register(
     "in_flight", 409, "The same key is being worked on", "Repeat with the same key after retry_after_s."
@@ -164,6 +182,14 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("same_wallet", "Source and destination are the same wallet."),
         FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
         FieldCode("inner_key", "A command of an atomic batch has no key of its own."),
+        FieldCode("unknown_event_type", "The event type is not known, or not delivered to webhooks."),
+        FieldCode("url_malformed", "The URL is not absolute, too long, or holds characters that must be encoded."),
+        FieldCode("url_scheme", "The URL is not https."),
+        FieldCode("url_userinfo", "The URL holds a user or a password."),
+        FieldCode("url_host", "The host is no full DNS name in ASCII and no address in its usual form."),
+        FieldCode("url_port", "The port is neither 443 nor 1024 to 65535."),
+        FieldCode("url_unresolvable", "The host has no address."),
+        FieldCode("url_forbidden_address", "The host leads to an address that is not public."),
         FieldCode("not_supported", "The field is reserved and not supported yet."),
     )
 }

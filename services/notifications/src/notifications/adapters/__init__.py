@@ -1,0 +1,1 @@
+"""The database, DNS, HTTP and the sealing of secrets."""

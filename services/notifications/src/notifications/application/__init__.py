@@ -1,0 +1,1 @@
+"""What the service does: takes endpoints in, records deliveries and carries them out."""

@@ -1,0 +1,126 @@
+"""The service's settings: all of its environment."""
+
+from typing import Final
+
+from pydantic import Field, SecretStr
+
+from servicekit.settings import ServiceSettings
+
+DEVELOPMENT_SECRET_KEYS: Final = "1:ZGV2ZWxvcG1lbnQtb25seS1zZWFsaW5nLWtleS0wMDE="
+"""Known to everybody: refused outside development."""
+
+_SECOND: Final = 1
+_MINUTE: Final = 60
+_HOUR: Final = 3_600
+
+
+class NotificationsSettings(ServiceSettings):
+    """What the service's processes take from the environment, besides what every process takes."""
+
+    notifications_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
+    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    notifications_topic: str = Field(default="wallet.events", description="The topic that is told to endpoints.")
+    notifications_events_topic: str = Field(
+        default="notifications.events", description="The topic that the relay publishes to."
+    )
+    notifications_schema_url: str = Field(
+        default="http://127.0.0.1:8121/schemas/",
+        description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).",
+    )
+    notifications_api_port: int = Field(default=8121, ge=0, le=65_535, description="The port of the API.")
+    notifications_projector_port: int = Field(
+        default=8122, ge=0, le=65_535, description="The port of the projector's health and metrics."
+    )
+    notifications_worker_port: int = Field(
+        default=8123, ge=0, le=65_535, description="The port of the worker's health and metrics."
+    )
+    notifications_relay_port: int = Field(
+        default=8124, ge=0, le=65_535, description="The port of the relay's health and metrics."
+    )
+    notifications_api_connections: int = Field(
+        default=8, ge=1, le=200, description="Database connections of one API process."
+    )
+    notifications_worker_connections: int = Field(
+        default=8, ge=2, le=200, description="Database connections of one worker process."
+    )
+    notifications_records_per_poll: int = Field(
+        default=2_000, ge=1, le=20_000, description="Records that the projector applies in one transaction at most."
+    )
+    notifications_relay_lease_s: float = Field(
+        default=10.0, gt=0, description="How long a relay owns a shard without renewing, in seconds."
+    )
+    notifications_secret_keys: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_SECRET_KEYS),
+        description="The keys that seal endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version seals, "
+        "all of them open. The default is for development and refused elsewhere.",
+    )
+    notifications_allow_loopback: bool = Field(
+        default=False,
+        description="Whether webhooks may go to this machine, without TLS too; refused outside development.",
+    )
+    notifications_endpoints_max: int = Field(
+        default=100, ge=1, le=1_000, description="Endpoints of one tenant at most."
+    )
+    notifications_rotation_overlap_s: int = Field(
+        default=24 * _HOUR, ge=0, description="How long a rotated secret goes on signing, in seconds."
+    )
+    notifications_retry_delays_s: tuple[int, ...] = Field(
+        default=(
+            5 * _SECOND,
+            5 * _MINUTE,
+            30 * _MINUTE,
+            2 * _HOUR,
+            5 * _HOUR,
+            10 * _HOUR,
+            14 * _HOUR,
+            20 * _HOUR,
+            24 * _HOUR,
+        ),
+        min_length=1,
+        max_length=40,
+        description="The longest wait after each failure of a delivery, in seconds (a JSON list); the wait is a random "
+        "part of it, and after the last one the delivery is exhausted.",
+    )
+    notifications_time_divisor: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="What retry delays and `NOTIFICATIONS_DISABLE_AFTER_S` are divided by: for a day played in minutes.",
+    )
+    notifications_disable_after_s: int = Field(
+        default=5 * 24 * _HOUR,
+        ge=1,
+        description="How long an endpoint may fail without one success before it is disabled, in seconds.",
+    )
+    notifications_worker_attempts: int = Field(
+        default=128, ge=1, le=2_000, description="Attempts under way in one worker process at most."
+    )
+    notifications_endpoint_attempts: int = Field(
+        default=8, ge=1, le=200, description="Attempts under way to one endpoint at most, over all workers."
+    )
+    notifications_connect_timeout_s: float = Field(
+        default=5.0, gt=0, le=30, description="How long a receiver may take to accept a connection, in seconds."
+    )
+    notifications_attempt_timeout_s: float = Field(
+        default=15.0, gt=0, le=60, description="How long an attempt may take from DNS to the status, in seconds."
+    )
+    notifications_lease_s: float = Field(
+        default=45.0,
+        gt=0,
+        description="How long a worker owns a delivery it has taken, in seconds; longer than an attempt.",
+    )
+    notifications_retention_days: int = Field(
+        default=30, ge=1, description="How long settled deliveries and their attempts are kept, in days."
+    )
+    notifications_idempotency_days: int = Field(
+        default=30, ge=1, description="How long an idempotency key is remembered, in days."
+    )
+
+
+class NotificationsOwnerSettings(ServiceSettings):
+    """What `migrate` takes from the environment."""
+
+    notifications_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
+    notifications_app_role: str = Field(
+        default="notifications_app", description="The role the service's processes use."
+    )

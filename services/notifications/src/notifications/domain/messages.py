@@ -1,0 +1,40 @@
+"""What a webhook says. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from contracts.envelope import Envelope, rfc3339
+from contracts.events import EVENT_TYPES, SYSTEM_ENTRY_POSTED
+
+TEST_TYPE: Final = "webhook.test"
+SUBSCRIBABLE: Final = frozenset(name for name in EVENT_TYPES if name != SYSTEM_ENTRY_POSTED.name)
+"""What an endpoint may ask for; system accounts' entries are the ledger's own business."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def body_of(event: Envelope) -> bytes:
+    """Return the message that tells *event*: its data, with the ids that place it in the stream."""
+    data: dict[str, Any] = msgspec.json.decode(event.data)
+    place = {
+        "event_id": str(event.event_id),
+        "wallet_id": str(event.subject),
+        "version": event.wallet_version,
+        "shard": event.shard,
+        "sequence": event.sequence,
+        "transaction_id": None if event.transaction_id is None else str(event.transaction_id),
+    }
+    return _message(event.type, event.time, data | place)
+
+
+def test_body(endpoint_id: UUID, at: datetime) -> bytes:
+    """Return the message that an endpoint's owner sends to itself."""
+    return _message(TEST_TYPE, at, {"endpoint_id": str(endpoint_id)})
+
+
+def _message(type_name: str, at: datetime, data: Mapping[str, Any]) -> bytes:
+    return _encode({"type": type_name, "timestamp": rfc3339(at), "data": data})

@@ -1,0 +1,104 @@
+"""How an attempt ended, and what follows from it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from notifications.domain.schedule import retry_delay_ms
+
+OK_MIN: Final = 200
+OK_MAX: Final = 299
+REDIRECT_MAX: Final = 399
+CLIENT_ERROR_MAX: Final = 499
+GONE_STATUS: Final = 410
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    UNKNOWN = "unknown"
+    """Under way, or its worker ended before it could tell."""
+    DELIVERED = "delivered"
+    REDIRECTED = "redirected"
+    GONE = "gone"
+    CLIENT_ERROR = "client_error"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    CONNECTION_FAILED = "connection_failed"
+    TLS_FAILED = "tls_failed"
+    URL_REFUSED = "url_refused"
+
+
+class EndpointStatus(StrEnum):
+    """Whether an endpoint is sent to. A paused one gathers deliveries, a disabled one does not."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+
+class DisabledReason(StrEnum):
+    """Why an endpoint was disabled."""
+
+    GONE = "gone"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The receiver has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryLater:
+    """It failed and is tried again after *delay_ms*."""
+
+    delay_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhausted:
+    """It failed for the last time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How failures are answered. *disable_after* is how long an endpoint may fail without one success."""
+
+    delays_ms: Sequence[int]
+    disable_after: timedelta
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """Return what a response's *status* means: only 2xx is a delivery, and a redirect is never followed."""
+    if OK_MIN <= status <= OK_MAX:
+        return Outcome.DELIVERED
+    if status == GONE_STATUS:
+        return Outcome.GONE
+    if OK_MAX < status <= REDIRECT_MAX:
+        return Outcome.REDIRECTED
+    return Outcome.CLIENT_ERROR if REDIRECT_MAX < status <= CLIENT_ERROR_MAX else Outcome.SERVER_ERROR
+
+
+def next_step(
+    outcome: Outcome, *, failures: int, policy: Policy, draw: int, retry_after_ms: int | None
+) -> Delivered | RetryLater | Exhausted:
+    """Return what becomes of a delivery whose attempt ended so; *failures* counts this one."""
+    if outcome is Outcome.DELIVERED:
+        return Delivered()
+    delay_ms = retry_delay_ms(policy.delays_ms, failures, draw=draw, retry_after_ms=retry_after_ms)
+    return Exhausted() if delay_ms is None else RetryLater(delay_ms=delay_ms)
+
+
+def disabled_because(
+    outcome: Outcome, *, failing_since: datetime | None, now: datetime, policy: Policy
+) -> DisabledReason | None:
+    """Return why an endpoint whose attempt ended so is to be disabled, None where it is not."""
+    if outcome is Outcome.GONE:
+        return DisabledReason.GONE
+    has_failed = outcome is not Outcome.DELIVERED
+    if has_failed and failing_since is not None and now - failing_since >= policy.disable_after:
+        return DisabledReason.FAILING
+    return None

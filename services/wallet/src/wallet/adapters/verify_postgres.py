@@ -5,17 +5,20 @@ from typing import Final
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, connect
-from wallet.application.verify import FoldedRow, Report, ShardFold, WalletState
+from wallet.application.verify import FoldedRow, Report, ShardFold, SystemAccount, WalletState
 
 _ROWS_PER_READ: Final = 10_000
 _BREACHES_READ: Final = 1_000
 _SESSION: Final = {"transaction_timeout": "0", "idle_in_transaction_session_timeout": "60s", "work_mem": "64MB"}
 _JOURNAL: Final = """
-    select seq, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency
+    select seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency
       from wallet.journal where shard = $1 and seq > $2 order by seq limit $3"""
 _WALLETS: Final = """
     select id, version, posted_minor, held_minor from wallet.wallet
      where get_byte(uuid_send(id), 15) & 63 = $1"""
+_TOTALS_SEQ: Final = "select seq from wallet.system_account_fold where shard = $1"
+_TOTALS: Final = """
+    select tenant_id, system_account, currency, total_minor from wallet.system_account_total where shard = $1"""
 _UNBALANCED: Final = """
     select transaction_id, currency, sum(posted_delta) as total
       from wallet.journal where transaction_id is not null
@@ -55,7 +58,7 @@ async def verify(dsn: str, progress: Progress) -> Report:
 
 
 async def _verify_shard(connection: Connection, shard: int, report: Report, progress: Progress) -> None:
-    fold = ShardFold(shard, report)
+    fold = ShardFold(shard, report, totals_seq=await connection.fetchval(_TOTALS_SEQ, shard))
     last_seq = 0
     while rows := await connection.fetch(_JOURNAL, shard, last_seq, _ROWS_PER_READ):
         fold.add(FoldedRow(*row) for row in rows)
@@ -63,6 +66,7 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
         progress(len(rows))
     stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
     fold.compare(stored)
+    fold.compare_totals({SystemAccount(*row[:3]): int(row[3]) for row in await connection.fetch(_TOTALS, shard)})
 
 
 async def _verify_sums(connection: Connection, report: Report) -> None:

@@ -78,3 +78,18 @@ def _outcome_label(outcome: Outcome) -> str:
             return "key_reused"
         case NotFound():
             return "not_found"
+
+
+class UpkeepMetrics:
+    """How far behind the background work is."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._fold_lag = Gauge(
+            "wallet_system_account_fold_lag_rows",
+            "Journal rows that the system accounts' totals are behind.",
+            registry=registry,
+        )
+
+    def fold_lag(self, rows: int) -> None:
+        """Tell how many journal rows the system accounts' totals are behind."""
+        self._fold_lag.set(rows)

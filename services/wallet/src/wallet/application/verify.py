@@ -13,6 +13,7 @@ class FoldedRow(NamedTuple):
     """What the verifier reads of a journal row."""
 
     seq: int
+    tenant_id: UUID
     account_id: UUID
     system_account: str | None
     version: int | None
@@ -20,6 +21,14 @@ class FoldedRow(NamedTuple):
     held_delta: int
     posted_after: int | None
     held_after: int | None
+    currency: str
+
+
+class SystemAccount(NamedTuple):
+    """A tenant's system account in one currency."""
+
+    tenant_id: UUID
+    name: str
     currency: str
 
 
@@ -64,13 +73,18 @@ class Report:
 
 
 class ShardFold:
-    """Folds one shard's journal, row by row in sequence order. A wallet's rows all stand in one shard."""
+    """Folds one shard's journal, row by row in sequence order. A wallet's rows all stand in one shard.
 
-    def __init__(self, shard: int, report: Report) -> None:
+    *totals_seq* is how far the system accounts' totals are folded.
+    """
+
+    def __init__(self, shard: int, report: Report, *, totals_seq: int) -> None:
         self._shard = shard
         self._report = report
+        self._totals_seq = totals_seq
         self._last_seq = 0
         self._wallets: dict[UUID, WalletState] = {}
+        self._totals_minor: dict[SystemAccount, int] = {}
 
     @property
     def wallets(self) -> Mapping[UUID, WalletState]:
@@ -85,8 +99,7 @@ class ShardFold:
             if row.system_account is None:
                 self._fold_wallet(row)
             else:
-                totals = self._report.system_totals_minor
-                totals[row.system_account] = totals.get(row.system_account, 0) + row.posted_delta
+                self._add_system_entry(SystemAccount(row.tenant_id, row.system_account, row.currency), row)
 
     def compare(self, stored: Mapping[UUID, WalletState]) -> None:
         """Compare the folded wallets with the *stored* ones: every wallet of the shard."""
@@ -98,6 +111,23 @@ class ShardFold:
                 self._report.find("I2", f"wallet {wallet_id}", f"its row says {stored[wallet_id]}, its journal {state}")
         for wallet_id in stored.keys() - self._wallets.keys():
             self._report.find("I2", f"wallet {wallet_id}", "it has a row and no journal")
+
+    def compare_totals(self, stored_minor: Mapping[SystemAccount, int]) -> None:
+        """Compare the folded rows up to *totals_seq* with the *stored* totals of the shard."""
+        if self._totals_seq > self._last_seq:
+            place = f"system accounts of shard {self._shard}"
+            self._report.find("I2", place, f"folded to {self._totals_seq}, the journal ends at {self._last_seq}")
+        for account in sorted(self._totals_minor.keys() | stored_minor.keys()):
+            told, folded = stored_minor.get(account, 0), self._totals_minor.get(account, 0)
+            if told != folded:
+                place = f"system account {account.name} of shard {self._shard}"
+                self._report.find("I2", place, f"its total says {told} minor units, its journal {folded}")
+
+    def _add_system_entry(self, account: SystemAccount, row: FoldedRow) -> None:
+        figures = self._report.system_totals_minor
+        figures[account.name] = figures.get(account.name, 0) + row.posted_delta
+        if row.seq <= self._totals_seq:
+            self._totals_minor[account] = self._totals_minor.get(account, 0) + row.posted_delta
 
     def _check_sequence(self, row: FoldedRow) -> None:
         if row.seq != self._last_seq + 1:

@@ -1,0 +1,49 @@
+"""System accounts' balances: totals folded forward in the background, and the journal's rows after them."""
+
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from servicekit.postgres import Pool
+
+ROWS_PER_SHARD: Final = 1_024
+"""Of one lot: at most 65,536 rows, a fraction of a second of one of the database's processes."""
+LAG_ROWS_MAX: Final = 10_000_000
+"""Farther behind, a balance takes long to read and no partition can be archived."""
+
+_LAG: Final = """
+    select coalesce(sum(head.seq - f.seq), 0)::bigint
+      from wallet.system_account_fold f
+      cross join lateral (
+          select j.seq from wallet.journal j where j.shard = f.shard order by j.seq desc limit 1) head"""
+
+
+class SystemAccountBalance(NamedTuple):
+    """What stands on a tenant's system account; money outside the platform stands below zero."""
+
+    system_account: str
+    currency: str
+    total_minor: int
+
+
+async def fold(pool: Pool, *, rows_per_shard: int = ROWS_PER_SHARD) -> int:
+    """Fold one lot of the journal into the totals; return how many rows that were. Raises as `Pool.connection` does."""
+    async with pool.connection() as connection:
+        folded: int = await connection.fetchval("select wallet.fold_system_accounts($1)", rows_per_shard)
+        return folded
+
+
+async def lag_rows(pool: Pool) -> int:
+    """Return how many journal rows the totals are behind."""
+    async with pool.connection() as connection:
+        lag: int = await connection.fetchval(_LAG)
+        return lag
+
+
+async def balances(pool: Pool, tenant_id: UUID) -> list[SystemAccountBalance]:
+    """Return the balances of the tenant's system accounts, exact as of one snapshot."""
+    async with pool.connection() as connection:
+        rows = await connection.fetch(
+            "select system_account, currency, total_minor from wallet.system_account_balances($1) order by 1, 2",
+            tenant_id,
+        )
+    return [SystemAccountBalance(row[0], row[1], int(row[2])) for row in rows]

@@ -1,0 +1,91 @@
+"""System accounts: folded in the background, exact at every moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from testkit.databases import Database
+from testkit.wallet_api import Client, deposit_of
+from wallet.adapters import system_accounts_postgres as system_accounts
+from wallet.adapters.system_accounts_postgres import SystemAccountBalance
+from wallet.adapters.verify_postgres import verify
+from wallet.config import WalletSettings
+
+pytestmark = pytest.mark.integration
+
+EXPECTED = [SystemAccountBalance("external:JPY", "JPY", -500), SystemAccountBalance("external:USD", "USD", -2_600)]
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    """Give a pool of the app role."""
+    async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="test")) as opened:
+        yield opened
+
+
+async def some_money(client: Client) -> None:
+    """Bring 30.00 USD and 500 JPY in, and take 4.00 USD out."""
+    first, second = await client.open(deposit="10"), await client.open(deposit="20")
+    await client.open(currency="JPY", deposit="500")
+    for wallet_id in (first, second, second, second):
+        await client.post("/v1/withdrawals", deposit_of(wallet_id, "1"))
+
+
+async def test_a_balance_is_exact_however_far_the_totals_are_folded(
+    client: Client, pool: Pool, settings: WalletSettings
+) -> None:
+    await some_money(client)
+    tenant_id = settings.default_tenant_id
+
+    told = [await system_accounts.balances(pool, tenant_id)]
+    while await system_accounts.fold(pool, rows_per_shard=2):
+        told.append(await system_accounts.balances(pool, tenant_id))
+
+    assert all(balances == EXPECTED for balances in told)
+    assert await system_accounts.lag_rows(pool) == 0
+
+
+async def test_what_comes_after_the_fold_counts_at_once(client: Client, pool: Pool, settings: WalletSettings) -> None:
+    wallet_id = await client.open(deposit="10")
+    await system_accounts.fold(pool)
+
+    await client.post("/v1/deposits", deposit_of(wallet_id, "5"))
+
+    assert await system_accounts.balances(pool, settings.default_tenant_id) == [("external:USD", "USD", -1_500)]
+
+
+async def test_many_instances_fold_each_row_once(client: Client, pool: Pool, database: Database) -> None:
+    await some_money(client)
+
+    async def until_folded() -> None:
+        while await system_accounts.lag_rows(pool):
+            await system_accounts.fold(pool, rows_per_shard=1)
+
+    await asyncio.gather(*(until_folded() for _ in range(6)))
+
+    assert (await verify(database.dsn_app, lambda _rows: None)).holds
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "update wallet.system_account_total set total_minor = total_minor + 1 where system_account = 'external:JPY'",
+        "delete from wallet.system_account_total where system_account = 'external:JPY'",
+        "update wallet.system_account_fold set seq = seq + 1 where seq > 0",
+    ],
+)
+async def test_a_wrong_total_is_named(client: Client, pool: Pool, database: Database, tampering: str) -> None:
+    await some_money(client)
+    while await system_accounts.fold(pool):
+        pass
+    connection = await asyncpg.connect(database.dsn_admin)
+    await connection.execute(tampering)
+    await connection.close()
+
+    report = await verify(database.dsn_app, lambda _rows: None)
+
+    assert {finding.invariant for finding in report.findings} == {"I2"}
+    assert "system account" in report.findings[0].place

@@ -9,7 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope, to_headers
-from contracts.events import EventType, WalletClosed
+from contracts.event_types import EventType
+from contracts.events import WalletClosed
 from contracts.ids import new_id
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor

@@ -14,6 +14,7 @@ from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
 from servicekit.postgres import Pool
 from servicekit.process import Shutdown
+from servicekit.service.processes import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import TENANT, Stream, publish, wallet_in
@@ -65,7 +66,14 @@ async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic
 async def projecting(bench: Bench) -> AsyncIterator[None]:
     telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
     shutdown = Shutdown()
-    task = asyncio.create_task(bootstrap.make_runner(bench.settings, telemetry, bench.pool).run(shutdown))
+    runner = make_runner(
+        bootstrap.SERVICE,
+        bootstrap.projector_process(bench.settings),
+        projection=bootstrap.make_projection(bench.settings),
+        telemetry=telemetry,
+        pool=bench.pool,
+    )
+    task = asyncio.create_task(runner.run(shutdown))
     try:
         yield
     finally:

@@ -1,31 +1,26 @@
 """The one place where the service's parts are joined, by hand, from arguments."""
 
-import asyncio
-import os
-import random
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib import metadata, resources
-from pathlib import Path
+from importlib import metadata
 from typing import Final
 from uuid import UUID
 
 from contracts.topics import WALLET_EVENTS
-from servicekit.consumer import checkpoints, consumer_source, operations, parking
+from servicekit.consumer import checkpoints, consumer_source, parking
 from servicekit.consumer.checkpoints import Progress
-from servicekit.consumer.metrics import ConsumerMetrics
-from servicekit.consumer.operations import ParkedWallet, ShardStatus, Unparked
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
-from servicekit.http.app import create_app, create_process_app
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown, event_loop_delay, serve_http
+from servicekit.process import Shutdown
 from servicekit.reads import PositionWaiter
-from servicekit.telemetry import PoolCollector, Telemetry, open_telemetry
+from servicekit.service import Port, Service, own_migrations, processes
+from servicekit.service.processes import ConsumerProcess, database_check
+from servicekit.telemetry import PoolCollector, Telemetry
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.adapters.reads_postgres import PostgresReads
 from transaction_history.adapters.rebuild import Comparison, Rebuild
@@ -35,15 +30,12 @@ from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import history_routes
 
-VERSION: Final = metadata.version("transaction-history")
-SERVICE: Final = "transaction_history"
+SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
 
 def history_source() -> MigrationSource:
     """Return the read model's own migrations."""
-    beside_sources = Path(__file__).parents[2] / "migrations"
-    folder = beside_sources if beside_sources.is_dir() else resources.files(__package__) / "migrations"
-    return MigrationSource(SERVICE, folder)
+    return own_migrations("transaction_history", __file__)
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -61,19 +53,13 @@ def make_projection(settings: HistorySettings) -> HistoryProjection:
 
 async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
     """Run the API process until *shutdown*."""
-    telemetry = open_telemetry(settings, service=SERVICE, process="api", version=VERSION)
-    try:
-        async with open_api(settings, telemetry) as app, event_loop_delay(telemetry.registry):
-            await serve_http(
-                app,
-                host=settings.host,
-                port=settings.transaction_history_api_port,
-                shutdown=shutdown,
-                drain_s=settings.drain_s,
-                port_setting="TRANSACTION_HISTORY_API_PORT",
-            )
-    finally:
-        telemetry.close()
+    await processes.serve_api(
+        settings,
+        shutdown,
+        service=SERVICE,
+        port=Port(settings.transaction_history_api_port, "TRANSACTION_HISTORY_API_PORT"),
+        open_app=lambda telemetry: open_api(settings, telemetry),
+    )
 
 
 @asynccontextmanager
@@ -96,7 +82,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, waiter: Po
 
     async def deep() -> Mapping[str, Check]:
         lag_ms = max((shard.lag_ms for shard in (await _progress(pool)).values()), default=0)
-        return {**await _database_check(pool), "projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
+        return {**await database_check(pool), "projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
 
     queries = HistoryQueries(PostgresReads(pool), progress=lambda: _progress(pool), is_parked=is_parked, waiter=waiter)
     return create_app(
@@ -105,7 +91,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, waiter: Po
         settings=settings,
         telemetry=telemetry,
         routers=[history_routes(queries)],
-        readiness=lambda: _database_check(pool),
+        readiness=lambda: database_check(pool),
         deep=deep,
     )
 
@@ -124,13 +110,15 @@ async def _reached(pool: Pool) -> Mapping[int, int]:
     return {shard: progress.last_seq for shard, progress in (await _progress(pool)).items()}
 
 
-async def _database_check(pool: Pool) -> Mapping[str, Check]:
-    async with pool.connection() as connection:
-        await connection.fetchval("SELECT 1")
-    return {"database": Check(ok=True, detail="answers")}
-
-
-# -- the projector
+def projector_process(settings: HistorySettings) -> ConsumerProcess:
+    """Return how the projector is run."""
+    return ConsumerProcess(
+        name="projector",
+        port=Port(settings.transaction_history_projector_port, "TRANSACTION_HISTORY_PROJECTOR_PORT"),
+        dsn=settings.transaction_history_database_url,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        records_per_poll_max=settings.transaction_history_records_per_poll,
+    )
 
 
 async def run_projector(
@@ -141,89 +129,14 @@ async def run_projector(
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
     """Run the projector process until *shutdown*, or until its consumer cannot go on."""
-    telemetry = open_telemetry(settings, service=SERVICE, process="projector", version=VERSION)
-    try:
-        async with (
-            await open_pool(_pool(settings, "transaction-history-projector", 2)) as pool,
-            event_loop_delay(telemetry.registry),
-        ):
-            telemetry.registry.register(PoolCollector("projector", pool))
-            runner = make_runner(settings, telemetry, pool, projection=projection, runner_class=runner_class)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_consume(runner, shutdown))
-                tasks.create_task(_serve_pages(settings, telemetry, pool, shutdown))
-    finally:
-        telemetry.close()
-
-
-def make_runner(
-    settings: HistorySettings,
-    telemetry: Telemetry,
-    pool: Pool,
-    *,
-    projection: Projection | None = None,
-    runner_class: type[ConsumerRunner] = ConsumerRunner,
-) -> ConsumerRunner:
-    """Return what feeds the live projection."""
-    instance = f"{socket.gethostname()}:{os.getpid()}"
-    return runner_class(
-        ConsumerSettings(
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            client_id="transaction-history-projector",
-            records_per_poll_max=settings.transaction_history_records_per_poll,
-        ),
+    await processes.run_consumer(
+        settings,
+        shutdown,
+        service=SERVICE,
+        process=projector_process(settings),
         projection=projection or make_projection(settings),
-        pool=pool,
-        metrics=ConsumerMetrics(telemetry.registry, SCHEMA),
-        tracing=telemetry.tracing,
-        jitter=random.Random(instance),  # noqa: S311  jitter, not a secret
+        runner_class=runner_class,
     )
-
-
-async def _consume(runner: ConsumerRunner, shutdown: Shutdown) -> None:
-    try:
-        await runner.run(shutdown)
-    finally:
-        shutdown.request()  # the pages end with it
-
-
-async def _serve_pages(settings: HistorySettings, telemetry: Telemetry, pool: Pool, shutdown: Shutdown) -> None:
-    app = create_process_app(settings=settings, telemetry=telemetry, readiness=lambda: _database_check(pool))
-    await serve_http(
-        app,
-        host=settings.host,
-        port=settings.transaction_history_projector_port,
-        shutdown=shutdown,
-        drain_s=settings.drain_s,
-        port_setting="TRANSACTION_HISTORY_PROJECTOR_PORT",
-    )
-
-
-# -- operations
-
-
-async def projection_status(settings: HistorySettings) -> tuple[list[ShardStatus], list[ParkedWallet]]:
-    """Return how far every shard is, and what is parked."""
-    async with (
-        await open_pool(_pool(settings, "transaction-history-operator", 1)) as pool,
-        pool.connection() as connection,
-    ):
-        return await operations.status(connection, SCHEMA), await operations.parked_wallets(connection, SCHEMA)
-
-
-async def unpark(settings: HistorySettings, wallet_id: UUID) -> Unparked:
-    """Apply a wallet's parked events in order."""
-    async with await open_pool(_pool(settings, "transaction-history-operator", 1)) as pool:
-        return await operations.unpark(pool, make_projection(settings), wallet_id)
-
-
-async def rewind(settings: HistorySettings, shard: int, offset: int) -> bool:
-    """Have the partition of *shard* read again from *offset*."""
-    async with (
-        await open_pool(_pool(settings, "transaction-history-operator", 1)) as pool,
-        pool.connection() as connection,
-    ):
-        return await operations.rewind(connection, SCHEMA, shard, offset=offset)
 
 
 async def rebuild(

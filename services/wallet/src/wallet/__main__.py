@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from servicekit.migrations import Phase, migrate
-from servicekit.process import run
+from servicekit.service.commands import Migration, add_migrate, run_process
 from wallet import bootstrap
 from wallet.config import WalletOwnerSettings, WalletSettings
 
@@ -18,14 +17,14 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 def api() -> None:
     """Serve the commands and the consistent reads."""
     settings = WalletSettings()
-    sys.exit(run(lambda shutdown: bootstrap.serve_api(settings, shutdown), drain_s=settings.drain_s))
+    run_process(settings, lambda shutdown: bootstrap.serve_api(settings, shutdown))
 
 
 @cli.command()
 def relay() -> None:
     """Publish the journal to Kafka."""
     settings = WalletSettings()
-    sys.exit(run(lambda shutdown: bootstrap.run_relay(settings, shutdown), drain_s=settings.drain_s))
+    run_process(settings, lambda shutdown: bootstrap.run_relay(settings, shutdown))
 
 
 @cli.command()
@@ -35,29 +34,19 @@ def verify() -> None:
     sys.exit(0 if holds else 1)
 
 
-@cli.command(name="migrate")
-def migrate_database(
-    phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
-) -> None:
-    """Bring the database's schema up to date, as its owner."""
-    settings = WalletOwnerSettings()
-    applied = asyncio.run(
-        migrate(
-            settings.wallet_owner_database_url,
-            bootstrap.migration_sources(),
-            app_role=settings.wallet_app_role,
-            phase=phase,
-        )
-    )
-    typer.echo(f"{len(applied)} migrations applied")
-
-
 @cli.command()
 def unhalt(operator: Annotated[str, typer.Option(help="Who decides.")]) -> None:
     """Accept that the topic holds records the journal lacks, so that relay and committers run again."""
     cleared = asyncio.run(bootstrap.clear_halts(WalletSettings(), operator))
     typer.echo(f"{cleared} halts cleared")
 
+
+def _migration() -> Migration:
+    owner = WalletOwnerSettings()
+    return Migration(owner.wallet_owner_database_url, bootstrap.migration_sources(), owner.wallet_app_role)
+
+
+add_migrate(cli, _migration)
 
 if __name__ == "__main__":
     cli()

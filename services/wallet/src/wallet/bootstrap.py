@@ -1,31 +1,26 @@
 """The one place where the wallet's parts are joined, by hand, from arguments."""
 
 import asyncio
-import os
-import random
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata, resources
-from pathlib import Path
+from importlib import metadata
 from typing import Final
 
 from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
-from servicekit.http.app import create_app, create_process_app
+from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown, event_loop_delay, serve_http
+from servicekit.process import Shutdown
 from servicekit.relay import halts, relay_source
-from servicekit.relay.errors import RelayError
-from servicekit.relay.journal import SqlJournal, relay_pool_settings
-from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublisherSettings
-from servicekit.relay.relay import Relay, RelaySettings
-from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
+from servicekit.relay.journal import SqlJournal
+from servicekit.relay.publisher import Publisher
+from servicekit.service import Port, Service, own_migrations, processes
+from servicekit.service.processes import RelayProcess
+from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import upkeep_postgres, verify_postgres
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
@@ -41,8 +36,7 @@ from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import read_routes
 from wallet.entrypoints.verifying import show_verification
 
-VERSION: Final = metadata.version("wallet")
-SERVICE: Final = "wallet"
+SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
 SOURCE: Final = "/wallet"
 """The `ce_source` of every event of this service."""
 _HALT_CHECK_S: Final = 1.0
@@ -52,9 +46,7 @@ _FORGET_S: Final = 5.0
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, the relay's, the ledger's."""
-    beside_sources = Path(__file__).parents[2] / "migrations"
-    folder = beside_sources if beside_sources.is_dir() else resources.files("wallet") / "migrations"
-    return [servicekit_source(), relay_source(), MigrationSource("wallet", folder)]
+    return [servicekit_source(), relay_source(), own_migrations("wallet", __file__)]
 
 
 @dataclass(slots=True)
@@ -147,13 +139,9 @@ def _app(
     )
 
     async def ready() -> Mapping[str, Check]:
-        async with pool.connection() as connection:
-            await connection.fetchval("select 1")
         works = not committing.done()
-        return {
-            "database": Check(ok=True, detail="answers"),
-            "committer": Check(ok=works, detail="at work" if works else "ended"),
-        }
+        committer = Check(ok=works, detail="at work" if works else "ended")
+        return {**await processes.database_check(pool), "committer": committer}
 
     async def deep() -> Mapping[str, Check]:
         headroom = await upkeep_postgres.journal_headroom(pool)
@@ -178,94 +166,33 @@ def _app(
 
 async def serve_api(settings: WalletSettings, shutdown: Shutdown, *, ledger: Ledger | None = None) -> None:
     """Run the API process until *shutdown*; its commands are committed by *ledger*, else by PostgreSQL's own."""
-    telemetry = open_telemetry(settings, service=SERVICE, process="api", version=VERSION)
-    try:
-        async with open_api(settings, telemetry, ledger=ledger) as app, event_loop_delay(telemetry.registry):
-            await serve_http(
-                app,
-                host=settings.host,
-                port=settings.wallet_api_port,
-                shutdown=shutdown,
-                drain_s=settings.drain_s,
-                port_setting="WALLET_API_PORT",
-            )
-    finally:
-        telemetry.close()
+    await processes.serve_api(
+        settings,
+        shutdown,
+        service=SERVICE,
+        port=Port(settings.wallet_api_port, "WALLET_API_PORT"),
+        open_app=lambda telemetry: open_api(settings, telemetry, ledger=ledger),
+    )
 
 
 async def run_relay(
     settings: WalletSettings, shutdown: Shutdown, *, publisher_class: type[Publisher] = Publisher
 ) -> None:
     """Run the relay process until *shutdown*; where the relay must not go on, the process ends with its code."""
-    telemetry = open_telemetry(settings, service=SERVICE, process="relay", version=VERSION)
-    pool_settings = relay_pool_settings(settings.wallet_database_url, application_name="wallet-relay")
-    try:
-        async with await open_pool(pool_settings) as pool, event_loop_delay(telemetry.registry):
-            telemetry.registry.register(PoolCollector("relay", pool))
-            relaying = asyncio.create_task(
-                _relay(settings, telemetry, pool, publisher_class).run(shutdown), name="relay"
-            )
-            relaying.add_done_callback(lambda task: _end_with(task, shutdown))
-            await _serve_relay_pages(settings, telemetry, pool, relaying, shutdown)
-            await asyncio.wait([relaying])
-    finally:
-        telemetry.close()
-
-
-def _relay(settings: WalletSettings, telemetry: Telemetry, pool: Pool, publisher_class: type[Publisher]) -> Relay:
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    metrics = RelayMetrics(telemetry.registry)
-    publisher = publisher_class(
-        PublisherSettings(
+    await processes.run_relay(
+        settings,
+        shutdown,
+        service=SERVICE,
+        process=RelayProcess(
+            port=Port(settings.wallet_relay_port, "WALLET_RELAY_PORT"),
+            dsn=settings.wallet_database_url,
             bootstrap_servers=settings.kafka_bootstrap_servers,
-            topic=WALLET_EVENTS.name,
-            client_id="wallet-relay",
+            topic=WALLET_EVENTS,
             schema_base=settings.wallet_schema_url,
-        ),
-        metrics,
-    )
-    return Relay(
-        RelaySettings(
-            owner=owner,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            topic=WALLET_EVENTS.name,
             lease_s=settings.wallet_relay_lease_s,
         ),
-        pool=pool,
         journal=SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE),
-        publisher=publisher,
-        metrics=metrics,
-        jitter=random.Random(owner),  # noqa: S311 - jitter, not a secret
-    )
-
-
-def _end_with(relaying: "asyncio.Task[None]", shutdown: Shutdown) -> None:
-    """End the process with the relay: its supervisor starts it afresh."""
-    error = None if relaying.cancelled() else relaying.exception()
-    if error is not None:
-        get_logger().critical("relay.ended", error=repr(error))
-        shutdown.request(error.exit_code if isinstance(error, RelayError) else 1)
-
-
-async def _serve_relay_pages(
-    settings: WalletSettings, telemetry: Telemetry, pool: Pool, relaying: "asyncio.Task[None]", shutdown: Shutdown
-) -> None:
-    async def ready() -> Mapping[str, Check]:
-        async with pool.connection() as connection:
-            await connection.fetchval("select 1")
-        works = not relaying.done()
-        return {
-            "database": Check(ok=True, detail="answers"),
-            "relay": Check(ok=works, detail="at work" if works else "ended"),
-        }
-
-    await serve_http(
-        create_process_app(settings=settings, telemetry=telemetry, readiness=ready, deep=ready),
-        host=settings.host,
-        port=settings.wallet_relay_port,
-        shutdown=shutdown,
-        drain_s=settings.drain_s,
-        port_setting="WALLET_RELAY_PORT",
+        publisher_class=publisher_class,
     )
 
 

@@ -18,7 +18,7 @@ from servicekit.failures import OperationalError
 from servicekit.postgres import Connection, Pool
 from servicekit.process import Shutdown
 from servicekit.relay import halts
-from servicekit.relay.errors import LeasesLost, RelayError, TopicAhead
+from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.journal import JournalReader
 from servicekit.relay.leases import Leases, Move
 from servicekit.relay.metrics import RelayMetrics
@@ -61,15 +61,6 @@ class _Shard:
     epoch: int
     stored: int  # the cursor in the database
     published: int  # the highest acknowledged sequence
-
-
-async def run_until_shutdown(relay: "Relay", shutdown: Shutdown) -> None:
-    """Run *relay*; where it must not go on, log why once and request the end of its process with a code that tells."""
-    try:
-        await relay.run(shutdown)
-    except RelayError as error:
-        _log.critical("relay.refused", error=type(error).__name__, detail=str(error))
-        shutdown.request(error.exit_code)
 
 
 class Relay:

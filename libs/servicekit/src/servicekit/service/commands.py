@@ -1,0 +1,125 @@
+"""The commands that every service has: `migrate`, and `projections status | unpark | rewind`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.ids import SHARDS
+from servicekit.consumer import operations
+from servicekit.consumer.operations import ParkedWallet, ShardStatus
+from servicekit.consumer.projection import Projection
+from servicekit.migrations import MigrationSource, Phase, migrate
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.process import Shutdown, run
+from servicekit.settings import ServiceSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What `migrate` is given: the owner role's address, the sources in their order, and the role the app uses."""
+
+    dsn: str
+    sources: Sequence[MigrationSource]
+    app_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """A projection as its operator reaches it."""
+
+    dsn: str
+    projection: Projection
+
+
+def run_process(settings: ServiceSettings, main: Callable[[Shutdown], Awaitable[None]]) -> None:
+    """Run *main* as this process, and end the process with its exit code."""
+    sys.exit(run(main, drain_s=settings.drain_s))
+
+
+def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
+    """Add `migrate` to *cli*; *migration* reads the settings when the command runs."""
+
+    @cli.command(name="migrate")
+    def migrate_database(
+        phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
+    ) -> None:
+        """Bring the database's schema up to date, as its owner."""
+        wanted = migration()
+        applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
+        typer.echo(f"{len(applied)} migrations applied")
+
+
+def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer.Typer:
+    """Add `projections` to *cli* and return it; *operated* reads the settings when a command runs."""
+    projections = typer.Typer(no_args_is_help=True, help="Look at the projection, and repair it.")
+    cli.add_typer(projections, name="projections")
+
+    @projections.command()
+    def status() -> None:
+        """Tell how far each shard is and which wallets are parked; the exit code is 1 where something stands."""
+        shards, parked = _on_pool(operated(), _status)
+        _show_status(shards, parked)
+        sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
+
+    @projections.command()
+    def unpark(wallet: Annotated[UUID, typer.Option(help="The wallet whose events are to be applied.")]) -> None:
+        """Apply a parked wallet's events in order; the exit code is 1 where one fails again."""
+        done = _on_pool(operated(), lambda pool, projection: operations.unpark(pool, projection, wallet))
+        typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
+        sys.exit(0 if done.failure is None else 1)
+
+    @projections.command()
+    def rewind(
+        shard: Annotated[int, typer.Option(min=0, max=SHARDS - 1, help="The shard that misses events.")],
+        offset: Annotated[int, typer.Option(min=0, help="Where its partition is read again from.")] = 0,
+    ) -> None:
+        """Have a shard's partition read again: what was applied is skipped, what was missing is applied."""
+        if not _on_pool(operated(), lambda pool, projection: _rewind(pool, projection, shard, offset)):
+            typer.echo(f"shard {shard} has no checkpoint yet", err=True)
+            sys.exit(1)
+        typer.echo(f"the partition of shard {shard} will be read again from offset {offset}")
+
+    return projections
+
+
+def _on_pool(operated: Operated, operation: Callable[[Pool, Projection], Awaitable[T]]) -> T:
+    pool_settings = PoolSettings(dsn=operated.dsn, application_name=f"{operated.projection.name}-operator", max_size=1)
+
+    async def operate() -> T:
+        async with await open_pool(pool_settings) as pool:
+            return await operation(pool, operated.projection)
+
+    return asyncio.run(operate())
+
+
+async def _status(pool: Pool, projection: Projection) -> tuple[list[ShardStatus], list[ParkedWallet]]:
+    async with pool.connection() as connection:
+        shards = await operations.status(connection, projection.name)
+        return shards, await operations.parked_wallets(connection, projection.name)
+
+
+async def _rewind(pool: Pool, projection: Projection, shard: int, offset: int) -> bool:
+    async with pool.connection() as connection:
+        return await operations.rewind(connection, projection.name, shard, offset=offset)
+
+
+def _show_status(shards: Sequence[ShardStatus], parked: Sequence[ParkedWallet]) -> None:
+    console, table = Console(), Table("shard", "last seq", "partition", "offset", "lag ms", "stopped")
+    for shard in shards:
+        places = (shard.shard, shard.last_seq, shard.partition, shard.offset, shard.lag_ms)
+        table.add_row(*map(str, places), shard.stopped)
+    console.print(table)
+    wallets = Table("parked wallet", "shard", "since seq", "events", "parked at", "reason")
+    for wallet in parked:
+        facts = (wallet.wallet_id, wallet.shard, wallet.seq, wallet.events, wallet.parked_at, wallet.reason)
+        wallets.add_row(*map(str, facts))
+    console.print(wallets)

@@ -1,0 +1,249 @@
+"""The kinds of process: an API, a consumer, a relay, and any other worker beside its pages of health and metrics."""
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from contracts.topics import Topic
+from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.http.app import create_process_app
+from servicekit.http.health import Check
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.process import Shutdown, event_loop_delay, serve_http
+from servicekit.relay.errors import RelayError
+from servicekit.relay.journal import JournalReader, relay_pool_settings
+from servicekit.relay.metrics import RelayMetrics
+from servicekit.relay.publisher import Publisher, PublisherSettings
+from servicekit.relay.relay import Relay, RelaySettings
+from servicekit.service import Port, Service
+from servicekit.settings import ServiceSettings
+from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
+
+Work = Callable[[Shutdown], Awaitable[None]]
+"""What a process is for: runs until the end is requested, and takes what it holds back with it."""
+OpenApp = Callable[[Telemetry], AbstractAsyncContextManager[ASGIApp]]
+
+
+@asynccontextmanager
+async def process_telemetry(settings: ServiceSettings, service: Service, process: str) -> AsyncIterator[Telemetry]:
+    """Give the process its logs, metrics and traces, and measure its event loop."""
+    telemetry = open_telemetry(settings, service=service.name, process=process, version=service.version)
+    try:
+        async with event_loop_delay(telemetry.registry):
+            yield telemetry
+    finally:
+        telemetry.close()
+
+
+async def serve_api(
+    settings: ServiceSettings, shutdown: Shutdown, *, service: Service, port: Port, open_app: OpenApp
+) -> None:
+    """Run an API process until *shutdown*; *open_app* gives its application and takes it down again."""
+    async with process_telemetry(settings, service, "api") as telemetry, open_app(telemetry) as app:
+        await _serve(app, settings, shutdown, port)
+
+
+async def run_beside_pages(
+    settings: ServiceSettings,
+    shutdown: Shutdown,
+    *,
+    telemetry: Telemetry,
+    name: str,
+    port: Port,
+    pool: Pool,
+    work: Work,
+) -> None:
+    """Run *work* until *shutdown*, beside pages that tell whether it is at work and its database answers.
+
+    Where the work ends of itself the process ends: with the work's exit code if it failed, so that a supervisor starts
+    it afresh.
+    """
+    working = asyncio.create_task(_await(work, shutdown), name=name)
+    working.add_done_callback(lambda task: _end_with(task, name, shutdown))
+
+    async def ready() -> Mapping[str, Check]:
+        works = not working.done()
+        return {**await database_check(pool), name: Check(ok=works, detail="at work" if works else "ended")}
+
+    try:
+        app = create_process_app(settings=settings, telemetry=telemetry, readiness=ready, deep=ready)
+        await _serve(app, settings, shutdown, port)
+    except asyncio.CancelledError:
+        working.cancel()
+        raise
+    finally:
+        shutdown.request()
+        await asyncio.wait([working])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerProcess:
+    """How a process that feeds a projection is run."""
+
+    name: str
+    port: Port
+    dsn: str
+    bootstrap_servers: str
+    records_per_poll_max: int
+    connections: int = 2
+
+
+async def run_consumer(
+    settings: ServiceSettings,
+    shutdown: Shutdown,
+    *,
+    service: Service,
+    process: ConsumerProcess,
+    projection: Projection,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Run the process that feeds *projection* until *shutdown*, or until it cannot go on."""
+    pool_settings = PoolSettings(
+        dsn=process.dsn, application_name=f"{service.slug}-{process.name}", max_size=process.connections
+    )
+    async with (
+        process_telemetry(settings, service, process.name) as telemetry,
+        await open_pool(pool_settings) as pool,
+    ):
+        telemetry.registry.register(PoolCollector(process.name, pool))
+        runner = make_runner(
+            service, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+        )
+        await run_beside_pages(
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name=process.name,
+            port=process.port,
+            pool=pool,
+            work=runner.run,
+        )
+
+
+def make_runner(
+    service: Service,
+    process: ConsumerProcess,
+    *,
+    projection: Projection,
+    telemetry: Telemetry,
+    pool: Pool,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> ConsumerRunner:
+    """Return what feeds *projection* through *pool*."""
+    return runner_class(
+        ConsumerSettings(
+            bootstrap_servers=process.bootstrap_servers,
+            client_id=f"{service.slug}-{process.name}",
+            records_per_poll_max=process.records_per_poll_max,
+        ),
+        projection=projection,
+        pool=pool,
+        metrics=ConsumerMetrics(telemetry.registry, projection.name),
+        tracing=telemetry.tracing,
+        jitter=instance_jitter(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayProcess:
+    """How a process that publishes a journal is run. *schema_base* is the URL below which schemas are served."""
+
+    port: Port
+    dsn: str
+    bootstrap_servers: str
+    topic: Topic
+    schema_base: str
+    lease_s: float
+
+
+async def run_relay(
+    settings: ServiceSettings,
+    shutdown: Shutdown,
+    *,
+    service: Service,
+    process: RelayProcess,
+    journal: JournalReader,
+    publisher_class: type[Publisher] = Publisher,
+) -> None:
+    """Run the process that publishes *journal* until *shutdown*, or until it must not go on."""
+    application_name = f"{service.slug}-relay"
+    async with (
+        process_telemetry(settings, service, "relay") as telemetry,
+        await open_pool(relay_pool_settings(process.dsn, application_name=application_name)) as pool,
+    ):
+        telemetry.registry.register(PoolCollector("relay", pool))
+        metrics = RelayMetrics(telemetry.registry)
+        publisher = publisher_class(
+            PublisherSettings(
+                bootstrap_servers=process.bootstrap_servers,
+                topic=process.topic.name,
+                client_id=application_name,
+                schema_base=process.schema_base,
+            ),
+            metrics,
+        )
+        relay = Relay(
+            RelaySettings(
+                owner=instance_name(),
+                bootstrap_servers=process.bootstrap_servers,
+                topic=process.topic.name,
+                lease_s=process.lease_s,
+            ),
+            pool=pool,
+            journal=journal,
+            publisher=publisher,
+            metrics=metrics,
+            jitter=instance_jitter(),
+        )
+        await run_beside_pages(
+            settings, shutdown, telemetry=telemetry, name="relay", port=process.port, pool=pool, work=relay.run
+        )
+
+
+def instance_name() -> str:
+    """Return what tells an operator which process it is: host and pid."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def instance_jitter() -> random.Random:
+    """Return a source of jitter that differs between instances."""
+    return random.Random(instance_name())  # noqa: S311  jitter, not a secret
+
+
+async def database_check(pool: Pool) -> Mapping[str, Check]:
+    """Return that the database answers; raises where it does not."""
+    async with pool.connection() as connection:
+        await connection.fetchval("SELECT 1")
+    return {"database": Check(ok=True, detail="answers")}
+
+
+async def _await(work: Work, shutdown: Shutdown) -> None:
+    await work(shutdown)
+
+
+def _end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:
+    error = None if working.cancelled() else working.exception()
+    if error is None:
+        shutdown.request()
+        return
+    get_logger().critical("process.work_ended", work=name, error=repr(error))
+    shutdown.request(error.exit_code if isinstance(error, RelayError) else 1)
+
+
+async def _serve(app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, port: Port) -> None:
+    await serve_http(
+        app,
+        host=settings.host,
+        port=port.number,
+        shutdown=shutdown,
+        drain_s=settings.drain_s,
+        port_setting=port.setting,
+    )

@@ -89,3 +89,15 @@ async def test_a_wrong_total_is_named(client: Client, pool: Pool, database: Data
 
     assert {finding.invariant for finding in report.findings} == {"I2"}
     assert "system account" in report.findings[0].place
+
+
+async def test_the_api_folds_by_itself_and_tells_how_far_it_is(client: Client, pool: Pool) -> None:
+    await some_money(client)
+
+    async with asyncio.timeout(30):
+        while await system_accounts.lag_rows(pool):  # noqa: ASYNC110 - upkeep works in its own task
+            await asyncio.sleep(0.05)
+
+    page = (await client.get("/health/deep")).json()
+    assert page["checks"]["system_accounts"] == {"ok": True, "detail": "totals are 0 rows behind the journal"}
+    assert "wallet_system_account_fold_lag_rows" in (await client.get("/metrics")).text

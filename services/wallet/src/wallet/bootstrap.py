@@ -21,12 +21,12 @@ from servicekit.relay.publisher import Publisher
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import RelayProcess
 from servicekit.telemetry import PoolCollector, Telemetry
-from wallet.adapters import upkeep_postgres, verify_postgres
+from wallet.adapters import system_accounts_postgres, upkeep_postgres, verify_postgres
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer, CommitterSettings
-from wallet.application.metrics import CommitterMetrics
+from wallet.application.metrics import CommitterMetrics, UpkeepMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.upkeep import Chore, Upkeep
@@ -42,6 +42,7 @@ SOURCE: Final = "/wallet"
 _HALT_CHECK_S: Final = 1.0
 _PARTITIONS_S: Final = 30.0
 _FORGET_S: Final = 5.0
+_FOLD_S: Final = 1.0
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -69,7 +70,7 @@ async def open_api(
         queue = _queue(settings, metrics, halt)
         committer = _committer(settings, metrics, ledger or own_ledger, queue)
         committing = asyncio.create_task(committer.run(), name="committer")
-        upkeep = asyncio.create_task(_upkeep(settings, pool, halt).run(), name="upkeep")
+        upkeep = asyncio.create_task(_upkeep(settings, telemetry, pool, halt).run(), name="upkeep")
         try:
             yield _app(settings, telemetry, queue, pool, committing)
         finally:
@@ -108,7 +109,9 @@ def _committer(settings: WalletSettings, metrics: CommitterMetrics, ledger: Ledg
     )
 
 
-def _upkeep(settings: WalletSettings, pool: Pool, halt: _Halt) -> Upkeep:
+def _upkeep(settings: WalletSettings, telemetry: Telemetry, pool: Pool, halt: _Halt) -> Upkeep:
+    metrics = UpkeepMetrics(telemetry.registry)
+
     async def look_for_halt() -> None:
         halt.is_halted = await upkeep_postgres.is_halted(pool)
 
@@ -116,11 +119,16 @@ def _upkeep(settings: WalletSettings, pool: Pool, halt: _Halt) -> Upkeep:
         while await upkeep_postgres.forget_keys(pool, settings.wallet_idempotency_days) == upkeep_postgres.LOT:
             pass
 
+    async def fold_system_accounts() -> None:
+        await system_accounts_postgres.fold(pool)
+        metrics.fold_lag(await system_accounts_postgres.lag_rows(pool))
+
     return Upkeep(
         [
             Chore(name="halt", every_s=_HALT_CHECK_S, run=look_for_halt),
             Chore(name="partitions", every_s=_PARTITIONS_S, run=lambda: upkeep_postgres.make_partitions(pool)),
             Chore(name="forget_keys", every_s=_FORGET_S, run=forget_keys),
+            Chore(name="fold_system_accounts", every_s=_FOLD_S, run=fold_system_accounts),
         ]
     )
 
@@ -146,9 +154,14 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         headroom = await upkeep_postgres.journal_headroom(pool)
         halted = await upkeep_postgres.is_halted(pool)
+        behind = await system_accounts_postgres.lag_rows(pool)
         return {
             **await ready(),
             "journal": Check(ok=headroom > 0, detail=f"{headroom} sequence numbers of room in made partitions"),
+            "system_accounts": Check(
+                ok=behind <= system_accounts_postgres.LAG_ROWS_MAX,
+                detail=f"totals are {behind} rows behind the journal",
+            ),
             "relay": Check(ok=not halted, detail="the topic is ahead of the journal" if halted else "not halted"),
         }
 

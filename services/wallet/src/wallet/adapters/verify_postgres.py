@@ -11,7 +11,8 @@ _ROWS_PER_READ: Final = 10_000
 _BREACHES_READ: Final = 1_000
 _SESSION: Final = {"transaction_timeout": "0", "idle_in_transaction_session_timeout": "60s", "work_mem": "64MB"}
 _JOURNAL: Final = """
-    select seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency
+    select seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after,
+           currency
       from wallet.journal where shard = $1 and seq > $2 order by seq limit $3"""
 _WALLETS: Final = """
     select id, version, posted_minor, held_minor from wallet.wallet

@@ -11,6 +11,7 @@ from servicekit.consumer import checkpoints, consumer_source, parking
 from servicekit.consumer.checkpoints import Progress
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
@@ -24,7 +25,6 @@ from servicekit.telemetry import PoolCollector, Telemetry
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.adapters.reads_postgres import PostgresReads
 from transaction_history.adapters.rebuild import Comparison, Rebuild
-from transaction_history.adapters.topic_reader import open_topic
 from transaction_history.application.projection import HistoryProjection
 from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings

@@ -17,11 +17,11 @@ from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
+from servicekit.consumer.topic_reader import TopicReader
 from servicekit.migrations import MigrationSource, read_source
 from servicekit.postgres import Connection, Pool, connect
 from transaction_history.adapters.hashes import TableHash, table_hashes
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
-from transaction_history.adapters.topic_reader import TopicReader
 from transaction_history.application.projection import HistoryProjection
 
 NEXT: Final = "transaction_history_next"

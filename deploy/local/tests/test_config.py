@@ -6,7 +6,7 @@ import pytest
 from local_stack.config import Config
 from local_stack.errors import StackError
 from local_stack.ports import free_ports
-from local_stack.services import TRANSACTION_HISTORY, WALLET
+from local_stack.services import SERVICES, TRANSACTION_HISTORY, WALLET
 
 PORT_VARIABLES = (
     "POSTGRES_PORT",
@@ -16,6 +16,9 @@ PORT_VARIABLES = (
     "WALLET_RELAY_PORT",
     "TRANSACTION_HISTORY_API_PORT",
     "TRANSACTION_HISTORY_PROJECTOR_PORT",
+    "FRAUD_API_PORT",
+    "FRAUD_PROJECTOR_PORT",
+    "FRAUD_RELAY_PORT",
 )
 
 
@@ -58,11 +61,8 @@ def test_what_is_no_port_is_named_with_its_variable(value: str) -> None:
 
 def test_the_ports_of_parts_from_outside_are_not_ours_to_check(taken_port: int) -> None:
     taken = str(taken_port)
-    outside = {
-        "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
-        "WALLET_DATABASE_URL": "postgresql://db/wallet",
-        "TRANSACTION_HISTORY_DATABASE_URL": "postgresql://db/history",
-    }
+    databases = {service.url_variable: f"postgresql://db/{service.name}" for service in SERVICES}
+    outside = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092", **databases}
 
     config = Config(environment(**outside, POSTGRES_PORT=taken, KAFKA_PORT=taken, KAFKA_CONTROLLER_PORT=taken))
 

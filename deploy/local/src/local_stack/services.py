@@ -89,4 +89,32 @@ TRANSACTION_HISTORY = Service(
         ),
     ),
 )
-SERVICES = (WALLET, TRANSACTION_HISTORY)
+FRAUD = Service(
+    name="fraud",
+    migrate=module("fraud", "migrate"),
+    own_links=(("FRAUD_SCHEMA_URL", "/schemas/"),),
+    processes=(
+        ProcessType(
+            name="fraud-relay",
+            argv=module("fraud", "relay"),
+            port_variable="FRAUD_RELAY_PORT",
+            port=8133,
+        ),
+        ProcessType(
+            name="fraud-projector",
+            argv=module("fraud", "projector"),
+            port_variable="FRAUD_PROJECTOR_PORT",
+            port=8132,
+        ),
+        ProcessType(
+            name="fraud-api",
+            argv=module("fraud", "api"),
+            port_variable="FRAUD_API_PORT",
+            port=8131,
+            after=("fraud-projector", "fraud-relay"),
+            instances_variable="FRAUD_API_INSTANCES",
+            is_api=True,
+        ),
+    ),
+)
+SERVICES = (WALLET, TRANSACTION_HISTORY, FRAUD)

@@ -1,0 +1,67 @@
+"""The reading side in PostgreSQL. Every question names the tenant."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from fraud.adapters import rules_postgres
+from fraud.adapters.profile_rows import COLUMNS, profile_from
+from fraud.application.ports import DecisionFilter, StoredDecision, StoredReason, StoredRules
+from fraud.domain.profile import Profile
+from servicekit.postgres import Pool
+
+_PROFILE: Final = f"SELECT {', '.join(COLUMNS)} FROM fraud.profile WHERE tenant_id = $1 AND wallet_id = $2"
+_DECISION: Final = """
+    SELECT decision_id, wallet_id, owner_id, wallet_version, outcome, mode, rules_version, trigger_event_id,
+           trigger_shard, trigger_seq, decided_at, reasons
+    FROM fraud.decision WHERE tenant_id = $1"""
+_reasons: Final = msgspec.json.Decoder(list[StoredReason]).decode
+
+
+class PostgresReads:
+    """Answers from the pool's database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def profile(self, tenant_id: UUID, wallet_id: UUID) -> Profile | None:
+        """Return a wallet's profile."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_PROFILE, tenant_id, wallet_id)
+        return None if row is None else profile_from(row)
+
+    async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision | None:
+        """Return a decision."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(f"{_DECISION} AND decision_id = $2", tenant_id, decision_id)
+        return None if row is None else _decision(row)
+
+    async def decisions(
+        self, tenant_id: UUID, wanted: DecisionFilter, *, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[StoredDecision]:
+        """Return decisions, newest first, those older than *before* (time, id)."""
+        arguments: list[object] = [tenant_id]
+        statement = _DECISION
+        for column, value in (("wallet_id", wanted.wallet_id), ("outcome", wanted.outcome), ("mode", wanted.mode)):
+            if value is not None:
+                arguments.append(value)
+                statement += f" AND {column} = ${len(arguments)}"
+        if before is not None:
+            arguments += before
+            statement += f" AND (decided_at, decision_id) < (${len(arguments) - 1}, ${len(arguments)})"
+        arguments.append(limit)
+        statement += f" ORDER BY decided_at DESC, decision_id DESC LIMIT ${len(arguments)}"
+        async with self._pool.connection() as connection:
+            return [_decision(row) for row in await connection.fetch(statement, *arguments)]
+
+    async def stored_rules(self) -> StoredRules | None:
+        """Return the rules in force, None where no projector has loaded any yet."""
+        async with self._pool.connection() as connection:
+            return await rules_postgres.in_force(connection)
+
+
+def _decision(row: asyncpg.Record) -> StoredDecision:
+    return StoredDecision(**{**dict(row), "reasons": _reasons(row["reasons"])})

@@ -1,0 +1,98 @@
+"""What a rule file would have decided: the events from the topic's beginning, folded and judged in memory.
+
+Nothing is written. Bounded by events and by wallets; an event that cannot be folded ends its wallet's part, as parking
+does.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from contracts.envelope import Envelope
+from contracts.event_types import EventDataError
+from contracts.events import parse_data
+from fraud.domain.judge import Decision, step
+from fraud.domain.observed import Observed, observe
+from fraud.domain.profile import Contradiction, Profile
+from fraud.domain.rules import RuleSet
+from servicekit.consumer.records import Received
+
+
+@dataclass(slots=True)
+class Backtest:
+    """The state of one run; `judge` feeds it. *fired* counts by rule, outcome and mode."""
+
+    rules: RuleSet
+    wallets_max: int
+    events: int = 0
+    decisions: int = 0
+    fired: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    broken: set[UUID] = field(default_factory=set)
+    _beyond: set[UUID] = field(default_factory=set)
+    _profiles: dict[UUID, Profile] = field(default_factory=dict)
+    _last: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        """How many wallets came when as many as allowed were followed already."""
+        return len(self._beyond)
+
+    def judge(self, received: Iterable[Received]) -> Iterator[Decision]:
+        """Fold and judge what was *received* and not seen before; yield what is decided."""
+        for record in received:
+            if record.sequence <= self._last.get(record.shard, 0):
+                continue
+            self._last[record.shard] = record.sequence
+            self.events += 1
+            decision = self._step(record)
+            if decision is not None:
+                self.decisions += 1
+                self.fired.update((each.rule, each.outcome.value, each.mode.value) for each in decision.reasons)
+                yield decision
+
+    def _step(self, record: Received) -> Decision | None:
+        event, known = record.event, self._profiles.get(record.wallet_id)
+        if record.wallet_id in self.broken or record.wallet_id in self._beyond:
+            return None
+        try:
+            observed = _observed(event)
+            if observed is None:
+                return None
+            after, decision = step(known, observed, self.rules)
+        except (EventDataError, Contradiction):
+            self._profiles.pop(record.wallet_id, None)
+            self.broken.add(record.wallet_id)
+            return None
+        if known is None and len(self._profiles) >= self.wallets_max:
+            self._beyond.add(record.wallet_id)
+            return None
+        self._profiles[record.wallet_id] = after
+        return decision
+
+
+def _observed(event: Envelope | None) -> Observed | None:
+    if event is None:
+        raise EventDataError("its envelope cannot be read")
+    return observe(event, parse_data(event.type, event.data))
+
+
+async def run_backtest(
+    backtest: Backtest,
+    polls: AsyncIterator[list[Received]],
+    *,
+    events_max: int,
+    tell: Callable[[Decision], None],
+    progress: Callable[[Backtest], None],
+) -> bool:
+    """Judge *polls* until they end or *events_max* is reached; return whether all was judged.
+
+    *tell* is given each decision, *progress* the state after each poll.
+    """
+    async for received in polls:
+        for decision in backtest.judge(received):
+            tell(decision)
+        progress(backtest)
+        if backtest.events >= events_max:
+            return False
+    return True

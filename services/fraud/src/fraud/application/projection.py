@@ -1,0 +1,67 @@
+"""The fraud projection: a poll's events are folded and judged in memory, and written in few statements."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from contracts.envelope import Envelope
+from contracts.events import parse_data
+from fraud.application.metrics import FraudMetrics
+from fraud.application.ports import RulesInForce, Store
+from fraud.domain.judge import Decision, step
+from fraud.domain.observed import Observed, observe
+from fraud.domain.profile import Profile
+from fraud.domain.rules import RuleSet
+from servicekit.postgres import Transaction
+
+PROJECTION: Final = "fraud"
+"""The projection's name: its consumer group and its checkpoints' name."""
+
+
+class FraudProjection:
+    """Keeps profiles, and decides where rules fire. One set of rules judges a whole poll."""
+
+    def __init__(
+        self, store: Store, *, in_force: RulesInForce, topic: str, metrics: FraudMetrics | None = None
+    ) -> None:
+        self._store = store
+        self._in_force = in_force
+        self._metrics = metrics
+        self.name = PROJECTION
+        self.topic = topic
+
+    async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
+        """Fold and judge *events*; raises EventDataError or Contradiction, naming the first that cannot be."""
+        observed = [each for event in events if (each := observe(event, parse_data(event.type, event.data)))]
+        if not observed:
+            return
+        known = await self._store.profiles(tx, {event.wallet_id for event in observed})
+        changed, decisions = run(known, observed, await self._in_force.rules(tx))
+        await self._store.add_profiles(tx, [each for each in changed if each.wallet_id not in known])
+        await self._store.update_profiles(tx, [each for each in changed if each.wallet_id in known])
+        await self._store.add_decisions(tx, decisions)
+        self._count(observed, decisions)
+
+    def _count(self, observed: Iterable[Observed], decisions: Iterable[Decision]) -> None:
+        if self._metrics is None:
+            return
+        for type_name, count in Counter(event.event.type for event in observed).items():
+            self._metrics.folded(type_name, count)
+        for decision in decisions:
+            self._metrics.decided(decision)
+
+
+def run(
+    known: Mapping[UUID, Profile], observed: Iterable[Observed], rules: RuleSet
+) -> tuple[list[Profile], list[Decision]]:
+    """Return the profiles that *observed* changes, each once as it ends, and what is decided on the way."""
+    changed: dict[UUID, Profile] = {}
+    decisions = []
+    for event in observed:
+        profile = changed.get(event.wallet_id) or known.get(event.wallet_id)
+        changed[event.wallet_id], decision = step(profile, event, rules)
+        if decision is not None:
+            decisions.append(decision)
+    # In one order for all, so that two writers never wait for each other in a circle.
+    return sorted(changed.values(), key=lambda profile: profile.wallet_id), decisions

@@ -1,0 +1,230 @@
+"""The one place where the service's parts are joined, by hand, from arguments."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS
+from fraud.adapters import rules_postgres
+from fraud.adapters.reads_postgres import PostgresReads
+from fraud.adapters.rules_file import decoded, parse_rules
+from fraud.adapters.rules_keeper import RulesKeeper
+from fraud.adapters.rules_postgres import RulesFromDatabase
+from fraud.adapters.store_postgres import PostgresStore
+from fraud.application.backtest import Backtest, run_backtest
+from fraud.application.metrics import FraudMetrics
+from fraud.application.ports import RulesInForce
+from fraud.application.projection import PROJECTION, FraudProjection
+from fraud.application.queries import RiskQueries
+from fraud.config import BacktestSettings, FraudSettings, packaged_rules
+from fraud.domain.judge import Decision
+from fraud.domain.rules import RuleSet
+from fraud.entrypoints.routes import risk_routes
+from servicekit.consumer import checkpoints, consumer_source, parking
+from servicekit.consumer.checkpoints import Progress
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.topic_reader import open_topic
+from servicekit.http.app import create_app
+from servicekit.http.edge import Edge
+from servicekit.http.health import Check
+from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.process import Shutdown
+from servicekit.reads import PositionWaiter
+from servicekit.relay import relay_source
+from servicekit.relay.outbox import outbox_journal, outbox_source
+from servicekit.service import Port, Service, own_migrations, processes
+from servicekit.service.processes import ConsumerProcess, RelayProcess, database_check
+from servicekit.telemetry import PoolCollector, Telemetry
+
+SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
+SOURCE: Final = "/fraud"
+"""The `ce_source` of every event of this service."""
+
+
+def migration_sources() -> list[MigrationSource]:
+    """Return what `migrate` applies, in order: servicekit's tables, consumer's, relay's and outbox, the service's."""
+    return [servicekit_source(), consumer_source(), relay_source(), outbox_source(), own_migrations("fraud", __file__)]
+
+
+def make_projection(
+    settings: FraudSettings, *, in_force: RulesInForce | None = None, metrics: FraudMetrics | None = None
+) -> FraudProjection:
+    """Return the projection, judging by *in_force*: without it, by the rules that the projector left in force."""
+    return FraudProjection(
+        PostgresStore(), in_force=in_force or RulesFromDatabase(), topic=settings.fraud_events_topic, metrics=metrics
+    )
+
+
+async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
+    """Run the API process until *shutdown*."""
+    await processes.serve_api(
+        settings,
+        shutdown,
+        service=SERVICE,
+        port=Port(settings.fraud_api_port, "FRAUD_API_PORT"),
+        open_app=lambda telemetry: open_api(settings, telemetry),
+    )
+
+
+@asynccontextmanager
+async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
+    """Give the API's application."""
+    async with await open_pool(_pool(settings, "fraud-api", settings.fraud_read_connections)) as pool:
+        telemetry.registry.register(PoolCollector("reads", pool))
+        waiter = PositionWaiter(lambda: _reached(pool))
+        try:
+            yield _app(settings, telemetry, pool, waiter)
+        finally:
+            await waiter.close()
+
+
+def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, waiter: PositionWaiter) -> Edge:
+    async def is_parked(wallet_ids: Sequence[UUID]) -> bool:
+        async with pool.connection() as connection:
+            return await parking.is_parked(connection, PROJECTION, wallet_ids)
+
+    async def deep() -> Mapping[str, Check]:
+        lag_ms = max((shard.lag_ms for shard in (await _progress(pool)).values()), default=0)
+        return {**await database_check(pool), "projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
+
+    queries = RiskQueries(
+        PostgresReads(pool),
+        progress=lambda: _progress(pool),
+        is_parked=is_parked,
+        waiter=waiter,
+        rules_of=rules_postgres.rules_of,
+    )
+    return create_app(
+        title="Fraud",
+        description="What the rules make of wallets, from the events alone.",
+        settings=settings,
+        telemetry=telemetry,
+        routers=[risk_routes(queries)],
+        readiness=lambda: database_check(pool),
+        deep=deep,
+    )
+
+
+def _pool(settings: FraudSettings, application_name: str, max_size: int) -> PoolSettings:
+    return PoolSettings(dsn=settings.fraud_database_url, application_name=application_name, max_size=max_size)
+
+
+async def _progress(pool: Pool) -> Mapping[int, Progress]:
+    async with pool.connection() as connection:
+        return await checkpoints.progress(connection, PROJECTION)
+
+
+async def _reached(pool: Pool) -> Mapping[int, int]:
+    return {shard: progress.last_seq for shard, progress in (await _progress(pool)).items()}
+
+
+def projector_process(settings: FraudSettings) -> ConsumerProcess:
+    """Return how the projector is run."""
+    return ConsumerProcess(
+        name="projector",
+        port=Port(settings.fraud_projector_port, "FRAUD_PROJECTOR_PORT"),
+        dsn=settings.fraud_database_url,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        records_per_poll_max=settings.fraud_records_per_poll,
+    )
+
+
+def make_keeper(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RulesKeeper:
+    """Return what holds the rules in force."""
+    return RulesKeeper(
+        settings.fraud_rules_file or packaged_rules(),
+        time_compression=settings.fraud_time_compression,
+        is_shadow=settings.fraud_shadow,
+        pool=pool,
+        metrics=metrics,
+    )
+
+
+async def run_projector(
+    settings: FraudSettings,
+    shutdown: Shutdown,
+    *,
+    projection_of: Callable[[FraudProjection], Projection] = lambda projection: projection,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Run the projector process until *shutdown*, or until its consumer cannot go on; SIGHUP reloads the rules.
+
+    *projection_of* may wrap the projection. Raises RulesRefused where no valid rules are to be had.
+    """
+    process = projector_process(settings)
+    async with (
+        processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
+        await open_pool(_pool(settings, "fraud-projector", process.connections)) as pool,
+    ):
+        telemetry.registry.register(PoolCollector(process.name, pool))
+        metrics = FraudMetrics(telemetry.registry)
+        keeper = make_keeper(settings, pool, metrics)
+        await keeper.start()
+        projection = projection_of(make_projection(settings, in_force=keeper, metrics=metrics))
+        runner = processes.make_runner(
+            SERVICE, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+        )
+
+        async def work(shutdown: Shutdown) -> None:
+            async with _reloading(keeper, shutdown):
+                await runner.run(shutdown)
+
+        await processes.run_beside_pages(
+            settings, shutdown, telemetry=telemetry, name=process.name, port=process.port, pool=pool, work=work
+        )
+
+
+@asynccontextmanager
+async def _reloading(keeper: RulesKeeper, shutdown: Shutdown) -> AsyncIterator[None]:
+    """Reload rules while the body runs; SIGHUP asks for it at once."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, keeper.ask)
+    reloading = asyncio.create_task(keeper.run(shutdown), name="rules")
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        reloading.cancel()
+        await asyncio.wait([reloading])
+
+
+async def run_relay(settings: FraudSettings, shutdown: Shutdown) -> None:
+    """Run the process that publishes decisions until *shutdown*, or until it must not go on."""
+    process = RelayProcess(
+        port=Port(settings.fraud_relay_port, "FRAUD_RELAY_PORT"),
+        dsn=settings.fraud_database_url,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        topic=replace(FRAUD_DECISIONS, name=settings.fraud_decisions_topic),
+        schema_base=settings.fraud_schema_url,
+        lease_s=settings.fraud_relay_lease_s,
+    )
+    await processes.run_relay(settings, shutdown, service=SERVICE, process=process, journal=outbox_journal(SOURCE))
+
+
+def read_rules(path: Path, *, time_compression: int, is_shadow: bool = False) -> RuleSet:
+    """Return the rules in the file at *path*; raises RulesRefused and OSError."""
+    text = decoded(path.read_bytes(), source=path.name)
+    return parse_rules(text, source=path.name, time_compression=time_compression, is_shadow=is_shadow)
+
+
+async def backtest(
+    settings: BacktestSettings,
+    backtest: Backtest,
+    *,
+    events_max: int,
+    tell: Callable[[Decision], None],
+    progress: Callable[[Backtest], None],
+    partitions: int = WALLET_EVENTS.partitions,
+) -> bool:
+    """Judge the topic's events from its beginning to its present end; return whether all of them were judged."""
+    topic = settings.fraud_events_topic
+    async with open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader:
+        return await run_backtest(backtest, reader.to_end(), events_max=events_max, tell=tell, progress=progress)

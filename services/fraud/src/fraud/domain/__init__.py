@@ -1,0 +1,1 @@
+"""What a wallet's profile is, how events make it, and how rules judge it. Pure."""

@@ -1,0 +1,115 @@
+"""The routes of risk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from contracts import problems
+from contracts.decisions import DecisionMode, DecisionOutcome
+from contracts.ids import parse_id
+from contracts.positions import format_position
+from fraud.application.ports import DecisionFilter
+from fraud.application.queries import DecisionUnknown, Freshness, RiskQueries, WalletParked, WalletUnknown
+from fraud.entrypoints.bodies import (
+    DecisionBody,
+    DecisionsBody,
+    RulesBody,
+    WalletRiskBody,
+    decision_body,
+    rules_body,
+    wallet_risk_body,
+)
+from servicekit.http.context import invalid_query
+from servicekit.http.dependencies import Caller, MinPosition
+from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.problems import FieldError, Problem
+
+WalletId = Annotated[str | None, Query(description="Only decisions about this wallet.")]
+Outcome = Annotated[DecisionOutcome | None, Query(description="Only decisions with this outcome.")]
+Mode = Annotated[DecisionMode | None, Query(description="Only decisions of this mode.")]
+
+
+def risk_routes(queries: RiskQueries) -> APIRouter:
+    """Return every route of risk, answered by *queries*."""
+    router = APIRouter(prefix="/v1/risk", tags=["risk"])
+
+    @router.get("/wallets/{wallet_id}", operation_id="get_wallet_risk", summary="A wallet's profile, and why")
+    async def wallet(wallet_id: str, caller: Caller, min_position: MinPosition, response: Response) -> WalletRiskBody:
+        known = parse_id(wallet_id)
+        if known is None:
+            raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+        with _told():
+            found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
+        _tell_freshness(response, found.freshness)
+        return wallet_risk_body(found)
+
+    @router.get("/decisions", operation_id="list_decisions", summary="Decisions, newest first")
+    async def decisions(
+        caller: Caller,
+        page: Page,
+        min_position: MinPosition,
+        response: Response,
+        *,
+        wallet_id: WalletId = None,
+        outcome: Outcome = None,
+        mode: Mode = None,
+    ) -> DecisionsBody:
+        wanted = DecisionFilter(wallet_id=_filtered_wallet(wallet_id), outcome=outcome, mode=mode)
+        fingerprint = f"decisions|{caller.tenant_id}|{wanted.wallet_id}|{outcome}|{mode}"
+        before = None
+        if page.cursor is not None:
+            before = decode_cursor(page.cursor, fingerprint, tuple[datetime, UUID])
+        with _told():
+            found = await queries.decisions(
+                caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
+            )
+        _tell_freshness(response, found.freshness)
+        last = found.rows[-1] if found.has_more else None
+        more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
+        return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)
+
+    @router.get("/decisions/{decision_id}", operation_id="get_decision", summary="A decision and its reasons")
+    async def decision(decision_id: str, caller: Caller) -> DecisionBody:
+        known = parse_id(decision_id)
+        if known is None:
+            raise Problem(problems.NOT_FOUND, "There is no such decision.")
+        with _told():
+            return decision_body(await queries.decision(caller.tenant_id, known))
+
+    @router.get("/rules", operation_id="get_rules", summary="The rules in force")
+    async def rules(_caller: Caller) -> RulesBody:
+        return rules_body(await queries.rules())
+
+    return router
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Answer what the application found out as problems."""
+    try:
+        yield
+    except WalletUnknown:
+        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.") from None
+    except DecisionUnknown:
+        raise Problem(problems.NOT_FOUND, "There is no such decision.") from None
+    except WalletParked:
+        raise Problem(problems.WALLET_PARKED, "The wallet is parked; operators know.") from None
+
+
+def _filtered_wallet(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    known = parse_id(text)
+    if known is None:
+        raise invalid_query(FieldError("/wallet_id", "invalid_id", "wallet_id is not an id in its canonical form."))
+    return known
+
+
+def _tell_freshness(response: Response, freshness: Freshness) -> None:
+    if freshness.position:
+        response.headers["Ledger-Position"] = format_position(freshness.position.items())
+    response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)

@@ -66,7 +66,8 @@ create table notifications.message (
 create index message_by_age on notifications.message using brin (occurred_at);
 
 -- One message for one endpoint. Leasing a row moves next_attempt_at to the lease's end: a worker that dies leaves it
--- due again, and one that stood still finds another's token.
+-- due again, and one that stood still finds another's token. No foreign key to the endpoint, which is never removed: its
+-- check would lock the endpoint's row once per delivery.
 create table notifications.delivery (
     id              uuid        not null,
     tenant_id       uuid        not null,
@@ -84,7 +85,6 @@ create table notifications.delivery (
     constraint delivery_pk primary key (id),
     constraint delivery_is_one_per_endpoint_and_event unique (endpoint_id, message_id),
     constraint delivery_status_is_known check (status in ('pending', 'delivered', 'exhausted', 'cancelled')),
-    constraint delivery_endpoint_fk foreign key (endpoint_id) references notifications.endpoint (id),
     constraint delivery_message_fk foreign key (message_id) references notifications.message (id)
 ) with (fillfactor = 70);
 
@@ -105,6 +105,7 @@ create table notifications.attempt (
     outcome       text collate "C" not null,
     duration_ms   integer,
     status_code   smallint,
+    error         text collate "C",                        -- why there is no status; a code
     response_head text,
     constraint attempt_pk primary key (delivery_id, number),
     constraint attempt_delivery_fk foreign key (delivery_id) references notifications.delivery (id) on delete cascade

@@ -1,13 +1,15 @@
 """The service's settings: all of its environment."""
 
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
-from servicekit.settings import ServiceSettings
+from servicekit.settings import Mode, ServiceSettings
 
-DEVELOPMENT_SECRET_KEYS: Final = "1:ZGV2ZWxvcG1lbnQtb25seS1zZWFsaW5nLWtleS0wMDE="
+DEVELOPMENT_SECRET_KEYS: Final = "1:ZGV2ZWxvcG1lbnQtb25seS1zZWFsaW5nLWtleS0wMDE="  # noqa: S105  see below
 """Known to everybody: refused outside development."""
+LEASE_MARGIN_S: Final = 5.0
+"""For DNS, the head of the response and the settling write."""
 
 _SECOND: Final = 1
 _MINUTE: Final = 60
@@ -85,7 +87,7 @@ class NotificationsSettings(ServiceSettings):
         default=1,
         ge=1,
         le=1_000_000,
-        description="What retry delays and `NOTIFICATIONS_DISABLE_AFTER_S` are divided by: for a day played in minutes.",
+        description="What retry delays and `NOTIFICATIONS_DISABLE_AFTER_S` are divided by: a day played in minutes.",
     )
     notifications_disable_after_s: int = Field(
         default=5 * 24 * _HOUR,
@@ -115,6 +117,18 @@ class NotificationsSettings(ServiceSettings):
     notifications_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.notifications_lease_s < self.notifications_attempt_timeout_s + LEASE_MARGIN_S:
+            raise ValueError(f"NOTIFICATIONS_LEASE_S must be {LEASE_MARGIN_S} s longer than an attempt may take")
+        if self.mode is Mode.DEVELOPMENT:
+            return self
+        if self.notifications_secret_keys.get_secret_value() == DEVELOPMENT_SECRET_KEYS:
+            raise ValueError("NOTIFICATIONS_SECRET_KEYS must be set outside development")
+        if self.notifications_allow_loopback:
+            raise ValueError("NOTIFICATIONS_ALLOW_LOOPBACK is for development")
+        return self
 
 
 class NotificationsOwnerSettings(ServiceSettings):

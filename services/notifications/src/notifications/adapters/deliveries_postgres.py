@@ -1,0 +1,93 @@
+"""Deliveries as their owners see them, in PostgreSQL."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from notifications.application.ports import DeliveryFilter
+from notifications.application.rows import Attempt, Delivery
+from servicekit.postgres import Connection, Transaction
+
+_SELECT: Final = """
+    SELECT d.id, d.endpoint_id, d.message_id, d.type, m.wallet_id, d.status, d.attempts, d.next_attempt_at,
+           d.created_at, d.delivered_at
+    FROM notifications.delivery AS d JOIN notifications.message AS m ON m.id = d.message_id"""
+# A row that is leased is being attempted: it is left alone, or its attempt could not be settled.
+_DUE_NOW: Final = "status = 'pending', next_attempt_at = now(), failures = 0, lease_token = NULL, settled_at = NULL"
+_IS_FREE: Final = "(lease_token IS NULL OR next_attempt_at <= now())"
+
+
+class PostgresDeliveries:
+    """Reads deliveries, and has them attempted again."""
+
+    async def get(self, connection: Connection, tenant_id: UUID, delivery_id: UUID) -> Delivery | None:
+        """Read as `Deliveries.get` says."""
+        row = await connection.fetchrow(f"{_SELECT} WHERE d.id = $1 AND d.tenant_id = $2", delivery_id, tenant_id)
+        return None if row is None else _delivery(row)
+
+    async def attempts(self, connection: Connection, delivery_id: UUID) -> list[Attempt]:
+        """Read as `Deliveries.attempts` says."""
+        rows = await connection.fetch(
+            """SELECT number, started_at, outcome, duration_ms, status_code, error, response_head
+               FROM notifications.attempt WHERE delivery_id = $1 ORDER BY number DESC""",
+            delivery_id,
+        )
+        return [Attempt(**dict(row)) for row in rows]
+
+    async def page(
+        self, connection: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, before: UUID | None, limit: int
+    ) -> list[Delivery]:
+        """Read as `Deliveries.page` says; ids are made in the order of time."""
+        asked = {"id <": before, "endpoint_id =": wanted.endpoint_id, "status =": wanted.status, "type =": wanted.type}
+        # Only what is asked for stands in the statement: a plan for everything would read a tenant's every delivery.
+        given = {condition: value for condition, value in asked.items() if value is not None}
+        conditions = "".join(f" AND d.{condition} ${number}" for number, condition in enumerate(given, start=3))
+        rows = await connection.fetch(
+            f"{_SELECT} WHERE d.tenant_id = $1{conditions} ORDER BY d.id DESC LIMIT $2",
+            tenant_id,
+            limit,
+            *given.values(),
+        )
+        return [_delivery(row) for row in rows]
+
+    async def make_due(self, tx: Transaction, delivery_id: UUID) -> None:
+        """Write as `Deliveries.make_due` says."""
+        await tx.connection.execute(
+            f"UPDATE notifications.delivery SET {_DUE_NOW} WHERE id = $1 AND {_IS_FREE}", delivery_id
+        )
+
+    async def recover(self, tx: Transaction, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
+        """Write as `Deliveries.recover` says, oldest first."""
+        tag = await tx.connection.execute(
+            f"""UPDATE notifications.delivery SET {_DUE_NOW}
+                WHERE id IN (
+                    SELECT id FROM notifications.delivery
+                    WHERE endpoint_id = $1 AND created_at >= $2 AND {_IS_FREE}
+                      AND (status = 'exhausted' OR (status = 'pending' AND failures > 0))
+                    ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)""",
+            endpoint_id,
+            since,
+            limit,
+        )
+        return _count(tag)
+
+    async def cancel(self, tx: Transaction, endpoint_id: UUID, *, limit: int) -> int:
+        """Write as `Deliveries.cancel` says."""
+        tag = await tx.connection.execute(
+            """UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
+               WHERE id IN (SELECT id FROM notifications.delivery WHERE endpoint_id = $1 AND status = 'pending'
+                            LIMIT $2)""",
+            endpoint_id,
+            limit,
+        )
+        return _count(tag)
+
+
+def _count(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])
+
+
+def _delivery(row: "asyncpg.Record") -> Delivery:
+    return Delivery(**dict(row))

@@ -1,0 +1,208 @@
+"""Deliveries as workers take and settle them, in PostgreSQL; every instant is the database's clock."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from notifications.application.ports import Backlog, Settled, Settlement, Slots
+from notifications.application.rows import Lease, Result, SealedSecret
+from servicekit.postgres import Connection, Transaction
+
+ENDPOINTS_PER_LEASE_MAX: Final = 500
+ATTEMPTS_KEPT: Final = 50
+"""Of one delivery: a schedule has fewer, but a delivery can be resent for ever."""
+SECRETS_PER_ENDPOINT_MAX: Final = 5
+BACKLOG_COUNTED_MAX: Final = 100_000
+
+# Endpoint by endpoint, so that none is read past another's backlog. Locking the endpoints' rows (and skipping those
+# another worker has locked) makes the count of what is under way exact. An endpoint that fails gets one attempt at a
+# time, and all that fail together no more than $4. First come first of every endpoint, then second of every one.
+_LEASE: Final = f"""
+    WITH ready AS MATERIALIZED (
+        SELECT e.id, e.failing_since IS NOT NULL AS is_failing
+        FROM notifications.endpoint AS e
+        WHERE e.status = 'active' AND EXISTS (
+            SELECT FROM notifications.delivery AS d
+            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now())
+        ORDER BY random() LIMIT {ENDPOINTS_PER_LEASE_MAX}
+        FOR NO KEY UPDATE OF e SKIP LOCKED
+    ), due AS MATERIALIZED (
+        SELECT picked.id, ready.is_failing, picked.place,
+               row_number() OVER (PARTITION BY ready.is_failing ORDER BY picked.place) AS place_in_class
+        FROM ready CROSS JOIN LATERAL (
+            SELECT d.id, row_number() OVER (ORDER BY d.next_attempt_at, d.id) AS place
+            FROM (
+                SELECT id, next_attempt_at FROM notifications.delivery
+                WHERE endpoint_id = ready.id AND status = 'pending' AND next_attempt_at <= now()
+                ORDER BY next_attempt_at, id
+                LIMIT greatest(0, CASE WHEN ready.is_failing THEN 1 ELSE $5 END - (
+                    SELECT count(*) FROM notifications.delivery AS leased
+                    WHERE leased.endpoint_id = ready.id AND leased.lease_token IS NOT NULL
+                      AND leased.next_attempt_at > now()))
+            ) AS d
+        ) AS picked
+    ), chosen AS (
+        SELECT id, is_failing FROM due WHERE NOT is_failing OR place_in_class <= $4
+        ORDER BY is_failing, place LIMIT $3
+    ), leased AS (
+        UPDATE notifications.delivery AS d
+        SET lease_token = $1, next_attempt_at = now() + make_interval(secs => $2), attempts = d.attempts + 1
+        FROM chosen
+        WHERE d.id = chosen.id AND d.status = 'pending' AND d.next_attempt_at <= now()
+        RETURNING d.id, d.endpoint_id, d.message_id, d.tenant_id, d.attempts, d.failures, chosen.is_failing
+    ), begun AS (
+        INSERT INTO notifications.attempt (delivery_id, number, started_at, outcome)
+        SELECT id, attempts, now(), 'unknown' FROM leased
+    ), forgotten AS (
+        DELETE FROM notifications.attempt AS a USING leased
+        WHERE leased.attempts > {ATTEMPTS_KEPT} AND a.delivery_id = leased.id
+          AND a.number <= leased.attempts - {ATTEMPTS_KEPT}
+    )
+    SELECT leased.*, e.url, m.type, m.wallet_id, m.body, m.traceparent, s.ids, s.key_versions, s.sealed
+    FROM leased
+    JOIN notifications.endpoint AS e ON e.id = leased.endpoint_id
+    JOIN notifications.message AS m ON m.id = leased.message_id
+    CROSS JOIN LATERAL (
+        SELECT array_agg(id ORDER BY id DESC) AS ids, array_agg(key_version ORDER BY id DESC) AS key_versions,
+               array_agg(sealed ORDER BY id DESC) AS sealed
+        FROM (
+            SELECT id, key_version, sealed FROM notifications.endpoint_secret
+            WHERE endpoint_id = e.id AND (expires_at IS NULL OR expires_at > now())
+            ORDER BY id DESC LIMIT {SECRETS_PER_ENDPOINT_MAX}
+        ) AS live
+    ) AS s"""
+
+# Nothing is written where the token is another's: a worker that stood still has no say any more.
+_SETTLE: Final = """
+    WITH settled AS (
+        UPDATE notifications.delivery
+        SET status = $3, failures = $4, lease_token = NULL,
+            next_attempt_at = now() + make_interval(secs => $5::float8 / 1000),
+            delivered_at = CASE WHEN $3 = 'delivered' THEN coalesce(delivered_at, now()) ELSE delivered_at END,
+            settled_at = CASE WHEN $3 = 'pending' THEN NULL ELSE now() END
+        WHERE id = $1 AND lease_token = $2
+        RETURNING id, endpoint_id
+    ), told AS (
+        UPDATE notifications.attempt AS a
+        SET outcome = $7, duration_ms = $8, status_code = $9, error = $10, response_head = $11
+        FROM settled WHERE a.delivery_id = settled.id AND a.number = $6
+    ), health AS (
+        UPDATE notifications.endpoint AS e
+        SET failing_since = CASE WHEN $7 = 'delivered' THEN NULL ELSE now() END
+        FROM settled WHERE e.id = settled.endpoint_id AND (e.failing_since IS NULL) <> ($7 = 'delivered')
+        RETURNING e.failing_since
+    )
+    SELECT now() AS at,
+           CASE WHEN $7 = 'delivered' THEN NULL ELSE coalesce(
+               (SELECT e.failing_since FROM notifications.endpoint AS e WHERE e.id = settled.endpoint_id), now())
+           END AS failing_since
+    FROM settled"""
+
+_BACKLOG: Final = f"""
+    SELECT count(*) AS due,
+           coalesce(greatest(0, extract(epoch FROM now() - min(d.next_attempt_at))), 0)::float8 AS oldest_s
+    FROM notifications.endpoint AS e
+    CROSS JOIN LATERAL (
+        SELECT next_attempt_at FROM notifications.delivery
+        WHERE endpoint_id = e.id AND status = 'pending' AND next_attempt_at <= now()
+        ORDER BY next_attempt_at LIMIT {BACKLOG_COUNTED_MAX}
+    ) AS d
+    WHERE e.status = 'active'"""
+
+_SWEEPS: Final = (
+    # What an endpoint that is gone was still to get, and what waits for a resumption that does not come.
+    """UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
+       WHERE id IN (
+           SELECT d.id FROM notifications.endpoint AS e CROSS JOIN LATERAL (
+               SELECT id FROM notifications.delivery
+               WHERE endpoint_id = e.id AND status = 'pending'
+                 AND (e.status = 'deleted' OR created_at < now() - make_interval(days => $2))
+               LIMIT $1) AS d
+           WHERE e.status <> 'active' LIMIT $1)""",
+    """DELETE FROM notifications.delivery WHERE id IN (
+           SELECT id FROM notifications.delivery
+           WHERE settled_at < now() - make_interval(days => $2) ORDER BY settled_at LIMIT $1)""",
+    """DELETE FROM notifications.message WHERE id IN (
+           SELECT id FROM notifications.message AS m
+           WHERE occurred_at < now() - make_interval(days => $2)
+             AND NOT EXISTS (SELECT FROM notifications.delivery WHERE message_id = m.id) LIMIT $1)""",
+    """DELETE FROM notifications.endpoint_secret WHERE id IN (
+           SELECT id FROM notifications.endpoint_secret
+           WHERE expires_at < now() - make_interval(days => $2) LIMIT $1)""",
+)
+_SWEEP_KEYS: Final = """
+    DELETE FROM notifications.idempotency WHERE (client, key) IN (
+        SELECT client, key FROM notifications.idempotency
+        WHERE created_at < now() - make_interval(days => $2) LIMIT $1)"""
+
+
+class PostgresQueue:
+    """Leases, settles and measures deliveries."""
+
+    async def lease(self, connection: Connection, token: UUID, slots: Slots, *, lease_s: float) -> list[Lease]:
+        """Lease as `DeliveryQueue.lease` says, in one statement."""
+        rows = await connection.fetch(_LEASE, token, lease_s, slots.free, slots.failing, slots.per_endpoint)
+        return [_lease(token, row) for row in rows]
+
+    async def settle(self, tx: Transaction, lease: Lease, result: Result, settlement: Settlement) -> Settled | None:
+        """Write as `DeliveryQueue.settle` says, in one statement."""
+        row = await tx.connection.fetchrow(
+            _SETTLE,
+            lease.delivery_id,
+            lease.token,
+            settlement.status,
+            settlement.failures,
+            settlement.delay_ms or 0,
+            lease.attempt,
+            result.outcome,
+            result.duration_ms,
+            result.status_code,
+            result.error,
+            result.response_head,
+        )
+        return None if row is None else Settled(at=row["at"], failing_since=row["failing_since"])
+
+    async def disable(self, tx: Transaction, endpoint_id: UUID, reason: str) -> bool:
+        """Disable as `DeliveryQueue.disable` says."""
+        done = await tx.connection.fetchval(
+            """UPDATE notifications.endpoint SET status = 'disabled', disabled_reason = $2, updated_at = now()
+               WHERE id = $1 AND status = 'active' RETURNING true""",
+            endpoint_id,
+            reason,
+        )
+        return bool(done)
+
+    async def backlog(self, connection: Connection) -> Backlog:
+        """Measure as `DeliveryQueue.backlog` says."""
+        row = await connection.fetchrow(_BACKLOG)
+        counts = await connection.fetch("SELECT status, count(*) AS n FROM notifications.endpoint GROUP BY status")
+        assert row is not None
+        endpoints = {count["status"]: count["n"] for count in counts}
+        return Backlog(due=row["due"], oldest_s=row["oldest_s"], endpoints=endpoints)
+
+    async def sweep(self, tx: Transaction, *, retention_days: int, idempotency_days: int, limit: int) -> int:
+        """Remove as `DeliveryQueue.sweep` says."""
+        tags = [await tx.connection.execute(statement, limit, retention_days) for statement in _SWEEPS]
+        tags.append(await tx.connection.execute(_SWEEP_KEYS, limit, idempotency_days))
+        return sum(int(tag.rpartition(" ")[2]) for tag in tags)
+
+
+def _lease(token: UUID, row: "asyncpg.Record") -> Lease:
+    secrets: Any = zip(row["ids"] or (), row["key_versions"] or (), row["sealed"] or (), strict=True)
+    return Lease(
+        token=token,
+        delivery_id=row["id"],
+        attempt=row["attempts"],
+        failures=row["failures"],
+        tenant_id=row["tenant_id"],
+        endpoint_id=row["endpoint_id"],
+        is_failing=row["is_failing"],
+        url=row["url"],
+        secrets=tuple(SealedSecret(id=i, key_version=version, sealed=sealed) for i, version, sealed in secrets),
+        message_id=row["message_id"],
+        type=row["type"],
+        wallet_id=row["wallet_id"],
+        body=row["body"],
+        traceparent=row["traceparent"],
+    )

@@ -1,0 +1,65 @@
+"""What a worker tells of itself, as Prometheus metrics."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from notifications.application.ports import Backlog
+from notifications.domain.outcomes import EndpointStatus, Outcome
+
+_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+
+
+class WorkerMetrics:
+    """Attempts, what is under way, and what waits."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter("webhook_attempts_total", "Attempts, by outcome.", ["outcome"], registry=registry)
+        self._seconds = Histogram(
+            "webhook_attempt_seconds", "From DNS to the status of the response.", buckets=_SECONDS, registry=registry
+        )
+        self._stale = Counter(
+            "webhook_attempts_stale_total",
+            "Attempts whose lease had passed on: nothing was written.",
+            registry=registry,
+        )
+        self._exhausted = Counter("webhook_deliveries_exhausted_total", "Deliveries given up.", registry=registry)
+        self._in_flight = Gauge("webhook_attempts_in_flight", "Attempts under way.", registry=registry)
+        self._due = Gauge("webhook_deliveries_due", "Deliveries that are due and not begun.", registry=registry)
+        self._oldest = Gauge(
+            "webhook_deliveries_due_oldest_seconds", "How long the oldest of them is due.", registry=registry
+        )
+        self._endpoints = Gauge("webhook_endpoints", "Endpoints, by status.", ["status"], registry=registry)
+        self._failures = Counter(
+            "webhook_worker_failures_total", "Rounds that the database ended, by error.", ["error"], registry=registry
+        )
+        for outcome in Outcome:
+            self._attempts.labels(outcome.value)
+
+    def attempted(self, outcome: Outcome, seconds: float) -> None:
+        """Count an attempt that was settled."""
+        self._attempts.labels(outcome.value).inc()
+        self._seconds.observe(seconds)
+
+    def stale(self) -> None:
+        """Count an attempt that was not settled, since another worker has its delivery."""
+        self._stale.inc()
+
+    def exhausted(self) -> None:
+        """Count a delivery that was given up."""
+        self._exhausted.inc()
+
+    def in_flight(self, attempts: int) -> None:
+        """Tell how many attempts are under way."""
+        self._in_flight.set(attempts)
+
+    def backlog(self, backlog: Backlog) -> None:
+        """Tell what waits."""
+        self._due.set(backlog.due)
+        self._oldest.set(backlog.oldest_s)
+        for status in EndpointStatus:
+            self._endpoints.labels(status.value).set(backlog.endpoints.get(status.value, 0))
+
+    def failed(self, error: str) -> None:
+        """Count a round that the database ended."""
+        self._failures.labels(error).inc()

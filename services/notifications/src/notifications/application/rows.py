@@ -1,0 +1,118 @@
+"""The rows of the service, as its parts pass them on. Times are aware."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifications.domain.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a tenant wants to be told. No event types, or no wallets, means all of them."""
+
+    id: UUID
+    tenant_id: UUID
+    url: str
+    description: str | None
+    event_types: tuple[str, ...]
+    wallet_ids: tuple[UUID, ...]
+    status: str
+    disabled_reason: str | None
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedSecret:
+    """A secret as it is stored."""
+
+    id: UUID
+    key_version: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What is told: *body* is signed and sent as it stands. *wallet_id* is None for a test."""
+
+    id: UUID
+    tenant_id: UUID
+    type: str
+    wallet_id: UUID | None
+    body: bytes
+    traceparent: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A message for an endpoint."""
+
+    id: UUID
+    tenant_id: UUID
+    endpoint_id: UUID
+    message_id: UUID
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A message for an endpoint, and how far it has come."""
+
+    id: UUID
+    endpoint_id: UUID
+    message_id: UUID
+    type: str
+    wallet_id: UUID | None
+    status: str
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request to a receiver."""
+
+    number: int
+    started_at: datetime
+    outcome: str
+    duration_ms: int | None
+    status_code: int | None
+    error: str | None
+    response_head: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A delivery that this worker may attempt, until another may. *failures* are those before this attempt."""
+
+    token: UUID
+    delivery_id: UUID
+    attempt: int
+    failures: int
+    tenant_id: UUID
+    endpoint_id: UUID
+    is_failing: bool
+    url: str
+    secrets: tuple[SealedSecret, ...]
+    message_id: UUID
+    type: str
+    wallet_id: UUID | None
+    body: bytes
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How an attempt went. *error* is a code that says why there is no status."""
+
+    outcome: Outcome
+    duration_ms: int
+    status_code: int | None = None
+    error: str | None = None
+    response_head: str | None = None
+    retry_after_ms: int | None = None

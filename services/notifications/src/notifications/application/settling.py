@@ -1,0 +1,115 @@
+"""What is written when an attempt has ended: the delivery's next state, the endpoint's health, what is published."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from contracts.ids import new_id
+from contracts.notices import DELIVERY_EXHAUSTED, ENDPOINT_DISABLED, DeliveryExhausted, EndpointDisabled
+from notifications.application.ports import DeliveryQueue, Settlement
+from notifications.application.rows import Lease, Result
+from notifications.domain.messages import TEST_TYPE
+from notifications.domain.outcomes import (
+    Delivered,
+    DisabledReason,
+    Exhausted,
+    Outcome,
+    Policy,
+    RetryLater,
+    disabled_because,
+    next_step,
+)
+from notifications.domain.schedule import DRAW_MAX
+from servicekit.postgres import Pool
+from servicekit.relay import outbox
+from servicekit.relay.outbox import OutboxEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of an attempt. *is_stale*: nothing was written, the delivery is another worker's."""
+
+    is_stale: bool
+    is_exhausted: bool = False
+    disabled: DisabledReason | None = None
+
+
+class Settling:
+    """Settles attempts, each in one transaction with what it publishes."""
+
+    def __init__(self, pool: Pool, queue: DeliveryQueue, *, policy: Policy, jitter: random.Random) -> None:
+        self._pool = pool
+        self._queue = queue
+        self._policy = policy
+        self._jitter = jitter
+
+    async def settle(self, lease: Lease, result: Result) -> Told:
+        """Write how the attempt went, unless its lease has passed on."""
+        settlement = self._settlement(lease, result)
+        async with self._pool.transaction() as tx:
+            settled = await self._queue.settle(tx, lease, result, settlement)
+            if settled is None:
+                return Told(is_stale=True)
+            events = []
+            is_exhausted = settlement.status == "exhausted"
+            if is_exhausted:
+                events.append(_exhausted(lease, result, settled.at))
+            reason = disabled_because(
+                result.outcome, failing_since=settled.failing_since, now=settled.at, policy=self._policy
+            )
+            if reason is not None and await self._queue.disable(tx, lease.endpoint_id, reason):
+                events.append(_disabled(lease, reason, settled.at))
+            await outbox.append(tx, events)
+        return Told(is_stale=False, is_exhausted=is_exhausted, disabled=reason)
+
+    def _settlement(self, lease: Lease, result: Result) -> Settlement:
+        failures = 0 if result.outcome is Outcome.DELIVERED else lease.failures + 1
+        step = next_step(
+            result.outcome,
+            failures=failures,
+            policy=self._policy,
+            draw=self._jitter.randint(0, DRAW_MAX),
+            retry_after_ms=result.retry_after_ms,
+        )
+        match step:
+            case Delivered():
+                return Settlement(status="delivered", failures=0, delay_ms=None)
+            case RetryLater(delay_ms=delay_ms):
+                return Settlement(status="pending", failures=failures, delay_ms=delay_ms)
+            case Exhausted():
+                return Settlement(status="exhausted", failures=failures, delay_ms=None)
+            case _:
+                assert_never(step)
+
+
+def _exhausted(lease: Lease, result: Result, at: datetime) -> OutboxEvent:
+    body = DeliveryExhausted(
+        endpoint_id=str(lease.endpoint_id),
+        delivery_id=str(lease.delivery_id),
+        event_type=lease.type,
+        wallet_id=None if lease.wallet_id is None else str(lease.wallet_id),
+        attempts=lease.attempt,
+        last_status=result.status_code,
+    )
+    return OutboxEvent(
+        event_id=new_id(),
+        tenant_id=lease.tenant_id,
+        subject=lease.endpoint_id,
+        type=DELIVERY_EXHAUSTED,
+        data=body,
+        occurred_at=at,
+        causation_id=None if lease.type == TEST_TYPE else lease.message_id,
+        traceparent=lease.traceparent,
+    )
+
+
+def _disabled(lease: Lease, reason: DisabledReason, at: datetime) -> OutboxEvent:
+    return OutboxEvent(
+        event_id=new_id(),
+        tenant_id=lease.tenant_id,
+        subject=lease.endpoint_id,
+        type=ENDPOINT_DISABLED,
+        data=EndpointDisabled(endpoint_id=str(lease.endpoint_id), reason=reason.value),
+        occurred_at=at,
+    )

@@ -1,0 +1,208 @@
+"""The worker: leases due deliveries, attempts them side by side, settles each."""
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.ids import new_id
+from notifications.application.attempts import Attempts
+from notifications.application.metrics import WorkerMetrics
+from notifications.application.ports import DeliveryQueue, Slots
+from notifications.application.rows import Lease, Result
+from notifications.application.settling import Settling, Told
+from servicekit.clock import monotonic_s
+from servicekit.failures import OperationalError
+from servicekit.postgres import Pool
+from servicekit.process import Shutdown
+from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
+
+POLL_S_MIN: Final = 0.02
+POLL_S_MAX: Final = 0.25
+BACKOFF_S_MAX: Final = 5.0
+SETTLE_TRIES: Final = 5
+FAILING_SHARE: Final = 2
+"""Endpoints that fail get at most one in so many of the attempts: what is healthy always finds a place."""
+BACKLOG_EVERY_S: Final = 5.0
+SWEEP_EVERY_S: Final = 30.0
+SWEEP_ROWS_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How a worker runs. *attempts_max* is for this process, *endpoint_attempts_max* per endpoint over all of them."""
+
+    attempts_max: int
+    endpoint_attempts_max: int
+    lease_s: float
+    attempt_timeout_s: float
+    retention_days: int
+    idempotency_days: int
+
+
+class Worker:
+    """Carries deliveries out until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        *,
+        pool: Pool,
+        queue: DeliveryQueue,
+        attempts: Attempts,
+        settling: Settling,
+        metrics: WorkerMetrics,
+        tracing: Tracing,
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._queue = queue
+        self._attempts = attempts
+        self._settling = settling
+        self._metrics = metrics
+        self._tracing = tracing
+        self._under_way: dict[asyncio.Task[None], bool] = {}  # and whether its endpoint fails
+
+    async def run(self, shutdown: Shutdown) -> None:
+        """Work until the end is requested, then let what is under way finish as long as the process may drain."""
+        upkeep = asyncio.create_task(self._upkeep(shutdown))
+        pause_s = POLL_S_MIN
+        try:
+            while not shutdown.is_requested:
+                try:
+                    begun = await self._begin()
+                except OperationalError as error:
+                    self._failed("worker.lease_failed", error)
+                    pause_s = min(BACKOFF_S_MAX, pause_s * 2)
+                    await shutdown.sleep(pause_s)
+                    continue
+                pause_s = POLL_S_MIN if begun else min(POLL_S_MAX, pause_s * 2)
+                await self._rest(shutdown, pause_s)
+            await asyncio.gather(*self._under_way)
+        finally:
+            upkeep.cancel()
+            for task in self._under_way:
+                task.cancel()  # its lease ends, and it is attempted again under the same id
+            await asyncio.wait([upkeep, *self._under_way])
+
+    async def _begin(self) -> int:
+        """Lease what there is room for and begin the attempts; return how many."""
+        settings = self._settings
+        free = settings.attempts_max - len(self._under_way)
+        if free == 0:
+            return 0
+        failing = max(0, max(1, settings.attempts_max // FAILING_SHARE) - sum(self._under_way.values()))
+        slots = Slots(free=free, failing=failing, per_endpoint=settings.endpoint_attempts_max)
+        leased_s = monotonic_s()
+        async with self._pool.connection() as connection:
+            leases = await self._queue.lease(connection, new_id(), slots, lease_s=settings.lease_s)
+        for lease in leases:
+            task = asyncio.create_task(self._carry_out(lease, leased_s + settings.lease_s))
+            self._under_way[task] = lease.is_failing
+            task.add_done_callback(self._ended)
+        self._metrics.in_flight(len(self._under_way))
+        return len(leases)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        del self._under_way[task]
+        self._metrics.in_flight(len(self._under_way))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            get_logger().error("webhook.attempt_crashed", exc_info=error)
+
+    async def _rest(self, shutdown: Shutdown, pause_s: float) -> None:
+        """Wait for a moment, or while there is no room for one attempt to end."""
+        if len(self._under_way) < self._settings.attempts_max:
+            await shutdown.sleep(pause_s)
+        else:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_S_MAX)
+
+    # -- one delivery
+
+    async def _carry_out(self, lease: Lease, lease_ends_s: float) -> None:
+        with ExitStack() as stack:
+            span = stack.enter_context(
+                self._tracing.start_span_from(
+                    lease.traceparent,
+                    f"deliver {lease.type}",
+                    SpanKind.CLIENT,
+                    {"webhook.delivery_id": str(lease.delivery_id), "webhook.attempt": lease.attempt},
+                )
+            )
+            if monotonic_s() + self._settings.attempt_timeout_s > lease_ends_s:
+                self._metrics.stale()  # this process stood still: another has the delivery by now, or will
+                return
+            result = await self._attempts.make(lease)
+            if span is not None:
+                span.set_attribute("webhook.outcome", result.outcome.value)
+                if result.status_code is not None:
+                    span.set_attribute("http.response.status_code", result.status_code)
+            told = await self._settle(lease, result, lease_ends_s)
+            if told is None and span is not None:
+                mark_failed(span, "not settled")
+            self._tell(lease, result, told)
+
+    async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Told | None:
+        """Settle, again where the database is away for a moment; None where it stays away: the lease will end."""
+        for attempt in range(SETTLE_TRIES):
+            try:
+                return await self._settling.settle(lease, result)
+            except OperationalError as error:
+                self._failed("worker.settle_failed", error)
+                pause_s = POLL_S_MAX * 2.0**attempt
+                if monotonic_s() + pause_s > lease_ends_s:
+                    break
+                await asyncio.sleep(pause_s)
+        return None
+
+    def _tell(self, lease: Lease, result: Result, told: Told | None) -> None:
+        """Count the attempt and write its line: whose it is, never where it went or what it said."""
+        if told is None or told.is_stale:
+            self._metrics.stale()
+        else:
+            self._metrics.attempted(result.outcome, result.duration_ms / 1_000)
+        if told is not None and told.is_exhausted:
+            self._metrics.exhausted()
+        get_logger().info(
+            "webhook.attempt",
+            delivery_id=str(lease.delivery_id),
+            endpoint_id=str(lease.endpoint_id),
+            type=lease.type,
+            attempt=lease.attempt,
+            outcome=result.outcome.value,
+            status_code=result.status_code,
+            error=result.error,
+            duration_ms=result.duration_ms,
+            is_settled=told is not None and not told.is_stale,
+            is_exhausted=told is not None and told.is_exhausted,
+            disabled=None if told is None or told.disabled is None else told.disabled.value,
+        )
+
+    # -- upkeep
+
+    async def _upkeep(self, shutdown: Shutdown) -> None:
+        swept_s = monotonic_s()
+        while not shutdown.is_requested:
+            try:
+                async with self._pool.connection() as connection:
+                    self._metrics.backlog(await self._queue.backlog(connection))
+                if monotonic_s() - swept_s >= SWEEP_EVERY_S:
+                    swept_s = monotonic_s()
+                    await self._sweep()
+            except OperationalError as error:
+                self._failed("worker.upkeep_failed", error)
+            await shutdown.sleep(BACKLOG_EVERY_S)
+
+    async def _sweep(self) -> None:
+        async with self._pool.transaction() as tx:
+            rows = await self._queue.sweep(
+                tx,
+                retention_days=self._settings.retention_days,
+                idempotency_days=self._settings.idempotency_days,
+                limit=SWEEP_ROWS_MAX,
+            )
+        if rows:
+            get_logger().info("worker.swept", rows=rows)
+
+    def _failed(self, action: str, error: OperationalError) -> None:
+        self._metrics.failed(type(error).__name__)
+        get_logger().warning(action, error=type(error).__name__)

@@ -1,0 +1,284 @@
+"""The one place where the service's parts are joined, by hand, from arguments."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from importlib import metadata
+from typing import Final
+
+from contracts.topics import NOTIFICATIONS_EVENTS
+from notifications.adapters.deliveries_postgres import PostgresDeliveries
+from notifications.adapters.endpoints_postgres import PostgresEndpoints
+from notifications.adapters.idempotency_postgres import PostgresRecords
+from notifications.adapters.queue_postgres import PostgresQueue
+from notifications.adapters.recording_postgres import PostgresRecorder
+from notifications.adapters.resolver import SystemResolver
+from notifications.adapters.sealing import AesGcmSealer, parse_keys
+from notifications.adapters.sender_httpx import HttpxSender
+from notifications.application.attempts import Attempts
+from notifications.application.commands import EndpointCommands
+from notifications.application.idempotency import Once
+from notifications.application.metrics import WorkerMetrics
+from notifications.application.ports import Resolver, Sender
+from notifications.application.projection import NAME, DeliveryProjection
+from notifications.application.settling import Settling
+from notifications.application.vetting import Vetting
+from notifications.application.worker import Worker, WorkerSettings
+from notifications.config import NotificationsOwnerSettings, NotificationsSettings
+from notifications.domain.outcomes import Policy
+from notifications.entrypoints.delivery_routes import delivery_commands, delivery_reads
+from notifications.entrypoints.endpoint_answers import EndpointAnswers
+from notifications.entrypoints.endpoint_routes import (
+    endpoint_changes,
+    endpoint_commands,
+    endpoint_reads,
+    endpoint_switches,
+)
+from servicekit.consumer import consumer_source
+from servicekit.http.app import create_app
+from servicekit.http.edge import Edge
+from servicekit.http.health import Check
+from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.process import Shutdown
+from servicekit.relay import relay_source
+from servicekit.relay.outbox import outbox_journal, outbox_source
+from servicekit.service import Port, Service, own_migrations
+from servicekit.service.commands import Migration, Operated
+from servicekit.service.processes import (
+    ConsumerProcess,
+    RelayProcess,
+    database_check,
+    instance_jitter,
+    process_telemetry,
+    run_beside_pages,
+    run_consumer,
+    run_relay,
+)
+from servicekit.service.processes import serve_api as serve_api_process
+from servicekit.telemetry import PoolCollector, Telemetry
+
+SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
+SOURCE: Final = "/notifications"
+
+
+def migration_sources() -> list[MigrationSource]:
+    """Return what `migrate` applies, in order."""
+    own = own_migrations("notifications", __file__)
+    return [servicekit_source(), consumer_source(), relay_source(), outbox_source(), own]
+
+
+def migration(owner: NotificationsOwnerSettings) -> Migration:
+    """Return what `migrate` is given."""
+    return Migration(owner.notifications_owner_database_url, migration_sources(), owner.notifications_app_role)
+
+
+def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
+    """Return the projection."""
+    return DeliveryProjection(PostgresRecorder(), topic=settings.notifications_topic)
+
+
+def operated(settings: NotificationsSettings) -> Operated:
+    """Return the projection as its operator reaches it."""
+    return Operated(settings.notifications_database_url, make_projection(settings))
+
+
+# -- the API
+
+
+async def serve_api(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+    """Run the API process until *shutdown*."""
+    await serve_api_process(
+        settings,
+        shutdown,
+        service=SERVICE,
+        port=Port(settings.notifications_api_port, "NOTIFICATIONS_API_PORT"),
+        open_app=lambda telemetry: open_api(settings, telemetry),
+    )
+
+
+@asynccontextmanager
+async def open_api(
+    settings: NotificationsSettings, telemetry: Telemetry, *, resolver: Resolver | None = None
+) -> AsyncIterator[Edge]:
+    """Give the API's application; *resolver* replaces DNS."""
+    pool_settings = _pool(settings, "api", settings.notifications_api_connections)
+    async with await open_pool(pool_settings) as pool, _resolving(resolver) as resolving:
+        telemetry.registry.register(PoolCollector("api", pool))
+        vetting = Vetting(resolving, allow_loopback=settings.notifications_allow_loopback)
+        yield _app(settings, telemetry, pool, vetting)
+
+
+def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, vetting: Vetting) -> Edge:
+    endpoints, deliveries = PostgresEndpoints(NAME), PostgresDeliveries()
+    commands = EndpointCommands(
+        endpoints,
+        deliveries,
+        PostgresRecorder(),
+        _sealer(settings),
+        endpoints_max=settings.notifications_endpoints_max,
+        rotation_overlap=timedelta(seconds=settings.notifications_rotation_overlap_s),
+    )
+    once, answers = Once(pool, PostgresRecords()), EndpointAnswers(commands)
+
+    async def ready() -> Mapping[str, Check]:
+        return await database_check(pool)
+
+    return create_app(
+        title="Notifications",
+        description="Signed webhooks about what happened.",
+        settings=settings,
+        telemetry=telemetry,
+        routers=[
+            endpoint_reads(pool, endpoints),
+            endpoint_changes(pool, commands, vetting),
+            endpoint_commands(once, answers, vetting),
+            endpoint_switches(once, answers),
+            delivery_reads(pool, deliveries),
+            delivery_commands(once, answers),
+        ],
+        readiness=ready,
+        deep=ready,
+    )
+
+
+# -- the projector and the relay
+
+
+async def run_projector(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+    """Run the projector process until *shutdown*, or until its consumer cannot go on."""
+    await run_consumer(
+        settings,
+        shutdown,
+        service=SERVICE,
+        process=ConsumerProcess(
+            name="projector",
+            port=Port(settings.notifications_projector_port, "NOTIFICATIONS_PROJECTOR_PORT"),
+            dsn=settings.notifications_database_url,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            records_per_poll_max=settings.notifications_records_per_poll,
+        ),
+        projection=make_projection(settings),
+    )
+
+
+async def publish_events(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+    """Run the relay process, which publishes the service's own events, until *shutdown*."""
+    await run_relay(
+        settings,
+        shutdown,
+        service=SERVICE,
+        process=RelayProcess(
+            port=Port(settings.notifications_relay_port, "NOTIFICATIONS_RELAY_PORT"),
+            dsn=settings.notifications_database_url,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            topic=replace(NOTIFICATIONS_EVENTS, name=settings.notifications_events_topic),
+            schema_base=settings.notifications_schema_url,
+            lease_s=settings.notifications_relay_lease_s,
+        ),
+        journal=outbox_journal(SOURCE),
+    )
+
+
+# -- the worker
+
+
+async def run_worker(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+    """Run the worker process, which carries deliveries out, until *shutdown*."""
+    pool_settings = _pool(settings, "worker", settings.notifications_worker_connections)
+    async with (
+        process_telemetry(settings, SERVICE, "worker") as telemetry,
+        await open_pool(pool_settings) as pool,
+        open_worker(settings, telemetry, pool) as worker,
+    ):
+        telemetry.registry.register(PoolCollector("worker", pool))
+        await run_beside_pages(
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name="worker",
+            port=Port(settings.notifications_worker_port, "NOTIFICATIONS_WORKER_PORT"),
+            pool=pool,
+            work=worker.run,
+        )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: NotificationsSettings,
+    telemetry: Telemetry,
+    pool: Pool,
+    *,
+    resolver: Resolver | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Worker]:
+    """Give a worker; *resolver* replaces DNS, *tls* the system's trust."""
+    sender = HttpxSender(
+        attempts_max=settings.notifications_worker_attempts,
+        connect_timeout_s=settings.notifications_connect_timeout_s,
+        attempt_timeout_s=settings.notifications_attempt_timeout_s,
+        tls=tls,
+    )
+    async with sender, _resolving(resolver) as resolving:
+        yield make_worker(settings, telemetry, pool, resolver=resolving, sender=sender)
+
+
+def make_worker(
+    settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, *, resolver: Resolver, sender: Sender
+) -> Worker:
+    """Return a worker that sends through *sender*."""
+    queue = PostgresQueue()
+    attempt_timeout_s = settings.notifications_attempt_timeout_s
+    return Worker(
+        WorkerSettings(
+            attempts_max=settings.notifications_worker_attempts,
+            endpoint_attempts_max=settings.notifications_endpoint_attempts,
+            lease_s=settings.notifications_lease_s,
+            attempt_timeout_s=attempt_timeout_s,
+            retention_days=settings.notifications_retention_days,
+            idempotency_days=settings.notifications_idempotency_days,
+        ),
+        pool=pool,
+        queue=queue,
+        attempts=Attempts(
+            vetting=Vetting(resolver, allow_loopback=settings.notifications_allow_loopback),
+            sealer=_sealer(settings),
+            sender=sender,
+            timeout_s=attempt_timeout_s,
+        ),
+        settling=Settling(pool, queue, policy=_policy(settings), jitter=instance_jitter()),
+        metrics=WorkerMetrics(telemetry.registry),
+        tracing=telemetry.tracing,
+    )
+
+
+def _policy(settings: NotificationsSettings) -> Policy:
+    divisor = settings.notifications_time_divisor
+    return Policy(
+        delays_ms=tuple(delay_s * 1_000 // divisor for delay_s in settings.notifications_retry_delays_s),
+        disable_after=timedelta(seconds=settings.notifications_disable_after_s) / divisor,
+    )
+
+
+def _sealer(settings: NotificationsSettings) -> AesGcmSealer:
+    return AesGcmSealer(parse_keys(settings.notifications_secret_keys.get_secret_value()))
+
+
+def _pool(settings: NotificationsSettings, process: str, max_size: int) -> PoolSettings:
+    name = f"{SERVICE.slug}-{process}"
+    return PoolSettings(dsn=settings.notifications_database_url, application_name=name, max_size=max_size)
+
+
+@asynccontextmanager
+async def _resolving(given: Resolver | None) -> AsyncIterator[Resolver]:
+    if given is not None:
+        yield given
+        return
+    system = SystemResolver()
+    try:
+        yield system
+    finally:
+        await asyncio.to_thread(system.close)

@@ -1,0 +1,145 @@
+"""Commands over HTTP: each happens once under its key, and what a repeat is answered has no secret."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel
+
+from contracts import problems
+from contracts.ids import parse_id
+from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused
+from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
+from servicekit.http.decoding import invalid_request
+from servicekit.http.dependencies import Caller, IdempotencyKey
+from servicekit.http.pages import json_response
+from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem
+from servicekit.postgres import Transaction
+from servicekit.principal import Principal
+
+RETRY_AFTER_S: Final = 1
+Work = Callable[[Transaction], Awaitable[Answer]]
+
+KEY_PARAMETER: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": True,
+            "description": "A repeat with the same key answers the stored response, without secrets.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        }
+    ]
+}
+"""Declared per route: the key is read from the raw headers."""
+
+
+class Command:
+    """A command as it came: who sends it, under which key, to which path."""
+
+    def __init__(self, once: Once, caller: Principal, key: str, path: str) -> None:
+        self._once = once
+        self._key = key
+        self._path = path
+        self._client = caller.client
+        self.tenant_id = caller.tenant_id
+
+    async def replay(self, parsed: BaseModel | None = None) -> Response | None:
+        """Return the stored answer, None where the key is free; what costs something is done only then."""
+        with told():
+            answer = await self._once.replay(self._keyed(parsed))
+        return None if answer is None else _response(answer)
+
+    async def run(self, work: Work, parsed: BaseModel | None = None) -> Response:
+        """Do *work* once, and answer it or what was answered before; a refusal is stored like a success."""
+
+        async def refusable(tx: Transaction) -> Answer:
+            try:
+                return await work(tx)
+            except Refused as refused:
+                body = Problem(refused.code, refused.detail, **refused.facts).render(self._path)
+                return Answer(status=refused.code.status, body=body)
+
+        with told():
+            return _response(await self._once.run(self._keyed(parsed), refusable))
+
+    def _keyed(self, parsed: BaseModel | None) -> Keyed:
+        members = {} if parsed is None else parsed.model_dump(exclude_unset=True)
+        said = msgspec.json.encode([self._path, members], order="deterministic")
+        return Keyed(client=self._client, key=self._key, fingerprint=hashlib.sha256(said).digest())
+
+
+def command_of(once: Once) -> Callable[..., Command]:
+    """Return the dependency that gives a route its command."""
+
+    def dependency(request: Request, caller: Caller, key: IdempotencyKey) -> Command:
+        return Command(once, caller, key, request.url.path)
+
+    return dependency
+
+
+async def _no_body(request: Request) -> None:
+    """Raise Problem `invalid_request` where the request says something: its route takes nothing."""
+    if await request.body() not in (b"", b"{}"):
+        raise invalid_request(FieldError("", "unknown_field", "The route takes no body."))
+
+
+NoBody = Annotated[None, Depends(_no_body)]
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Answer what the application found out as problems."""
+    try:
+        yield
+    except EndpointUnknown:
+        raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.") from None
+    except DeliveryUnknown:
+        raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.") from None
+    except KeyReused:
+        detail = "The key was used for another request; nothing was done."
+        raise Problem(problems.IDEMPOTENCY_KEY_REUSED, detail) from None
+    except InFlight:
+        detail = "Another request is working on the key."
+        raise Problem(problems.IN_FLIGHT, detail, retry_after_s=RETRY_AFTER_S) from None
+
+
+def answer(status: int, body: BaseModel, *, location: str | None = None, stored: BaseModel | None = None) -> Answer:
+    """Return a command's answer; *stored* is *body* without its secret."""
+    return Answer(
+        status=status,
+        body=body.model_dump_json().encode(),
+        location=location,
+        stored=None if stored is None else stored.model_dump_json().encode(),
+    )
+
+
+def endpoint_id_of(text: str) -> UUID:
+    """Return the id in the path; raise Problem `endpoint_not_found`."""
+    known = parse_id(text)
+    if known is None:
+        raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
+    return known
+
+
+def delivery_id_of(text: str) -> UUID:
+    """Return the id in the path; raise Problem `delivery_not_found`."""
+    known = parse_id(text)
+    if known is None:
+        raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
+    return known
+
+
+def _response(given: Answer) -> Response:
+    headers = {}
+    if given.location is not None:
+        headers["location"] = given.location
+    if given.is_replayed:
+        headers["idempotency-replayed"] = "true"
+    if given.status == problems.ENDPOINT_NOT_ACTIVE.status:
+        return Response(given.body, given.status, headers=headers, media_type=PROBLEM_TYPE.decode())
+    return json_response(given.body, given.status, headers)

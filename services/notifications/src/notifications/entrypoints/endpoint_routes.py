@@ -1,0 +1,180 @@
+"""The routes of webhook endpoints."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel
+
+from notifications.application.commands import EndpointCommands, EndpointUnknown
+from notifications.application.idempotency import Once
+from notifications.application.ports import Endpoints
+from notifications.application.vetting import Vetting
+from notifications.domain.targets import UrlRefused
+from notifications.entrypoints.answering import (
+    KEY_PARAMETER,
+    Command,
+    NoBody,
+    command_of,
+    endpoint_id_of,
+    told,
+)
+from notifications.entrypoints.bodies import (
+    DeliveryBody,
+    EndpointBody,
+    EndpointsBody,
+    NewEndpointBody,
+    RecoveredBody,
+    RotatedBody,
+    endpoint_body,
+)
+from notifications.entrypoints.endpoint_answers import CREATED, ENDPOINTS, OK, EndpointAnswers
+from notifications.entrypoints.requests import (
+    ChangeEndpoint,
+    CreateEndpoint,
+    RecoverEndpoint,
+    instant_of,
+    url_problem,
+    wanted_of,
+)
+from servicekit.http.dependencies import Caller
+from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.postgres import Pool
+
+NO_CONTENT: Final = 204
+
+
+def endpoint_reads(pool: Pool, endpoints: Endpoints) -> APIRouter:
+    """Return the routes that read endpoints."""
+    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
+
+    @router.get("", operation_id="list_webhook_endpoints", summary="The tenant's endpoints")
+    async def list_endpoints(caller: Caller, page: Page) -> EndpointsBody:
+        fingerprint = f"webhook_endpoints|{caller.tenant_id}"
+        before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
+        async with pool.connection() as connection:
+            found = await endpoints.page(connection, caller.tenant_id, before=before, limit=page.limit + 1)
+        shown = found[: page.limit]
+        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
+        return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown], next_cursor=more)
+
+    @router.get("/{endpoint_id}", operation_id="get_webhook_endpoint", summary="An endpoint")
+    async def get_endpoint(endpoint_id: str, caller: Caller) -> EndpointBody:
+        known = endpoint_id_of(endpoint_id)
+        with told():
+            async with pool.connection() as connection:
+                found = await endpoints.get(connection, caller.tenant_id, known)
+            if found is None:
+                raise EndpointUnknown
+        return endpoint_body(found)
+
+    return router
+
+
+def endpoint_changes(pool: Pool, commands: EndpointCommands, vetting: Vetting) -> APIRouter:
+    """Return the routes that are repeated without harm, and so need no key."""
+    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
+
+    @router.patch("/{endpoint_id}", operation_id="change_webhook_endpoint", summary="Change what is given")
+    async def change_endpoint(endpoint_id: str, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
+        known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
+        if wanted.url is not None:
+            await _vet(vetting, wanted.url)
+        with told():
+            async with pool.transaction() as tx:
+                return endpoint_body(await commands.change(tx, caller.tenant_id, known, wanted))
+
+    @router.delete(
+        "/{endpoint_id}",
+        operation_id="delete_webhook_endpoint",
+        summary="Delete an endpoint and cancel its pending deliveries",
+        status_code=NO_CONTENT,
+    )
+    async def delete_endpoint(endpoint_id: str, caller: Caller, _nothing: NoBody) -> Response:
+        known = endpoint_id_of(endpoint_id)
+        with told():
+            async with pool.transaction() as tx:
+                await commands.delete(tx, caller.tenant_id, known)
+        return Response(status_code=NO_CONTENT)
+
+    return router
+
+
+def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) -> APIRouter:
+    """Return the routes that need an Idempotency-Key and say something."""
+    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
+    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
+
+    @router.post(
+        "", **_post("create_webhook_endpoint", "Create an endpoint; its secret is shown once", NewEndpointBody, CREATED)
+    )
+    async def create_endpoint(sent: Sent, body: CreateEndpoint) -> Response:
+        wanted = wanted_of(body)
+        replayed = await sent.replay(body)
+        if replayed is not None:
+            return replayed
+        await _vet(vetting, body.url)
+        return await sent.run(lambda tx: answers.create(tx, sent.tenant_id, wanted), body)
+
+    @router.post(
+        "/{endpoint_id}/recover",
+        **_post("recover_webhook_endpoint", "Attempt failed deliveries again, now", RecoveredBody),
+    )
+    async def recover_endpoint(endpoint_id: str, sent: Sent, body: RecoverEndpoint) -> Response:
+        known, since = endpoint_id_of(endpoint_id), instant_of(body.since)
+        return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), body)
+
+    return router
+
+
+def endpoint_switches(once: Once, answers: EndpointAnswers) -> APIRouter:
+    """Return the routes that need an Idempotency-Key and nothing else."""
+    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
+    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
+
+    @router.post(
+        "/{endpoint_id}/pause", **_post("pause_webhook_endpoint", "Gather deliveries and send none", EndpointBody)
+    )
+    async def pause_endpoint(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+        known = endpoint_id_of(endpoint_id)
+        return await sent.run(lambda tx: answers.pause(tx, sent.tenant_id, known))
+
+    @router.post(
+        "/{endpoint_id}/resume", **_post("resume_webhook_endpoint", "Send again, also where disabled", EndpointBody)
+    )
+    async def resume_endpoint(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+        known = endpoint_id_of(endpoint_id)
+        return await sent.run(lambda tx: answers.resume(tx, sent.tenant_id, known))
+
+    @router.post(
+        "/{endpoint_id}/test", **_post("test_webhook_endpoint", "Send a signed test message", DeliveryBody, CREATED)
+    )
+    async def send_test(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+        known = endpoint_id_of(endpoint_id)
+        return await sent.run(lambda tx: answers.test(tx, sent.tenant_id, known))
+
+    @router.post(
+        "/{endpoint_id}/rotate-secret", **_post("rotate_webhook_secret", "Make a new secret, shown once", RotatedBody)
+    )
+    async def rotate_secret(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+        known = endpoint_id_of(endpoint_id)
+        return await sent.run(lambda tx: answers.rotate(tx, sent.tenant_id, known))
+
+    return router
+
+
+def _post(operation_id: str, summary: str, body: type[BaseModel], status: int = OK) -> dict[str, Any]:
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "status_code": status,
+        "response_model": body,
+        "openapi_extra": KEY_PARAMETER,
+    }
+
+
+async def _vet(vetting: Vetting, url: str) -> None:
+    try:
+        await vetting.vet(url)
+    except UrlRefused as refused:
+        raise url_problem(refused) from None

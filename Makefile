@@ -13,7 +13,8 @@ MEMBERS := libs/contracts libs/servicekit libs/testkit services/wallet services/
            services/notifications services/fraud deploy/local deploy/demo
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
-            fraud.config:FraudSettings fraud.config:FraudOwnerSettings
+            fraud.config:FraudSettings fraud.config:FraudOwnerSettings \
+            notifications.config:NotificationsSettings notifications.config:NotificationsOwnerSettings
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
           --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 

@@ -117,4 +117,40 @@ FRAUD = Service(
         ),
     ),
 )
-SERVICES = (WALLET, TRANSACTION_HISTORY, FRAUD)
+NOTIFICATIONS = Service(
+    name="notifications",
+    migrate=module("notifications", "migrate"),
+    own_links=(("NOTIFICATIONS_SCHEMA_URL", "/schemas/"),),
+    processes=(
+        ProcessType(
+            name="notifications-relay",
+            argv=module("notifications", "relay"),
+            port_variable="NOTIFICATIONS_RELAY_PORT",
+            port=8124,
+        ),
+        ProcessType(
+            name="notifications-worker",
+            argv=module("notifications", "worker"),
+            port_variable="NOTIFICATIONS_WORKER_PORT",
+            port=8123,
+            after=("notifications-relay",),
+            instances_variable="NOTIFICATIONS_WORKER_INSTANCES",
+        ),
+        ProcessType(
+            name="notifications-projector",
+            argv=module("notifications", "projector"),
+            port_variable="NOTIFICATIONS_PROJECTOR_PORT",
+            port=8122,
+        ),
+        ProcessType(
+            name="notifications-api",
+            argv=module("notifications", "api"),
+            port_variable="NOTIFICATIONS_API_PORT",
+            port=8121,
+            after=("notifications-projector", "notifications-worker"),
+            instances_variable="NOTIFICATIONS_API_INSTANCES",
+            is_api=True,
+        ),
+    ),
+)
+SERVICES = (WALLET, TRANSACTION_HISTORY, FRAUD, NOTIFICATIONS)

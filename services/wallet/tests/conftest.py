@@ -1,15 +1,20 @@
 """The wallet under test: a database per test from one template, and the API in process upon it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
+from uuid import UUID
 
+import asyncpg
 import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts.ids import SHARDS, shard_of
 from servicekit.migrations import migrate
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase
-from testkit.wallet_api import Client
+from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.bootstrap import migration_sources, open_api
 from wallet.config import WalletSettings
 
@@ -50,3 +55,74 @@ async def client(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterato
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)
+
+
+PARTITION_WIDTH = 32
+
+
+@pytest.fixture
+async def small_partitions(database: Database) -> int:
+    """Make journal partitions of 32 numbers instead, many enough for a test; return their width."""
+    owner = await asyncpg.connect(database.dsn_owner)
+    await owner.execute(
+        f"""drop table wallet.journal_0, wallet.journal_1;
+            create or replace function wallet.partition_width() returns bigint
+            language sql immutable parallel safe as 'select {PARTITION_WIDTH}::bigint';
+            select wallet.ensure_journal_partitions(12);"""
+    )
+    await owner.close()
+    return PARTITION_WIDTH
+
+
+Fill = Callable[[int], Awaitable[None]]
+
+
+@pytest.fixture
+async def fill(client: Client, database: Database, small_partitions: int) -> Fill:
+    """Give what fills the journal: every shard up to a sequence, by commands; then all is published and folded."""
+    assert small_partitions
+    wallets: dict[int, str] = {}
+
+    async def open_in_every_shard() -> None:
+        while len(wallets) < SHARDS:
+            for wallet_id in await asyncio.gather(*(client.open() for _ in range(32))):
+                wallets.setdefault(shard_of(UUID(wallet_id)), wallet_id)
+
+    async def pad(app: asyncpg.Connection, seq: int) -> None:
+        heads = {row[0]: row[1] for row in await app.fetch(_HEADS)}
+        wanted = {shard: seq - heads.get(shard, 0) for shard in range(SHARDS)}
+        assert min(wanted.values()) >= 0, "fill goes forward only"
+        commands = [
+            ("/v1/deposits", deposit_of(wallets[shard], "5"))
+            for shard, rows in wanted.items()
+            for _ in range(rows // 2)
+        ]
+        commands += [
+            (f"/v1/wallets/{wallets[shard]}/freeze", {"reason": "asked", "scope": "debits"})
+            for shard, rows in wanted.items()
+            if rows % 2
+        ]
+        answers = await client.post_all(commands)
+        assert all(answer.is_success for answer in answers), [answer.text for answer in answers]
+
+    async def fill_up_to(seq: int) -> None:
+        app = await asyncpg.connect(database.dsn_app)
+        await open_in_every_shard()
+        ids = list(wallets.values())
+        pairs = list(pairwise(ids))
+        await client.post_all([("/v1/transfers", transfer_of(*pair, "1")) for pair in pairs])
+        await pad(app, seq)
+        await app.execute(
+            f"update servicekit.relay_lease l set cursor = h.seq from ({_HEADS}) h where h.shard = l.shard"
+        )
+        while await app.fetchval("select wallet.fold_system_accounts(1000)"):
+            pass
+        await app.close()
+
+    return fill_up_to
+
+
+_HEADS = """
+    select f.shard, greatest((select max(j.seq) from wallet.journal j where j.shard = f.shard),
+                             (select max(a.seq) from wallet.shard_floor a where a.shard = f.shard), 0) as seq
+      from wallet.system_account_fold f"""

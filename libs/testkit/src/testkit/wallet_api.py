@@ -1,10 +1,13 @@
 """A client of the wallet API, as tests speak to it."""
 
-from typing import Any
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
 
 import httpx2
 
 Json = dict[str, Any]
+AT_ONCE: Final = 100
 
 
 class Client:
@@ -22,6 +25,13 @@ class Client:
     async def post(self, path: str, body: Json, *, key: str | None = None, **query: str) -> httpx2.Response:
         """Send a command under *key*, or under a fresh one."""
         return await self.http.post(path, json=body, headers={"Idempotency-Key": key or self.key()}, params=query)
+
+    async def post_all(self, commands: Sequence[tuple[str, Json]]) -> list[httpx2.Response]:
+        """Send each (path, body) under a fresh key, some at a time; return the answers in their order."""
+        answers: list[httpx2.Response] = []
+        for start in range(0, len(commands), AT_ONCE):
+            answers += await asyncio.gather(*(self.post(*each) for each in commands[start : start + AT_ONCE]))
+        return answers
 
     async def get(self, path: str, **query: str) -> httpx2.Response:
         """Read."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -10,6 +11,7 @@ from servicekit.service.commands import Migration, add_migrate, run_process
 from wallet import bootstrap
 from wallet.config import WalletOwnerSettings, WalletSettings
 
+T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 
@@ -30,7 +32,7 @@ def relay() -> None:
 @cli.command()
 def verify() -> None:
     """Fold the journal anew and compare it with the balances; the exit code is 1 where they differ."""
-    holds = asyncio.run(bootstrap.verify_ledger(WalletSettings()))
+    holds = _answer_errors(lambda: bootstrap.verify_ledger(WalletSettings()))
     sys.exit(0 if holds else 1)
 
 
@@ -39,6 +41,23 @@ def unhalt(operator: Annotated[str, typer.Option(help="Who decides.")]) -> None:
     """Accept that the topic holds records the journal lacks, so that relay and committers run again."""
     cleared = asyncio.run(bootstrap.clear_halts(WalletSettings(), operator))
     typer.echo(f"{cleared} halts cleared")
+
+
+@cli.command()
+def archive(
+    keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = 4,
+) -> None:
+    """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 where one could not be."""
+    _answer_errors(lambda: bootstrap.archive_partitions(WalletOwnerSettings(), keep=keep))
+
+
+def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run *work*; what an operator can expect to go wrong ends the command with a sentence and exit code 1."""
+    try:
+        return asyncio.run(work())
+    except bootstrap.EXPECTED_ERRORS as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
 
 
 def _migration() -> Migration:

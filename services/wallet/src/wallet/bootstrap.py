@@ -22,15 +22,20 @@ from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import RelayProcess
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import system_accounts_postgres, upkeep_postgres, verify_postgres
+from wallet.adapters.archive_postgres import open_archiver
+from wallet.adapters.journal_reads import JournalBusyError
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.adapters.reference_hash import reference_hasher
+from wallet.application.archive import ArchiveError
 from wallet.application.committer import Committer, CommitterSettings
+from wallet.application.folding import JournalBreachError
 from wallet.application.metrics import CommitterMetrics, UpkeepMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.upkeep import Chore, Upkeep
-from wallet.config import WalletSettings
+from wallet.config import WalletOwnerSettings, WalletSettings
+from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import read_routes
@@ -39,6 +44,8 @@ from wallet.entrypoints.verifying import show_verification
 SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
 SOURCE: Final = "/wallet"
 """The `ce_source` of every event of this service."""
+EXPECTED_ERRORS: Final = (ArchiveError, JournalBreachError, JournalBusyError)
+"""What an operator's command says in a sentence: nothing was done."""
 _HALT_CHECK_S: Final = 1.0
 _PARTITIONS_S: Final = 30.0
 _FORGET_S: Final = 5.0
@@ -204,7 +211,9 @@ async def run_relay(
             schema_base=settings.wallet_schema_url,
             lease_s=settings.wallet_relay_lease_s,
         ),
-        journal=SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE),
+        journal=SqlJournal(
+            table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE, archive="wallet.archived_journal"
+        ),
         publisher_class=publisher_class,
     )
 
@@ -221,3 +230,13 @@ async def clear_halts(settings: WalletSettings, operator: str) -> int:
     """Record an operator's decision to go on; return how many halts it ends."""
     async with await open_pool(_read_pool(settings)) as pool, pool.connection() as connection:
         return await halts.clear(connection, operator=operator)
+
+
+async def archive_partitions(owner: WalletOwnerSettings, *, keep: int) -> int:
+    """Archive the complete partitions but the newest *keep*, on the terminal; return how many.
+
+    As the owner: only it can detach, and the app role, which every process has, must stay unable to.
+    Raises ArchiveError, JournalBusyError and JournalBreachError.
+    """
+    async with open_archiver(owner.wallet_owner_database_url) as archiver:
+        return await show_archiving(archiver, keep=keep)

@@ -35,10 +35,11 @@ class JournalReader(Protocol):
 class SqlJournal:
     """The journal in a table of the service's own database.
 
-    *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source.
+    *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source. Rows
+    that are published may have been moved to *archive*, a table with the same columns: event ids are found there too.
     """
 
-    def __init__(self, *, table: str, types: Mapping[int, EventType], source: str) -> None:
+    def __init__(self, *, table: str, types: Mapping[int, EventType], source: str, archive: str | None = None) -> None:
         self._source = source
         self._type_names = {number: event_type.name for number, event_type in types.items()}
         self._read = f"""
@@ -48,9 +49,13 @@ class SqlJournal:
             CROSS JOIN LATERAL (
                 SELECT * FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT $3
             ) AS j"""
-        self._event_ids = f"""
+        self._event_ids = " UNION ALL ".join(
+            f"""
             SELECT j.shard, j.seq, j.event_id
-            FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, seq) JOIN {table} AS j USING (shard, seq)"""
+            FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, seq) JOIN {each} AS j USING (shard, seq)"""
+            for each in (table, archive)
+            if each is not None
+        )
         self._backlog = f"""
             SELECT coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint AS lag_rows,
                    coalesce(extract(epoch FROM clock_timestamp() - min(next.occurred_at)), 0)::float8 AS lag_s

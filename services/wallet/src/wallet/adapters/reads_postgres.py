@@ -1,11 +1,13 @@
 """Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from servicekit.failures import Unavailable
 from servicekit.postgres import Pool
 from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
 from wallet.application.queries import WalletFilter
@@ -17,11 +19,26 @@ _GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 
 _SNAPSHOT: Final = f"""
     select clock_timestamp() as now, {WALLET_COLUMNS}
       from (values (1)) one (row) left join wallet.wallet on id = any ($1)"""
-_ENTRIES: Final = """
-    select transaction_id, system_account, account_id, version, currency, posted_delta, posted_after, occurred_at,
-           payload
-      from wallet.journal where tenant_id = $1 and transaction_id = any ($2)
-     order by transaction_id desc, entry_index"""
+_ENTRY_COLUMNS: Final = """
+    j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.version, j.currency,
+    j.posted_delta, j.posted_after, j.occurred_at, j.payload"""
+_ENTRIES: Final = f"""
+    select {_ENTRY_COLUMNS} from wallet.journal j where j.tenant_id = $1 and j.transaction_id = any ($2)"""
+# Ids are made in the order of time: of all archived partitions only those are read whose transactions lie around them.
+_AROUND: Final = """
+    wallet.archived_partition p where exists (
+        select from unnest($1::uuid[]) t (id) where t.id between p.first_transaction_id and p.last_transaction_id)"""
+_ARCHIVED_ENTRIES: Final = f"""
+    select {_ENTRY_COLUMNS}
+      from (select first_seq, end_seq from {_AROUND}) p
+      cross join lateral (
+          select * from wallet.archived_journal a
+           where a.seq >= p.first_seq and a.seq < p.end_seq and a.tenant_id = $2 and a.transaction_id = any ($1)) j"""
+_IS_AWAY: Final = f"""
+    select exists (
+        select from {_AROUND} and not exists (
+            select from pg_inherits i where i.inhparent = 'wallet.archived_journal'::regclass
+               and i.inhrelid = to_regclass('wallet.journal_' || p.number)))"""
 _BY_REFERENCE: Final = """
     select transaction_id from wallet.transaction_reference
      where tenant_id = $1 and reference_hash = $2 and ($3::uuid is null or transaction_id < $3)
@@ -79,7 +96,18 @@ class PostgresReads:
     async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
         """See the port."""
         async with self._pool.connection() as connection:
-            return [_entry(row) for row in await connection.fetch(_ENTRIES, tenant_id, transaction_ids)]
+            rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
+            missing = _incomplete(transaction_ids, rows)
+            if missing:
+                rows += await connection.fetch(_ARCHIVED_ENTRIES, missing, tenant_id)
+                missing = _incomplete(missing, rows)
+                if missing and await connection.fetchval(_IS_AWAY, missing):
+                    raise Unavailable("The part of the journal that may tell of it is archived elsewhere.")
+        # Archiving between the two statements may show a row twice.
+        entries = {(row["transaction_id"], row["entry_index"]): row for row in rows}
+        newest_first = sorted(entries.values(), key=lambda row: row["entry_index"])
+        newest_first.sort(key=lambda row: row["transaction_id"].bytes, reverse=True)
+        return [_entry(row) for row in newest_first]
 
     async def transactions_by_reference(
         self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
@@ -88,6 +116,13 @@ class PostgresReads:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
         return [row["transaction_id"] for row in rows]
+
+
+def _incomplete(transaction_ids: Sequence[UUID], rows: Sequence[asyncpg.Record]) -> list[UUID]:
+    """Return which of *transaction_ids* have fewer rows than entries."""
+    wanted = {row["transaction_id"]: row["entry_count"] for row in rows}
+    found = Counter(row["transaction_id"] for row in rows)
+    return [each for each in transaction_ids if found[each] < wanted.get(each, 1)]
 
 
 def _entry(row: asyncpg.Record) -> JournalEntry:

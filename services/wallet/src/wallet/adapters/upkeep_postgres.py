@@ -12,10 +12,14 @@ _FORGET: Final = """
         select client, key, part from wallet.idempotency
          where created_at < clock_timestamp() - make_interval(days => $1) limit $2)"""
 _HEADROOM: Final = """
-    select (select count(*) from pg_inherits where inhparent = 'wallet.journal'::regclass) * 262144
-           - coalesce(max(h.seq), 0)
-      from generate_series(0, 63) s(shard)
-      cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h"""
+    select (coalesce((select max(number) + 1 from wallet.archived_partition), 0)
+            + (select count(*) from pg_inherits where inhparent = 'wallet.journal'::regclass))
+           * wallet.partition_width()
+           - greatest((select max(h.seq)
+                         from generate_series(0, 63) s(shard)
+                         cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
+                                              order by j.seq desc limit 1) h),
+                      (select max(f.seq) from wallet.shard_floor f), 0)"""
 
 
 async def make_partitions(pool: Pool) -> int:
@@ -28,8 +32,8 @@ async def make_partitions(pool: Pool) -> int:
 async def journal_headroom(pool: Pool) -> int:
     """Return how many sequence numbers the fullest shard still has room for."""
     async with pool.connection() as connection:
-        headroom: int | None = await connection.fetchval(_HEADROOM)
-        return headroom or 0
+        headroom: int = await connection.fetchval(_HEADROOM)
+        return headroom
 
 
 async def forget_keys(pool: Pool, days: int) -> int:

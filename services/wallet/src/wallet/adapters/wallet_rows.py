@@ -12,6 +12,8 @@ WALLET_COLUMNS: Final = (
     "version, opened_at, last_at, private"
 )
 """The columns `wallet_from_row` reads, in their order."""
+OPENING_COLUMNS: Final = WALLET_COLUMNS.replace("id, ", "wallet_id, ", 1)
+"""The same of `wallet.wallet_opening`."""
 
 _WIDTH: Final = 13
 _STATUS, _RESTRICTIONS = 4, 5
@@ -31,3 +33,22 @@ def wallet_from_row(row: asyncpg.Record, first: int = 0) -> Wallet:
 def restrictions_text(restrictions: tuple[Restriction, ...]) -> str | None:
     """Return *restrictions* as the column holds them."""
     return _encode(restrictions).decode() if restrictions else None
+
+
+def wallet_row(wallet: Wallet) -> tuple[object, ...]:
+    """Return *wallet* in the order of its columns."""
+    return (
+        wallet.id,
+        wallet.tenant_id,
+        wallet.owner_id,
+        wallet.currency,
+        wallet.status,
+        restrictions_text(wallet.restrictions),
+        wallet.posted_minor,
+        wallet.held_minor,
+        wallet.overdraft_limit_minor,
+        wallet.version,
+        wallet.opened_at,
+        wallet.last_at,
+        wallet.private,
+    )

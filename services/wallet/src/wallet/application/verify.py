@@ -49,11 +49,21 @@ class Finding:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the archived rows of a shard, up to *seq*, made of it: where its journal goes on."""
+
+    seq: int = 0
+    wallets: Mapping[UUID, WalletState] = field(default_factory=dict)
+    system_accounts_minor: Mapping[SystemAccount, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Report:
-    """The figures of one verification and what it found."""
+    """The figures of one verification and what it found. *archived_rows* are those whose hashes were compared."""
 
     rows: int = 0
+    archived_rows: int = 0
     wallets: int = 0
     transactions: int = 0
     system_totals_minor: dict[str, int] = field(default_factory=dict)
@@ -75,16 +85,18 @@ class Report:
 class ShardFold:
     """Folds one shard's journal, row by row in sequence order. A wallet's rows all stand in one shard.
 
-    *totals_seq* is how far the system accounts' totals are folded.
+    It begins at *opening*; *totals_seq* is how far the system accounts' totals are folded.
     """
 
-    def __init__(self, shard: int, report: Report, *, totals_seq: int) -> None:
+    def __init__(self, shard: int, report: Report, *, opening: Opening, totals_seq: int) -> None:
         self._shard = shard
         self._report = report
         self._totals_seq = totals_seq
-        self._last_seq = 0
-        self._wallets: dict[UUID, WalletState] = {}
-        self._totals_minor: dict[SystemAccount, int] = {}
+        self._last_seq = opening.seq
+        self._wallets: dict[UUID, WalletState] = dict(opening.wallets)
+        self._totals_minor: dict[SystemAccount, int] = dict(opening.system_accounts_minor)
+        for account, total_minor in opening.system_accounts_minor.items():
+            self._add_figure(account, total_minor)
 
     @property
     def wallets(self) -> Mapping[UUID, WalletState]:
@@ -124,10 +136,13 @@ class ShardFold:
                 self._report.find("I2", place, f"its total says {told} minor units, its journal {folded}")
 
     def _add_system_entry(self, account: SystemAccount, row: FoldedRow) -> None:
-        figures = self._report.system_totals_minor
-        figures[account.name] = figures.get(account.name, 0) + row.posted_delta
+        self._add_figure(account, row.posted_delta)
         if row.seq <= self._totals_seq:
             self._totals_minor[account] = self._totals_minor.get(account, 0) + row.posted_delta
+
+    def _add_figure(self, account: SystemAccount, amount_minor: int) -> None:
+        figures = self._report.system_totals_minor
+        figures[account.name] = figures.get(account.name, 0) + amount_minor
 
     def _check_sequence(self, row: FoldedRow) -> None:
         if row.seq != self._last_seq + 1:

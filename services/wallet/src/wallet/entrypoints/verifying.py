@@ -34,6 +34,8 @@ async def show_verification(count_rows: CountRows, verify: Verify) -> bool:
 def _figures(report: Report, seconds: float) -> Table:
     table = Table(show_header=False)
     table.add_row("journal rows", f"{report.rows:,}")
+    if report.archived_rows:
+        table.add_row("archived rows", f"{report.archived_rows:,}")
     table.add_row("wallets", f"{report.wallets:,}")
     table.add_row("transactions", f"{report.transactions:,}")
     for account, total_minor in sorted(report.system_totals_minor.items()):

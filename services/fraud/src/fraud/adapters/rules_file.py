@@ -79,7 +79,7 @@ def _version(explicit: str, content_hash: str, time_compression: int, *, is_shad
 def _composed(text: str, source: str) -> yaml.Node:
     try:
         for token in yaml.scan(text, Loader=yaml.BaseLoader):
-            if isinstance(token, yaml.AliasToken | yaml.TagToken):
+            if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
                 raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags have no place here")
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:

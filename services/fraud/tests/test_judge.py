@@ -28,9 +28,9 @@ Z = "{name: z, type: amount_z, min_history: 3, max_z: '2.5', min_amount: {USD: '
 COMMON = "events: [sent], outcome: block, mode: live, cool_down: %s"
 
 
-def rules(*wanted: str, cool_down: str = "0s", **options: int) -> RuleSet:
+def rules(*wanted: str, cool_down: str = "0s", time_compression: int = 1) -> RuleSet:
     lines = [f"  - {rule % (COMMON % cool_down)}" for rule in wanted]
-    return parse_rules("version: '1'\nrules:\n" + "\n".join(lines), source="test", **options)
+    return parse_rules("version: '1'\nrules:\n" + "\n".join(lines), source="test", time_compression=time_compression)
 
 
 def at(event: Envelope, second: float) -> Envelope:
@@ -109,8 +109,8 @@ def test_an_unfrozen_wallet_starts_anew_and_a_new_burst_is_caught() -> None:
         wallet.sends(second)
     wallet.is_restricted(5, lifted=False)
     wallet.is_restricted(6, lifted=True)
-    for second in (7, 7.1, 7.2, 7.3):
-        wallet.sends(second)
+    for moment in (7, 7.1, 7.2, 7.3):
+        wallet.sends(moment)
 
     assert versions(wallet.judged(rules(COUNT, cool_down="1h"))) == [5, 11]
 

@@ -51,6 +51,21 @@ def archive(
     _answer_errors(lambda: bootstrap.archive_partitions(WalletOwnerSettings(), keep=keep))
 
 
+@cli.command()
+def rebuild(
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Set rows that differ to what the journal says; the API must be stopped.")
+    ] = False,
+    operator: Annotated[str | None, typer.Option(help="Who decides on the repair.")] = None,
+) -> None:
+    """Derive the wallets' rows from the journal again and compare; the exit code is 1 where they differ."""
+    if repair != (operator is not None):
+        raise typer.BadParameter("--repair and --operator go together")
+    equal = _answer_errors(lambda: bootstrap.rebuild_wallets(WalletSettings(), operator=operator))
+    sys.exit(0 if equal else 1)
+
+
 def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run *work*; what an operator can expect to go wrong ends the command with a sentence and exit code 1."""
     try:

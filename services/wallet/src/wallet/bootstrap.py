@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from typing import Final
 
@@ -21,11 +22,12 @@ from servicekit.relay.publisher import Publisher
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import RelayProcess
 from servicekit.telemetry import PoolCollector, Telemetry
-from wallet.adapters import system_accounts_postgres, upkeep_postgres, verify_postgres
+from wallet.adapters import rebuild_postgres, system_accounts_postgres, upkeep_postgres, verify_postgres
 from wallet.adapters.archive_postgres import open_archiver
 from wallet.adapters.journal_reads import JournalBusyError
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
+from wallet.adapters.rebuild_postgres import RepairRefusedError
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.archive import ArchiveError
 from wallet.application.committer import Committer, CommitterSettings
@@ -39,12 +41,13 @@ from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import read_routes
+from wallet.entrypoints.rebuilding import show_rebuild
 from wallet.entrypoints.verifying import show_verification
 
 SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
 SOURCE: Final = "/wallet"
 """The `ce_source` of every event of this service."""
-EXPECTED_ERRORS: Final = (ArchiveError, JournalBreachError, JournalBusyError)
+EXPECTED_ERRORS: Final = (ArchiveError, JournalBreachError, JournalBusyError, RepairRefusedError)
 """What an operator's command says in a sentence: nothing was done."""
 _HALT_CHECK_S: Final = 1.0
 _PARTITIONS_S: Final = 30.0
@@ -240,3 +243,13 @@ async def archive_partitions(owner: WalletOwnerSettings, *, keep: int) -> int:
     """
     async with open_archiver(owner.wallet_owner_database_url) as archiver:
         return await show_archiving(archiver, keep=keep)
+
+
+async def rebuild_wallets(settings: WalletSettings, *, operator: str | None) -> bool:
+    """Derive the wallets' rows again and compare, on the terminal; where *operator* asks for it, repair them.
+
+    Return whether every row is what its journal makes of it. Raises JournalBusyError and RepairRefusedError.
+    """
+    dsn = settings.wallet_database_url
+    work = rebuild_postgres.rebuild if operator is None else partial(rebuild_postgres.repair, operator=operator)
+    return await show_rebuild(lambda: rebuild_postgres.count_rows(dsn), lambda progress: work(dsn, progress))

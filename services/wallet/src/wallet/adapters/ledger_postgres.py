@@ -18,6 +18,8 @@ from wallet.application.rows import BatchRows, KeyRecord, Locked
 from wallet.application.units import Stored, UnitKey
 from wallet.domain.wallets import Wallet
 
+COMMITTER: Final = "wallet-committer"
+"""What a committer's session is called in the database."""
 _LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3)"
 _WRITE_BATCH: Final = "select wallet.write_batch($1, $2, $3, $4, $5, $6, $7)"
 _COMMIT_FENCED: Final = "select * from wallet.commit_fenced_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
@@ -34,7 +36,7 @@ class PostgresLedger:
     *takes_turn*: before it locks any row, a batch takes the database's turn, so that who waits holds nothing.
     """
 
-    def __init__(self, dsn: str, *, application_name: str = "wallet-committer", takes_turn: bool = True) -> None:
+    def __init__(self, dsn: str, *, application_name: str = COMMITTER, takes_turn: bool = True) -> None:
         self._dsn = dsn
         self._application_name = application_name
         self._takes_turn = takes_turn

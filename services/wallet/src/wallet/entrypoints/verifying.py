@@ -1,27 +1,19 @@
 """`wallet verify`: a progress bar while the ledger is folded anew, then figures and what was found."""
 
-from collections.abc import Awaitable, Callable
-
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from contracts.money import format_minor
 from servicekit.clock import monotonic_s
 from wallet.application.verify import Report
-
-CountRows = Callable[[], Awaitable[int]]
-Verify = Callable[[Callable[[int], None]], Awaitable[Report]]
+from wallet.entrypoints.progress import CountRows, Work, with_journal_bar
 
 
-async def show_verification(count_rows: CountRows, verify: Verify) -> bool:
+async def show_verification(count_rows: CountRows, verify: Work[Report]) -> bool:
     """Verify, telling how far it is and what came out; return whether the ledger holds."""
     console = Console()
     started_s = monotonic_s()
-    columns = (TextColumn("journal"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("journal", total=await count_rows())
-        report = await verify(lambda rows: bar.update(task, advance=rows))
+    report = await with_journal_bar(console, count_rows, verify)
     console.print(_figures(report, monotonic_s() - started_s))
     for finding in report.findings:
         console.print(f"[red]{finding.invariant}[/red] {finding.place}: {finding.detail}")

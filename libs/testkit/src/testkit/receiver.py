@@ -27,13 +27,14 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered. *hangs*: nothing, ever; *floods*: a body without an end."""
+    """What is answered. *hangs*: nothing, ever; *floods*: a body without an end; *after*: not before this."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b"ok"
     hangs: bool = False
     floods: bool = False
+    after: asyncio.Event | None = None
 
 
 Answer = Callable[[Post], Reply]
@@ -124,6 +125,8 @@ async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rep
     if reply.hangs:
         await reader.read()  # until the sender gives up
         return
+    if reply.after is not None:
+        await reply.after.wait()
     lines = [f"HTTP/1.1 {reply.status} Because", *(f"{name}: {value}" for name, value in reply.headers.items())]
     if not reply.floods:
         lines.append(f"content-length: {len(reply.body)}")

@@ -1,4 +1,4 @@
-"""The wallet's processes: `python -m wallet api | relay | verify | migrate | unhalt`."""
+"""The wallet's processes: `python -m wallet api | relay | migrate`, and what operators run."""
 
 import asyncio
 import sys
@@ -64,6 +64,22 @@ def rebuild(
         raise typer.BadParameter("--repair and --operator go together")
     equal = _answer_errors(lambda: bootstrap.rebuild_wallets(WalletSettings(), operator=operator))
     sys.exit(0 if equal else 1)
+
+
+@cli.command()
+def replay(
+    to: Annotated[str, typer.Option(help="The fresh topic; its partitions divide 64.")],
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier replay to it ended.")] = False,
+    without_missing: Annotated[
+        bool, typer.Option("--without-missing", help="Begin behind archived partitions that are not there.")
+    ] = False,
+) -> None:
+    """Write the journal to a fresh topic again; the exit code is 1 unless all that was published is in it."""
+    whole = _answer_errors(
+        lambda: bootstrap.replay_journal(WalletSettings(), to, resume=resume, without_missing=without_missing)
+    )
+    sys.exit(0 if whole else 1)
 
 
 def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:

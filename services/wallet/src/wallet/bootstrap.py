@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from typing import Final
@@ -19,6 +19,7 @@ from servicekit.process import Shutdown
 from servicekit.relay import halts, relay_source
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
+from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import RelayProcess
 from servicekit.telemetry import PoolCollector, Telemetry
@@ -29,6 +30,7 @@ from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.adapters.rebuild_postgres import RepairRefusedError
 from wallet.adapters.reference_hash import reference_hasher
+from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
 from wallet.application.archive import ArchiveError
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.folding import JournalBreachError
@@ -42,12 +44,21 @@ from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import read_routes
 from wallet.entrypoints.rebuilding import show_rebuild
+from wallet.entrypoints.replaying import show_replay
 from wallet.entrypoints.verifying import show_verification
 
 SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
 SOURCE: Final = "/wallet"
 """The `ce_source` of every event of this service."""
-EXPECTED_ERRORS: Final = (ArchiveError, JournalBreachError, JournalBusyError, RepairRefusedError)
+EXPECTED_ERRORS: Final = (
+    ArchiveError,
+    BrokenTopic,
+    JournalBreachError,
+    JournalBusyError,
+    RepairRefusedError,
+    ReplayError,
+    UnknownTopic,
+)
 """What an operator's command says in a sentence: nothing was done."""
 _HALT_CHECK_S: Final = 1.0
 _PARTITIONS_S: Final = 30.0
@@ -210,7 +221,7 @@ async def run_relay(
             port=Port(settings.wallet_relay_port, "WALLET_RELAY_PORT"),
             dsn=settings.wallet_database_url,
             bootstrap_servers=settings.kafka_bootstrap_servers,
-            topic=WALLET_EVENTS,
+            topic=replace(WALLET_EVENTS, name=settings.wallet_events_topic),
             schema_base=settings.wallet_schema_url,
             lease_s=settings.wallet_relay_lease_s,
         ),
@@ -253,3 +264,23 @@ async def rebuild_wallets(settings: WalletSettings, *, operator: str | None) -> 
     dsn = settings.wallet_database_url
     work = rebuild_postgres.rebuild if operator is None else partial(rebuild_postgres.repair, operator=operator)
     return await show_rebuild(lambda: rebuild_postgres.count_rows(dsn), lambda progress: work(dsn, progress))
+
+
+async def replay_journal(settings: WalletSettings, topic: str, *, resume: bool, without_missing: bool) -> bool:
+    """Write the journal to the fresh *topic* again, on the terminal; return whether it has all that was published.
+
+    Raises ReplayError, UnknownTopic, BrokenTopic and JournalBusyError.
+    """
+    replaying = Replay(
+        ReplaySettings(
+            dsn=settings.wallet_database_url,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            topic=topic,
+            live_topic=settings.wallet_events_topic,
+            source=SOURCE,
+            schema_base=settings.wallet_schema_url,
+            resume=resume,
+            without_missing=without_missing,
+        )
+    )
+    return await show_replay(replaying.count, replaying.run, topic)

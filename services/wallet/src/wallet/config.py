@@ -17,6 +17,7 @@ class WalletSettings(ServiceSettings):
 
     wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    wallet_events_topic: str = Field(default="wallet.events", description="The topic that the relay publishes to.")
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
     wallet_relay_port: int = Field(
         default=8102, ge=0, le=65_535, description="The port of the relay's health and metrics."

@@ -1,0 +1,78 @@
+"""How far a topic goes: the last sequence of each shard, found by reading all of it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from servicekit.consumer.records import Received
+from servicekit.consumer.topic_reader import open_topic
+from servicekit.relay.publisher import PublishError
+
+ADMIN_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 3_600.0
+
+
+class UnknownTopic(Exception):  # noqa: N818  it names a state of the world
+    """The broker has no such topic."""
+
+
+class BrokenTopic(Exception):  # noqa: N818  it names a state of the world
+    """The topic does not have one dense run of sequences per shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRun:
+    """A shard's events in a topic: from *first* to *last*, which has *event_id*."""
+
+    first: int
+    last: int
+    event_id: UUID
+
+
+async def count_partitions(bootstrap_servers: str, topic: str) -> int:
+    """Return how many partitions *topic* has; raises UnknownTopic, and PublishError where the broker is away."""
+    try:
+        async with asyncio.timeout(ADMIN_TIMEOUT_S):
+            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+            try:
+                await admin.start()
+                # Asked for by name, a broker that makes topics by itself would make it.
+                if topic not in await admin.list_topics():
+                    raise UnknownTopic(f"the broker has no topic {topic}")
+                (described,) = await admin.describe_topics([topic])
+                return len(described["partitions"])
+            finally:
+                await admin.close()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise PublishError(type(error).__name__) from error
+
+
+async def read_positions(bootstrap_servers: str, topic: str, partitions: int) -> Mapping[int, ShardRun]:
+    """Read all of *topic*; return the run of each shard that it has. Repeats are passed over.
+
+    Raises BrokenTopic at a gap, and PublishError where the broker cannot be read.
+    """
+    runs: dict[int, ShardRun] = {}
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S), open_topic(bootstrap_servers, topic, partitions) as reader:
+            async for received in reader.to_end():
+                for record in received:
+                    _pass(record, runs)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise PublishError(type(error).__name__) from error
+    return runs
+
+
+def _pass(record: Received, runs: dict[int, ShardRun]) -> None:
+    run = runs.get(record.shard)
+    if run is not None and record.sequence <= run.last:
+        return
+    if run is not None and record.sequence != run.last + 1:
+        raise BrokenTopic(f"shard {record.shard} has a gap: {run.last} is followed by {record.sequence}")
+    first = record.sequence if run is None else run.first
+    runs[record.shard] = ShardRun(first, record.sequence, record.event_id)

@@ -18,7 +18,7 @@ from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
 
 POLL_S_MIN: Final = 0.02
-POLL_S_MAX: Final = 0.25
+POLL_S_MAX: Final = 0.1
 BACKOFF_S_MAX: Final = 5.0
 SETTLE_TRIES: Final = 5
 FAILING_SHARE: Final = 2

@@ -30,7 +30,7 @@ class Client:
         """Send each (path, body) under a fresh key, some at a time; return the answers in their order."""
         answers: list[httpx2.Response] = []
         for start in range(0, len(commands), AT_ONCE):
-            answers += await asyncio.gather(*(self.post(*each) for each in commands[start : start + AT_ONCE]))
+            answers.extend(await asyncio.gather(*(self.post(*each) for each in commands[start : start + AT_ONCE])))
         return answers
 
     async def get(self, path: str, **query: str) -> httpx2.Response:

@@ -99,7 +99,7 @@ class PostgresReads:
             rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
             missing = _incomplete(transaction_ids, rows)
             if missing:
-                rows += await connection.fetch(_ARCHIVED_ENTRIES, missing, tenant_id)
+                rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, missing, tenant_id))
                 missing = _incomplete(missing, rows)
                 if missing and await connection.fetchval(_IS_AWAY, missing):
                     raise Unavailable("The part of the journal that may tell of it is archived elsewhere.")

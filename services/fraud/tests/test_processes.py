@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +58,23 @@ async def environment(
     }
 
 
+@dataclass
+class Running:
+    """A process of the service, and its pages."""
+
+    child: Process
+    pages: httpx2.AsyncClient
+
+
 @asynccontextmanager
-async def process(environment: Mapping[str, str], command: str) -> AsyncIterator[httpx2.AsyncClient]:
+async def process(environment: Mapping[str, str], command: str) -> AsyncIterator[Running]:
     """Run a process of the service until the body ends, and see it end in order."""
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "fraud", command, env=environment)
     port = environment[f"FRAUD_{command.upper()}_PORT"]
     try:
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             await ready(client)
-            yield client
+            yield Running(child, client)
         child.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
             assert await child.wait() == 0
@@ -111,7 +121,7 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
     async with AsyncExitStack() as stack:
         projector = await stack.enter_async_context(process(environment, "projector"))
         await stack.enter_async_context(process(environment, "relay"))
-        api = await stack.enter_async_context(process(environment, "api"))
+        api = (await stack.enter_async_context(process(environment, "api"))).pages
         await publish(brokers, topic, PARTITIONS, events)
 
         decided = await first_decision(brokers, environment["FRAUD_DECISIONS_TOPIC"])
@@ -120,17 +130,36 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
         assert (decided.wallet_id, decided.outcome, decided.wallet_version) == (str(payer), "block", 6)
         assert [decision["id"] for decision in risk["decisions"]] == [decided.decision_id]
         assert risk["velocity"][0]["count"] == 6
-        assert "fraud_decisions_total" in (await projector.get("/metrics")).text
+        assert "fraud_decisions_total" in (await projector.pages.get("/metrics")).text
         assert (await api.get("/openapi.json")).status_code == 200
+        await a_broken_file_is_refused_at_once(projector, api, environment)
         assert (await command(environment, "projections", "status"))[0] == 0
         assert (await command(environment, "projections", "unpark", "--wallet", str(payer)))[0] == 0
 
-    status, printed = await command(environment, "backtest", "--rules", environment["FRAUD_RULES_FILE"])
-    assert (status, printed.splitlines()[-1]) == (0, f"{len(events)} events, 1 decisions by {version(risk)}")
+    trial = ("backtest", "--rules", environment["FRAUD_RULES_FILE"])
+    assert (await command(environment, *trial))[0] == 2
+    write_rules(environment, RULES)
+    status, printed = await command(environment, *trial)
+    summary = f"{len(events)} events, 1 decisions by rules {risk['rules_version']}"
+    assert (status, printed.splitlines()[-1]) == (0, summary)
+    assert f"live  block  {payer}  v6  burst: 4 debits in 60 s > 3" in printed
 
 
-def version(risk: Any) -> str:
-    return f"rules {risk['rules_version']}"
+def write_rules(environment: Mapping[str, str], text: str) -> None:
+    Path(environment["FRAUD_RULES_FILE"]).write_text(text)
+
+
+async def a_broken_file_is_refused_at_once(
+    projector: Running, api: httpx2.AsyncClient, environment: Mapping[str, str]
+) -> None:
+    write_rules(environment, "version: [")
+    projector.child.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(30):
+        while (rules := (await api.get("/v1/risk/rules")).json())["last_refusal"] is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert rules["last_refusal"]["errors"][0].startswith("rules.yaml:1: ")
+    assert rules["in_force"]["version"].startswith("1+")
+    assert "fraud_rules_reload_failures_total 1.0" in (await projector.pages.get("/metrics")).text
 
 
 async def first_decision(brokers: str, topic: str) -> DecisionMade:

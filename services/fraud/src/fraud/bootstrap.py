@@ -174,8 +174,9 @@ async def run_projector(
         )
 
         async def work(shutdown: Shutdown) -> None:
-            async with _reloading(keeper, shutdown):
-                await runner.run(shutdown)
+            async with _reloaded_by_signal(keeper), asyncio.TaskGroup() as tasks:
+                tasks.create_task(keeper.run(shutdown), name="rules")
+                tasks.create_task(runner.run(shutdown), name="runner")
 
         await processes.run_beside_pages(
             settings, shutdown, telemetry=telemetry, name=process.name, port=process.port, pool=pool, work=work
@@ -183,17 +184,14 @@ async def run_projector(
 
 
 @asynccontextmanager
-async def _reloading(keeper: RulesKeeper, shutdown: Shutdown) -> AsyncIterator[None]:
-    """Reload rules while the body runs; SIGHUP asks for it at once."""
+async def _reloaded_by_signal(keeper: RulesKeeper) -> AsyncIterator[None]:
+    """Have SIGHUP reload the rules at once while the body runs."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, keeper.ask)
-    reloading = asyncio.create_task(keeper.run(shutdown), name="rules")
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
-        reloading.cancel()
-        await asyncio.wait([reloading])
 
 
 async def run_relay(settings: FraudSettings, shutdown: Shutdown) -> None:

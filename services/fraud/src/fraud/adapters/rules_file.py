@@ -19,7 +19,15 @@ from fraud.domain.rules import RuleSet, RulesRefused, compressed, in_shadow
 BYTES_MAX: Final = 64 * 1024
 ERRORS_MAX: Final = 20
 """More than these are not listed."""
+DEPTH_MAX: Final = 8
 _HASH_CHARACTERS: Final = 12
+_BEGINS: Final = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_ENDS: Final = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +86,7 @@ def _version(explicit: str, content_hash: str, time_compression: int, *, is_shad
 
 def _composed(text: str, source: str) -> yaml.Node:
     try:
-        for token in yaml.scan(text, Loader=yaml.BaseLoader):
-            if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-                raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags have no place here")
+        _require_plain(text, source)
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -88,11 +94,20 @@ def _composed(text: str, source: str) -> yaml.Node:
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise RulesRefused(f"{source}:{line}: a character that has no place in a text") from None
-    except RecursionError:
-        raise RulesRefused(f"{source}:1: nested too deeply") from None
     if not isinstance(root, yaml.MappingNode):
         raise RulesRefused(f"{source}:1: a mapping with version and rules is needed")
     return root
+
+
+def _require_plain(text: str, source: str) -> None:
+    """Refuse what makes YAML more than a tree of text, and what is nested so deeply that reading it takes long."""
+    depth = 0
+    for token in yaml.scan(text, Loader=yaml.BaseLoader):
+        depth += isinstance(token, _BEGINS) - isinstance(token, _ENDS)
+        if depth > DEPTH_MAX:
+            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: nested more than {DEPTH_MAX} deep")
+        if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
+            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags have no place here")
 
 
 def _refused(source: str, faults: Iterable[_Fault]) -> RulesRefused:

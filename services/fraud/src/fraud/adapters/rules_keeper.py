@@ -112,6 +112,7 @@ class RulesKeeper:
             async with self._pool.connection() as connection:
                 await rules_postgres.tell_refused(connection, str(refused))
         except OperationalError as error:
+            self._seen = None  # look again
             _log.warning("rules.refusal_not_stored", error=error.detail)
 
     async def _wait(self, shutdown: Shutdown) -> bool:
@@ -125,8 +126,8 @@ class RulesKeeper:
             await asyncio.gather(*waits, return_exceptions=True)
         return shutdown.is_requested
 
-    def _signature(self) -> tuple[int, ...] | None:
-        """Return what changes with the file; None while there is none."""
+    def _signature(self) -> tuple[int, ...]:
+        """Return what changes with the file; empty while there is none."""
         try:
             status = self._path.stat()
         except OSError:

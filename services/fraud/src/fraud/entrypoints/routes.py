@@ -7,6 +7,8 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from pydantic import WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
@@ -28,9 +30,11 @@ from servicekit.http.dependencies import Caller, MinPosition
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem
 
-WalletId = Annotated[str | None, Query(description="Only decisions about this wallet.")]
-Outcome = Annotated[DecisionOutcome | None, Query(description="Only decisions with this outcome.")]
-Mode = Annotated[DecisionMode | None, Query(description="Only decisions of this mode.")]
+# A query has no null: a parameter is left out.
+Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+WalletId = Annotated[Id | SkipJsonSchema[None], Query(description="Only decisions about this wallet.")]
+Outcome = Annotated[DecisionOutcome | SkipJsonSchema[None], Query(description="Only decisions with this outcome.")]
+Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only decisions of this mode.")]
 
 
 def risk_routes(queries: RiskQueries) -> APIRouter:

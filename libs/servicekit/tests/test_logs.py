@@ -51,3 +51,10 @@ def test_a_line_below_the_level_is_not_written(configured: pytest.CaptureFixture
     get_logger().debug("probe.detail")
 
     assert configured.readouterr().out == ""
+
+
+def test_an_http_clients_urls_are_not_written(configured: pytest.CaptureFixture[str]) -> None:
+    for name in ("httpx2", "httpcore2.connection"):
+        logging.getLogger(name).info("HTTP Request: POST https://hooks.example.com/secret-path")
+
+    assert configured.readouterr().out == ""

@@ -398,3 +398,18 @@ async def test_a_worker_counts_what_it_does(bench: Bench) -> None:
     }
     assert counted == {"delivered": 1, "server_error": 1, "timeout": 0}
     assert registry.get_sample_value("webhook_endpoints", {"status": "active"}) is not None
+
+
+async def test_an_attempt_that_hangs_does_not_hold_the_end_up(make_bench: MakeBench) -> None:
+    async with (
+        make_bench(notifications_lease_s=120.0, notifications_attempt_timeout_s=60.0, drain_s=0.1) as bench,
+        receiving(lambda _post: Reply(hangs=True)) as receiver,
+    ):
+        async with bench.worker():
+            await bench.client.endpoint(receiver.url())
+            await opened(bench)
+            await receiver.wait_for(1)
+        (delivery,) = await bench.client.deliveries()
+        (attempt,) = await bench.client.attempts(delivery["id"])
+
+    assert (delivery["status"], attempt["outcome"]) == ("pending", "unknown")

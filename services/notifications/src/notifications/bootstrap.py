@@ -63,6 +63,8 @@ from servicekit.telemetry import PoolCollector, Telemetry
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
+DRAIN_SHARE: Final = 0.7
+"""Of the process's drain, for attempts under way: the rest is for closing what stands behind them."""
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -238,6 +240,7 @@ def make_worker(
             endpoint_attempts_max=settings.notifications_endpoint_attempts,
             lease_s=settings.notifications_lease_s,
             attempt_timeout_s=attempt_timeout_s,
+            drain_s=settings.drain_s * DRAIN_SHARE,
             retention_days=settings.notifications_retention_days,
             idempotency_days=settings.notifications_idempotency_days,
         ),

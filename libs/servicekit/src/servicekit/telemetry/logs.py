@@ -13,7 +13,8 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 _LIBRARIES_MIN: Final = logging.WARNING
-_QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg")
+_QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg", "httpx2", "httpcore2")
+"""Chatty below a warning; the last two would write out whole URLs."""
 
 # Without locals: they hold amounts and personal data.
 _TRACEBACKS: Final = structlog.processors.ExceptionRenderer(

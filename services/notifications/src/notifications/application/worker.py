@@ -30,12 +30,16 @@ SWEEP_ROWS_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """How a worker runs. *attempts_max* is for this process, *endpoint_attempts_max* per endpoint over all of them."""
+    """How a worker runs. *attempts_max* is for this process, *endpoint_attempts_max* per endpoint over all of them.
+
+    At the end what is under way has *drain_s* seconds.
+    """
 
     attempts_max: int
     endpoint_attempts_max: int
     lease_s: float
     attempt_timeout_s: float
+    drain_s: float
     retention_days: int
     idempotency_days: int
 
@@ -64,7 +68,7 @@ class Worker:
         self._under_way: dict[asyncio.Task[None], bool] = {}  # and whether its endpoint fails
 
     async def run(self, shutdown: Shutdown) -> None:
-        """Work until the end is requested, then let what is under way finish as long as the process may drain."""
+        """Work until the end is requested, then let what is under way finish, within a bound."""
         upkeep = asyncio.create_task(self._upkeep(shutdown))
         pause_s = POLL_S_MIN
         try:
@@ -78,12 +82,13 @@ class Worker:
                     continue
                 pause_s = POLL_S_MIN if begun else min(POLL_S_MAX, pause_s * 2)
                 await self._rest(shutdown, pause_s)
-            await asyncio.gather(*self._under_way)
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=self._settings.drain_s)
         finally:
-            upkeep.cancel()
-            for task in self._under_way:
+            left = [upkeep, *self._under_way]
+            for task in left:
                 task.cancel()  # its lease ends, and it is attempted again under the same id
-            await asyncio.wait([upkeep, *self._under_way])
+            await asyncio.wait(left)
 
     async def _begin(self) -> int:
         """Lease what there is room for and begin the attempts; return how many."""

@@ -8,7 +8,7 @@ a window then may count debits that are older than it by up to a SHARPNESS-th of
 there are. So a burst is never missed and takes no more room than a quiet year.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left
 from typing import Final
 
 import msgspec
@@ -22,8 +22,6 @@ POINTS_MAX: Final = 1_024
 """Thinning leaves fewer: two gaps in a row are longer than age / SHARPNESS, so at most 1,006 span the horizon."""
 RECENT_MAX: Final = 32
 """Points that are added one by one before they join the older ones: a long tuple is copied once per so many debits."""
-
-_AFTER_ALL: Final = float("inf")
 
 Point = tuple[int, int, int]
 """Microseconds since 1970, and the count and the sum of minor units up to and including a debit then."""
@@ -63,7 +61,7 @@ def since(track: Track, cutoff_us: int) -> tuple[int, int]:
     """Return the count and sum of the debits later than *cutoff_us*, at most HORIZON_US before the last one."""
     recent = track.recent
     points = recent if recent and recent[0][0] <= cutoff_us else track.older
-    found = bisect_right(points, (cutoff_us, _AFTER_ALL))
+    found = bisect_left(points, (cutoff_us + 1,))
     if found:
         _, count, sum_minor = points[found - 1]
     else:
@@ -79,7 +77,7 @@ def restarted(track: Track) -> Track:
 def _within_horizon(
     base: tuple[int, int], points: tuple[Point, ...], now_us: int
 ) -> tuple[tuple[int, int], tuple[Point, ...]]:
-    passed = bisect_right(points, (now_us - HORIZON_US, _AFTER_ALL))
+    passed = bisect_left(points, (now_us - HORIZON_US + 1,))
     if not passed:
         return base, points
     _, count, sum_minor = points[passed - 1]

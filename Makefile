@@ -64,9 +64,10 @@ bench: setup ## Measure the committer beside pgbench that writes the same rows; 
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-docs: setup ## Make the generated pages: errors, settings, and the schemas of new event types.
+docs: setup ## Make the generated pages: errors, settings, the events' AsyncAPI document, the schemas of new types.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
+	@$(RUN) -m contracts.asyncapi > docs/asyncapi.json
 	@$(RUN) -m contracts.schema_files
 
 clean: ## Stop the local stack and remove its data, logs and results.

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -19,6 +19,7 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import TENANT, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
+from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.adapters.hashes import table_hashes
 from transaction_history.adapters.read_model_postgres import SCHEMA
@@ -81,12 +82,6 @@ async def projecting(bench: Bench) -> AsyncIterator[None]:
         await task
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110  the event is in the database
-            await asyncio.sleep(0.02)
-
-
 def day(stream: Stream, seed: int) -> list[Envelope]:
     dice = random.Random(seed)
     wallets = [wallet_in(dice.randrange(64)) for _ in range(20)]
@@ -101,7 +96,7 @@ async def test_every_event_becomes_a_row_and_a_rebuild_makes_the_same(bench: Ben
     events = day(bench.stream, 1)
     async with projecting(bench):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
 
         comparison = await bench.rebuild()
 
@@ -133,7 +128,7 @@ async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> N
     events = day(bench.stream, 2)
     async with projecting(bench):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
         async with bench.pool.connection() as connection:
             await connection.execute("UPDATE transaction_history.wallet SET posted_minor = posted_minor + 1")
 
@@ -149,7 +144,7 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
     reads, ended = PostgresReads(bench.pool), asyncio.Event()
     async with projecting(bench):
         await bench.publish([*events, bench.stream.opened(wallet)])
-        await until(lambda: known(reads, wallet))
+        await eventually(lambda: known(reads, wallet))
         reading = asyncio.create_task(read_until(ended, reads, wallet))
         writing = asyncio.create_task(write_until(ended, bench, wallet))
 
@@ -158,7 +153,7 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
         count, written = await reading, await writing
         last = bench.stream.deposited(wallet)
         await bench.publish([last])
-        await until(lambda: all_applied(bench, [*events, *written, last]))
+        await eventually(lambda: all_applied(bench, [*events, *written, last]))
 
     assert comparison.is_switched
     assert count > 0

@@ -41,7 +41,7 @@ class ScriptedLedger:
         self.fenced: list[int] = []
         self.fenced_fails: Exception | None = None
         self.fails: Callable[[Sequence[UnitKey]], Exception | None] = lambda _keys: None
-        self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None)
+        self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None, 0)
 
     async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
         del wallet_ids

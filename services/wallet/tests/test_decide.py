@@ -43,6 +43,7 @@ def a_wallet(**changes: object) -> Wallet:
         opened_at=NOW - timedelta(days=1),
         last_at=NOW - timedelta(hours=1),
         private=None,
+        operator_version=0,
     )
     return msgspec.structs.replace(wallet, **changes)
 
@@ -131,6 +132,30 @@ def test_a_second_freeze_by_one_source_replaces_its_first() -> None:
 
     assert isinstance(outcome, StateChanged)
     assert outcome.wallet.restrictions == (Restriction("operator", "all", "second"),)
+
+
+@given(judged=st.integers(0, 20), words=st.lists(st.sampled_from(["freeze", "unfreeze", "money"]), max_size=8))
+def test_a_service_restricts_only_where_no_operator_has_spoken_since(judged: int, words: list[str]) -> None:
+    wallet, spoken = a_wallet(version=10), 0
+    for word in words:
+        commands: dict[str, Command] = {
+            "freeze": FreezeWallet(wallet.id, "operator", "debits", "asked"),
+            "unfreeze": UnfreezeWallet(wallet.id, "operator"),
+            "money": DepositFunds(wallet.id, 1, "USD"),
+        }
+        outcome = decided(commands[word], wallet)
+        if not isinstance(outcome, Rejected):
+            (wallet,) = changed_wallets(outcome)  # type: ignore[arg-type]  # the wallet is there
+            spoken = spoken if word == "money" else wallet.version
+
+    outcome = decided(FreezeWallet(wallet.id, "fraud", "debits", "burst", judged), wallet)
+
+    if judged < spoken:
+        assert_rejected(outcome, Reason.DECISION_SUPERSEDED, wallet)
+    else:
+        assert isinstance(outcome, StateChanged)
+        assert outcome.wallet.operator_version == wallet.operator_version
+        assert outcome.wallet.restricted_by("fraud") is not None
 
 
 @pytest.mark.parametrize(("posted", "held"), [(1, 0), (-1, 0), (5, 5), (0, 1)])

@@ -149,7 +149,7 @@ async def test_a_repair_sets_rows_to_what_the_journal_says(settings: WalletSetti
 async def test_a_repair_is_refused_beside_a_committer(client: Client, database: Database) -> None:
     await some_life(client)
 
-    with pytest.raises(RepairRefusedError, match="stop every API"):
+    with pytest.raises(RepairRefusedError, match="stop every `wallet api`"):
         await repair(database.dsn_app, lambda _rows: None, operator="ann")
 
 

@@ -58,6 +58,13 @@ WALLET = Service(
             port=8102,
         ),
         ProcessType(
+            name="wallet-decisions",
+            argv=module("wallet", "decisions"),
+            port_variable="WALLET_DECISIONS_PORT",
+            port=8103,
+            after=("wallet-relay",),
+        ),
+        ProcessType(
             name="wallet-api",
             argv=module("wallet", "api"),
             port_variable="WALLET_API_PORT",

@@ -109,6 +109,12 @@ WALLET_NOT_EMPTY: Final = _register(
 WALLET_NOT_FROZEN: Final = _register(
     "wallet_not_frozen", 409, "The wallet has no such restriction", "Nothing is to be lifted."
 )
+DECISION_SUPERSEDED: Final = _register(
+    "decision_superseded",
+    409,
+    "An operator changed the restrictions since the decision was judged",
+    "Nothing: the operator's word stands. Only decisions of services are refused with it, never a client's command.",
+)
 CURRENCY_MISMATCH: Final = _register(
     "currency_mismatch", 409, "The currencies differ", "Use the wallet's currency, or a conversion."
 )

@@ -76,8 +76,8 @@ def classify(error: BaseException) -> Failure:
     match error:
         case Unavailable(failure=failure):
             return failure
-        case PoolExhausted():
-            return Failure.RESOURCES
+        case OperationalError():
+            return Failure.RESOURCES  # whatever it is, it is nobody's data
         case asyncpg.PostgresError(sqlstate=str(sqlstate)):
             return _BY_SQLSTATE.get(sqlstate) or _BY_CLASS.get(sqlstate[:2], Failure.OTHER)
         case asyncpg.InterfaceError() if isinstance(error, ValueError):

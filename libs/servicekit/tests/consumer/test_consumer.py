@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,7 @@ from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 from testkit.events import SCHEMA_BASE, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -139,12 +140,6 @@ async def running(runner: ConsumerRunner) -> AsyncIterator["asyncio.Task[None]"]
         await task
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110  the event is in the database or the broker
-            await asyncio.sleep(0.02)
-
-
 async def reached(bench: Bench, wanted: dict[int, int], projection: str = "probe") -> bool:
     return await bench.reached(projection) == wanted
 
@@ -189,11 +184,11 @@ async def test_a_client_whose_own_task_ended_is_replaced(bench: Bench) -> None:
 
     async with running(runner):
         await bench.publish([stream.deposited(wallet)])
-        await until(lambda: reached(bench, {3: 1}))
+        await eventually(lambda: reached(bench, {3: 1}))
         runner.clients[0]._client._sync_task.cancel()
         await bench.publish([stream.deposited(wallet)])
-        await until(lambda: failed(bench, "ClientEnded"))
-        await until(lambda: reached(bench, {3: 2}))
+        await eventually(lambda: failed(bench, "ClientEnded"))
+        await eventually(lambda: reached(bench, {3: 2}))
 
     assert len(runner.clients) == 2
 
@@ -208,8 +203,8 @@ async def test_events_are_applied_once_in_order_and_the_end_has_no_lag(bench: Be
 
     async with running(bench.runner(Probe(bench.topic))):
         await bench.publish(events)
-        await until(lambda: reached(bench, {3: 35, 4: 20}))
-        await until(lambda: has_no_lag(bench))
+        await eventually(lambda: reached(bench, {3: 35, 4: 20}))
+        await eventually(lambda: has_no_lag(bench))
 
     assert await bench.applied() == {3: upto(35), 4: upto(20)}
     assert bench.metric("consumer_applied_total") == 55
@@ -228,13 +223,13 @@ async def test_events_delivered_three_times_and_replayed_from_the_start_are_appl
 
     await bench.publish([event for event in events for _ in range(3)])
     async with running(bench.runner(probe)):
-        await until(lambda: reached(bench, {3: 25}))
+        await eventually(lambda: reached(bench, {3: 25}))
     await bench.publish(events)
     async with running(bench.runner(probe, registry=CollectorRegistry())):
         async with bench.pool.connection() as connection:
             assert await operations.rewind(connection, "probe", 3)
         await bench.publish(deposits_after(events, 1))
-        await until(lambda: reached(bench, {3: 26}))
+        await eventually(lambda: reached(bench, {3: 26}))
 
     assert await bench.applied() == {3: upto(26)}
 
@@ -253,14 +248,14 @@ async def test_a_consumer_killed_between_its_commit_and_the_offsets_is_followed_
     doomed._kept_s = float("inf")  # never tells the broker
     task = asyncio.create_task(doomed.run(Shutdown()))
     await bench.publish(events)
-    await until(lambda: reached(bench, {3: 10}))
+    await eventually(lambda: reached(bench, {3: 10}))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
     registry = CollectorRegistry()
     async with running(bench.runner(Probe(bench.topic), registry=registry)):
         await bench.publish(deposits_after(events, 5))
-        await until(lambda: reached(bench, {3: 15}))
+        await eventually(lambda: reached(bench, {3: 15}))
 
     assert await bench.applied() == {3: upto(15)}
     assert registry.get_sample_value("consumer_skipped_total", {"projection": "probe"}) == 10
@@ -294,14 +289,14 @@ async def test_a_truncated_topic_is_a_gap_that_stops_its_shard_until_the_events_
     await truncate(bench, partition=0, before=6)
 
     async with running(bench.runner(Probe(bench.topic))):
-        await until(lambda: stops(bench, {2: "gap", 3: None}))
+        await eventually(lambda: stops(bench, {2: "gap", 3: None}))
         assert await bench.reached() == {2: 0, 3: 4}
         assert bench.metric("consumer_shards_stopped", reason="gap") == 1
 
         await bench.publish(lost)  # as the relay does when it is set back
         async with bench.pool.connection() as connection:
             assert await operations.rewind(connection, "probe", 2)
-        await until(lambda: reached(bench, {2: 10, 3: 4}))
+        await eventually(lambda: reached(bench, {2: 10, 3: 4}))
 
     assert await bench.applied() == {2: upto(10), 3: upto(4)}
     assert await bench.stopped() == {2: None, 3: None}
@@ -330,7 +325,7 @@ async def test_offsets_ahead_of_the_checkpoints_are_a_gap_that_a_second_look_clo
     await meddler.stop()
 
     async with running(bench.runner(Probe(bench.topic))):
-        await until(lambda: reached(bench, {3: 10}))
+        await eventually(lambda: reached(bench, {3: 10}))
 
     assert await bench.applied() == {3: upto(10)}
     assert bench.metric("consumer_gaps_total") == 1
@@ -342,7 +337,7 @@ async def test_a_journal_restored_behind_the_projection_stops_the_shard(bench: B
 
     async with running(bench.runner(Probe(bench.topic))):
         await bench.publish([*events, other, *deposits_after(events, 1)])
-        await until(lambda: stops(bench, {3: "diverged"}))
+        await eventually(lambda: stops(bench, {3: "diverged"}))
 
     assert await bench.applied() == {3: upto(10)}
 
@@ -357,8 +352,8 @@ async def test_poison_parks_its_wallet_while_others_flow_and_unparking_replays(b
 
     await bench.publish([*events[:2], third, *events[3:]])
     async with running(bench.runner(probe)):
-        await until(lambda: reached(bench, {3: 6}))
-        await until(lambda: shows_parked(bench))
+        await eventually(lambda: reached(bench, {3: 6}))
+        await eventually(lambda: shows_parked(bench))
     assert await bench.applied() == {3: [1, 2, 4, 6]}
     (parked,) = await bench.parked()
     assert (parked.wallet_id, parked.seq, parked.events) == (sick, 3, 2)
@@ -445,7 +440,7 @@ async def test_the_trace_of_a_sampled_event_goes_on_in_its_projection(bench: Ben
 
     async with running(bench.runner(Probe(bench.topic), tracing=Tracing("t", 0.0, SimpleSpanProcessor(exporter)))):
         await bench.publish([traced, plain])
-        await until(lambda: reached(bench, {3: 2}))
+        await eventually(lambda: reached(bench, {3: 2}))
 
     (span,) = exporter.get_finished_spans()
     assert (span.name, span.kind) == ("project wallet.funds_deposited.v1", SpanKind.CONSUMER)
@@ -459,7 +454,7 @@ async def test_a_slow_projection_holds_up_no_other(bench: Bench) -> None:
     async with running(bench.runner(slow, registry=CollectorRegistry())), running(bench.runner(quick)):
         await bench.publish(deposits(Stream(), 3, 50))
         await slow.entered.wait()
-        await until(lambda: reached(bench, {3: 50}))
+        await eventually(lambda: reached(bench, {3: 50}))
         assert await bench.reached("slow") == {}
         assert slow.pass_on is not None
         slow.pass_on.set()
@@ -469,12 +464,12 @@ async def test_a_database_that_was_away_is_caught_up_with(bench: Bench) -> None:
     events = deposits(Stream(), 3, 40)
     async with running(bench.runner(Probe(bench.topic))):
         await bench.publish(events[:20])
-        await until(lambda: reached(bench, {3: 20}))
+        await eventually(lambda: reached(bench, {3: 20}))
         async with bench.pool.transaction() as tx:
             await tx.connection.execute("LOCK TABLE servicekit.checkpoint IN ACCESS EXCLUSIVE MODE")
             await bench.publish(events[20:])
             await tx.connection.execute("SELECT pg_sleep(3)")
-        await until(lambda: reached(bench, {3: 40}))
+        await eventually(lambda: reached(bench, {3: 40}))
 
     assert await bench.applied() == {3: upto(40)}
     assert bench.metric("consumer_poll_failures_total", error="Unavailable") >= 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +31,7 @@ from servicekit.relay.relay import Relay, RelaySettings
 from testkit.databases import Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
 from testkit.topics import temporary_topic
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -162,17 +163,11 @@ async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
         await task
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110  the event is in the database or the broker
-            await asyncio.sleep(0.02)
-
-
 async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Bench) -> None:
     await bench.write(range(SHARDS), 1, 150)
 
     async with running(bench.relay("a")):
-        await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 150)))
+        await eventually(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 150)))
 
     events = await bench.topic_events()
     assert {(event.shard, partition) for partition, event in events} == {(s, s % PARTITIONS) for s in range(SHARDS)}
@@ -188,7 +183,7 @@ async def test_a_stopped_relay_has_moved_its_cursors_and_freed_its_leases(bench:
     await bench.write([5], 1, 10)
 
     async with running(bench.relay("a")):
-        await until(lambda: published(bench, 10))
+        await eventually(lambda: published(bench, 10))
 
     assert await bench.cursors() == {5: 10}
     assert await bench.owners() == {None: SHARDS}
@@ -200,14 +195,14 @@ async def published(bench: Bench, records: int, instance: int = 0) -> bool:
 
 async def test_two_relays_share_the_shards_and_the_last_one_takes_all(bench: Bench) -> None:
     async with running(bench.relay("a", lease_s=4.0)):
-        await until(lambda: owners_are(bench, {"a": SHARDS}))
+        await eventually(lambda: owners_are(bench, {"a": SHARDS}))
         async with running(bench.relay("b", lease_s=4.0)):
-            await until(lambda: owners_are(bench, {"a": SHARDS // 2, "b": SHARDS // 2}))
+            await eventually(lambda: owners_are(bench, {"a": SHARDS // 2, "b": SHARDS // 2}))
             await bench.write(range(SHARDS), 1, 20)
-            await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 20)))
-        await until(lambda: owners_are(bench, {"a": SHARDS}))
+            await eventually(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 20)))
+        await eventually(lambda: owners_are(bench, {"a": SHARDS}))
         await bench.write(range(SHARDS), 21, 40)
-        await until(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 40)))
+        await eventually(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 40)))
 
     assert await bench.first_occurrences() == {s: list(range(1, 41)) for s in range(SHARDS)}
 
@@ -221,14 +216,14 @@ async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repea
     doomed = bench.relay("doomed", lease_s=1.0)
     doomed._moved_s = float("inf")  # never moves a cursor
     task = asyncio.create_task(doomed.run(Shutdown()))
-    await until(lambda: published(bench, 800))
+    await eventually(lambda: published(bench, 800))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert await bench.cursors() == {}
 
     await bench.write(range(8), 101, 120)
     async with running(bench.relay("heir", lease_s=1.0)):
-        await until(lambda: cursors_are(bench, dict.fromkeys(range(8), 120)))
+        await eventually(lambda: cursors_are(bench, dict.fromkeys(range(8), 120)))
 
     assert len(await bench.topic_events()) == 8 * 100 + 8 * 120
     assert await bench.first_occurrences() == {s: list(range(1, 121)) for s in range(8)}
@@ -237,15 +232,15 @@ async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repea
 async def test_two_relays_forced_on_the_same_shards_keep_the_order_of_first_occurrences(bench: Bench) -> None:
     blind = bench.relay("blind", lease_s=1.0)
     task = asyncio.create_task(blind.run(Shutdown()))
-    await until(lambda: owners_are(bench, {"blind": SHARDS}))
+    await eventually(lambda: owners_are(bench, {"blind": SHARDS}))
     blind._renewed_s = blind._moved_s = float("inf")  # never renews, never finds out that it owns nothing any more
 
     async with running(bench.relay("owner", lease_s=1.0)):
-        await until(lambda: owners_are(bench, {"owner": SHARDS}))
+        await eventually(lambda: owners_are(bench, {"owner": SHARDS}))
         for first in range(1, 200, 20):
             await bench.write(range(4), first, first + 19)
-            await until(partial(cursors_are, bench, dict.fromkeys(range(4), first + 19)))
-        await until(lambda: published(bench, 800))
+            await eventually(partial(cursors_are, bench, dict.fromkeys(range(4), first + 19)))
+        await eventually(lambda: published(bench, 800))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -260,7 +255,7 @@ async def test_a_producer_is_replaced_before_its_sequence_numbers_wrap(
     async with running(bench.relay("a")):
         for first in range(1, 40, 10):
             await bench.write(range(6), first, first + 9)
-            await until(partial(published, bench, 6 * (first + 9)))
+            await eventually(partial(published, bench, 6 * (first + 9)))
         assert bench.metric("relay_producers_total") >= 4
 
     assert await bench.first_occurrences() == {s: list(range(1, 41)) for s in range(6)}
@@ -272,7 +267,7 @@ async def test_a_gap_stops_its_shard_and_no_other(bench: Bench) -> None:
     await bench.write([2], 6, 6)
 
     async with running(bench.relay("a")):
-        await until(lambda: cursors_are(bench, {1: 5, 2: 9}))
+        await eventually(lambda: cursors_are(bench, {1: 5, 2: 9}))
         assert bench.metric("relay_shards_stopped") == 1
 
     assert await bench.first_occurrences() == {1: [1, 2, 3, 4, 5], 2: list(range(1, 10))}
@@ -280,10 +275,10 @@ async def test_a_gap_stops_its_shard_and_no_other(bench: Bench) -> None:
 
 async def test_a_shard_that_another_owner_took_is_dropped(bench: Bench) -> None:
     async with running(bench.relay("a", lease_s=2.0)):
-        await until(lambda: owners_are(bench, {"a": SHARDS}))
+        await eventually(lambda: owners_are(bench, {"a": SHARDS}))
         await steal(bench, shard=3)
         await bench.write([3], 1, 5)
-        await until(lambda: lost(bench, 1))
+        await eventually(lambda: lost(bench, 1))
 
     assert await bench.cursors() == {}
     assert await bench.owners() == {None: SHARDS - 1, "thief": 1}
@@ -292,12 +287,12 @@ async def test_a_shard_that_another_owner_took_is_dropped(bench: Bench) -> None:
 async def test_a_cursor_that_a_crash_of_the_database_took_back_is_repeated_and_goes_on(bench: Bench) -> None:
     async with running(bench.relay("a", lease_s=2.0)):
         await bench.write([3], 1, 5)
-        await until(lambda: cursors_are(bench, {3: 5}))
+        await eventually(lambda: cursors_are(bench, {3: 5}))
         async with bench.pool.connection() as connection:
             await connection.execute("UPDATE servicekit.relay_lease SET cursor = 2 WHERE shard = 3")
         await bench.write([3], 6, 7)
 
-        await until(lambda: cursors_are(bench, {3: 7}))
+        await eventually(lambda: cursors_are(bench, {3: 7}))
 
     assert await lost(bench, 1)
     assert (await bench.first_occurrences())[3] == [1, 2, 3, 4, 5, 6, 7]
@@ -320,7 +315,7 @@ async def lost(bench: Bench, shards: int) -> bool:
 async def test_a_relay_that_stood_still_beyond_its_lease_ends(bench: Bench) -> None:
     relay = bench.relay("zombie", lease_s=2.0)
     task = asyncio.create_task(relay.run(Shutdown()))
-    await until(lambda: owners_are(bench, {"zombie": SHARDS}))
+    await eventually(lambda: owners_are(bench, {"zombie": SHARDS}))
     await steal(bench)
 
     relay._renewed_s -= 60  # as if the process had been stopped for a minute
@@ -333,7 +328,7 @@ async def test_a_relay_that_stood_still_beyond_its_lease_ends(bench: Bench) -> N
 async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_decides(bench: Bench) -> None:
     await bench.write([7], 1, 20)
     async with running(bench.relay("a")):
-        await until(lambda: cursors_are(bench, {7: 20}))
+        await eventually(lambda: cursors_are(bench, {7: 20}))
     async with bench.pool.connection() as connection:
         await connection.execute("DELETE FROM outbox.journal WHERE seq > 15")
         await connection.execute("UPDATE servicekit.relay_lease SET cursor = 15 WHERE shard = 7")
@@ -348,7 +343,7 @@ async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_
         assert await halts.clear(connection, operator="an operator") == 1
     await bench.write([7], 16, 30)
     async with running(bench.relay("c", lease_s=4.0)):
-        await until(lambda: cursors_are(bench, {7: 30}))
+        await eventually(lambda: cursors_are(bench, {7: 30}))
 
 
 async def test_lag_grows_while_the_broker_is_away_and_drains_afterwards(bench: Bench, own_kafka: KafkaBroker) -> None:
@@ -356,14 +351,14 @@ async def test_lag_grows_while_the_broker_is_away_and_drains_afterwards(bench: B
     async with temporary_topic(bench.bootstrap, PARTITIONS) as bench.topic:
         async with running(bench.relay("a")):
             await bench.write(range(16), 1, 50)
-            await until(lambda: published(bench, 800))
+            await eventually(lambda: published(bench, 800))
             own_kafka.kill()
             await bench.write(range(16), 51, 200)
-            await until(lambda: lagging(bench, 16 * 150))
-            await until(lambda: replaced(bench))
+            await eventually(lambda: lagging(bench, 16 * 150))
+            await eventually(lambda: replaced(bench))
             await asyncio.to_thread(own_kafka.start)
-            await until(lambda: cursors_are(bench, dict.fromkeys(range(16), 200)))
-            await until(lambda: lag_is_gone(bench))
+            await eventually(lambda: cursors_are(bench, dict.fromkeys(range(16), 200)))
+            await eventually(lambda: lag_is_gone(bench))
 
         assert await bench.first_occurrences() == {s: list(range(1, 201)) for s in range(16)}
 
@@ -373,7 +368,7 @@ async def test_lag_shows_where_the_broker_was_never_there(bench: Bench) -> None:
     await bench.write([1], 1, 5)
 
     async with running(bench.relay("a", lease_s=1.0)):
-        await until(lambda: lagging(bench, 5))
+        await eventually(lambda: lagging(bench, 5))
 
 
 async def lagging(bench: Bench, rows: int) -> bool:

@@ -25,6 +25,7 @@ from contracts.events import (
 )
 from contracts.ids import new_id, partition_of, shard_of
 from contracts.money import money
+from servicekit.consumer.records import Received
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 SCHEMA_BASE = "https://schemas.example/"
@@ -181,6 +182,13 @@ class Stream:
 def _balance(posted_minor: int) -> Balance:
     posted = money(posted_minor, CURRENCY)
     return Balance(posted=posted, held=money(0, CURRENCY), available=posted)
+
+
+def received(event: Envelope, offset: int = 0) -> Received:
+    """Return *event* as a consumer has received it, from partition 0."""
+    headers = to_headers(event, schema_base=SCHEMA_BASE)
+    place = (event.shard, event.sequence, event.event_id, event.subject)
+    return Received(*place, 0, offset, headers, event.data, event, None)
 
 
 async def publish(bootstrap_servers: str, topic: str, partitions: int, stream: Iterable[Envelope]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -41,7 +42,8 @@ def _migration() -> Migration:
 
 def _operated() -> Operated:
     settings = HistorySettings()
-    return Operated(settings.transaction_history_database_url, bootstrap.make_projection(settings))
+    projection = bootstrap.make_projection(settings)
+    return Operated(settings.transaction_history_database_url, projection.name, lambda: nullcontext(projection))
 
 
 add_migrate(cli, _migration)

@@ -1,4 +1,4 @@
-"""The wallet's processes: `python -m wallet api | relay | migrate`, and what operators run."""
+"""The wallet's processes: `python -m wallet api | relay | decisions | migrate`, and what operators run."""
 
 import asyncio
 import sys
@@ -7,8 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from servicekit.service.commands import Migration, add_migrate, run_process
+from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
 from wallet import bootstrap
+from wallet.application.decisions import DecisionsProjection
 from wallet.config import WalletOwnerSettings, WalletSettings
 
 T = TypeVar("T")
@@ -27,6 +28,13 @@ def relay() -> None:
     """Publish the journal to Kafka."""
     settings = WalletSettings()
     run_process(settings, lambda shutdown: bootstrap.run_relay(settings, shutdown))
+
+
+@cli.command()
+def decisions() -> None:
+    """Act on the decisions of the fraud service."""
+    settings = WalletSettings()
+    run_process(settings, lambda shutdown: bootstrap.run_decisions(settings, shutdown))
 
 
 @cli.command()
@@ -96,7 +104,15 @@ def _migration() -> Migration:
     return Migration(owner.wallet_owner_database_url, bootstrap.migration_sources(), owner.wallet_app_role)
 
 
+def _operated() -> Operated:
+    settings = WalletSettings()
+    return Operated(
+        settings.wallet_database_url, DecisionsProjection.name, lambda: bootstrap.operate_decisions(settings)
+    )
+
+
 add_migrate(cli, _migration)
+add_projections(cli, _operated)
 
 if __name__ == "__main__":
     cli()

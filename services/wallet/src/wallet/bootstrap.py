@@ -10,6 +10,7 @@ from typing import Final
 
 from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
+from servicekit.consumer import consumer_source
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
@@ -21,10 +22,11 @@ from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import RelayProcess
+from servicekit.service.processes import ConsumerProcess, RelayProcess
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import rebuild_postgres, system_accounts_postgres, upkeep_postgres, verify_postgres
 from wallet.adapters.archive_postgres import open_archiver
+from wallet.adapters.decisions_postgres import PostgresDecisionLog
 from wallet.adapters.journal_reads import JournalBusyError
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reads_postgres import PostgresReads
@@ -33,8 +35,9 @@ from wallet.adapters.reference_hash import reference_hasher
 from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
 from wallet.application.archive import ArchiveError
 from wallet.application.committer import Committer, CommitterSettings
+from wallet.application.decisions import DecisionsProjection
 from wallet.application.folding import JournalBreachError
-from wallet.application.metrics import CommitterMetrics, UpkeepMetrics
+from wallet.application.metrics import CommitterMetrics, DecisionMetrics, UpkeepMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.upkeep import Chore, Upkeep
@@ -64,11 +67,13 @@ _HALT_CHECK_S: Final = 1.0
 _PARTITIONS_S: Final = 30.0
 _FORGET_S: Final = 5.0
 _FOLD_S: Final = 1.0
+_DECISIONS_PER_POLL_MAX: Final = 256
+"""All of a poll's commands fit into one batch, and are done well before the consumer's transaction would time out."""
 
 
 def migration_sources() -> list[MigrationSource]:
-    """Return what `migrate` applies, in order: servicekit's tables, the relay's, the ledger's."""
-    return [servicekit_source(), relay_source(), own_migrations("wallet", __file__)]
+    """Return what `migrate` applies, in order: servicekit's tables, the relay's, the consumer's, the ledger's."""
+    return [servicekit_source(), relay_source(), consumer_source(), own_migrations("wallet", __file__)]
 
 
 @dataclass(slots=True)
@@ -83,29 +88,47 @@ async def open_api(
     settings: WalletSettings, telemetry: Telemetry, *, ledger: Ledger | None = None
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
-    own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
     halt = _Halt()
-    async with await open_pool(_read_pool(settings)) as pool:
+    async with await open_pool(_pool(settings, "api")) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
-        metrics = CommitterMetrics(telemetry.registry)
-        queue = _queue(settings, metrics, halt)
-        committer = _committer(settings, metrics, ledger or own_ledger, queue)
-        committing = asyncio.create_task(committer.run(), name="committer")
-        upkeep = asyncio.create_task(_upkeep(settings, telemetry, pool, halt).run(), name="upkeep")
-        try:
+        chores = [_look_for_halt(pool, halt), *_chores(settings, telemetry, pool)]
+        async with _committing(settings, telemetry, halt, ledger=ledger) as (queue, committing), _upkeep(chores):
             yield _app(settings, telemetry, queue, pool, committing)
-        finally:
-            upkeep.cancel()
-            queue.close()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(committing, upkeep)
-            await own_ledger.close()
 
 
-def _read_pool(settings: WalletSettings) -> PoolSettings:
+@asynccontextmanager
+async def _committing(
+    settings: WalletSettings, telemetry: Telemetry, halt: _Halt, *, ledger: Ledger | None = None
+) -> AsyncIterator[tuple[CommandQueue, "asyncio.Task[None]"]]:
+    """Give a queue and the committer that works on it; on the way out the queue is drained."""
+    own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
+    metrics = CommitterMetrics(telemetry.registry)
+    queue = _queue(settings, metrics, halt)
+    committing = asyncio.create_task(_committer(settings, metrics, ledger or own_ledger, queue).run(), name="committer")
+    try:
+        yield queue, committing
+    finally:
+        queue.close()
+        await asyncio.wait([committing])
+        await own_ledger.close()
+
+
+@asynccontextmanager
+async def _upkeep(chores: list[Chore]) -> AsyncIterator[None]:
+    """Do *chores* meanwhile."""
+    working = asyncio.create_task(Upkeep(chores).run(), name="upkeep")
+    try:
+        yield
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+def _pool(settings: WalletSettings, process: str) -> PoolSettings:
     return PoolSettings(
         dsn=settings.wallet_database_url,
-        application_name="wallet-api",
+        application_name=f"wallet-{process}",
         max_size=settings.wallet_read_connections,
     )
 
@@ -130,11 +153,15 @@ def _committer(settings: WalletSettings, metrics: CommitterMetrics, ledger: Ledg
     )
 
 
-def _upkeep(settings: WalletSettings, telemetry: Telemetry, pool: Pool, halt: _Halt) -> Upkeep:
-    metrics = UpkeepMetrics(telemetry.registry)
-
-    async def look_for_halt() -> None:
+def _look_for_halt(pool: Pool, halt: _Halt) -> Chore:
+    async def look() -> None:
         halt.is_halted = await upkeep_postgres.is_halted(pool)
+
+    return Chore(name="halt", every_s=_HALT_CHECK_S, run=look)
+
+
+def _chores(settings: WalletSettings, telemetry: Telemetry, pool: Pool) -> list[Chore]:
+    metrics = UpkeepMetrics(telemetry.registry)
 
     async def forget_keys() -> None:
         while await upkeep_postgres.forget_keys(pool, settings.wallet_idempotency_days) == upkeep_postgres.LOT:
@@ -144,14 +171,11 @@ def _upkeep(settings: WalletSettings, telemetry: Telemetry, pool: Pool, halt: _H
         await system_accounts_postgres.fold(pool)
         metrics.fold_lag(await system_accounts_postgres.lag_rows(pool))
 
-    return Upkeep(
-        [
-            Chore(name="halt", every_s=_HALT_CHECK_S, run=look_for_halt),
-            Chore(name="partitions", every_s=_PARTITIONS_S, run=lambda: upkeep_postgres.make_partitions(pool)),
-            Chore(name="forget_keys", every_s=_FORGET_S, run=forget_keys),
-            Chore(name="fold_system_accounts", every_s=_FOLD_S, run=fold_system_accounts),
-        ]
-    )
+    return [
+        Chore(name="partitions", every_s=_PARTITIONS_S, run=lambda: upkeep_postgres.make_partitions(pool)),
+        Chore(name="forget_keys", every_s=_FORGET_S, run=forget_keys),
+        Chore(name="fold_system_accounts", every_s=_FOLD_S, run=fold_system_accounts),
+    ]
 
 
 def _app(
@@ -232,6 +256,52 @@ async def run_relay(
     )
 
 
+async def run_decisions(settings: WalletSettings, shutdown: Shutdown) -> None:
+    """Run the process that acts on fraud decisions until *shutdown*, or until it cannot go on."""
+    process = ConsumerProcess(
+        name="decisions",
+        port=Port(settings.wallet_decisions_port, "WALLET_DECISIONS_PORT"),
+        dsn=settings.wallet_database_url,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        records_per_poll_max=_DECISIONS_PER_POLL_MAX,
+    )
+    async with (
+        processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
+        open_decisions(settings, telemetry) as projection,
+    ):
+        await processes.consume(
+            settings, shutdown, service=SERVICE, process=process, telemetry=telemetry, projection=projection
+        )
+
+
+@asynccontextmanager
+async def open_decisions(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[DecisionsProjection]:
+    """Give what acts on fraud decisions, with a committer of its own at work."""
+    halt = _Halt()
+    async with (
+        await open_pool(_pool(settings, "decisions-upkeep")) as pool,
+        _committing(settings, telemetry, halt) as (queue, _),
+        _upkeep([_look_for_halt(pool, halt)]),
+    ):
+        yield DecisionsProjection(
+            queue.submit,
+            PostgresDecisionLog(),
+            topic=settings.wallet_decisions_topic,
+            deadline_s=settings.wallet_command_deadline_s,
+            metrics=DecisionMetrics(telemetry.registry),
+        )
+
+
+@asynccontextmanager
+async def operate_decisions(settings: WalletSettings) -> AsyncIterator[DecisionsProjection]:
+    """Give an operator what acts on fraud decisions."""
+    async with (
+        processes.process_telemetry(settings, SERVICE, "operator") as telemetry,
+        open_decisions(settings, telemetry) as projection,
+    ):
+        yield projection
+
+
 async def verify_ledger(settings: WalletSettings) -> bool:
     """Verify the ledger on the terminal; return whether it holds."""
     dsn = settings.wallet_database_url
@@ -242,7 +312,7 @@ async def verify_ledger(settings: WalletSettings) -> bool:
 
 async def clear_halts(settings: WalletSettings, operator: str) -> int:
     """Record an operator's decision to go on; return how many halts it ends."""
-    async with await open_pool(_read_pool(settings)) as pool, pool.connection() as connection:
+    async with await open_pool(_pool(settings, "operator")) as pool, pool.connection() as connection:
         return await halts.clear(connection, operator=operator)
 
 

@@ -22,6 +22,12 @@ class WalletSettings(ServiceSettings):
     wallet_relay_port: int = Field(
         default=8102, ge=0, le=65_535, description="The port of the relay's health and metrics."
     )
+    wallet_decisions_port: int = Field(
+        default=8103, ge=0, le=65_535, description="The port of the health and metrics of what acts on fraud decisions."
+    )
+    wallet_decisions_topic: str = Field(
+        default="fraud.decisions", description="The topic whose decisions restrict wallets."
+    )
     wallet_read_connections: int = Field(
         default=8, ge=1, le=200, description="Connections of one API process for reads and dry runs."
     )

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from contracts.ids import SHARDS
 from servicekit.consumer import operations
-from servicekit.consumer.operations import ParkedWallet, ShardStatus
+from servicekit.consumer.operations import ParkedWallet, ShardStatus, Unparked
 from servicekit.consumer.projection import Projection
 from servicekit.migrations import MigrationSource, Phase, migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
@@ -34,10 +35,11 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Operated:
-    """A projection as its operator reaches it."""
+    """A projection as its operator reaches it: by its *name*, and opened where events are to be applied."""
 
     dsn: str
-    projection: Projection
+    name: str
+    open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
 
 
 def run_process(settings: ServiceSettings, main: Callable[[Shutdown], Awaitable[None]]) -> None:
@@ -73,7 +75,7 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
     @projections.command()
     def unpark(wallet: Annotated[UUID, typer.Option(help="The wallet whose events are to be applied.")]) -> None:
         """Apply a parked wallet's events in order; the exit code is 1 where one fails again."""
-        done = _on_pool(operated(), lambda pool, projection: operations.unpark(pool, projection, wallet))
+        done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, wallet))
         typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
         sys.exit(0 if done.failure is None else 1)
 
@@ -83,7 +85,7 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
         offset: Annotated[int, typer.Option(min=0, help="Where its partition is read again from.")] = 0,
     ) -> None:
         """Have a shard's partition read again: what was applied is skipped, what was missing is applied."""
-        if not _on_pool(operated(), lambda pool, projection: _rewind(pool, projection, shard, offset)):
+        if not _on_pool(operated(), lambda pool, operated: _rewind(pool, operated, shard, offset)):
             typer.echo(f"shard {shard} has no checkpoint yet", err=True)
             sys.exit(1)
         typer.echo(f"the partition of shard {shard} will be read again from offset {offset}")
@@ -91,25 +93,30 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
     return projections
 
 
-def _on_pool(operated: Operated, operation: Callable[[Pool, Projection], Awaitable[T]]) -> T:
-    pool_settings = PoolSettings(dsn=operated.dsn, application_name=f"{operated.projection.name}-operator", max_size=1)
+def _on_pool(operated: Operated, operation: Callable[[Pool, Operated], Awaitable[T]]) -> T:
+    pool_settings = PoolSettings(dsn=operated.dsn, application_name=f"{operated.name}-operator", max_size=1)
 
     async def operate() -> T:
         async with await open_pool(pool_settings) as pool:
-            return await operation(pool, operated.projection)
+            return await operation(pool, operated)
 
     return asyncio.run(operate())
 
 
-async def _status(pool: Pool, projection: Projection) -> tuple[list[ShardStatus], list[ParkedWallet]]:
+async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], list[ParkedWallet]]:
     async with pool.connection() as connection:
-        shards = await operations.status(connection, projection.name)
-        return shards, await operations.parked_wallets(connection, projection.name)
+        shards = await operations.status(connection, operated.name)
+        return shards, await operations.parked_wallets(connection, operated.name)
 
 
-async def _rewind(pool: Pool, projection: Projection, shard: int, offset: int) -> bool:
+async def _unpark(pool: Pool, operated: Operated, wallet_id: UUID) -> Unparked:
+    async with operated.open_projection() as projection:
+        return await operations.unpark(pool, projection, wallet_id)
+
+
+async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:
     async with pool.connection() as connection:
-        return await operations.rewind(connection, projection.name, shard, offset=offset)
+        return await operations.rewind(connection, operated.name, shard, offset=offset)
 
 
 def _show_status(shards: Sequence[ShardStatus], parked: Sequence[ParkedWallet]) -> None:

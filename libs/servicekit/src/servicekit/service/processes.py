@@ -106,13 +106,33 @@ async def run_consumer(
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
     """Run the process that feeds *projection* until *shutdown*, or until it cannot go on."""
+    async with process_telemetry(settings, service, process.name) as telemetry:
+        await consume(
+            settings,
+            shutdown,
+            service=service,
+            process=process,
+            telemetry=telemetry,
+            projection=projection,
+            runner_class=runner_class,
+        )
+
+
+async def consume(
+    settings: ServiceSettings,
+    shutdown: Shutdown,
+    *,
+    service: Service,
+    process: ConsumerProcess,
+    telemetry: Telemetry,
+    projection: Projection,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Feed *projection* in a process that has its *telemetry* already."""
     pool_settings = PoolSettings(
         dsn=process.dsn, application_name=f"{service.slug}-{process.name}", max_size=process.connections
     )
-    async with (
-        process_telemetry(settings, service, process.name) as telemetry,
-        await open_pool(pool_settings) as pool,
-    ):
+    async with await open_pool(pool_settings) as pool:
         telemetry.registry.register(PoolCollector(process.name, pool))
         runner = make_runner(
             service, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class

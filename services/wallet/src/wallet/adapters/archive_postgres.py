@@ -62,7 +62,8 @@ _SET_OPENINGS: Final = """
         on conflict (shard, wallet_id) do update
        set status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
-           version = excluded.version, last_at = excluded.last_at, private = excluded.private"""
+           version = excluded.version, last_at = excluded.last_at, private = excluded.private,
+           operator_version = excluded.operator_version"""
 _ADD_SYSTEM_ACCOUNTS: Final = """
     insert into wallet.system_account_opening as o (tenant_id, system_account, currency, shard, total_minor)
     select tenant_id, system_account, currency, shard, sum(posted_delta)

@@ -172,6 +172,7 @@ def _write_arguments(rows: BatchRows) -> tuple[object, ...]:
             wallet.held_minor,
             wallet.status,
             restrictions_text(wallet.restrictions),
+            wallet.operator_version,
         )
         for wallet, version_before in zip(rows.changed, rows.versions_before, strict=True)
     ]

@@ -28,16 +28,17 @@ _KEEP: Final = """
 # wallet_opening has a wallet row's columns behind its shard.
 _REPAIR: Final = """
     insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                               overdraft_limit_minor, floor_waived, version, opened_at, last_at, private)
+                               overdraft_limit_minor, floor_waived, version, opened_at, last_at, private,
+                               operator_version)
     select u.wallet_id, u.tenant_id, u.owner_id, u.currency, u.status, u.restrictions, u.posted_minor, u.held_minor,
-           u.overdraft_limit_minor, false, u.version, u.opened_at, u.last_at, u.private
+           u.overdraft_limit_minor, false, u.version, u.opened_at, u.last_at, u.private, u.operator_version
       from unnest($1::wallet.wallet_opening[]) u
         on conflict (id) do update
        set tenant_id = excluded.tenant_id, owner_id = excluded.owner_id, currency = excluded.currency,
            status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
            version = excluded.version, opened_at = excluded.opened_at, last_at = excluded.last_at,
-           private = excluded.private"""
+           private = excluded.private, operator_version = excluded.operator_version"""
 
 
 class RepairRefusedError(Exception):
@@ -75,7 +76,7 @@ async def repair(dsn: str, progress: Progress, *, operator: str) -> RebuildRepor
         # Shuts out every batch, which locks, adds or updates rows of it; reads go on.
         await tx.connection.execute("lock table wallet.wallet in exclusive mode")
         if await tx.connection.fetchval(_COMMITTERS, COMMITTER):
-            raise RepairRefusedError("a committer is connected: stop every API instance first")
+            raise RepairRefusedError("a committer is connected: stop every `wallet api` and `wallet decisions` first")
         for shard in range(SHARDS):
             wrong = await _rebuild_shard(tx.connection, shard, report, progress)
             await _set_rows(tx, wrong, operator)

@@ -9,13 +9,13 @@ from wallet.domain.wallets import Restriction, Wallet, WalletStatus
 
 WALLET_COLUMNS: Final = (
     "id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor, overdraft_limit_minor, "
-    "version, opened_at, last_at, private"
+    "version, opened_at, last_at, private, operator_version"
 )
 """The columns `wallet_from_row` reads, in their order."""
 OPENING_COLUMNS: Final = WALLET_COLUMNS.replace("id, ", "wallet_id, ", 1)
 """The same of `wallet.wallet_opening`."""
 
-_WIDTH: Final = 13
+_WIDTH: Final = 14
 _STATUS, _RESTRICTIONS = 4, 5
 _STATUSES: Final = {int(status): status for status in WalletStatus}
 _restrictions = msgspec.json.Decoder(tuple[Restriction, ...])
@@ -51,4 +51,5 @@ def wallet_row(wallet: Wallet) -> tuple[object, ...]:
         wallet.opened_at,
         wallet.last_at,
         wallet.private,
+        wallet.operator_version,
     )

@@ -164,6 +164,6 @@ def _refusal_facts(rejected: Rejected) -> dict[str, Any]:
             facts["currency"] = wallet.currency
         case Reason.WALLET_FROZEN:
             facts["restrictions"] = [{"source": r.source, "scope": r.scope} for r in wallet.restrictions]
-        case Reason.WALLET_CLOSED | Reason.WALLET_NOT_FROZEN | Reason.BALANCE_OVERFLOW:
+        case Reason.WALLET_CLOSED | Reason.WALLET_NOT_FROZEN | Reason.DECISION_SUPERSEDED | Reason.BALANCE_OVERFLOW:
             pass
     return facts

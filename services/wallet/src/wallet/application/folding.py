@@ -11,7 +11,7 @@ from contracts import events
 from contracts.events import Private, RestrictionsChanged, WalletOpened, parse_data
 from contracts.money import parse_signed_minor
 from wallet.application.private import write_private
-from wallet.domain.wallets import Restriction, RestrictionScope, Wallet, WalletStatus
+from wallet.domain.wallets import FRAUD, Restriction, RestrictionScope, Wallet, WalletStatus
 
 
 class JournalBreachError(Exception):
@@ -66,6 +66,7 @@ def _opened(event: JournalEvent) -> Wallet:
         opened_at=event.occurred_at,
         last_at=event.occurred_at,
         private=write_private(data.private),
+        operator_version=0,
     )
 
 
@@ -86,6 +87,7 @@ def _restricted(wallet: Wallet, event: JournalEvent) -> Wallet:
     name = events.RESTRICTED.name if event.type == events.RESTRICTED.number else events.UNRESTRICTED.name
     data = parse_data(name, event.payload or b"")
     assert isinstance(data, RestrictionsChanged)
+    is_fraud = event.type == events.RESTRICTED.number and data.source == FRAUD
     reasons = {restriction.source: restriction.reason for restriction in wallet.restrictions}
     if event.type == events.RESTRICTED.number:
         reasons[data.source] = _reason(data.private)
@@ -94,6 +96,7 @@ def _restricted(wallet: Wallet, event: JournalEvent) -> Wallet:
         restrictions=tuple(
             Restriction(told.source, _scope(told.scope), reasons.get(told.source, "")) for told in data.restrictions
         ),
+        operator_version=wallet.operator_version if is_fraud else event.version,
     )
 
 

@@ -1,6 +1,6 @@
 """What the committer tells of itself, as Prometheus metrics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -78,6 +78,20 @@ def _outcome_label(outcome: Outcome) -> str:
             return "key_reused"
         case NotFound():
             return "not_found"
+
+
+class DecisionMetrics:
+    """What became of the decisions of the fraud service."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._decisions = Counter(
+            "wallet_decisions_total", "Decisions settled, by what became of them.", ("verdict",), registry=registry
+        )
+
+    def settled(self, verdicts: Iterable[str]) -> None:
+        """Count settled decisions."""
+        for verdict in verdicts:
+            self._decisions.labels(verdict).inc()
 
 
 class UpkeepMetrics:

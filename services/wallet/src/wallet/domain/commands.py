@@ -60,17 +60,22 @@ class TransferFunds(msgspec.Struct, frozen=True):
 
 
 class FreezeWallet(msgspec.Struct, frozen=True):
-    """Restrict a wallet in the name of *source*; a second freeze by the same source replaces its first."""
+    """Restrict a wallet in the name of *source*; a second freeze by the same source replaces its first.
+
+    *judged_version* is None for an operator. A service names the wallet's version that it judged: where an operator has
+    changed the restrictions since, the operator's word stands.
+    """
 
     kind: ClassVar[str] = "freeze"
     wallet_id: UUID
     source: str
     scope: RestrictionScope
     reason: str
+    judged_version: int | None = None
 
 
 class UnfreezeWallet(msgspec.Struct, frozen=True):
-    """Lift the restriction that *source* holds on a wallet."""
+    """Lift, as an operator, the restriction that *source* holds on a wallet."""
 
     kind: ClassVar[str] = "unfreeze"
     wallet_id: UUID

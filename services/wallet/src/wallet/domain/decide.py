@@ -167,6 +167,7 @@ def _open(command: OpenWallet, tenant_id: UUID, now: datetime) -> Decision:
         opened_at=now,
         last_at=now,
         private=None,
+        operator_version=0,
     )
     return StateChanged(Fact.OPENED, wallet)
 
@@ -177,9 +178,12 @@ def _freeze(command: FreezeWallet, wallets: Wallets, tenant_id: UUID, now: datet
         return Missing(command.wallet_id)
     if wallet.is_closed:
         return Rejected(Reason.WALLET_CLOSED, wallet)
+    judged_version = command.judged_version
+    if judged_version is not None and judged_version < wallet.operator_version:
+        return Rejected(Reason.DECISION_SUPERSEDED, wallet)
     others = tuple(restriction for restriction in wallet.restrictions if restriction.source != command.source)
     restriction = Restriction(command.source, command.scope, command.reason)
-    wallet = wallet.with_restrictions((*others, restriction), now)
+    wallet = wallet.with_restrictions((*others, restriction), now, is_operators=judged_version is None)
     return StateChanged(Fact.RESTRICTED, wallet, command.source, command.scope, command.reason)
 
 
@@ -192,7 +196,8 @@ def _unfreeze(command: UnfreezeWallet, wallets: Wallets, tenant_id: UUID, now: d
     lifted = wallet.restricted_by(command.source)
     if lifted is None:
         return Rejected(Reason.WALLET_NOT_FROZEN, wallet)
-    wallet = wallet.with_restrictions(tuple(r for r in wallet.restrictions if r is not lifted), now)
+    others = tuple(restriction for restriction in wallet.restrictions if restriction is not lifted)
+    wallet = wallet.with_restrictions(others, now, is_operators=True)
     return StateChanged(Fact.UNRESTRICTED, wallet, command.source, lifted.scope, command.reason)
 
 

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     WALLET_CLOSED = "wallet_closed"
     WALLET_NOT_EMPTY = "wallet_not_empty"
     WALLET_NOT_FROZEN = "wallet_not_frozen"
+    DECISION_SUPERSEDED = "decision_superseded"
     CURRENCY_MISMATCH = "currency_mismatch"
     BALANCE_OVERFLOW = "balance_overflow"
 

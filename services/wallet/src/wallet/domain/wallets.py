@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
 
 RestrictionScope = Literal["debits", "all"]
+FRAUD: Final = "fraud"
+"""The one source that is no operator: it restricts wallets, and only operators lift what it set."""
 
 
 class WalletStatus(IntEnum):
@@ -28,7 +30,8 @@ class Restriction(msgspec.Struct, frozen=True):
 class Wallet(msgspec.Struct, frozen=True, gc=False):
     """One wallet's row. `available = posted - held`; its floor is `-overdraft_limit_minor`.
 
-    *version* counts the wallet's events, densely from 1; *last_at* is when the newest of them occurred. Built by
+    *version* counts the wallet's events, densely from 1; *last_at* is when the newest of them occurred.
+    *operator_version* is the version at which an operator last changed the restrictions, 0 if none ever did. Built by
     position on the write path: the order of the fields is the order of the row.
     """
 
@@ -45,6 +48,7 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     opened_at: datetime
     last_at: datetime
     private: bytes | None
+    operator_version: int
 
     @property
     def available_minor(self) -> int:
@@ -91,11 +95,19 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             self.opened_at,
             at,
             self.private,
+            self.operator_version,
         )
 
-    def with_restrictions(self, restrictions: tuple[Restriction, ...], at: datetime) -> "Wallet":
+    def with_restrictions(self, restrictions: tuple[Restriction, ...], at: datetime, *, is_operators: bool) -> "Wallet":
         """Return the wallet one version on, under exactly *restrictions*."""
-        return msgspec.structs.replace(self, restrictions=restrictions, version=self.version + 1, last_at=at)
+        version = self.version + 1
+        return msgspec.structs.replace(
+            self,
+            restrictions=restrictions,
+            version=version,
+            operator_version=version if is_operators else self.operator_version,
+            last_at=at,
+        )
 
     def closed(self, at: datetime) -> "Wallet":
         """Return the wallet one version on, closed."""

@@ -24,7 +24,7 @@ from wallet.domain.commands import (
 from wallet.domain.wallets import RestrictionScope
 
 OPERATOR: Final = "operator"
-"""The source of a restriction set over the API; each source lifts only its own."""
+"""The source of a restriction set over the API."""
 
 COMMANDS_MAX: Final = 1_000
 
@@ -90,9 +90,10 @@ class FreezeRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class UnfreezeRequest(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Lift the operator's restriction of a wallet."""
+    """Lift the restriction that *source* holds on a wallet: the operator's own, or one that a service set."""
 
     reason: ReasonText | None = None
+    source: Literal["operator", "fraud"] = OPERATOR
 
 
 class CloseRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -229,7 +230,7 @@ def _status_change(request: FreezeRequest | UnfreezeRequest | CloseRequest, wall
         case FreezeRequest():
             return FreezeWallet(wallet_id, OPERATOR, request.scope, request.reason)
         case UnfreezeRequest():
-            return UnfreezeWallet(wallet_id, OPERATOR, request.reason)
+            return UnfreezeWallet(wallet_id, request.source, request.reason)
         case CloseRequest():
             return CloseWallet(wallet_id)
         case _:

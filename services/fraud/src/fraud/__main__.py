@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -102,7 +103,8 @@ def _migration() -> Migration:
 
 def _operated() -> Operated:
     settings = FraudSettings()
-    return Operated(settings.fraud_database_url, bootstrap.make_projection(settings))
+    projection = bootstrap.make_projection(settings)
+    return Operated(settings.fraud_database_url, projection.name, lambda: nullcontext(projection))
 
 
 add_migrate(cli, _migration)

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
@@ -85,7 +85,8 @@ def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
 
 def operated(settings: NotificationsSettings) -> Operated:
     """Return the projection as its operator reaches it."""
-    return Operated(settings.notifications_database_url, make_projection(settings))
+    projection = make_projection(settings)
+    return Operated(settings.notifications_database_url, projection.name, lambda: nullcontext(projection))
 
 
 # -- the API

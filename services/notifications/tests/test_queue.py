@@ -1,0 +1,143 @@
+"""What workers take, in which shares, and what is swept away."""
+
+from collections import Counter
+
+import pytest
+
+from contracts.ids import new_id
+from notifications.adapters.queue_postgres import PostgresQueue
+from notifications.application.ports import Slots
+from notifications.application.rows import Lease
+from servicekit.postgres import Pool
+from testkit.events import wallet_in
+from testkit.notifications_api import Bench
+
+pytestmark = pytest.mark.integration
+
+URL = "http://127.0.0.1:8080/hooks"
+QUEUE = PostgresQueue()
+
+
+async def lease(pool: Pool, *, free: int, failing: int = 100, per_endpoint: int = 100) -> list[Lease]:
+    slots = Slots(free=free, failing=failing, per_endpoint=per_endpoint)
+    async with pool.connection() as connection:
+        return await QUEUE.lease(connection, new_id(), slots, lease_s=60.0)
+
+
+async def endpoints(bench: Bench, count: int, *, failing: bool = False) -> list[str]:
+    """Make endpoints, and let them fail where asked."""
+    ids = [(await bench.client.endpoint(URL))["id"] for _ in range(count)]
+    if failing:
+        async with bench.pool.connection() as connection:
+            await connection.execute(
+                "UPDATE notifications.endpoint SET failing_since = now() WHERE id = ANY ($1::uuid[])", ids
+            )
+    return ids
+
+
+async def events(bench: Bench, count: int) -> None:
+    await bench.project(*[bench.stream.opened(wallet_in(3)) for _ in range(count)])
+
+
+def per_endpoint_of(leases: list[Lease]) -> Counter[str]:
+    return Counter(str(each.endpoint_id) for each in leases)
+
+
+async def test_every_endpoint_gets_its_first_before_any_its_second(bench: Bench) -> None:
+    ids = await endpoints(bench, 4)
+    await events(bench, 10)
+
+    assert per_endpoint_of(await lease(bench.pool, free=6)).keys() == set(ids)
+
+
+async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> None:
+    failing, healthy = await endpoints(bench, 6, failing=True), await endpoints(bench, 1)
+    await events(bench, 10)
+
+    taken = per_endpoint_of(await lease(bench.pool, free=8, failing=2, per_endpoint=3))
+
+    assert taken[healthy[0]] == 3
+    assert sorted(taken[each] for each in failing) == [0, 0, 0, 0, 1, 1]
+
+
+async def test_the_share_of_an_endpoint_is_over_all_workers(bench: Bench) -> None:
+    await endpoints(bench, 1)
+    await events(bench, 10)
+
+    first = await lease(bench.pool, free=100, per_endpoint=4)
+    second = await lease(bench.pool, free=100, per_endpoint=6)
+    third = await lease(bench.pool, free=100, per_endpoint=6)
+
+    assert [len(first), len(second), len(third)] == [4, 2, 0]
+    assert len({each.delivery_id for each in first + second}) == 6
+
+
+async def test_the_backlog_is_what_active_endpoints_wait_for(bench: Bench) -> None:
+    paused, _ = await endpoints(bench, 2)
+    await bench.client.post(f"webhook-endpoints/{paused}/pause")
+    await events(bench, 3)
+
+    async with bench.pool.connection() as connection:
+        backlog = await QUEUE.backlog(connection)
+
+    assert (backlog.due, backlog.endpoints) == (3, {"active": 1, "paused": 1})
+    assert backlog.oldest_s >= 0
+
+
+async def test_only_the_last_attempts_are_kept(bench: Bench) -> None:
+    await endpoints(bench, 1)
+    await events(bench, 1)
+    async with bench.pool.connection() as connection:
+        for _ in range(55):
+            await lease(bench.pool, free=1)
+            await connection.execute("UPDATE notifications.delivery SET next_attempt_at = now()")
+    (delivery,) = await bench.client.deliveries()
+
+    assert delivery["attempt_count"] == 55
+    numbers = [attempt["number"] for attempt in await bench.client.attempts(delivery["id"])]
+    assert numbers == list(range(55, 5, -1))
+
+
+async def sweep(bench: Bench, limit: int = 100) -> int:
+    async with bench.pool.transaction() as tx:
+        return await QUEUE.sweep(tx, retention_days=30, idempotency_days=30, limit=limit)
+
+
+async def test_what_is_young_is_kept(bench: Bench) -> None:
+    await endpoints(bench, 1)
+    await events(bench, 2)
+    assert await sweep(bench) == 0
+
+
+async def test_what_is_old_is_removed_in_lots(bench: Bench) -> None:
+    await endpoints(bench, 1)
+    await events(bench, 3)
+    async with bench.pool.connection() as connection:
+        await lease(bench.pool, free=3)
+        await connection.execute(
+            """UPDATE notifications.delivery SET status = 'delivered', settled_at = now() - interval '31 days';
+               UPDATE notifications.message SET occurred_at = now() - interval '31 days';
+               UPDATE notifications.idempotency SET created_at = now() - interval '31 days'"""
+        )
+
+    assert await sweep(bench, limit=2) == 2 + 2 + 1, "two deliveries, their messages, the key"
+    assert await sweep(bench, limit=2) == 1 + 1
+    assert await sweep(bench) == 0
+    assert await bench.client.deliveries() == []
+
+
+async def test_what_waits_for_nobody_is_cancelled(bench: Bench) -> None:
+    deleted, paused = await endpoints(bench, 2)
+    await bench.client.post(f"webhook-endpoints/{paused}/pause")
+    await events(bench, 2)
+    async with bench.pool.connection() as connection:
+        await connection.execute("UPDATE notifications.endpoint SET status = 'deleted' WHERE id = $1", deleted)
+        await connection.execute("UPDATE notifications.delivery SET created_at = now() - interval '29 days'")
+
+    assert await sweep(bench) == 2
+    assert {each["status"] for each in await bench.client.deliveries(endpoint_id=deleted)} == {"cancelled"}
+    assert {each["status"] for each in await bench.client.deliveries(endpoint_id=paused)} == {"pending"}
+    async with bench.pool.connection() as connection:
+        await connection.execute("UPDATE notifications.delivery SET created_at = now() - interval '31 days'")
+    assert await sweep(bench) == 2
+    assert {each["status"] for each in await bench.client.deliveries()} == {"cancelled"}

@@ -4,6 +4,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
@@ -43,20 +44,17 @@ class WalletBody(msgspec.Struct, frozen=True):
     updated_at: str
 
 
-class WalletEntryBody(msgspec.Struct, frozen=True):
-    """A wallet's entry of a transaction; *amount* is signed, *version* the wallet's after it."""
+class EntryBody(msgspec.Struct, frozen=True):
+    """An entry of a transaction; *amount* is signed.
 
-    wallet_id: UUID
+    A wallet's names the wallet, its balance and its version after it; a system account's names the account alone.
+    """
+
     amount: Money
-    balance_after: Money
-    version: int
-
-
-class SystemEntryBody(msgspec.Struct, frozen=True):
-    """A system account's entry of a transaction."""
-
-    system_account: str
-    amount: Money
+    wallet_id: UUID | UnsetType = UNSET
+    balance_after: Money | UnsetType = UNSET
+    version: int | UnsetType = UNSET
+    system_account: str | UnsetType = UNSET
 
 
 class TransactionBody(msgspec.Struct, frozen=True):
@@ -66,7 +64,7 @@ class TransactionBody(msgspec.Struct, frozen=True):
     type: str
     status: str
     amount: Money
-    entries: list[WalletEntryBody | SystemEntryBody]
+    entries: list[EntryBody]
     refunded: Money
     reference: str | None
     description: str | None
@@ -132,12 +130,12 @@ def render_transaction(transaction_id: UUID, command: MoneyCommand, posted: Post
     )
 
 
-def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> WalletEntryBody | SystemEntryBody:
+def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> EntryBody:
     amount = money(leg.amount_minor, currency)
     if isinstance(leg, SystemLeg):
-        return SystemEntryBody(leg.account, amount)
+        return EntryBody(amount, system_account=leg.account)
     wallet = leg.wallet
-    return WalletEntryBody(wallet.id, amount, money(wallet.posted_minor, currency), wallet.version)
+    return EntryBody(amount, wallet.id, money(wallet.posted_minor, currency), wallet.version)
 
 
 def render_rejected(rejected: Rejected, instance: str) -> bytes:

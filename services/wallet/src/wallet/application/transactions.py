@@ -11,7 +11,7 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.events import EntryPosted, Private
 from contracts.money import money
-from wallet.application.bodies import SystemEntryBody, TransactionBody, WalletEntryBody
+from wallet.application.bodies import EntryBody, TransactionBody
 
 _decode = msgspec.json.Decoder(EntryPosted).decode
 
@@ -55,13 +55,13 @@ def _body(entries: list[JournalEntry]) -> TransactionBody:
     )
 
 
-def _entry_body(entry: JournalEntry) -> WalletEntryBody | SystemEntryBody:
+def _entry_body(entry: JournalEntry) -> EntryBody:
     amount = money(entry.amount_minor, entry.currency)
     if entry.system_account is not None:
-        return SystemEntryBody(entry.system_account, amount)
+        return EntryBody(amount, system_account=entry.system_account)
     assert entry.posted_minor_after is not None
     assert entry.version is not None
-    return WalletEntryBody(entry.wallet_id, amount, money(entry.posted_minor_after, entry.currency), entry.version)
+    return EntryBody(amount, entry.wallet_id, money(entry.posted_minor_after, entry.currency), entry.version)
 
 
 _NO_TEXT = Private(

@@ -79,8 +79,9 @@ def make_bench(database: Database, pool: Pool) -> MakeBench:
             "notifications_allow_loopback": True,
             "notifications_retry_delays_s": (1, 1, 1),
             "notifications_time_divisor": 100,
-            "notifications_attempt_timeout_s": 2.0,
-            "notifications_lease_s": 8.0,
+            "notifications_attempt_timeout_s": 15.0,
+            "notifications_lease_s": 60.0,
+            "drain_s": 1.0,
         }
         made, resolver = NotificationsSettings(**defaults | settings), FakeResolver()
         processor = Processor(

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -115,13 +116,16 @@ async def test_what_comes_three_times_and_from_the_start_again_is_recorded_once(
             )
         await consuming.reached(dict.fromkeys(range(4), 3))
 
+        async with consuming.pool.connection() as connection:
+            assert await operations.parked_wallets(connection, NAME) == []
+
     assert len(once) == 4 * 2 + 4
     assert await consuming.rows() == once
 
 
 async def test_poison_parks_its_wallet_and_unparking_delivers(bench: Bench, consuming: Consuming) -> None:
     unheard_of = EventType(99, "wallet.unheard_of.v1", WalletClosed)
-    torn, unknown, sound = wallet_in(1), wallet_in(1), wallet_in(1)
+    torn, unknown, sound, leaping = [wallet_in(1) for _ in range(4)]
     await bench.client.endpoint(URL)
     closing = WalletClosed(wallet_id="", owner_id="", balance=None, private=None)  # type: ignore[arg-type]  # poison
     events = [
@@ -129,16 +133,18 @@ async def test_poison_parks_its_wallet_and_unparking_delivers(bench: Bench, cons
         bench.stream.event(unheard_of, unknown, closing),
         bench.stream.opened(sound),
         bench.stream.opened(torn),
+        bench.stream.opened(leaping),
+        msgspec.structs.replace(bench.stream.deposited(leaping), wallet_version=9),
     ]
 
     async with consuming.consumer(projection_of(consuming)):
         await consuming.publish(events)
-        await consuming.reached({1: 4})
+        await consuming.reached({1: 6})
 
     async with consuming.pool.connection() as connection:
         parked = {row.wallet_id: row.events for row in await operations.parked_wallets(connection, NAME)}
-    assert parked == {torn: 2, unknown: 1}
-    assert [row[2] for row in await consuming.rows()] == [events[2].event_id]
+    assert parked == {torn: 2, unknown: 1, leaping: 1}
+    assert {row[2] for row in await consuming.rows()} == {events[2].event_id, events[4].event_id}
     again = await operations.unpark(consuming.pool, projection_of(consuming), torn)
     assert (again.applied, again.failure is None) == (0, False)
 

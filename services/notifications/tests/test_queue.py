@@ -126,6 +126,18 @@ async def test_what_is_old_is_removed_in_lots(bench: Bench) -> None:
     assert await bench.client.deliveries() == []
 
 
+async def test_a_deleted_endpoint_is_removed_with_the_last_of_its_history(bench: Bench) -> None:
+    (deleted,) = await endpoints(bench, 1)
+    await events(bench, 1)
+    await bench.client.http.delete(f"/v1/webhook-endpoints/{deleted}")
+    async with bench.pool.connection() as connection:
+        await connection.execute("UPDATE notifications.endpoint SET updated_at = now() - interval '31 days'")
+        assert await sweep(bench) == 0, "its delivery is still told"
+        await connection.execute("UPDATE notifications.delivery SET settled_at = now() - interval '31 days'")
+        assert await sweep(bench) == 3, "the delivery, its message and the endpoint"
+        assert await connection.fetchval("SELECT count(*) FROM notifications.endpoint") == 0
+
+
 async def test_what_waits_for_nobody_is_cancelled(bench: Bench) -> None:
     deleted, paused = await endpoints(bench, 2)
     await bench.client.post(f"webhook-endpoints/{paused}/pause")

@@ -127,6 +127,10 @@ _SWEEPS: Final = (
            SELECT id FROM notifications.message AS m
            WHERE occurred_at < now() - make_interval(days => $2)
              AND NOT EXISTS (SELECT FROM notifications.delivery WHERE message_id = m.id) LIMIT $1)""",
+    """DELETE FROM notifications.endpoint WHERE id IN (
+           SELECT id FROM notifications.endpoint AS e
+           WHERE status = 'deleted' AND updated_at < now() - make_interval(days => $2)
+             AND NOT EXISTS (SELECT FROM notifications.delivery WHERE endpoint_id = e.id) LIMIT $1)""",
     """DELETE FROM notifications.endpoint_secret WHERE id IN (
            SELECT id FROM notifications.endpoint_secret
            WHERE expires_at < now() - make_interval(days => $2) LIMIT $1)""",

@@ -1,11 +1,12 @@
 """Deliveries as the projection records them, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from contracts.envelope import Envelope
 from notifications.application.rows import Message, NewDelivery
+from notifications.domain.versions import Newest
 from servicekit.postgres import Transaction
 
 # Endpoints for all wallets are few; those for some are found from the wallet.
@@ -44,6 +45,25 @@ _ADD_DELIVERIES: Final = """
 
 class PostgresRecorder:
     """Adds messages and deliveries."""
+
+    async def versions(self, tx: Transaction, wallet_ids: Sequence[UUID]) -> dict[UUID, Newest]:
+        """Read as `Recorder.versions` says."""
+        rows = await tx.connection.fetch(
+            "SELECT wallet_id, version, seq FROM notifications.wallet_version WHERE wallet_id = ANY ($1)", wallet_ids
+        )
+        return {row["wallet_id"]: Newest(row["version"], row["seq"]) for row in rows}
+
+    async def keep_versions(self, tx: Transaction, versions: Mapping[UUID, Newest]) -> None:
+        """Write as `Recorder.keep_versions` says."""
+        await tx.connection.execute(
+            """INSERT INTO notifications.wallet_version (wallet_id, version, seq)
+               SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS new (wallet_id, version, seq)
+               ORDER BY wallet_id
+               ON CONFLICT (wallet_id) DO UPDATE SET version = excluded.version, seq = excluded.seq""",
+            list(versions),
+            [newest.version for newest in versions.values()],
+            [newest.sequence for newest in versions.values()],
+        )
 
     async def matches(self, tx: Transaction, events: Sequence[Envelope]) -> list[tuple[int, UUID]]:
         """Find as `Recorder.matches` says."""

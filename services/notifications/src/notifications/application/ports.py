@@ -19,6 +19,7 @@ from notifications.application.rows import (
 )
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Target
+from notifications.domain.versions import Newest
 from servicekit.postgres import Connection, Transaction
 
 
@@ -58,6 +59,14 @@ class Sealer(Protocol):
 
 class Recorder(Protocol):
     """Where the projection writes."""
+
+    async def versions(self, tx: Transaction, wallet_ids: Sequence[UUID]) -> dict[UUID, Newest]:
+        """Return the newest versions of the known ones of *wallet_ids*."""
+        ...
+
+    async def keep_versions(self, tx: Transaction, versions: Mapping[UUID, Newest]) -> None:
+        """Write the newest versions."""
+        ...
 
     async def matches(self, tx: Transaction, events: Sequence[Envelope]) -> list[tuple[int, UUID]]:
         """Return (index into *events*, endpoint) for every endpoint that wants an event."""

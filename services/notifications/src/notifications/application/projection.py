@@ -9,6 +9,7 @@ from contracts.ids import new_id
 from notifications.application.ports import Recorder
 from notifications.application.rows import Message, NewDelivery
 from notifications.domain.messages import SUBSCRIBABLE, body_of
+from notifications.domain.versions import newest_versions
 from servicekit.postgres import Transaction
 
 NAME: Final = "notifications"
@@ -24,9 +25,11 @@ class DeliveryProjection:
         self.topic = topic
 
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
-        """Record what *events* are to be told to whom; raises EventDataError for a body that does not fit its type."""
+        """Record what *events* are to be told to whom; raises EventDataError and Contradiction for poison."""
         for event in events:
             parse_data(event.type, event.data)
+        known = await self._recorder.versions(tx, sorted({event.subject for event in events}))
+        await self._recorder.keep_versions(tx, newest_versions(events, known))
         wanted = [event for event in events if event.type in SUBSCRIBABLE]
         matches = await self._recorder.matches(tx, wanted)
         if not matches:

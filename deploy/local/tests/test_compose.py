@@ -1,8 +1,12 @@
 """docker-compose.yml starts what the local stack starts. No Docker engine is needed to see that."""
 
+import json
 import re
+from importlib import resources
 from typing import Any
 
+import crossplane
+import jsonschema
 import pytest
 import yaml
 
@@ -14,7 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 KNOWN = {
     *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
-    *("restart", "init", "stop_grace_period"),
+    *("restart", "init", "stop_grace_period", "deploy"),
 }
 PROCESSES = [(service, process) for service in SERVICES for process in service.processes]
 
@@ -25,7 +29,9 @@ def test_every_process_runs_in_a_container_that_is_watched(service: Service, pro
 
     assert tuple(container["command"]) == process.argv[2:]
     assert container["environment"][process.port_variable] == process.port
-    assert container["ports"] == [f"127.0.0.1:${{{process.port_variable}:-{process.port}}}:{process.port}"]
+    published = CONTAINERS["gateway"] if process.is_api else container
+    assert f"127.0.0.1:${{{process.port_variable}:-{process.port}}}:{process.port}" in published["ports"]
+    assert container.get("deploy") == ({"replicas": 2} if process.is_api else None)
     assert f":{process.port}/health/ready" in container["healthcheck"]["test"][-1]
     assert service.url_variable in container["environment"]
     assert service.owner_url_variable not in container["environment"]
@@ -40,6 +46,43 @@ def test_every_service_is_migrated_first_and_by_the_owner(service: Service) -> N
     for process in service.processes:
         needs = CONTAINERS[process.name]["depends_on"]
         assert needs[name] == needs["topics"] == {"condition": "service_completed_successfully"}
+
+
+def test_the_file_fits_the_schema_of_compose() -> None:
+    schema_file = resources.files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+
+    jsonschema.validate(COMPOSE, json.loads(schema_file.read_text()))
+
+
+def test_the_gateway_knows_every_directive_and_leads_to_every_api() -> None:
+    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
+    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
+    upstreams = {
+        each["args"][0]: [inner["args"] for inner in each["block"] if inner["directive"] == "server"]
+        for each in http["block"]
+        if each["directive"] == "upstream"
+    }
+    led = {_only(server, "listen"): _only(server, "location/proxy_pass") for server in _blocks(http, "server")}
+
+    assert parsed["status"] == "ok", parsed["errors"]
+    for service, process in PROCESSES:
+        if process.is_api:
+            assert led[str(process.port)] == f"http://{service.name}"
+            assert upstreams[service.name] == [[f"{process.name}:{process.port}", "resolve"]]
+
+
+def _blocks(parent: dict[str, Any], directive: str) -> list[dict[str, Any]]:
+    return [each for each in parent["block"] if each["directive"] == directive]
+
+
+def _only(parent: dict[str, Any], path: str) -> str:
+    """Return the argument of the one directive at *path* below *parent*."""
+    *outer, last = path.split("/")
+    for directive in outer:
+        (parent,) = _blocks(parent, directive)
+    (found,) = _blocks(parent, last)
+    argument: str = found["args"][0]
+    return argument
 
 
 def test_every_database_is_made() -> None:

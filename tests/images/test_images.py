@@ -1,0 +1,175 @@
+"""The images: built and run where a Docker engine answers; elsewhere every RUN line runs in a clean folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypedDict
+
+import httpx2
+import pytest
+from dockerfile_parse import DockerfileParser
+from testcontainers.compose import DockerCompose
+
+from local_stack import checkout
+from local_stack.services import SERVICES
+
+pytestmark = pytest.mark.e2e
+
+DOCKERFILE: Final = checkout.ROOT / "deploy" / "images" / "Dockerfile"
+STEP_S_MAX: Final = 300
+VISIBLE_S_MAX: Final = 30
+PACKAGES: Final = [(service.name.replace("_", "-"), service.name) for service in SERVICES]
+
+
+def docker_answers() -> bool:
+    """Tell whether a Docker engine is there to build and run images."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0
+
+
+class Step(TypedDict):
+    """What is used of an instruction as the parser tells it."""
+
+    instruction: str
+    value: str
+
+
+@dataclass
+class Build:
+    """The first stage of the Dockerfile, its absolute paths moved below *root*."""
+
+    root: Path
+    environment: dict[str, str]
+    arguments: dict[str, str]
+    workdir: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.workdir = self.root
+
+    def execute(self, steps: Sequence[Step]) -> None:
+        """Do what Docker would, instruction by instruction."""
+        for step in steps:
+            instruction, value = step["instruction"], step["value"]
+            match instruction:
+                case "ARG":
+                    name, _, default = value.partition("=")
+                    self.arguments.setdefault(name, default)
+                case "ENV":
+                    self.environment.update(_assignments(self._moved(self._filled(value))))
+                case "WORKDIR":
+                    self.workdir = Path(self._moved(value))
+                    self.workdir.mkdir(parents=True, exist_ok=True)
+                case "COPY":
+                    self._copy(*self._filled(value).split())
+                case "RUN":
+                    self._run(self._moved(value))
+                case "FROM":
+                    pass
+                case _:
+                    pytest.fail(f"the first stage holds {instruction}, which this test does not know")
+
+    def _filled(self, text: str) -> str:
+        for name, value in self.arguments.items():
+            text = text.replace(f"${{{name}}}", value)
+        return text
+
+    def _moved(self, text: str) -> str:
+        return text.replace("/app", str(self.root / "app"))
+
+    def _copy(self, source: str, target: str) -> None:
+        wanted = self.workdir / target
+        if target == ".":
+            shutil.copy(checkout.ROOT / source, self.workdir)
+        else:
+            ignored = shutil.ignore_patterns("tests", "__pycache__", "*.egg-info")
+            shutil.copytree(checkout.ROOT / source, wanted, ignore=ignored)
+
+    def _run(self, command: str) -> None:
+        environment = {**self.environment, **self.arguments}
+        done = subprocess.run(
+            ["/bin/sh", "-euc", command],
+            cwd=self.workdir,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=STEP_S_MAX,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def _assignments(value: str) -> Mapping[str, str]:
+    return dict(pair.split("=", 1) for pair in value.split())
+
+
+def clean_environment(root: Path) -> dict[str, str]:
+    """Return the environment of the base image: a Python with pip on the PATH, and this machine's way to packages."""
+    base = root / "base"
+    subprocess.run([sys.executable, "-m", "venv", str(base)], check=True, timeout=STEP_S_MAX)
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "SSL_"))}
+    return {**kept, "PATH": f"{base / 'bin'}:/usr/bin:/bin", "HOME": str(root)}
+
+
+def stages() -> tuple[list[Step], list[Step], list[Step]]:
+    """Return the first stage up to its SERVICE argument, from there on, and what follows the stage."""
+    found = DockerfileParser(str(DOCKERFILE)).structure
+    steps = [Step(instruction=step["instruction"], value=step["value"]) for step in found]
+    steps = [step for step in steps if step["instruction"] != "COMMENT"]
+    starts = [index for index, step in enumerate(steps) if step["instruction"] == "FROM"]
+    service = next(index for index, step in enumerate(steps) if step["value"] == "SERVICE")
+    assert starts[0] == 0
+    return steps[:service], steps[service : starts[1]], steps[starts[1] :]
+
+
+def every_run_line_works_in_a_clean_folder(tmp_path: Path) -> None:
+    shared, own, second_stage = stages()
+    assert "RUN" not in {step["instruction"] for step in second_stage}, "this test runs the first stage alone"
+    build = Build(tmp_path, clean_environment(tmp_path), {})
+    build.execute(shared)
+    for distribution, package in PACKAGES:
+        build.arguments["SERVICE"] = distribution
+        build.execute(own)
+
+        told = subprocess.run(
+            [str(tmp_path / "app" / ".venv" / "bin" / "python"), "-m", package, "--help"],
+            cwd=tmp_path / "app",
+            env={"PATH": "/usr/bin:/bin"},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=STEP_S_MAX,
+        )
+        assert told.returncode == 0, told.stderr
+        assert "migrate" in told.stdout
+
+
+def the_images_serve_what_the_local_stack_serves() -> None:
+    with DockerCompose(str(checkout.ROOT), build=True, wait=True):
+        with httpx2.Client(base_url="http://127.0.0.1:8101", headers={"Idempotency-Key": "open-1"}) as wallet:
+            opened = wallet.post("/v1/wallets", json={"owner_id": "anna", "currency": "USD"})
+            assert opened.status_code == 201, opened.text
+            position = opened.headers["Ledger-Position"]
+        deadline_s = time.monotonic() + VISIBLE_S_MAX
+        entries = f"http://127.0.0.1:8111/v1/history/wallets/{opened.json()['id']}/entries"
+        while httpx2.get(entries, headers={"Min-Position": position}).status_code != 200:
+            assert time.monotonic() < deadline_s, "the wallet never reached the history"
+            time.sleep(0.5)
+
+
+if docker_answers():
+
+    @pytest.mark.timeout(1_200)
+    def test_the_images_serve_what_the_local_stack_serves() -> None:
+        the_images_serve_what_the_local_stack_serves()
+
+else:
+
+    @pytest.mark.timeout(900)
+    def test_every_run_line_works_in_a_clean_folder(tmp_path: Path) -> None:
+        every_run_line_works_in_a_clean_folder(tmp_path)

@@ -65,7 +65,9 @@ async def small_partitions(database: Database) -> int:
     """Make journal partitions of 32 numbers instead, many enough for a test; return their width."""
     owner = await asyncpg.connect(database.dsn_owner)
     await owner.execute(
-        f"""drop table wallet.journal_0, wallet.journal_1;
+        f"""select pg_advisory_xact_lock(7, 1);
+            lock table wallet.journal in access exclusive mode;  -- in the order of everybody else: an API may run
+            drop table wallet.journal_0, wallet.journal_1;
             create or replace function wallet.partition_width() returns bigint
             language sql immutable parallel safe as 'select {PARTITION_WIDTH}::bigint';
             select wallet.ensure_journal_partitions(12);"""

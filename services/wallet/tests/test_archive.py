@@ -44,14 +44,16 @@ async def run_sql(dsn: str, statement: str, *arguments: object) -> list[asyncpg.
 
 
 async def answers(client: Client, database: Database) -> Mapping[str, Any]:
-    """Return what the API tells of every wallet and transaction, by path."""
+    """Return what the API tells of wallets and transactions of all ages, by path."""
     rows = await run_sql(
         database.dsn_app,
-        """select '/v1/wallets/' || id as path from wallet.wallet
+        """select path from (
+           select '/v1/wallets/' || id as path from wallet.wallet
            union select '/v1/transactions/' || resource_id from wallet.idempotency
-            where resource_id not in (select id from wallet.wallet)""",
+            where resource_id not in (select id from wallet.wallet)) all_of_them
+            order by md5(path) limit 400""",
     )
-    assert len(rows) > SHARDS
+    assert len(rows) == 400
     found = [await client.get(row["path"]) for row in rows]
     assert all(answer.is_success for answer in found)
     return {row["path"]: answer.json() for row, answer in zip(rows, found, strict=True)}

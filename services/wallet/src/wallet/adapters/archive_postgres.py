@@ -34,6 +34,7 @@ VACUUM_ENDS_S: Final = 30
 """An automatic vacuum gives way to a lock that is waited for longer than `deadlock_timeout`."""
 LOCK_ATTEMPTS: Final = 40
 LOCK_PAUSE_S: Final = 0.5
+BATCH_S_MAX: Final = 0.15
 
 _OLDEST: Final = """
     select n, n * wallet.partition_width(), (n + 1) * wallet.partition_width()
@@ -88,6 +89,9 @@ _FORGET_WHOLE_TRANSACTIONS: Final = """
     delete from wallet.transaction_opening where transaction_id in (
         select transaction_id from wallet.transaction_opening group by transaction_id
         having sum(entries) = max(entry_count) and bool_and(posted_minor = 0))"""
+_HOLDING: Final = """
+    select virtualtransaction from pg_locks
+     where relation = 'wallet.journal'::regclass and granted and pid <> pg_backend_pid()"""
 _HOLDERS: Final = """
     select string_agg(distinct a.application_name || ' (pid ' || a.pid || ')', ', ')
       from pg_locks l join pg_stat_activity a using (pid)
@@ -149,18 +153,30 @@ class Archiver:
         await self._connection.execute(f"alter table wallet.{name} validate constraint {constraint}")
 
     async def _briefly(self, statements: Sequence[str]) -> None:
-        """Run *statements* in a transaction, or a savepoint, whose locks are waited for a moment at a time."""
+        """Run *statements* in a transaction, or a savepoint, whose locks are waited for a moment at a time.
+
+        While something long holds the journal (a backup, say) they are not even tried: no batch is to stand behind
+        a lock that cannot be had.
+        """
         for _ in range(self._lock_attempts):
-            try:
-                async with self._connection.transaction():
-                    await self._connection.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
-                    for statement in statements:
-                        await self._connection.execute(statement)
-            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-                await asyncio.sleep(LOCK_PAUSE_S)
-            else:
-                return
+            if not await self._is_held():
+                try:
+                    async with self._connection.transaction():
+                        await self._connection.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
+                        for statement in statements:
+                            await self._connection.execute(statement)
+                except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                    pass
+                else:
+                    return
+            await asyncio.sleep(LOCK_PAUSE_S)
         raise ArchiveError(f"the journal stays in use by {await self._connection.fetchval(_HOLDERS)}")
+
+    async def _is_held(self) -> bool:
+        """Tell whether one transaction holds the journal for as long as no batch does."""
+        before = {row[0] for row in await self._connection.fetch(_HOLDING)}
+        await asyncio.sleep(BATCH_S_MAX)
+        return any(row[0] in before for row in await self._connection.fetch(_HOLDING))
 
 
 @asynccontextmanager

@@ -26,19 +26,16 @@ _ENTRIES: Final = f"""
     select {_ENTRY_COLUMNS} from wallet.journal j where j.tenant_id = $1 and j.transaction_id = any ($2)"""
 # Ids are made in the order of time: of all archived partitions only those are read whose transactions lie around them.
 _AROUND: Final = """
-    wallet.archived_partition p where exists (
-        select from unnest($1::uuid[]) t (id) where t.id between p.first_transaction_id and p.last_transaction_id)"""
+    select p.first_seq, p.end_seq,
+           exists (select from pg_inherits i where i.inhparent = 'wallet.archived_journal'::regclass
+                      and i.inhrelid = to_regclass('wallet.journal_' || p.number)) as is_here
+      from wallet.archived_partition p
+     where exists (select from unnest($1::uuid[]) t (id)
+                    where t.id between p.first_transaction_id and p.last_transaction_id)
+     order by p.number"""
 _ARCHIVED_ENTRIES: Final = f"""
-    select {_ENTRY_COLUMNS}
-      from (select first_seq, end_seq from {_AROUND}) p
-      cross join lateral (
-          select * from wallet.archived_journal a
-           where a.seq >= p.first_seq and a.seq < p.end_seq and a.tenant_id = $2 and a.transaction_id = any ($1)) j"""
-_IS_AWAY: Final = f"""
-    select exists (
-        select from {_AROUND} and not exists (
-            select from pg_inherits i where i.inhparent = 'wallet.archived_journal'::regclass
-               and i.inhrelid = to_regclass('wallet.journal_' || p.number)))"""
+    select {_ENTRY_COLUMNS} from wallet.archived_journal j
+     where j.tenant_id = $1 and j.transaction_id = any ($2) and j.seq >= $3 and j.seq < $4"""
 _BY_REFERENCE: Final = """
     select transaction_id from wallet.transaction_reference
      where tenant_id = $1 and reference_hash = $2 and ($3::uuid is null or transaction_id < $3)
@@ -98,10 +95,12 @@ class PostgresReads:
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
             missing = _incomplete(transaction_ids, rows)
-            if missing:
-                rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, missing, tenant_id))
-                missing = _incomplete(missing, rows)
-                if missing and await connection.fetchval(_IS_AWAY, missing):
+            partitions = await connection.fetch(_AROUND, missing) if missing else []
+            if partitions:
+                seqs = partitions[0]["first_seq"], partitions[-1]["end_seq"]
+                rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, tenant_id, missing, *seqs))
+                is_away = not all(partition["is_here"] for partition in partitions)
+                if is_away and _incomplete(missing, rows):
                     raise Unavailable("The part of the journal that may tell of it is archived elsewhere.")
         # Archiving between the two statements may show a row twice.
         entries = {(row["transaction_id"], row["entry_index"]): row for row in rows}

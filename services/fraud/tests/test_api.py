@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.envelope import Envelope, to_headers
+from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import WalletClosed
 from contracts.ids import new_id
@@ -19,11 +19,10 @@ from fraud.application.projection import PROJECTION
 from fraud.config import FraudSettings
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
-from servicekit.consumer.records import Received
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
-from testkit.events import SCHEMA_BASE, Stream, wallet_in
+from testkit.events import Stream, received, wallet_in
 
 pytestmark = pytest.mark.integration
 
@@ -45,18 +44,12 @@ class Bench:
         self.stream = Stream()
 
     async def project(self, *events: Envelope) -> None:
-        await self._processor.process([_record_of(event) for event in events])
+        await self._processor.process([received(event) for event in events])
 
     async def get(self, path: str, status: int = 200, **headers: str) -> Any:
         answer = await self.client.get(f"/v1/risk/{path}", headers=headers)
         assert answer.status_code == status, answer.text
         return answer.json()
-
-
-def _record_of(event: Envelope) -> Received:
-    headers = to_headers(event, schema_base=SCHEMA_BASE)
-    place = (event.shard, event.sequence, event.event_id, event.subject)
-    return Received(*place, 0, event.sequence, headers, event.data, event, None)
 
 
 @pytest.fixture

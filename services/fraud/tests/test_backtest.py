@@ -1,14 +1,12 @@
 """A trial of rules on the past: the same decisions as the projection's, within bounds, and nothing written."""
 
-from collections.abc import Iterable
 from uuid import UUID
 
-from contracts.envelope import Envelope, to_headers
+from contracts.envelope import Envelope
 from contracts.events import FUNDS_SENT
 from fraud.adapters.rules_file import parse_rules
 from fraud.application.backtest import Backtest
-from servicekit.consumer.records import Received
-from testkit.events import SCHEMA_BASE, Stream, wallet_in
+from testkit.events import Stream, received, wallet_in
 
 RULES = parse_rules(
     """
@@ -21,31 +19,13 @@ rules:
 )
 
 
-def received(events: Iterable[Envelope]) -> list[Received]:
-    return [
-        Received(
-            event.shard,
-            event.sequence,
-            event.event_id,
-            event.subject,
-            0,
-            event.sequence,
-            to_headers(event, schema_base=SCHEMA_BASE),
-            event.data,
-            event,
-            None,
-        )
-        for event in events
-    ]
-
-
 def burst(stream: Stream, wallet: UUID, debits: int = 5) -> list[Envelope]:
     other = wallet_in(9)
     return [stream.opened(wallet), *[stream.transfer(wallet, other)[0] for _ in range(debits)]]
 
 
 def test_a_burst_is_decided_once_however_often_it_is_delivered() -> None:
-    run, events = Backtest(RULES, wallets_max=10), received(burst(Stream(), wallet_in(3)))
+    run, events = Backtest(RULES, wallets_max=10), [received(event) for event in burst(Stream(), wallet_in(3))]
 
     decisions = [*run.judge(events), *run.judge(events)]
 
@@ -59,7 +39,7 @@ def test_a_wallet_with_a_poison_event_is_judged_up_to_there() -> None:
     events += [stream.transfer(broken, wallet_in(9))[0] for _ in range(5)]
     run = Backtest(RULES, wallets_max=10)
 
-    decisions = list(run.judge(received(events)))
+    decisions = list(run.judge(map(received, events)))
 
     assert [each.trigger.wallet_id for each in decisions] == [sound]
     assert run.broken == {broken}
@@ -70,7 +50,7 @@ def test_wallets_beyond_the_bound_are_left_out_and_counted() -> None:
     events = [event for wallet in wallets for event in burst(stream, wallet)]
     run = Backtest(RULES, wallets_max=1)
 
-    decisions = list(run.judge(received(events)))
+    decisions = list(run.judge(map(received, events)))
 
     assert [each.trigger.wallet_id for each in decisions] == wallets[:1]
     assert run.left_out == 2

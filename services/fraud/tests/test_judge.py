@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import Envelope
-from contracts.events import parse_data
+from contracts.events import FUNDS_SENT, UNRESTRICTED, Restriction, RestrictionsChanged, parse_data
 from fraud.adapters.profile_rows import state_of
 from fraud.adapters.rules_file import parse_rules
 from fraud.application.projection import run
@@ -113,6 +113,26 @@ def test_an_unfrozen_wallet_starts_anew_and_a_new_burst_is_caught() -> None:
         wallet.sends(moment)
 
     assert versions(wallet.judged(rules(COUNT, cool_down="1h"))) == [5, 11]
+
+
+def test_what_others_lift_changes_nothing_while_a_restriction_of_fraud_is_left() -> None:
+    wallet = Wallet()
+    for second in (1, 2, 3, 4):
+        wallet.sends(second)
+    body = RestrictionsChanged(
+        wallet_id=str(wallet.wallet_id),
+        owner_id="owner",
+        source="operator",
+        scope="debits",
+        restrictions=[Restriction(source="fraud", scope="debits")],
+        balance=parse_data(FUNDS_SENT.name, wallet.events[-1].data).balance,  # type: ignore[union-attr]
+        private=None,
+    )
+    wallet.events.append(at(wallet.stream.event(UNRESTRICTED, wallet.wallet_id, body), 5))
+    wallet.sends(6)
+
+    assert versions(wallet.judged(rules(COUNT, cool_down="1h"))) == [5]
+    assert versions(wallet.judged(rules(COUNT))) == [5, 7]
 
 
 def test_windows_and_cool_downs_are_compressed_together() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, TemplateDatabase
 from testkit.events import Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -104,12 +105,6 @@ async def projecting(
         await asyncio.gather(*tasks)
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110  the event is in the database
-            await asyncio.sleep(0.02)
-
-
 async def all_applied(bench: Bench, events: Sequence[Envelope]) -> bool:
     wanted: dict[int, int] = {}
     for event in events:
@@ -147,14 +142,14 @@ async def test_every_event_three_times_and_the_whole_again_changes_nothing(bench
     events = day(bench.stream, 1)
     async with projecting(bench):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
         once = await state(bench.pool)
 
         await bench.publish([event for event in events for _ in range(3)])
         await bench.publish(events)
         last = bench.stream.opened(wallet_in(0))
         await bench.publish([last])
-        await until(lambda: all_applied(bench, [*events, last]))
+        await eventually(lambda: all_applied(bench, [*events, last]))
 
     again = await state(bench.pool)
     assert len(once["decisions"]) > 5
@@ -169,7 +164,7 @@ async def test_a_rebuild_from_nothing_makes_the_same_profiles_and_the_same_decis
     events = day(bench.stream, 2)
     async with projecting(bench):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
     first = await state(bench.pool)
 
     async with (
@@ -221,7 +216,7 @@ async def test_poison_parks_its_wallet_and_the_others_flow(bench: Bench) -> None
         events += [stream.transfer(wallet, wallet_in(9))[0] for _ in range(12)]
     async with projecting(bench, wrap=lambda inner: Crashing(inner, crashing)):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
 
         parked = await bench.parked()
     assert set(parked) == {bad_json, unknown_type, wrong_version, crashing}
@@ -250,7 +245,7 @@ async def test_a_decision_carries_its_trace_and_its_cause(bench: Bench) -> None:
     events += [traced(bench.stream.transfer(wallet, wallet_in(9))[0]) for _ in range(10)]
     async with projecting(bench):
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
 
     async with bench.pool.connection() as connection:
         row = await connection.fetchrow("SELECT * FROM servicekit.outbox")
@@ -269,16 +264,16 @@ async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_
         first = keeper.current.version
         bench.rules.write_text(RULES.replace("max_count: 9", "max_count: none"))
         keeper.ask()
-        await until(lambda: is_refused(bench))
+        await eventually(lambda: is_refused(bench))
         assert keeper.current.version == first
 
         bench.rules.write_text(RULES.replace("max_count: 9", "max_count: 2"))
-        await until(lambda: is_in_force(bench, keeper, other_than=first))
+        await eventually(lambda: is_in_force(bench, keeper, other_than=first))
         wallet = wallet_in(3)
         events = [bench.stream.opened(wallet)]
         events += [bench.stream.transfer(wallet, wallet_in(9))[0] for _ in range(3)]
         await bench.publish(events)
-        await until(lambda: all_applied(bench, events))
+        await eventually(lambda: all_applied(bench, events))
 
         assert await decided(bench) == {wallet}
         assert not await is_refused(bench)

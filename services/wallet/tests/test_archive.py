@@ -1,6 +1,7 @@
 """Archiving: detached and kept, and everything answers as before."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import archive_postgres
 from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.journal_reads import JournalBusyError, reading
+from wallet.adapters.journal_reads import ROW_BYTES, JournalBusyError, reading
 from wallet.adapters.verify_postgres import verify
 from wallet.application.archive import ArchiveError, Partition, ShardState, why_kept
 from wallet.application.verify import Report
@@ -176,6 +177,48 @@ async def test_what_cannot_be_finished_leaves_everything_as_it_was(database: Dat
     assert await run_sql(database.dsn_app, "select from wallet.shard_floor") == []
     assert (await verified(database)).holds
     assert await archived(database) == 1
+
+
+@pytest.mark.integration
+async def test_a_crash_in_the_middle_leaves_everything_as_it_was(database: Database, fill: Fill) -> None:
+    """Kill the archiver's session when half of the partition is hashed."""
+    await fill(40)
+    admin = await asyncpg.connect(database.dsn_admin)
+    read = 0
+    killed: asyncio.Task[str] | None = None
+
+    def kill_half_way(rows: int) -> None:
+        nonlocal read, killed
+        read += rows
+        if read > SHARDS * 16 and killed is None:
+            killed = asyncio.create_task(admin.execute(_KILL_ARCHIVER))
+
+    async with open_archiver(database.dsn_owner) as archiver:
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError)):
+            await archiver.archive(await archiver.oldest(), kill_half_way)
+
+    await admin.close()
+    left = await run_sql(
+        database.dsn_app, "select from wallet.shard_floor union all select from wallet.archived_partition"
+    )
+    assert left == []
+    assert (await verified(database)).holds
+    assert await archived(database) == 1
+
+
+_KILL_ARCHIVER = """
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
+     where datname = current_database() and application_name = 'wallet-archive'"""
+
+
+@pytest.mark.integration
+async def test_the_archive_has_the_journals_columns_and_all_are_hashed(database: Database) -> None:
+    query = """select column_name, data_type, is_nullable from information_schema.columns
+                where table_schema = 'wallet' and table_name = $1 order by ordinal_position"""
+    journal = await run_sql(database.dsn_admin, query, "journal")
+
+    assert await run_sql(database.dsn_admin, query, "archived_journal") == journal
+    assert re.findall(r"\w+", ROW_BYTES)[2:] == [column["column_name"] for column in journal]
 
 
 @pytest.mark.integration

@@ -98,7 +98,7 @@ class NotificationsSettings(ServiceSettings):
         default=128, ge=1, le=2_000, description="Attempts under way in one worker process at most."
     )
     notifications_endpoint_attempts: int = Field(
-        default=8, ge=1, le=200, description="Attempts under way to one endpoint at most, over all workers."
+        default=16, ge=1, le=200, description="Attempts under way to one endpoint at most, over all workers."
     )
     notifications_connect_timeout_s: float = Field(
         default=5.0, gt=0, le=30, description="How long a receiver may take to accept a connection, in seconds."

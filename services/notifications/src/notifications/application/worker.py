@@ -19,6 +19,8 @@ from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
 
 POLL_S_MIN: Final = 0.02
 POLL_S_MAX: Final = 0.1
+GATHER_S: Final = 0.01
+"""More attempts end meanwhile: one lease fills all of their places."""
 BACKOFF_S_MAX: Final = 5.0
 SETTLE_TRIES: Final = 5
 FAILING_SHARE: Final = 2
@@ -115,11 +117,12 @@ class Worker:
             get_logger().error("webhook.attempt_crashed", exc_info=error)
 
     async def _rest(self, shutdown: Shutdown, pause_s: float) -> None:
-        """Wait for a moment, or while there is no room for one attempt to end."""
-        if len(self._under_way) < self._settings.attempts_max:
-            await shutdown.sleep(pause_s)
+        """Wait for a moment, or until an attempt has ended: its place may be what another delivery waits for."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED, timeout=pause_s)
+            await shutdown.sleep(GATHER_S)
         else:
-            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED, timeout=POLL_S_MAX)
+            await shutdown.sleep(pause_s)
 
     # -- one delivery
 

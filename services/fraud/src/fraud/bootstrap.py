@@ -47,6 +47,8 @@ from servicekit.telemetry import PoolCollector, Telemetry
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
 """The `ce_source` of every event of this service."""
+RELAY_IDLE_S_MAX: Final = 0.010
+"""Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -203,6 +205,7 @@ async def run_relay(settings: FraudSettings, shutdown: Shutdown) -> None:
         topic=replace(FRAUD_DECISIONS, name=settings.fraud_decisions_topic),
         schema_base=settings.fraud_schema_url,
         lease_s=settings.fraud_relay_lease_s,
+        idle_s_max=RELAY_IDLE_S_MAX,
     )
     await processes.run_relay(settings, shutdown, service=SERVICE, process=process, journal=outbox_journal(SOURCE))
 

@@ -174,7 +174,10 @@ def make_runner(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayProcess:
-    """How a process that publishes a journal is run. *schema_base* is the URL below which schemas are served."""
+    """How a process that publishes a journal is run. *schema_base* is the URL below which schemas are served.
+
+    *idle_s_max* is how long at most it does not look where nothing is written.
+    """
 
     port: Port
     dsn: str
@@ -182,6 +185,7 @@ class RelayProcess:
     topic: Topic
     schema_base: str
     lease_s: float
+    idle_s_max: float = 0.050
 
 
 async def run_relay(
@@ -216,6 +220,7 @@ async def run_relay(
                 bootstrap_servers=process.bootstrap_servers,
                 topic=process.topic.name,
                 lease_s=process.lease_s,
+                idle_s_max=process.idle_s_max,
             ),
             pool=pool,
             journal=journal,

@@ -27,12 +27,15 @@ class PostgresDeliveries:
         row = await connection.fetchrow(f"{_SELECT} WHERE d.id = $1 AND d.tenant_id = $2", delivery_id, tenant_id)
         return None if row is None else _delivery(row)
 
-    async def attempts(self, connection: Connection, delivery_id: UUID) -> list[Attempt]:
+    async def attempts(self, connection: Connection, tenant_id: UUID, delivery_id: UUID) -> list[Attempt]:
         """Read as `Deliveries.attempts` says."""
         rows = await connection.fetch(
             """SELECT number, started_at, outcome, duration_ms, status_code, error, response_head
-               FROM notifications.attempt WHERE delivery_id = $1 ORDER BY number DESC""",
+               FROM notifications.attempt
+               WHERE delivery_id = (SELECT id FROM notifications.delivery WHERE id = $1 AND tenant_id = $2)
+               ORDER BY number DESC""",
             delivery_id,
+            tenant_id,
         )
         return [Attempt(**dict(row)) for row in rows]
 
@@ -52,35 +55,39 @@ class PostgresDeliveries:
         )
         return [_delivery(row) for row in rows]
 
-    async def make_due(self, tx: Transaction, delivery_id: UUID) -> None:
+    async def make_due(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> None:
         """Write as `Deliveries.make_due` says."""
         await tx.connection.execute(
-            f"UPDATE notifications.delivery SET {_DUE_NOW} WHERE id = $1 AND {_IS_FREE}", delivery_id
+            f"UPDATE notifications.delivery SET {_DUE_NOW} WHERE id = $1 AND tenant_id = $2 AND {_IS_FREE}",
+            delivery_id,
+            tenant_id,
         )
 
-    async def recover(self, tx: Transaction, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
+    async def recover(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
         """Write as `Deliveries.recover` says, oldest first."""
         tag = await tx.connection.execute(
             f"""UPDATE notifications.delivery SET {_DUE_NOW}
                 WHERE id IN (
                     SELECT id FROM notifications.delivery
-                    WHERE endpoint_id = $1 AND created_at >= $2 AND {_IS_FREE}
+                    WHERE endpoint_id = $1 AND tenant_id = $4 AND created_at >= $2 AND {_IS_FREE}
                       AND (status = 'exhausted' OR (status = 'pending' AND failures > 0))
                     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)""",
             endpoint_id,
             since,
             limit,
+            tenant_id,
         )
         return _count(tag)
 
-    async def cancel(self, tx: Transaction, endpoint_id: UUID, *, limit: int) -> int:
+    async def cancel(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, *, limit: int) -> int:
         """Write as `Deliveries.cancel` says."""
         tag = await tx.connection.execute(
             """UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
-               WHERE id IN (SELECT id FROM notifications.delivery WHERE endpoint_id = $1 AND status = 'pending'
-                            LIMIT $2)""",
+               WHERE id IN (SELECT id FROM notifications.delivery
+                            WHERE endpoint_id = $1 AND tenant_id = $3 AND status = 'pending' LIMIT $2)""",
             endpoint_id,
             limit,
+            tenant_id,
         )
         return _count(tag)
 

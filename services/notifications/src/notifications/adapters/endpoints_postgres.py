@@ -92,7 +92,7 @@ class PostgresEndpoints:
             """UPDATE notifications.endpoint
                SET url = $2, description = $3, event_types = $4, has_wallets = $5, status = $6, disabled_reason = $7,
                    failing_since = $8, updated_at = $9
-               WHERE id = $1""",
+               WHERE id = $1 AND tenant_id = $10""",
             endpoint.id,
             endpoint.url,
             endpoint.description,
@@ -102,6 +102,7 @@ class PostgresEndpoints:
             endpoint.disabled_reason,
             endpoint.failing_since,
             endpoint.updated_at,
+            endpoint.tenant_id,
         )
         await tx.connection.execute(
             "DELETE FROM notifications.endpoint_wallet WHERE endpoint_id = $1 AND wallet_id <> ALL ($2)",
@@ -110,14 +111,15 @@ class PostgresEndpoints:
         )
         await self._add_wallets(tx, endpoint)
 
-    async def delete(self, tx: Transaction, endpoint_id: UUID) -> None:
+    async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take out of use as `Endpoints.delete` says; the row stays, so that its history can be told."""
         await tx.connection.execute("DELETE FROM notifications.endpoint_secret WHERE endpoint_id = $1", endpoint_id)
         await tx.connection.execute("DELETE FROM notifications.endpoint_wallet WHERE endpoint_id = $1", endpoint_id)
         await tx.connection.execute(
             """UPDATE notifications.endpoint SET status = 'deleted', disabled_reason = NULL, updated_at = now()
-               WHERE id = $1""",
+               WHERE id = $1 AND tenant_id = $2""",
             endpoint_id,
+            tenant_id,
         )
 
     async def add_secret(

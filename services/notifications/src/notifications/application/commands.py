@@ -128,8 +128,8 @@ class EndpointCommands:
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take the endpoint out of use and cancel what it was still to get; its history stays as long as any."""
         endpoint = await self._held(tx, tenant_id, endpoint_id)
-        await self._endpoints.delete(tx, endpoint.id)
-        await self._deliveries.cancel(tx, endpoint.id, limit=CANCELLED_MAX)
+        await self._endpoints.delete(tx, tenant_id, endpoint.id)
+        await self._deliveries.cancel(tx, tenant_id, endpoint.id, limit=CANCELLED_MAX)
 
     async def rotate(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Rotated:
         """Return a new secret; those before sign beside it until the overlap ends."""
@@ -160,7 +160,7 @@ class EndpointCommands:
     async def recover(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, since: datetime) -> tuple[int, bool]:
         """Return how many failed deliveries are attempted again now, and whether there are more."""
         endpoint = await self._active(tx, tenant_id, endpoint_id)
-        recovered = await self._deliveries.recover(tx, endpoint.id, since, limit=RECOVERED_MAX)
+        recovered = await self._deliveries.recover(tx, tenant_id, endpoint.id, since, limit=RECOVERED_MAX)
         return recovered, recovered == RECOVERED_MAX
 
     async def resend(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> Delivery:
@@ -170,7 +170,7 @@ class EndpointCommands:
             await self._active(tx, tenant_id, delivery.endpoint_id)
         except EndpointUnknown:
             raise Refused(problems.ENDPOINT_NOT_ACTIVE, "The delivery's endpoint is deleted.") from None
-        await self._deliveries.make_due(tx, delivery.id)
+        await self._deliveries.make_due(tx, tenant_id, delivery.id)
         return await self._delivery(tx, tenant_id, delivery_id)
 
     async def _held(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Endpoint:

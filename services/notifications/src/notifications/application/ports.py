@@ -106,7 +106,7 @@ class Endpoints(Protocol):
         """Write what commands can change; the caller holds the row."""
         ...
 
-    async def delete(self, tx: Transaction, endpoint_id: UUID) -> None:
+    async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take the endpoint out of use, with its secrets and its wallets."""
         ...
 
@@ -133,7 +133,7 @@ class Deliveries(Protocol):
         """Return a delivery."""
         ...
 
-    async def attempts(self, connection: Connection, delivery_id: UUID) -> list[Attempt]:
+    async def attempts(self, connection: Connection, tenant_id: UUID, delivery_id: UUID) -> list[Attempt]:
         """Return its attempts that are kept, newest first."""
         ...
 
@@ -143,15 +143,15 @@ class Deliveries(Protocol):
         """Return deliveries, newest first."""
         ...
 
-    async def make_due(self, tx: Transaction, delivery_id: UUID) -> None:
+    async def make_due(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> None:
         """Have a delivery attempted now, whatever became of it, unless that is under way."""
         ...
 
-    async def recover(self, tx: Transaction, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
+    async def recover(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
         """Have up to *limit* failed or exhausted deliveries made since then attempted now; return how many."""
         ...
 
-    async def cancel(self, tx: Transaction, endpoint_id: UUID, *, limit: int) -> int:
+    async def cancel(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, *, limit: int) -> int:
         """Cancel up to *limit* pending deliveries; return how many."""
         ...
 

@@ -80,7 +80,9 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
                 found = await deliveries.get(connection, caller.tenant_id, known)
                 if found is None:
                     raise DeliveryUnknown
-                return delivery_with_attempts_body(found, await deliveries.attempts(connection, found.id))
+                return delivery_with_attempts_body(
+                    found, await deliveries.attempts(connection, caller.tenant_id, found.id)
+                )
 
     return router
 

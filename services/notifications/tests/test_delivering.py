@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from contracts.notices import NOTICE_STREAM, DeliveryExhausted, EndpointDisabled
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.telemetry import Tracing
+from testkit.databases import Database
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench, Json, MakeBench
 from testkit.receiver import Post, Receiver, Reply, receiving
@@ -425,3 +427,31 @@ async def test_an_attempt_that_hangs_does_not_hold_the_end_up(make_bench: MakeBe
         (attempt,) = await bench.client.attempts(delivery["id"])
 
     assert (delivery["status"], attempt["outcome"]) == ("pending", "unknown")
+
+
+async def test_a_response_outlives_the_connections_it_is_settled_on(bench: Bench, database: Database) -> None:
+    held = asyncio.Event()
+    async with receiving(lambda _post: Reply(after=held)) as receiver, bench.worker():
+        await bench.client.endpoint(receiver.url())
+        await opened(bench)
+        await receiver.wait_for(1)
+        admin = await asyncpg.connect(database.dsn_admin)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+            database.name,
+        )
+        await admin.close()
+        held.set()
+        await until_delivered(bench)
+
+    assert len(receiver.posts) == 1
+
+
+async def until_delivered(bench: Bench) -> None:
+    """Return when the only delivery has been made; while the database is away nobody can tell."""
+    async with asyncio.timeout(30):
+        while True:
+            answer = await bench.client.get("deliveries", status="delivered")
+            if answer.is_success and len(answer.json()["data"]) == 1:
+                return
+            await asyncio.sleep(0.02)

@@ -57,7 +57,7 @@ async def test_rebuild_ends_with_1_where_a_row_differs(client: Client, database:
     assert code == 1
     assert all(word in said for word in (wallet_id, "posted_minor", "7", "500"))
     assert (refused, unnamed) == (1, 2)
-    assert "stop every API instance" in why
+    assert "a committer is connected" in why
 
 
 async def test_who_finds_the_journal_busy_is_told(database: Database) -> None:

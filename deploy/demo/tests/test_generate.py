@@ -1,9 +1,12 @@
 import gzip
 from collections import Counter
 
-from demo.generate import OPERATIONS, SEED, as_text, generate
+import yaml
+
+from demo.generate import BURST_AT, MULES, OPERATIONS, SEED, THIEF, as_text, generate
 from demo.model import Model
-from demo.operations import DAY, Batch, Repeat, Reuse, count_lines, read_day
+from demo.operations import DAY, Batch, Repeat, Reuse, Transfer, Withdrawal, count_lines, read_day
+from demo.run import RULES
 
 MEGABYTE = 1_000_000
 
@@ -63,3 +66,41 @@ def test_a_few_wallets_are_hot() -> None:
         received.update(leg.wallet for verdict in verdicts for leg in verdict.legs if leg.delta_minor > 0)
 
     assert {name for name, _ in received.most_common(4)} >= {"fees-usd", "star-usd"}
+
+
+def most_debits_in_an_hour() -> dict[str, int]:
+    """Return, by wallet, how many debits of one hour of the day there are at most."""
+    debits: dict[str, list[int]] = {}
+    for line in read_day(DAY):
+        commands = line.op.commands if isinstance(line.op, Batch) else (line.op,)
+        for command in commands:
+            match command:
+                case Transfer():
+                    debits.setdefault(command.source, []).append(line.at_s)
+                case Withdrawal():
+                    debits.setdefault(command.wallet, []).append(line.at_s)
+                case _:
+                    pass
+    return {
+        name: max(sum(1 for time in times if end - 3600 < time <= end) for end in times)
+        for name, times in debits.items()
+    }
+
+
+def test_the_burst_alone_is_far_above_what_the_rule_allows() -> None:
+    allowed = yaml.safe_load(RULES.read_text())["rules"][0]["max_count"]
+    most = most_debits_in_an_hour()
+
+    assert most.pop(THIEF) > allowed
+    assert max(most.values()) * 3 < allowed, "a platform that lags plays three hours at once, and nobody else is caught"
+
+
+def test_the_mules_move_more_in_a_day_than_the_rule_allows_in_an_hour() -> None:
+    allowed = yaml.safe_load(RULES.read_text())["rules"][0]["max_count"]
+    moves = Counter(line.op.source for line in read_day(DAY) if isinstance(line.op, Transfer))
+
+    assert all(moves[mule] > allowed for mule in MULES[:-1])
+
+
+def test_the_line_of_the_burst_says_whom_it_trips() -> None:
+    assert [(line.n, line.trips) for line in read_day(DAY) if line.trips] == [(BURST_AT, THIEF)]

@@ -51,3 +51,17 @@ def test_percentiles_are_right_within_a_percent() -> None:
     assert durations.percentile_ms(50) == pytest.approx(500, rel=0.01)
     assert durations.percentile_ms(99) == pytest.approx(990, rel=0.01)
     assert Durations().percentile_ms(50) is None
+
+
+def test_a_restriction_by_somebody_else_is_one_version(tmp_path: Path) -> None:
+    record = Record(tmp_path / "record.sqlite")
+    record.save([WalletState("a", "USD", 5, 3, id_bytes=b"1" * 16), WalletState("b", "USD", id_bytes=b"2" * 16)])
+
+    restricted = record.restrict(["a"])
+
+    assert [(wallet.name, wallet.scope, wallet.version) for wallet in restricted] == [("a", "debits", 4)]
+    assert {wallet.name: (wallet.scope, wallet.version) for wallet in record.wallets()} == {
+        "a": ("debits", 4),
+        "b": (None, 1),
+    }
+    record.close()

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from demo import rows
 from demo.operations import Deposit, Transfer, Withdrawal
-from demo.rows import Row, RowError, read_rows
+from demo.rows import Row, RowError, read_rows, survey
 
 GOOD = "2026-01-01T00:00:00Z,external,alice,10.00,USD\n"
 
@@ -78,3 +79,20 @@ def test_bytes_that_are_no_text_are_an_error_that_names_its_line(tmp_path: Path)
 def test_the_line_of_a_row_after_a_value_over_two_lines_is_counted_in_lines(tmp_path: Path) -> None:
     with pytest.raises(RowError, match="line 4"):
         list(read_rows(csv_of(tmp_path, GOOD + '1,"a\nb",c,1,USD\n' + "1,a\n")))
+
+
+def test_a_survey_counts_rows_and_samples_one_wallet_in_a_hundred(tmp_path: Path) -> None:
+    text = "".join(f"1,external,wallet-{number},1,{'USD' if number % 2 else 'EUR'}\n" for number in range(3_000))
+
+    count, sample = survey(read_rows(csv_of(tmp_path, text + text)))
+
+    assert count == 6_000
+    assert 10 < len(sample) < 60
+    assert all(sample[name] == ("USD" if int(name.split("-")[1]) % 2 else "EUR") for name in sample)
+
+
+def test_a_survey_keeps_no_more_than_one_endpoint_may_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "WATCHED_MAX", 5)
+    text = "".join(f"1,external,wallet-{number},1,USD\n" for number in range(3_000))
+
+    assert len(survey(read_rows(csv_of(tmp_path, text)))[1]) == 5

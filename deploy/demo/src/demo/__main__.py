@@ -33,7 +33,8 @@ def demo(
     """Play, reconcile, and tell whether every invariant holds: the exit code is 0 only then."""
     console = Console()
     traffic = day(operations) if input is None else rows_of(input, operations, console)
-    run = DemoRun(stack.config_for(dict(os.environ), console), traffic, console)
+    environment = {**stack.ENVIRONMENT, **traffic.environment, **os.environ}
+    run = DemoRun(stack.config_for(environment, console), traffic, console)
     sys.exit(0 if uvloop.run(_until_told_to_stop(run())) else 1)
 
 

@@ -43,9 +43,15 @@ class PlayFigures:
     broken_connections: int = 0
     replays: int = 0
     seconds: float = 0.0
+    day_seconds: int = 0
     latency: Durations = field(default_factory=Durations)
 
     @property
     def operations_per_s(self) -> float:
         """Operations acknowledged per second, from the first to the last."""
         return self.operations / self.seconds if self.seconds else 0.0
+
+    @property
+    def speed_up(self) -> float | None:
+        """How many times faster than it was recorded the day was played; None where there was no day."""
+        return self.day_seconds / self.seconds if self.day_seconds and self.seconds else None

@@ -15,6 +15,7 @@ STATEMENTS: Final = {
     "I7": "first occurrences ascend within a shard",
     "I8": "the rebuilt read model has the same rows, hash for hash",
     "I10": "the same key with the same request gives the same answer",
+    "I13": "each event reaches its subscriber under one id, each decision is applied once",
 }
 
 

@@ -44,6 +44,12 @@ WORTH_SPENDING = 100  # minor units
 PRICE_MAX = 40_000
 FROZEN_MAX = 3  # wallets at once: the risk desk is quick
 RECENT = 200  # how far back a client repeats a request
+THIEF = "thief"
+BURST_AT = 350  # the line: early, so that a day cut short has it too
+BURST = 90  # debits in one request, against the 60 an hour that the demo's rule allows
+BURST_AMOUNT_MAX = 300
+MULES = tuple(f"mule-{number}" for number in range(5))
+MULE_AMOUNT = "40.00"
 WHOLE = {"JPY": 100}  # minor units of a small coin are worth a hundred times more there
 
 _encode = msgspec.json.Encoder().encode
@@ -59,6 +65,7 @@ class Market:
     sellers: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    mule_step: int = 0
 
     def dawn(self) -> Iterator[Operation]:
         """Open the platform's, the sellers' and the first buyers' wallets, and give these something to spend."""
@@ -66,6 +73,9 @@ class Market:
             yield Open(fees_of(currency), "platform", currency)
         yield Open("star-usd", "star", "USD")
         yield Open("star-eur", "star", "EUR")
+        for name in (THIEF, *MULES):
+            yield Open(name, f"person-{name}", "USD")
+        yield Deposit(THIEF, "500.00", "USD", "card")
         for number in range(SELLERS):
             yield self.seller(number)
         for _ in range(BUYERS_AT_DAWN):
@@ -209,6 +219,23 @@ class Market:
             return Withdrawal(name, to_text(state.posted_minor, state.currency), state.currency, "the rest")
         return Close(name)
 
+    def burst(self) -> Batch:
+        """Return the theft: everything that is in a wallet, in small amounts to many, all at once."""
+        sellers = [name for name in self.sellers if self.state(name).currency == "USD"]
+        amounts = (to_text(self.random.randint(1, BURST_AMOUNT_MAX), "USD") for _ in range(BURST))
+        commands = (Transfer(THIEF, self.random.choice(sellers), amount, "USD", "gift") for amount in amounts)
+        return Batch("independent", tuple(commands))
+
+    def mule(self) -> Operation:
+        """Return the next step of the mules: money handed from one to the next all day, never much at a time."""
+        step = self.mule_step
+        self.mule_step = (step + 1) % (len(MULES) + 1)
+        if step == 0:
+            return Deposit(MULES[0], MULE_AMOUNT, "USD", "card")
+        if step == len(MULES):
+            return Withdrawal(MULES[-1], MULE_AMOUNT, "USD", "bank")
+        return Transfer(MULES[step - 1], MULES[step], MULE_AMOUNT, "USD", "rent")
+
     def done(self, operation: Operation) -> None:
         """Play *operation* along."""
         if isinstance(operation, Batch):
@@ -246,12 +273,13 @@ def generate(seed: int, operations: int) -> list[Line]:
     lines: list[Line] = []
     dawn = market.dawn()
     for n, second in enumerate(times, 1):
-        operation = next(dawn, None) or _next(market, lines)
+        is_burst = n == BURST_AT
+        operation = market.burst() if is_burst else next(dawn, None) or _next(market, lines)
         market.done(operation)
         if isinstance(operation, Repeat | Reuse):
             lines[operation.of - 1] = msgspec.structs.replace(lines[operation.of - 1], is_answer_kept=True)
         copies = 2 if random.random() < 1 / 50 and not isinstance(operation, Repeat | Reuse) else 1
-        lines.append(Line(n, _clock(second), operation, copies))
+        lines.append(Line(n, _clock(second), operation, copies, trips=THIEF if is_burst else None))
     return lines
 
 
@@ -266,6 +294,7 @@ def _next(market: Market, lines: list[Line]) -> Operation:
         (market.risk, 3),
         (market.farewell, 2),
         (market.buyer, 3),
+        (market.mule, 3),
         (lambda: _repeat(market.random, lines), 7),
         (lambda: _reuse(market.random, lines), 1),
     )

@@ -101,7 +101,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """The *n*-th operation of the day (from 1), recorded *at* that time of day.
 
     *copies* is how often the client sends the request at once under its key; *is_answer_kept* tells that a later line
-    names this one.
+    names this one. *trips* is the wallet that this line must have the fraud service restrict.
     """
 
     n: int
@@ -109,6 +109,13 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     op: Operation
     copies: int = 1
     is_answer_kept: bool = False
+    trips: str | None = None
+
+    @property
+    def at_s(self) -> int:
+        """When it was recorded, in seconds of the day."""
+        hours, minutes, seconds = map(int, self.at.split(":"))
+        return (hours * 60 + minutes) * 60 + seconds
 
 
 DAY: Final = Path(__file__).resolve().parents[2] / "data" / "day.jsonl.gz"

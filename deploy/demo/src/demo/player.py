@@ -32,6 +32,8 @@ from demo.session import Session
 from demo.wire import Ids, Request, send_until_settled, to_request
 
 CONNECTIONS: Final = 96
+SPEED_UP: Final = 2_400
+"""How many times faster than recorded the day is played, where the platform keeps up: 24 hours in 36 seconds."""
 AHEAD: Final = 2_000  # operations known at once: enough to find work while hot wallets wait
 _CREATED: Final = 201
 _decode = msgspec.json.Decoder().decode
@@ -59,14 +61,18 @@ class DayPlayer:
         self._kept: dict[int, tuple[Request, Answer]] = {}
 
     async def play(self, lines: Iterable[Line]) -> None:
-        """Play *lines*; raises NotSettledError where the platform leaves a command open."""
+        """Play *lines*, none earlier than it is due; raises NotSettledError where the platform leaves one open."""
         schedule: Schedule[Work] = Schedule(ahead=AHEAD)
         begun = perf_counter()
+        first_s: int | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(CONNECTIONS):
                     group.create_task(self._take(schedule))
                 for line in lines:
+                    first_s = line.at_s if first_s is None else first_s
+                    self._figures.day_seconds = line.at_s - first_s
+                    await asyncio.sleep(begun + self._figures.day_seconds / SPEED_UP - perf_counter())
                     await self._plan(line, schedule)
                 schedule.complete()
         except ExceptionGroup as several:
@@ -82,6 +88,8 @@ class DayPlayer:
         if isinstance(operation, Repeat | Reuse):
             await schedule.add(Work(line, None), alone=[f"key {operation.of}"])
             return
+        if line.trips is not None:
+            self._session.tripped.append(line.trips)
         alone, shared = touched(operation)
         keys = [f"key {line.n}"] if line.is_answer_kept else []
         model = self._model

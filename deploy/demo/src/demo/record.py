@@ -78,6 +78,14 @@ class Record:
         """Give every wallet, ascending by id."""
         return map(_wallet, self._database.execute(f"select {_COLUMNS} from wallet order by id_bytes"))
 
+    def restrict(self, names: Collection[str]) -> list[WalletState]:
+        """Take note that somebody else restricted the wallets *names*, each once; return them."""
+        restricted = list(self.load(names).values())
+        for wallet in restricted:
+            wallet.scope, wallet.version = "debits", wallet.version + 1
+        self.save(restricted)
+        return restricted
+
     def close(self) -> None:
         """Close the file; it stays."""
         self._flush()

@@ -70,6 +70,12 @@ class RowPlayer:
             self._settle_rows(under_way[0], await under_way[1])
         self._figures.seconds = perf_counter() - begun
 
+    async def open_ahead(self, currencies: dict[str, str]) -> list[UUID]:
+        """Open the wallets *currencies* names before any row is played; return their ids."""
+        opened = await self._open(currencies, 0)
+        self._record.save(opened.values())
+        return [UUID(bytes=wallet.id_bytes) for wallet in opened.values() if wallet.id_bytes is not None]
+
     async def _prepare(self, number: int, rows: list[Row]) -> _Prepared:
         """Open the wallets that *rows* name first, ask the model, and write the request."""
         names = {name: row.currency for row in reversed(rows) for name in row.names}  # the first row's currency counts

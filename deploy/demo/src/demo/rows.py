@@ -1,11 +1,12 @@
 """Anybody's traffic: CSV rows of `time, from, to, amount, currency`, read one by one."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
+from zlib import crc32
 
 from demo.money import AmountError, to_minor
 from demo.operations import Deposit, MoneyCommand, Transfer, Withdrawal
@@ -13,6 +14,8 @@ from demo.operations import Deposit, MoneyCommand, Transfer, Withdrawal
 COLUMNS: Final = ("time", "from", "to", "amount", "currency")
 EXTERNAL: Final = "external"
 NAME_CHARACTERS_MAX: Final = 100  # a wallet is labelled with its name
+WATCHED_ONE_IN: Final = 100
+WATCHED_MAX: Final = 1_000  # as many as one webhook endpoint may name
 
 
 class RowError(Exception):
@@ -111,3 +114,14 @@ def _wrong_amount(row: Row) -> str | None:
     except AmountError as error:
         return str(error)
     return None
+
+
+def survey(rows: Iterable[Row]) -> tuple[int, dict[str, str]]:
+    """Return how many *rows* there are, and one wallet in a hundred (WATCHED_MAX at most) with its currency."""
+    count, sample = 0, dict[str, str]()
+    for row in rows:
+        count += 1
+        for name in row.names:
+            if crc32(name.encode()) % WATCHED_ONE_IN == 0 and len(sample) < WATCHED_MAX:
+                sample.setdefault(name, row.currency)
+    return count, sample

@@ -1,9 +1,10 @@
 """One run of the demo: start a platform, play, drain, reconcile, stop, report."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -11,36 +12,50 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from demo import report, stack
 from demo.http_client import HttpPool
 from demo.operations import DAY, count_lines, read_day
-from demo.player import CONNECTIONS, DayPlayer
+from demo.player import CONNECTIONS, SPEED_UP, DayPlayer
 from demo.reconcile.drain import drain
 from demo.reconcile.kafka import keep_broker_time
 from demo.reconcile.postgres import heads
 from demo.reconcile.run import Reconciled, Reconciliation
 from demo.record import Record
 from demo.row_player import RowPlayer
-from demo.rows import read_rows
+from demo.rows import read_rows, survey
 from demo.session import Session
 from demo.stack import DemoError, Platform
+from demo.subscriber import Subscriber, subscribing
 from local_stack.checkout import STATE
 from local_stack.config import Config
 
 RESULTS: Final = STATE / "results" / "demo.json"
+RULES: Final = Path(__file__).resolve().parents[2] / "rules.yaml"
+WATCHED_WHOLE_MAX: Final = 50_000
+"""Rows of a file up to which the subscriber is told of every wallet; beyond, of one in a hundred."""
+
+
+Watch = Callable[[Collection[UUID]], Coroutine[Any, Any, None]]
+"""Subscribes to wallets, to all of them where none is named, before the first event that must be told."""
+Play = Callable[[Session, Watch], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is played: how many operations, and by whom."""
+    """What is played: how many operations, by whom, and what the platform is told of it in its environment."""
 
     operations: int
-    play: Callable[[Session], Coroutine[Any, Any, None]]
+    play: Play
+    environment: Mapping[str, str]
 
 
 def day(first: int | None) -> Traffic:
     """Return the recorded day, its *first* operations alone where that is given."""
     recorded = count_lines(DAY)
-    return Traffic(
-        min(recorded, first or recorded), lambda session: DayPlayer(session).play(read_day(DAY, first=first))
-    )
+
+    async def play(session: Session, watch: Watch) -> None:
+        await watch(())
+        await DayPlayer(session).play(read_day(DAY, first=first))
+
+    compressed = {"FRAUD_RULES_FILE": str(RULES), "FRAUD_TIME_COMPRESSION": str(SPEED_UP)}
+    return Traffic(min(recorded, first or recorded), play, compressed)
 
 
 def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
@@ -51,11 +66,17 @@ def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
     if not path.is_file():
         raise DemoError(f"{path} is no file: it is read twice, first to check it")
     with console.status(f"reading {path}"):
-        count = sum(1 for _ in read_rows(path, first=first))
+        count, sample = survey(read_rows(path, first=first))
     if count == 0:
         raise DemoError(f"{path} has no rows")
     console.print(f"{path}: {count:,} rows")
-    return Traffic(count, lambda session: RowPlayer(session).play(read_rows(path, first=first)))
+
+    async def play(session: Session, watch: Watch) -> None:
+        player = RowPlayer(session)
+        await watch(await player.open_ahead(sample) if count > WATCHED_WHOLE_MAX else ())
+        await player.play(read_rows(path, first=first))
+
+    return Traffic(count, play, {"FRAUD_SHADOW": "true"})
 
 
 class DemoRun:
@@ -68,12 +89,16 @@ class DemoRun:
 
     async def __call__(self) -> bool:
         """Do everything and report; return whether every invariant holds."""
-        async with stack.running(self._config, self._console) as platform:
+        async with (
+            stack.running(self._config, self._console) as platform,
+            subscribing(self._config.state / "data" / "received.sqlite") as subscriber,
+        ):
             await self._prepare(platform)
             session = Session(HttpPool(platform.wallet_url, connections=CONNECTIONS), self._record())
-            await self._play(session)
+            await self._play(session, lambda wallets: subscriber.subscribe(platform.notifications_url, wallets))
             await self._drain(platform)
-            reconciled = await self._reconcile(platform, session)
+            await subscriber.stop()
+            reconciled = await self._reconcile(platform, session, subscriber)
             session.close()
         report.show(self._console, session.findings, session.figures, reconciled)
         report.write(RESULTS, session.findings, session.figures, reconciled)
@@ -92,21 +117,21 @@ class DemoRun:
     def _record(self) -> Record:
         return Record(self._config.state / "data" / "record.sqlite")
 
-    async def _play(self, session: Session) -> None:
+    async def _play(self, session: Session, watch: Watch) -> None:
         with _bar(self._console) as bar:
             task = bar.add_task("playing", total=self._traffic.operations, speed="")
             session.on_done = lambda operations: _advance(bar, task, operations)
-            await self._traffic.play(session)
+            await self._traffic.play(session, watch)
 
     async def _drain(self, platform: Platform) -> None:
         with _bar(self._console) as bar:
             task = bar.add_task("draining", total=None, speed="")
             await drain(platform, lambda done, total: bar.update(task, completed=done, total=total))
 
-    async def _reconcile(self, platform: Platform, session: Session) -> Reconciled:
+    async def _reconcile(self, platform: Platform, session: Session, subscriber: Subscriber) -> Reconciled:
         with self._console.status("reconciling") as status:
             reconciliation = Reconciliation(
-                platform, session.record, session.findings, lambda step: status.update(f"reconciling {step}")
+                platform, session, subscriber, lambda step: status.update(f"reconciling {step}")
             )
             return await reconciliation.run(self._config.environment, self._config.logs / "rebuild.log")
 

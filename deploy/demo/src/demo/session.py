@@ -11,12 +11,16 @@ from demo.record import Record
 
 @dataclass(slots=True)
 class Session:
-    """The API, the record of what it acknowledged, and what is found out; *on_done* is told of each played lot."""
+    """The API, the record of what it acknowledged, and what is found out; *on_done* is told of each played lot.
+
+    *tripped* are the wallets, by name, that played lines must have the fraud service restrict.
+    """
 
     pool: HttpPool
     record: Record
     findings: Findings = field(default_factory=Findings)
     figures: PlayFigures = field(default_factory=PlayFigures)
+    tripped: list[str] = field(default_factory=list)
     on_done: Callable[[int], None] = lambda _: None
 
     def close(self) -> None:

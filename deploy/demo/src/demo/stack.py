@@ -23,6 +23,7 @@ _PORTS: Final = {
     "KAFKA_CONTROLLER_PORT": 19093,
     "WALLET_API_PORT": 8101,
     "WALLET_RELAY_PORT": 8102,
+    "WALLET_DECISIONS_PORT": 8103,
     "TRANSACTION_HISTORY_API_PORT": 8111,
     "TRANSACTION_HISTORY_PROJECTOR_PORT": 8112,
     "FRAUD_API_PORT": 8131,
@@ -33,6 +34,8 @@ _PORTS: Final = {
     "NOTIFICATIONS_WORKER_PORT": 8123,
     "NOTIFICATIONS_RELAY_PORT": 8124,
 }
+ENVIRONMENT: Final = {"NOTIFICATIONS_ALLOW_LOOPBACK": "true", "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32"}
+"""The subscriber is one server on this machine, and the only one."""
 REBUILD_WITHIN_S: Final = 1_800.0
 
 
@@ -42,9 +45,13 @@ class Platform:
 
     wallet_url: str
     history_url: str
+    notifications_url: str
+    fraud_url: str
     wallet_dsn: str
     history_dsn: str
     history_owner_dsn: str
+    notifications_dsn: str
+    fraud_dsn: str
     kafka: str
 
 
@@ -117,9 +124,13 @@ def _platform(config: Config) -> Platform:
     return Platform(
         wallet_url=document["services"]["wallet"]["url"],
         history_url=document["services"]["transaction_history"]["url"],
+        notifications_url=document["services"]["notifications"]["url"],
+        fraud_url=document["services"]["fraud"]["url"],
         wallet_dsn=document["postgres"]["wallet"],
         history_dsn=history_dsn,
         history_owner_dsn=_owner_dsn(config, history_dsn),
+        notifications_dsn=document["postgres"]["notifications"],
+        fraud_dsn=document["postgres"]["fraud"],
         kafka=document["kafka"],
     )
 

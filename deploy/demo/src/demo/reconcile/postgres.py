@@ -64,7 +64,7 @@ async def snapshot(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def journal_of_shard(connection: asyncpg.Connection, shard: int) -> AsyncIterator[JournalRow]:
     """Give a shard's journal in the order of its sequence."""
-    async for row in _stream(connection, f"{_JOURNAL} where shard = $1 order by seq", _journal_row, shard):
+    async for row in stream(connection, f"{_JOURNAL} where shard = $1 order by seq", _journal_row, shard):
         yield row
 
 
@@ -78,47 +78,52 @@ async def journal(connection: asyncpg.Connection) -> AsyncIterator[JournalRow]:
 async def entries_by_transaction(connection: asyncpg.Connection) -> AsyncIterator[JournalRow]:
     """Give the entries of all transactions, ascending by transaction."""
     query = f"{_JOURNAL} where transaction_id is not null order by transaction_id, entry_index"
-    async for row in _stream(connection, query, _journal_row):
+    async for row in stream(connection, query, _journal_row):
         yield row
 
 
 async def wallets(connection: asyncpg.Connection) -> AsyncIterator[WalletRow]:
     """Give every wallet, ascending by id."""
-    async for row in _stream(connection, f"{_WALLETS} order by id", WalletRow._make):
+    async for row in stream(connection, f"{_WALLETS} order by id", WalletRow._make):
         yield row
 
 
 async def wallets_by_shard(connection: asyncpg.Connection) -> AsyncIterator[WalletRow]:
     """Give every wallet, ascending by shard."""
-    async for row in _stream(connection, f"{_WALLETS} order by {_SHARD.format('id')}", WalletRow._make):
+    async for row in stream(connection, f"{_WALLETS} order by {_SHARD.format('id')}", WalletRow._make):
         yield row
 
 
 async def projected_rows(connection: asyncpg.Connection) -> AsyncIterator[ProjectedRow]:
     """Give what the read model made of every event, by (shard, seq)."""
-    async for row in _stream(connection, _PROJECTED, _projected_row):
+    async for row in stream(connection, _PROJECTED, _projected_row):
         yield row
 
 
 async def projected_wallets(connection: asyncpg.Connection) -> AsyncIterator[ProjectedWallet]:
     """Give the read model's wallets, ascending by id."""
-    async for row in _stream(connection, _PROJECTED_WALLETS, ProjectedWallet._make):
+    async for row in stream(connection, _PROJECTED_WALLETS, ProjectedWallet._make):
         yield row
 
 
 async def heads(dsn: str) -> dict[int, int]:
     """Return the journal's highest sequence by shard."""
-    async with snapshot(dsn) as connection:
-        return {row["shard"]: row["seq"] for row in await connection.fetch(_HEADS)}
+    return await _by_shard(dsn, _HEADS)
 
 
-async def projected_heads(dsn: str) -> dict[int, int]:
-    """Return how far the read model has come by shard; a projection that stopped or parked says so by staying."""
+async def decision_heads(dsn: str) -> dict[int, int]:
+    """Return the highest sequence of the decisions by shard."""
+    return await _by_shard(dsn, "select shard, max(seq) from servicekit.outbox group by shard")
+
+
+async def reached(dsn: str, projection: str) -> dict[int, int]:
+    """Return how far a projection has come by shard; one that stopped or parked says so by staying."""
+    return await _by_shard(dsn, "select shard, last_seq from servicekit.checkpoint where projection = $1", projection)
+
+
+async def _by_shard(dsn: str, query: str, *values: object) -> dict[int, int]:
     async with snapshot(dsn) as connection:
-        rows = await connection.fetch(
-            "select shard, last_seq from servicekit.checkpoint where projection = 'transaction_history'"
-        )
-        return {row["shard"]: row["last_seq"] for row in rows}
+        return {row[0]: row[1] for row in await connection.fetch(query, *values)}
 
 
 async def hashes(dsn: str) -> Mapping[str, tuple[int, str]]:
@@ -136,9 +141,10 @@ async def hashes(dsn: str) -> Mapping[str, tuple[int, str]]:
     return found
 
 
-async def _stream(
+async def stream(
     connection: asyncpg.Connection, query: str, make: Callable[[Any], T], *values: object
 ) -> AsyncIterator[T]:
+    """Give what *make* makes of each row of *query*."""
     cursor = await connection.cursor(query, *values)
     while rows := await cursor.fetch(PAGE):
         for row in rows:

@@ -7,14 +7,16 @@ from pathlib import Path
 from uuid import UUID
 
 from demo import stack
-from demo.findings import Findings
 from demo.reconcile import kafka, ledger, postgres, read_model
 from demo.reconcile.api import ApiCheck
+from demo.reconcile.decisions import DecisionCheck, DecisionFigures
 from demo.reconcile.rows import WalletRow
 from demo.reconcile.streams import each, grouped
 from demo.reconcile.topic import TopicFigures, check_partition
-from demo.record import Record
+from demo.reconcile.webhooks import WebhookCheck, WebhookFigures
+from demo.session import Session
 from demo.stack import Platform
+from demo.subscriber import Subscriber
 
 
 @dataclass(slots=True)
@@ -29,21 +31,36 @@ class Reconciled:
     wallets_asked: int = 0
     transactions_asked: int = 0
     topic: TopicFigures = field(default_factory=TopicFigures)
+    decisions: DecisionFigures = field(default_factory=DecisionFigures)
+    webhooks: WebhookFigures = field(default_factory=WebhookFigures)
     hashes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
 class Reconciliation:
-    """Compares the parts of *platform* with each other and with *record*; *on_step* is told what comes next."""
+    """Compares the parts of *platform* with each other, with the session's record and with what the subscriber got.
 
-    def __init__(self, platform: Platform, record: Record, findings: Findings, on_step: Callable[[str], None]) -> None:
+    *on_step* is told what comes next.
+    """
+
+    def __init__(
+        self, platform: Platform, session: Session, subscriber: Subscriber, on_step: Callable[[str], None]
+    ) -> None:
         self._platform = platform
-        self._record = record
-        self._findings = findings
+        self._session = session
+        self._record = session.record
+        self._findings = session.findings
+        self._subscriber = subscriber
         self._on_step = on_step
         self._result = Reconciled()
 
     async def run(self, environment: Mapping[str, str], rebuild_log: Path) -> Reconciled:
         """Check everything; *environment* is that of the rebuild, whose output goes to *rebuild_log*."""
+        self._on_step("the decisions")
+        restricted = self._record.restrict(self._session.tripped)
+        expected = [UUID(bytes=wallet.id_bytes) for wallet in restricted if wallet.id_bytes is not None]
+        self._result.decisions = await DecisionCheck(self._platform, expected, self._findings).run()
+        self._on_step("the webhooks")
+        self._result.webhooks = await WebhookCheck(self._platform, self._subscriber, self._findings).run()
         self._on_step("the ledger: fold, floors, densities")
         await self._fold()
         self._on_step("the ledger: sums, and what was acknowledged")

@@ -16,7 +16,6 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
-from wallet.adapters import archive_postgres
 from wallet.adapters.archive_postgres import open_archiver
 from wallet.adapters.journal_reads import ROW_BYTES, JournalBusyError, reading
 from wallet.adapters.verify_postgres import verify
@@ -180,6 +179,18 @@ async def test_what_cannot_be_finished_leaves_everything_as_it_was(database: Dat
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("seq", [1, 17, 31])
+async def test_a_partition_with_a_gap_is_not_archived(database: Database, fill: Fill, seq: int) -> None:
+    await fill(40)
+    await run_sql(database.dsn_admin, "delete from wallet.journal where shard = 3 and seq = $1", seq)
+
+    with pytest.raises(ArchiveError, match=r"shard 3 .* verify the ledger"):
+        await archived(database)
+
+    assert await run_sql(database.dsn_app, "select from wallet.archived_partition") == []
+
+
+@pytest.mark.integration
 async def test_a_crash_in_the_middle_leaves_everything_as_it_was(database: Database, fill: Fill) -> None:
     """Kill the archiver's session when half of the partition is hashed."""
     await fill(40)
@@ -330,4 +341,3 @@ def test_only_what_is_behind_everybody_may_go(numbers: list[tuple[int, int, int]
     behind_all = all(min(state[1:]) >= partition.last_seq for state in states)
     others_complete = all(state.head >= partition.last_seq + keep * 64 for state in states)
     assert (reason is None) == (behind_all and others_complete)
-    assert archive_postgres.LOCK_ATTEMPTS > 0

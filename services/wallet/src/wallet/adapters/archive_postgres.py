@@ -218,6 +218,8 @@ async def _leave_shard(tx: Transaction, partition: Partition, shard: int, progre
             digest.update(row[-1])
         await _fold(tx, shard, wallets, [event for row in rows if (event := journal_event(row)) is not None])
         progress(len(rows))
+    if seq != partition.last_seq:
+        raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
     await tx.connection.execute(_ADD_FLOOR, shard, seq, digest.digest(), partition.number)
     await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
 

@@ -42,7 +42,7 @@ class WalletState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A breach of *invariant* (I1 to I4 of docs/invariants.md) at *place*."""
+    """A breach of *invariant* (one of docs/invariants.md) at *place*."""
 
     invariant: str
     place: str

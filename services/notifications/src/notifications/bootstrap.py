@@ -38,6 +38,8 @@ from notifications.entrypoints.endpoint_routes import (
     endpoint_switches,
 )
 from servicekit.consumer import consumer_source
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.runner import ConsumerRunner
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
@@ -151,7 +153,13 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, vett
 # -- the projector and the relay
 
 
-async def run_projector(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+async def run_projector(
+    settings: NotificationsSettings,
+    shutdown: Shutdown,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
     """Run the projector process until *shutdown*, or until its consumer cannot go on."""
     await run_consumer(
         settings,
@@ -164,7 +172,8 @@ async def run_projector(settings: NotificationsSettings, shutdown: Shutdown) -> 
             bootstrap_servers=settings.kafka_bootstrap_servers,
             records_per_poll_max=settings.notifications_records_per_poll,
         ),
-        projection=make_projection(settings),
+        projection=projection or make_projection(settings),
+        runner_class=runner_class,
     )
 
 
@@ -189,13 +198,15 @@ async def publish_events(settings: NotificationsSettings, shutdown: Shutdown) ->
 # -- the worker
 
 
-async def run_worker(settings: NotificationsSettings, shutdown: Shutdown) -> None:
+async def run_worker(
+    settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[HttpxSender] = HttpxSender
+) -> None:
     """Run the worker process, which carries deliveries out, until *shutdown*."""
     pool_settings = _pool(settings, "worker", settings.notifications_worker_connections)
     async with (
         process_telemetry(settings, SERVICE, "worker") as telemetry,
         await open_pool(pool_settings) as pool,
-        open_worker(settings, telemetry, pool) as worker,
+        open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):
         telemetry.registry.register(PoolCollector("worker", pool))
         await run_beside_pages(
@@ -217,9 +228,10 @@ async def open_worker(
     *,
     resolver: Resolver | None = None,
     tls: ssl.SSLContext | None = None,
+    sender_class: type[HttpxSender] = HttpxSender,
 ) -> AsyncIterator[Worker]:
     """Give a worker; *resolver* replaces DNS, *tls* the system's trust."""
-    sender = HttpxSender(
+    sender = sender_class(
         attempts_max=settings.notifications_worker_attempts,
         connect_timeout_s=settings.notifications_connect_timeout_s,
         attempt_timeout_s=settings.notifications_attempt_timeout_s,

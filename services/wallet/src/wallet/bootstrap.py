@@ -1,7 +1,7 @@
 """The one place where the wallet's parts are joined, by hand, from arguments."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Final
 from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
 from servicekit.consumer import consumer_source
+from servicekit.consumer.projection import Projection
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
@@ -256,8 +257,16 @@ async def run_relay(
     )
 
 
-async def run_decisions(settings: WalletSettings, shutdown: Shutdown) -> None:
-    """Run the process that acts on fraud decisions until *shutdown*, or until it cannot go on."""
+async def run_decisions(
+    settings: WalletSettings,
+    shutdown: Shutdown,
+    *,
+    projection_of: Callable[[DecisionsProjection], Projection] = lambda projection: projection,
+) -> None:
+    """Run the process that acts on fraud decisions until *shutdown*, or until it cannot go on.
+
+    *projection_of* may wrap the projection.
+    """
     process = ConsumerProcess(
         name="decisions",
         port=Port(settings.wallet_decisions_port, "WALLET_DECISIONS_PORT"),
@@ -270,7 +279,12 @@ async def run_decisions(settings: WalletSettings, shutdown: Shutdown) -> None:
         open_decisions(settings, telemetry) as projection,
     ):
         await processes.consume(
-            settings, shutdown, service=SERVICE, process=process, telemetry=telemetry, projection=projection
+            settings,
+            shutdown,
+            service=SERVICE,
+            process=process,
+            telemetry=telemetry,
+            projection=projection_of(projection),
         )
 
 

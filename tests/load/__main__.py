@@ -14,9 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tests.load import cells
+from tests.load import cells, freezing
 from tests.load.cells import Rate
 from tests.load.database import Bench, prepared, row_sizes, server
+from tests.load.freezing import Freezing
 
 from servicekit.process import tame_garbage_collection
 
@@ -52,6 +53,7 @@ class Plan:
     rounds: int
     clients: tuple[int, ...]
     connections: tuple[int, ...]
+    wallets_to_freeze: int
 
 
 async def measure(bench: Bench, plan: Plan, console: Console) -> Series:
@@ -74,14 +76,20 @@ async def measure(bench: Bench, plan: Plan, console: Console) -> Series:
 
 
 async def _over_http(bench: Bench, plan: Plan, series: Series, kind: str) -> None:
+    hot = kind == "hot"
     async with cells.api(bench) as (url, pid):
         for connections in plan.connections:
-            rate = await cells.http(bench, url, pid, hot=kind == "hot", connections=connections, seconds=plan.seconds)
+            rate = await cells.http(bench, url, pid, hot=hot, connections=connections, seconds=plan.seconds)
             series.add(f"http {kind} {connections}", rate)
+    for share in (0.0, 1.0):
+        async with cells.api(bench, trace_share=share) as (url, pid):
+            connections = max(plan.connections)
+            rate = await cells.http(bench, url, pid, hot=hot, connections=connections, seconds=plan.seconds)
+            series.add(f"traced {share:.0%} {kind}", rate)
 
 
-def ratios(series: Series) -> dict[str, float]:
-    """Return what is compared from one run to the next."""
+def ratios(series: Series, connections: int) -> dict[str, float]:
+    """Return what is compared from one run to the next; *connections* are those of the traced cells."""
     committer = {kind: series.best(f"committer {kind}") for kind in KINDS}
     http = {kind: series.best(f"http {kind}") for kind in KINDS}
     several = {kind: series.best(f"pgbench several_statements {kind}") for kind in KINDS}
@@ -92,27 +100,37 @@ def ratios(series: Series) -> dict[str, float]:
         "ahead_vs_locked_hot": series.median("committer hot ahead") / series.median("committer hot locked"),
     }
     for kind in KINDS:
+        sampled = series.median(f"http {kind} {connections}")
+        named[f"http_sampled_vs_untraced_{kind}"] = sampled / series.median(f"traced 0% {kind}")
+        named[f"http_all_traced_vs_untraced_{kind}"] = series.median(f"traced 100% {kind}") / series.median(
+            f"traced 0% {kind}"
+        )
         named[f"committer_vs_pgbench_{kind}"] = committer[kind] / several[kind]
         named[f"http_vs_pgbench_{kind}"] = http[kind] / several[kind]
         named[f"committer_vs_pgbench_function_{kind}"] = committer[kind] / function[kind]
     return {name: round(value, 2) for name, value in sorted(named.items())}
 
 
-def show(series: Series, console: Console) -> None:
-    """Print the rates and, beside the baseline, the ratios; write both as JSON."""
+def show(series: Series, plan: Plan, freeze: Freezing, console: Console) -> None:
+    """Print the rates and, beside the baseline, the ratios; write all as JSON."""
     rates = Table("cell", "transfers/s", "µs of CPU each", "generator's core", title="medians")
     for name in sorted(series.rates):
         rates.add_row(name, f"{series.median(name):,.0f}", *_details(series.rates[name]))
     console.print(rates)
-    now = ratios(series)
+    now = ratios(series, max(plan.connections))
     baseline = json.loads(BASELINE.read_text())["ratios"] if BASELINE.exists() else {}
     compared = Table("ratio", "now", "baseline", title="ratios")
     for name, value in now.items():
         compared.add_row(name, f"{value:.2f}", f"{baseline[name]:.2f}" if name in baseline else "-")
     console.print(compared)
+    console.print(
+        f"a wallet that trips a rule refuses its next debit after {freeze.p50_ms:.0f} ms (median), "
+        f"{freeze.p99_ms:.0f} ms (p99), of {freeze.wallets} wallets"
+    )
+    figures = {"freeze_p50_ms": round(freeze.p50_ms, 1), "freeze_p99_ms": round(freeze.p99_ms, 1)}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     raw = {name: [rate.per_s for rate in rates_of] for name, rates_of in series.rates.items()}
-    RESULTS.write_text(json.dumps({"ratios": now, "series": raw}, indent=2) + "\n")
+    RESULTS.write_text(json.dumps({"ratios": now, "figures": figures, "series": raw}, indent=2) + "\n")
     console.print(f"written to {RESULTS}")
 
 
@@ -129,7 +147,9 @@ async def bench(plan: Plan) -> None:
     tame_garbage_collection()  # the committer in process, as in its own process
     with server() as running:
         async with prepared(running) as made:
-            show(await measure(made, plan, console), console)
+            series = await measure(made, plan, console)
+    console.print("freezing")
+    show(series, plan, await freezing.measure(plan.wallets_to_freeze), console)
 
 
 def main() -> None:
@@ -139,8 +159,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each cell runs")
     parser.add_argument("--smoke", action="store_true", help="one setting of each cell, 0.3 s")
     given = parser.parse_args()
-    plan = Plan(given.seconds, given.rounds, (8, 16, 32), (64, 256))
-    asyncio.run(bench(Plan(0.3, 1, (8,), (16,)) if given.smoke else plan))
+    plan = Plan(given.seconds, given.rounds, (8, 16, 32), (64, 256), wallets_to_freeze=200)
+    asyncio.run(bench(Plan(0.3, 1, (8,), (16,), wallets_to_freeze=2) if given.smoke else plan))
 
 
 if __name__ == "__main__":

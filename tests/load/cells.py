@@ -124,10 +124,12 @@ class _Driver:
 
 
 @asynccontextmanager
-async def api(bench: Bench) -> AsyncIterator[tuple[str, int]]:
-    """Run one API process; give its address and its pid."""
+async def api(bench: Bench, *, trace_share: float | None = None) -> AsyncIterator[tuple[str, int]]:
+    """Run one API process, which traces *trace_share* of its requests or its usual share; give its address and pid."""
     (port,) = free_ports(1)
     environment = {**os.environ, "WALLET_DATABASE_URL": bench.database.dsn_app, "WALLET_API_PORT": str(port)}
+    if trace_share is not None:
+        environment["TRACE_SAMPLE_RATIO"] = str(trace_share)
     process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
         [sys.executable, "-m", "wallet", "api"], env=environment, stdout=subprocess.DEVNULL
     )

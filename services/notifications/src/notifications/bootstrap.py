@@ -202,10 +202,9 @@ async def run_worker(
     settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[HttpxSender] = HttpxSender
 ) -> None:
     """Run the worker process, which carries deliveries out, until *shutdown*."""
-    pool_settings = _pool(settings, "worker", settings.notifications_worker_connections)
     async with (
         process_telemetry(settings, SERVICE, "worker") as telemetry,
-        await open_pool(pool_settings) as pool,
+        await open_pool(_worker_pool(settings)) as pool,
         open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):
         telemetry.registry.register(PoolCollector("worker", pool))
@@ -286,6 +285,15 @@ def _sealer(settings: NotificationsSettings) -> AesGcmSealer:
 def _pool(settings: NotificationsSettings, process: str, max_size: int) -> PoolSettings:
     name = f"{SERVICE.slug}-{process}"
     return PoolSettings(dsn=settings.notifications_database_url, application_name=name, max_size=max_size)
+
+
+def _worker_pool(settings: NotificationsSettings) -> PoolSettings:
+    """Return how a worker reaches the database: a lease or a settling that a crash loses is a repeat, no loss.
+
+    What is published of it is flushed all the same: the outbox sees to that.
+    """
+    pool = _pool(settings, "worker", settings.notifications_worker_connections)
+    return replace(pool, session={"synchronous_commit": "off"})
 
 
 @asynccontextmanager

@@ -30,6 +30,8 @@ RETURNS void LANGUAGE plpgsql VOLATILE SET enable_seqscan = off AS $$
 DECLARE
     s smallint;
 BEGIN
+    -- Whatever the session is set to: a relay must never publish what a crash then takes back.
+    PERFORM set_config('synchronous_commit', 'on', true);
     FOR s IN SELECT DISTINCT x FROM unnest(shards) x ORDER BY 1 LOOP
         PERFORM pg_advisory_xact_lock(9, s);
     END LOOP;

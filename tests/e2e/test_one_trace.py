@@ -1,0 +1,125 @@
+"""One trace leads from the HTTP request to the webhook's delivery and to the decision that restricts the wallet."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import httpx2
+import pytest
+from rich.console import Console
+
+from demo import stack
+from demo.stack import Platform
+from testkit.receiver import Receiver, receiving
+from testkit.waiting import eventually
+from testkit.wallet_api import Client
+
+pytestmark = pytest.mark.e2e
+
+RULES: Final = """
+version: "test-1"
+rules:
+  - name: third_debit
+    type: velocity_count
+    events: [withdrawn]
+    window: 1h
+    max_count: 2
+    outcome: block
+    mode: live
+    cool_down: 1h
+"""
+TRACE_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT: Final = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
+WITHIN_S: Final = 60
+
+
+@asynccontextmanager
+async def platform(folder: Path) -> AsyncIterator[Platform]:
+    """Run everything, nothing sampled but what its caller samples, its spans in *folder*."""
+    (folder / "rules.yaml").write_text(RULES)
+    environment = {
+        **os.environ,
+        **stack.ENVIRONMENT,
+        "FRAUD_RULES_FILE": str(folder / "rules.yaml"),
+        "TRACE_SAMPLE_RATIO": "0",
+        "TRACES_FILE": str(folder / "traces.jsonl"),
+    }
+    console = Console(quiet=True)
+    config = stack.config_for(environment, console)
+    async with stack.running(config, console) as running:
+        yield running
+    stack.discard(config)
+
+
+def spans(folder: Path) -> list[dict[str, Any]]:
+    """Return the spans of the trace that are on disk."""
+    file = folder / "traces.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [span for span in map(json.loads, lines) if span["trace_id"] == TRACE_ID]
+
+
+async def subscribe(running: Platform, receiver: Receiver) -> None:
+    async with httpx2.AsyncClient(base_url=running.notifications_url) as http:
+        answer = await http.post(
+            "/v1/webhook-endpoints", json={"url": receiver.url()}, headers={"Idempotency-Key": "endpoint"}
+        )
+        assert answer.status_code == 201, answer.text
+
+
+async def fetch(dsn: str, query: str, *values: object) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(query, *values)
+    finally:
+        await connection.close()
+
+
+def traced(receiver: Receiver) -> list[str]:
+    """Return the types of the webhooks that carried the trace."""
+    posts = [post for post in receiver.posts if TRACE_ID in post.headers.get("traceparent", "")]
+    return [json.loads(post.body)["type"] for post in posts]
+
+
+@pytest.mark.timeout(300)
+async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp_path: Path) -> None:
+    async with platform(tmp_path) as running, receiving() as receiver:
+        await subscribe(running, receiver)
+        async with httpx2.AsyncClient(base_url=running.wallet_url) as http:
+            client = Client(http)
+            wallet_id = await client.open(deposit="10")
+            debit = {"wallet_id": wallet_id, "amount": {"amount": "1", "currency": "USD"}}
+            await client.post("/v1/withdrawals", debit)
+            await client.post("/v1/withdrawals", debit)
+            headers = {"Idempotency-Key": "third", "traceparent": TRACEPARENT}
+            tripping = await http.post("/v1/withdrawals", json=debit, headers=headers)
+            assert tripping.status_code == 201
+
+            async def is_frozen() -> bool:
+                return bool((await client.wallet(wallet_id))["status"] == "frozen")
+
+            await eventually(is_frozen, within_s=WITHIN_S)
+
+        async def is_told() -> bool:
+            return sorted(traced(receiver)) == ["wallet.funds_withdrawn.v1", "wallet.restricted.v1"]
+
+        await eventually(is_told, within_s=WITHIN_S)
+
+        restricted = await fetch(running.wallet_dsn, "SELECT traceparent FROM wallet.journal WHERE type = 6")
+        decided = await fetch(running.fraud_dsn, "SELECT traceparent FROM servicekit.outbox")
+        untraced = await fetch(running.wallet_dsn, "SELECT count(*) FROM wallet.journal WHERE traceparent IS NULL")
+
+    found = spans(tmp_path)  # every process has ended, and with it written what it held back
+    names = {(span["service"], span["kind"]) for span in found}
+    assert [TRACE_ID in row["traceparent"] for row in restricted] == [True]
+    assert [TRACE_ID in row["traceparent"] for row in decided] == [True]
+    assert untraced[0][0] == 7  # the opening, the deposit and the two withdrawals that nobody sampled
+    assert ("wallet", "SERVER") in names
+    assert {("transaction_history", "CONSUMER"), ("fraud", "CONSUMER"), ("notifications", "CONSUMER")} <= names
+    assert ("wallet", "CONSUMER") in names  # it acts on the decision
+    assert len([span for span in found if span["name"].startswith("deliver ")]) == 2
+    ids = {span["span_id"] for span in found} | {"00f067aa0ba902b7"}
+    assert all(span["parent_span_id"] in ids for span in found), "every span hangs on another of the trace"

@@ -5,17 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from fraud import bootstrap
-from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 
 
 @pytest.fixture(scope="session")
 def fraud_template(postgres_server: Server) -> TemplateDatabase:
-    async def run(dsn_owner: str) -> None:
-        await migrate(dsn_owner, bootstrap.migration_sources(), app_role="fraud_app")
-
-    return TemplateDatabase(postgres_server, service="fraud", migrate=run)
+    return migrated_template(postgres_server, "fraud", bootstrap.migration_sources())
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from contracts.envelope import from_record
 from local_stack.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
+from testkit.processes import Running, command, process
 from testkit.pytest_plugin import MakeTopic
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -58,59 +56,6 @@ async def environment(
     }
 
 
-@dataclass
-class Running:
-    """A process of the service, and its pages."""
-
-    child: Process
-    pages: httpx2.AsyncClient
-
-
-@asynccontextmanager
-async def process(environment: Mapping[str, str], command: str) -> AsyncIterator[Running]:
-    """Run a process of the service until the body ends, and see it end in order."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "fraud", command, env=environment)
-    port = environment[f"FRAUD_{command.upper()}_PORT"]
-    try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            await ready(client)
-            yield Running(child, client)
-        child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await child.wait() == 0
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-
-
-async def ready(client: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(READY_WITHIN_S):
-        while True:
-            try:
-                if (await client.get("/health/ready")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            await asyncio.sleep(0.05)
-
-
-async def command(environment: Mapping[str, str], *arguments: str) -> tuple[int, str]:
-    """Run a command of the service; return its exit code and what it printed."""
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "fraud",
-        *arguments,
-        env={**environment, "COLUMNS": "200"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    printed, _ = await child.communicate()
-    assert child.returncode is not None
-    return child.returncode, printed.decode()
-
-
 async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: Mapping[str, str]) -> None:
     stream, payer, payee = Stream(), wallet_in(5), wallet_in(6)
     events = [stream.opened(payer), stream.opened(payee), *stream.deposit(payer, 9_000)]
@@ -119,9 +64,9 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
     topic, brokers = environment["FRAUD_EVENTS_TOPIC"], environment["KAFKA_BOOTSTRAP_SERVERS"]
 
     async with AsyncExitStack() as stack:
-        projector = await stack.enter_async_context(process(environment, "projector"))
-        await stack.enter_async_context(process(environment, "relay"))
-        api = (await stack.enter_async_context(process(environment, "api"))).pages
+        projector = await stack.enter_async_context(process("fraud", "projector", environment))
+        await stack.enter_async_context(process("fraud", "relay", environment))
+        api = (await stack.enter_async_context(process("fraud", "api", environment))).pages
         await publish(brokers, topic, PARTITIONS, events)
 
         decided = await first_decision(brokers, environment["FRAUD_DECISIONS_TOPIC"])
@@ -133,13 +78,13 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
         assert "fraud_decisions_total" in (await projector.pages.get("/metrics")).text
         assert (await api.get("/openapi.json")).status_code == 200
         await a_broken_file_is_refused_at_once(projector, api, environment)
-        assert (await command(environment, "projections", "status"))[0] == 0
-        assert (await command(environment, "projections", "unpark", "--wallet", str(payer)))[0] == 0
+        assert (await command("fraud", environment, "projections", "status"))[0] == 0
+        assert (await command("fraud", environment, "projections", "unpark", "--wallet", str(payer)))[0] == 0
 
     trial = ("backtest", "--rules", environment["FRAUD_RULES_FILE"])
-    assert (await command(environment, *trial))[0] == 2
+    assert (await command("fraud", environment, *trial))[0] == 2
     write_rules(environment, RULES)
-    status, printed = await command(environment, *trial)
+    status, printed = await command("fraud", environment, *trial)
     summary = f"{len(events)} events, 1 decisions by rules {risk['rules_version']}"
     assert (status, printed.splitlines()[-1]) == (0, summary)
     assert f"live  block  {payer}  v6  burst: 4 debits in 60 s > 3" in printed

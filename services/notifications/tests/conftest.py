@@ -18,20 +18,16 @@ from notifications.domain.targets import Refusal, UrlRefused
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
-from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.events import SCHEMA_BASE
 from testkit.notifications_api import Bench, Client, MakeBench, running
 
 
 @pytest.fixture(scope="session")
 def notifications_template(postgres_server: Server) -> TemplateDatabase:
-    async def run(dsn_owner: str) -> None:
-        await migrate(dsn_owner, bootstrap.migration_sources(), app_role="notifications_app")
-
-    return TemplateDatabase(postgres_server, service="notifications", migrate=run)
+    return migrated_template(postgres_server, "notifications", bootstrap.migration_sources())
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 import asyncio
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
-import httpx2
 import pytest
 from aiokafka import AIOKafkaConsumer
 
@@ -17,6 +14,7 @@ from local_stack.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.notifications_api import Client
+from testkit.processes import command, process
 from testkit.pytest_plugin import MakeTopic
 from testkit.receiver import Reply, receiving
 
@@ -43,41 +41,6 @@ async def environment(database: Database, kafka_bootstrap: str, make_topic: Make
     }
 
 
-@asynccontextmanager
-async def process(environment: Mapping[str, str], kind: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """Run a process of the service until the body ends, and see it end in order."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "notifications", kind, env=environment)
-    address = f"http://127.0.0.1:{environment[f'NOTIFICATIONS_{kind.upper()}_PORT']}"
-    try:
-        async with httpx2.AsyncClient(base_url=address) as client:
-            await ready(client)
-            yield client
-        child.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await child.wait() == 0
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-
-
-async def ready(client: httpx2.AsyncClient) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            try:
-                if (await client.get("/health/ready")).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                pass
-            await asyncio.sleep(0.05)
-
-
-async def command(environment: Mapping[str, str], *arguments: str) -> int:
-    """Run a command of the service; return its exit code."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-m", "notifications", *arguments, env=environment)
-    return await child.wait()
-
-
 async def first_notice(environment: Mapping[str, str]) -> EndpointDisabled | object:
     """Return the first event of the service's own topic."""
     consumer = AIOKafkaConsumer(
@@ -100,10 +63,11 @@ async def test_an_event_reaches_its_receiver_and_its_end_the_topic(environment: 
     events = [stream.opened(wallet), *stream.deposit(wallet)]
     brokers, topic = environment["KAFKA_BOOTSTRAP_SERVERS"], environment["NOTIFICATIONS_TOPIC"]
 
-    assert await command(environment, "migrate") == 0
+    assert (await command("notifications", environment, "migrate"))[0] == 0
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
-        pages = {kind: await stack.enter_async_context(process(environment, kind)) for kind in KINDS}
+        running = {kind: await stack.enter_async_context(process("notifications", kind, environment)) for kind in KINDS}
+        pages = {kind: each.pages for kind, each in running.items()}
         client = Client(pages["api"])
         endpoint = await client.endpoint(receiver.url())
         await publish(brokers, topic, PARTITIONS, events)
@@ -115,6 +79,6 @@ async def test_an_event_reaches_its_receiver_and_its_end_the_topic(environment: 
         assert await first_notice(environment) == EndpointDisabled(endpoint_id=endpoint["id"], reason="gone")
         assert 'webhook_attempts_total{outcome="gone"} 1.0' in (await pages["worker"].get("/metrics")).text
 
-        assert await command(environment, "projections", "status") == 0
-        assert await command(environment, "projections", "rewind", "--shard", "5") == 0
-        assert await command(environment, "projections", "rewind", "--shard", "6") == 1
+        assert (await command("notifications", environment, "projections", "status"))[0] == 0
+        assert (await command("notifications", environment, "projections", "rewind", "--shard", "5"))[0] == 0
+        assert (await command("notifications", environment, "projections", "rewind", "--shard", "6"))[0] == 1

@@ -4,18 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from transaction_history import bootstrap
 
 
 @pytest.fixture(scope="session")
 def history_template(postgres_server: Server) -> TemplateDatabase:
-    async def run(dsn_owner: str) -> None:
-        await migrate(dsn_owner, bootstrap.migration_sources(), app_role="transaction_history_app")
-
-    return TemplateDatabase(postgres_server, service="transaction_history", migrate=run)
+    return migrated_template(postgres_server, "transaction_history", bootstrap.migration_sources())
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.ids import SHARDS, shard_of
-from servicekit.migrations import migrate
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.bootstrap import migration_sources, open_api
 from wallet.config import WalletSettings
@@ -22,11 +21,7 @@ from wallet.config import WalletSettings
 @pytest.fixture(scope="session")
 def wallet_template(postgres_server: Server) -> TemplateDatabase:
     """Give the migrated template."""
-
-    async def build(owner_dsn: str) -> None:
-        await migrate(owner_dsn, migration_sources(), app_role="wallet_app")
-
-    return TemplateDatabase(postgres_server, service="wallet", migrate=build)
+    return migrated_template(postgres_server, "wallet", migration_sources())
 
 
 @pytest.fixture

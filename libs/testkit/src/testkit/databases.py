@@ -1,7 +1,7 @@
 """A database per test, cloned from a template that was migrated once."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from local_stack import databases
+from servicekit.migrations import MigrationSource, migrate
 
 # The same in every run, so that runs that share one server do not lock each other out.
 PASSWORD = "testkit"  # noqa: S105 - of databases that live as long as one test
@@ -96,3 +97,12 @@ class TemplateDatabase:
             yield admin
         finally:
             await admin.close()
+
+
+def migrated_template(server: Server, service: str, sources: Sequence[MigrationSource]) -> TemplateDatabase:
+    """Return what makes databases of *service*, migrated from *sources*."""
+
+    async def run(dsn_owner: str) -> None:
+        await migrate(dsn_owner, sources, app_role=databases.app_role(service))
+
+    return TemplateDatabase(server, service=service, migrate=run)

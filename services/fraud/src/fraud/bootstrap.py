@@ -2,13 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS
 from fraud.adapters import rules_postgres
@@ -26,8 +25,7 @@ from fraud.config import BacktestSettings, FraudSettings, packaged_rules
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
 from fraud.entrypoints.routes import risk_routes
-from servicekit.consumer import checkpoints, consumer_source, parking
-from servicekit.consumer.checkpoints import Progress
+from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
@@ -37,7 +35,7 @@ from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown
-from servicekit.reads import PositionWaiter
+from servicekit.projected import PostgresProjected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Port, Service, own_migrations, processes
@@ -81,29 +79,15 @@ async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterat
     """Give the API's application."""
     async with await open_pool(_pool(settings, "fraud-api", settings.fraud_read_connections)) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
-        waiter = PositionWaiter(lambda: _reached(pool))
-        try:
-            yield _app(settings, telemetry, pool, waiter)
-        finally:
-            await waiter.close()
+        async with PostgresProjected(pool, PROJECTION) as projected:
+            yield _app(settings, telemetry, pool, projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, waiter: PositionWaiter) -> Edge:
-    async def is_parked(wallet_ids: Sequence[UUID]) -> bool:
-        async with pool.connection() as connection:
-            return await parking.is_parked(connection, PROJECTION, wallet_ids)
-
+def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, projected: PostgresProjected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        lag_ms = max((shard.lag_ms for shard in (await _progress(pool)).values()), default=0)
-        return {**await database_check(pool), "projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
+        return {**await database_check(pool), **await projected.check()}
 
-    queries = RiskQueries(
-        PostgresReads(pool),
-        progress=lambda: _progress(pool),
-        is_parked=is_parked,
-        waiter=waiter,
-        rules_of=rules_postgres.rules_of,
-    )
+    queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",
@@ -117,15 +101,6 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, waiter: Posi
 
 def _pool(settings: FraudSettings, application_name: str, max_size: int) -> PoolSettings:
     return PoolSettings(dsn=settings.fraud_database_url, application_name=application_name, max_size=max_size)
-
-
-async def _progress(pool: Pool) -> Mapping[int, Progress]:
-    async with pool.connection() as connection:
-        return await checkpoints.progress(connection, PROJECTION)
-
-
-async def _reached(pool: Pool) -> Mapping[int, int]:
-    return {shard: progress.last_seq for shard, progress in (await _progress(pool)).items()}
 
 
 def projector_process(settings: FraudSettings) -> ConsumerProcess:

@@ -1,14 +1,12 @@
 """The one place where the service's parts are joined, by hand, from arguments."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Final
-from uuid import UUID
 
 from contracts.topics import WALLET_EVENTS
-from servicekit.consumer import checkpoints, consumer_source, parking
-from servicekit.consumer.checkpoints import Progress
+from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
@@ -18,7 +16,7 @@ from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown
-from servicekit.reads import PositionWaiter
+from servicekit.projected import PostgresProjected
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import ConsumerProcess, database_check
 from servicekit.telemetry import PoolCollector, Telemetry
@@ -68,23 +66,15 @@ async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIter
     pool_settings = _pool(settings, "transaction-history-api", settings.transaction_history_read_connections)
     async with await open_pool(pool_settings) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
-        waiter = PositionWaiter(lambda: _reached(pool))
-        try:
-            yield _app(settings, telemetry, pool, waiter)
-        finally:
-            await waiter.close()
+        async with PostgresProjected(pool, SCHEMA) as projected:
+            yield _app(settings, telemetry, pool, projected)
 
 
-def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, waiter: PositionWaiter) -> Edge:
-    async def is_parked(wallet_ids: Sequence[UUID]) -> bool:
-        async with pool.connection() as connection:
-            return await parking.is_parked(connection, SCHEMA, wallet_ids)
-
+def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, projected: PostgresProjected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        lag_ms = max((shard.lag_ms for shard in (await _progress(pool)).values()), default=0)
-        return {**await database_check(pool), "projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
+        return {**await database_check(pool), **await projected.check()}
 
-    queries = HistoryQueries(PostgresReads(pool), progress=lambda: _progress(pool), is_parked=is_parked, waiter=waiter)
+    queries = HistoryQueries(PostgresReads(pool), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",
@@ -99,15 +89,6 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, waiter: Po
 def _pool(settings: HistorySettings, application_name: str, max_size: int) -> PoolSettings:
     dsn = settings.transaction_history_database_url
     return PoolSettings(dsn=dsn, application_name=application_name, max_size=max_size)
-
-
-async def _progress(pool: Pool) -> Mapping[int, Progress]:
-    async with pool.connection() as connection:
-        return await checkpoints.progress(connection, SCHEMA)
-
-
-async def _reached(pool: Pool) -> Mapping[int, int]:
-    return {shard: progress.last_seq for shard, progress in (await _progress(pool)).items()}
 
 
 def projector_process(settings: HistorySettings) -> ConsumerProcess:

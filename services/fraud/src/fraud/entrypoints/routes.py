@@ -13,9 +13,8 @@ from pydantic.json_schema import SkipJsonSchema
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.ids import parse_id
-from contracts.positions import format_position
 from fraud.application.ports import DecisionFilter
-from fraud.application.queries import DecisionUnknown, Freshness, RiskQueries, WalletParked, WalletUnknown
+from fraud.application.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.entrypoints.bodies import (
     DecisionBody,
     DecisionsBody,
@@ -29,6 +28,7 @@ from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem
+from servicekit.projected import WalletParked
 
 # A query has no null: a parameter is left out.
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -48,7 +48,7 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
             raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
         with _told():
             found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
-        _tell_freshness(response, found.freshness)
+        found.freshness.tell(response)
         return wallet_risk_body(found)
 
     @router.get("/decisions", operation_id="list_decisions", summary="Decisions, newest first")
@@ -71,7 +71,7 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
             found = await queries.decisions(
                 caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
             )
-        _tell_freshness(response, found.freshness)
+        found.freshness.tell(response)
         last = found.rows[-1] if found.has_more else None
         more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
         return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)
@@ -111,9 +111,3 @@ def _filtered_wallet(text: str | None) -> UUID | None:
     if known is None:
         raise invalid_query(FieldError("/wallet_id", "invalid_id", "wallet_id is not an id in its canonical form."))
     return known
-
-
-def _tell_freshness(response: Response, freshness: Freshness) -> None:
-    if freshness.position:
-        response.headers["Ledger-Position"] = format_position(freshness.position.items())
-    response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)

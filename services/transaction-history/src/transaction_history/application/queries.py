@@ -1,18 +1,14 @@
 """Questions to the history: how fresh the answer is comes with each, and a parked wallet is never passed over."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from contracts.ids import shard_of
-from servicekit.consumer.checkpoints import Progress
-from servicekit.reads import PositionWaiter
+from servicekit.projected import Freshness, Projected, WalletParked, freshness
 from transaction_history.application.ports import Reads
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
-
-ProgressOf = Callable[[], Awaitable[Mapping[int, Progress]]]
-IsParked = Callable[[Sequence[UUID]], Awaitable[bool]]
 
 
 class WalletUnknown(Exception):  # noqa: N818  it names what was found out
@@ -21,18 +17,6 @@ class WalletUnknown(Exception):  # noqa: N818  it names what was found out
 
 class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
     """The tenant has no such transaction."""
-
-
-class WalletParked(Exception):  # noqa: N818  it names what was found out
-    """A wallet that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """Up to where the answer saw the journal, by shard, and how far that is behind the end of the stream."""
-
-    position: Mapping[int, int]
-    lag_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +55,9 @@ class BalanceAt:
 class HistoryQueries:
     """Answers for one tenant at a time. Every question may name a position to wait for, empty for none."""
 
-    def __init__(self, reads: Reads, *, progress: ProgressOf, is_parked: IsParked, waiter: PositionWaiter) -> None:
+    def __init__(self, reads: Reads, projected: Projected) -> None:
         self._reads = reads
-        self._progress = progress
-        self._is_parked = is_parked
-        self._waiter = waiter
+        self._projected = projected
 
     async def wallet_entries(
         self,
@@ -87,10 +69,10 @@ class HistoryQueries:
         min_position: Mapping[int, int],
     ) -> Entries:
         """Return a wallet's entries; raises WalletUnknown and WalletParked."""
-        progress = await self._progress_after(min_position)
+        progress = await self._projected.progress_after(min_position)
         await self._known_wallet(tenant_id, wallet_id)
         rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, [shard_of(wallet_id)]))
+        return Entries(rows[:limit], len(rows) > limit, freshness(progress, [*min_position, shard_of(wallet_id)]))
 
     async def owner_entries(
         self,
@@ -102,55 +84,38 @@ class HistoryQueries:
         min_position: Mapping[int, int],
     ) -> Entries:
         """Return the entries of all of an owner's wallets, none for an unknown owner; raises WalletParked."""
-        progress = await self._progress_after(min_position)
+        progress = await self._projected.progress_after(min_position)
         scope = await self._reads.owner_scope(tenant_id, owner_id)
         if scope.is_parked:
             raise WalletParked
         rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, _freshness(progress, min_position, scope.shards))
+        return Entries(rows[:limit], len(rows) > limit, freshness(progress, [*min_position, *scope.shards]))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
         """Return a transaction's legs; raises TransactionUnknown and WalletParked."""
-        progress = await self._progress_after(min_position)
+        progress = await self._projected.progress_after(min_position)
         entries, system_entries = await self._reads.transaction(tenant_id, transaction_id)
         if not entries and not system_entries:
             raise TransactionUnknown
         touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
         touched |= {row.counterparty_wallet_id for row in entries if row.counterparty_wallet_id is not None}
-        await self._refuse_parked(list(touched))
-        return Legs(entries, system_entries, _freshness(progress, min_position, map(shard_of, touched)))
+        await self._projected.refuse_parked(list(touched))
+        return Legs(entries, system_entries, freshness(progress, [*min_position, *map(shard_of, touched)]))
 
     async def balance_at(
         self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
     ) -> BalanceAt:
         """Return a wallet's balance at *at*; raises WalletUnknown (also before it was opened) and WalletParked."""
-        progress = await self._progress_after(min_position)
+        progress = await self._projected.progress_after(min_position)
         wallet = await self._known_wallet(tenant_id, wallet_id)
         if at < wallet.opened_at:
             raise WalletUnknown
         entry = await self._reads.entry_at(tenant_id, wallet_id, at)
-        return BalanceAt(wallet, entry, _freshness(progress, min_position, [shard_of(wallet_id)]))
-
-    async def _progress_after(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
-        """Wait for *min_position*; return the progress as of before anything else is read: the answer saw no less."""
-        if min_position:
-            await self._waiter.wait_for(min_position)
-        return await self._progress()
+        return BalanceAt(wallet, entry, freshness(progress, [*min_position, shard_of(wallet_id)]))
 
     async def _known_wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow:
         wallet = await self._reads.wallet(tenant_id, wallet_id)
         if wallet is None:
             raise WalletUnknown
-        await self._refuse_parked([wallet_id])
+        await self._projected.refuse_parked([wallet_id])
         return wallet
-
-    async def _refuse_parked(self, wallet_ids: Sequence[UUID]) -> None:
-        if wallet_ids and await self._is_parked(wallet_ids):
-            raise WalletParked
-
-
-def _freshness(progress: Mapping[int, Progress], min_position: Mapping[int, int], shards: Iterable[int]) -> Freshness:
-    shown = sorted({*min_position, *shards})
-    seen = {shard: progress[shard] for shard in shown if shard in progress}
-    lag_ms = max((shard.lag_ms for shard in seen.values()), default=0)
-    return Freshness({shard: found.last_seq for shard, found in seen.items()}, lag_ms)

@@ -10,16 +10,14 @@ from fastapi import APIRouter, Path, Query, Response
 
 from contracts import problems
 from contracts.ids import parse_id
-from contracts.positions import format_position
 from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem
+from servicekit.projected import WalletParked
 from transaction_history.application.queries import (
-    Freshness,
     HistoryQueries,
     TransactionUnknown,
-    WalletParked,
     WalletUnknown,
 )
 from transaction_history.entrypoints.bodies import (
@@ -57,7 +55,7 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
                 limit=page.limit,
                 min_position=min_position,
             )
-        _tell_freshness(response, found.freshness)
+        found.freshness.tell(response)
         more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
@@ -74,7 +72,7 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
                 limit=page.limit,
                 min_position=min_position,
             )
-        _tell_freshness(response, found.freshness)
+        found.freshness.tell(response)
         last = found.rows[-1] if found.has_more else None
         more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
@@ -88,7 +86,7 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
             raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
         with _told():
             legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
-        _tell_freshness(response, legs.freshness)
+        legs.freshness.tell(response)
         return transaction_body(legs)
 
     @router.get("/wallets/{wallet_id}/balance", operation_id="get_balance_at", summary="A balance in the past")
@@ -98,7 +96,7 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         known, instant = _wallet_id(wallet_id), _instant(at)
         with _told():
             found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
-        _tell_freshness(response, found.freshness)
+        found.freshness.tell(response)
         return balance_at_body(found, at)
 
     return router
@@ -134,9 +132,3 @@ def _instant(text: str) -> datetime:
         if instant.tzinfo is not None:
             return instant.astimezone(UTC)
     raise invalid_query(FieldError("/at", "invalid_value", "at is an RFC 3339 instant with its offset."))
-
-
-def _tell_freshness(response: Response, freshness: Freshness) -> None:
-    if freshness.position:
-        response.headers["Ledger-Position"] = format_position(freshness.position.items())
-    response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)

@@ -39,7 +39,8 @@ async def _state(platform: Platform) -> tuple[int, int]:
         (platform.fraud_dsn, "fraud"),
         (platform.notifications_dsn, "notifications"),
     ):
-        done += _come(journal, await postgres.reached(dsn, projection))
+        reached = await postgres.reached(dsn, projection)
+        done += _come(journal, reached)
     async with postgres.snapshot(platform.notifications_dsn) as connection:
         deliveries: int = await connection.fetchval(_DELIVERED)
         waiting: int = await connection.fetchval(_WAITING)

@@ -10,9 +10,17 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from tests.chaos import faults_ledger, faults_records, faults_stream, report
+from tests.chaos import (
+    faults_ledger,
+    faults_poison,
+    faults_records,
+    faults_repeats,
+    faults_stream,
+    faults_webhooks,
+    report,
+)
 from tests.chaos.platform import Site, open_site
 from tests.chaos.run import Fault, Verdict, judge
 
@@ -22,23 +30,32 @@ from testkit import engines
 SEEDS = 3
 FIRST_SEED = 1
 SECONDS = 6.0
-FAULTS = {
-    fault.id: fault
-    for fault in sorted(
-        (*faults_ledger.FAULTS, *faults_records.FAULTS, *faults_stream.FAULTS), key=lambda each: int(each.id[1:])
-    )
-}
+
+
+def _number(fault_id: str) -> str:
+    """Return the number of the matrix: F7 of F7-worker."""
+    return fault_id.partition("-")[0]
+
+
+_MODULES = (faults_ledger, faults_records, faults_repeats, faults_poison, faults_stream, faults_webhooks)
+_ALL: Iterable[Fault] = (fault for module in _MODULES for fault in module.FAULTS)
+FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--faults", default=",".join(FAULTS), help="Which faults, by number, separated by commas.")
+    parser.add_argument(
+        "--faults",
+        default=",".join(FAULTS),
+        help="Which faults, separated by commas: F7 for all that have the number, or F7-worker.",
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS, help="How many seeds each fault runs with.")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="The first of them, to repeat a run.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="How long the load lasts besides the fault.")
     arguments = parser.parse_args(words)
-    arguments.faults = [name for name in arguments.faults.split(",") if name]
-    if unknown := set(arguments.faults) - FAULTS.keys():
+    wanted = {name for name in arguments.faults.split(",") if name}
+    arguments.faults = [name for name in FAULTS if {name, _number(name)} & wanted]
+    if unknown := wanted - {alias for name in FAULTS for alias in (name, _number(name))}:
         parser.error(f"unknown faults: {', '.join(sorted(unknown))}")
     return arguments
 

@@ -8,10 +8,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
-from tests.chaos import observe
 from tests.chaos.run import Run
 
-GROUP = "transaction_history"
 REQUEST_S = 10.0
 
 
@@ -22,21 +20,21 @@ async def asked(run: Run, ask: "Callable[[AdminClient], dict[Any, Future[Any]]]"
     return [await asyncio.to_thread(future.result, 2 * REQUEST_S) for future in futures.values()]
 
 
-async def group_offsets(run: Run) -> dict[int, int]:
-    """Return where the consumer group would begin in each partition that it has told of."""
-    wanted = [ConsumerGroupTopicPartitions(GROUP)]
-    (group,) = await asked(run, lambda admin: admin.list_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
-    return {each.partition: max(0, each.offset) for each in group.topic_partitions or []}
+async def group_offsets(run: Run, group: str) -> dict[int, int]:
+    """Return where the consumer *group* would begin in each partition that it has told of."""
+    wanted = [ConsumerGroupTopicPartitions(group)]
+    (found,) = await asked(run, lambda admin: admin.list_consumer_group_offsets(wanted, request_timeout=REQUEST_S))
+    return {each.partition: max(0, each.offset) for each in found.topic_partitions or []}
 
 
 async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -> None:
-    """Produce copies of *records*, in their order, to their partitions."""
+    """Produce copies of *records*, in their order, to their topics and partitions."""
     producer = AIOKafkaProducer(bootstrap_servers=run.platform.kafka.bootstrap_servers, linger_ms=5)
     await producer.start()
     try:
         sent = [
             await producer.send(
-                observe.TOPIC,
+                record.topic,
                 record.value,
                 key=record.key,
                 partition=record.partition,

@@ -6,6 +6,7 @@ It shares no code with what it judges.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
+from tests.chaos import checker_services as services
 from tests.chaos.history import History, Leg
 from tests.chaos.observed import PARTITIONS, Observed, Record, Row
 
@@ -20,11 +21,13 @@ def check(history: History, observed: Observed) -> dict[str, list[str]]:
         "I3": list(floors(observed)),
         "I4": list(dense(observed)),
         "I5": [*exactly_once(history, observed), *conserved(history, observed)],
-        "I6": [*topic_is_journal(observed), *read_model_is_journal(observed)],
+        "I6": [*topic_is_journal(observed), *read_model_is_journal(observed), *services.profiled(observed)],
         "I7": list(ascending(observed.records)),
         "I9": observed.samples.moved_back,
         "I10": history.unlike,
-        "I14": list(drained(observed)),
+        "I13": [*services.owed(observed), *services.one_id(observed)],
+        "I14": [*drained(observed), *services.arrived(observed)],
+        "decisions": list(services.decided_once(observed)),
     }
 
 

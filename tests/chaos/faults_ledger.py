@@ -5,10 +5,11 @@ import os
 import signal
 import time
 
+from tests.chaos import signals
 from tests.chaos.client import Answer, HttpClient, Unanswered
 from tests.chaos.gate import Action, Reached
 from tests.chaos.history import Command, is_definite
-from tests.chaos.platform import APIS
+from tests.chaos.product import APIS
 from tests.chaos.run import Bite, Fault, Run
 from tests.chaos.workload import Client
 
@@ -19,24 +20,6 @@ ONE_KEY_TIMES = 100
 OTHERS_GO_ON_WITHIN_S = 6.0
 STOPPED_S = 8.0
 GATED_APIS = frozenset(APIS)
-
-
-async def _gone(pid: int) -> None:
-    """Wait until the process, our own child, is dead; the platform reaps it when it starts it again."""
-    async with asyncio.timeout(REACHED_WITHIN_S):
-        while _state(pid) != "Z":  # noqa: ASYNC110  the event is in the kernel
-            await asyncio.sleep(0.01)
-
-
-async def _stopped(pid: int) -> None:
-    async with asyncio.timeout(REACHED_WITHIN_S):
-        while _state(pid) != "T":  # noqa: ASYNC110  the event is in the kernel
-            await asyncio.sleep(0.01)
-
-
-def _state(pid: int) -> str:
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123  not a file of anyone's
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 async def kill_postgres(run: Run) -> Bite:
@@ -80,7 +63,7 @@ async def stop_instance(run: Run) -> Bite:
     run.platform.gate.arm("written", Action.STOP)
     reached = await run.platform.gate.wait_reached("written", within_s=REACHED_WITHIN_S)
     bitten_s = time.monotonic()
-    await _stopped(reached.pid)
+    await signals.stopped(reached.pid)
     try:
         name = run.platform.name_of(reached.pid)
         (other,) = set(APIS) - {name}
@@ -104,7 +87,8 @@ async def stop_instance(run: Run) -> Bite:
 async def opposite_order(run: Run) -> Bite:
     """F23: nothing but the load, whose transfers cross; count batches that waited for each other's rows."""
     waits = 0
-    async with run.platform.databases() as (wallet, _):
+    async with run.platform.connections() as connections:
+        wallet = connections["wallet"]
         until_s = time.monotonic() + 4.0
         while time.monotonic() < until_s:
             waits += await wallet.fetchval(
@@ -158,7 +142,7 @@ async def _retried_after_kill(run: Run, point: str) -> list[str]:
     run.platform.gate.arm(point, Action.KILL, key=command.key)
     settling = asyncio.create_task(Client(run.bank, run.chance).settle(command))
     reached = await run.platform.gate.wait_reached(point, within_s=REACHED_WITHIN_S)
-    await _gone(reached.pid)
+    await signals.gone(reached.pid)
     await run.platform.start(run.platform.name_of(reached.pid), gated=True)
     return [] if await settling is not None else [f"{command.key} was not settled"]
 

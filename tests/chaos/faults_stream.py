@@ -7,6 +7,7 @@ from collections import Counter
 from tests.chaos import observe
 from tests.chaos.broker import group_offsets
 from tests.chaos.gate import Action
+from tests.chaos.product import HISTORY
 from tests.chaos.run import Bite, Fault, Run
 
 REACHED_WITHIN_S = 30.0
@@ -32,11 +33,12 @@ async def lose_broker(run: Run) -> Bite:
     how, end = ("killed", platform.kafka.kill) if run.seed % 2 else ("stopped", platform.kafka.stop)
     bitten_s = time.monotonic()
     await platform.site.keep(end)
-    async with platform.databases() as (wallet, history):
-        before = sum((await observe.heads(wallet)).values())
+    async with platform.connections() as connections:
+        before = sum((await observe.heads(connections, HISTORY)).values())
         await asyncio.sleep(BROKER_AWAY_S)
-        grown = sum((await observe.heads(wallet)).values()) - before
-        behind = sum((await observe.heads(wallet)).values()) - sum((await observe.checkpoints(history)).values())
+        now = sum((await observe.heads(connections, HISTORY)).values())
+        behind = now - sum((await observe.checkpoints(connections, HISTORY)).values())
+        grown = now - before
     await platform.site.keep(platform.kafka.start)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"broker {how} for {BROKER_AWAY_S:.0f} s, journal grew by {grown}, {behind} events behind"
@@ -57,9 +59,9 @@ async def kill_consumer(run: Run) -> Bite:
 
 async def _ahead_of_group(run: Run) -> int:
     """Return how many records are applied that the consumer group has not committed."""
-    told = await group_offsets(run)
-    async with run.platform.databases() as (_, history):
-        rows = await history.fetch(
+    told = await group_offsets(run, HISTORY.group)
+    async with run.platform.connections() as connections:
+        rows = await connections[HISTORY.service].fetch(
             "SELECT topic_partition, max(kafka_offset) AS applied FROM servicekit.checkpoint GROUP BY 1"
         )
     return sum(max(0, row["applied"] - told.get(row["topic_partition"], 0)) for row in rows)

@@ -1,4 +1,4 @@
-"""Run a process of the product with a gate at a precise point: `python -m tests.chaos.launch api|relay|projector`.
+"""Run a process of the product with a gate at a precise point: `python -m tests.chaos.launch SERVICE KIND`.
 
 The process is joined by the service's own `bootstrap`; one part of it is a subclass that asks the gate. The packages
 know nothing of this.
@@ -19,15 +19,23 @@ import asyncpg
 import msgspec
 from tests.chaos.gate import GATES, POISON, Gate
 
+import fraud.bootstrap
+import notifications.bootstrap
 import transaction_history.bootstrap as history
 import wallet.bootstrap
 from contracts.envelope import Envelope
+from fraud.config import FraudSettings
+from notifications.adapters.sender_httpx import HttpxSender
+from notifications.application.rows import Result
+from notifications.config import NotificationsSettings
+from notifications.domain.addresses import Address
+from notifications.domain.targets import Target
 from servicekit.consumer.processing import LookAgain
+from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.postgres import Transaction
 from servicekit.process import run
 from servicekit.relay.publisher import Publisher
-from transaction_history.application.projection import HistoryProjection
 from transaction_history.config import HistorySettings
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger
 from wallet.application.ports import Fenced
@@ -101,26 +109,49 @@ class GatedRunner(ConsumerRunner):
         return again
 
 
+class GatedSender(HttpxSender):
+    """Asks the gate when a receiver has answered and nothing of it is written (`answered`), with what is under way."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._under_way: set[tuple[str, str]] = set()
+
+    async def send(
+        self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
+    ) -> Result:
+        sending = (target.path_and_query, headers["webhook-id"])
+        self._under_way.add(sending)
+        try:
+            result = await super().send(target, addresses, headers=headers, body=body)
+            await _gate().reach("answered", {"answered": sending, "under_way": sorted(self._under_way)})
+        finally:
+            self._under_way.discard(sending)
+        return result
+
+
 class HandlerCrash(Exception):  # noqa: N818  it names the planted bug
     """The planted bug of a handler."""
 
 
-class PoisonedProjection(HistoryProjection):
+class PoisonedProjection:
     """Takes the events of chosen wallets, from their second one, for what a broken release or record would make them.
 
-    `CHAOS_POISON` is a JSON object of wallet id to `json`, `type`, `version` or `crash`.
+    `CHAOS_POISON` is a JSON object of wallet id to `json`, `type`, `version` or `crash`. What has no version, a system
+    account's entry or a decision, is left alone by `version`.
     """
 
-    def __init__(self, inner: HistoryProjection, poison: dict[str, str]) -> None:
-        super().__init__(inner._read_model, name=inner.name, topic=inner.topic)
+    def __init__(self, inner: Projection, poison: Mapping[str, str]) -> None:
+        self.name = inner.name
+        self.topic = inner.topic
+        self._inner = inner
         self._kinds = {UUID(wallet_id): kind for wallet_id, kind in poison.items()}
 
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
-        await super().apply(tx, [self._spoilt(event) for event in events])
+        await self._inner.apply(tx, [self._spoilt(event) for event in events])
 
     def _spoilt(self, event: Envelope) -> Envelope:
         kind = self._kinds.get(event.subject)
-        if kind is None or event.wallet_version in {None, 1}:
+        if kind is None or event.wallet_version == 1:
             return event
         match kind:
             case "json":
@@ -128,10 +159,15 @@ class PoisonedProjection(HistoryProjection):
             case "type":
                 return msgspec.structs.replace(event, type="wallet.teleported.v9")
             case "version":
-                assert event.wallet_version is not None
+                if event.wallet_version is None:
+                    return event
                 return msgspec.structs.replace(event, wallet_version=event.wallet_version + 1)
             case _:
                 raise HandlerCrash(str(event.event_id))
+
+
+def _poisoned(projection: Projection) -> Projection:
+    return PoisonedProjection(projection, json.loads(os.environ.get(POISON, "{}")))
 
 
 def _api() -> int:
@@ -150,13 +186,56 @@ def _relay() -> int:
 
 def _projector() -> int:
     settings = HistorySettings()
-    poison = json.loads(os.environ.get(POISON, "{}"))
-    projection = PoisonedProjection(history.make_projection(settings), poison) if poison else None
+    projection = _poisoned(history.make_projection(settings))
     return run(
         lambda shutdown: history.run_projector(settings, shutdown, projection=projection, runner_class=GatedRunner),
         drain_s=settings.drain_s,
     )
 
 
+def _decisions() -> int:
+    settings = WalletSettings()
+    return run(
+        lambda shutdown: wallet.bootstrap.run_decisions(settings, shutdown, projection_of=_poisoned),
+        drain_s=settings.drain_s,
+    )
+
+
+def _webhooks_projector() -> int:
+    settings = NotificationsSettings()
+    projection = _poisoned(notifications.bootstrap.make_projection(settings))
+    return run(
+        lambda shutdown: notifications.bootstrap.run_projector(settings, shutdown, projection=projection),
+        drain_s=settings.drain_s,
+    )
+
+
+def _worker() -> int:
+    settings = NotificationsSettings()
+    return run(
+        lambda shutdown: notifications.bootstrap.run_worker(settings, shutdown, sender_class=GatedSender),
+        drain_s=settings.drain_s,
+    )
+
+
+def _fraud_projector() -> int:
+    settings = FraudSettings()
+    return run(
+        lambda shutdown: fraud.bootstrap.run_projector(settings, shutdown, projection_of=_poisoned),
+        drain_s=settings.drain_s,
+    )
+
+
+_MAIN: Final = {
+    ("wallet", "api"): _api,
+    ("wallet", "relay"): _relay,
+    ("wallet", "decisions"): _decisions,
+    ("transaction_history", "projector"): _projector,
+    ("notifications", "projector"): _webhooks_projector,
+    ("notifications", "worker"): _worker,
+    ("fraud", "projector"): _fraud_projector,
+}
+
+
 if __name__ == "__main__":
-    sys.exit({"api": _api, "relay": _relay, "projector": _projector}[sys.argv[1]]())
+    sys.exit(_MAIN[sys.argv[1], sys.argv[2]]())

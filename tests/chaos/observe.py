@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from tests.chaos.observed import PARTITIONS, Observed, Projected, Record, Row, Samples, Wallet
+from tests.chaos.platform import Connections
+from tests.chaos.product import Consumer
 
 TOPIC = "wallet.events"
 POLL_MS = 500
 EMPTY_POLLS_MAX = 20
-READ_MODEL = ("wallet", "entry", "system_entry", "state_change")
 
 _JOURNAL = """
     SELECT shard, seq, event_id::text, account_id::text AS wallet_id, system_account, version,
@@ -23,8 +24,7 @@ _READ_ROWS = """
     SELECT seq, event_id::text, amount_minor FROM transaction_history.entry
     UNION ALL SELECT seq, event_id::text, amount_minor FROM transaction_history.system_entry
     UNION ALL SELECT seq, event_id::text, NULL FROM transaction_history.state_change"""
-_HEADS = "SELECT shard, max(seq) AS seq FROM wallet.journal GROUP BY shard"
-_CHECKPOINTS = "SELECT shard, last_seq FROM servicekit.checkpoint"
+_CHECKPOINTS = "SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1"
 # One statement, so one snapshot.
 _TOTALS = """
     SELECT (SELECT coalesce(sum(posted_minor), 0) FROM wallet.wallet)::bigint AS wallets,
@@ -32,10 +32,9 @@ _TOTALS = """
             WHERE system_account IS NOT NULL)::bigint AS system"""
 
 
-async def observe(
-    wallet: asyncpg.Connection, history: asyncpg.Connection, records: list[Record], samples: Samples
-) -> Observed:
-    """Read both databases; *records* are what the topic holds, or held."""
+async def observe(connections: Connections, records: list[Record], samples: Samples) -> Observed:
+    """Read the ledger and the read model; *records* are what the topic holds, or held."""
+    wallet, history = connections["wallet"], connections["transaction_history"]
     journal = [Row(**dict(row)) for row in await wallet.fetch(_JOURNAL)]
     read_wallets = await history.fetch("SELECT wallet_id::text, posted_minor, version FROM transaction_history.wallet")
     return Observed(
@@ -52,40 +51,44 @@ async def observe(
     )
 
 
-async def heads(wallet: asyncpg.Connection) -> dict[int, int]:
-    """Return the highest sequence of each shard that has one."""
-    return {row["shard"]: row["seq"] for row in await wallet.fetch(_HEADS)}
+async def heads(connections: Connections, consumer: Consumer) -> dict[int, int]:
+    """Return the highest sequence of each shard that has one, of what *consumer* is to reach."""
+    service, table = consumer.heads
+    rows = await connections[service].fetch(f"SELECT shard, max(seq) AS seq FROM {table} GROUP BY shard")
+    return {row["shard"]: row["seq"] for row in rows}
 
 
-async def checkpoints(history: asyncpg.Connection) -> dict[int, int]:
-    """Return how far the projection is in each shard."""
-    return {row["shard"]: row["last_seq"] for row in await history.fetch(_CHECKPOINTS)}
+async def checkpoints(connections: Connections, consumer: Consumer) -> dict[int, int]:
+    """Return how far *consumer* is in each shard."""
+    rows = await connections[consumer.service].fetch(_CHECKPOINTS, consumer.group)
+    return {row["shard"]: row["last_seq"] for row in rows}
 
 
-async def sample(wallet: asyncpg.Connection, history: asyncpg.Connection, samples: Samples) -> None:
+async def sample(connections: Connections, consumers: Sequence[Consumer], samples: Samples) -> None:
     """Take one sample of totals and checkpoints."""
-    row = await wallet.fetchrow(_TOTALS)
+    row = await connections["wallet"].fetchrow(_TOTALS)
     assert row is not None
     samples.total(row["wallets"], row["system"])
-    for shard, last_seq in (await checkpoints(history)).items():
-        samples.checkpoint(shard, last_seq)
+    for consumer in consumers:
+        for shard, last_seq in (await checkpoints(connections, consumer)).items():
+            samples.checkpoint(consumer.group, shard, last_seq)
 
 
-async def read_model_hash(history: asyncpg.Connection) -> str:
-    """Return a digest of every column of every row of the read model."""
+async def state_hash(connection: asyncpg.Connection, tables: Sequence[str]) -> str:
+    """Return a digest of every column of every row of *tables*."""
     digest = hashlib.sha256()
-    for table in READ_MODEL:
-        rows = await history.fetch(f"SELECT t::text AS row FROM transaction_history.{table} AS t ORDER BY 1")
+    for table in tables:
+        rows = await connection.fetch(f"SELECT t::text AS row FROM {table} AS t ORDER BY 1")
         digest.update(table.encode() + b"".join(row["row"].encode() + b"\n" for row in rows))
     return digest.hexdigest()
 
 
-async def raw_records(bootstrap_servers: str) -> list["ConsumerRecord[bytes, bytes]"]:
-    """Return every record that the topic holds now, in the order of each partition."""
+async def raw_records(bootstrap_servers: str, topic: str = TOPIC) -> list["ConsumerRecord[bytes, bytes]"]:
+    """Return every record that *topic* holds now, in the order of each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         for partition in partitions:

@@ -62,7 +62,7 @@ class Samples:
     totals: int = 0
     unequal_totals: list[str] = field(default_factory=list)
     moved_back: list[str] = field(default_factory=list)
-    highest: dict[int, int] = field(default_factory=dict)
+    highest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def total(self, wallets_minor: int, system_minor: int) -> None:
         """Take the sum of all wallets and of all system entries as one snapshot shows them."""
@@ -70,11 +70,86 @@ class Samples:
         if wallets_minor + system_minor != 0:
             self.unequal_totals.append(f"wallets hold {wallets_minor}, system accounts {system_minor}")
 
-    def checkpoint(self, shard: int, last_seq: int) -> None:
-        """Take a checkpoint as it is now."""
-        if last_seq < self.highest.get(shard, 0):
-            self.moved_back.append(f"shard {shard}: {self.highest[shard]} then {last_seq}")
-        self.highest[shard] = max(last_seq, self.highest.get(shard, 0))
+    def checkpoint(self, group: str, shard: int, last_seq: int) -> None:
+        """Take a checkpoint of a projection as it is now."""
+        highest = self.highest.get((group, shard), 0)
+        if last_seq < highest:
+            self.moved_back.append(f"{group}, shard {shard}: {highest} then {last_seq}")
+        self.highest[group, shard] = max(last_seq, highest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A webhook endpoint: it is owed what came behind *since*, by shard, of *wallets*, or of all where there are none.
+
+    An endpoint that is *gone* was disabled on the way: it is owed nothing more.
+    """
+
+    id: str
+    since: dict[int, int]
+    wallets: frozenset[str] = frozenset()
+    is_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery's row; *attempts* are those begun."""
+
+    endpoint_id: str
+    message_id: str
+    status: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A webhook that came. *event_id* is what its body tells, *is_signed* what the verification made of it."""
+
+    endpoint_id: str
+    webhook_id: str
+    event_id: str
+    is_signed: bool
+    is_accepted: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class Webhooks:
+    """Who is owed webhooks, what is recorded, and what came. *are_sent*: workers ran."""
+
+    endpoints: list[Endpoint]
+    deliveries: list[Delivery]
+    posts: list[Post]
+    are_sent: bool
+
+    @property
+    def repeats(self) -> int:
+        """How many posts were repeats of one that came before."""
+        return len(self.posts) - len({(post.endpoint_id, post.webhook_id) for post in self.posts})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision's row."""
+
+    id: str
+    outcome: str
+    mode: str
+
+
+@dataclass(kw_only=True, slots=True)
+class Decisions:
+    """What fraud knows and decided, and what the ledger made of it.
+
+    *profiles* are versions by wallet; *outbox* and *records* are the decisions to be published and those published, by
+    shard and sequence; *settled* are pairs of decision and verdict; *caused* the causes that journal rows name.
+    """
+
+    profiles: dict[str, int]
+    made: list[Decision]
+    outbox: dict[tuple[int, int], str]
+    records: list[Record]
+    settled: list[tuple[str, str]]
+    caused: list[str]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -89,3 +164,5 @@ class Observed:
     read_rows: list[Projected]
     samples: Samples = field(default_factory=Samples)
     seconds_to_drain: float | None = None
+    webhooks: Webhooks | None = None
+    decisions: Decisions | None = None

@@ -10,23 +10,21 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
 from tests.chaos.gate import GATES, Gate
+from tests.chaos.product import APIS, CORE, PROCESSES, SETTINGS, SOURCES, Consumer, consumers_of, services_of, topics_of
 
-import transaction_history.bootstrap
-import wallet.bootstrap
-from contracts.topics import WALLET_EVENTS
 from local_stack import topics
 from local_stack.daemon import Command, Daemon
 from local_stack.databases import app_role
 from local_stack.kafka import KafkaBroker
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.postgres import PostgresServer
-from servicekit.migrations import MigrationSource, migrate
+from servicekit.migrations import migrate
 from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
 
@@ -34,24 +32,10 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 40.0
 KEEPERS = 8
 PROBE_S = 2.0
-APIS = ("api-1", "api-2")
 
 T = TypeVar("T")
-
-_PRODUCT: Mapping[str, tuple[str, ...]] = {
-    "api-1": ("wallet", "api"),
-    "api-2": ("wallet", "api"),
-    "relay": ("wallet", "relay"),
-    "projector": ("transaction_history", "projector"),
-    "history": ("transaction_history", "api"),
-}
-_PORTS: Mapping[str, str] = {
-    "api-1": "WALLET_API_PORT",
-    "api-2": "WALLET_API_PORT",
-    "relay": "WALLET_RELAY_PORT",
-    "projector": "TRANSACTION_HISTORY_PROJECTOR_PORT",
-    "history": "TRANSACTION_HISTORY_API_PORT",
-}
+Connections = Mapping[str, asyncpg.Connection]
+"""By service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +44,7 @@ class Site:
 
     folder: Path
     postgres: PostgresServer
-    wallets: TemplateDatabase
-    histories: TemplateDatabase
+    templates: Mapping[str, TemplateDatabase]
     keepers: ThreadPoolExecutor
 
     async def keep(self, call: Callable[[], T]) -> T:
@@ -80,30 +63,48 @@ def open_site(folder: Path) -> Iterator[Site]:
         yield Site(
             folder,
             postgres,
-            _template(server, "wallet", wallet.bootstrap.migration_sources),
-            _template(server, "transaction_history", transaction_history.bootstrap.migration_sources),
+            {service: _template(server, service) for service in SOURCES},
             keepers,
         )
 
 
-def _template(server: Server, service: str, sources: Callable[[], list[MigrationSource]]) -> TemplateDatabase:
+def _template(server: Server, service: str) -> TemplateDatabase:
     return TemplateDatabase(
-        server, service=service, migrate=lambda dsn: migrate(dsn, sources(), app_role=app_role(service))
+        server, service=service, migrate=lambda dsn: migrate(dsn, SOURCES[service](), app_role=app_role(service))
     )
 
 
+@dataclass(kw_only=True)
 class Platform:
-    """One run: databases of its own, a broker of its own, and the product's processes by name."""
+    """One run: *databases* by service, a broker of its own, and the product's *processes* by name."""
 
-    def __init__(self, site: Site, folder: Path, kafka: KafkaBroker, wallets: Database, history: Database) -> None:
-        self.site = site
-        self.folder = folder
-        self.kafka = kafka
-        self.wallet_database = wallets
-        self.history_database = history
-        self.gate = Gate(folder)
-        self._ports = dict(zip(_PRODUCT, free_ports(len(_PRODUCT)), strict=True))
-        self._daemons: dict[str, Daemon] = {}
+    site: Site
+    folder: Path
+    kafka: KafkaBroker
+    databases: dict[str, Database]
+    processes: tuple[str, ...]
+    settings: Mapping[str, str]
+    _ports: dict[str, int] = field(default_factory=dict)
+    _daemons: dict[str, Daemon] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Choose the ports."""
+        self._ports = dict(zip(self.processes, free_ports(len(self.processes)), strict=True))
+
+    @property
+    def gate(self) -> Gate:
+        """The gates of this run."""
+        return Gate(self.folder)
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        """The consumers that run."""
+        return consumers_of(self.processes)
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that there are."""
+        return [topic.name for topic in topics_of(self.processes)]
 
     @property
     def postgres(self) -> PostgresServer:
@@ -135,14 +136,14 @@ class Platform:
         """Start a process, again where it has ended, and wait until it is ready; *gated*: with its gates."""
         if name in self._daemons:
             await self.kill(name)
-        package, kind = _PRODUCT[name]
-        module = ("tests.chaos.launch", kind) if gated else (package, kind)
+        process = PROCESSES[name]
+        words = (process.service, process.kind)
         command = Command(
             name=name,
-            argv=(sys.executable, "-m", *module),
+            argv=(sys.executable, "-m", *(("tests.chaos.launch", *words) if gated else words)),
             log=self.folder / f"{name}.log",
             cwd=ROOT,
-            env={**self.environment, _PORTS[name]: str(self._ports[name]), **(env or {})},
+            env={**self.environment, process.port: str(self._ports[name]), **(env or {})},
         )
         self._daemons[name] = Daemon(
             command, is_ready=lambda _: _answers(self._ports[name]), ready_within_s=READY_WITHIN_S
@@ -172,18 +173,17 @@ class Platform:
         """What every process is given."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-            "WALLET_DATABASE_URL": self.wallet_database.dsn_app,
-            "WALLET_OWNER_DATABASE_URL": self.wallet_database.dsn_owner,
-            "TRANSACTION_HISTORY_DATABASE_URL": self.history_database.dsn_app,
-            "TRANSACTION_HISTORY_OWNER_DATABASE_URL": self.history_database.dsn_owner,
+            **{f"{service.upper()}_DATABASE_URL": each.dsn_app for service, each in self.databases.items()},
             "TRACES_FILE": str(self.folder / "traces.jsonl"),
             GATES: str(self.folder),
+            **SETTINGS,
+            **self.settings,
         }
 
-    async def operate(self, *arguments: str) -> str:
-        """Run an operator's command of transaction-history; return what it prints. It must succeed."""
+    async def operate(self, service: str, *arguments: str) -> str:
+        """Run an operator's command of *service*; return what it prints. It must succeed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "transaction_history", *arguments,
+            sys.executable, "-m", service, *arguments,
             env={**os.environ, **self.environment}, cwd=ROOT,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -192,16 +192,20 @@ class Platform:
         assert process.returncode == 0, output.decode()
         return output.decode()
 
+    async def page(self, name: str, path: str) -> str:
+        """Return a page that a process shows of itself."""
+        page = await self.site.keep(functools.partial(_read, f"http://{LOOPBACK}:{self._ports[name]}{path}"))
+        return (page or b"").decode()
+
     @asynccontextmanager
-    async def databases(self) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
-        """Give superuser connections to the wallet's and the history's databases."""
+    async def connections(self) -> AsyncIterator[Connections]:
+        """Give a superuser's connection to each service's database."""
         async with AsyncExitStack() as stack:
-            connections = []
-            for database in (self.wallet_database, self.history_database):
-                connection = await asyncpg.connect(database.dsn_admin, timeout=5, command_timeout=30)
-                stack.push_async_callback(_close, connection)
-                connections.append(connection)
-            yield connections[0], connections[1]
+            found = {}
+            for service, database in self.databases.items():
+                found[service] = await asyncpg.connect(database.dsn_admin, timeout=5, command_timeout=30)
+                stack.push_async_callback(_close, found[service])
+            yield found
 
 
 async def _close(connection: asyncpg.Connection) -> None:
@@ -211,17 +215,29 @@ async def _close(connection: asyncpg.Connection) -> None:
 
 @asynccontextmanager
 async def open_platform(
-    site: Site, name: str, *, gated: Collection[str] = (), env: Mapping[str, str] | None = None
+    site: Site,
+    name: str,
+    *,
+    also: Collection[str] = (),
+    gated: Collection[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Platform]:
-    """Start everything for one run; *gated* processes have their gates. All of it is ended, whatever happens."""
+    """Start the core and what is to run *also*; *gated* processes have their gates. All of it is ended in any case."""
     folder = site.folder / name
     folder.mkdir()
+    processes = (*CORE, *sorted(also))
     with engines.running_kafka(folder) as kafka:
-        async with site.wallets.database() as wallets, site.histories.database() as history:
-            await topics.ensure_topics(kafka.bootstrap_servers, [WALLET_EVENTS])
-            platform = Platform(site, folder, kafka, wallets, history)
+        async with AsyncExitStack() as stack:
+            databases = {
+                service: await stack.enter_async_context(site.templates[service].database())
+                for service in services_of(processes)
+            }
+            await topics.ensure_topics(kafka.bootstrap_servers, topics_of(processes))
+            platform = Platform(
+                site=site, folder=folder, kafka=kafka, databases=databases, processes=processes, settings=env or {}
+            )
             try:
-                await asyncio.gather(*(platform.start(each, gated=each in gated, env=env) for each in _PRODUCT))
+                await asyncio.gather(*(platform.start(each, gated=each in gated) for each in processes))
                 yield platform
             finally:
                 await platform.keep_metrics()

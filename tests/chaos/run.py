@@ -4,24 +4,25 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import asyncpg
-from tests.chaos import observe
+from tests.chaos import observe, observe_services
 from tests.chaos.checker import check
+from tests.chaos.draining import caught_up, drained
 from tests.chaos.history import Done, History
+from tests.chaos.inbox import Inbox
 from tests.chaos.observed import Observed, Record, Samples
 from tests.chaos.platform import Platform, Site, open_platform
+from tests.chaos.product import HISTORY
 from tests.chaos.workload import MIX, Bank, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 SAMPLE_EVERY_S = 0.4
-POLL_S = 0.05
-DRAINED_WITHIN_S = 60.0
 RUN_S_MAX = 240.0
 BREACHES_SHOWN = 5
 
@@ -45,6 +46,7 @@ class Run:
     seed: int
     chance: random.Random
     captured: list[Record] = field(default_factory=list)
+    inbox: Inbox = field(default_factory=Inbox)
 
     @property
     def history(self) -> History:
@@ -65,20 +67,24 @@ class Run:
     async def recovery_s(self, since_s: float) -> float:
         """Wait until a command sent now is visible in the read model; return the seconds since *since_s*."""
         await self.probe()
-        async with self.platform.databases() as (wallet, history):
-            wanted = await observe.heads(wallet)
-            await reached(history, wanted)
+        async with self.platform.connections() as connections:
+            await caught_up(connections, HISTORY)
         return time.monotonic() - since_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault of the matrix. *inflict* runs under load, *settle* after it; *gated* processes have their gates."""
+    """A fault of the matrix. *inflict* runs under load, *settle* after it; *gated* processes have their gates.
+
+    *also* runs besides the core, *beside* is what stands beside the platform from before the load to the end.
+    """
 
     id: str
     title: str
     inflict: Callable[[Run], Awaitable[Bite]]
     settle: Callable[[Run, Bite], Awaitable[None]] | None = None
+    beside: Callable[[Run], AbstractAsyncContextManager[None]] = lambda _: nullcontext()
+    also: frozenset[str] = frozenset()
     gated: frozenset[str] = frozenset()
     env: Mapping[str, str] = field(default_factory=dict)
     mix: Mapping[str, int] = field(default_factory=lambda: MIX)
@@ -102,6 +108,9 @@ class Verdict:
     recovery_s: float
     seconds: float
     breaches: dict[str, list[str]]
+    webhooks: int = 0
+    webhook_repeats: int = 0
+    decisions: int = 0
 
     @classmethod
     def unfinished(cls, fault: str, seed: int, seconds: float, why: str) -> "Verdict":
@@ -123,19 +132,6 @@ class Verdict:
         return self.bit > 0 and not any(self.breaches.values())
 
 
-async def reached(history: asyncpg.Connection, wanted: Mapping[int, int], within_s: float = DRAINED_WITHIN_S) -> None:
-    """Wait until the projection has reached *wanted*; raise TimeoutError with what is missing."""
-    until_s = time.monotonic() + within_s
-    while True:
-        found = await observe.checkpoints(history)
-        behind = {shard: (found.get(shard, 0), seq) for shard, seq in wanted.items() if found.get(shard, 0) < seq}
-        if not behind:
-            return
-        if time.monotonic() > until_s:
-            raise TimeoutError(f"shards are not where they should be: {behind}")
-        await asyncio.sleep(POLL_S)
-
-
 async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
     """Run *fault* once under *seconds* of load and return the verdict; TimeoutError beyond the run's bound."""
     began_s = time.monotonic()
@@ -154,10 +150,12 @@ async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
 @asynccontextmanager
 async def _prepared(site: Site, fault: Fault, seed: int) -> "AsyncIterator[Run]":
     name = f"{fault.id}-{seed}"
-    async with open_platform(site, name, gated=fault.gated, env=fault.env) as platform:
+    async with open_platform(site, name, also=fault.also, gated=fault.gated, env=fault.env) as platform:
         bank = Bank(seed=seed, ports=platform.api_ports, mix=dict(fault.mix), is_opposite=fault.is_opposite)
         await bank.open()
-        yield Run(platform=platform, bank=bank, seed=seed, chance=random.Random(f"{fault.id}/{seed}"))
+        run = Run(platform=platform, bank=bank, seed=seed, chance=random.Random(f"{fault.id}/{seed}"))
+        async with fault.beside(run):
+            yield run
 
 
 async def _under_load(run: Run, fault: Fault, seconds: float) -> Bite:
@@ -188,20 +186,19 @@ async def _sample_for_ever(platform: Platform, samples: Samples) -> None:
     while True:
         # The database goes away in some runs: what it shows is looked at whenever it is there.
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-            async with platform.databases() as (wallet, history):
+            async with platform.connections() as connections:
                 while True:
-                    await observe.sample(wallet, history, samples)
+                    await observe.sample(connections, platform.consumers, samples)
                     await asyncio.sleep(SAMPLE_EVERY_S)
         await asyncio.sleep(SAMPLE_EVERY_S)
 
 
 async def _drain(platform: Platform) -> float | None:
     began_s = time.monotonic()
-    async with platform.databases() as (wallet, history):
-        try:
-            await reached(history, await observe.heads(wallet))
-        except TimeoutError:
-            return None
+    try:
+        await drained(platform)
+    except TimeoutError:
+        return None
     return time.monotonic() - began_s
 
 
@@ -209,8 +206,11 @@ async def _observe(run: Run, samples: Samples) -> Observed:
     records = observe.parse(await observe.raw_records(run.platform.kafka.bootstrap_servers))
     known = {(record.partition, record.offset) for record in records}
     cut = [record for record in run.captured if (record.partition, record.offset) not in known]
-    async with run.platform.databases() as (wallet, history):
-        return await observe.observe(wallet, history, [*cut, *records], samples)
+    async with run.platform.connections() as connections:
+        observed = await observe.observe(connections, [*cut, *records], samples)
+        observed.webhooks = await observe_services.webhooks(run.platform, connections, run.inbox)
+        observed.decisions = await observe_services.decisions(run.platform, connections)
+    return observed
 
 
 def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, seconds: float) -> Verdict:
@@ -229,4 +229,7 @@ def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, seconds: fl
         recovery_s=round(bite.recovery_s, 2),
         seconds=round(seconds, 1),
         breaches={name: found[:BREACHES_SHOWN] for name, found in breaches.items()},
+        webhooks=0 if observed.webhooks is None else len(observed.webhooks.posts),
+        webhook_repeats=0 if observed.webhooks is None else observed.webhooks.repeats,
+        decisions=0 if observed.decisions is None else len(observed.decisions.made),
     )

@@ -213,8 +213,8 @@ def project_another_balance(world: World) -> None:
 
 
 def move_a_checkpoint_back(world: World) -> None:
-    world.observed.samples.checkpoint(3, 10)
-    world.observed.samples.checkpoint(3, 9)
+    world.observed.samples.checkpoint("history", 3, 10)
+    world.observed.samples.checkpoint("history", 3, 9)
 
 
 def see_money_appear_for_a_moment(world: World) -> None:

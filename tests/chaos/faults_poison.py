@@ -1,0 +1,134 @@
+"""Faults of the records' contents: such as a projection cannot take."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+
+from tests.chaos import observe
+from tests.chaos.client import HttpClient
+from tests.chaos.draining import POLL_S, reached
+from tests.chaos.gate import POISON
+from tests.chaos.platform import Connections
+from tests.chaos.product import FRAUD, HISTORY, WEBHOOKS, Consumer
+from tests.chaos.replay import deliver_from_start, fresh_databases
+from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.webhooks import subscribed
+
+REACHED_WITHIN_S = 60.0
+EVENT_POISONS = ("json", "type", "version", "crash")
+DECISION_POISONS = ("json", "type")
+OPERATORS = 3
+"""Commands of operators at a time."""
+Victims = Mapping[str, str]
+"""Wallets, and how their events are spoilt."""
+_PARKED = "SELECT wallet_id::text AS id FROM servicekit.parked_wallet WHERE projection = $1"
+
+
+async def poison_wallets(run: Run) -> Bite:
+    """F18: consumers that cannot take some wallets' events, each for a reason of its own; then sound ones."""
+    victims = _victims(run)
+    bitten_s = time.monotonic()
+    await _restart(run, {group: {POISON: json.dumps(spoilt)} for group, spoilt in victims.items()}, gated=True)
+    await asyncio.gather(*(_parked(run, each, victims[each.group]) for each in run.platform.consumers))
+    breaches = await _others_flow(run, victims) + await _reads_tell(run, victims[HISTORY.group])
+    await _restart(run, {each.group: {} for each in run.platform.consumers})
+    unparked = await _unpark(run, victims)
+    recovery_s = await run.recovery_s(bitten_s)
+    what = f"{unparked} wallets parked by {len(victims)} consumers, the others flowed, all unparked"
+    return Bite(what=what, count=unparked, recovery_s=recovery_s, breaches=breaches)
+
+
+def _victims(run: Run) -> dict[str, Victims]:
+    """Choose each consumer's own victims, none of them hot."""
+    kinds = {each.group: EVENT_POISONS if each.topic == observe.TOPIC else DECISION_POISONS for each in _all(run)}
+    chosen = iter(run.chance.sample(run.bank.wallets[4:], sum(map(len, kinds.values()))))
+    return {group: {next(chosen): kind for kind in some} for group, some in kinds.items()}
+
+
+def _all(run: Run) -> Sequence[Consumer]:
+    return run.platform.consumers
+
+
+async def _restart(run: Run, env: Mapping[str, Mapping[str, str]], *, gated: bool = False) -> None:
+    await asyncio.gather(*(run.platform.stop(each.process) for each in _all(run)))
+    await asyncio.gather(*(run.platform.start(each.process, gated=gated, env=env[each.group]) for each in _all(run)))
+
+
+async def _parked(run: Run, consumer: Consumer, victims: Victims) -> None:
+    """Wait until exactly *victims* are parked and every shard has gone on beyond them."""
+    async with run.platform.connections() as connections:
+        async with asyncio.timeout(REACHED_WITHIN_S):
+            while await _now_parked(connections, consumer) != set(victims):  # noqa: ASYNC110  in another process
+                await asyncio.sleep(POLL_S)
+        await reached(connections, consumer, await observe.heads(connections, consumer))
+
+
+async def _now_parked(connections: Connections, consumer: Consumer) -> set[str]:
+    rows = await connections[consumer.service].fetch(_PARKED, consumer.group)
+    return {row["id"] for row in rows}
+
+
+async def _others_flow(run: Run, victims: Mapping[str, Victims]) -> list[str]:
+    """See that nobody else's victims are parked anywhere: a poison of one consumer is none for the others."""
+    async with run.platform.connections() as connections:
+        found = {each.group: await _now_parked(connections, each) for each in _all(run)}
+    return [f"{group} parks {found[group] - set(own)} too" for group, own in victims.items() if found[group] - set(own)]
+
+
+async def _reads_tell(run: Run, victims: Victims) -> list[str]:
+    """Ask for a parked wallet's entries and for another's."""
+    http = HttpClient(run.platform.port("history"))
+    parked = await http.request("GET", f"/v1/history/wallets/{next(iter(victims))}/entries")
+    sound = await http.request("GET", f"/v1/history/wallets/{run.bank.wallets[0]}/entries")
+    http.close()
+    statuses = (parked.status, sound.status)
+    return [] if statuses == (503, 200) else [f"reads of a parked and a sound wallet answer {statuses}"]
+
+
+async def _unpark(run: Run, victims: Mapping[str, Victims]) -> int:
+    """Unpark every victim, as an operator does; return how many."""
+    operators = asyncio.Semaphore(OPERATORS)
+
+    async def unpark(service: str, wallet_id: str) -> None:
+        async with operators:
+            await run.platform.operate(service, "projections", "unpark", "--wallet", wallet_id)
+
+    parked = [(each.service, wallet_id) for each in _all(run) for wallet_id in victims[each.group]]
+    await asyncio.gather(*(unpark(*each) for each in parked))
+    return len(parked)
+
+
+async def compare_with_rebuilds(run: Run, bite: Bite) -> None:
+    """F18, afterwards: nothing is parked, and what was parked and unparked is what a rebuild makes of the events."""
+    async with run.platform.connections() as connections:
+        parked = {each.group: await _now_parked(connections, each) for each in _all(run)}
+    bite.breaches += [f"{group} still parks {wallets}" for group, wallets in parked.items() if wallets]
+    rebuilt = [each for each in _all(run) if each.rebuildable]
+    before = await _states(run, rebuilt)
+    async with fresh_databases(run, rebuilt):
+        await deliver_from_start(run, rebuilt)
+        after = await _states(run, rebuilt)
+    bite.breaches += [f"{group} is not what a rebuild makes" for group in before if before[group] != after[group]]
+
+
+async def _states(run: Run, consumers: Sequence[Consumer]) -> dict[str, str]:
+    async with run.platform.connections() as connections:
+        return {
+            each.group: await observe.state_hash(
+                connections[each.service], [table for table in each.tables if table != "servicekit.outbox"]
+            )
+            for each in consumers
+        }
+
+
+FAULTS = (
+    Fault(
+        id="F18",
+        title="events that cannot be projected",
+        inflict=poison_wallets,
+        settle=compare_with_rebuilds,
+        beside=subscribed,
+        also=WEBHOOKS | FRAUD,
+    ),
+)

@@ -1,0 +1,138 @@
+"""The product's processes as the supervisor knows them: how each is started, what it needs, and who consumes what."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import fraud.bootstrap
+import notifications.bootstrap
+import transaction_history.bootstrap
+import wallet.bootstrap
+from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS, Topic
+from servicekit.migrations import MigrationSource
+
+RULES = Path(__file__).with_name("rules.yaml")
+ATTEMPT_TIMEOUT_S = 5
+WEBHOOK_LEASE_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process: `python -m service kind`, with the setting of its port."""
+
+    service: str
+    kind: str
+    port: str
+
+
+PROCESSES: Mapping[str, Process] = {
+    "api-1": Process("wallet", "api", "WALLET_API_PORT"),
+    "api-2": Process("wallet", "api", "WALLET_API_PORT"),
+    "relay": Process("wallet", "relay", "WALLET_RELAY_PORT"),
+    "relay-2": Process("wallet", "relay", "WALLET_RELAY_PORT"),
+    "decisions": Process("wallet", "decisions", "WALLET_DECISIONS_PORT"),
+    "projector": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
+    "projector-2": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
+    "history": Process("transaction_history", "api", "TRANSACTION_HISTORY_API_PORT"),
+    "webhooks-api": Process("notifications", "api", "NOTIFICATIONS_API_PORT"),
+    "webhooks-projector": Process("notifications", "projector", "NOTIFICATIONS_PROJECTOR_PORT"),
+    "worker-1": Process("notifications", "worker", "NOTIFICATIONS_WORKER_PORT"),
+    "worker-2": Process("notifications", "worker", "NOTIFICATIONS_WORKER_PORT"),
+    "fraud-projector": Process("fraud", "projector", "FRAUD_PROJECTOR_PORT"),
+    "fraud-relay": Process("fraud", "relay", "FRAUD_RELAY_PORT"),
+}
+CORE = ("api-1", "api-2", "relay", "projector", "history")
+"""What every run has; the rest is started for the faults that need it."""
+APIS = ("api-1", "api-2")
+WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
+WORKERS = frozenset({"worker-1", "worker-2"})
+FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
+
+SOURCES: Mapping[str, Callable[[], list[MigrationSource]]] = {
+    "wallet": wallet.bootstrap.migration_sources,
+    "transaction_history": transaction_history.bootstrap.migration_sources,
+    "notifications": notifications.bootstrap.migration_sources,
+    "fraud": fraud.bootstrap.migration_sources,
+}
+SETTINGS: Mapping[str, str] = {
+    "FRAUD_RULES_FILE": str(RULES),
+    "NOTIFICATIONS_ALLOW_LOOPBACK": "true",
+    "NOTIFICATIONS_ATTEMPT_TIMEOUT_S": str(ATTEMPT_TIMEOUT_S),
+    "NOTIFICATIONS_LEASE_S": str(WEBHOOK_LEASE_S),
+    "NOTIFICATIONS_RETRY_DELAYS_S": "[1, 2, 4, 8, 8, 8, 8, 8, 8]",
+}
+"""Of the services beside the core: leases short enough to run out while a fault lasts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """A process that feeds a projection.
+
+    *group* names the consumer group and the checkpoints; *heads* is the service and the table whose sequences it is
+    to reach; *tables* are its state. A *rebuildable* one makes the same state in a fresh database; another one is to
+    keep its state when its checkpoints are lost.
+    """
+
+    process: str
+    service: str
+    group: str
+    topic: str
+    heads: tuple[str, str]
+    tables: Sequence[str]
+    rebuildable: bool = False
+
+
+JOURNAL = ("wallet", "wallet.journal")
+OUTBOX = ("fraud", "servicekit.outbox")
+HISTORY = Consumer(
+    process="projector",
+    service="transaction_history",
+    group="transaction_history",
+    topic=WALLET_EVENTS.name,
+    heads=JOURNAL,
+    tables=tuple(f"transaction_history.{table}" for table in ("wallet", "entry", "system_entry", "state_change")),
+    rebuildable=True,
+)
+_CONSUMERS = (
+    HISTORY,
+    Consumer(
+        process="webhooks-projector",
+        service="notifications",
+        group="notifications",
+        topic=WALLET_EVENTS.name,
+        heads=JOURNAL,
+        tables=("notifications.message", "notifications.delivery", "notifications.wallet_version"),
+    ),
+    Consumer(
+        process="fraud-projector",
+        service="fraud",
+        group="fraud",
+        topic=WALLET_EVENTS.name,
+        heads=JOURNAL,
+        tables=("fraud.profile", "fraud.decision", "servicekit.outbox"),
+        rebuildable=True,
+    ),
+    Consumer(
+        process="decisions",
+        service="wallet",
+        group="wallet_decisions",
+        topic=FRAUD_DECISIONS.name,
+        heads=OUTBOX,
+        tables=("wallet.settled_decision", "wallet.wallet", "wallet.journal"),
+    ),
+)
+
+
+def consumers_of(processes: Collection[str]) -> list[Consumer]:
+    """Return the consumers among *processes*."""
+    return [consumer for consumer in _CONSUMERS if consumer.process in processes]
+
+
+def topics_of(processes: Collection[str]) -> list[Topic]:
+    """Return the topics that *processes* read or write."""
+    return [WALLET_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
+
+
+def services_of(processes: Collection[str]) -> list[str]:
+    """Return whose databases *processes* need."""
+    return list(dict.fromkeys(PROCESSES[name].service for name in processes))

@@ -71,6 +71,12 @@ async def age_leases(pool: Pool) -> None:
         await connection.execute("UPDATE notifications.delivery SET next_attempt_at = now() WHERE status = 'pending'")
 
 
+LOSE_THE_WRITE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+"""It is with the database already, which would do it although its client is dead."""
+
+
 async def waits_for_the_row(pool: Pool) -> None:
     """Return when somebody waits for the lock that this test holds."""
     async with asyncio.timeout(WITHIN_S):
@@ -97,6 +103,7 @@ async def test_a_worker_killed_before_it_settles_repeats_under_the_same_id(
                 await waits_for_the_row(bench.pool)
                 worker.child.kill()
                 await worker.child.wait()
+                await tx.connection.execute(LOSE_THE_WRITE)
         await age_leases(bench.pool)
         async with bench.worker():
             await bench.client.until(1, status="delivered")

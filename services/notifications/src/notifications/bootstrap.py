@@ -17,7 +17,7 @@ from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
 from notifications.adapters.resolver import SystemResolver
 from notifications.adapters.sealing import AesGcmSealer, parse_keys
-from notifications.adapters.sender_httpx import HttpxSender
+from notifications.adapters.sender_aiohttp import AiohttpSender
 from notifications.application.attempts import Attempts
 from notifications.application.commands import EndpointCommands
 from notifications.application.idempotency import Once
@@ -199,7 +199,7 @@ async def publish_events(settings: NotificationsSettings, shutdown: Shutdown) ->
 
 
 async def run_worker(
-    settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[HttpxSender] = HttpxSender
+    settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[AiohttpSender] = AiohttpSender
 ) -> None:
     """Run the worker process, which carries deliveries out, until *shutdown*."""
     async with (
@@ -227,7 +227,7 @@ async def open_worker(
     *,
     resolver: Resolver | None = None,
     tls: ssl.SSLContext | None = None,
-    sender_class: type[HttpxSender] = HttpxSender,
+    sender_class: type[AiohttpSender] = AiohttpSender,
 ) -> AsyncIterator[Worker]:
     """Give a worker; *resolver* replaces DNS, *tls* the system's trust."""
     sender = sender_class(

@@ -149,9 +149,11 @@ class PostgresQueue:
         rows = await connection.fetch(_LEASE, token, lease_s, slots.free, slots.failing, slots.per_endpoint)
         return [_lease(token, row) for row in rows]
 
-    async def settle(self, tx: Transaction, lease: Lease, result: Result, settlement: Settlement) -> Settled | None:
-        """Write as `DeliveryQueue.settle` says, in one statement."""
-        row = await tx.connection.fetchrow(
+    async def settle(
+        self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+    ) -> Settled | None:
+        """Write as `DeliveryQueue.settle` says."""
+        row = await connection.fetchrow(
             _SETTLE,
             lease.delivery_id,
             lease.token,

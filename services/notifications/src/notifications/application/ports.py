@@ -198,8 +198,10 @@ class DeliveryQueue(Protocol):
         """Take due deliveries for *lease_s* seconds, from as many endpoints as there are."""
         ...
 
-    async def settle(self, tx: Transaction, lease: Lease, result: Result, settlement: Settlement) -> Settled | None:
-        """Write how the attempt went, or nothing at all (None) where the lease is another's by now."""
+    async def settle(
+        self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+    ) -> Settled | None:
+        """Write how the attempt went in one statement, or nothing at all (None) where the lease is another's by now."""
         ...
 
     async def disable(self, tx: Transaction, endpoint_id: UUID, reason: str) -> bool:

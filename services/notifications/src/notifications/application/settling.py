@@ -36,7 +36,7 @@ class Told:
 
 
 class Settling:
-    """Settles attempts, each in one transaction with what it publishes."""
+    """Settles attempts, each in one transaction with what it publishes; of a delivered one nothing is."""
 
     def __init__(self, pool: Pool, queue: DeliveryQueue, *, policy: Policy, jitter: random.Random) -> None:
         self._pool = pool
@@ -47,8 +47,11 @@ class Settling:
     async def settle(self, lease: Lease, result: Result) -> Told:
         """Write how the attempt went, unless its lease has passed on."""
         settlement = self._settlement(lease, result)
+        if result.outcome is Outcome.DELIVERED:
+            async with self._pool.connection() as connection:
+                return Told(is_stale=await self._queue.settle(connection, lease, result, settlement) is None)
         async with self._pool.transaction() as tx:
-            settled = await self._queue.settle(tx, lease, result, settlement)
+            settled = await self._queue.settle(tx.connection, lease, result, settlement)
             if settled is None:
                 return Told(is_stale=True)
             events = []

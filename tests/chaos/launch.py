@@ -25,7 +25,7 @@ import transaction_history.bootstrap as history
 import wallet.bootstrap
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
-from notifications.adapters.sender_httpx import HttpxSender
+from notifications.adapters.sender_aiohttp import AiohttpSender
 from notifications.application.rows import Result
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
@@ -109,7 +109,7 @@ class GatedRunner(ConsumerRunner):
         return again
 
 
-class GatedSender(HttpxSender):
+class GatedSender(AiohttpSender):
     """Asks the gate when a receiver has answered and nothing of it is written (`answered`), with what is under way."""
 
     def __init__(self, **settings: Any) -> None:

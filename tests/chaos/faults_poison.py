@@ -3,11 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tests.chaos import observe
 from tests.chaos.client import HttpClient
-from tests.chaos.draining import POLL_S, reached
+from tests.chaos.draining import POLL_S, drained, reached
 from tests.chaos.gate import POISON
 from tests.chaos.platform import Connections
 from tests.chaos.product import FRAUD, HISTORY, WEBHOOKS, Consumer
@@ -18,25 +18,27 @@ from tests.chaos.webhooks import subscribed
 REACHED_WITHIN_S = 60.0
 EVENT_POISONS = ("json", "type", "version", "crash")
 DECISION_POISONS = ("json", "type")
-OPERATORS = 3
-"""Commands of operators at a time."""
 Victims = Mapping[str, str]
 """Wallets, and how their events are spoilt."""
 _PARKED = "SELECT wallet_id::text AS id FROM servicekit.parked_wallet WHERE projection = $1"
 
 
 async def poison_wallets(run: Run) -> Bite:
-    """F18: consumers that cannot take some wallets' events, each for a reason of its own; then sound ones."""
+    """F18: consumers that cannot take some wallets' events, each for a reason of its own; then sound ones.
+
+    The read model's victims are unparked under load, the others after it.
+    """
     victims = _victims(run)
     bitten_s = time.monotonic()
     await _restart(run, {group: {POISON: json.dumps(spoilt)} for group, spoilt in victims.items()}, gated=True)
     await asyncio.gather(*(_parked(run, each, victims[each.group]) for each in run.platform.consumers))
     breaches = await _others_flow(run, victims) + await _reads_tell(run, victims[HISTORY.group])
     await _restart(run, {each.group: {} for each in run.platform.consumers})
-    unparked = await _unpark(run, victims)
+    await _unpark(run, HISTORY, victims[HISTORY.group])
     recovery_s = await run.recovery_s(bitten_s)
-    what = f"{unparked} wallets parked by {len(victims)} consumers, the others flowed, all unparked"
-    return Bite(what=what, count=unparked, recovery_s=recovery_s, breaches=breaches)
+    parked = {group: len(wallets) for group, wallets in victims.items()}
+    what = f"wallets parked: {', '.join(f'{count} by {group}' for group, count in parked.items())}; the others flowed"
+    return Bite(what=what, count=min(parked.values()), recovery_s=recovery_s, breaches=breaches)
 
 
 def _victims(run: Run) -> dict[str, Victims]:
@@ -64,6 +66,11 @@ async def _parked(run: Run, consumer: Consumer, victims: Victims) -> None:
         await reached(connections, consumer, await observe.heads(connections, consumer))
 
 
+async def _all_parked(run: Run) -> dict[str, set[str]]:
+    async with run.platform.connections() as connections:
+        return {each.group: await _now_parked(connections, each) for each in _all(run)}
+
+
 async def _now_parked(connections: Connections, consumer: Consumer) -> set[str]:
     rows = await connections[consumer.service].fetch(_PARKED, consumer.group)
     return {row["id"] for row in rows}
@@ -71,8 +78,7 @@ async def _now_parked(connections: Connections, consumer: Consumer) -> set[str]:
 
 async def _others_flow(run: Run, victims: Mapping[str, Victims]) -> list[str]:
     """See that nobody else's victims are parked anywhere: a poison of one consumer is none for the others."""
-    async with run.platform.connections() as connections:
-        found = {each.group: await _now_parked(connections, each) for each in _all(run)}
+    found = await _all_parked(run)
     return [f"{group} parks {found[group] - set(own)} too" for group, own in victims.items() if found[group] - set(own)]
 
 
@@ -86,24 +92,20 @@ async def _reads_tell(run: Run, victims: Victims) -> list[str]:
     return [] if statuses == (503, 200) else [f"reads of a parked and a sound wallet answer {statuses}"]
 
 
-async def _unpark(run: Run, victims: Mapping[str, Victims]) -> int:
-    """Unpark every victim, as an operator does; return how many."""
-    operators = asyncio.Semaphore(OPERATORS)
-
-    async def unpark(service: str, wallet_id: str) -> None:
-        async with operators:
-            await run.platform.operate(service, "projections", "unpark", "--wallet", wallet_id)
-
-    parked = [(each.service, wallet_id) for each in _all(run) for wallet_id in victims[each.group]]
-    await asyncio.gather(*(unpark(*each) for each in parked))
-    return len(parked)
+async def _unpark(run: Run, consumer: Consumer, wallet_ids: Iterable[str]) -> None:
+    """Unpark wallets one after another, as an operator does."""
+    for wallet_id in wallet_ids:
+        await run.platform.operate(consumer.service, "projections", "unpark", "--wallet", wallet_id)
 
 
-async def compare_with_rebuilds(run: Run, bite: Bite) -> None:
-    """F18, afterwards: nothing is parked, and what was parked and unparked is what a rebuild makes of the events."""
-    async with run.platform.connections() as connections:
-        parked = {each.group: await _now_parked(connections, each) for each in _all(run)}
-    bite.breaches += [f"{group} still parks {wallets}" for group, wallets in parked.items() if wallets]
+async def unpark_and_rebuild(run: Run, bite: Bite) -> None:
+    """F18, afterwards: all is unparked, and what was parked is what a rebuild makes of the events."""
+    parked = await _all_parked(run)
+    await asyncio.gather(*(_unpark(run, each, parked[each.group]) for each in _all(run)))
+    await drained(run.platform)
+    still = await _all_parked(run)
+    bite.breaches += [f"{group} still parks {wallets}" for group, wallets in still.items() if wallets]
+    bite.what += ", all unparked"
     rebuilt = [each for each in _all(run) if each.rebuildable]
     before = await _states(run, rebuilt)
     async with fresh_databases(run, rebuilt):
@@ -127,7 +129,7 @@ FAULTS = (
         id="F18",
         title="events that cannot be projected",
         inflict=poison_wallets,
-        settle=compare_with_rebuilds,
+        settle=unpark_and_rebuild,
         beside=subscribed,
         also=WEBHOOKS | FRAUD,
     ),

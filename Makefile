@@ -58,8 +58,8 @@ test: setup ## Set up and pass every check and test, with the time of each stage
 check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
 	@$(RUN) -m tests.stages check
 
-bench: setup ## Measure the committer beside pgbench that writes the same rows; prints ratios beside a baseline.
-	@$(RUN) -m tests.load
+bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, SIZES=10000,100000 too.
+	@$(RUN) -m tests.load $(if $(CELLS),--cells $(CELLS)) $(if $(SIZES),--sizes $(SIZES))
 
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS))

@@ -3,15 +3,17 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 
+import transaction_history.bootstrap
+import wallet.bootstrap
 from local_stack import accounts, postgres
 from local_stack.postgres import PostgresServer
 from servicekit.migrations import migrate
 from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
-from wallet.bootstrap import migration_sources
 
 FOR_LOAD = {
     **postgres.DURABLE,
@@ -21,7 +23,8 @@ FOR_LOAD = {
     "wal_compression": "on",
 }
 WALLETS = 1_000
-PREPARE = "tests/load/pgbench/prepare.sql"
+PARTITIONS_AHEAD = 4
+_PREPARE = "tests/load/pgbench/prepare.sql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,39 +39,78 @@ class Bench:
 @contextmanager
 def server() -> Iterator[PostgresServer]:
     """Run the benchmark's PostgreSQL."""
-    home = accounts.home_for(accounts.unprivileged_account())
-    with engines.run_folder(home) as folder, engines.running_postgres(folder, settings=FOR_LOAD) as running:
+    with run_folder() as folder, engines.running_postgres(folder, settings=FOR_LOAD) as running:
         yield running
+
+
+@contextmanager
+def run_folder() -> Iterator[Path]:
+    """Give a folder that PostgreSQL's account can enter, removed at the end."""
+    with engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
+        yield folder
+
+
+def wallet_template(running: PostgresServer) -> TemplateDatabase:
+    """Return what makes empty ledgers."""
+
+    async def build(owner_dsn: str) -> None:
+        await migrate(owner_dsn, wallet.bootstrap.migration_sources(), app_role="wallet_app")
+
+    return TemplateDatabase(Server(running.admin_dsn), service="wallet", migrate=build)
+
+
+def history_template(running: PostgresServer) -> TemplateDatabase:
+    """Return what makes empty read models."""
+
+    async def build(owner_dsn: str) -> None:
+        sources = transaction_history.bootstrap.migration_sources()
+        await migrate(owner_dsn, sources, app_role="transaction_history_app")
+
+    return TemplateDatabase(Server(running.admin_dsn), service="transaction_history", migrate=build)
 
 
 @asynccontextmanager
 async def prepared(running: PostgresServer) -> AsyncIterator[Bench]:
     """Give a fresh database with the wallets and the function that pgbench uses."""
+    async with wallet_template(running).database() as database:
+        yield Bench(running, database, await add_wallets(database.dsn_admin))
 
-    async def build(owner_dsn: str) -> None:
-        await migrate(owner_dsn, migration_sources(), app_role="wallet_app")
 
-    template = TemplateDatabase(Server(running.admin_dsn), service="wallet", migrate=build)
-    async with template.database() as database:
-        connection = await asyncpg.connect(database.dsn_admin)
-        try:
-            with open(PREPARE, encoding="utf-8") as script:  # noqa: ASYNC230, PTH123 - once, before anything is timed
-                await connection.execute(script.read())
-            rows = await connection.fetch(
-                "select md5('w' || n)::uuid::text as id from generate_series(1, $1::int) n order by n", WALLETS
-            )
-        finally:
-            await connection.close()
-        yield Bench(running, database, [row["id"] for row in rows])
+async def add_wallets(dsn: str) -> list[str]:
+    """Add the wallets and the function that pgbench uses; return the wallets' ids."""
+    async with connected(dsn) as connection:
+        await connection.execute(Path(_PREPARE).read_text())  # noqa: ASYNC240 - once, before anything is timed
+        return await wallet_ids(connection)
+
+
+async def wallet_ids(connection: asyncpg.Connection) -> list[str]:
+    """Return the ids of the wallets that `add_wallets` adds."""
+    rows = await connection.fetch(
+        "select md5('w' || n)::uuid::text as id from generate_series(1, $1::int) n order by n", WALLETS
+    )
+    return [row["id"] for row in rows]
+
+
+async def make_room(dsn: str) -> None:
+    """Make the journal's next partitions, as the API does while it runs."""
+    async with connected(dsn) as connection:
+        await connection.execute("select wallet.ensure_journal_partitions($1)", PARTITIONS_AHEAD)
 
 
 async def row_sizes(dsn: str) -> tuple[int, int]:
     """Return the average bytes of a journal payload and of a stored body, for pgbench to write as much."""
-    connection = await asyncpg.connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         payload = await connection.fetchval("select avg(octet_length(payload))::int from wallet.journal where type = 4")
         body = await connection.fetchval("select avg(octet_length(body))::int from wallet.idempotency")
+    assert payload is not None, "the committer goes first: its rows tell the sizes"
+    return payload, body
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """Give a connection."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
     finally:
         await connection.close()
-    assert payload is not None, "the committer's cell runs first: its rows tell the sizes"
-    return payload, body

@@ -1,13 +1,13 @@
 """The load generator: wrk where the machine has it, else an asyncio client of our own."""
 
 import asyncio
-import os
 import random
 import re
 import resource
 import secrets
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,85 +15,123 @@ from urllib.parse import urlsplit
 from servicekit.clock import monotonic_s
 
 WRK_SCRIPT = Path(__file__).with_name("transfers.lua")
+NAME = "wrk" if shutil.which("wrk") is not None else "an asyncio client of our own"
+_MARGIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Transfers of 1.00, each under a key of its own, over *connections* in all, for *seconds*.
+
+    *hot*: all from one wallet. *commands*: how many in one request; above 1 it is an independent batch. *per_s*: how
+    many requests are due each second; None: the next follows each answer.
+    """
+
+    wallet_ids: Sequence[str]
+    connections: int
+    seconds: float
+    hot: bool = False
+    commands: int = 1
+    per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was answered 201 (anything else fails the run), in which time, and the generator's share of one core."""
+    """How many commands were carried out (a refusal fails the run), in which time; the generator's share of a core."""
 
-    requests: int
+    commands: int
     seconds: float
     cpu_share: float
 
 
-async def run(url: str, wallet_ids: list[str], *, hot: bool, connections: int, seconds: float) -> Sent:
-    """Send transfers of 1.00 for *seconds*, each under a key of its own."""
-    if shutil.which("wrk") is not None and seconds >= 1:
-        return await _wrk(url, wallet_ids, hot=hot, connections=connections, seconds=round(seconds))
-    return await _own(url, wallet_ids, hot=hot, connections=connections, seconds=seconds)
+async def run(urls: Sequence[str], load: Load) -> Sent:
+    """Send *load*, its connections shared out among *urls*."""
+    before_s, began_s = _cpu_s(), monotonic_s()
+    send = _wrk if NAME == "wrk" and load.seconds >= 1 else _own
+    counts = await asyncio.gather(*(send(url, load, max(1, load.connections // len(urls))) for url in urls))
+    elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - before_s
+    requests = sum(requests for requests, _ in counts)
+    assert requests > 0, f"nothing was answered within {load.seconds:g} s"
+    return Sent(requests * load.commands, max(seconds for _, seconds in counts), used_s / elapsed_s)
 
 
-async def _wrk(url: str, wallet_ids: list[str], *, hot: bool, connections: int, seconds: int) -> Sent:
+def _cpu_s() -> float:
+    """Return the CPU seconds of this process and of the children it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+async def _wrk(url: str, load: Load, connections: int) -> tuple[int, float]:
+    """Return the requests answered, and the seconds."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as ids:
-        ids.write("\n".join(wallet_ids))
+        ids.write("\n".join(load.wallet_ids))
         ids.flush()
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         process = await asyncio.create_subprocess_exec(
-            "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(WRK_SCRIPT), url,
-            "--", ids.name, "hot" if hot else "uniform", secrets.token_hex(8),
+            "wrk", "-t1", f"-c{connections}", f"-d{round(load.seconds)}s", "--timeout", "10s", "-s", str(WRK_SCRIPT),
+            url, "--", ids.name, "hot" if load.hot else "uniform", secrets.token_hex(8), str(load.commands),
+            str(load.per_s or 0),
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
-        async with asyncio.timeout(seconds + 60):
+        async with asyncio.timeout(load.seconds + _MARGIN_S):
             output = (await process.communicate())[0].decode()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = re.search(r"(\d+) requests in ([0-9.]+)s", output)
     assert found is not None, output
     assert "Non-2xx" not in output, output
-    used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Sent(int(found[1]), float(found[2]), used_s / float(found[2]))
+    return int(found[1]), float(found[2])
 
 
-async def _own(url: str, wallet_ids: list[str], *, hot: bool, connections: int, seconds: float) -> Sent:
+async def _own(url: str, load: Load, connections: int) -> tuple[int, float]:
+    """Return the requests answered, and the seconds."""
     address = urlsplit(url)
     assert address.hostname is not None
     assert address.port is not None
-    times = os.times()
     began_s = monotonic_s()
-    until_s = began_s + seconds
+    pause_s = 0.0 if load.per_s is None else connections / load.per_s
     counts = await asyncio.gather(
-        *(_connection(address.hostname, address.port, wallet_ids, hot=hot, until_s=until_s) for _ in range(connections))
+        *(
+            _connection(address.hostname, address.port, load, until_s=began_s + load.seconds, pause_s=pause_s)
+            for _ in range(connections)
+        )
     )
-    now = os.times()
-    elapsed_s = monotonic_s() - began_s
-    used_s = now.user + now.system - times.user - times.system
-    return Sent(sum(counts), elapsed_s, used_s / elapsed_s)
+    return sum(counts), monotonic_s() - began_s
 
 
-async def _connection(host: str, port: int, wallet_ids: list[str], *, hot: bool, until_s: float) -> int:
+async def _connection(host: str, port: int, load: Load, *, until_s: float, pause_s: float) -> int:
     reader, writer = await asyncio.open_connection(host, port)
     answered = 0
     while monotonic_s() < until_s:
-        writer.write(_request(wallet_ids, hot=hot))
+        due_s = monotonic_s() + pause_s
+        writer.write(_request(load))
         head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 201 "), head
+        assert head.startswith(b"HTTP/1.1 20"), head
         length = re.search(rb"content-length: (\d+)", head)
         assert length is not None, head
-        await reader.readexactly(int(length[1]))
+        body = await reader.readexactly(int(length[1]))
+        assert b'"body":null' not in body, body
         answered += 1
+        await asyncio.sleep(max(0.0, due_s - monotonic_s()))
     writer.close()
     return answered
 
 
-def _request(wallet_ids: list[str], *, hot: bool) -> bytes:
-    payer = wallet_ids[0] if hot else random.choice(wallet_ids)
-    payee = random.choice(wallet_ids)
-    while payee == payer:
-        payee = random.choice(wallet_ids)
-    body = (
-        f'{{"source_wallet_id":"{payer}","destination_wallet_id":"{payee}",'
-        '"amount":{"amount":"1.00","currency":"USD"}}'
-    )
+def _request(load: Load) -> bytes:
+    if load.commands == 1:
+        path, body = "/v1/transfers", _transfer(load, "")
+    else:
+        each = ",".join(_transfer(load, '"type":"transfer",') for _ in range(load.commands))
+        path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
     return (
-        "POST /v1/transfers HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
+
+
+def _transfer(load: Load, tag: str) -> str:
+    payer = load.wallet_ids[0] if load.hot else random.choice(load.wallet_ids)
+    payee = random.choice(load.wallet_ids)
+    while payee == payer:
+        payee = random.choice(load.wallet_ids)
+    return (
+        f'{{{tag}"source_wallet_id":"{payer}","destination_wallet_id":"{payee}",'
+        '"amount":{"amount":"1.00","currency":"USD"}}'
+    )

@@ -86,26 +86,37 @@ class _Halt:
 
 @asynccontextmanager
 async def open_api(
-    settings: WalletSettings, telemetry: Telemetry, *, ledger: Ledger | None = None
+    settings: WalletSettings,
+    telemetry: Telemetry,
+    *,
+    ledger: Ledger | None = None,
+    committer_class: type[Committer] = Committer,
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = _Halt()
     async with await open_pool(_pool(settings, "api")) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
         chores = [_look_for_halt(pool, halt), *_chores(settings, telemetry, pool)]
-        async with _committing(settings, telemetry, halt, ledger=ledger) as (queue, committing), _upkeep(chores):
+        committing_on = _committing(settings, telemetry, halt, ledger=ledger, committer_class=committer_class)
+        async with committing_on as (queue, committing), _upkeep(chores):
             yield _app(settings, telemetry, queue, pool, committing)
 
 
 @asynccontextmanager
 async def _committing(
-    settings: WalletSettings, telemetry: Telemetry, halt: _Halt, *, ledger: Ledger | None = None
+    settings: WalletSettings,
+    telemetry: Telemetry,
+    halt: _Halt,
+    *,
+    ledger: Ledger | None = None,
+    committer_class: type[Committer] = Committer,
 ) -> AsyncIterator[tuple[CommandQueue, "asyncio.Task[None]"]]:
     """Give a queue and the committer that works on it; on the way out the queue is drained."""
     own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
     metrics = CommitterMetrics(telemetry.registry)
     queue = _queue(settings, metrics, halt)
-    committing = asyncio.create_task(_committer(settings, metrics, ledger or own_ledger, queue).run(), name="committer")
+    committer = _committer(committer_class, settings, metrics, ledger or own_ledger, queue)
+    committing = asyncio.create_task(committer.run(), name="committer")
     try:
         yield queue, committing
     finally:
@@ -141,8 +152,14 @@ def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: _Halt) -> 
     return queue
 
 
-def _committer(settings: WalletSettings, metrics: CommitterMetrics, ledger: Ledger, queue: CommandQueue) -> Committer:
-    return Committer(
+def _committer(
+    committer_class: type[Committer],
+    settings: WalletSettings,
+    metrics: CommitterMetrics,
+    ledger: Ledger,
+    queue: CommandQueue,
+) -> Committer:
+    return committer_class(
         ledger,
         queue,
         make_id=make_id,
@@ -223,14 +240,20 @@ def _app(
     )
 
 
-async def serve_api(settings: WalletSettings, shutdown: Shutdown, *, ledger: Ledger | None = None) -> None:
-    """Run the API process until *shutdown*; its commands are committed by *ledger*, else by PostgreSQL's own."""
+async def serve_api(
+    settings: WalletSettings,
+    shutdown: Shutdown,
+    *,
+    ledger: Ledger | None = None,
+    committer_class: type[Committer] = Committer,
+) -> None:
+    """Run the API process until *shutdown*; its commands are committed to *ledger*, else to PostgreSQL's own."""
     await processes.serve_api(
         settings,
         shutdown,
         service=SERVICE,
         port=Port(settings.wallet_api_port, "WALLET_API_PORT"),
-        open_app=lambda telemetry: open_api(settings, telemetry, ledger=ledger),
+        open_app=lambda telemetry: open_api(settings, telemetry, ledger=ledger, committer_class=committer_class),
     )
 
 

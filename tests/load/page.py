@@ -1,0 +1,109 @@
+"""`docs/benchmarks.md`, made of what a run told."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.load import plots
+from tests.load.plan import CELLS
+from tests.load.ratios import judged
+
+_TITLES: Final = {
+    "rates.svg": "Transfers a second",
+    "profile.svg": "µs per command in each part",
+    "sizes.svg": "What a transfer costs on a growing journal",
+}
+_HOW: Final = """\
+Each cell runs for {seconds:g} s in each of {rounds} rounds, and medians are compared: on a busy machine the ratios stay
+where the rates do not. Transfers go between {wallets:,} funded wallets, or all out of one (*hot*). PostgreSQL is the
+embedded one with `fsync`, `full_page_writes` and `synchronous_commit` on; every transfer leaves two journal rows with
+the payload of their events and an idempotency record with the answer. pgbench writes rows of the same size through the
+same indexes and checks, one transaction per transfer, with prepared statements: with several statements as a service
+without batches would send them, and with one function. The load generator over HTTP is {generator}, on the same
+machine. The API runs as it is delivered: validation, idempotency, metrics, and one trace in a hundred."""
+_PARTS: Final = """\
+`parse`, `decide` and `encode` are the product's functions alone, at their fastest; `plan` is what the committer does
+with a batch, decide and encode included. A SQL call's time runs from handing it to the driver to its answer, shared out
+among the batch's commands; while it runs, the next batch is decided. A batch decided ahead is one call
+(`commit_fenced_batch`), one decided on locked rows the other four."""
+
+
+def write(told: Mapping[str, Any], path: Path, *, wallets: int) -> None:
+    """Write the page, and its pictures into the folder of its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = plots.draw(told, path.with_suffix(""))
+    path.write_text("\n\n".join(_sections(told, path.stem, pictures, wallets)) + "\n")
+
+
+def _sections(told: Mapping[str, Any], folder: str, pictures: list[str], wallets: int) -> Iterator[str]:
+    machine, plan = told["machine"], told["plan"]
+    yield "# Benchmarks\n\nWritten by `make bench`; not to be changed by hand."
+    yield (
+        f"Run by `{told['command']}`, in {told['took_s'] / 60:.0f} minutes, on {machine['cores']} cores of "
+        f"{machine['processor']} with {machine['memory_gib']} GiB: {machine['system']}, Python {machine['python']}, "
+        f"PostgreSQL {machine['postgresql']}. The load average before the run was {machine['load_before']}."
+    )
+    yield _HOW.format(seconds=plan["seconds"], rounds=plan["rounds"], wallets=wallets, generator=told["generator"])
+    yield from _floors(told)
+    for name in pictures:
+        yield f"## {_TITLES[name]}\n\n![{_TITLES[name]}]({folder}/{name})"
+        if name == "profile.svg":
+            yield _PARTS
+            yield _table(("part", "µs per command"), ((key, f"{us:.2f}") for key, us in told["profile_us"].items()))
+        if name == "sizes.svg":
+            costs = plots.size_costs_us(told)
+            yield _table(
+                ("journal rows", "µs per transfer"), ((f"{rows:,}", f"{us:.1f}") for rows, us in costs.items())
+            )
+    yield from _all(told)
+
+
+def _floors(told: Mapping[str, Any]) -> Iterator[str]:
+    verdicts = judged({**told["ratios"], **told["figures"]})
+    rows = [
+        (
+            f"`{floor.name}`",
+            floor.tells,
+            f"{'≤' if floor.is_ceiling else '≥'} {floor.bound:,g}",
+            f"{value:,g}",
+            "holds" if floor.holds(value) else "**missed**",
+        )
+        for floor, value in verdicts
+    ]
+    yield "## What it must reach"
+    yield _table(("name", "what it tells", "bound", "measured", ""), rows)
+    missed = [(floor, value) for floor, value in verdicts if not floor.holds(value)]
+    if missed:
+        yield "Missed in this run, with what bounds each:"
+        yield "\n".join(f"- `{floor.name}` is {value:,g}: bounded by {floor.bounded_by}." for floor, value in missed)
+
+
+def _all(told: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Every ratio and figure"
+    values = {**told["ratios"], **told["figures"]}
+    yield _table(("name", "value"), ((f"`{name}`", f"{value:,}") for name, value in values.items()))
+    yield "## Every cell"
+    yield "\n".join(f"- `{name}`: {CELLS[name]}" for name in CELLS if name in told["plan"]["cells"])
+    yield _table(
+        ("cell", "transfers/s", "each round", "µs of CPU of the process", "generator's share of a core"),
+        (_cell(name, rates) for name, rates in told["series"].items()),
+    )
+
+
+def _cell(name: str, rates: list[Mapping[str, float | None]]) -> tuple[str, ...]:
+    per_s = [rate["per_s"] or 0.0 for rate in rates]
+    cpu = [rate["cpu_us"] for rate in rates if rate["cpu_us"] is not None]
+    share = [rate["generator_cpu_share"] for rate in rates if rate["generator_cpu_share"] is not None]
+    return (
+        name,
+        f"{statistics.median(per_s):,.0f}",
+        ", ".join(f"{each:,.0f}" for each in per_s),
+        f"{statistics.median(cpu):.0f}" if cpu else "",
+        f"{statistics.median(share):.0%}" if share else "",
+    )
+
+
+def _table(header: tuple[str, ...], rows: Any) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

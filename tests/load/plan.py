@@ -1,0 +1,62 @@
+"""What a run measures, how long and how often."""
+
+from dataclasses import dataclass
+
+KINDS = ("uniform", "hot")
+CELLS = {
+    "committer": "the committer in process",
+    "pgbench": "pgbench writing the same rows, one transaction per transfer",
+    "http": "single transfers over HTTP, one API process",
+    "traced": "the same with no request traced and with every one",
+    "batches": "independent batches of transfers over HTTP",
+    "one_transaction": "the same handler with one transaction per request",
+    "echo": "FastAPI that only reads and writes the bodies",
+    "instances": "two and four API processes on one database",
+    "idle": "one connection, one request at a time",
+    "profile": "µs per command in each part of the write path",
+    "sizes": "the committer on journals of growing size",
+    "backlog": "relay and projection draining a backlog",
+    "freezing": "from the tripping debit to the first that is refused, on the whole platform",
+    "visible": "from a transfer's answer to its being read, on the whole platform under load",
+}
+"""Each group of cells, with a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How long and how often each cell runs, and with which settings."""
+
+    cells: frozenset[str]
+    seconds: float
+    rounds: int
+    clients: tuple[int, ...]
+    connections: tuple[int, ...]
+    batches: tuple[int, ...]
+    pools: tuple[int, ...]
+    instances: tuple[int, ...]
+    sizes: tuple[int, ...]
+    backlog_events: int
+    wallets_to_freeze: int
+    visible_s: float
+
+    def has(self, *cells: str) -> bool:
+        """Return whether one of *cells* is to be measured."""
+        return not self.cells.isdisjoint(cells)
+
+
+def smoke(cells: frozenset[str]) -> Plan:
+    """Return the plan that tries one setting of each cell, as short as it goes."""
+    return Plan(
+        cells=cells,
+        seconds=0.3,
+        rounds=1,
+        clients=(8,),
+        connections=(16,),
+        batches=(10,),
+        pools=(4,),
+        instances=(2,),
+        sizes=(6_000,),
+        backlog_events=2_000,
+        wallets_to_freeze=2,
+        visible_s=1.0,
+    )

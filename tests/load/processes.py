@@ -1,0 +1,73 @@
+"""The product's processes, and those it is compared with, as the cells start and end them."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+
+from local_stack.ports import free_ports
+
+READY_WITHIN_S = 60.0
+ENDED_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that serves HTTP."""
+
+    url: str
+    pid: int
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU seconds that it has used."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - one read of a kernel file
+            fields = stat.read().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@asynccontextmanager
+async def started(module: Sequence[str], port_variable: str, environment: Mapping[str, str]) -> AsyncIterator[Process]:
+    """Run `python -m` *module* on a free port until it is ready, and end it afterwards."""
+    (port,) = free_ports(1)
+    process = subprocess.Popen(  # noqa: ASYNC220 - it is waited for below
+        [sys.executable, "-m", *module],
+        env={**os.environ, **environment, port_variable: str(port)},
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await _until_ready(url)
+        yield Process(url, process.pid)
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait, ENDED_WITHIN_S)
+
+
+@asynccontextmanager
+async def apis(dsn: str, count: int = 1, *, trace_share: float | None = None) -> AsyncIterator[list[Process]]:
+    """Run *count* processes of the wallet's API, which trace *trace_share* of their requests or their usual share."""
+    environment = {"WALLET_DATABASE_URL": dsn}
+    if trace_share is not None:
+        environment["TRACE_SAMPLE_RATIO"] = str(trace_share)
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(started(("wallet", "api"), "WALLET_API_PORT", environment))
+            for _ in range(count)
+        ]
+
+
+async def _until_ready(url: str) -> None:
+    async with httpx2.AsyncClient() as client, asyncio.timeout(READY_WITHIN_S):
+        while True:
+            try:
+                if (await client.get(f"{url}/health/ready")).is_success:
+                    return
+            except httpx2.TransportError:
+                pass
+            await asyncio.sleep(0.05)

@@ -1,0 +1,122 @@
+"""The ratios: what is compared from one run and one machine to the next, and the floors some of them have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.load.plan import KINDS
+from tests.load.series import Series
+
+Value = float | None
+
+
+def ratios(series: Series) -> dict[str, float]:
+    """Return the ratios whose both sides were measured, of the medians, best setting to best setting."""
+    http = series.best("http uniform")
+    named: dict[str, Value] = {
+        "committer_hot_vs_uniform": _share(series.best("committer hot"), series.best("committer uniform")),
+        "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
+        "batch_vs_pgbench_uniform": _share(
+            series.best("batches uniform"), series.best("pgbench several_statements uniform")
+        ),
+        "two_instances_vs_one": _share(series.median("instances uniform 2"), http),
+        "idle_vs_pgbench_function": _share(series.median("idle pgbench"), series.median("idle http")),
+        "cost_1e7_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 10000000")),
+        "cost_1e6_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 1000000")),
+    }
+    for kind in KINDS:
+        named |= _of_kind(series, kind)
+    return {name: round(value, 2) for name, value in sorted(named.items()) if value is not None}
+
+
+def _of_kind(series: Series, kind: str) -> dict[str, Value]:
+    committer, http = series.best(f"committer {kind}"), series.best(f"http {kind}")
+    several = series.best(f"pgbench several_statements {kind}")
+    untraced = series.median(f"traced 0% {kind}")
+    sampled = max(series.medians(f"http {kind}").items(), key=_connections, default=("", None))[1]
+    return {
+        f"ahead_vs_locked_{kind}": _share(
+            series.median(f"committer {kind} ahead"), series.median(f"committer {kind} locked")
+        ),
+        f"committer_vs_pgbench_{kind}": _share(committer, several),
+        f"committer_vs_pgbench_function_{kind}": _share(committer, series.best(f"pgbench one_function {kind}")),
+        f"http_vs_pgbench_{kind}": _share(http, several),
+        f"http_vs_one_tx_{kind}": _share(http, series.best(f"one_transaction {kind}")),
+        f"http_sampled_vs_untraced_{kind}": _share(sampled, untraced),
+        f"http_all_traced_vs_untraced_{kind}": _share(series.median(f"traced 100% {kind}"), untraced),
+    }
+
+
+def _connections(setting: tuple[str, float]) -> int:
+    """Return a setting's connections: the traced cells run with the most, and are compared with as many."""
+    return int(setting[0])
+
+
+def _share(above: Value, below: Value) -> Value:
+    return None if above is None or below is None else above / below
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a ratio or figure must at least be (or *at most*), and what it tells."""
+
+    name: str
+    bound: float
+    tells: str
+    bounded_by: str
+    is_ceiling: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Return whether *value* keeps to it."""
+        return value <= self.bound if self.is_ceiling else value >= self.bound
+
+
+_COMMITTER = "PostgreSQL writing the rows, and deciding and encoding in Python on the other core"
+_HTTP = "the API process's core: parsing, deciding, encoding and the driver share it (see the µs per command)"
+_PLATFORM = "the machine's cores, which every process of the platform and the generator share"
+
+FLOORS = (
+    Floor("committer_vs_pgbench_uniform", 8, "committer ÷ pgbench, several statements", _COMMITTER),
+    Floor("committer_vs_pgbench_hot", 20, "the same on one hot wallet", _COMMITTER),
+    Floor("committer_hot_vs_uniform", 0.9, "a hot wallet ÷ a thousand", _COMMITTER),
+    Floor("ahead_vs_locked_uniform", 1.3, "decided ahead ÷ decided on locked rows", _COMMITTER),
+    Floor("http_vs_pgbench_uniform", 2.8, "single transfers over HTTP ÷ pgbench, several statements", _HTTP),
+    Floor("http_vs_pgbench_hot", 7.5, "the same on one hot wallet", _HTTP),
+    Floor("http_vs_one_tx_uniform", 5, "÷ the same handler with one transaction per request", _HTTP),
+    Floor("http_vs_one_tx_hot", 9, "the same on one hot wallet", _HTTP),
+    Floor("http_vs_fastapi_echo", 1, "÷ FastAPI that only reads and writes the bodies", _HTTP),
+    Floor("batch_vs_pgbench_uniform", 5, "batches over HTTP ÷ pgbench, several statements", _HTTP),
+    Floor(
+        "two_instances_vs_one",
+        0.8,
+        "two API processes on one database ÷ one",
+        "the cores: with two API processes, PostgreSQL and the generator on them, each has less than one, and batches "
+        "of one instance make the other's memory wrong, so that it decides on locked rows",
+    ),
+    Floor(
+        "idle_vs_pgbench_function",
+        2.5,
+        "latency of a lone request over HTTP ÷ of pgbench's one function",
+        "the round trips to PostgreSQL and the turns of two event loops between them",
+        is_ceiling=True,
+    ),
+    Floor(
+        "cost_1e7_vs_1e4",
+        1.2,
+        "cost of a transfer on ten million journal rows ÷ on ten thousand",
+        "pages of the idempotency keys' index, which random keys touch all over",
+        is_ceiling=True,
+    ),
+    Floor("events_per_s", 15_000, "events a second that relay and projection drain from a backlog", _PLATFORM),
+    Floor(
+        "visible_p99_ms",
+        250,
+        "from a transfer's answer to its being read, p99, at half the single figure",
+        _PLATFORM,
+        is_ceiling=True,
+    ),
+)
+
+
+def judged(values: Mapping[str, float]) -> list[tuple[Floor, float]]:
+    """Return each floor whose value was measured, with it."""
+    return [(floor, values[floor.name]) for floor in FLOORS if floor.name in values]

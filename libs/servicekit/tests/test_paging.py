@@ -62,6 +62,12 @@ def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:
     assert client.get("/v1/things?limit=1&limit=2").json()["errors"][0]["code"] == "too_many"
 
 
+def test_a_nul_in_the_query_is_refused(client: TestClient) -> None:
+    error = client.get("/v1/things?cursor=a%00b").json()["errors"][0]
+
+    assert (error["pointer"], error["code"]) == ("/cursor", "invalid_text")
+
+
 def test_min_position_is_parsed(client: TestClient) -> None:
     answer = client.get("/v1/things", headers={"min-position": "3-17, 5-1"})
 

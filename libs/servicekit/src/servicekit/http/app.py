@@ -49,7 +49,7 @@ def create_app(
     add_process_pages(app, telemetry, readiness, deep)
     add_reference_pages(app)
     add_error_handlers(app, hot)
-    install_openapi(app, hot_routes)
+    install_openapi(app, routers, hot_routes)
     return Edge(app, hot, observer)
 
 
@@ -61,7 +61,7 @@ def create_process_app(
     app = _fastapi(f"{telemetry.service} {telemetry.process}", "", telemetry.version, None)
     add_process_pages(app, telemetry, readiness, deep)
     add_error_handlers(app, hot)
-    install_openapi(app, [])
+    install_openapi(app, [], [])
     return Edge(app, hot, Observer(telemetry, settings.access_log))
 
 

@@ -14,6 +14,9 @@ BODY_TIMEOUT_S: Final = 10.0
 DRAIN_BYTES_MAX: Final = 8 * 1024 * 1024
 """What is read and thrown away of a body that is too large, so that its sender gets to read the answer."""
 
+BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods whose body nobody reads."""
+
 JSON_TYPES: Final = frozenset(
     {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
 )

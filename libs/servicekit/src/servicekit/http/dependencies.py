@@ -1,13 +1,16 @@
 """What an ordinary route's handler asks for, as annotated parameters."""
 
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from contracts import problems
+from contracts.problems import ProblemCode
 from servicekit.http.context import (
     CONTEXT_KEY,
     RequestContext,
@@ -16,6 +19,7 @@ from servicekit.http.context import (
     invalid_query,
     min_position_of,
 )
+from servicekit.http.paging import page_request
 from servicekit.http.problems import FieldError, Problem
 from servicekit.principal import Principal, PrincipalOf
 
@@ -44,10 +48,57 @@ Context = Annotated[RequestContext, Depends(_context)]
 Caller = Annotated[Principal, Depends(_principal)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
 MinPosition = Annotated[dict[int, int], Depends(_min_position)]
+PathId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+"""An id in the path as text: what is none is not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a dependency adds to the OpenAPI document of every route that asks for it."""
+
+    problems: tuple[ProblemCode, ...]
+    header: Mapping[str, Any] | None = None
+    answered: Mapping[str, str] = field(default_factory=dict)
+    """Headers of a success by name, with what they say."""
+
+
+KEY_HEADER: Final[Mapping[str, Any]] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "description": "A repeat with the same key answers the stored response, without secrets.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+_POSITION_HEADER: Final[Mapping[str, Any]] = {
+    "name": "Min-Position",
+    "in": "header",
+    "required": False,
+    "description": "The `Ledger-Position` of what the answer must have seen; shards ascend.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,2}-[0-9]{1,19}(, [0-9]{1,2}-[0-9]{1,19})*$"},
+    "example": "3-17, 5-2",
+}
+DECLARED: Final[Mapping[Callable[..., Any], Declared]] = {
+    _principal: Declared((problems.UNAUTHENTICATED, problems.OVERLOADED, problems.UNAVAILABLE)),
+    _idempotency_key: Declared(
+        (problems.INVALID_IDEMPOTENCY_KEY, problems.IN_FLIGHT, problems.IDEMPOTENCY_KEY_REUSED),
+        KEY_HEADER,
+        {"Idempotency-Replayed": "`true` where this is the stored answer of the key."},
+    ),
+    _min_position: Declared(
+        (problems.INVALID_POSITION, problems.POSITION_NOT_REACHED),
+        _POSITION_HEADER,
+        {
+            "Ledger-Position": "Up to where the answer saw the journal, by shard.",
+            "Projection-Lag-Ms": "How far that is behind the end of the stream; 0 at its end.",
+        },
+    ),
+    page_request: Declared((problems.INVALID_CURSOR,)),
+}
+"""By the function that is depended on."""
 
 
 def refuse_unknown_query(request: Request) -> None:
-    """Raise Problem `invalid_query` for a query parameter that the route does not have, or that is given twice."""
+    """Raise Problem `invalid_query` for a query parameter that the route does not have, given twice, or with a NUL."""
     if not request.scope["query_string"]:
         return
     route = request.scope.get("route")
@@ -64,6 +115,11 @@ def refuse_unknown_query(request: Request) -> None:
         FieldError(f"/{name}", "too_many", "The query parameter may be given once.")
         for name in dict.fromkeys(given)
         if name in known and given.count(name) > 1
+    ]
+    errors += [
+        FieldError(f"/{name}", "invalid_text", "The text holds a NUL.")
+        for name, value in request.query_params.multi_items()
+        if name in known and "\0" in value
     ]
     if errors:
         raise invalid_query(*errors[:_QUERY_NAMES_SHOWN])

@@ -7,14 +7,13 @@ from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servicekit.clock import monotonic_s
-from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
+from servicekit.http.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
 from servicekit.http.context import CONTEXT_KEY, RequestContext, request_id_of
 from servicekit.http.decoding import check_json, refuse_nul
 from servicekit.http.hot import HotRoutes
 from servicekit.http.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, problem_from
 
-_BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -104,7 +103,7 @@ class Answer:
 
 async def guarded(method: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
     """Return a receive that replays a body already checked: its size, its content type, its JSON, no NUL."""
-    if method in _BODILESS:
+    if method in BODILESS:
         return receive
     body = await read_body(receive, BODY_BYTES_MAX, headers.get(b"content-length"))
     if body:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.problems import ProblemCode
 from servicekit.clock import monotonic_s
+from servicekit.http.answers import Link
 from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
 from servicekit.http.context import dry_run_of, idempotency_key_of, request_id_of
 from servicekit.http.decoding import decode_body
@@ -76,6 +77,8 @@ class HotRoute(Generic[S]):
     body_max_bytes: int = BODY_BYTES_MAX
     response_headers: Mapping[str, str] = field(default_factory=dict)
     """Header name to its description, for the OpenAPI document."""
+    links: Sequence[Link] = ()
+    """Where its answer leads, for the OpenAPI document."""
 
 
 class HotEndpoint:

@@ -17,6 +17,7 @@ LIMIT_MAX: Final = 200
 LIMIT_DEFAULT: Final = 50
 CURSOR_CHARACTERS_MAX: Final = 512
 _DIGEST_BYTES: Final = 8
+_CURSOR_SCHEMA: Final[dict[str, Any]] = {"pattern": "^[A-Za-z0-9_-]+$", "maxLength": CURSOR_CHARACTERS_MAX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,17 @@ class PageRequest:
     cursor: str | None
 
 
-def _page(
+def page_request(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most.")] = LIMIT_DEFAULT,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=_CURSOR_SCHEMA)
+    ] = None,
 ) -> PageRequest:
+    """Return what part of a list the query asks for."""
     return PageRequest(limit, cursor)
 
 
-Page = Annotated[PageRequest, Depends(_page)]
+Page = Annotated[PageRequest, Depends(page_request)]
 """The parameter of a list's handler."""
 
 

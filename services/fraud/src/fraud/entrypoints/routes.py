@@ -1,9 +1,9 @@
 """The routes of risk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -24,8 +24,9 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
+from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition
+from servicekit.http.dependencies import Caller, MinPosition, PathId
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem
 from servicekit.projected import WalletParked
@@ -36,13 +37,30 @@ WalletId = Annotated[Id | SkipJsonSchema[None], Query(description="Only decision
 Outcome = Annotated[DecisionOutcome | SkipJsonSchema[None], Query(description="Only decisions with this outcome.")]
 Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only decisions of this mode.")]
 
+_FROM_RISK: Final[Sequence[Link]] = (
+    ("list_decisions", {"wallet_id": "$response.body#/wallet_id"}),
+    ("get_decision", {"decision_id": "$response.body#/decisions/0/id"}),
+)
+_FROM_DECISIONS: Final[Sequence[Link]] = (
+    ("get_decision", {"decision_id": "$response.body#/data/0/id"}),
+    ("get_wallet_risk", {"wallet_id": "$response.body#/data/0/wallet_id"}),
+)
+_FROM_DECISION: Final[Sequence[Link]] = (("get_wallet_risk", {"wallet_id": "$response.body#/wallet_id"}),)
+
 
 def risk_routes(queries: RiskQueries) -> APIRouter:
     """Return every route of risk, answered by *queries*."""
     router = APIRouter(prefix="/v1/risk", tags=["risk"])
 
-    @router.get("/wallets/{wallet_id}", operation_id="get_wallet_risk", summary="A wallet's profile, and why")
-    async def wallet(wallet_id: str, caller: Caller, min_position: MinPosition, response: Response) -> WalletRiskBody:
+    @router.get(
+        "/wallets/{wallet_id}",
+        operation_id="get_wallet_risk",
+        summary="A wallet's profile, and why",
+        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_RISK),
+    )
+    async def wallet(
+        wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
+    ) -> WalletRiskBody:
         known = parse_id(wallet_id)
         if known is None:
             raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
@@ -51,7 +69,12 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
         found.freshness.tell(response)
         return wallet_risk_body(found)
 
-    @router.get("/decisions", operation_id="list_decisions", summary="Decisions, newest first")
+    @router.get(
+        "/decisions",
+        operation_id="list_decisions",
+        summary="Decisions, newest first",
+        responses=declared(problems.WALLET_PARKED, links=_FROM_DECISIONS),
+    )
     async def decisions(
         caller: Caller,
         page: Page,
@@ -76,8 +99,13 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
         more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
         return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)
 
-    @router.get("/decisions/{decision_id}", operation_id="get_decision", summary="A decision and its reasons")
-    async def decision(decision_id: str, caller: Caller) -> DecisionBody:
+    @router.get(
+        "/decisions/{decision_id}",
+        operation_id="get_decision",
+        summary="A decision and its reasons",
+        responses=declared(problems.NOT_FOUND, links=_FROM_DECISION),
+    )
+    async def decision(decision_id: PathId, caller: Caller) -> DecisionBody:
         known = parse_id(decision_id)
         if known is None:
             raise Problem(problems.NOT_FOUND, "There is no such decision.")

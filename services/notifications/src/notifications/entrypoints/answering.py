@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -23,19 +23,6 @@ from servicekit.principal import Principal
 
 RETRY_AFTER_S: Final = 1
 Work = Callable[[Transaction], Awaitable[Answer]]
-
-KEY_PARAMETER: Final[dict[str, Any]] = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": True,
-            "description": "A repeat with the same key answers the stored response, without secrets.",
-            "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-        }
-    ]
-}
-"""Declared per route: the key is read from the raw headers."""
 
 
 class Command:

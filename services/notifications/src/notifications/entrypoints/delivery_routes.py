@@ -1,18 +1,19 @@
 """The routes of deliveries."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from contracts import problems
 from contracts.ids import parse_id
 from notifications.application.commands import DeliveryUnknown
 from notifications.application.idempotency import Once
 from notifications.application.ports import Deliveries, DeliveryFilter
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
 from notifications.entrypoints.answering import (
-    KEY_PARAMETER,
     Command,
     NoBody,
     command_of,
@@ -27,8 +28,9 @@ from notifications.entrypoints.bodies import (
     delivery_with_attempts_body,
 )
 from notifications.entrypoints.endpoint_answers import DELIVERIES, EndpointAnswers
+from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller
+from servicekit.http.dependencies import Caller, PathId
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError
 from servicekit.postgres import Pool
@@ -50,12 +52,23 @@ EndpointIdQuery = Annotated[
 StatusQuery = Annotated[DeliveryStatus | None, Query(description="With this status only.")]
 TypeQuery = Annotated[str | None, Query(description="Of this event type only.", json_schema_extra=_TYPES)]
 
+_TO_DELIVERY: Final[Sequence[Link]] = (("get_delivery", {"delivery_id": "$response.body#/id"}),)
+_FROM_DELIVERY: Final[Sequence[Link]] = (
+    ("resend_delivery", {"delivery_id": "$response.body#/id"}),
+    ("get_webhook_endpoint", {"endpoint_id": "$response.body#/endpoint_id"}),
+)
+_FROM_LIST: Final[Sequence[Link]] = tuple(
+    (operation, {"delivery_id": "$response.body#/data/0/id"}) for operation in ("get_delivery", "resend_delivery")
+)
+
 
 def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
     """Return the routes that read deliveries."""
     router = APIRouter(prefix=DELIVERIES, tags=["deliveries"])
 
-    @router.get("", operation_id="list_deliveries", summary="The tenant's deliveries")
+    @router.get(
+        "", operation_id="list_deliveries", summary="The tenant's deliveries", responses=declared(links=_FROM_LIST)
+    )
     async def list_deliveries(
         caller: Caller,
         page: Page,
@@ -72,8 +85,13 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
         more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
         return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown], next_cursor=more)
 
-    @router.get("/{delivery_id}", operation_id="get_delivery", summary="A delivery with its attempts")
-    async def get_delivery(delivery_id: str, caller: Caller) -> DeliveryWithAttemptsBody:
+    @router.get(
+        "/{delivery_id}",
+        operation_id="get_delivery",
+        summary="A delivery with its attempts",
+        responses=declared(problems.DELIVERY_NOT_FOUND, links=_FROM_DELIVERY),
+    )
+    async def get_delivery(delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
         known = delivery_id_of(delivery_id)
         with told():
             async with pool.connection() as connection:
@@ -97,9 +115,9 @@ def delivery_commands(once: Once, answers: EndpointAnswers) -> APIRouter:
         operation_id="resend_delivery",
         summary="Attempt a delivery again, now, whatever became of it",
         response_model=DeliveryBody,
-        openapi_extra=KEY_PARAMETER,
+        responses=declared(problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE, links=_TO_DELIVERY),
     )
-    async def resend(delivery_id: str, sent: Sent, _nothing: NoBody) -> Response:
+    async def resend(delivery_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
         known = delivery_id_of(delivery_id)
         return await sent.run(lambda tx: answers.resend(tx, sent.tenant_id, known))
 

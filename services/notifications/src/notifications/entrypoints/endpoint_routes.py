@@ -1,18 +1,20 @@
 """The routes of webhook endpoints."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
+from contracts import problems
+from contracts.problems import ProblemCode
 from notifications.application.commands import EndpointCommands, EndpointUnknown
 from notifications.application.idempotency import Once
 from notifications.application.ports import Endpoints
 from notifications.application.vetting import Vetting
 from notifications.domain.targets import UrlRefused
 from notifications.entrypoints.answering import (
-    KEY_PARAMETER,
     Command,
     NoBody,
     command_of,
@@ -37,18 +39,40 @@ from notifications.entrypoints.requests import (
     url_problem,
     wanted_of,
 )
-from servicekit.http.dependencies import Caller
+from servicekit.http.answers import Link, declared
+from servicekit.http.dependencies import Caller, PathId
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.postgres import Pool
 
 NO_CONTENT: Final = 204
+_TO_ENDPOINT: Final[Sequence[Link]] = tuple(
+    (operation, {"endpoint_id": "$response.body#/id"})
+    for operation in (
+        "get_webhook_endpoint",
+        "change_webhook_endpoint",
+        "pause_webhook_endpoint",
+        "resume_webhook_endpoint",
+        "recover_webhook_endpoint",
+        "rotate_webhook_secret",
+        "test_webhook_endpoint",
+        "delete_webhook_endpoint",
+    )
+)
+_TO_DELIVERY: Final[Sequence[Link]] = tuple(
+    (operation, {"delivery_id": "$response.body#/id"}) for operation in ("get_delivery", "resend_delivery")
+)
 
 
 def endpoint_reads(pool: Pool, endpoints: Endpoints) -> APIRouter:
     """Return the routes that read endpoints."""
     router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
 
-    @router.get("", operation_id="list_webhook_endpoints", summary="The tenant's endpoints")
+    @router.get(
+        "",
+        operation_id="list_webhook_endpoints",
+        summary="The tenant's endpoints",
+        responses=declared(links=[("get_webhook_endpoint", {"endpoint_id": "$response.body#/data/0/id"})]),
+    )
     async def list_endpoints(caller: Caller, page: Page) -> EndpointsBody:
         fingerprint = f"webhook_endpoints|{caller.tenant_id}"
         before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
@@ -58,8 +82,13 @@ def endpoint_reads(pool: Pool, endpoints: Endpoints) -> APIRouter:
         more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
         return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown], next_cursor=more)
 
-    @router.get("/{endpoint_id}", operation_id="get_webhook_endpoint", summary="An endpoint")
-    async def get_endpoint(endpoint_id: str, caller: Caller) -> EndpointBody:
+    @router.get(
+        "/{endpoint_id}",
+        operation_id="get_webhook_endpoint",
+        summary="An endpoint",
+        responses=declared(problems.ENDPOINT_NOT_FOUND, links=_TO_ENDPOINT),
+    )
+    async def get_endpoint(endpoint_id: PathId, caller: Caller) -> EndpointBody:
         known = endpoint_id_of(endpoint_id)
         with told():
             async with pool.connection() as connection:
@@ -75,8 +104,13 @@ def endpoint_changes(pool: Pool, commands: EndpointCommands, vetting: Vetting) -
     """Return the routes that are repeated without harm, and so need no key."""
     router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
 
-    @router.patch("/{endpoint_id}", operation_id="change_webhook_endpoint", summary="Change what is given")
-    async def change_endpoint(endpoint_id: str, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
+    @router.patch(
+        "/{endpoint_id}",
+        operation_id="change_webhook_endpoint",
+        summary="Change what is given",
+        responses=declared(problems.ENDPOINT_NOT_FOUND, problems.WEBHOOK_URL_REFUSED, links=_TO_ENDPOINT),
+    )
+    async def change_endpoint(endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
         known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
         if wanted.url is not None:
             await _vet(vetting, wanted.url)
@@ -89,8 +123,9 @@ def endpoint_changes(pool: Pool, commands: EndpointCommands, vetting: Vetting) -
         operation_id="delete_webhook_endpoint",
         summary="Delete an endpoint and cancel its pending deliveries",
         status_code=NO_CONTENT,
+        responses=declared(problems.ENDPOINT_NOT_FOUND),
     )
-    async def delete_endpoint(endpoint_id: str, caller: Caller, _nothing: NoBody) -> Response:
+    async def delete_endpoint(endpoint_id: PathId, caller: Caller, _nothing: NoBody) -> Response:
         known = endpoint_id_of(endpoint_id)
         with told():
             async with pool.transaction() as tx:
@@ -106,7 +141,16 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
     Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
 
     @router.post(
-        "", **_post("create_webhook_endpoint", "Create an endpoint; its secret is shown once", NewEndpointBody, CREATED)
+        "",
+        **_post(
+            "create_webhook_endpoint",
+            "Create an endpoint; its secret is shown once",
+            NewEndpointBody,
+            problems.ENDPOINT_LIMIT_REACHED,
+            problems.WEBHOOK_URL_REFUSED,
+            status=CREATED,
+            links=_TO_ENDPOINT,
+        ),
     )
     async def create_endpoint(sent: Sent, body: CreateEndpoint) -> Response:
         wanted = wanted_of(body)
@@ -118,9 +162,15 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
 
     @router.post(
         "/{endpoint_id}/recover",
-        **_post("recover_webhook_endpoint", "Attempt failed deliveries again, now", RecoveredBody),
+        **_post(
+            "recover_webhook_endpoint",
+            "Attempt failed deliveries again, now",
+            RecoveredBody,
+            problems.ENDPOINT_NOT_FOUND,
+            problems.ENDPOINT_NOT_ACTIVE,
+        ),
     )
-    async def recover_endpoint(endpoint_id: str, sent: Sent, body: RecoverEndpoint) -> Response:
+    async def recover_endpoint(endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
         known, since = endpoint_id_of(endpoint_id), instant_of(body.since)
         return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), body)
 
@@ -133,43 +183,75 @@ def endpoint_switches(once: Once, answers: EndpointAnswers) -> APIRouter:
     Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
 
     @router.post(
-        "/{endpoint_id}/pause", **_post("pause_webhook_endpoint", "Gather deliveries and send none", EndpointBody)
+        "/{endpoint_id}/pause",
+        **_post(
+            "pause_webhook_endpoint",
+            "Gather deliveries and send none",
+            EndpointBody,
+            problems.ENDPOINT_NOT_FOUND,
+            problems.ENDPOINT_NOT_ACTIVE,
+            links=_TO_ENDPOINT,
+        ),
     )
-    async def pause_endpoint(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+    async def pause_endpoint(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
         known = endpoint_id_of(endpoint_id)
         return await sent.run(lambda tx: answers.pause(tx, sent.tenant_id, known))
 
     @router.post(
-        "/{endpoint_id}/resume", **_post("resume_webhook_endpoint", "Send again, also where disabled", EndpointBody)
+        "/{endpoint_id}/resume",
+        **_post(
+            "resume_webhook_endpoint",
+            "Send again, also where disabled",
+            EndpointBody,
+            problems.ENDPOINT_NOT_FOUND,
+            links=_TO_ENDPOINT,
+        ),
     )
-    async def resume_endpoint(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+    async def resume_endpoint(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
         known = endpoint_id_of(endpoint_id)
         return await sent.run(lambda tx: answers.resume(tx, sent.tenant_id, known))
 
     @router.post(
-        "/{endpoint_id}/test", **_post("test_webhook_endpoint", "Send a signed test message", DeliveryBody, CREATED)
+        "/{endpoint_id}/test",
+        **_post(
+            "test_webhook_endpoint",
+            "Send a signed test message",
+            DeliveryBody,
+            problems.ENDPOINT_NOT_FOUND,
+            problems.ENDPOINT_NOT_ACTIVE,
+            status=CREATED,
+            links=_TO_DELIVERY,
+        ),
     )
-    async def send_test(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+    async def send_test(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
         known = endpoint_id_of(endpoint_id)
         return await sent.run(lambda tx: answers.test(tx, sent.tenant_id, known))
 
     @router.post(
-        "/{endpoint_id}/rotate-secret", **_post("rotate_webhook_secret", "Make a new secret, shown once", RotatedBody)
+        "/{endpoint_id}/rotate-secret",
+        **_post("rotate_webhook_secret", "Make a new secret, shown once", RotatedBody, problems.ENDPOINT_NOT_FOUND),
     )
-    async def rotate_secret(endpoint_id: str, sent: Sent, _nothing: NoBody) -> Response:
+    async def rotate_secret(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
         known = endpoint_id_of(endpoint_id)
         return await sent.run(lambda tx: answers.rotate(tx, sent.tenant_id, known))
 
     return router
 
 
-def _post(operation_id: str, summary: str, body: type[BaseModel], status: int = OK) -> dict[str, Any]:
+def _post(
+    operation_id: str,
+    summary: str,
+    body: type[BaseModel],
+    *refusals: ProblemCode,
+    status: int = OK,
+    links: Sequence[Link] = (),
+) -> dict[str, Any]:
     return {
         "operation_id": operation_id,
         "summary": summary,
         "status_code": status,
         "response_model": body,
-        "openapi_extra": KEY_PARAMETER,
+        "responses": declared(*refusals, status=status, links=links),
     }
 
 

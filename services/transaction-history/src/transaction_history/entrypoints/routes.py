@@ -1,6 +1,6 @@
 """The routes of the history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path, Query, Response
 
 from contracts import problems
 from contracts.ids import parse_id
+from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition
+from servicekit.http.dependencies import Caller, MinPosition, PathId
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem
 from servicekit.projected import WalletParked
@@ -34,16 +35,35 @@ T = TypeVar("T")
 OWNER_CHARACTERS_MAX: Final = 100
 
 OwnerId = Annotated[str, Path(min_length=1, max_length=OWNER_CHARACTERS_MAX, pattern=r"^[^\x00]*$")]
-At = Annotated[str, Query(description="The instant, RFC 3339 with its offset.")]
+At = Annotated[
+    str, Query(description="The instant, RFC 3339 with its offset.", json_schema_extra={"format": "date-time"})
+]
+
+_FROM_ENTRIES: Final[Sequence[Link]] = (
+    ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
+    (
+        "get_balance_at",
+        {"wallet_id": "$response.body#/data/0/wallet_id", "at": "$response.body#/data/0/occurred_at"},
+    ),
+)
+_FROM_TRANSACTION: Final[Sequence[Link]] = (
+    ("list_wallet_entries", {"wallet_id": "$response.body#/entries/0/wallet_id"}),
+    ("list_owner_entries", {"owner_id": "$response.body#/entries/0/owner_id"}),
+)
 
 
 def history_routes(queries: HistoryQueries) -> APIRouter:
     """Return every route of the history, answered by *queries*."""
     router = APIRouter(prefix="/v1/history", tags=["history"])
 
-    @router.get("/wallets/{wallet_id}/entries", operation_id="list_wallet_entries", summary="A wallet's entries")
+    @router.get(
+        "/wallets/{wallet_id}/entries",
+        operation_id="list_wallet_entries",
+        summary="A wallet's entries",
+        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_ENTRIES),
+    )
     async def wallet_entries(
-        wallet_id: str, caller: Caller, page: Page, min_position: MinPosition, response: Response
+        wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
         fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
@@ -59,7 +79,12 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
-    @router.get("/owners/{owner_id}/entries", operation_id="list_owner_entries", summary="An owner's entries")
+    @router.get(
+        "/owners/{owner_id}/entries",
+        operation_id="list_owner_entries",
+        summary="An owner's entries",
+        responses=declared(problems.NOT_FOUND, problems.WALLET_PARKED, links=_FROM_ENTRIES),
+    )
     async def owner_entries(
         owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
@@ -77,9 +102,14 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
-    @router.get("/transactions/{transaction_id}", operation_id="get_transaction", summary="A transaction's legs")
+    @router.get(
+        "/transactions/{transaction_id}",
+        operation_id="get_transaction",
+        summary="A transaction's legs",
+        responses=declared(problems.TRANSACTION_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_TRANSACTION),
+    )
     async def transaction(
-        transaction_id: str, caller: Caller, min_position: MinPosition, response: Response
+        transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> TransactionBody:
         known = parse_id(transaction_id)
         if known is None:
@@ -89,9 +119,14 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         legs.freshness.tell(response)
         return transaction_body(legs)
 
-    @router.get("/wallets/{wallet_id}/balance", operation_id="get_balance_at", summary="A balance in the past")
+    @router.get(
+        "/wallets/{wallet_id}/balance",
+        operation_id="get_balance_at",
+        summary="A balance in the past",
+        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED),
+    )
     async def balance_at(
-        wallet_id: str, caller: Caller, at: At, min_position: MinPosition, response: Response
+        wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), _instant(at)
         with _told():

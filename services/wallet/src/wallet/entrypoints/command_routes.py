@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from contracts import problems
 from contracts.problems import ProblemCode
+from servicekit.http.answers import Link
 from servicekit.http.hot import HotRoute
 from wallet.application.bodies import TransactionBody, WalletBody
 from wallet.application.plan import BatchBody
@@ -34,6 +35,11 @@ _HEADERS: Final = {
     "Idempotency-Replayed": "`true` where this is the stored answer of the key.",
 }
 _LOCATED: Final = {"Location": "The resource.", **_HEADERS}
+_TO_WALLET: Final[Sequence[Link]] = tuple(
+    (operation, {"wallet_id": "$response.body#/id"})
+    for operation in ("get_wallet", "freeze_wallet", "unfreeze_wallet", "close_wallet")
+)
+_TO_TRANSACTION: Final[Sequence[Link]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
 
 
 def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
@@ -48,6 +54,7 @@ def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
             tags=["wallets"],
             response=WalletBody,
             response_headers=_LOCATED,
+            links=_TO_WALLET,
         ),
         _money_route(handlers, "/v1/deposits", DepositRequest, "deposit", "Take money in from outside"),
         _money_route(
@@ -108,6 +115,7 @@ def _money_route(
         response=TransactionBody,
         problems=(*_MONEY, *refusals),
         response_headers=_LOCATED,
+        links=_TO_TRANSACTION,
     )
 
 
@@ -125,4 +133,5 @@ def _status_route(
         response=WalletBody,
         problems=(problems.WALLET_NOT_FOUND, *refusals),
         response_headers=_HEADERS,
+        links=_TO_WALLET,
     )

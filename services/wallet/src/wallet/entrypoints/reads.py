@@ -1,7 +1,7 @@
 """The reading routes: wallets and transactions as of now, from the ledger itself."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,8 @@ from fastapi import APIRouter, Query, Response
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.problems import ProblemCode
-from servicekit.http.dependencies import Caller
+from servicekit.http.answers import declared
+from servicekit.http.dependencies import Caller, PathId
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.http.problems import Problem
 from wallet.application.bodies import TransactionBody, WalletBody, wallet_body
@@ -26,8 +27,6 @@ CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", description="O
 StatusQuery = Annotated[Status | None, Query(description="Only wallets of this status.")]
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
-_PAGE_PROBLEMS: Final = (problems.INVALID_QUERY, problems.INVALID_CURSOR, problems.UNAVAILABLE)
-
 
 def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
     """Return the routes that read."""
@@ -39,9 +38,9 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         summary="A wallet with its balance",
         tags=["wallets"],
         response_class=Response,
-        responses=_answers(_schema_of("WalletBody"), problems.WALLET_NOT_FOUND, problems.UNAVAILABLE),
+        responses=_answers(_schema_of("WalletBody"), problems.WALLET_NOT_FOUND),
     )
-    async def get_wallet(wallet_id: str, caller: Caller) -> Response:
+    async def get_wallet(wallet_id: PathId, caller: Caller) -> Response:
         known = parse_id(wallet_id)
         wallet = None if known is None else await reads.wallet(caller.tenant_id, known)
         if wallet is None:
@@ -54,7 +53,7 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         summary="Wallets, newest first",
         tags=["wallets"],
         response_class=Response,
-        responses=_answers(_list_of("WalletBody"), *_PAGE_PROBLEMS),
+        responses=_answers(_list_of("WalletBody")),
     )
     async def list_wallets(
         caller: Caller,
@@ -77,9 +76,9 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         summary="A transaction with all its entries",
         tags=["transactions"],
         response_class=Response,
-        responses=_answers(_schema_of("TransactionBody"), problems.TRANSACTION_NOT_FOUND, problems.UNAVAILABLE),
+        responses=_answers(_schema_of("TransactionBody"), problems.TRANSACTION_NOT_FOUND),
     )
-    async def get_transaction(transaction_id: str, caller: Caller) -> Response:
+    async def get_transaction(transaction_id: PathId, caller: Caller) -> Response:
         known = parse_id(transaction_id)
         found = [] if known is None else transaction_bodies(await reads.entries(caller.tenant_id, [known]))
         if not found:
@@ -92,7 +91,7 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         summary="The transactions under a reference, newest first",
         tags=["transactions"],
         response_class=Response,
-        responses=_answers(_list_of("TransactionBody"), *_PAGE_PROBLEMS),
+        responses=_answers(_list_of("TransactionBody")),
     )
     async def list_transactions(caller: Caller, page: Page, reference: ReferenceQuery) -> Response:
         hashed = hash_reference(caller.tenant_id, reference)
@@ -138,10 +137,6 @@ def _list_of(name: str) -> dict[str, Any]:
 
 
 def _answers(schema: dict[str, Any], *codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI document says of a route's answers: its body, and its problems by status."""
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"description": "Found.", "content": {"application/json": {"schema": schema}}}
-    }
-    for code in codes:
-        answers[code.status] = {"description": code.title, "content": {"application/problem+json": {}}}
-    return answers
+    """Return what the OpenAPI document says of a route's answers: its body, and its own problems by status."""
+    found = {"description": "Found.", "content": {"application/json": {"schema": schema}}}
+    return {200: found, **declared(*codes)}

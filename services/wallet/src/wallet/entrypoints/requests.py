@@ -28,17 +28,38 @@ OPERATOR: Final = "operator"
 
 COMMANDS_MAX: Final = 1_000
 
-OwnerId = Annotated[str, Meta(min_length=1, max_length=100, description="Your id of the wallet's owner.")]
-CurrencyCode = Annotated[str, Meta(min_length=3, max_length=3, description="An ISO 4217 code.")]
-Label = Annotated[str, Meta(max_length=100)]
-Reference = Annotated[str, Meta(min_length=1, max_length=100, description="Your own id of the transaction.")]
-Description = Annotated[str, Meta(max_length=500)]
-Destination = Annotated[str, Meta(min_length=1, max_length=500, description="Where the money goes outside.")]
-ReasonText = Annotated[str, Meta(min_length=1, max_length=500)]
-MetadataKey = Annotated[str, Meta(min_length=1, max_length=40)]
-MetadataValue = Annotated[str, Meta(max_length=500)]
+# What is only said in the OpenAPI document, and checked elsewhere: NUL by the decoding of every body, currencies and
+# amounts by what makes commands of requests.
+_NO_NUL: Final = {"pattern": r"^[^\x00]*$"}
+_KNOWN: Final = {"enum": sorted(EXPONENTS)}
+_DECIMAL: Final = {"pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,9})?$"}
+
+OwnerId = Annotated[
+    str, Meta(min_length=1, max_length=100, description="Your id of the wallet's owner.", extra_json_schema=_NO_NUL)
+]
+CurrencyCode = Annotated[
+    str, Meta(min_length=3, max_length=3, description="An ISO 4217 code.", extra_json_schema=_KNOWN)
+]
+Label = Annotated[str, Meta(max_length=100, extra_json_schema=_NO_NUL)]
+Reference = Annotated[
+    str, Meta(min_length=1, max_length=100, description="Your own id of the transaction.", extra_json_schema=_NO_NUL)
+]
+Description = Annotated[str, Meta(max_length=500, extra_json_schema=_NO_NUL)]
+Destination = Annotated[
+    str, Meta(min_length=1, max_length=500, description="Where the money goes outside.", extra_json_schema=_NO_NUL)
+]
+ReasonText = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema=_NO_NUL)]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, extra_json_schema=_NO_NUL)]
+MetadataValue = Annotated[str, Meta(max_length=500, extra_json_schema=_NO_NUL)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)]
 KeyText = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[!-~]+$")]
+
+
+class Amount(Money, frozen=True, forbid_unknown_fields=True):
+    """An amount above zero, without a sign, in the currency's decimals or fewer: at most 9·10¹⁴ of its minor units."""
+
+    amount: Annotated[str, Meta(extra_json_schema=_DECIMAL)]
+    currency: Annotated[str, Meta(extra_json_schema=_KNOWN)]
 
 
 class OpenWalletRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -54,7 +75,7 @@ class DepositRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Take money in from outside."""
 
     wallet_id: UUID
-    amount: Money
+    amount: Amount
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata | None = None
@@ -64,7 +85,7 @@ class WithdrawalRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Pay money out."""
 
     wallet_id: UUID
-    amount: Money
+    amount: Amount
     destination: Destination | None = None
     reference: Reference | None = None
     description: Description | None = None
@@ -76,7 +97,7 @@ class TransferRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     source_wallet_id: UUID
     destination_wallet_id: UUID
-    amount: Money
+    amount: Amount
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata | None = None

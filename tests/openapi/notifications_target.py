@@ -1,0 +1,89 @@
+"""Notifications under test: endpoints on this machine, and deliveries to them that nobody carries out."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx2
+from tests.openapi.filling import Fill, Json
+from tests.openapi.targets import Target, project
+
+from contracts.ids import new_id_text
+from notifications import bootstrap
+from notifications.config import NotificationsSettings
+from servicekit.consumer.projection import Projection
+from servicekit.postgres import Pool
+from servicekit.telemetry import Telemetry
+from testkit.events import Stream, wallet_in
+
+URL: Final = "https://127.0.0.1:9443/hook"
+ENDPOINTS: Final = "/v1/webhook-endpoints"
+
+
+class Endpoints:
+    """Makes endpoints. *kept* is never deleted and has deliveries."""
+
+    def __init__(self, http: httpx2.Client) -> None:
+        self._http = http
+        self.kept = self.made()
+
+    def made(self) -> str:
+        """Return a new endpoint; as many as a tenant may have are enough for one run."""
+        answer = self._http.post(ENDPOINTS, json={"url": URL}, headers={"Idempotency-Key": new_id_text()})
+        assert answer.is_success, answer.text
+        return str(answer.json()["id"])
+
+    def delivery(self) -> str:
+        """Return a delivery to the endpoint that is kept."""
+        found = self._http.get("/v1/deliveries", params={"endpoint_id": self.kept, "limit": 1}).json()
+        return str(found["data"][0]["id"])
+
+
+def _settings(dsn: str) -> NotificationsSettings:
+    return NotificationsSettings(
+        notifications_database_url=dsn, notifications_allow_loopback=True, notifications_endpoints_max=1_000
+    )
+
+
+def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+    """Have deliveries recorded, and return what requests about them are filled with."""
+    endpoints = Endpoints(http)
+    stream, wallet = Stream(), wallet_in(1)
+
+    @asynccontextmanager
+    async def projection(_pool: Pool) -> AsyncIterator[Projection]:
+        yield bootstrap.make_projection(_settings(dsn))
+
+    project(dsn, projection, [stream.opened(wallet), *stream.deposit(wallet), *stream.deposit(wallet)])
+
+    def create(body: Json) -> None:
+        body["url"] = URL
+
+    def change(body: Json) -> None:
+        if "url" in body:
+            body["url"] = URL
+
+    kept, made = {"endpoint_id": lambda: endpoints.kept}, {"endpoint_id": endpoints.made}
+    delivery_id = endpoints.delivery()
+    delivery = {"delivery_id": lambda: delivery_id}
+    endpoint = ENDPOINTS + "/{endpoint_id}"
+    return {
+        f"POST {ENDPOINTS}": Fill(body=create),
+        f"GET {endpoint}": Fill(path=kept),
+        f"PATCH {endpoint}": Fill(path=made, body=change),
+        f"DELETE {endpoint}": Fill(path=made),
+        **{f"POST {endpoint}/{verb}": Fill(path=made) for verb in ("pause", "resume")},
+        **{f"POST {endpoint}/{verb}": Fill(path=kept) for verb in ("recover", "rotate-secret", "test")},
+        "GET /v1/deliveries": Fill(paged={"endpoint_id": endpoints.kept}),
+        "GET /v1/deliveries/{delivery_id}": Fill(path=delivery),
+        "POST /v1/deliveries/{delivery_id}/resend": Fill(path=delivery),
+    }
+
+
+def _open_api(dsn: str, telemetry: Telemetry) -> Any:
+    return bootstrap.open_api(_settings(dsn), telemetry)
+
+
+TARGET: Final = Target(
+    service=bootstrap.SERVICE, migrations=bootstrap.migration_sources, open_api=_open_api, fills=fills
+)

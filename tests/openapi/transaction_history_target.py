@@ -1,0 +1,55 @@
+"""The history under test: two wallets of one owner with entries, each more than a page of one."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx2
+from tests.openapi.filling import Fill
+from tests.openapi.targets import Target, project
+
+from servicekit.consumer.projection import Projection
+from servicekit.postgres import Pool
+from servicekit.telemetry import Telemetry
+from testkit.events import Stream, wallet_in
+from transaction_history import bootstrap
+from transaction_history.config import HistorySettings
+
+OWNER: Final = "owner"
+
+
+def _settings(dsn: str) -> HistorySettings:
+    return HistorySettings(transaction_history_database_url=dsn)
+
+
+def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
+    """Have things happened to two wallets, and return what requests about them are filled with."""
+    stream, payer, payee = Stream(), wallet_in(1), wallet_in(2)
+    events = [
+        *(stream.opened(wallet, owner=OWNER) for wallet in (payer, payee)),
+        *stream.deposit(payer, 1_000),
+        *stream.transfer(payer, payee),
+        *stream.transfer(payee, payer),
+    ]
+
+    @asynccontextmanager
+    async def projection(_pool: Pool) -> AsyncIterator[Projection]:
+        yield bootstrap.make_projection(_settings(dsn))
+
+    project(dsn, projection, events)
+    wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
+    return {
+        "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet),
+        "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
+        "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
+    }
+
+
+def _open_api(dsn: str, telemetry: Telemetry) -> Any:
+    return bootstrap.open_api(_settings(dsn), telemetry)
+
+
+TARGET: Final = Target(
+    service=bootstrap.SERVICE, migrations=bootstrap.migration_sources, open_api=_open_api, fills=fills
+)

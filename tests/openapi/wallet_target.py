@@ -1,0 +1,118 @@
+"""The wallet under test: wallets with money in several currencies, and fresh ones for what happens once."""
+
+from collections.abc import Mapping
+from itertools import cycle
+from typing import Any, Final
+
+import httpx2
+from tests.openapi.filling import Fill, Json
+from tests.openapi.targets import Target
+
+from contracts.ids import new_id_text
+from servicekit.telemetry import Telemetry
+from wallet import bootstrap
+from wallet.config import WalletSettings
+
+REFERENCE: Final = "order-1"
+AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
+"""A currency of every number of decimals in use, and a little of it."""
+PLENTY: Final = "1000000"
+PATIENCE_S: Final = 60.0
+
+
+class Wallets:
+    """Makes wallets and fills commands with them."""
+
+    def __init__(self, http: httpx2.Client) -> None:
+        self._http = http
+        self._rich = {currency: (self._paid(currency), self._paid(currency)) for currency in AMOUNTS}
+        self._currencies = cycle(AMOUNTS)
+        self.transaction_id = self._deposit(self.rich(), "USD")["id"]
+
+    def rich(self) -> str:
+        """Return a wallet with money."""
+        return self._rich["USD"][0]
+
+    def empty(self) -> str:
+        """Return a new wallet."""
+        return str(self._post("/v1/wallets", {"owner_id": "owner", "currency": "USD"})["id"])
+
+    def frozen(self) -> str:
+        """Return a new wallet that an operator froze."""
+        wallet_id = self.empty()
+        self._post(f"/v1/wallets/{wallet_id}/freeze", {"reason": "a look", "scope": "all"})
+        return wallet_id
+
+    def move(self, body: Json) -> None:
+        """Fill a deposit or a withdrawal."""
+        currency = next(self._currencies)
+        body["wallet_id"] = self._rich[currency][0]
+        body["amount"] = {"amount": AMOUNTS[currency], "currency": currency}
+
+    def transfer(self, body: Json) -> None:
+        """Fill a transfer."""
+        currency = next(self._currencies)
+        body["source_wallet_id"], body["destination_wallet_id"] = self._rich[currency]
+        body["amount"] = {"amount": AMOUNTS[currency], "currency": currency}
+
+    def batch(self, body: Json) -> None:
+        """Fill every command of a batch; one key is enough for an atomic one."""
+        for command in body["commands"]:
+            match command["type"]:
+                case "deposit" | "withdrawal":
+                    self.move(command)
+                case "transfer":
+                    self.transfer(command)
+                case "freeze" | "close":
+                    command["wallet_id"] = self.empty()
+                case "unfreeze":
+                    command["wallet_id"] = self.frozen()
+                case _:
+                    assert command["type"] == "open_wallet"
+            command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _paid(self, currency: str) -> str:
+        opened = self._post("/v1/wallets", {"owner_id": "owner", "currency": currency})
+        self._deposit(opened["id"], currency)
+        return str(opened["id"])
+
+    def _deposit(self, wallet_id: str, currency: str) -> Json:
+        amount = {"amount": PLENTY, "currency": currency}
+        return self._post("/v1/deposits", {"wallet_id": wallet_id, "amount": amount, "reference": REFERENCE})
+
+    def _post(self, path: str, body: Json) -> Json:
+        answer = self._http.post(path, json=body, headers={"Idempotency-Key": new_id_text()})
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def fills(_dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+    """Return what requests to the wallet are filled with."""
+    wallets = Wallets(http)
+    return {
+        "GET /v1/wallets": Fill(paged={"owner_id": "owner"}),
+        "GET /v1/wallets/{wallet_id}": Fill(path={"wallet_id": wallets.rich}),
+        "GET /v1/transactions": Fill(paged={"reference": REFERENCE}),
+        "GET /v1/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: wallets.transaction_id}),
+        "POST /v1/deposits": Fill(body=wallets.move),
+        "POST /v1/withdrawals": Fill(body=wallets.move),
+        "POST /v1/transfers": Fill(body=wallets.transfer),
+        "POST /v1/batches": Fill(body=wallets.batch),
+        "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
+        "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),
+        "POST /v1/wallets/{wallet_id}/close": Fill(path={"wallet_id": wallets.empty}),
+    }
+
+
+def _open_api(dsn: str, telemetry: Telemetry) -> Any:
+    # A busy machine may take its time: what is tested is what is answered, not when.
+    patient = WalletSettings(
+        wallet_database_url=dsn, wallet_command_deadline_s=PATIENCE_S, wallet_queue_age_s=PATIENCE_S
+    )
+    return bootstrap.open_api(patient, telemetry)
+
+
+TARGET: Final = Target(
+    service=bootstrap.SERVICE, migrations=bootstrap.migration_sources, open_api=_open_api, fills=fills
+)

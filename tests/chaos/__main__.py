@@ -15,8 +15,10 @@ from collections.abc import Iterable, Sequence
 from tests.chaos import (
     faults_ledger,
     faults_poison,
+    faults_receivers,
     faults_records,
     faults_repeats,
+    faults_stopped,
     faults_stream,
     faults_webhooks,
     report,
@@ -37,7 +39,16 @@ def _number(fault_id: str) -> str:
     return fault_id.partition("-")[0]
 
 
-_MODULES = (faults_ledger, faults_records, faults_repeats, faults_poison, faults_stream, faults_webhooks)
+_MODULES = (
+    faults_ledger,
+    faults_records,
+    faults_repeats,
+    faults_poison,
+    faults_stream,
+    faults_stopped,
+    faults_webhooks,
+    faults_receivers,
+)
 _ALL: Iterable[Fault] = (fault for module in _MODULES for fault in module.FAULTS)
 FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}
 

@@ -29,8 +29,8 @@ from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_WITHIN_S = 40.0
-KEEPERS = 8
+READY_WITHIN_S = 120.0
+KEEPERS = 16
 PROBE_S = 2.0
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 SAMPLE_EVERY_S = 0.4
-RUN_S_MAX = 360.0
+RUN_S_MAX = 480.0
 BREACHES_SHOWN = 5
 
 

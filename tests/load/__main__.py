@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from tests.load import page, report
 from tests.load.database import WALLETS
-from tests.load.measuring import measure
+from tests.load.measuring import Run
 from tests.load.plan import CELLS, Plan, smoke
 
 from servicekit.clock import monotonic_s
@@ -58,13 +58,13 @@ def _plan(given: argparse.Namespace) -> Plan:
     )
 
 
-def main(words: Sequence[str]) -> None:
-    """Measure what *words* ask for, print it, and write it."""
+def main(words: Sequence[str]) -> int:
+    """Measure what *words* ask for, print it, write it, and return the exit code."""
     given = _arguments(words)
     plan, console, machine = _plan(given), Console(), report.machine()
     tame_garbage_collection()  # the committer in process, as in its own process
     began_s = monotonic_s()
-    outcome = asyncio.run(measure(plan, console))
+    outcome = asyncio.run(Run(plan, console).measure())
     command = " ".join(("python -m tests.load", *words)) if words else "make bench"
     told = report.document(plan, outcome, command=command, took_s=round(monotonic_s() - began_s), machine=machine)
     report.show(told, outcome, console)
@@ -75,7 +75,10 @@ def main(words: Sequence[str]) -> None:
         target = PAGE if name == "bench" else RESULTS / f"{name}.md"
         page.write(told, target, wallets=WALLETS)
         console.print(f"written to {target}")
+    if outcome.failed:
+        console.print(f"failed: {'; '.join(outcome.failed)}")
+    return 1 if outcome.failed else 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 from tests.load import backlog, cells, freezing, profile, sizes, visible
-from tests.load.database import prepared, server
+from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
 from tests.load.plan import Plan
 from tests.load.processes import apis
@@ -26,52 +26,100 @@ _SIZE_ROUNDS: Final = 3
 
 @dataclass(slots=True)
 class Outcome:
-    """What was measured; *figures* are absolute, and *profile_us* µs per command by part."""
+    """What was measured; *figures* are absolute, *profile_us* µs per command by part, *failed* what could not be."""
 
     series: Series = field(default_factory=Series)
     figures: dict[str, float] = field(default_factory=dict)
     profile_us: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
 
 
-async def measure(plan: Plan, console: Console) -> Outcome:
-    """Run *plan*."""
-    outcome = Outcome()
-    with server() as running:
-        await _on_one_server(running, plan, outcome, console)
-        if plan.has("backlog"):
-            console.print(f"backlog of {plan.backlog_events:,} events")
-            _keep_backlog(await backlog.measure(running, plan.backlog_events), outcome)
-    if plan.has("sizes"):
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Carries out *plan*; what fails is told and left out, so that it does not cost the rest."""
+
+    plan: Plan
+    console: Console
+    outcome: Outcome = field(default_factory=Outcome)
+
+    async def measure(self) -> Outcome:
+        """Measure everything."""
+        with server() as running:
+            async with prepared(running) as bench:
+                await self._on_one_database(bench)
+            if self.plan.has("backlog"):
+                await self._attempt("backlog", lambda: self._backlog(running))
+        if self.plan.has("sizes"):
+            await self._attempt("sizes", self._sizes)
+        if self.plan.has("freezing", "visible"):
+            await self._attempt("freezing, visible", self._on_the_platform)
+        return self.outcome
+
+    async def _attempt(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - whatever it was, the other cells are still to be run
+            self.console.print(f"{name} failed")
+            self.console.print_exception(max_frames=4)
+            self.outcome.failed.append(name)
+
+    async def _on_one_database(self, bench: Bench) -> None:
+        await Rounds(bench, self.plan, self.outcome.series, self._attempt).run(self.console)
+        if self.plan.has("profile"):
+            await self._attempt("profile", lambda: self._profile(bench))
+        if self.plan.has("visible") and self.outcome.series.best("http uniform") is None:
+            await self._attempt("http", lambda: self._http_alone(bench))
+
+    async def _profile(self, bench: Bench) -> None:
+        self.console.print("profile")
+        self.outcome.profile_us.update(await profile.measure(bench, self.plan.seconds))
+
+    async def _http_alone(self, bench: Bench) -> None:
+        """Measure the figure of which the visibility takes half."""
+        load = Load(wallet_ids=bench.wallet_ids, connections=max(self.plan.connections), seconds=self.plan.seconds)
+        async with apis(bench.database.dsn_app) as processes:
+            self.outcome.series.add(f"http uniform {load.connections}", await cells.http(processes, load))
+
+    async def _backlog(self, running: PostgresServer) -> None:
+        self.console.print(f"backlog of {self.plan.backlog_events:,} events")
+        drained = await backlog.measure(running, self.plan.backlog_events)
+        self.outcome.figures.update(
+            backlog_events=drained.events,
+            relay_events_per_s=round(drained.relay_per_s),
+            projection_events_per_s=round(drained.projection_per_s),
+            events_per_s=round(drained.both_per_s),
+        )
+
+    async def _sizes(self) -> None:
+        plan = self.plan
         rounds = min(_SIZE_ROUNDS, plan.rounds)
-        await sizes.measure(plan.sizes, outcome.series, rounds=rounds, seconds=plan.seconds, console=console)
-    if plan.has("freezing", "visible"):
-        await _on_the_platform(plan, outcome, console)
-    return outcome
+        await sizes.measure(plan.sizes, self.outcome.series, rounds=rounds, seconds=plan.seconds, console=self.console)
 
+    async def _on_the_platform(self) -> None:
+        async with _platform() as platform:
+            if self.plan.has("freezing"):
+                await self._freezing(platform)
+            if self.plan.has("visible"):
+                await self._visible(platform)
 
-async def _on_one_server(running: PostgresServer, plan: Plan, outcome: Outcome, console: Console) -> None:
-    async with prepared(running) as bench:
-        await Rounds(bench, plan, outcome.series).run(console)
-        if plan.has("profile"):
-            console.print("profile")
-            outcome.profile_us = await profile.measure(bench, plan.seconds)
-        if plan.has("visible") and outcome.series.best("http uniform") is None:
-            load = Load(wallet_ids=bench.wallet_ids, connections=max(plan.connections), seconds=plan.seconds)
-            async with apis(bench.database.dsn_app) as processes:
-                outcome.series.add(f"http uniform {load.connections}", await cells.http(processes, load))
+    async def _freezing(self, platform: Platform) -> None:
+        self.console.print("freezing")
+        froze = await freezing.measure(platform.wallet_url, self.plan.wallets_to_freeze)
+        self.outcome.figures.update(freeze_p50_ms=round(froze.p50_ms, 1), freeze_p99_ms=round(froze.p99_ms, 1))
 
-
-async def _on_the_platform(plan: Plan, outcome: Outcome, console: Console) -> None:
-    async with _platform() as platform:
-        if plan.has("freezing"):
-            console.print("freezing")
-            froze = await freezing.measure(platform.wallet_url, plan.wallets_to_freeze)
-            outcome.figures |= {"freeze_p50_ms": round(froze.p50_ms, 1), "freeze_p99_ms": round(froze.p99_ms, 1)}
-        if plan.has("visible"):
-            single = outcome.series.best("http uniform")
-            assert single is not None
-            console.print(f"visible at {single / 2:,.0f} transfers/s")
-            _keep_visible(await visible.measure(platform, single / 2, plan.visible_s), outcome)
+    async def _visible(self, platform: Platform) -> None:
+        single = self.outcome.series.best("http uniform")
+        assert single is not None, "there is no figure of which to take half"
+        self.console.print(f"visible at {single / 2:,.0f} transfers/s")
+        seen = await visible.measure(platform, single / 2, self.plan.visible_s)
+        self.outcome.figures.update(
+            visible_samples=seen.samples,
+            visible_refused=seen.refused,
+            visible_wanted_per_s=round(seen.wanted_per_s),
+            visible_at_per_s=round(seen.per_s),
+            visible_p50_ms=round(seen.p50_ms, 1),
+            visible_p99_ms=round(seen.p99_ms, 1),
+        )
 
 
 @asynccontextmanager
@@ -85,22 +133,3 @@ async def _platform() -> AsyncIterator[Platform]:
         async with stack.running(config, console) as platform:
             yield platform
         stack.discard(config)
-
-
-def _keep_backlog(drained: backlog.Backlog, outcome: Outcome) -> None:
-    outcome.figures |= {
-        "backlog_events": drained.events,
-        "relay_events_per_s": round(drained.relay_per_s),
-        "projection_events_per_s": round(drained.projection_per_s),
-        "events_per_s": round(drained.both_per_s),
-    }
-
-
-def _keep_visible(seen: visible.Visible, outcome: Outcome) -> None:
-    outcome.figures |= {
-        "visible_samples": seen.samples,
-        "visible_wanted_per_s": round(seen.wanted_per_s),
-        "visible_at_per_s": round(seen.per_s),
-        "visible_p50_ms": round(seen.p50_ms, 1),
-        "visible_p99_ms": round(seen.p99_ms, 1),
-    }

@@ -45,6 +45,8 @@ def _sections(told: Mapping[str, Any], folder: str, pictures: list[str], wallets
         f"PostgreSQL {machine['postgresql']}. The load average before the run was {machine['load_before']}."
     )
     yield _HOW.format(seconds=plan["seconds"], rounds=plan["rounds"], wallets=wallets, generator=told["generator"])
+    if told["failed"]:
+        yield f"**Not measured in some round, for it failed: {'; '.join(told['failed'])}.**"
     yield from _floors(told)
     for name in pictures:
         yield f"## {_TITLES[name]}\n\n![{_TITLES[name]}]({folder}/{name})"

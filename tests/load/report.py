@@ -30,6 +30,7 @@ def document(plan: Plan, outcome: Outcome, **about: Any) -> dict[str, Any]:
         "ratios": ratios(outcome.series),
         "figures": outcome.figures,
         "profile_us": outcome.profile_us,
+        "failed": outcome.failed,
         "series": {name: [asdict(rate) for rate in rates] for name, rates in sorted(outcome.series.rates.items())},
     }
 

@@ -1,6 +1,6 @@
 """The rounds: every cell once in each, so that whatever the machine does meanwhile falls on all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -11,8 +11,10 @@ from tests.load.plan import KINDS, Plan
 from tests.load.processes import Process, apis, started
 from tests.load.series import Series
 
+Attempt = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Does some work under a name; where it fails, the run goes on and tells."""
 _PRIMING_S = 0.2
-_OUTSTANDING_IN_BATCHES = 3_200
+_OUTSTANDING_IN_BATCHES = 2_000
 _BATCH_CONNECTIONS_MAX = 32
 
 
@@ -23,6 +25,7 @@ class Rounds:
     bench: Bench
     plan: Plan
     series: Series
+    attempt: Attempt
 
     async def run(self, console: Console) -> None:
         """Run every round."""
@@ -33,22 +36,18 @@ class Rounds:
             await self._round()
 
     async def _round(self) -> None:
-        if self.plan.has("committer"):
-            await self._committer()
-        if self.plan.has("http", "batches", "idle"):
-            await self._one_api()
-        if self.plan.has("traced"):
-            await self._traced()
-        if self.plan.has("one_transaction"):
-            await self._one_transaction()
-        if self.plan.has("pgbench"):
-            await self._pgbench()
-        if self.plan.has("idle"):
-            await self._pgbench_cell("one_function", "uniform", 1, "idle pgbench")
-        if self.plan.has("echo"):
-            await self._echo()
-        if self.plan.has("instances"):
-            await self._instances()
+        for work, cells_of in (
+            (self._committer, ("committer",)),
+            (self._one_api, ("http", "batches", "idle")),
+            (self._traced, ("traced",)),
+            (self._one_transaction, ("one_transaction",)),
+            (self._pgbench, ("pgbench",)),
+            (self._idle_pgbench, ("idle",)),
+            (self._echo, ("echo",)),
+            (self._instances, ("instances",)),
+        ):
+            if self.plan.has(*cells_of):
+                await self.attempt(", ".join(cells_of), work)
 
     async def _committer(self) -> None:
         for kind in KINDS:
@@ -58,15 +57,23 @@ class Rounds:
 
     async def _one_api(self) -> None:
         async with apis(self.bench.database.dsn_app) as processes:
-            for kind in KINDS:
-                if self.plan.has("http"):
-                    await self._singles(processes, "http", kind)
-                for commands in self.plan.batches if self.plan.has("batches") else ():
-                    connections = max(1, min(_BATCH_CONNECTIONS_MAX, _OUTSTANDING_IN_BATCHES // commands))
-                    load = self._load(kind, connections, commands)
-                    self.series.add(f"batches {kind} {commands}", await cells.http(processes, load))
+            if self.plan.has("http"):
+                await self.attempt("http", lambda: self._http(processes))
+            if self.plan.has("batches"):
+                await self.attempt("batches", lambda: self._batches(processes))
             if self.plan.has("idle"):
                 self.series.add("idle http", await cells.http(processes, self._load("uniform", 1)))
+
+    async def _http(self, processes: Sequence[Process]) -> None:
+        for kind in KINDS:
+            await self._singles(processes, "http", kind)
+
+    async def _batches(self, processes: Sequence[Process]) -> None:
+        for kind in KINDS:
+            for commands in self.plan.batches:
+                connections = max(1, min(_BATCH_CONNECTIONS_MAX, _OUTSTANDING_IN_BATCHES // commands))
+                load = self._load(kind, connections, commands)
+                self.series.add(f"batches {kind} {commands}", await cells.http(processes, load))
 
     async def _traced(self) -> None:
         for share in (0.0, 1.0):
@@ -90,6 +97,9 @@ class Rounds:
             for script in ("several_statements", "one_function"):
                 for clients in self.plan.clients:
                     await self._pgbench_cell(script, kind, clients, f"pgbench {script} {kind} {clients}")
+
+    async def _idle_pgbench(self) -> None:
+        await self._pgbench_cell("one_function", "uniform", 1, "idle pgbench")
 
     async def _pgbench_cell(self, script: str, kind: str, clients: int, name: str) -> None:
         sizes = await row_sizes(self.bench.database.dsn_admin)

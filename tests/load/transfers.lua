@@ -20,7 +20,8 @@ local function due_in_ms()
 end
 
 local function must_be_done(status, _, body)
-  if status ~= 200 or body:find('"body":null', 1, true) then error("a command of a batch was not carried out: " .. status) end
+  local at = body:find('"body":null', 1, true)
+  if status ~= 200 or at then error("a command of a batch was not carried out: " .. body:sub(at or 1, (at or 1) + 300)) end
 end
 
 local function transfer(tag)

@@ -12,17 +12,7 @@ PORT_VARIABLES = (
     "POSTGRES_PORT",
     "KAFKA_PORT",
     "KAFKA_CONTROLLER_PORT",
-    "WALLET_API_PORT",
-    "WALLET_RELAY_PORT",
-    "TRANSACTION_HISTORY_API_PORT",
-    "TRANSACTION_HISTORY_PROJECTOR_PORT",
-    "FRAUD_API_PORT",
-    "FRAUD_PROJECTOR_PORT",
-    "FRAUD_RELAY_PORT",
-    "NOTIFICATIONS_API_PORT",
-    "NOTIFICATIONS_PROJECTOR_PORT",
-    "NOTIFICATIONS_WORKER_PORT",
-    "NOTIFICATIONS_RELAY_PORT",
+    *(process.port_variable for service in SERVICES for process in service.processes),
 )
 
 
@@ -87,7 +77,8 @@ def test_several_api_instances_listen_a_hundred_ports_apart() -> None:
 
     ports = {each.name: each.port for each in config.instances(WALLET)}
 
-    assert ports == {"wallet-relay": 8102, "wallet-api": 8101, "wallet-api-2": 8201, "wallet-api-3": 8301}
+    apis = {"wallet-api": 8101, "wallet-api-2": 8201, "wallet-api-3": 8301}
+    assert ports == {"wallet-relay": 8102, "wallet-decisions": 8103, **apis}
 
 
 def test_what_points_at_the_service_itself_follows_its_port() -> None:

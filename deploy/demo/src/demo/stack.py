@@ -15,24 +15,14 @@ from rich.console import Console
 from local_stack import checkout, control, databases, state
 from local_stack.config import STATE_VARIABLE, Config
 from local_stack.ports import free_ports, is_taken
+from local_stack.services import SERVICES
 
 FOLDERS_MAX: Final = 10
 _PORTS: Final = {
     "POSTGRES_PORT": 54320,
     "KAFKA_PORT": 19092,
     "KAFKA_CONTROLLER_PORT": 19093,
-    "WALLET_API_PORT": 8101,
-    "WALLET_RELAY_PORT": 8102,
-    "WALLET_DECISIONS_PORT": 8103,
-    "TRANSACTION_HISTORY_API_PORT": 8111,
-    "TRANSACTION_HISTORY_PROJECTOR_PORT": 8112,
-    "FRAUD_API_PORT": 8131,
-    "FRAUD_PROJECTOR_PORT": 8132,
-    "FRAUD_RELAY_PORT": 8133,
-    "NOTIFICATIONS_API_PORT": 8121,
-    "NOTIFICATIONS_PROJECTOR_PORT": 8122,
-    "NOTIFICATIONS_WORKER_PORT": 8123,
-    "NOTIFICATIONS_RELAY_PORT": 8124,
+    **{process.port_variable: process.port for service in SERVICES for process in service.processes},
 }
 ENVIRONMENT: Final = {"NOTIFICATIONS_ALLOW_LOOPBACK": "true", "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32"}
 """The subscriber is one server on this machine, and the only one."""

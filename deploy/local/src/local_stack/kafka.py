@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_stack import accounts, checkout, java, tether
-from local_stack.daemon import Command, Daemon, tethered
+from local_stack.daemon import Command, tethered
+from local_stack.engine import Engine
 from local_stack.errors import StackError
 from local_stack.ports import LOOPBACK
 
@@ -63,45 +64,18 @@ def find_runtime() -> Runtime:
 
 
 @dataclass(kw_only=True, slots=True)
-class KafkaBroker:
-    """One broker: its folder (formatted at the first start), its ports, and its process."""
+class KafkaBroker(Engine):
+    """One broker; its folder is formatted at the first start."""
 
-    folder: Path
-    port: int
+    ready_within_s = READY_WITHIN_S
+
     controller_port: int
-    log: Path
     runtime: Runtime
-    _daemon: Daemon | None = None
 
     @property
     def bootstrap_servers(self) -> str:
         """The address for clients."""
         return f"{LOOPBACK}:{self.port}"
-
-    @property
-    def daemon(self) -> Daemon:
-        """The process: `pid`, `kill()`, `pause()`, `resume()`."""
-        if self._daemon is None:
-            self._daemon = Daemon(self.command(), is_ready=self.is_ready, ready_within_s=READY_WITHIN_S)
-        return self._daemon
-
-    def start(self) -> None:
-        """Format the folder when it is new, start, and wait until clients are served."""
-        self.prepare()
-        self.daemon.start()
-
-    def stop(self) -> None:
-        """Shut down in order."""
-        self.daemon.stop()
-
-    def kill(self) -> None:
-        """Kill -9 the broker; `start` brings it back on the same port and data."""
-        self.daemon.kill()
-
-    @property
-    def data(self) -> Path:
-        """Kafka's own folder."""
-        return self.folder / "data"
 
     @property
     def _temporary(self) -> Path:

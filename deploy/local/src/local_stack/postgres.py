@@ -16,7 +16,8 @@ from pathlib import Path
 
 from local_stack import accounts, locks
 from local_stack.accounts import Account
-from local_stack.daemon import Command, Daemon, tethered
+from local_stack.daemon import Command, tethered
+from local_stack.engine import Engine
 from local_stack.errors import StackError
 from local_stack.ports import LOOPBACK
 
@@ -90,22 +91,13 @@ def _open_for_reading(tree: Path) -> None:
 
 
 @dataclass(kw_only=True, slots=True)
-class PostgresServer:
-    """One server: its folder (made by `initdb` at the first start), its port, and its process."""
+class PostgresServer(Engine):
+    """One server; its folder is made by `initdb` at the first start. Killed, it recovers from its journal."""
 
-    folder: Path
-    port: int
-    log: Path
+    ready_within_s = READY_WITHIN_S
+
     binaries: Binaries
     settings: Mapping[str, str] = field(default_factory=lambda: DURABLE)
-    _daemon: Daemon | None = None
-
-    @property
-    def daemon(self) -> Daemon:
-        """The process: `pid`, `kill()` (kill -9, backends too), `pause()`, `resume()`."""
-        if self._daemon is None:
-            self._daemon = Daemon(self.command(), is_ready=self.is_ready, ready_within_s=READY_WITHIN_S)
-        return self._daemon
 
     @property
     def password(self) -> str:
@@ -120,24 +112,6 @@ class PostgresServer:
     def dsn(self, database: str, user: str, password: str) -> str:
         """Return the address of *database* for *user*."""
         return f"postgresql://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
-
-    def start(self) -> None:
-        """Make the data folder when there is none, start, and wait until sessions are accepted."""
-        self.prepare()
-        self.daemon.start()
-
-    def stop(self) -> None:
-        """Shut down in order: sessions are ended, everything is on disk."""
-        self.daemon.stop()
-
-    def kill(self) -> None:
-        """Kill -9 the server and every backend; `start` then recovers from the journal."""
-        self.daemon.kill()
-
-    @property
-    def data(self) -> Path:
-        """PostgreSQL's own folder, which belongs to its account."""
-        return self.folder / "data"
 
     def prepare(self) -> None:
         """Run `initdb` once; a run that was cut short is begun again."""

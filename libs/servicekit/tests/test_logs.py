@@ -41,10 +41,10 @@ def test_a_traceback_holds_no_local_variables(configured: pytest.CaptureFixture[
 
 
 def test_a_librarys_line_is_a_field_of_ours(configured: pytest.CaptureFixture[str]) -> None:
-    logging.getLogger("some.library").warning("it is %s", "late")
+    logging.getLogger("some.package").warning("it is %s", "late")
 
     line = json.loads(configured.readouterr().out)
-    assert (line["action"], line["logger"], line["text"]) == ("library.message", "some.library", "it is late")
+    assert (line["action"], line["logger"], line["text"]) == ("library.message", "some.package", "it is late")
 
 
 def test_a_line_below_the_level_is_not_written(configured: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +12,9 @@ import hypothesis
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.core.transport import Response
 from schemathesis.generation.drivers import CoverageGenerator
@@ -29,6 +32,7 @@ ALIKE: Final = 1_000 if IS_DEEP else 6
 """Of each kind of case that the schema itself leads to: a missing header, another method, a value at a bound."""
 SEQUENCES: Final = 600 if IS_DEEP else 30
 STEPS: Final = 8
+SESSIONS_MAX: Final = 20
 
 Check = Callable[..., Any]
 AnyOperation = APIOperation[Any, Any, Any, Any]
@@ -93,6 +97,8 @@ class Conformance:
     def put_through_sequences(self) -> None:
         """Run SEQUENCES of operations that hand each other what they made."""
         conformance = self
+        failures: list[FailureGroup] = []
+        done, sessions = 0, 0
 
         class Machine(self.schema.as_state_machine()):  # type: ignore[misc]  # the library makes the class
             def step(self, input: StepInput) -> StepOutput:  # noqa: A002  the library's name
@@ -106,11 +112,25 @@ class Conformance:
                 return {**super().get_call_kwargs(case), "session": conformance.session}
 
             def validate_response(self, response: Response, case: AnyCase, *_: Any, **options: Any) -> None:
-                conformance.judge(case, response, recorder=self.recorder, transport_kwargs=options or None)
+                try:
+                    conformance.judge(case, response, recorder=self.recorder, transport_kwargs=options or None)
+                except FailureGroup as failure:
+                    failures.append(failure)
+                    raise
 
-        Machine.run(
-            settings=settings(_bounded(SEQUENCES), stateful_step_count=STEPS, derandomize=True),
-        )
+            def teardown(self) -> None:
+                nonlocal done
+                done += 1
+                super().teardown()
+
+        while done < SEQUENCES and not failures:
+            sessions += 1
+            assert sessions <= SESSIONS_MAX, f"{done} sequences in {SESSIONS_MAX} sessions"
+            # What was done before is still there, so the same draws may lead elsewhere: then a fresh session goes on.
+            with suppress(FlakyStrategyDefinition, FailureGroup):
+                Machine.run(settings=settings(_bounded(SEQUENCES - done), stateful_step_count=STEPS, derandomize=True))
+        if failures:
+            raise failures[0]
 
     def judge(self, case: AnyCase, response: Response, **options: Any) -> None:
         """Count the answer and run every check on it that is not excluded."""

@@ -1,5 +1,6 @@
 """How FastAPI's and Starlette's errors become the same problem documents as everybody else's."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -73,13 +74,22 @@ def _problem_of_http(request: Request, error: HTTPException, hot: HotRoutes) -> 
     """Answer what the router raises; a path that only hot routes know is a 405, not a 404."""
     allowed = hot.methods_of(request.url.path)
     if error.status_code == problems.METHOD_NOT_ALLOWED.status:
-        allowed |= {method.strip() for method in (error.headers or {}).get("Allow", "").split(",") if method.strip()}
+        allowed |= _methods_of(request, error)
     if allowed:
         allow = ", ".join(sorted(allowed))
         return Problem(problems.METHOD_NOT_ALLOWED, f"The path takes {allow}.", headers=[(b"allow", allow.encode())])
     code = _BY_STATUS.get(error.status_code, problems.INTERNAL_ERROR)
     detail = "There is no such path." if code is problems.NOT_FOUND else code.title + "."
     return Problem(code, detail)
+
+
+def _methods_of(request: Request, error: HTTPException) -> set[str]:
+    """Return every method that the path takes: the router names those of its first route alone, the document all."""
+    named = {method.strip() for method in (error.headers or {}).get("Allow", "").split(",") if method.strip()}
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), request.url.path):
+            named |= {method.upper() for method in operations}
+    return named
 
 
 def problem_of_validation(errors: Sequence[Any]) -> Problem:

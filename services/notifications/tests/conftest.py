@@ -10,18 +10,16 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.envelope import Envelope, to_headers
 from notifications import bootstrap
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Refusal, UrlRefused
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
-from servicekit.consumer.records import Received
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
-from testkit.events import SCHEMA_BASE
+from testkit.events import received
 from testkit.notifications_api import Bench, Client, MakeBench, running
 
 
@@ -58,12 +56,6 @@ class FakeResolver:
 
 def telemetry_of(registry: CollectorRegistry | None = None, tracing: Tracing | None = None) -> Telemetry:
     return Telemetry("notifications", "test", "1", registry or CollectorRegistry(), tracing or Tracing("test", 0.0))
-
-
-def record_of(event: Envelope) -> Received:
-    headers = to_headers(event, schema_base=SCHEMA_BASE)
-    place = (event.shard, event.sequence, event.event_id, event.subject)
-    return Received(*place, 0, event.sequence, headers, event.data, event, None)
 
 
 @pytest.fixture
@@ -107,7 +99,7 @@ def make_bench(database: Database, pool: Pool) -> MakeBench:
                 client=Client(http),
                 pool=pool,
                 worker=worker,
-                apply=lambda events: processor.process([record_of(event) for event in events]),
+                apply=lambda events: processor.process([received(event, event.sequence) for event in events]),
                 names=resolver.names,
             )
 

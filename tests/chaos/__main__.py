@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 
 from tests.chaos import (
+    faults_boundaries,
     faults_ledger,
     faults_poison,
     faults_receivers,
@@ -41,6 +42,7 @@ def _number(fault_id: str) -> str:
 
 _MODULES = (
     faults_ledger,
+    faults_boundaries,
     faults_records,
     faults_repeats,
     faults_poison,

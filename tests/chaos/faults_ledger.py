@@ -8,6 +8,7 @@ import time
 from tests.chaos import signals
 from tests.chaos.client import Answer, HttpClient, Unanswered
 from tests.chaos.gate import Action, Reached
+from tests.chaos.gated_ledger import COMMITTED, COMMITTING, WRITTEN
 from tests.chaos.history import Command, is_definite
 from tests.chaos.product import APIS
 from tests.chaos.run import Bite, Fault, Run
@@ -24,11 +25,11 @@ GATED_APIS = frozenset(APIS)
 
 async def kill_postgres(run: Run) -> Bite:
     """F1: hold a batch between its write and COMMIT, kill -9 the server, start it again."""
-    run.platform.gate.arm("written", Action.HOLD)
-    held = await run.platform.gate.wait_reached("written", within_s=REACHED_WITHIN_S)
+    run.platform.gate.arm(WRITTEN, Action.HOLD)
+    held = await run.platform.gate.wait_reached(WRITTEN, within_s=REACHED_WITHIN_S)
     bitten_s = time.monotonic()
     await run.platform.site.keep(run.platform.postgres.kill)
-    run.platform.gate.release("written")
+    run.platform.gate.release(WRITTEN)
     await run.platform.site.keep(run.platform.postgres.start)
     recovery_s = await run.recovery_s(bitten_s)
     commands = len(held.facts["keys"])
@@ -40,11 +41,11 @@ async def kill_backends(run: Run) -> Bite:
     hit: list[Reached] = []
     bitten_s = time.monotonic()
     for _ in range(BACKEND_ATTEMPTS_MAX):
-        run.platform.gate.arm("committing", Action.OWN)
-        reached = await run.platform.gate.wait_reached("committing", within_s=REACHED_WITHIN_S)
+        run.platform.gate.arm(COMMITTING, Action.OWN)
+        reached = await run.platform.gate.wait_reached(COMMITTING, within_s=REACHED_WITHIN_S)
         bitten_s = time.monotonic()
         await run.probe()
-        if reached.facts["was_committing"]:
+        if reached.facts["was_under_way"]:
             hit.append(reached)
         if len(hit) == BACKENDS_KILLED:
             break
@@ -60,8 +61,8 @@ async def kill_backends(run: Run) -> Bite:
 
 async def stop_instance(run: Run) -> Bite:
     """F33: an API instance stops between its write and COMMIT; the other goes on while it stands."""
-    run.platform.gate.arm("written", Action.STOP)
-    reached = await run.platform.gate.wait_reached("written", within_s=REACHED_WITHIN_S)
+    run.platform.gate.arm(WRITTEN, Action.STOP)
+    reached = await run.platform.gate.wait_reached(WRITTEN, within_s=REACHED_WITHIN_S)
     bitten_s = time.monotonic()
     await signals.stopped(reached.pid)
     try:
@@ -110,7 +111,7 @@ async def opposite_order(run: Run) -> Bite:
 async def one_key(run: Run) -> Bite:
     """F24: one key a hundred times at once; again after its instance died, before and after COMMIT; another body."""
     breaches = await _at_once(run)
-    for point in ("written", "committed"):
+    for point in (WRITTEN, COMMITTED):
         breaches += await _retried_after_kill(run, point)
     bitten_s = time.monotonic()
     recovery_s = await run.recovery_s(bitten_s)

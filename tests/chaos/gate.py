@@ -68,13 +68,13 @@ class Gate:
 
     # -- the process's side
 
-    def waits_for(self, point: str, facts: dict[str, Any]) -> bool:
-        """Tell whether *point* is armed for this process, without taking it."""
+    def waits_for(self, point: str, facts: dict[str, Any], *, action: Action | None = None) -> bool:
+        """Tell whether *point* is armed for this process, with *action* where given, without taking it."""
         try:
-            key = self._file(point, "armed").read_text().partition(" ")[2]
+            armed, _, key = self._file(point, "armed").read_text().partition(" ")
         except FileNotFoundError:
             return False
-        return not key or key in facts["keys"]
+        return (not key or key in facts["keys"]) and action in {None, armed}
 
     def take(self, point: str, facts: dict[str, Any]) -> Action | None:
         """Return what to do at *point*, to one process and once; None when it is not armed for this one."""

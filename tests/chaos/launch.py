@@ -4,20 +4,18 @@ The process is joined by the service's own `bootstrap`; one part of it is a subc
 know nothing of this.
 """
 
-import asyncio
 import json
 import os
-import random
-import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from tests.chaos.gate import GATES, POISON, Gate
+from tests.chaos.gated_ledger import GatedLedger
+from tests.chaos.respawn import RESPAWNS, respawning
 
 import fraud.bootstrap
 import notifications.bootstrap
@@ -37,57 +35,11 @@ from servicekit.postgres import Transaction
 from servicekit.process import run
 from servicekit.relay.publisher import Publisher
 from transaction_history.config import HistorySettings
-from wallet.adapters.ledger_postgres import Connection, PostgresLedger
-from wallet.application.ports import Fenced
-from wallet.application.rows import BatchRows
-from wallet.application.units import UnitKey
 from wallet.config import WalletSettings
-from wallet.domain.wallets import Wallet
-
-COMMIT_KILL_S_MAX: Final = 0.002
-"""A commit with its flush takes about as long, so that kills fall before, into and after it."""
 
 
 def _gate() -> Gate:
     return Gate(Path(os.environ[GATES]))
-
-
-class GatedLedger(PostgresLedger):
-    """Asks the gate between the write and COMMIT (`written`), in COMMIT (`committing`) and behind it (`committed`)."""
-
-    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
-        """Leave a batch that a gate waits for to the path on locked rows: only there is a moment before COMMIT."""
-        facts = {"keys": [key for _, key, _ in keys]}
-        if any(_gate().waits_for(point, facts) for point in ("written", "committing", "committed")):
-            raise asyncpg.SerializationError("a gate waits for this batch")
-        return await super().commit_fenced(keys, named, rows)
-
-    async def begin(self, connection: Connection) -> None:
-        self._facts: dict[str, Any] = {"keys": []}
-        await super().begin(connection)
-
-    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
-        sequences = await super().write(connection, rows)
-        self._facts["keys"] = [record.key for record in rows.idempotency]
-        await _gate().reach("written", self._facts)
-        return sequences
-
-    async def finish(self, connection: Connection) -> None:
-        if self._facts["keys"] and _gate().take("committing", self._facts) is not None:
-            await self._finish_killed(connection)
-        else:
-            await super().finish(connection)
-        await _gate().reach("committed", self._facts)
-
-    async def _finish_killed(self, connection: Connection) -> None:
-        """Send COMMIT, kill -9 the backend a moment later, and tell whether its answer was still out."""
-        committing = asyncio.ensure_future(super().finish(connection))
-        await asyncio.sleep(0)
-        await asyncio.sleep(random.uniform(0, COMMIT_KILL_S_MAX))
-        backend, was_committing = connection.get_server_pid(), not committing.done()
-        os.kill(backend, signal.SIGKILL)
-        _gate().tell("committing", {**self._facts, "backend": backend, "was_committing": was_committing})
-        await committing
 
 
 class GatedPublisher(Publisher):
@@ -172,7 +124,7 @@ def _poisoned(projection: Projection) -> Projection:
 
 def _api() -> int:
     settings = WalletSettings()
-    ledger = GatedLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
+    ledger = GatedLedger(settings.wallet_database_url, gate=_gate(), takes_turn=settings.wallet_takes_turn)
     return run(lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s)
 
 
@@ -238,4 +190,5 @@ _MAIN: Final = {
 
 
 if __name__ == "__main__":
-    sys.exit(_MAIN[sys.argv[1], sys.argv[2]]())
+    main = _MAIN[sys.argv[1], sys.argv[2]]
+    sys.exit(respawning(main) if RESPAWNS in os.environ else main())

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import functools
-import os
-import sys
+import itertools
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
+from tests.chaos.forked import Forked, Program
 from tests.chaos.gate import GATES, Gate
 from tests.chaos.product import APIS, CORE, PROCESSES, SETTINGS, SOURCES, Consumer, consumers_of, services_of, topics_of
 
 from local_stack import topics
-from local_stack.daemon import Command, Daemon
 from local_stack.databases import app_role
 from local_stack.kafka import KafkaBroker
 from local_stack.ports import LOOPBACK, free_ports
@@ -85,7 +84,8 @@ class Platform:
     processes: tuple[str, ...]
     settings: Mapping[str, str]
     _ports: dict[str, int] = field(default_factory=dict)
-    _daemons: dict[str, Daemon] = field(default_factory=dict)
+    _forked: dict[str, Forked] = field(default_factory=dict)
+    _operated: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
         """Choose the ports."""
@@ -122,11 +122,11 @@ class Platform:
 
     def pid(self, name: str) -> int:
         """Return the pid of a process."""
-        return self._daemons[name].pid
+        return self._forked[name].pid
 
     def name_of(self, pid: int) -> str:
         """Return the name of the process with *pid*."""
-        return next(name for name in self._daemons if self._daemons[name].pid == pid)
+        return next(name for name in self._forked if self._forked[name].pid == pid)
 
     def log(self, name: str) -> str:
         """Return all that a process has logged."""
@@ -134,29 +134,27 @@ class Platform:
 
     async def start(self, name: str, *, gated: bool = False, env: Mapping[str, str] | None = None) -> None:
         """Start a process, again where it has ended, and wait until it is ready; *gated*: with its gates."""
-        if name in self._daemons:
+        if name in self._forked:
             await self.kill(name)
         process = PROCESSES[name]
         words = (process.service, process.kind)
-        command = Command(
-            name=name,
-            argv=(sys.executable, "-m", *(("tests.chaos.launch", *words) if gated else words)),
+        program = Program(
+            words=("tests.chaos.launch", *words) if gated else words,
             log=self.folder / f"{name}.log",
             cwd=ROOT,
             env={**self.environment, process.port: str(self._ports[name]), **(env or {})},
         )
-        self._daemons[name] = Daemon(
-            command, is_ready=lambda _: _answers(self._ports[name]), ready_within_s=READY_WITHIN_S
-        )
-        await self.site.keep(self._daemons[name].start)
+        forked = self._forked[name] = Forked(program)
+        is_ready = functools.partial(_answers, self._ports[name])
+        await self.site.keep(functools.partial(forked.start, is_ready, within_s=READY_WITHIN_S))
 
     async def kill(self, name: str) -> None:
         """Kill -9 a process, or reap one that is dead already."""
-        await self.site.keep(self._daemons[name].kill)
+        await self.site.keep(self._forked[name].kill)
 
     async def stop(self, name: str) -> None:
         """Ask a process to end, and wait."""
-        await self.site.keep(self._daemons[name].stop)
+        await self.site.keep(self._forked[name].stop)
 
     async def keep_metrics(self) -> None:
         """Write what every process tells of itself beside its log, for who looks into a failed run."""
@@ -166,7 +164,7 @@ class Platform:
 
     async def close(self) -> None:
         """Kill everything that was started."""
-        await asyncio.gather(*(self.kill(name) for name in self._daemons))
+        await asyncio.gather(*(self.kill(name) for name in self._forked))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -182,15 +180,12 @@ class Platform:
 
     async def operate(self, service: str, *arguments: str) -> str:
         """Run an operator's command of *service*; return what it prints. It must succeed."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", service, *arguments,
-            env={**os.environ, **self.environment}, cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        async with asyncio.timeout(READY_WITHIN_S):
-            output, _ = await process.communicate()
-        assert process.returncode == 0, output.decode()
-        return output.decode()
+        log = self.folder / f"operate-{next(self._operated)}.log"
+        program = Program(words=(service, *arguments), log=log, cwd=ROOT, env=self.environment)
+        code = await self.site.keep(functools.partial(Forked(program).run, within_s=READY_WITHIN_S))
+        output = log.read_text(errors="replace")
+        assert code == 0, output
+        return output
 
     async def page(self, name: str, path: str) -> str:
         """Return a page that a process shows of itself."""

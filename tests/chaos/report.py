@@ -16,6 +16,7 @@ def show(verdict: Verdict, title: str) -> None:
     """Print one run, with its breaches."""
     state = "holds" if verdict.holds else "DOES NOT HOLD"
     print(f"{verdict.fault} seed {verdict.seed} ({title}): {verdict.what}; {state}, {verdict.seconds} s", flush=True)
+    print(f"    {', '.join(f'{phase} {seconds} s' for phase, seconds in verdict.phases.items())}", flush=True)
     for invariant, breaches in verdict.breaches.items():
         for breach in breaches:
             print(f"    {invariant}: {breach}", flush=True)

@@ -14,6 +14,7 @@ from tests.chaos.checker import check
 from tests.chaos.draining import caught_up, drained
 from tests.chaos.history import Done, History
 from tests.chaos.inbox import Inbox
+from tests.chaos.laps import Laps
 from tests.chaos.observed import Observed, Record, Samples
 from tests.chaos.platform import Platform, Site, open_platform
 from tests.chaos.product import HISTORY
@@ -108,6 +109,7 @@ class Verdict:
     recovery_s: float
     seconds: float
     breaches: dict[str, list[str]]
+    phases: dict[str, float] = field(default_factory=dict)
     webhooks: int = 0
     webhook_repeats: int = 0
     decisions: int = 0
@@ -134,17 +136,23 @@ class Verdict:
 
 async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
     """Run *fault* once under *seconds* of load and return the verdict; TimeoutError beyond the run's bound."""
-    began_s = time.monotonic()
+    laps = Laps()
     async with asyncio.timeout(RUN_S_MAX), _prepared(site, fault, seed) as run:
+        laps.end("start")
         samples = Samples()
         async with _sampling(run.platform, samples):
             bite = await _under_load(run, fault, seconds)
+        laps.end("load")
         drained_s = await _drain(run.platform)
+        laps.end("drain")
         if fault.settle is not None:
             await fault.settle(run, bite)
+            laps.end("settle")
         observed = await _observe(run, samples)
+        laps.end("observe")
+    laps.end("end")
     observed.seconds_to_drain = drained_s
-    return _verdict(run, fault, bite, observed, time.monotonic() - began_s)
+    return _verdict(run, fault, bite, observed, laps)
 
 
 @asynccontextmanager
@@ -213,7 +221,7 @@ async def _observe(run: Run, samples: Samples) -> Observed:
     return observed
 
 
-def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, seconds: float) -> Verdict:
+def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, laps: Laps) -> Verdict:
     breaches = {**check(run.history, observed), "own": bite.breaches}
     return Verdict(
         fault=fault.id,
@@ -227,8 +235,9 @@ def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, seconds: fl
         records=len(observed.records),
         snapshots=observed.samples.totals,
         recovery_s=round(bite.recovery_s, 2),
-        seconds=round(seconds, 1),
+        seconds=round(laps.total_s, 1),
         breaches={name: found[:BREACHES_SHOWN] for name, found in breaches.items()},
+        phases=laps.phases,
         webhooks=0 if observed.webhooks is None else len(observed.webhooks.posts),
         webhook_repeats=0 if observed.webhooks is None else observed.webhooks.repeats,
         decisions=0 if observed.decisions is None else len(observed.decisions.made),

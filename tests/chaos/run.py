@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from tests.chaos import observe, observe_services
@@ -117,7 +117,9 @@ class Verdict:
     @classmethod
     def unfinished(cls, fault: str, seed: int, seconds: float, why: str) -> "Verdict":
         """Return the verdict of a run that broke off."""
-        figures = dict.fromkeys(("bit", "operations", "repeats", "unanswered", "events", "records", "snapshots"), 0)
+        figures: dict[str, Any] = dict.fromkeys(
+            ("bit", "operations", "repeats", "unanswered", "events", "records", "snapshots"), 0
+        )
         return cls(
             fault=fault,
             seed=seed,

@@ -87,7 +87,7 @@ def connection() -> Sent:
 @pytest.fixture
 def ledger(gate: Passed, connection: Sent) -> GatedLedger:
     ledger = GatedLedger("postgresql://nowhere", gate=gate, takes_turn=True)
-    ledger._connection = cast("Any", connection)
+    ledger._idle.append(cast("Any", connection))
     return ledger
 
 

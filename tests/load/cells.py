@@ -24,7 +24,7 @@ def pgbench(bench: Bench, script: str, *, hot: bool, clients: int, seconds: floa
     ]  # fmt: skip
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
     found = re.search(r"tps = ([0-9.]+)", ran.stdout)
-    assert ran.returncode == 0, ran.stderr[-500:]
+    assert ran.returncode == 0, ran.stderr[:500]
     assert found is not None, ran.stdout
     return Rate(float(found[1]))
 

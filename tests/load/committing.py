@@ -19,7 +19,7 @@ from wallet.application.units import Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import Command, TransferFunds
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
-OUTSTANDING = 1_024
+OUTSTANDING = 2_048
 DEADLINE_S = 600.0
 IsEnough = Callable[[int], bool]
 """Given how many transfers are done, tells whether no more are to be submitted."""
@@ -65,7 +65,7 @@ def unit_of(command: Command, path: str = "/v1/transfers") -> Unit:
     """Return *command* as the API would submit it, under a random key."""
     commands = (command,)
     now_s = monotonic_s()
-    key = (TENANT, os.urandom(16).hex(), 0)
+    key = (TENANT, f"{random.getrandbits(128):032x}", 0)
     printed = fingerprint(path, commands)
     return Unit(path, commands, False, TENANT, "bench", key, printed, now_s, now_s + DEADLINE_S)
 

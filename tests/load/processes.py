@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import httpx2
 
@@ -50,11 +51,11 @@ async def started(module: Sequence[str], port_variable: str, environment: Mappin
 
 
 @asynccontextmanager
-async def apis(dsn: str, count: int = 1, *, trace_share: float | None = None) -> AsyncIterator[list[Process]]:
-    """Run *count* processes of the wallet's API, which trace *trace_share* of their requests or their usual share."""
-    environment = {"WALLET_DATABASE_URL": dsn}
-    if trace_share is not None:
-        environment["TRACE_SAMPLE_RATIO"] = str(trace_share)
+async def apis(
+    dsn: str, count: int = 1, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[list[Process]]:
+    """Run *count* processes of the wallet's API with *settings* besides their usual ones."""
+    environment = {"WALLET_DATABASE_URL": dsn, **settings}
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(started(("wallet", "api"), "WALLET_API_PORT", environment))

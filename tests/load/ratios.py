@@ -18,7 +18,7 @@ def ratios(series: Series) -> dict[str, float]:
         "batch_vs_pgbench_uniform": _share(
             series.best("batches uniform"), series.best("pgbench several_statements uniform")
         ),
-        "two_instances_vs_one": _share(series.median("instances uniform 2"), http),
+        "two_instances_vs_one": _share(series.median("instances uniform 2 ahead"), http),
         "idle_vs_pgbench_function": _share(series.median("idle pgbench"), series.median("idle http")),
         "cost_1e7_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 10000000")),
         "cost_1e6_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 1000000")),
@@ -41,6 +41,9 @@ def _of_kind(series: Series, kind: str) -> dict[str, Value]:
         f"committer_vs_pgbench_function_{kind}": _share(committer, series.best(f"pgbench one_function {kind}")),
         f"http_vs_pgbench_{kind}": _share(http, several),
         f"http_vs_one_tx_{kind}": _share(http, series.best(f"one_transaction {kind}")),
+        f"two_instances_ahead_vs_locked_{kind}": _share(
+            series.median(f"instances {kind} 2 ahead"), series.median(f"instances {kind} 2 locked")
+        ),
         f"http_sampled_vs_untraced_{kind}": _share(sampled, untraced),
         f"http_all_traced_vs_untraced_{kind}": _share(series.median(f"traced 100% {kind}"), untraced),
     }
@@ -91,6 +94,18 @@ FLOORS = (
         "two API processes on one database ÷ one",
         "the cores: with two API processes, PostgreSQL and the generator on them, each has less than one, and batches "
         "of one instance make the other's memory wrong, so that it decides on locked rows",
+    ),
+    Floor(
+        "two_instances_ahead_vs_locked_uniform",
+        0.9,
+        "two instances that fall back ÷ two that never decide ahead",
+        "the batches decided in vain before the memory rests",
+    ),
+    Floor(
+        "two_instances_ahead_vs_locked_hot",
+        0.9,
+        "the same on one hot wallet",
+        "the batches decided in vain before the memory rests",
     ),
     Floor(
         "idle_vs_pgbench_function",

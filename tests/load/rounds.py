@@ -1,6 +1,6 @@
 """The rounds: every cell once in each, so that whatever the machine does meanwhile falls on all of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -77,7 +77,7 @@ class Rounds:
 
     async def _traced(self) -> None:
         for share in (0.0, 1.0):
-            async with apis(self.bench.database.dsn_app, trace_share=share) as processes:
+            async with apis(self.bench.database.dsn_app, settings={"TRACE_SAMPLE_RATIO": str(share)}) as processes:
                 for kind in KINDS:
                     load = self._load(kind, max(self.plan.connections))
                     self.series.add(f"traced {share:.0%} {kind}", await cells.http(processes, load))
@@ -112,10 +112,14 @@ class Rounds:
 
     async def _instances(self) -> None:
         for count in self.plan.instances:
-            async with apis(self.bench.database.dsn_app, count) as processes:
-                for kind in KINDS:
-                    load = self._load(kind, max(self.plan.connections))
-                    self.series.add(f"instances {kind} {count}", await cells.http(processes, load))
+            await self._instances_of(count, "ahead", {})
+        await self._instances_of(self.plan.instances[0], "locked", {"WALLET_DECIDES_AHEAD": "false"})
+
+    async def _instances_of(self, count: int, how: str, settings: Mapping[str, str]) -> None:
+        async with apis(self.bench.database.dsn_app, count, settings) as processes:
+            for kind in KINDS:
+                load = self._load(kind, max(self.plan.connections))
+                self.series.add(f"instances {kind} {count} {how}", await cells.http(processes, load))
 
     async def _singles(self, processes: Sequence[Process], name: str, kind: str) -> None:
         for connections in self.plan.connections:

@@ -39,7 +39,7 @@ class ScriptedLedger:
         self.gate.set()
         self.waiting = 0
         self.fenced: list[int] = []
-        self.fenced_fails: Exception | None = None
+        self.fenced_fails: Callable[[int], Exception | None] = lambda _version: None
         self.fails: Callable[[Sequence[UnitKey]], Exception | None] = lambda _keys: None
         self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None, 0)
 
@@ -56,10 +56,12 @@ class ScriptedLedger:
 
     async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
         del keys
+        version = named[WALLET_ID].version
+        self.fenced.append(version)
         await self._pass_gate()
-        self.fenced.append(named[WALLET_ID].version)
-        if self.fenced_fails is not None:
-            raise self.fenced_fails
+        error = self.fenced_fails(version)
+        if error is not None:
+            raise error
         return Fenced(list(range(1, len(rows.journal) + 1)), NOW)
 
     async def _pass_gate(self) -> None:
@@ -253,37 +255,57 @@ async def test_a_closed_queue_is_drained_and_takes_no_more(ledger: ScriptedLedge
     assert all(isinstance(future.result(), Stored) for future in queued)
 
 
-async def test_the_next_batch_is_decided_while_the_last_one_is_written(ledger: ScriptedLedger) -> None:
+async def test_a_batch_is_sent_behind_the_one_that_is_written_and_the_next_is_decided(ledger: ScriptedLedger) -> None:
     driven = Driven(ledger, decides_ahead=True)
     running = asyncio.create_task(driven.committer.run())
     await driven.queue.submit(a_deposit("on locked rows"))
-    ledger.gate.clear()
 
-    first = driven.queue.submit(a_deposit("ahead"))
-    await until(lambda: ledger.waiting == 1)
-    second = driven.queue.submit(a_deposit("further ahead"))
-    await until(lambda: driven.queue.commands == 0)
-    ledger.gate.set()
-    outcomes = await asyncio.gather(first, second)
+    outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()
     await running
 
-    assert ledger.fenced == [2, 3], "each batch is fenced by the version that the one before it leaves"
-    assert [version_in(outcome) for outcome in outcomes] == [3, 4]
+    assert ledger.fenced == [2, 3, 4], "each batch is fenced by the version that the one before it leaves"
+    assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5]
+    assert ledger.batches == [1]
 
 
 async def test_a_memory_that_was_wrong_costs_nothing_but_time(ledger: ScriptedLedger) -> None:
     driven = Driven(ledger, decides_ahead=True)
     running = asyncio.create_task(driven.committer.run())
     await driven.queue.submit(a_deposit("on locked rows"))
-    ledger.fenced_fails = asyncpg.SerializationError("the wallet was moved on by somebody else")
+    ledger.fenced_fails = lambda _version: asyncpg.SerializationError("the wallet was moved on by somebody else")
 
-    outcome = await driven.queue.submit(a_deposit("ahead"))
+    outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()
     await running
 
-    assert isinstance(outcome, Stored)
-    assert (ledger.fenced, ledger.batches) == ([2], [1, 1])
+    assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5], "in the order in which they came"
+    assert (ledger.fenced, ledger.batches) == ([2, 3], [1, 1, 1, 1])
+
+
+async def test_what_was_written_behind_a_batch_that_was_not_is_answered(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, decides_ahead=True)
+    running = asyncio.create_task(driven.committer.run())
+    await driven.queue.submit(a_deposit("on locked rows"))
+    ledger.fenced_fails = lambda version: asyncpg.SerializationError("moved on") if version == 2 else None
+
+    outcomes = await three_in_a_row(driven, ledger)
+    driven.queue.close()
+    await running
+
+    assert version_in(outcomes[1]) == 4, "as it was sent: the database had accepted it"
+    assert ledger.batches == [1, 1, 1], "the first and the third on locked rows, the second not again"
+
+
+async def three_in_a_row(driven: Driven, ledger: ScriptedLedger) -> list[Outcome]:
+    """Have two batches of one wait at the gate and a third decided behind them; open it and return the outcomes."""
+    ledger.gate.clear()
+    futures = []
+    for key in ("written", "sent", "decided"):
+        futures.append(driven.queue.submit(a_deposit(key)))
+        await until(lambda: ledger.waiting == min(len(futures), 2) and driven.queue.commands == 0)
+    ledger.gate.set()
+    return list(await asyncio.gather(*futures))
 
 
 def version_in(outcome: Outcome) -> int:

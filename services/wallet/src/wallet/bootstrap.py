@@ -166,7 +166,10 @@ def _committer(
         hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
         metrics=metrics,
         settings=CommitterSettings(
-            batch_commands_max=settings.wallet_batch_commands, decides_ahead=settings.wallet_decides_ahead
+            batch_commands_max=settings.wallet_batch_commands,
+            decides_ahead=settings.wallet_decides_ahead,
+            # Without a turn, a batch sent behind another looks at its rows before that one has moved them on.
+            in_flight_max=2 if settings.wallet_takes_turn else 1,
         ),
     )
 

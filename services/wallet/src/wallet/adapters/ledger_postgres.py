@@ -1,8 +1,8 @@
-"""The ledger in PostgreSQL: one dedicated connection, one transaction per batch, two calls between BEGIN and COMMIT."""
+"""The ledger in PostgreSQL: connections of its own, one transaction per batch, two calls between BEGIN and COMMIT."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -31,7 +31,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class PostgresLedger:
-    """Commits batches on a connection of its own, made anew after a failure that may have cost it.
+    """Commits batches on connections of its own, one per batch under way, made anew after a failure that may cost it.
 
     *takes_turn*: before it locks any row, a batch takes the database's turn, so that who waits holds nothing.
     """
@@ -40,31 +40,23 @@ class PostgresLedger:
         self._dsn = dsn
         self._application_name = application_name
         self._takes_turn = takes_turn
-        self._connection: Connection | None = None
+        self._idle: list[Connection] = []
 
     async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
         """See the port."""
-        connection = await self._connected()
-        try:
+        async with self._connected() as connection:
             await self.begin(connection)
             locked = await self.lock(connection, wallet_ids, keys)
             rows = plan(locked)
             sequences = await self.write(connection, rows) if rows.idempotency else []
             await self.finish(connection)
-        except BaseException as error:
-            await self._abandon(connection, error)
-            raise
-        return sequences
+            return sequences
 
     async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
         """See the port."""
-        connection = await self._connected()
         versions = [(wallet.id, wallet.version) for wallet in named.values()]
-        try:
+        async with self._connected() as connection:
             return await self.write_fenced(connection, keys, versions, rows)
-        except BaseException as error:
-            await self._abandon(connection, error)
-            raise
 
     def classify(self, error: Exception) -> Failure:
         """See the port. An error that is not the database's is one unit's bug: the batch is split to find it."""
@@ -79,10 +71,9 @@ class PostgresLedger:
         return failure
 
     async def close(self) -> None:
-        """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await _close(connection)
+        """Close the connections."""
+        while self._idle:
+            await _close(self._idle.pop())
 
     async def begin(self, connection: Connection) -> None:
         """Open the batch's transaction."""
@@ -110,19 +101,33 @@ class PostgresLedger:
         """Commit the batch's transaction."""
         await connection.execute("commit")
 
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._dsn, application_name=self._application_name)
-        return self._connection
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connection]:
+        """Give a connection that no other batch has."""
+        self._idle = [connection for connection in self._idle if not connection.is_closed()]
+        connection = self._idle.pop() if self._idle else await self._connect()
+        try:
+            yield connection
+        except BaseException as error:
+            if await _is_rolled_back(connection, error):
+                self._idle.append(connection)
+            else:
+                await _close(connection)
+            raise
+        self._idle.append(connection)
 
-    async def _abandon(self, connection: Connection, error: BaseException) -> None:
-        """Roll back; where the connection may be lost, let it go."""
-        if isinstance(error, asyncpg.PostgresError) and classify(error) is not Failure.CONNECTION_LOST:
-            with suppress(*DRIVER_ERRORS, OSError):
-                await connection.execute("rollback")
-                return
-        self._connection = None
-        await _close(connection)
+    async def _connect(self) -> Connection:
+        return await connect(self._dsn, application_name=self._application_name)
+
+
+async def _is_rolled_back(connection: Connection, error: BaseException) -> bool:
+    """Roll back after *error*; return False where the connection may be lost."""
+    if not isinstance(error, asyncpg.PostgresError) or classify(error) is Failure.CONNECTION_LOST:
+        return False
+    with suppress(*DRIVER_ERRORS, OSError):
+        await connection.execute("rollback")
+        return True
+    return False
 
 
 async def _close(connection: Connection) -> None:

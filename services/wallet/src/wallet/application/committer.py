@@ -1,8 +1,8 @@
 """The committer: one per process, it turns the queue into batches, one after another, without a timer.
 
-The next batch is whatever queued while the last one was committed. It is decided ahead: while the database writes batch
-N, batch N+1 is decided on the rows that N leaves behind, and sent as one call that the database fences. Where the
-memory cannot serve, or was wrong, a batch is decided on locked rows.
+The next batch is whatever queued while the last one was committed. It is decided ahead, on the rows that the batches
+before it leave behind, and sent as one call that the database fences: while batch N is written, N+1 stands behind it in
+the database already, and N+2 is decided. Where the memory cannot serve or was wrong, a batch is decided on locked rows.
 
 The idempotency key decides every unknown outcome: a batch whose outcome is not known is run again on locked rows, and
 what is found under its key was done.
@@ -10,6 +10,7 @@ what is found under its key was done.
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -32,10 +33,11 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitterSettings:
-    """How batches are made. *decides_ahead* turns the pipeline on."""
+    """How batches are made. *decides_ahead* turns the pipeline on; the database has up to *in_flight_max* of them."""
 
     batch_commands_max: int = 512
     decides_ahead: bool = True
+    in_flight_max: int = 2
     retry_pause_min_s: float = 0.01
     retry_pause_max_s: float = 0.5
 
@@ -52,7 +54,7 @@ class _Ahead:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A batch decided ahead that the database is writing."""
+    """A batch decided ahead that the database has."""
 
     ahead: _Ahead
     began_s: float
@@ -79,7 +81,7 @@ class Committer:
         self._metrics = metrics
         self._settings = settings
         self._memory = Memory()
-        self._flight: _Flight | None = None
+        self._flights: deque[_Flight] = deque()
 
     async def run(self) -> None:
         """Commit batches until the queue is closed and drained."""
@@ -94,36 +96,33 @@ class Committer:
     async def _until_due(self) -> bool:
         """Return True when a batch is to be made, False when all is done; lands what the database has written."""
         while True:
-            flight = self._flight
-            if flight is not None and flight.writing.done():
-                self._flight = None
-                await self._land(flight)
-            elif self._queue.commands and (flight is None or self._queue.commands * 2 >= flight.ahead.commands):
-                # Beside a batch in flight, a much smaller one would only make the pipeline run empty.
+            if self._flights and self._flights[0].writing.done():
+                await self._land()
+            elif self._is_worth_a_batch(self._queue.commands):
                 return True
-            elif flight is None and self._queue.is_drained:
+            elif not self._flights and self._queue.is_drained:
                 return False
             else:
                 self._queue.wake.clear()
                 await self._queue.wake.wait()
+
+    def _is_worth_a_batch(self, commands: int) -> bool:
+        """Return whether *commands* are enough: a batch much smaller than the last would only empty the pipeline."""
+        return commands > 0 and (not self._flights or commands * 2 >= self._flights[-1].ahead.commands)
 
     async def _next_batch(self) -> None:
         units = self._queue.take(self._settings.batch_commands_max)
         if not units:
             return
         ahead = self._decide_ahead(units)
-        flight, self._flight = self._flight, None
-        if flight is None:
-            landed = True
-        else:
-            await asyncio.wait([flight.writing])
-            landed = flight.writing.exception() is None
-        if ahead is not None and landed:
-            self._flight = self._send(ahead)  # before the answers: the database works while clients read them
-        if flight is not None:
-            await self._land(flight)
-        if self._flight is None:
+        while len(self._flights) >= (1 if ahead is None else self._settings.in_flight_max):
+            await asyncio.wait([self._flights[0].writing])
+            if not await self._land():
+                ahead = None
+        if ahead is None:
             await self._commit(self._queue.drop_overdue(units))
+        else:
+            self._flights.append(self._send(ahead))
 
     # -- decided ahead
 
@@ -147,21 +146,39 @@ class Committer:
         writing.add_done_callback(lambda _task: self._queue.wake.set())
         return _Flight(ahead, monotonic_s(), writing)
 
-    async def _land(self, flight: _Flight) -> None:
-        """Answer a batch that was written, or commit its units on locked rows where it was not."""
-        error = flight.writing.exception()
-        if error is None:
-            fenced = flight.writing.result()
-            self._memory.confirm()
-            self._memory.read_clock(fenced.at, monotonic_s())
-            self._metrics.committed(flight.ahead.commands, monotonic_s() - flight.began_s)
-            self._queue.answer(flight.ahead.units, flight.ahead.plan.outcomes(fenced.sequences))
-            return
-        assert isinstance(error, Exception)
-        assert self._flight is None, "nothing is sent behind a batch that failed"
-        self._metrics.failed(self._ledger.classify(error))
+    async def _land(self) -> bool:
+        """Answer the batch that was sent first; where it was not written, settle all and return False."""
+        flight = self._flights.popleft()
+        if flight.writing.exception() is not None:
+            await self._settle(flight)
+            return False
+        self._answer(flight)
+        self._memory.confirm()
+        return True
+
+    def _answer(self, flight: _Flight) -> None:
+        fenced = flight.writing.result()
+        self._memory.read_clock(fenced.at, monotonic_s())
+        self._metrics.committed(flight.ahead.commands, monotonic_s() - flight.began_s)
+        self._queue.answer(flight.ahead.units, flight.ahead.plan.outcomes(fenced.sequences))
+
+    async def _settle(self, failed: _Flight) -> None:
+        """Wait for what was sent behind *failed*, and commit on locked rows what was not written."""
+        flights = [failed, *self._flights]
+        self._flights.clear()
+        await asyncio.wait([flight.writing for flight in flights])
+        unwritten = []
+        for flight in flights:
+            error = flight.writing.exception()
+            if error is None:
+                self._answer(flight)
+            else:
+                assert isinstance(error, Exception)
+                self._metrics.failed(self._ledger.classify(error))
+                unwritten.append(flight)
         self._memory.forget()
-        await self._commit(self._queue.drop_overdue(flight.ahead.units))
+        for flight in unwritten:
+            await self._commit(self._queue.drop_overdue(flight.ahead.units))
 
     # -- decided on locked rows
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from tests.chaos import (
     faults_boundaries,
+    faults_database,
     faults_ledger,
     faults_poison,
     faults_receivers,
@@ -43,6 +44,7 @@ def _number(fault_id: str) -> str:
 _MODULES = (
     faults_ledger,
     faults_boundaries,
+    faults_database,
     faults_records,
     faults_repeats,
     faults_poison,

@@ -35,14 +35,15 @@ class Answer:
 class HttpClient:
     """Speaks to one port, one request at a time; a connection that failed is made anew."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, within_s: float = REQUEST_S_MAX) -> None:
         self.port = port
+        self._within_s = within_s
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
         """Send and return the answer; raise Unanswered."""
         try:
-            async with asyncio.timeout(REQUEST_S_MAX):
+            async with asyncio.timeout(self._within_s):
                 return await self._exchange(_rendered(method, path, body, key))
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             self.close()

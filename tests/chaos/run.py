@@ -18,7 +18,7 @@ from tests.chaos.laps import Laps
 from tests.chaos.observed import Observed, Record, Samples
 from tests.chaos.platform import Platform, Site, open_platform
 from tests.chaos.product import HISTORY
-from tests.chaos.workload import MIX, Bank, Client
+from tests.chaos.workload import CLIENTS, MIX, Bank, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,6 +90,7 @@ class Fault:
     env: Mapping[str, str] = field(default_factory=dict)
     mix: Mapping[str, int] = field(default_factory=lambda: MIX)
     is_opposite: bool = False
+    clients: int = CLIENTS
 
 
 @dataclass(kw_only=True, slots=True)
@@ -161,7 +162,13 @@ async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
 async def _prepared(site: Site, fault: Fault, seed: int) -> "AsyncIterator[Run]":
     name = f"{fault.id}-{seed}"
     async with open_platform(site, name, also=fault.also, gated=fault.gated, env=fault.env) as platform:
-        bank = Bank(seed=seed, ports=platform.api_ports, mix=dict(fault.mix), is_opposite=fault.is_opposite)
+        bank = Bank(
+            seed=seed,
+            ports=platform.api_ports,
+            mix=dict(fault.mix),
+            is_opposite=fault.is_opposite,
+            clients=fault.clients,
+        )
         await bank.open()
         run = Run(platform=platform, bank=bank, seed=seed, chance=random.Random(f"{fault.id}/{seed}"))
         async with fault.beside(run):

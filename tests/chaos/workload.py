@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.client import Answer, HttpClient, Unanswered
+from tests.chaos.exchanges import Exchange, timed
 from tests.chaos.history import Command, Done, History, Leg, is_definite
 
 WALLETS = 32
@@ -24,14 +25,16 @@ CURRENCY = "USD"
 
 @dataclass(kw_only=True)
 class Bank:
-    """The wallets, the clients' addresses and what was answered. *mix* weighs the kinds of commands."""
+    """The wallets, the clients' addresses, what was answered and each exchange. *mix* weighs the kinds of commands."""
 
     seed: int
     ports: Sequence[int]
     history: History = field(default_factory=History)
+    exchanges: list[Exchange] = field(default_factory=list)
     wallets: list[str] = field(default_factory=list)
     mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
     is_opposite: bool = False
+    clients: int = CLIENTS
     _keys: int = 0
 
     async def open(self) -> None:
@@ -49,7 +52,7 @@ class Bank:
     async def run(self, stop: asyncio.Event) -> None:
         """Run the clients until *stop*, and until each command under way is settled."""
         async with asyncio.TaskGroup() as clients:
-            for number in range(CLIENTS):
+            for number in range(self.clients):
                 clients.create_task(self._client(random.Random(f"{self.seed}/{number}"), stop))
 
     async def _client(self, chance: random.Random, stop: asyncio.Event) -> None:
@@ -159,7 +162,7 @@ class Client:
         while time.monotonic() < until_s:
             attempts += 1
             try:
-                answer = await self._https[0].request("POST", command.path, command.body, key=command.key)
+                answer = await self._send(command)
             except Unanswered:
                 self._bank.history.unanswered += 1
                 self._https.append(self._https.pop(0))
@@ -168,3 +171,6 @@ class Client:
                     return answer, attempts
             await asyncio.sleep(self._chance.uniform(*RETRY_S))
         return None
+
+    async def _send(self, command: Command) -> Answer:
+        return await timed(self._https[0], self._bank.exchanges, "POST", command.path, command.body, key=command.key)

@@ -122,6 +122,10 @@ class Daemon:
         _wait_until_gone(family)
         self._process = None
 
+    def pids(self) -> list[int]:
+        """Return its pid and those of all its children."""
+        return [each.pid for each in _family(self.pid)]
+
     def pause(self) -> None:
         """SIGSTOP it and all its children."""
         for each in _family(self.pid):

@@ -62,6 +62,11 @@ class ServiceSettings(BaseSettings):
     development_subject: str = Field(
         default="developer", min_length=1, description="The subject of every request in development."
     )
+    request_deadline_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="When a request to anything but a command route has begun no answer by then, it is answered 503.",
+    )
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."
     )

@@ -50,7 +50,7 @@ def create_app(
     add_reference_pages(app)
     add_error_handlers(app, hot)
     install_openapi(app, routers, hot_routes)
-    return Edge(app, hot, observer)
+    return Edge(app, hot, observer, deadline_s=settings.request_deadline_s)
 
 
 def create_process_app(
@@ -62,7 +62,7 @@ def create_process_app(
     add_process_pages(app, telemetry, readiness, deep)
     add_error_handlers(app, hot)
     install_openapi(app, [], [])
-    return Edge(app, hot, Observer(telemetry, settings.access_log))
+    return Edge(app, hot, Observer(telemetry, settings.access_log), deadline_s=settings.request_deadline_s)
 
 
 def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | None) -> FastAPI:

@@ -1,12 +1,19 @@
-"""The outermost application: sends a request to its hot route, or observes and guards it on its way to FastAPI."""
+"""The outermost application: sends a request to its hot route, or observes and guards it on its way to FastAPI.
 
-from contextlib import AbstractContextManager, nullcontext
+What FastAPI serves begins to be answered by a deadline: a database that no longer speaks must not hold a client for as
+long as a statement may take. Hot routes keep deadlines of their own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servicekit.clock import monotonic_s
+from servicekit.failures import Overloaded
 from servicekit.http.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
 from servicekit.http.context import CONTEXT_KEY, RequestContext, request_id_of
 from servicekit.http.decoding import check_json, refuse_nul
@@ -20,10 +27,11 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 class Edge:
     """Takes every request of an API: hot routes answer themselves, the rest goes to *inner* observed and guarded."""
 
-    def __init__(self, inner: ASGIApp, hot: HotRoutes, observer: Observer) -> None:
+    def __init__(self, inner: ASGIApp, hot: HotRoutes, observer: Observer, *, deadline_s: float) -> None:
         self._inner = inner
         self._hot = hot
         self._observer = observer
+        self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -48,7 +56,9 @@ class Edge:
                 request_id=answer.request_id.decode("ascii"), received_s=started_s, traceparent=handed_on
             )
             try:
-                await self._inner(scope, await guarded(scope["method"], headers, receive), answer.send)
+                received = await guarded(scope["method"], headers, receive)
+                async with answer.begins_within(self._deadline_s):
+                    await self._inner(scope, received, answer.send)
             except ClientDisconnected:
                 return
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
@@ -82,11 +92,29 @@ class Answer:
         self._send = send
         self.request_id = request_id
         self.status = 0
+        self._deadline: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def begins_within(self, seconds: float) -> AsyncIterator[None]:
+        """Raise Overloaded where the body has begun no answer in time; one that has begun may take longer."""
+        deadline = asyncio.timeout(seconds)
+        try:
+            async with deadline:
+                self._deadline = deadline
+                yield
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise Overloaded("The request took too long and was given up.") from error
+        finally:
+            self._deadline = None
 
     async def send(self, message: Message) -> None:
         """Pass *message* on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._deadline is not None:
+                self._deadline.reschedule(None)
             message["headers"] = [*message.get("headers", ()), (b"request-id", self.request_id)]
         await self._send(message)
 

@@ -10,6 +10,7 @@ import msgspec
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.positions import format_position
+from servicekit.failures import Overloaded
 from servicekit.http.decoding import invalid_request
 from servicekit.http.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
@@ -135,7 +136,12 @@ class CommandHandlers:
         """Decide *units* on one snapshot, one after another, and write nothing."""
         named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
         plan = BatchPlan(units, make_id=self.make_id, hash_reference=self.hash_reference)
-        plan(await self.snapshots.snapshot(list(named)))
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                found = await self.snapshots.snapshot(list(named))
+        except TimeoutError as error:
+            raise Overloaded("The dry run took too long and was given up.") from error
+        plan(found)
         return plan.preview()
 
 

@@ -18,7 +18,7 @@ from tests.load.database import Bench, connected
 
 from servicekit.clock import monotonic_s
 from servicekit.http.decoding import decode_body
-from wallet.adapters.ledger_postgres import Connection, PostgresLedger, make_id
+from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
 from wallet.adapters.wallet_rows import wallet_from_row
 from wallet.application.bodies import render_transaction
 from wallet.application.journal import transaction_rows
@@ -59,11 +59,11 @@ class TimedLedger(PostgresLedger):
             return await super().write(connection, rows)
 
     async def write_fenced(
-        self, connection: Connection, keys: Sequence[UnitKey], versions: Sequence[tuple[UUID, int]], rows: BatchRows
+        self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
     ) -> Fenced:
         self.commands["ahead"] += len(keys)
         with self._timed("commit_fenced_batch"):
-            return await super().write_fenced(connection, keys, versions, rows)
+            return await super().write_fenced(connection, keys, named, rows)
 
     async def finish(self, connection: Connection) -> None:
         with self._timed("commit"):

@@ -264,7 +264,7 @@ async def test_a_batch_is_sent_behind_the_one_that_is_written_and_the_next_is_de
     driven.queue.close()
     await running
 
-    assert ledger.fenced == [2, 3, 4], "each batch is fenced by the version that the one before it leaves"
+    assert ledger.fenced == [2, 3, 4], "each batch is fenced by what the one before it leaves"
     assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5]
     assert ledger.batches == [1]
 

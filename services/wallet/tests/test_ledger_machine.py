@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
-from wallet.adapters.ledger_postgres import Connection, PostgresLedger, make_id
+from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
 from wallet.adapters.verify_postgres import verify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
@@ -60,10 +60,10 @@ class BreakingLedger(PostgresLedger):
         return sequences
 
     async def write_fenced(
-        self, connection: Connection, keys: Sequence[UnitKey], versions: Sequence[tuple[UUID, int]], rows: BatchRows
+        self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
     ) -> Fenced:
         self._break("before", "fenced", connection)
-        fenced = await super().write_fenced(connection, keys, versions, rows)
+        fenced = await super().write_fenced(connection, keys, named, rows)
         self._break("after", "fenced", connection)
         return fenced
 

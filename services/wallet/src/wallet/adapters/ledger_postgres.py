@@ -28,6 +28,8 @@ _KEY_TAKEN: Final = "idempotency_pkey"
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+NamedRow: TypeAlias = tuple[UUID, int, int, int, int, str | None, int]
+"""What a fence compares of a wallet: id, version, posted, held, status, restrictions, the operator's version."""
 
 
 class PostgresLedger:
@@ -54,9 +56,8 @@ class PostgresLedger:
 
     async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
         """See the port."""
-        versions = [(wallet.id, wallet.version) for wallet in named.values()]
         async with self._connected() as connection:
-            return await self.write_fenced(connection, keys, versions, rows)
+            return await self.write_fenced(connection, keys, _named_rows(named), rows)
 
     def classify(self, error: Exception) -> Failure:
         """See the port. An error that is not the database's is one unit's bug: the batch is split to find it."""
@@ -90,10 +91,10 @@ class PostgresLedger:
         return sequences or []
 
     async def write_fenced(
-        self, connection: Connection, keys: Sequence[UnitKey], versions: Sequence[tuple[UUID, int]], rows: BatchRows
+        self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
     ) -> Fenced:
         """Check, write and commit in one call, which is a transaction of its own."""
-        row = await connection.fetchrow(_COMMIT_FENCED, self._takes_turn, versions, keys, *_write_arguments(rows))
+        row = await connection.fetchrow(_COMMIT_FENCED, self._takes_turn, named, keys, *_write_arguments(rows))
         assert row is not None
         return Fenced(row["seqs"] or [], row["at"])
 
@@ -164,6 +165,21 @@ def _record(row: asyncpg.Record) -> KeyRecord:
     return KeyRecord(
         row["fingerprint"], Stored(row["status"], row["body"], row["resource_id"], positions, is_replayed=True)
     )
+
+
+def _named_rows(named: Mapping[UUID, Wallet]) -> list[NamedRow]:
+    return [
+        (
+            wallet.id,
+            wallet.version,
+            wallet.posted_minor,
+            wallet.held_minor,
+            wallet.status,
+            restrictions_text(wallet.restrictions),
+            wallet.operator_version,
+        )
+        for wallet in named.values()
+    ]
 
 
 def _write_arguments(rows: BatchRows) -> tuple[object, ...]:

@@ -1,7 +1,7 @@
 """What the committer remembers of the rows it has itself decided, so that it can decide ahead of the database.
 
-The memory is a guess that the database checks: a batch decided on it is fenced by the versions of every wallet that
-it names and by its keys being free. Where the guess is wrong nothing is written, and the memory rests for some
+The memory is a guess that the database checks: a batch decided on it is fenced by the content of every wallet that it
+names and by its keys being free. Where the guess is wrong nothing is written, and the memory rests for some
 batches: with other writers on the same wallets it would be wrong again.
 """
 

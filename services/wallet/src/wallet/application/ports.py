@@ -37,8 +37,9 @@ class Ledger(Protocol):
     async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
         """Write *rows*, decided on *named* as it was remembered, in one transaction that checks the memory.
 
-        Any error means what it means for `commit`; where a wallet is at another version, or a key is taken, nothing
-        was written.
+        Any error means what it means for `commit`; where a wallet is not as it was remembered, or a key is taken,
+        nothing was written. The version alone does not tell: behind a batch that was not written, somebody else may
+        have brought a wallet to the same one.
         """
         ...
 

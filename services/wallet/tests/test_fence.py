@@ -1,0 +1,118 @@
+"""A batch decided ahead is written only where every wallet is as it was remembered: its version alone does not tell."""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from contracts.ids import new_id
+from servicekit.clock import monotonic_s
+from servicekit.failures import Failure
+from testkit.databases import Database
+from testkit.wallet_api import Client
+from wallet.adapters.ledger_postgres import PostgresLedger, make_id
+from wallet.application.plan import BatchPlan
+from wallet.application.rows import BatchRows, Locked
+from wallet.application.units import Unit, UnitKey, fingerprint
+from wallet.config import WalletSettings
+from wallet.domain.commands import Command, DepositFunds, FreezeWallet, WithdrawFunds
+
+pytestmark = pytest.mark.integration
+
+CLIENT = new_id()
+
+
+@pytest.fixture
+async def ledger(database: Database) -> AsyncIterator[PostgresLedger]:
+    """Give a ledger of its own."""
+    ledger = PostgresLedger(database.dsn_app)
+    yield ledger
+    await ledger.close()
+
+
+class Decided:
+    """A batch of one command, decided on whatever it is called with."""
+
+    def __init__(self, settings: WalletSettings, command: Command, key: str) -> None:
+        self.key: UnitKey = (CLIENT, key, 0)
+        now_s = monotonic_s()
+        unit = Unit(
+            path="/v1/test",
+            commands=(command,),
+            is_atomic_batch=False,
+            tenant_id=settings.default_tenant_id,
+            actor="tester",
+            key=self.key,
+            fingerprint=fingerprint("/v1/test", (command,)),
+            arrived_s=now_s,
+            deadline_s=now_s + 30,
+        )
+        self.plan = BatchPlan([unit], make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode())
+
+    def __call__(self, locked: Locked) -> BatchRows:
+        self.locked = locked
+        return self.plan(locked)
+
+
+async def row_of(database: Database, wallet_id: UUID) -> Sequence[object]:
+    """Return the wallet's version and balance, and how many entries it has."""
+    connection = await asyncpg.connect(database.dsn_admin)
+    try:
+        row = await connection.fetchrow(
+            """select version, posted_minor, (select count(*) from wallet.journal where account_id = id
+                                                 and system_account is null)
+                 from wallet.wallet where id = $1""",
+            wallet_id,
+        )
+    finally:
+        await connection.close()
+    assert row is not None
+    return tuple(row)
+
+
+async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id: UUID) -> Locked:
+    """Return the wallet as it is, and the time, by a deposit of one minor unit."""
+    first = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "first")
+    await ledger.commit([wallet_id], [first.key], first)
+    return Locked(dict(first.plan.wallets), {}, first.plan.now)
+
+
+@pytest.mark.parametrize("somebody_else", ["withdraws", "freezes"])
+async def test_a_batch_behind_one_that_was_not_written_is_refused(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database, somebody_else: str
+) -> None:
+    wallet_id = UUID(await client.open(deposit="100"))
+    remembered = await looked_at(ledger, settings, wallet_id)
+    lost = Decided(settings, DepositFunds(wallet_id, 2_500, "USD"), "lost")
+    lost(remembered)
+    behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
+    rows = behind(Locked(dict(lost.plan.wallets), {}, lost.plan.now))
+    other: Command = WithdrawFunds(wallet_id, 2_500, "USD")
+    if somebody_else == "freezes":
+        other = FreezeWallet(wallet_id, "operator", "debits", "a word")
+    moved_on = Decided(settings, other, "moved on")
+    await ledger.commit([wallet_id], [moved_on.key], moved_on)
+    assert moved_on.plan.wallets[wallet_id].version == behind.locked.wallets[wallet_id].version
+    before = await row_of(database, wallet_id)
+
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await ledger.commit_fenced([behind.key], behind.plan.named, rows)
+
+    assert ledger.classify(refused.value) is Failure.RETRY
+    assert await row_of(database, wallet_id) == before
+
+
+async def test_a_batch_behind_one_that_was_written_is_written(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+) -> None:
+    wallet_id = UUID(await client.open(deposit="100"))
+    remembered = await looked_at(ledger, settings, wallet_id)
+    first = Decided(settings, FreezeWallet(wallet_id, "operator", "debits", "a word"), "written")
+    await ledger.commit_fenced([first.key], remembered.wallets, first(remembered))
+    behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
+    rows = behind(Locked(dict(first.plan.wallets), {}, first.plan.now))
+
+    await ledger.commit_fenced([behind.key], behind.plan.named, rows)
+
+    assert await row_of(database, wallet_id) == (5, 10_006, 5)

@@ -11,6 +11,8 @@ from tests.chaos.history import History, Leg
 from tests.chaos.observed import PARTITIONS, Observed, Record, Row
 
 SHARD_MASK = 63
+KEY_TAKEN = "idempotency_pkey"
+"""The constraint that may refuse: two instances were given one key at once, and the second looks again."""
 
 
 def check(history: History, observed: Observed) -> dict[str, list[str]]:
@@ -28,6 +30,9 @@ def check(history: History, observed: Observed) -> dict[str, list[str]]:
         "I13": [*services.owed(observed), *services.one_id(observed)],
         "I14": [*drained(observed), *services.arrived(observed)],
         "decisions": list(services.decided_once(observed)),
+        "settled": [f"{key} was never settled" for key in history.undecided],
+        "constraints": list(refused(observed)),
+        "once": list(published_once(observed)),
     }
 
 
@@ -115,7 +120,6 @@ def exactly_once(history: History, observed: Observed) -> Iterator[str]:
                 yield f"{done.command.key} keeps {stored}, told was {done.moved[0].transaction_id}"
     yield from (f"{transaction} was told under {count} keys" for transaction, count in told.items() if count > 1)
     yield from (f"{transaction} happened and nobody was told" for transaction in there.keys() - told.keys())
-    yield from (f"{key} was never settled" for key in history.undecided)
 
 
 def conserved(history: History, observed: Observed) -> Iterator[str]:
@@ -188,3 +192,16 @@ def drained(observed: Observed) -> Iterator[str]:
     """Tell whether the lag stayed above zero."""
     if observed.seconds_to_drain is None:
         yield "the lag did not return to zero"
+
+
+def refused(observed: Observed) -> Iterator[str]:
+    """Find constraints of the ledger that had to refuse what the code in front of them must never send."""
+    yield from (f"{name} refused {count} times" for name, count in observed.refusals.items() if name != KEY_TAKEN)
+
+
+def published_once(observed: Observed) -> Iterator[str]:
+    """Find records that were published again although nothing asked for it."""
+    if not observed.repeats_nothing:
+        return
+    times = Counter((record.shard, record.seq) for record in observed.records)
+    yield from (f"{shard}-{seq} was published {count} times" for (shard, seq), count in times.items() if count > 1)

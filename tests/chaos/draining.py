@@ -32,9 +32,9 @@ async def caught_up(connections: Connections, consumer: Consumer) -> None:
     await reached(connections, consumer, await observe.heads(connections, consumer))
 
 
-async def drained(platform: Platform) -> None:
+async def drained(platform: Platform, within_s: float = DRAINED_WITHIN_S) -> None:
     """Wait until every consumer has reached its heads and nothing more comes of it: decisions make events too."""
-    async with platform.connections() as connections, asyncio.timeout(DRAINED_WITHIN_S):
+    async with platform.connections() as connections, asyncio.timeout(within_s):
         before = None
         while before != (now := await _all_heads(connections, platform.consumers)):
             for consumer, wanted in zip(platform.consumers, now, strict=True):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 GATES = "CHAOS_GATES"
 """The variable with the folder."""
@@ -44,6 +44,11 @@ class Gate:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Return the gates that this process was given."""
+        return cls(Path(os.environ[GATES]))
 
     # -- the supervisor's side
 

@@ -61,7 +61,7 @@ COMMITTED: Final = boundary("finish", Moment.ANSWERED)
 _LOCKED: Final = tuple(boundary(step, moment) for step in STEPS if step not in FENCED for moment in Moment)
 
 
-_FACTS: Final[ContextVar[dict[str, Any]]] = ContextVar("facts")
+FACTS: Final[ContextVar[dict[str, Any]]] = ContextVar("facts")
 """What is told of the batch at hand: two may be under way, each in a task of its own."""
 
 
@@ -75,43 +75,43 @@ class GatedLedger(PostgresLedger):
             setattr(self, step, functools.partial(self._step, step, getattr(self, step)))
 
     async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
-        _FACTS.set({"keys": [key for _, key, _ in keys]})
+        FACTS.set({"keys": [key for _, key, _ in keys]})
         return await super().commit(wallet_ids, keys, plan)
 
     async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
         """Leave a batch that a gate waits for on the path on locked rows to that path."""
-        _FACTS.set({"keys": [key for _, key, _ in keys]})
-        if any(self._gate.waits_for(point, _FACTS.get()) for point in _LOCKED):
+        FACTS.set({"keys": [key for _, key, _ in keys]})
+        if any(self._gate.waits_for(point, FACTS.get()) for point in _LOCKED):
             raise asyncpg.SerializationError("a gate waits for this batch")
         return await super().commit_fenced(keys, named, rows)
 
     async def _step(
         self, step: str, call: Callable[..., Awaitable[Any]], connection: Connection, *arguments: Any
     ) -> Any:
-        await self._gate.reach(boundary(step, Moment.BEFORE), _FACTS.get())
+        await self._gate.reach(boundary(step, Moment.BEFORE), FACTS.get())
         sent = boundary(step, Moment.SENT)
-        if self._gate.waits_for(sent, _FACTS.get()):
+        if self._gate.waits_for(sent, FACTS.get()):
             answer = await self._under_way(sent, connection, asyncio.ensure_future(call(connection, *arguments)))
         else:
             answer = await call(connection, *arguments)
-        await self._gate.reach(boundary(step, Moment.ANSWERED), _FACTS.get())
+        await self._gate.reach(boundary(step, Moment.ANSWERED), FACTS.get())
         return answer
 
     async def _under_way(self, sent: str, connection: Connection, answering: "asyncio.Future[Any]") -> Any:
         """Do at *sent* what it is armed with while the answer is out; it stays armed where that came too soon."""
         for _ in range(TURNS_TO_SEND):
             await asyncio.sleep(0)
-        if self._gate.waits_for(sent, _FACTS.get(), action=Action.OWN):
+        if self._gate.waits_for(sent, FACTS.get(), action=Action.OWN):
             await self._kill_backend(sent, connection, answering)
         elif not answering.done():
-            await self._gate.reach(sent, _FACTS.get())
+            await self._gate.reach(sent, FACTS.get())
         return await answering
 
     async def _kill_backend(self, sent: str, connection: Connection, answering: "asyncio.Future[Any]") -> None:
         """Kill -9 the backend a moment later, and tell whether its answer was still out."""
-        if self._gate.take(sent, _FACTS.get()) is None:
+        if self._gate.take(sent, FACTS.get()) is None:
             return
         await asyncio.sleep(random.uniform(0, COMMIT_KILL_S_MAX))
         backend, was_under_way = connection.get_server_pid(), not answering.done()
         os.kill(backend, signal.SIGKILL)
-        self._gate.tell(sent, {**_FACTS.get(), "backend": backend, "was_under_way": was_under_way})
+        self._gate.tell(sent, {**FACTS.get(), "backend": backend, "was_under_way": was_under_way})

@@ -8,12 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from tests.chaos.gate import GATES, POISON, Gate
+from tests.chaos.gate import POISON, Gate
 from tests.chaos.gated_ledger import GatedLedger
 from tests.chaos.respawn import RESPAWNS, respawning
 
@@ -38,17 +37,13 @@ from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings
 
 
-def _gate() -> Gate:
-    return Gate(Path(os.environ[GATES]))
-
-
 class GatedPublisher(Publisher):
     """Asks the gate when every record is acknowledged and no cursor has moved yet (`acknowledged`)."""
 
     async def publish(self, events: Iterable[Envelope], *, timeout_s: float) -> None:
         events = list(events)
         await super().publish(events, timeout_s=timeout_s)
-        await _gate().reach("acknowledged", {"records": len(events)})
+        await Gate.of_process().reach("acknowledged", {"records": len(events)})
 
 
 class GatedRunner(ConsumerRunner):
@@ -57,7 +52,7 @@ class GatedRunner(ConsumerRunner):
     async def _process(self, batch: Any) -> list[LookAgain]:
         again = await super()._process(batch)
         if batch.received:
-            await _gate().reach("applied", {"records": len(batch.received)})
+            await Gate.of_process().reach("applied", {"records": len(batch.received)})
         return again
 
 
@@ -75,7 +70,7 @@ class GatedSender(AiohttpSender):
         self._under_way.add(sending)
         try:
             result = await super().send(target, addresses, headers=headers, body=body)
-            await _gate().reach("answered", {"answered": sending, "under_way": sorted(self._under_way)})
+            await Gate.of_process().reach("answered", {"answered": sending, "under_way": sorted(self._under_way)})
         finally:
             self._under_way.discard(sending)
         return result
@@ -124,7 +119,7 @@ def _poisoned(projection: Projection) -> Projection:
 
 def _api() -> int:
     settings = WalletSettings()
-    ledger = GatedLedger(settings.wallet_database_url, gate=_gate(), takes_turn=settings.wallet_takes_turn)
+    ledger = GatedLedger(settings.wallet_database_url, gate=Gate.of_process(), takes_turn=settings.wallet_takes_turn)
     return run(lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s)
 
 

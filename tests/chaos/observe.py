@@ -1,6 +1,8 @@
 """Looking at what is there, with statements and a Kafka reader of our own."""
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 import asyncpg
@@ -24,6 +26,8 @@ _READ_ROWS = """
     SELECT seq, event_id::text, amount_minor FROM transaction_history.entry
     UNION ALL SELECT seq, event_id::text, amount_minor FROM transaction_history.system_entry
     UNION ALL SELECT seq, event_id::text, NULL FROM transaction_history.state_change"""
+_CONSTRAINTS = "SELECT conname FROM pg_constraint WHERE connamespace = 'wallet'::regnamespace"
+_REFUSAL = re.compile(r'violates \w+ constraint "(\w+)"')
 _CHECKPOINTS = "SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1"
 # One statement, so one snapshot.
 _TOTALS = """
@@ -81,6 +85,12 @@ async def state_hash(connection: asyncpg.Connection, tables: Sequence[str]) -> s
         rows = await connection.fetch(f"SELECT t::text AS row FROM {table} AS t ORDER BY 1")
         digest.update(table.encode() + b"".join(row["row"].encode() + b"\n" for row in rows))
     return digest.hexdigest()
+
+
+async def refusals(connections: Connections, log: str) -> dict[str, int]:
+    """Return how often each constraint of the ledger's tables has refused something, from the server's *log*."""
+    own = {row["conname"] for row in await connections["wallet"].fetch(_CONSTRAINTS)}
+    return {name: count for name, count in Counter(_REFUSAL.findall(log)).items() if name in own}
 
 
 async def raw_records(bootstrap_servers: str, topic: str = TOPIC) -> list["ConsumerRecord[bytes, bytes]"]:

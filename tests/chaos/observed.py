@@ -154,7 +154,11 @@ class Decisions:
 
 @dataclass(kw_only=True, slots=True)
 class Observed:
-    """Everything the checker judges besides the history. *keys* is (key, part) to the resource stored under it."""
+    """Everything the checker judges besides the history. *keys* is (key, part) to the resource stored under it.
+
+    *refusals* counts by name what constraints of the ledger's tables have refused. *repeats_nothing*: nothing happened
+    that would have the relay publish a record again.
+    """
 
     wallets: dict[str, Wallet]
     journal: list[Row]
@@ -166,3 +170,5 @@ class Observed:
     seconds_to_drain: float | None = None
     webhooks: Webhooks | None = None
     decisions: Decisions | None = None
+    refusals: dict[str, int] = field(default_factory=dict)
+    repeats_nothing: bool = False

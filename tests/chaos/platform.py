@@ -16,6 +16,7 @@ from typing import TypeVar
 import asyncpg
 from tests.chaos.forked import Forked, Program
 from tests.chaos.gate import GATES, Gate
+from tests.chaos.plant import Plant
 from tests.chaos.product import APIS, CORE, PROCESSES, SETTINGS, SOURCES, Consumer, consumers_of, services_of, topics_of
 
 from local_stack import topics
@@ -75,7 +76,10 @@ def _template(server: Server, service: str) -> TemplateDatabase:
 
 @dataclass(kw_only=True)
 class Platform:
-    """One run: *databases* by service, a broker of its own, and the product's *processes* by name."""
+    """One run: *databases* by service, a broker of its own, and the product's *processes* by name.
+
+    *parts* names what is planted in which process, whenever it is started.
+    """
 
     site: Site
     folder: Path
@@ -83,12 +87,15 @@ class Platform:
     databases: dict[str, Database]
     processes: tuple[str, ...]
     settings: Mapping[str, str]
+    parts: Mapping[str, str] = field(default_factory=dict)
+    _log_began: int = 0
     _ports: dict[str, int] = field(default_factory=dict)
     _forked: dict[str, Forked] = field(default_factory=dict)
     _operated: Iterator[int] = field(default_factory=itertools.count)
 
     def __post_init__(self) -> None:
-        """Choose the ports."""
+        """Choose the ports, and note where this run begins in the server's log."""
+        self._log_began = self.postgres.log.stat().st_size
         self._ports = dict(zip(self.processes, free_ports(len(self.processes)), strict=True))
 
     @property
@@ -132,14 +139,24 @@ class Platform:
         """Return all that a process has logged."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
+    def postgres_log(self) -> str:
+        """Return what PostgreSQL has logged in this run."""
+        with self.postgres.log.open("rb") as log:
+            log.seek(self._log_began)
+            return log.read().decode(errors="replace")
+
     async def start(self, name: str, *, gated: bool = False, env: Mapping[str, str] | None = None) -> None:
         """Start a process, again where it has ended, and wait until it is ready; *gated*: with its gates."""
         if name in self._forked:
             await self.kill(name)
         process = PROCESSES[name]
-        words = (process.service, process.kind)
+        words: tuple[str, ...] = (process.service, process.kind)
+        if name in self.parts:
+            words = ("tests.chaos.plants", self.parts[name])
+        elif gated:
+            words = ("tests.chaos.launch", *words)
         program = Program(
-            words=("tests.chaos.launch", *words) if gated else words,
+            words=words,
             log=self.folder / f"{name}.log",
             cwd=ROOT,
             env={**self.environment, process.port: str(self._ports[name]), **(env or {})},
@@ -216,8 +233,12 @@ async def open_platform(
     also: Collection[str] = (),
     gated: Collection[str] = (),
     env: Mapping[str, str] | None = None,
+    plant: Plant | None = None,
 ) -> AsyncIterator[Platform]:
-    """Start the core and what is to run *also*; *gated* processes have their gates. All of it is ended in any case."""
+    """Start the core and what is to run *also*; *gated* processes have their gates. All of it is ended in any case.
+
+    The bug of *plant* is in what it names.
+    """
     folder = site.folder / name
     folder.mkdir()
     processes = (*CORE, *sorted(also))
@@ -228,8 +249,16 @@ async def open_platform(
                 for service in services_of(processes)
             }
             await topics.ensure_topics(kafka.bootstrap_servers, topics_of(processes))
+            if plant is not None:
+                await stack.enter_async_context(plant.prepare(databases))
             platform = Platform(
-                site=site, folder=folder, kafka=kafka, databases=databases, processes=processes, settings=env or {}
+                site=site,
+                folder=folder,
+                kafka=kafka,
+                databases=databases,
+                processes=processes,
+                settings=env or {},
+                parts={} if plant is None else plant.parts,
             )
             try:
                 await asyncio.gather(*(platform.start(each, gated=each in gated) for each in processes))

@@ -9,19 +9,28 @@ from tests.chaos.run import Verdict
 
 RESULTS = ROOT / ".local" / "results" / "chaos.json"
 LOGS = RESULTS.with_name("chaos-logs")
+CAUGHT_SHOWN = 1
+"""Of each check that caught a planted bug."""
 _HEADER = ("fault", "seed", "what bit", "ops", "events", "invariants", "recovery s")
 
 
 def show(verdict: Verdict, title: str) -> None:
     """Print one run, with its breaches."""
-    state = "holds" if verdict.holds else "DOES NOT HOLD"
-    print(f"{verdict.fault} seed {verdict.seed} ({title}): {verdict.what}; {state}, {verdict.seconds} s", flush=True)
+    what = f"{verdict.what}; {_state(verdict)}, {verdict.seconds} s"
+    print(f"{verdict.fault} seed {verdict.seed} ({title}): {what}", flush=True)
     print(f"    {', '.join(f'{phase} {seconds} s' for phase, seconds in verdict.phases.items())}", flush=True)
     for invariant, breaches in verdict.breaches.items():
-        for breach in breaches:
+        for breach in breaches[: CAUGHT_SHOWN if verdict.caught_by and verdict.holds else None]:
             print(f"    {invariant}: {breach}", flush=True)
     if not verdict.bit:
         print("    the fault did not bite", flush=True)
+
+
+def _state(verdict: Verdict) -> str:
+    """Return whether it holds; of a planted bug, by what it was caught."""
+    if not verdict.must:
+        return "holds" if verdict.holds else "DOES NOT HOLD"
+    return f"caught by {', '.join(verdict.caught_by)}" if verdict.holds else "NOT CAUGHT AS IT SHOULD BE"
 
 
 def table(verdicts: Sequence[Verdict]) -> None:
@@ -34,21 +43,30 @@ def table(verdicts: Sequence[Verdict]) -> None:
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
-    broken = [name for name, breaches in verdict.breaches.items() if breaches]
     return (
         verdict.fault,
         str(verdict.seed),
         verdict.what,
         str(verdict.operations),
         str(verdict.events),
-        f"broken: {' '.join(broken)}" if broken else "hold" if verdict.bit else "did not bite",
+        _judgement(verdict),
         f"{verdict.recovery_s:.1f}",
     )
+
+
+def _judgement(verdict: Verdict) -> str:
+    if verdict.must and verdict.holds:
+        return f"caught by {' '.join(verdict.caught_by)}"
+    if verdict.broken:
+        return f"broken: {' '.join(sorted(verdict.broken))}"
+    if verdict.must:
+        return "not caught"
+    return "hold" if verdict.bit else "did not bite"
 
 
 def write(verdicts: Sequence[Verdict], seconds: float) -> None:
     """Write all runs as JSON."""
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    runs = [{**asdict(verdict), "holds": verdict.holds} for verdict in verdicts]
+    runs = [{**asdict(verdict), "holds": verdict.holds, "caught_by": verdict.caught_by} for verdict in verdicts]
     RESULTS.write_text(json.dumps({"seconds_of_load": seconds, "runs": runs}, indent=1) + "\n")
     print(f"\nwritten to {RESULTS.relative_to(ROOT)}")

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from tests.chaos import observe, observe_services
 from tests.chaos.checker import check
-from tests.chaos.draining import caught_up, drained
+from tests.chaos.draining import DRAINED_WITHIN_S, caught_up, drained
 from tests.chaos.history import Done, History
 from tests.chaos.inbox import Inbox
 from tests.chaos.laps import Laps
 from tests.chaos.observed import Observed, Record, Samples
+from tests.chaos.plant import Plant
 from tests.chaos.platform import Platform, Site, open_platform
 from tests.chaos.product import HISTORY
-from tests.chaos.workload import CLIENTS, MIX, Bank, Client
+from tests.chaos.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,12 +31,16 @@ BREACHES_SHOWN = 5
 
 @dataclass(kw_only=True, slots=True)
 class Bite:
-    """That the fault bit: how often, in words, with what it broke of its own promise; the recovery in seconds."""
+    """That the fault bit: how often, in words, with what it broke of its own promise; the recovery in seconds.
+
+    *alarms* are those of the product's own that were raised, by their names.
+    """
 
     what: str
     count: int
     recovery_s: float
     breaches: list[str] = field(default_factory=list)
+    alarms: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -77,7 +82,8 @@ class Run:
 class Fault:
     """A fault of the matrix. *inflict* runs under load, *settle* after it; *gated* processes have their gates.
 
-    *also* runs besides the core, *beside* is what stands beside the platform from before the load to the end.
+    *also* runs besides the core, *beside* is what stands beside the platform from before the load to the end. Where it
+    is a *plant*, the checker must find it. *repeats_nothing*: no record may be published twice.
     """
 
     id: str
@@ -91,11 +97,13 @@ class Fault:
     mix: Mapping[str, int] = field(default_factory=lambda: MIX)
     is_opposite: bool = False
     clients: int = CLIENTS
+    repeats_nothing: bool = False
+    plant: Plant | None = None
 
 
 @dataclass(kw_only=True, slots=True)
 class Verdict:
-    """What came out of one run."""
+    """What came out of one run. A planted bug is caught by the checks that *must* break; others *may*, besides."""
 
     fault: str
     seed: int
@@ -114,27 +122,49 @@ class Verdict:
     webhooks: int = 0
     webhook_repeats: int = 0
     decisions: int = 0
+    must: list[str] = field(default_factory=list)
+    may: list[str] = field(default_factory=list)
 
     @classmethod
-    def unfinished(cls, fault: str, seed: int, seconds: float, why: str) -> "Verdict":
+    def unfinished(cls, fault: Fault, seed: int, seconds: float, why: str) -> "Verdict":
         """Return the verdict of a run that broke off."""
         figures: dict[str, Any] = dict.fromkeys(
             ("bit", "operations", "repeats", "unanswered", "events", "records", "snapshots"), 0
         )
         return cls(
-            fault=fault,
+            fault=fault.id,
             seed=seed,
             what="the run was not finished",
             recovery_s=0.0,
             seconds=round(seconds, 1),
             breaches={"run": [why]},
+            must=_must(fault),
+            may=_may(fault),
             **figures,
         )
 
     @property
+    def broken(self) -> set[str]:
+        """The checks that found something."""
+        return {name for name, found in self.breaches.items() if found}
+
+    @property
+    def caught_by(self) -> list[str]:
+        """The checks that found the planted bug, of those that must."""
+        return sorted(self.broken & set(self.must))
+
+    @property
     def holds(self) -> bool:
-        """Whether the fault bit and nothing broke."""
-        return self.bit > 0 and not any(self.breaches.values())
+        """Whether the fault bit and nothing broke but what a planted bug must break, all of that, and may."""
+        return self.bit > 0 and set(self.must) <= self.broken <= {*self.must, *self.may}
+
+
+def _must(fault: Fault) -> list[str]:
+    return [] if fault.plant is None else sorted(fault.plant.caught_by)
+
+
+def _may(fault: Fault) -> list[str]:
+    return [] if fault.plant is None else sorted(fault.plant.besides)
 
 
 async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
@@ -146,7 +176,7 @@ async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
         async with _sampling(run.platform, samples):
             bite = await _under_load(run, fault, seconds)
         laps.end("load")
-        drained_s = await _drain(run.platform)
+        drained_s = await _drain(run.platform, DRAINED_WITHIN_S if fault.plant is None else fault.plant.patience_s)
         laps.end("drain")
         if fault.settle is not None:
             await fault.settle(run, bite)
@@ -155,19 +185,22 @@ async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
         laps.end("observe")
     laps.end("end")
     observed.seconds_to_drain = drained_s
+    observed.repeats_nothing = fault.repeats_nothing
     return _verdict(run, fault, bite, observed, laps)
 
 
 @asynccontextmanager
 async def _prepared(site: Site, fault: Fault, seed: int) -> "AsyncIterator[Run]":
     name = f"{fault.id}-{seed}"
-    async with open_platform(site, name, also=fault.also, gated=fault.gated, env=fault.env) as platform:
+    plant = fault.plant
+    async with open_platform(site, name, also=fault.also, gated=fault.gated, env=fault.env, plant=plant) as platform:
         bank = Bank(
             seed=seed,
             ports=platform.api_ports,
             mix=dict(fault.mix),
             is_opposite=fault.is_opposite,
             clients=fault.clients,
+            settled_within_s=SETTLED_WITHIN_S if plant is None else plant.patience_s,
         )
         await bank.open()
         run = Run(platform=platform, bank=bank, seed=seed, chance=random.Random(f"{fault.id}/{seed}"))
@@ -210,10 +243,10 @@ async def _sample_for_ever(platform: Platform, samples: Samples) -> None:
         await asyncio.sleep(SAMPLE_EVERY_S)
 
 
-async def _drain(platform: Platform) -> float | None:
+async def _drain(platform: Platform, within_s: float) -> float | None:
     began_s = time.monotonic()
     try:
-        await drained(platform)
+        await drained(platform, within_s)
     except TimeoutError:
         return None
     return time.monotonic() - began_s
@@ -227,11 +260,12 @@ async def _observe(run: Run, samples: Samples) -> Observed:
         observed = await observe.observe(connections, [*cut, *records], samples)
         observed.webhooks = await observe_services.webhooks(run.platform, connections, run.inbox)
         observed.decisions = await observe_services.decisions(run.platform, connections)
+        observed.refusals = await observe.refusals(connections, run.platform.postgres_log())
     return observed
 
 
 def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, laps: Laps) -> Verdict:
-    breaches = {**check(run.history, observed), "own": bite.breaches}
+    breaches = {**check(run.history, observed), "own": bite.breaches, **bite.alarms}
     return Verdict(
         fault=fault.id,
         seed=run.seed,
@@ -250,4 +284,6 @@ def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, laps: Laps)
         webhooks=0 if observed.webhooks is None else len(observed.webhooks.posts),
         webhook_repeats=0 if observed.webhooks is None else observed.webhooks.repeats,
         decisions=0 if observed.decisions is None else len(observed.decisions.made),
+        must=_must(fault),
+        may=_may(fault),
     )

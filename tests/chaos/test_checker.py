@@ -111,6 +111,12 @@ def test_duplicates_and_replays_in_the_topic_are_no_breach(world: World) -> None
     assert world.breaches() == set()
 
 
+def test_a_key_given_to_two_instances_at_once_is_no_breach(world: World) -> None:
+    world.observed.refusals["idempotency_pkey"] = 3
+
+    assert world.breaches() == set()
+
+
 def lose_a_row(world: World) -> None:
     del world.observed.journal[1]
 
@@ -229,6 +235,15 @@ def never_drain(world: World) -> None:
     world.observed.seconds_to_drain = None
 
 
+def be_refused_by_a_constraint(world: World) -> None:
+    world.observed.refusals["journal_0_pkey"] = 1
+
+
+def publish_again_for_no_reason(world: World) -> None:
+    world.observed.repeats_nothing = True
+    world.observed.records.append(replace(world.observed.records[0], offset=9))
+
+
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
@@ -246,7 +261,7 @@ def never_drain(world: World) -> None:
         (forget_an_acknowledged_command, {"I5"}),
         (answer_one_transaction_to_two_keys, {"I5"}),
         (keep_another_id_under_the_key, {"I5"}),
-        (leave_a_command_unsettled, {"I5"}),
+        (leave_a_command_unsettled, {"settled"}),
         (lose_a_record, {"I6"}),
         (publish_what_never_happened, {"I6"}),
         (publish_another_payload_in_a_repeat, {"I6"}),
@@ -259,6 +274,8 @@ def never_drain(world: World) -> None:
         (see_money_appear_for_a_moment, {"I1"}),
         (answer_a_repeat_otherwise, {"I10"}),
         (never_drain, {"I14"}),
+        (be_refused_by_a_constraint, {"constraints"}),
+        (publish_again_for_no_reason, {"once"}),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )

@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,10 @@ CURRENCY = "USD"
 
 @dataclass(kw_only=True)
 class Bank:
-    """The wallets, the clients' addresses, what was answered and each exchange. *mix* weighs the kinds of commands."""
+    """The wallets, the clients' addresses, what was answered and each exchange. *mix* weighs the kinds of commands.
+
+    *settled_within_s* is how long a command is repeated until it is settled.
+    """
 
     seed: int
     ports: Sequence[int]
@@ -35,19 +39,36 @@ class Bank:
     mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
     is_opposite: bool = False
     clients: int = CLIENTS
+    settled_within_s: float = SETTLED_WITHIN_S
     _keys: int = 0
+    _turns: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let every client have a command under way."""
+        self._turns = asyncio.Semaphore(self.clients)
 
     async def open(self) -> None:
         """Open the wallets and pay a first deposit into each."""
+        for _ in range(WALLETS):
+            self.wallets.append(await self.open_wallet())
         client = Client(self, random.Random(self.seed))
-        for number in range(WALLETS):
-            body = {"owner_id": f"owner-{number % 8}", "currency": CURRENCY}
-            opened = await client.settle(Command("open", self.key("open"), "/v1/wallets", body))
-            assert opened is not None, "a wallet could not be opened"
-            self.wallets.append(opened.answer.json()["id"])
         for wallet in self.wallets:
             await client.settle(self.deposit(wallet, OPENING_MINOR))
         client.close()
+
+    async def open_wallet(self) -> str:
+        """Open a wallet and return its id; the load does not know of it."""
+        command = Command(
+            "open", self.key("open"), "/v1/wallets", {"owner_id": f"owner-{self._keys % 8}", "currency": CURRENCY}
+        )
+        client = Client(self, random.Random(command.key))
+        try:
+            opened = await client.settle(command)
+        finally:
+            client.close()
+        assert opened is not None, "a wallet could not be opened"
+        wallet: str = opened.answer.json()["id"]
+        return wallet
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run the clients until *stop*, and until each command under way is settled."""
@@ -59,14 +80,29 @@ class Bank:
         client = Client(self, chance)
         try:
             while not stop.is_set():
-                kind = chance.choices(list(self.mix), list(self.mix.values()))[0]
-                if kind == "repeat":
-                    await client.repeat()
-                else:
-                    await client.settle(self._command(kind, chance))
+                async with self._turns:
+                    await self._one(client, chance)
                 await asyncio.sleep(chance.uniform(*PAUSE_S))
         finally:
             client.close()
+
+    async def _one(self, client: "Client", chance: random.Random) -> None:
+        kind = chance.choices(list(self.mix), list(self.mix.values()))[0]
+        if kind == "repeat":
+            await client.repeat()
+        else:
+            await client.settle(self._command(kind, chance))
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Keep the clients still while the body runs; what they have under way is settled first."""
+        for _ in range(self.clients):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(self.clients):
+                self._turns.release()
 
     # -- commands
 
@@ -103,10 +139,11 @@ class Bank:
             case "withdrawal":
                 return self.withdrawal(self._wallet(chance), amount_minor)
             case _:
-                return self._batch(kind, chance)
+                kinds = chance.choices(("transfer", "deposit", "withdrawal"), k=4)
+                return self.batch(kind, [self._command(each, chance) for each in kinds])
 
-    def _batch(self, mode: str, chance: random.Random) -> Command:
-        singles = [self._command(chance.choice(("transfer", "deposit", "withdrawal")), chance) for _ in range(4)]
+    def batch(self, mode: str, singles: Sequence[Command]) -> Command:
+        """Return a batch of *singles*."""
         commands = [{"type": single.kind, **single.body} for single in singles]
         legs = tuple(single.legs[0] for single in singles)
         return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, legs)
@@ -136,7 +173,7 @@ class Client:
 
     async def settle(self, command: Command) -> Done | None:
         """Send *command* until it is settled and record that; None, recorded too, where it is not in time."""
-        answered = await self._until_definite(command)
+        answered = await self.answer(command)
         if answered is None:
             self._bank.history.undecided.append(command.key)
             return None
@@ -148,7 +185,7 @@ class Client:
         done = self._bank.history.done
         if done:
             first = self._chance.choice(done)
-            again = await self._until_definite(first.command)
+            again = await self.answer(first.command)
             if again is not None:
                 self._bank.history.compare(first, again[0])
 
@@ -157,8 +194,9 @@ class Client:
         for http in self._https:
             http.close()
 
-    async def _until_definite(self, command: Command) -> tuple[Answer, int] | None:
-        until_s, attempts = time.monotonic() + SETTLED_WITHIN_S, 0
+    async def answer(self, command: Command) -> tuple[Answer, int] | None:
+        """Send *command* until it is settled; return the answer, recorded nowhere, and the number of attempts."""
+        until_s, attempts = time.monotonic() + self._bank.settled_within_s, 0
         while time.monotonic() < until_s:
             attempts += 1
             try:

@@ -21,6 +21,7 @@ from servicekit.process import Shutdown
 from servicekit.relay import halts, relay_source
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
+from servicekit.relay.relay import Relay
 from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import ConsumerProcess, RelayProcess
@@ -261,7 +262,11 @@ async def serve_api(
 
 
 async def run_relay(
-    settings: WalletSettings, shutdown: Shutdown, *, publisher_class: type[Publisher] = Publisher
+    settings: WalletSettings,
+    shutdown: Shutdown,
+    *,
+    publisher_class: type[Publisher] = Publisher,
+    relay_class: type[Relay] = Relay,
 ) -> None:
     """Run the relay process until *shutdown*; where the relay must not go on, the process ends with its code."""
     await processes.run_relay(
@@ -280,6 +285,7 @@ async def run_relay(
             table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE, archive="wallet.archived_journal"
         ),
         publisher_class=publisher_class,
+        relay_class=relay_class,
     )
 
 

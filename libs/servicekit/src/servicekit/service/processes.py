@@ -196,6 +196,7 @@ async def run_relay(
     process: RelayProcess,
     journal: JournalReader,
     publisher_class: type[Publisher] = Publisher,
+    relay_class: type[Relay] = Relay,
 ) -> None:
     """Run the process that publishes *journal* until *shutdown*, or until it must not go on."""
     application_name = f"{service.slug}-relay"
@@ -214,7 +215,7 @@ async def run_relay(
             ),
             metrics,
         )
-        relay = Relay(
+        relay = relay_class(
             RelaySettings(
                 owner=instance_name(),
                 bootstrap_servers=process.bootstrap_servers,

@@ -1,0 +1,54 @@
+"""One command overtakes another at a precise point, while the load stands still: what a missing lock lets through."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from tests.chaos.gate import Action
+from tests.chaos.gated_ledger import WRITTEN
+from tests.chaos.history import Command, Done
+from tests.chaos.run import Run
+from tests.chaos.workload import Client
+
+REACHED_WITHIN_S = 5.0
+POLL_S = 0.005
+_WAITING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'wallet-committer' AND wait_event_type = 'Lock'"""
+
+T = TypeVar("T")
+
+
+async def settled_at(run: Run, command: Command, port: int) -> Done:
+    """Settle *command* at one instance; TimeoutError when that is not possible in time."""
+    client = Client(run.bank, run.chance, port=port)
+    try:
+        done = await client.settle(command)
+    finally:
+        client.close()
+    if done is None:
+        raise TimeoutError(f"{command.key} was not settled")
+    return done
+
+
+async def held_while(run: Run, first: Command, second: Awaitable[T], *, until_waiting: bool) -> tuple[Done, T]:
+    """Hold *first* at one instance between its write and COMMIT, until *second* is done or waits for it."""
+    run.platform.gate.arm(WRITTEN, Action.HOLD, key=first.key)
+    holding = asyncio.create_task(settled_at(run, first, run.bank.ports[0]))
+    await run.platform.gate.wait_reached(WRITTEN, within_s=REACHED_WITHIN_S)
+    following = asyncio.ensure_future(second)
+    try:
+        if until_waiting:
+            await a_committer_waits(run)
+        else:
+            await asyncio.wait({following}, timeout=REACHED_WITHIN_S)
+    finally:
+        run.platform.gate.release(WRITTEN)
+    return await holding, await following
+
+
+async def a_committer_waits(run: Run) -> None:
+    """Wait until a batch waits for a lock."""
+    async with run.platform.connections() as connections, asyncio.timeout(REACHED_WITHIN_S):
+        while not await connections["wallet"].fetchval(_WAITING):  # noqa: ASYNC110  in another process
+            await asyncio.sleep(POLL_S)

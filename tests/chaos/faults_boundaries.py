@@ -7,7 +7,6 @@ from tests.chaos import signals
 from tests.chaos.gate import Action, Reached
 from tests.chaos.gated_ledger import BOUNDARIES
 from tests.chaos.product import APIS
-from tests.chaos.respawn import RESPAWNS
 from tests.chaos.run import Bite, Fault, Run
 
 REACHED_WITHIN_S = 30.0
@@ -23,7 +22,7 @@ async def kill_at_boundaries(run: Run) -> Bite:
         hit[boundary] = await run.platform.gate.wait_reached(boundary, within_s=REACHED_WITHIN_S)
         bitten_s = time.monotonic()
         await signals.gone(hit[boundary].pid)
-        await run.probe()
+        await run.platform.start(run.platform.name_of(hit[boundary].pid), gated=True)
         await asyncio.sleep(run.chance.uniform(*PAUSE_S))
     recovery_s = await run.recovery_s(bitten_s)
     keys = {key for reached in hit.values() for key in reached.facts["keys"]}
@@ -43,6 +42,5 @@ FAULTS = (
         title="kill -9 an API instance at every statement boundary",
         inflict=kill_at_boundaries,
         gated=frozenset(APIS),
-        env={RESPAWNS: "yes"},
     ),
 )

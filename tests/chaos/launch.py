@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 from tests.chaos.gate import POISON, Gate
 from tests.chaos.gated_ledger import GatedLedger
-from tests.chaos.respawn import RESPAWNS, respawning
 
 import fraud.bootstrap
 import notifications.bootstrap
@@ -185,5 +184,4 @@ _MAIN: Final = {
 
 
 if __name__ == "__main__":
-    main = _MAIN[sys.argv[1], sys.argv[2]]
-    sys.exit(respawning(main) if RESPAWNS in os.environ else main())
+    sys.exit(_MAIN[sys.argv[1], sys.argv[2]]())

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from tests.chaos import exchanges
 from tests.chaos.exchanges import LOST
+from tests.chaos.product import FRAUD, WEBHOOKS, WORKERS
 from tests.chaos.reading import reading
 from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.webhooks import all_sent, received
 
 _ENDS_IN_ORDER = "process.shutdown_requested"
 _ENDS_BADLY = ("process.drain_late", "process.failed")
@@ -53,4 +55,19 @@ def _bad_restart(run: Run, name: str, pids: tuple[int, int]) -> Iterator[str]:
     yield from (f"{name} tells {action}" for action in _ENDS_BADLY if action in log)
 
 
-FAULTS = (Fault(id="F26", title="rolling restart of every process under load", inflict=restart_all),)
+async def all_delivered(run: Run, bite: Bite) -> None:
+    """Wait until every webhook is delivered, and tell how many there are."""
+    await all_sent(run)
+    bite.what += f"; {len(run.inbox.posts)} webhooks sent"
+
+
+FAULTS = (
+    Fault(
+        id="F26",
+        title="rolling restart of every process under load",
+        inflict=restart_all,
+        settle=all_delivered,
+        beside=received,
+        also=WEBHOOKS | WORKERS | FRAUD,
+    ),
+)

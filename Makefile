@@ -61,8 +61,8 @@ check: setup ## Run the formatter, the linter, the type checker and the architec
 bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, SIZES=10000,100000 too.
 	@$(RUN) -m tests.load $(if $(CELLS),--cells $(CELLS)) $(if $(SIZES),--sizes $(SIZES))
 
-chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats.
-	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS))
+chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
+	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
 
 docs: setup ## Make the generated pages: errors, settings, the OpenAPI and AsyncAPI documents, the schemas of new types.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md

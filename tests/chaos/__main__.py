@@ -1,16 +1,14 @@
-"""Prove what the platform survives: `python -m tests.chaos [--faults F1,F2] [--seeds 3] [--seconds 6]`.
+"""Prove what the platform survives: `python -m tests.chaos [--faults F1,F2] [--seeds 3] [--hours 2]`.
 
 Each fault is inflicted on real processes under a seeded load; an independent checker judges what is left. The exit code
 is 0 only when every fault bit and every invariant held.
 """
 
 import argparse
-import asyncio
-import shutil
+import itertools
 import sys
 import time
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tests.chaos import (
     faults_boundaries,
@@ -28,8 +26,8 @@ from tests.chaos import (
     faults_webhooks,
     report,
 )
-from tests.chaos.platform import Site, open_site
-from tests.chaos.run import Fault, Verdict, judge
+from tests.chaos.lanes import Lane, Task, open_lanes, run_tasks
+from tests.chaos.run import Fault, Verdict
 
 from local_stack import accounts
 from testkit import engines
@@ -37,6 +35,8 @@ from testkit import engines
 SEEDS = 3
 FIRST_SEED = 1
 SECONDS = 6.0
+LANES = 2
+"""Two cores are kept busy so; more lanes on more cores would find the same."""
 
 
 def _number(fault_id: str) -> str:
@@ -74,6 +74,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="How many seeds each fault runs with.")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="The first of them, to repeat a run.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="How long the load lasts besides the fault.")
+    parser.add_argument("--hours", type=float, default=0.0, help="Go on with new seeds until so many hours are over.")
+    parser.add_argument("--lanes", type=int, default=LANES, help="How many runs go on side by side.")
     arguments = parser.parse_args(words)
     wanted = {name for name in (arguments.faults or ",".join(FAULTS)).split(",") if name}
     arguments.once = ONCE if arguments.faults is None else frozenset()
@@ -83,46 +85,45 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-async def _run_all(
-    site: Site, faults: Sequence[Fault], seeds: Sequence[int], seconds: float, *, once: frozenset[str]
-) -> list[Verdict]:
+def _rounds(first: int, seeds: int, hours: float) -> Iterator[range]:
+    """Give the seeds in rounds: *seeds* of them, then one after another until the *hours* are over."""
+    until_s = time.monotonic() + hours * 3600
+    yield range(first, first + seeds)
+    for seed in itertools.count(first + seeds):
+        if time.monotonic() > until_s:
+            return
+        yield range(seed, seed + 1)
+
+
+def _tasks(arguments: argparse.Namespace, seeds: range) -> list[Task]:
+    return [
+        Task(name, seed, arguments.seconds)
+        for seed in seeds
+        for name in arguments.faults
+        if seed == arguments.first_seed or name not in arguments.once
+    ]
+
+
+def _run_all(arguments: argparse.Namespace, lanes: Sequence[Lane]) -> list[Verdict]:
     verdicts = []
-    for seed in seeds:
-        for fault in (each for each in faults if seed == seeds[0] or each.id not in once):
-            verdict = await _run_one(site, fault, seed, seconds)
-            report.show(verdict, fault.title)
-            verdicts.append(verdict)
-    return verdicts
-
-
-async def _run_one(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
-    """Run once; a run that cannot be finished is a breach of its own."""
-    began_s = time.monotonic()
-    try:
-        verdict = await judge(site, fault, seed, seconds)
-    except Exception:  # noqa: BLE001  whatever it was, the other faults are still to be run
-        verdict = Verdict.unfinished(fault, seed, time.monotonic() - began_s, traceback.format_exc())
-    if not verdict.holds:
-        _keep_logs(site, f"{fault.id}-{seed}")
-    return verdict
-
-
-def _keep_logs(site: Site, name: str) -> None:
-    """Keep what the processes of a failed run wrote."""
-    kept = report.LOGS / name
-    kept.mkdir(parents=True, exist_ok=True)
-    for log in (site.folder / name).glob("*.log"):
-        shutil.copy(log, kept)
+    for seeds in _rounds(arguments.first_seed, arguments.seeds, arguments.hours):
+        tasks = _tasks(arguments, seeds)
+        beside = [task for task in tasks if not FAULTS[task.fault].is_alone]
+        alone = [task for task in tasks if FAULTS[task.fault].is_alone]
+        for some, free in ((beside, lanes), (alone, lanes[:1])):
+            for verdict in run_tasks(some, free):
+                report.show(verdict, FAULTS[verdict.fault].title)
+                verdicts.append(verdict)
+    order = list(FAULTS)
+    return sorted(verdicts, key=lambda verdict: (verdict.seed, order.index(verdict.fault)))
 
 
 def main(words: Sequence[str]) -> int:
     """Run what *words* ask for, print the table, write the results, return the exit code."""
     arguments = _arguments(words)
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     home = accounts.home_for(accounts.unprivileged_account())
-    with engines.run_folder(home) as folder, open_site(folder) as site:
-        faults = [FAULTS[name] for name in arguments.faults]
-        verdicts = asyncio.run(_run_all(site, faults, seeds, arguments.seconds, once=arguments.once))
+    with engines.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
+        verdicts = _run_all(arguments, lanes)
     report.table(verdicts)
     report.write(verdicts, arguments.seconds)
     return 0 if verdicts and all(verdict.holds for verdict in verdicts) else 1

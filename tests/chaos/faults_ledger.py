@@ -176,5 +176,11 @@ FAULTS = (
         is_opposite=True,
     ),
     Fault(id="F24", title="one key a hundred times at once", inflict=one_key, gated=GATED_APIS),
-    Fault(id="F33", title="SIGSTOP an API instance before its COMMIT", inflict=stop_instance, gated=GATED_APIS),
+    Fault(
+        id="F33",
+        title="SIGSTOP an API instance before its COMMIT",
+        inflict=stop_instance,
+        gated=GATED_APIS,
+        is_alone=True,
+    ),
 )

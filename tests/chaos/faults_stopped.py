@@ -14,7 +14,7 @@ from tests.chaos.run import Bite, Fault, Run
 
 REACHED_WITHIN_S = 30.0
 STOPPED_S = 15.0
-RELAY_LEASE_S = 5
+RELAY_LEASE_S = 4
 STILL_S = 3.0
 TAKEN_OVER_WITHIN_S = 60.0
 _OWNED = """

@@ -12,6 +12,8 @@ from tests.chaos.run import Bite, Fault, Run
 
 REACHED_WITHIN_S = 30.0
 BROKER_AWAY_S = 3.0
+RELAY_LEASE_S = 4
+"""The next relay waits for the dead one's leases to end."""
 
 
 async def kill_relay(run: Run) -> Bite:
@@ -73,6 +75,7 @@ FAULTS = (
         title="kill -9 relay between acknowledgement and cursor",
         inflict=kill_relay,
         gated=frozenset({"relay"}),
+        env={"WALLET_RELAY_LEASE_S": str(RELAY_LEASE_S)},
     ),
     Fault(id="F9", title="kill or stop the broker", inflict=lose_broker),
     Fault(

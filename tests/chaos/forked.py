@@ -4,7 +4,6 @@ A run starts up to fourteen of them, and importing alone costs each two seconds 
 `python -m MODULE WORDS` runs, in a session of its own and with a log of its own.
 """
 
-import ctypes
 import multiprocessing
 import os
 import runpy
@@ -24,8 +23,7 @@ POLL_S = 0.02
 STOPPED_WITHIN_S = 30.0
 REAPED_WITHIN_S = 30.0
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVICES = ("wallet", "transaction_history", "notifications", "fraud")
-_SERVER.set_forkserver_preload(["tests.chaos.launch", *(f"{name}.__main__" for name in _SERVICES)])
+_SERVER.set_forkserver_preload(["tests.chaos.product", "servicekit.service.commands"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +97,7 @@ class Forked:
 def _become(program: Program) -> None:
     """Be the program, in the process just forked."""
     os.setsid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(tether.PR_SET_PDEATHSIG, signal.SIGKILL)
+    tether.end_with_parent(signal.SIGKILL)
     with program.log.open("ab") as log:
         for standard in (1, 2):
             os.dup2(log.fileno(), standard)

@@ -83,7 +83,8 @@ class Fault:
     """A fault of the matrix. *inflict* runs under load, *settle* after it; *gated* processes have their gates.
 
     *also* runs besides the core, *beside* is what stands beside the platform from before the load to the end. Where it
-    is a *plant*, the checker must find it. *repeats_nothing*: no record may be published twice.
+    is a *plant*, the checker must find it. *repeats_nothing*: no record may be published twice. What judges speed
+    *is alone*, without a neighbour on the machine.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Fault:
     clients: int = CLIENTS
     repeats_nothing: bool = False
     plant: Plant | None = None
+    is_alone: bool = False
 
 
 @dataclass(kw_only=True, slots=True)

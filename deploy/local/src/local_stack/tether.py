@@ -18,6 +18,12 @@ def start_line(pid: int) -> str:
     return f"--- pid {pid} starts ---"
 
 
+def end_with_parent(death_signal: int) -> None:
+    """Ask the kernel for *death_signal* at the end of the thread that started this process; only Linux does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
+
+
 def main(arguments: list[str]) -> None:
     """Change account, ask for *SIGNAL* at the parent's death, and become the command."""
     parent, death_signal, uid, gid = (int(each) for each in arguments[:4])
@@ -25,8 +31,7 @@ def main(arguments: list[str]) -> None:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, death_signal)
+    end_with_parent(death_signal)
     if os.getppid() != parent:
         sys.exit("the parent has ended")
     print(start_line(os.getpid()), flush=True)

@@ -290,13 +290,16 @@ class ConsumerRunner:
 async def _stop(consumer: AIOKafkaConsumer) -> None:
     """Stop *consumer*, or leave it behind: leaving the group asks the broker, which may be away.
 
-    Its `stop` can swallow a cancellation and wait on, so it is not awaited beyond the deadline.
+    Its `stop` can swallow a cancellation and wait on, so it is not awaited beyond the deadline; it can also end with
+    the cancellation of a task of its own, which is no cancellation of ours.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
     if not done:
         stopping.cancel()
-    elif (error := stopping.exception()) is not None:
+        return
+    error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
+    if error is not None:
         _log.info("client not stopped in order", action="consumer_not_stopped", error=type(error).__name__)
 
 

@@ -1,0 +1,123 @@
+"""Runs side by side: each lane is a process with a PostgreSQL of its own, for most of a run is waiting."""
+
+import asyncio
+import multiprocessing
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.chaos import report
+from tests.chaos.platform import Site, open_site
+from tests.chaos.run import Fault, Verdict, judge
+
+from local_stack import accounts, tether
+
+# Forked, so that faults need not be written down for them.
+_FORKING = multiprocessing.get_context("fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run: the fault's id, the seed, and the seconds of load."""
+
+    fault: str
+    seed: int
+    seconds: float
+
+
+class Lane:
+    """A process that runs one task after another; not thread-safe."""
+
+    def __init__(self, folder: Path, faults: Mapping[str, Fault]) -> None:
+        self._connection, theirs = _FORKING.Pipe()
+        self._process = _FORKING.Process(target=_serve, args=(theirs, self._connection, folder, faults))
+        self._process.start()
+        theirs.close()
+
+    def run(self, task: Task) -> Verdict:
+        """Run *task*; EOFError where the lane has ended."""
+        self._connection.send(task)
+        verdict: Verdict = self._connection.recv()
+        return verdict
+
+    def close(self) -> None:
+        """Let the lane end what it has started, and itself."""
+        self._connection.close()
+        self._process.join()
+
+
+@contextmanager
+def open_lanes(folder: Path, faults: Mapping[str, Fault], count: int) -> Iterator[Sequence[Lane]]:
+    """Open *count* lanes, each with a folder of its own below *folder*."""
+    with ExitStack() as stack:
+        lanes = []
+        for number in range(count):
+            own = folder / f"lane-{number}"
+            accounts.make_passable(own)
+            lanes.append(Lane(own, faults))
+            stack.callback(lanes[-1].close)
+        yield lanes
+
+
+def run_tasks(tasks: Sequence[Task], lanes: Sequence[Lane]) -> Iterator[Verdict]:
+    """Run *tasks* on whichever lane is free, and give the verdicts as they come."""
+    free: SimpleQueue[Lane] = SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+
+    def run(task: Task) -> Verdict:
+        lane = free.get()
+        try:
+            return lane.run(task)
+        finally:
+            free.put(lane)
+
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        for done in as_completed([pool.submit(run, task) for task in tasks]):
+            yield done.result()
+
+
+def _serve(tasks: Connection, ours: Connection, folder: Path, faults: Mapping[str, Fault]) -> None:
+    """Be a lane until the other end of *tasks* is closed: of that end, *ours*, the fork has a copy."""
+    ours.close()
+    tether.end_with_parent(signal.SIGINT)
+    with open_site(folder) as site:
+        while (task := _next(tasks)) is not None:
+            tasks.send(asyncio.run(_run_one(site, faults[task.fault], task)))
+
+
+def _next(tasks: Connection) -> Task | None:
+    try:
+        task: Task = tasks.recv()
+    except EOFError:
+        return None
+    return task
+
+
+async def _run_one(site: Site, fault: Fault, task: Task) -> Verdict:
+    """Run once; a run that cannot be finished is a breach of its own."""
+    began_s = time.monotonic()
+    try:
+        verdict = await judge(site, fault, task.seed, task.seconds)
+    except Exception:  # noqa: BLE001  whatever it was, the other faults are still to be run
+        verdict = Verdict.unfinished(fault, task.seed, time.monotonic() - began_s, traceback.format_exc())
+    _clear(site.folder / f"{fault.id}-{task.seed}", keeps_logs=not verdict.holds)
+    return verdict
+
+
+def _clear(folder: Path, *, keeps_logs: bool) -> None:
+    """Remove what a run has left; keep what its processes wrote where it failed."""
+    if keeps_logs:
+        kept = report.LOGS / folder.name
+        kept.mkdir(parents=True, exist_ok=True)
+        for log in folder.glob("*.log"):
+            shutil.copy(log, kept)
+    shutil.rmtree(folder, ignore_errors=True)

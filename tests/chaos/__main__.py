@@ -9,7 +9,9 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+from tests import pages
 from tests.chaos import (
     faults_boundaries,
     faults_database,
@@ -25,17 +27,20 @@ from tests.chaos import (
     faults_stopped,
     faults_stream,
     faults_webhooks,
+    page,
     report,
 )
 from tests.chaos.lanes import Lane, Task, open_lanes, run_tasks
 from tests.chaos.run import Fault, Verdict
 
 from local_stack import accounts
+from servicekit.clock import utc_now
 from testkit import engines
 
 SEEDS = 3
 FIRST_SEED = 1
 SECONDS = 6.0
+PAGE = Path("docs/reliability.md")
 LANES = 2
 """Two cores are kept busy so; more lanes on more cores would find the same."""
 
@@ -120,14 +125,33 @@ def _run_all(arguments: argparse.Namespace, lanes: Sequence[Lane]) -> list[Verdi
     return sorted(verdicts, key=lambda verdict: (verdict.seed, order.index(verdict.fault)))
 
 
+def is_whole(faults: Sequence[str], seeds: int) -> bool:
+    """Return whether a run of *faults* is one that the page may tell of."""
+    return set(faults) == FAULTS.keys() and seeds >= SEEDS
+
+
 def main(words: Sequence[str]) -> int:
     """Run what *words* ask for, print the table, write the results, return the exit code."""
     arguments = _arguments(words)
+    began, began_s, machine = utc_now(), time.monotonic(), pages.machine()
     home = accounts.home_for(accounts.unprivileged_account())
     with engines.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
         verdicts = _run_all(arguments, lanes)
     report.table(verdicts)
-    report.write(verdicts, arguments.seconds)
+    told = report.document(
+        verdicts,
+        titles={fault.id: fault.title for fault in FAULTS.values()},
+        command=" ".join(("python -m tests.chaos", *words)) if words else "make chaos",
+        began=f"{began:%Y-%m-%d %H:%M} UTC",
+        took_s=round(time.monotonic() - began_s),
+        machine=machine,
+        lanes=arguments.lanes,
+        seconds_of_load=arguments.seconds,
+    )
+    whole = is_whole(arguments.faults, arguments.seeds)
+    report.write(told, report.RESULTS / ("chaos.json" if whole else "chaos-part.json"))
+    if whole:
+        page.write(told, PAGE)
     return 0 if verdicts and all(verdict.holds for verdict in verdicts) else 1
 
 

@@ -1,14 +1,16 @@
 """What a chaos run tells: a line per run as it goes, a table at its end, and the same as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from tests.chaos.platform import ROOT
 from tests.chaos.run import Verdict
 
-RESULTS = ROOT / ".local" / "results" / "chaos.json"
-LOGS = RESULTS.with_name("chaos-logs")
+RESULTS = ROOT / ".local" / "results"
+LOGS = RESULTS / "chaos-logs"
 CAUGHT_SHOWN = 1
 """Of each check that caught a planted bug."""
 _HEADER = ("fault", "seed", "what bit", "ops", "events", "invariants", "recovery s")
@@ -64,9 +66,22 @@ def _judgement(verdict: Verdict) -> str:
     return "hold" if verdict.bit else "did not bite"
 
 
-def write(verdicts: Sequence[Verdict], seconds: float) -> None:
+def document(verdicts: Sequence[Verdict], *, titles: Mapping[str, str], **about: Any) -> dict[str, Any]:
+    """Return all that is known of a run; *about* is what is known besides its verdicts."""
+    runs = [
+        {
+            **asdict(verdict),
+            "title": titles.get(verdict.fault, ""),
+            "holds": verdict.holds,
+            "caught_by": verdict.caught_by,
+        }
+        for verdict in verdicts
+    ]
+    return {**about, "runs": runs}
+
+
+def write(told: Mapping[str, Any], path: Path) -> None:
     """Write all runs as JSON."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    runs = [{**asdict(verdict), "holds": verdict.holds, "caught_by": verdict.caught_by} for verdict in verdicts]
-    RESULTS.write_text(json.dumps({"seconds_of_load": seconds, "runs": runs}, indent=1) + "\n")
-    print(f"\nwritten to {RESULTS.relative_to(ROOT)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    print(f"\nwritten to {path}")

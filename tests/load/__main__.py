@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from tests import pages
 from tests.load import page, report
 from tests.load.database import WALLETS
 from tests.load.measuring import Run
@@ -61,7 +62,7 @@ def _plan(given: argparse.Namespace) -> Plan:
 def main(words: Sequence[str]) -> int:
     """Measure what *words* ask for, print it, write it, and return the exit code."""
     given = _arguments(words)
-    plan, console, machine = _plan(given), Console(), report.machine()
+    plan, console, machine = _plan(given), Console(), pages.machine()
     tame_garbage_collection()  # the committer in process, as in its own process
     began_s = monotonic_s()
     outcome = asyncio.run(Run(plan, console).measure())

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tests.load import plots
 from tests.load.plan import CELLS
 from tests.load.ratios import judged
+from tests.pages import run_by, table
 
 _TITLES: Final = {
     "rates.svg": "Transfers a second",
@@ -37,13 +38,9 @@ def write(told: Mapping[str, Any], path: Path, *, wallets: int) -> None:
 
 
 def _sections(told: Mapping[str, Any], folder: str, pictures: list[str], wallets: int) -> Iterator[str]:
-    machine, plan = told["machine"], told["plan"]
+    plan = told["plan"]
     yield "# Benchmarks\n\nWritten by `make bench`; not to be changed by hand."
-    yield (
-        f"Run by `{told['command']}`, in {told['took_s'] / 60:.0f} minutes, on {machine['cores']} cores of "
-        f"{machine['processor']} with {machine['memory_gib']} GiB: {machine['system']}, Python {machine['python']}, "
-        f"PostgreSQL {machine['postgresql']}. The load average before the run was {machine['load_before']}."
-    )
+    yield run_by(told)
     yield _HOW.format(seconds=plan["seconds"], rounds=plan["rounds"], wallets=wallets, generator=told["generator"])
     if told["failed"]:
         yield f"**Not measured in some round, for it failed: {'; '.join(told['failed'])}.**"
@@ -52,12 +49,10 @@ def _sections(told: Mapping[str, Any], folder: str, pictures: list[str], wallets
         yield f"## {_TITLES[name]}\n\n![{_TITLES[name]}]({folder}/{name})"
         if name == "profile.svg":
             yield _PARTS
-            yield _table(("part", "µs per command"), ((key, f"{us:.2f}") for key, us in told["profile_us"].items()))
+            yield table(("part", "µs per command"), ((key, f"{us:.2f}") for key, us in told["profile_us"].items()))
         if name == "sizes.svg":
             costs = plots.size_costs_us(told)
-            yield _table(
-                ("journal rows", "µs per transfer"), ((f"{rows:,}", f"{us:.1f}") for rows, us in costs.items())
-            )
+            yield table(("journal rows", "µs per transfer"), ((f"{rows:,}", f"{us:.1f}") for rows, us in costs.items()))
     yield from _all(told)
 
 
@@ -74,7 +69,7 @@ def _floors(told: Mapping[str, Any]) -> Iterator[str]:
         for floor, value in verdicts
     ]
     yield "## What it must reach"
-    yield _table(("name", "what it tells", "bound", "measured", ""), rows)
+    yield table(("name", "what it tells", "bound", "measured", ""), rows)
     missed = [(floor, value) for floor, value in verdicts if not floor.holds(value)]
     if missed:
         yield "Missed in this run, with what bounds each:"
@@ -84,10 +79,10 @@ def _floors(told: Mapping[str, Any]) -> Iterator[str]:
 def _all(told: Mapping[str, Any]) -> Iterator[str]:
     yield "## Every ratio and figure"
     values = {**told["ratios"], **told["figures"]}
-    yield _table(("name", "value"), ((f"`{name}`", f"{value:,}") for name, value in values.items()))
+    yield table(("name", "value"), ((f"`{name}`", f"{value:,}") for name, value in values.items()))
     yield "## Every cell"
     yield "\n".join(f"- `{name}`: {CELLS[name]}" for name in CELLS if name in told["plan"]["cells"])
-    yield _table(
+    yield table(
         ("cell", "transfers/s", "each round", "µs of CPU of the process", "generator's share of a core"),
         (_cell(name, rates) for name, rates in told["series"].items()),
     )
@@ -104,8 +99,3 @@ def _cell(name: str, rates: list[Mapping[str, float | None]]) -> tuple[str, ...]
         f"{statistics.median(cpu):.0f}" if cpu else "",
         f"{statistics.median(share):.0%}" if share else "",
     )
-
-
-def _table(header: tuple[str, ...], rows: Any) -> str:
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

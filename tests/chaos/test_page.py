@@ -1,0 +1,93 @@
+"""The page of a whole run, and what makes a run whole."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import page, report
+from tests.chaos.__main__ import FAULTS, SEEDS, is_whole
+from tests.chaos.run import Verdict
+
+MACHINE = {
+    "processor": "A processor",
+    "cores": 2,
+    "memory_gib": 8,
+    "system": "Linux",
+    "python": "3.11",
+    "postgresql": "18",
+    "load_before": 0.1,
+}
+TITLES = {"F1": "kill PostgreSQL", "F5": "no flush"}
+
+
+def verdict(fault: str, seed: int, **changes: Any) -> Verdict:
+    fields = {
+        "what": "killed | once",
+        "bit": 3,
+        "operations": 1_000,
+        "repeats": 0,
+        "unanswered": 0,
+        "events": 2_000,
+        "records": 2_000,
+        "snapshots": 5,
+        "recovery_s": float(seed),
+        "seconds": 12.0,
+        "breaches": {"I1": [], "I5": [], "own": []},
+        "phases": {"start": 5.0, "load": 6.0, "drain": 0.1},
+    }
+    return Verdict(fault=fault, seed=seed, **{**fields, **changes})
+
+
+def caught(seed: int) -> Verdict:
+    return verdict("F5", seed, must=["I5"], breaches={"I1": [], "I5": ["lost"], "own": []})
+
+
+def written(tmp_path: Path, *verdicts: Verdict) -> str:
+    told = report.document(
+        verdicts, titles=TITLES, command="make chaos", began="2026-01-01T00:00", took_s=60, machine=MACHINE
+    )
+    page.write(told, tmp_path / "reliability.md")
+    return (tmp_path / "reliability.md").read_text()
+
+
+def test_a_fault_has_one_line_for_all_its_seeds(tmp_path: Path) -> None:
+    text = written(tmp_path, *(verdict("F1", seed) for seed in (1, 2, 5)))
+
+    assert "| F1 | kill PostgreSQL | killed \\| once | 3,000 | 1 2 5 | all 2 hold | 1.0 / 2.0 / 5.0 |" in text
+    assert "3 of 3 runs held" in text
+
+
+def test_a_broken_invariant_and_a_fault_without_a_bite_stand_out(tmp_path: Path) -> None:
+    text = written(tmp_path, verdict("F1", 1, breaches={"I5": ["lost"]}), verdict("F2", 1, bit=0, must=[]))
+
+    assert "**broken: I5**" in text
+    assert "**did not bite**" in text
+    assert "0 of 2 runs held" in text
+
+
+def test_a_planted_bug_names_what_caught_it(tmp_path: Path) -> None:
+    text = written(tmp_path, caught(1))
+
+    assert "| F5 | no flush | killed \\| once | 1 | I5 |" in text
+    assert "1 of 1 planted bugs were caught" in text
+
+
+def test_a_planted_bug_that_passed_stands_out(tmp_path: Path) -> None:
+    text = written(tmp_path, verdict("F5", 1, must=["I5"]))
+
+    assert "**not caught as it should be**" in text
+
+
+def test_the_pictures_are_there_and_the_same_for_the_same_run(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        text = written(tmp_path / name, verdict("F1", 1), caught(1))
+
+    pictures = [line.partition("](")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert pictures == ["reliability/recovery.svg", "reliability/phases.svg"]
+    for each in pictures:
+        assert (tmp_path / "one" / each).read_bytes() == (tmp_path / "two" / each).read_bytes()
+
+
+def test_only_every_fault_with_three_seeds_is_a_whole_run() -> None:
+    assert is_whole(list(FAULTS), SEEDS)
+    assert not is_whole(list(FAULTS)[1:], SEEDS)
+    assert not is_whole(list(FAULTS), SEEDS - 1)

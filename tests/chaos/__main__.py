@@ -18,6 +18,7 @@ from tests.chaos import (
     faults_ledger,
     faults_network,
     faults_planted,
+    faults_planted_ahead,
     faults_planted_stream,
     faults_poison,
     faults_receivers,
@@ -64,9 +65,11 @@ _MODULES = (
     faults_webhooks,
     faults_receivers,
     faults_planted,
+    faults_planted_ahead,
     faults_planted_stream,
 )
-ONCE = frozenset(fault.id for module in (faults_planted, faults_planted_stream) for fault in module.FAULTS)
+_PLANTED = (faults_planted, faults_planted_ahead, faults_planted_stream)
+ONCE = frozenset(fault.id for module in _PLANTED for fault in module.FAULTS)
 """These try the checker: with the first seed alone, unless they are asked for."""
 _ALL: Iterable[Fault] = (fault for module in _MODULES for fault in module.FAULTS)
 FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}

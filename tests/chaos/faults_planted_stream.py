@@ -5,14 +5,16 @@ And the same load and the same moments without a bug, where no check may find an
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
 
 from tests.chaos import observe, signals
 from tests.chaos.broker import produce
 from tests.chaos.draining import caught_up, reached
 from tests.chaos.faults_ledger import GATED_APIS
 from tests.chaos.faults_planted import NO_TURN, lose_update, repeat_at_once, shard_of, share_head
+from tests.chaos.faults_planted_ahead import decide_on_old, lose_a_flight
 from tests.chaos.gate import Action
-from tests.chaos.overtaking import REACHED_WITHIN_S, a_committer_waits, held_while, settled_at
+from tests.chaos.overtaking import REACHED_WITHIN_S, committers_wait, held_while, settled_at
 from tests.chaos.plant import Plant, altered
 from tests.chaos.product import HISTORY
 from tests.chaos.run import Bite, Fault, Run
@@ -57,7 +59,7 @@ async def cross(run: Run) -> Bite:
         async with connections["wallet"].transaction():
             await connections["wallet"].execute("SELECT 1 FROM wallet.wallet WHERE id = $1 FOR UPDATE", middle)
             first = asyncio.create_task(settled_at(run, batch, run.bank.ports[0]))
-            await a_committer_waits(run)
+            await committers_wait(run)
             await settled_at(run, run.bank.deposit(high, 222), run.bank.ports[1])
         await first
     return Bite(what="the later of two transactions wrote a wallet first", count=1, recovery_s=0.0)
@@ -70,12 +72,23 @@ async def publish_beside(run: Run) -> Bite:
     return Bite(what=f"two relays published {counts[0]} and {counts[1]} records", count=min(counts), recovery_s=0.0)
 
 
-async def all_moments(run: Run) -> Bite:
+async def moments_ahead(run: Run) -> Bite:
+    """Inflict, one after another, what shows the bugs beside the path that decides ahead."""
+    return await _each(run, (decide_on_old, lose_a_flight, publish_beside))
+
+
+async def moments_of_locks(run: Run) -> Bite:
     """Inflict, one after another, what shows the missing locks."""
-    bites = [await inflict(run) for inflict in (lose_update, share_head, repeat_at_once, commit_late, cross)]
+    return await _each(run, (lose_update, share_head, repeat_at_once, commit_late, cross))
+
+
+async def _each(run: Run, inflicts: Sequence[Callable[[Run], Awaitable[Bite]]]) -> Bite:
+    bites = [await inflict(run) for inflict in inflicts]
     recovery_s = await run.recovery_s(time.monotonic())
     alarms = {name: found for bite in bites for name, found in bite.alarms.items()}
-    return Bite(what="; ".join(bite.what for bite in bites), count=len(bites), recovery_s=recovery_s, alarms=alarms)
+    return Bite(
+        what=f"{len(bites)} moments of the planted bugs", count=len(bites), recovery_s=recovery_s, alarms=alarms
+    )
 
 
 async def deliver_twice(run: Run) -> Bite:
@@ -152,15 +165,15 @@ async def _wallet_of_own_shard(run: Run) -> str:
 FAULTS = (
     Fault(
         id="F31-clean",
-        title="no bug",
-        inflict=publish_beside,
+        title="no bug, at the moments that show bugs in what is decided ahead",
+        inflict=moments_ahead,
         also=frozenset({"relay-2"}),
         repeats_nothing=True,
     ),
     Fault(
         id="F31-clean-locked",
         title="no bug, on locked rows and without the turn, at the moments that show missing locks",
-        inflict=all_moments,
+        inflict=moments_of_locks,
         gated=GATED_APIS,
         env=NO_TURN,
         repeats_nothing=True,

@@ -39,7 +39,7 @@ async def held_while(run: Run, first: Command, second: Awaitable[T], *, until_wa
     following = asyncio.ensure_future(second)
     try:
         if until_waiting:
-            await a_committer_waits(run)
+            await committers_wait(run)
         else:
             await asyncio.wait({following}, timeout=REACHED_WITHIN_S)
     finally:
@@ -47,8 +47,8 @@ async def held_while(run: Run, first: Command, second: Awaitable[T], *, until_wa
     return await holding, await following
 
 
-async def a_committer_waits(run: Run) -> None:
-    """Wait until a batch waits for a lock."""
+async def committers_wait(run: Run, count: int = 1) -> None:
+    """Wait until *count* batches wait for a lock."""
     async with run.platform.connections() as connections, asyncio.timeout(REACHED_WITHIN_S):
-        while not await connections["wallet"].fetchval(_WAITING):  # noqa: ASYNC110  in another process
+        while await connections["wallet"].fetchval(_WAITING) < count:  # noqa: ASYNC110  in other processes
             await asyncio.sleep(POLL_S)

@@ -116,3 +116,19 @@ async def test_a_batch_behind_one_that_was_written_is_written(
     await ledger.commit_fenced([behind.key], behind.plan.named, rows)
 
     assert await row_of(database, wallet_id) == (5, 10_006, 5)
+
+
+async def test_a_batch_whose_key_is_taken_is_refused(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+) -> None:
+    wallet_id = UUID(await client.open(deposit="100"))
+    remembered = await looked_at(ledger, settings, wallet_id)
+    again = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "first")
+    rows = again(remembered)
+    before = await row_of(database, wallet_id)
+
+    with pytest.raises(asyncpg.UniqueViolationError) as refused:
+        await ledger.commit_fenced([again.key], again.plan.named, rows)
+
+    assert ledger.classify(refused.value) is Failure.RETRY
+    assert await row_of(database, wallet_id) == before

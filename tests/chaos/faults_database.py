@@ -20,7 +20,7 @@ from wallet.config import WalletSettings
 STOPPED_S = 10.0
 WARM_S = 0.5
 """What it takes to open every connection of the pools."""
-COMMAND_WITHIN_S = WalletSettings.model_fields["wallet_command_deadline_s"].default + 1.0
+COMMAND_WITHIN_S = WalletSettings.model_fields["wallet_command_deadline_s"].default + 1.5
 """The deadline of a command, and what two busy cores add to it."""
 FILES_MORE_MAX = CLIENTS
 """A client that went over to the other instance keeps its connection to the first."""
@@ -187,5 +187,6 @@ FAULTS = (
         title="no database connection to be had",
         inflict=exhaust_connections,
         settle=nothing_left,
+        is_alone=True,
     ),
 )

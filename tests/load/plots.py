@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 from tests.load.plan import KINDS
+from tests.load.sizes import CHECKPOINTED
 from tests.pages import new_axes, save
 
 _COLOURS: Final = {"uniform": "#3b6ea5", "hot": "#c8553d"}
@@ -72,19 +73,22 @@ def _profile(told: Mapping[str, Any]) -> Figure | None:
 
 
 def _sizes(told: Mapping[str, Any]) -> Figure | None:
-    costs = size_costs_us(told)
+    costs = size_costs_us(told, "sizes")
     if not costs:
         return None
     figure, axes = new_axes(7, 2.4)
-    axes.plot(list(costs), list(costs.values()), marker="o", color=_COLOURS["uniform"])
+    axes.plot(list(costs), list(costs.values()), marker="o", color=_COLOURS["uniform"], label="between checkpoints")
+    first = size_costs_us(told, CHECKPOINTED)
+    axes.plot(list(first), list(first.values()), marker="o", color=_COLOURS["hot"], label=CHECKPOINTED)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("journal rows")
     axes.set_ylabel("µs per transfer")
+    axes.legend(frameon=False)
     return figure
 
 
-def size_costs_us(told: Mapping[str, Any]) -> dict[int, float]:
-    """Return the µs of a transfer by journal rows."""
-    rows = sorted(int(name.removeprefix("sizes ")) for name in told["series"] if name.startswith("sizes "))
-    return {each: 1e6 / rate for each in rows if (rate := best(told, f"sizes {each}")) is not None}
+def size_costs_us(told: Mapping[str, Any], what: str) -> dict[int, float]:
+    """Return the µs of a transfer by journal rows, of the series *what*."""
+    sizes = sorted(int(name.removeprefix(f"{what} ")) for name in told["series"] if name.startswith(f"{what} "))
+    return {rows: 1e6 / rate for rows in sizes if (rate := best(told, f"{what} {rows}")) is not None}

@@ -2,7 +2,10 @@
 
 The databases are filled by the server, once: true rows of the committer's, repeated under new ids and random keys, then
 vacuumed. They stay below the `bench` folder for the next run. A clone is measured, so that a small journal stays small;
-the largest is too dear to clone and grows by what is measured.
+the largest is too dear to clone, grows by what is measured, and is made anew once it has grown by a quarter.
+
+After a checkpoint each page's first change writes the whole page into the log, and a random key falls on any page of
+the keys' index: so transfers are made until that is over, and the rate is that of the time between checkpoints.
 """
 
 import shutil
@@ -27,8 +30,13 @@ from testkit.databases import PASSWORD, Server
 from wallet.adapters.ledger_postgres import PostgresLedger
 
 SERVICE: Final = "wallet"
+CHECKPOINTED: Final = "after a checkpoint"
+"""The series of the first seconds behind a checkpoint."""
 TRUE_TRANSFERS: Final = 2_048
 CLONED_ROWS_MAX: Final = 1_000_000
+GROWN_MAX: Final = 1.25
+TOUCHES_PER_PAGE: Final = 3
+"""Of random keys, so that 95 of 100 pages of their index have been touched."""
 ROW_BYTES: Final = 2_000
 """Of a journal row with its half of an idempotency record and the indexes, rounded up."""
 SPARE_BYTES: Final = 12 * 2**30
@@ -51,6 +59,12 @@ _FILL_KEYS: Final = """
            now()
       from (select encode(uuid_send(gen_random_uuid()), 'hex') as key from generate_series(1, $1::int) order by 1) made
       cross join (select * from wallet.idempotency limit 1) sample"""
+_KEY_PAGES: Final = "select pg_relation_size('wallet.idempotency_pkey') / current_setting('block_size')::int"
+_JOURNAL_ROWS: Final = """
+    select coalesce(sum(head.seq), 0)
+      from generate_series(0, 63) shards (shard)
+     cross join lateral (select seq from wallet.journal j where j.shard = shards.shard order by seq desc limit 1)
+           head"""
 _SHARDS: Final = """
     select distinct on (1) (get_byte(uuid_send(id), 15) & 63)::smallint as shard, id from wallet.wallet order by 1, 2"""
 
@@ -71,10 +85,14 @@ async def _measure_one(server: PostgresServer, name: str, series: Series, rows: 
     await make_room(dsns.admin)
     async with connected(dsns.admin) as connection:
         ids = await wallet_ids(connection)
-    for is_counted in (False, True):  # the first brings pages into memory, and their first images into the log
-        rate = await committing.rate(PostgresLedger(dsns.app), ids, hot=False, ahead=True, seconds=seconds)
-        if is_counted:
-            series.add(f"sizes {rows}", rate)
+        pages = await connection.fetchval(_KEY_PAGES)
+    first = await committing.rate(PostgresLedger(dsns.app), ids, hot=False, ahead=True, seconds=seconds)
+    series.add(f"{CHECKPOINTED} {rows}", first)
+    async with committing.committer(PostgresLedger(dsns.app)) as queue:
+        touches = TOUCHES_PER_PAGE * pages
+        await committing.transfers(queue, ids, hot=False, is_enough=lambda done: done >= touches)
+    rate = await committing.rate(PostgresLedger(dsns.app), ids, hot=False, ahead=True, seconds=seconds)
+    series.add(f"sizes {rows}", rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +139,32 @@ async def _prepared(server: PostgresServer, rows: int, console: Console) -> bool
     """Make the database of *rows* unless it is there; return whether there is one."""
     dsns = _Dsns(server, _name(rows))
     async with connected(server.admin_dsn) as admin:
-        if not await admin.fetchval("select 1 from pg_database where datname = $1", dsns.database):
-            needed = rows * ROW_BYTES * (2 if rows <= CLONED_ROWS_MAX else 1) + SPARE_BYTES
-            free = shutil.disk_usage(server.folder).free
-            if free < needed:
-                console.print(
-                    f"{rows:,} rows: {needed / 2**30:.0f} GiB are needed, {free / 2**30:.0f} are free: left out"
-                )
+        is_there = await admin.fetchval("select 1 from pg_database where datname = $1", dsns.database) is not None
+        if is_there and await _has_outgrown(dsns, rows):
+            await databases.drop_database(admin, dsns.database)
+            is_there = False
+        if not is_there:
+            if not _fits(server, rows, console):
                 return False
             began_s = monotonic_s()
             await _build(server, admin, rows)
             console.print(f"{rows:,} rows made in {monotonic_s() - began_s:.0f} s")
     await migrate(dsns.owner, wallet.bootstrap.migration_sources(), app_role=databases.app_role(SERVICE))
     return True
+
+
+def _fits(server: PostgresServer, rows: int, console: Console) -> bool:
+    needed = rows * ROW_BYTES * (2 if rows <= CLONED_ROWS_MAX else 1) + SPARE_BYTES
+    free = shutil.disk_usage(server.folder).free
+    if free < needed:
+        console.print(f"{rows:,} rows: {needed / 2**30:.0f} GiB are needed, {free / 2**30:.0f} are free: left out")
+    return free >= needed
+
+
+async def _has_outgrown(dsns: _Dsns, rows: int) -> bool:
+    async with connected(dsns.admin) as connection:
+        found: int = await connection.fetchval(_JOURNAL_ROWS)
+        return found > rows * GROWN_MAX
 
 
 async def _build(server: PostgresServer, admin: asyncpg.Connection, rows: int) -> None:

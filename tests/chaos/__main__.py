@@ -15,6 +15,7 @@ from tests import pages
 from tests.chaos import (
     faults_boundaries,
     faults_database,
+    faults_groups,
     faults_ledger,
     faults_network,
     faults_planted,
@@ -61,6 +62,7 @@ _MODULES = (
     faults_repeats,
     faults_poison,
     faults_stream,
+    faults_groups,
     faults_stopped,
     faults_webhooks,
     faults_receivers,

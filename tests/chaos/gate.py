@@ -18,6 +18,8 @@ GATES = "CHAOS_GATES"
 """The variable with the folder."""
 POISON = "CHAOS_POISON"
 """The variable with the wallets that a projector is to choke on."""
+SLOW_S = "CHAOS_SLOW_S"
+"""The variable with the seconds that a projector takes for each event besides."""
 POLL_S = 0.005
 HOLD_S_MAX = 30.0
 

@@ -4,6 +4,7 @@ The process is joined by the service's own `bootstrap`; one part of it is a subc
 know nothing of this.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from tests.chaos.gate import POISON, Gate
+from tests.chaos.gate import POISON, SLOW_S, Gate
 from tests.chaos.gated_ledger import GatedLedger
 
 import fraud.bootstrap
@@ -34,6 +35,9 @@ from servicekit.process import run
 from servicekit.relay.publisher import Publisher
 from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings
+
+SLEEP_S_MAX: Final = 3.0
+"""Shorter than the database lets a transaction idle."""
 
 
 class GatedPublisher(Publisher):
@@ -112,6 +116,22 @@ class PoisonedProjection:
                 raise HandlerCrash(str(event.event_id))
 
 
+class GatedProjection:
+    """Takes its time over each event where it is told to, and asks the gate before COMMIT (`uncommitted`)."""
+
+    def __init__(self, inner: Projection, slow_s: float) -> None:
+        self.name = inner.name
+        self.topic = inner.topic
+        self._inner = inner
+        self._slow_s = slow_s
+
+    async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
+        await self._inner.apply(tx, events)
+        await asyncio.sleep(min(SLEEP_S_MAX, self._slow_s * len(events)))
+        facts = {"events": len(events), "backend": tx.connection.get_server_pid()}
+        await Gate.of_process().reach("uncommitted", facts)
+
+
 def _poisoned(projection: Projection) -> Projection:
     return PoisonedProjection(projection, json.loads(os.environ.get(POISON, "{}")))
 
@@ -132,7 +152,7 @@ def _relay() -> int:
 
 def _projector() -> int:
     settings = HistorySettings()
-    projection = _poisoned(history.make_projection(settings))
+    projection = GatedProjection(_poisoned(history.make_projection(settings)), float(os.environ.get(SLOW_S, "0")))
     return run(
         lambda shutdown: history.run_projector(settings, shutdown, projection=projection, runner_class=GatedRunner),
         drain_s=settings.drain_s,

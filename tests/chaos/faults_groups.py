@@ -1,4 +1,4 @@
-"""Faults of the stream that last: a silent broker, a stop inside a transaction, a storm, a slow consumer, a snapshot."""
+"""Faults of the stream that last: a silent broker, a stop inside a transaction, a storm, a slow one, a snapshot."""
 
 import asyncio
 import json
@@ -196,7 +196,7 @@ async def _blocks_read(wallet: "asyncpg.Connection[asyncpg.Record]") -> int:
 
 
 FAULTS = (
-    Fault(id="F11", title="a broker silent beyond the request timeout", inflict=silence_broker),
+    Fault(id="F11", title="broker silent beyond the request timeout", inflict=silence_broker),
     Fault(
         id="F13",
         title="SIGSTOP a projector inside its transaction",

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from aiokafka import ConsumerRecord
 from confluent_kafka import TopicPartition
@@ -15,10 +16,13 @@ from tests.chaos.observed import PARTITIONS
 from tests.chaos.product import HISTORY
 from tests.chaos.run import Bite, Fault, Run
 
+from local_stack import topics
+
 REACHED_WITHIN_S = 30.0
 PARTITIONS_CUT = 2
 REWINDS_MAX = 5
 REWOUND_S = 3.0
+REPLAYED = "wallet.events.replayed"
 _STOPPED = "SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'"
 
 
@@ -37,8 +41,7 @@ async def cut_topic(run: Run) -> Bite:
     await platform.start("projector")
     stopped = await _stopped_shards(run, partitions)
     breaches = await _others_flow(run, partitions)
-    # An operator brings the lost records back from elsewhere; they stand behind later ones now.
-    await produce(run, lost)
+    await _restore(run, {(record.shard, record.seq) for record in observe.parse(lost)})
     await _rewind(run)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
@@ -74,6 +77,21 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
     alarms = [line for line in page.body.decode().splitlines() if line.startswith("consumer_shards_stopped{")]
     assert any('reason="gap"' in line and not line.endswith(" 0.0") for line in alarms), alarms
     return [row["shard"] for row in rows]
+
+
+async def _restore(run: Run, lost: set[tuple[int, int]]) -> None:
+    """Bring the lost records back, as an operator does: from a replay of the journal; they stand behind later ones."""
+    platform = run.platform
+    async with topics.admin_client(platform.kafka.bootstrap_servers) as admin:
+        await topics.create_topic(admin, REPLAYED, PARTITIONS)
+    await platform.stop("relay")
+    await platform.operate("wallet", "replay", "--to", REPLAYED)
+    await platform.start("relay")
+    raw = await observe.raw_records(platform.kafka.bootstrap_servers, REPLAYED)
+    parsed = zip(raw, observe.parse(raw), strict=True)
+    found = [replace(record, topic=observe.TOPIC) for record, told in parsed if (told.shard, told.seq) in lost]
+    assert len(found) == len(lost), f"the replay has {len(found)} of {len(lost)} lost records"
+    await produce(run, found)
 
 
 async def _rewind(run: Run) -> None:

@@ -63,12 +63,18 @@ class HttpClient:
             self._streams = await asyncio.open_connection(LOOPBACK, self.port)
         reader, writer = self._streams
         writer.write(request)
-        status_line, *lines = (await reader.readuntil(_LINE_ENDS)).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        status, headers = parsed_head((await reader.readuntil(_LINE_ENDS)).decode("latin-1"))
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         if headers.get("connection", "").lower() == "close":
             self.close()
-        return Answer(int(status_line.split(" ", 2)[1]), headers, body)
+        return Answer(status, headers, body)
+
+
+def parsed_head(head: str) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of an answer's head."""
+    status_line, *lines = head.split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    return int(status_line.split(" ", 2)[1]), headers
 
 
 def _rendered(method: str, path: str, body: Any, key: str | None) -> bytes:

@@ -99,7 +99,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _rounds(first: int, seeds: int, hours: float) -> Iterator[range]:
+def rounds(first: int, seeds: int, hours: float) -> Iterator[range]:
     """Give the seeds in rounds: *seeds* of them, then one after another until the *hours* are over."""
     until_s = time.monotonic() + hours * 3600
     yield range(first, first + seeds)
@@ -120,7 +120,7 @@ def _tasks(arguments: argparse.Namespace, seeds: range) -> list[Task]:
 
 def _run_all(arguments: argparse.Namespace, lanes: Sequence[Lane]) -> list[Verdict]:
     verdicts = []
-    for seeds in _rounds(arguments.first_seed, arguments.seeds, arguments.hours):
+    for seeds in rounds(arguments.first_seed, arguments.seeds, arguments.hours):
         tasks = _tasks(arguments, seeds)
         beside = [task for task in tasks if not FAULTS[task.fault].is_alone]
         alone = [task for task in tasks if FAULTS[task.fault].is_alone]

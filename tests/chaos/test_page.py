@@ -1,10 +1,11 @@
 """The page of a whole run, and what makes a run whole."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 from tests.chaos import page, report
-from tests.chaos.__main__ import FAULTS, SEEDS, is_whole
+from tests.chaos.__main__ import FAULTS, SEEDS, is_whole, rounds
 from tests.chaos.run import Verdict
 
 MACHINE = {
@@ -91,3 +92,8 @@ def test_only_every_fault_with_three_seeds_is_a_whole_run() -> None:
     assert is_whole(list(FAULTS), SEEDS)
     assert not is_whole(list(FAULTS)[1:], SEEDS)
     assert not is_whole(list(FAULTS), SEEDS - 1)
+
+
+def test_seeds_end_with_their_number_or_go_on_while_there_are_hours() -> None:
+    assert list(rounds(1, 3, 0.0)) == [range(1, 4)]
+    assert list(itertools.islice(rounds(1, 3, 1.0), 3)) == [range(1, 4), range(4, 5), range(5, 6)]

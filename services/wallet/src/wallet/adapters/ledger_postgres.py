@@ -74,7 +74,7 @@ class PostgresLedger:
         return failure
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections that no batch has."""
         while self._idle:
             await _close(self._idle.pop())
 
@@ -116,6 +116,7 @@ class PostgresLedger:
                 self._idle.append(connection)
             else:
                 await _close(connection)
+                await self.close()  # what cost this one may have cost the others, and each would find out by waiting
             raise
         self._idle.append(connection)
 

@@ -1,0 +1,55 @@
+-- As before, in PL/pgSQL: PostgreSQL 18 (18.6) crashes where the plan of a function in SQL becomes invalid while it runs,
+-- by a new partition or an ANALYZE in another session.
+
+-- The cursors are locked in a statement of their own, so that the fold finds no row that has moved on meanwhile.
+create or replace function wallet.fold_system_accounts(rows_per_shard int) returns bigint
+language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+    locked_shards  smallint[];
+    locked_cursors bigint[];
+    folded         bigint;
+begin
+    select array_agg(mine.shard), array_agg(mine.seq) into locked_shards, locked_cursors
+      from (select f.shard, f.seq from wallet.system_account_fold f for update skip locked) mine;
+    with lot as materialized (
+        select m.shard, m.seq as before, l.seq as after
+          from unnest(locked_shards, locked_cursors) m (shard, seq)
+          cross join lateral (
+              select max(n.seq) as seq
+                from (select j.seq from wallet.journal j where j.shard = m.shard and j.seq > m.seq
+                       order by j.seq limit rows_per_shard) n) l
+         where l.seq is not null
+    ), moved as (
+        update wallet.system_account_fold f set seq = lot.after
+          from lot where f.shard = lot.shard and f.seq = lot.before
+        returning f.shard, lot.before, lot.after
+    ), added as (
+        insert into wallet.system_account_total as t (tenant_id, system_account, currency, shard, total_minor)
+        select j.tenant_id, j.system_account, j.currency, m.shard, sum(j.posted_delta)
+          from moved m
+          join wallet.journal j on j.shard = m.shard and j.seq > m.before and j.seq <= m.after
+         where j.system_account is not null
+         group by j.tenant_id, j.system_account, j.currency, m.shard
+            on conflict (tenant_id, system_account, currency, shard)
+            do update set total_minor = t.total_minor + excluded.total_minor
+    )
+    select coalesce(sum(moved.after - moved.before), 0)::bigint into folded from moved;
+    return folded;
+end $$;
+
+create or replace function wallet.system_account_balances(of_tenant uuid)
+returns table (system_account text, currency text, total_minor numeric)
+language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off as $$
+#variable_conflict use_column
+begin
+    return query
+        select a.system_account, a.currency, sum(a.total_minor)
+          from (select t.system_account, t.currency, t.total_minor
+                  from wallet.system_account_total t where t.tenant_id = of_tenant
+                union all
+                select j.system_account, j.currency, j.posted_delta
+                  from wallet.system_account_fold f
+                  join wallet.journal j on j.shard = f.shard and j.seq > f.seq
+                 where j.tenant_id = of_tenant and j.system_account is not null) a
+         group by a.system_account, a.currency;
+end $$;

@@ -53,6 +53,10 @@ def _sections(told: Mapping[str, Any], folder: str, pictures: Sequence[str]) -> 
         ("#", "fault", "that it bit, with the first seed", "operations", "seeds", "checks", "recovery s"),
         (_fault(name, runs) for name, runs in by_fault(clean).items()),
     )
+    failed = [line for run in told["runs"] if not run["holds"] for line in _failures(run)]
+    if failed:
+        yield "## What did not hold"
+        yield "\n".join(failed)
     if planted:
         yield f"## Planted bugs\n\n{_PLANTED}"
         yield table(
@@ -74,7 +78,7 @@ def _summary(clean: Sequence[Run], planted: Sequence[Run]) -> str:
 
 
 def _fault(name: str, runs: Sequence[Run]) -> tuple[str, ...]:
-    recovery_s = [run["recovery_s"] for run in runs]
+    recovery_s = [run["recovery_s"] for run in runs if not run["breaches"].get("run")] or [0.0]
     return (
         name,
         runs[0]["title"],
@@ -84,6 +88,18 @@ def _fault(name: str, runs: Sequence[Run]) -> tuple[str, ...]:
         _checks(runs),
         " / ".join(f"{each(recovery_s):.1f}" for each in (min, statistics.median, max)),
     )
+
+
+def _failures(run: Run) -> Iterator[str]:
+    """Give a line for each check that found something, with the first of it; of a traceback, what was raised."""
+    name = f"- {run['fault']} with seed {run['seed']}"
+    if not run["bit"] and not run["breaches"].get("run"):
+        yield f"{name}: it did not bite"
+    for check, found in run["breaches"].items():
+        if found:
+            lines = [line.strip(" |+-") for line in found[0].splitlines()]
+            raised = [line for line in lines if line.partition(":")[0].endswith(("Error", "Exception"))]
+            yield f"{name}: `{check}`: {(raised or lines)[0]}"
 
 
 def _bug(name: str, runs: Sequence[Run]) -> tuple[str, ...]:

@@ -65,6 +65,19 @@ def test_a_broken_invariant_and_a_fault_without_a_bite_stand_out(tmp_path: Path)
     assert "0 of 2 runs held" in text
 
 
+def test_what_did_not_hold_is_told_with_its_reason(tmp_path: Path) -> None:
+    traced = (
+        "  + Exception Group Traceback\n  | File x\n    | asyncpg.exceptions.CannotConnectNowError: in recovery mode"
+    )
+    text = written(
+        tmp_path, verdict("F1", 1, breaches={"I5": ["lost", "again"]}), verdict("F1", 2, breaches={"run": [traced]})
+    )
+
+    assert "- F1 with seed 1: `I5`: lost\n" in text
+    assert "- F1 with seed 2: `run`: asyncpg.exceptions.CannotConnectNowError: in recovery mode" in text
+    assert "1.0 / 1.0 / 1.0" in text, "a run that was not finished has no recovery"
+
+
 def test_a_planted_bug_names_what_caught_it(tmp_path: Path) -> None:
     text = written(tmp_path, caught(1))
 

@@ -61,7 +61,7 @@ class TimedLedger(PostgresLedger):
     async def write_fenced(
         self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
     ) -> Fenced:
-        self.commands["ahead"] += len(keys)
+        self.commands["ahead"] += len(rows.idempotency)
         with self._timed("commit_fenced_batch"):
             return await super().write_fenced(connection, keys, named, rows)
 

@@ -138,6 +138,6 @@ def test_a_port_where_nobody_answers_is_not_ready() -> None:
 
 
 def moments_of(log: Path) -> dict[str, int]:
-    """Return when the process began and drained, as it told."""
-    lines = [line.split() for line in log.read_text().splitlines() if not line.startswith("---")]
-    return {word: int(moment) for word, moment in lines}
+    """Return when the process began and drained, as it told among what it tells of clients that went away."""
+    lines = [line.split() for line in log.read_text().splitlines()]
+    return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}

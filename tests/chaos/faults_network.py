@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from tests.chaos import exchanges
 from tests.chaos.exchanges import Exchange
 from tests.chaos.faults_database import COMMAND_WITHIN_S
-from tests.chaos.proxy import Proxy
 from tests.chaos.reading import READ_WITHIN_S, reading
 from tests.chaos.run import Bite, Fault, Run
 
 from servicekit.postgres import COMMAND_TIMEOUT_S
+from testkit.proxy import Proxy
 
 DELAY_S = 0.1
 """Of each direction: 200 ms for an exchange."""

@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
+from local_stack.ports import LOOPBACK
 from servicekit.failures import Failure, PoolExhausted, Unavailable
 from servicekit.postgres import Connection, Pool, PoolSettings, Transaction, connect, open_pool, transaction
 from testkit.databases import Server
+from testkit.proxy import Proxy
 
 pytestmark = pytest.mark.integration
 
@@ -96,6 +100,49 @@ async def test_a_lost_connection_is_unavailable_and_replaced(pool: Pool, dsn: st
     async with pool.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
     await admin.close()
+
+
+@asynccontextmanager
+async def through_a_network(dsn: str, *, command_timeout_s: float) -> AsyncIterator[tuple[Proxy, Pool]]:
+    """Yield a pool with two idle connections, and the network that they go through."""
+    address = urlsplit(dsn)
+    proxy = Proxy(address.port or 0, address.hostname or "")
+    async with proxy.listening():
+        settings = PoolSettings(
+            dsn=urlunsplit(address._replace(netloc=f"{address.username}:{address.password}@{LOOPBACK}:{proxy.port}")),
+            application_name="probe",
+            max_size=2,
+            command_timeout_s=command_timeout_s,
+        )
+        async with await open_pool(settings) as pool:
+            async with pool.connection(), pool.connection():
+                assert pool.busy == 2
+            yield proxy, pool
+
+
+async def ask(pool: Pool) -> object:
+    async with pool.connection() as connection:
+        return await connection.fetchval("SELECT 1")
+
+
+async def test_what_was_idle_beside_a_half_open_connection_is_not_lent_again(dsn: str) -> None:
+    async with through_a_network(dsn, command_timeout_s=0.2) as (proxy, pool):
+        proxy.cut()
+
+        with pytest.raises(Unavailable):
+            await ask(pool)
+
+        assert await ask(pool) == 1
+
+
+async def test_a_connection_that_cannot_be_given_back_costs_the_idle_ones_too(dsn: str) -> None:
+    async with through_a_network(dsn, command_timeout_s=20.0) as (proxy, pool):
+        proxy.cut()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask(pool), 0.05)
+
+        assert await ask(pool) == 1
 
 
 async def test_a_driver_lost_in_an_exchange_is_unavailable(pool: Pool) -> None:

@@ -5,7 +5,7 @@ Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it p
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 
@@ -96,6 +96,8 @@ class Pool:
             yield connection
         except (*DRIVER_ERRORS, ConnectionError, TimeoutError) as error:
             failure = classify(error)
+            if failure is Failure.CONNECTION_LOST:
+                await self._distrust_idle()
             if failure in _OPERATIONAL:
                 raise Unavailable("The database could not finish the request.", failure=failure) from error
             raise
@@ -134,8 +136,14 @@ class Pool:
 
     async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
         # A connection whose release fails is terminated by the pool, which opens another in its place.
-        with suppress(*DRIVER_ERRORS, OSError):
+        try:
             await self._pool.release(connection, timeout=self._settings.acquire_timeout_s)
+        except (*DRIVER_ERRORS, OSError):
+            await self._distrust_idle()
+
+    async def _distrust_idle(self) -> None:
+        """Lend none of the connections that there are again: one by one each would cost a statement's timeout."""
+        await self._pool.expire_connections()
 
 
 async def open_pool(settings: PoolSettings) -> Pool:

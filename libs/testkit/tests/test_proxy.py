@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.chaos.proxy import Proxy
 
 from local_stack.ports import LOOPBACK
+from testkit.proxy import Proxy
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

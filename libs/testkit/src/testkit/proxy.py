@@ -17,8 +17,8 @@ _RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """Passes bytes on, each *delay_s* after it came; a connection that is cut swallows them for ever."""
 
-    def __init__(self, port: int) -> None:
-        self._target = port
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self._target = (host, port)
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
         self.delay_s = 0.0
@@ -62,7 +62,7 @@ class Proxy:
         self.accepted += 1
         client = (reader, writer)
         try:
-            connection = _Connection(self, client, await asyncio.open_connection(LOOPBACK, self._target))
+            connection = _Connection(self, client, await asyncio.open_connection(*self._target))
         except OSError:
             writer.close()
             return

@@ -2,27 +2,25 @@
 
 import asyncio
 import json
-import os
 import re
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-from tests.chaos import observe, signals
+from tests.chaos import observe
 from tests.chaos.draining import POLL_S
-from tests.chaos.gate import SLOW_S, Action
+from tests.chaos.gate import SLOW_S
 from tests.chaos.platform import Connections
 from tests.chaos.product import HISTORY, WEBHOOKS, Consumer
 from tests.chaos.replay import deliver_from_start, fresh_databases, hashes
 from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.standing import standing
 from tests.chaos.webhooks import subscribed
 
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 
-REACHED_WITHIN_S = 30.0
 BROKER_SILENT_S = 5.0
 """Beyond the producer's request timeout of 3 s."""
 ENDED_WITHIN_S = 15.0
@@ -61,20 +59,13 @@ async def _metric(run: Run, process: str, name: str) -> float:
 
 async def stop_in_transaction(run: Run) -> Bite:
     """F13: a projector stands still between its writes and COMMIT; the database ends that, and the other goes on."""
-    run.platform.gate.arm("uncommitted", Action.STOP)
-    told = await run.platform.gate.wait_reached("uncommitted", within_s=REACHED_WITHIN_S)
-    bitten_s = time.monotonic()
-    await signals.stopped(told.pid)
-    name = run.platform.name_of(told.pid)
-    try:
-        states = await _states_until_ended(run, told.facts["backend"])
-        ended_s = time.monotonic() - bitten_s
-        recovery_s = await run.recovery_s(bitten_s)
-    finally:
-        os.kill(told.pid, signal.SIGCONT)
+    async with standing(run, "uncommitted") as projector:
+        states = await _states_until_ended(run, projector.facts["backend"])
+        ended_s = time.monotonic() - projector.since_s
+        recovery_s = await run.recovery_s(projector.since_s)
     await run.recovery_s(time.monotonic())
+    name, events = projector.name, projector.facts["events"]
     is_ready = bool(await run.platform.page(name, "/health/ready"))
-    events = told.facts["events"]
     return Bite(
         what=f"{name} stopped with {events} events uncommitted, the database ended it after {ended_s:.1f} s",
         count=events if "idle in transaction" in states else 0,

@@ -1,8 +1,6 @@
 """Faults of the command side: PostgreSQL, its backends, API instances, keys and locks."""
 
 import asyncio
-import os
-import signal
 import time
 
 from tests.chaos import signals
@@ -12,6 +10,7 @@ from tests.chaos.gated_ledger import COMMITTED, COMMITTING, WRITTEN
 from tests.chaos.history import Command, is_definite
 from tests.chaos.product import APIS
 from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.standing import standing
 from tests.chaos.workload import Client
 
 REACHED_WITHIN_S = 20.0
@@ -61,24 +60,17 @@ async def kill_backends(run: Run) -> Bite:
 
 async def stop_instance(run: Run) -> Bite:
     """F33: an API instance stops between its write and COMMIT; the other goes on while it stands."""
-    run.platform.gate.arm(WRITTEN, Action.STOP)
-    reached = await run.platform.gate.wait_reached(WRITTEN, within_s=REACHED_WITHIN_S)
-    bitten_s = time.monotonic()
-    await signals.stopped(reached.pid)
-    try:
-        name = run.platform.name_of(reached.pid)
-        (other,) = set(APIS) - {name}
+    async with standing(run, WRITTEN) as instance:
+        (other,) = set(APIS) - {instance.name}
         await run.probe(port=run.platform.port(other))
-        others_s = time.monotonic() - bitten_s
+        others_s = time.monotonic() - instance.since_s
         await asyncio.sleep(max(0.0, STOPPED_S - others_s))
-    finally:
-        os.kill(reached.pid, signal.SIGCONT)
-    await run.probe(port=run.platform.port(name))
-    await run.recovery_s(bitten_s)
+    await run.probe(port=run.platform.port(instance.name))
+    await run.recovery_s(instance.since_s)
     late = [f"{other} went on after {others_s:.1f} s"] if others_s > OTHERS_GO_ON_WITHIN_S else []
-    commands = len(reached.facts["keys"])
+    commands = len(instance.facts["keys"])
     return Bite(
-        what=f"{name} stopped with {commands} commands written, {other} went on",
+        what=f"{instance.name} stopped with {commands} commands written, {other} went on",
         count=commands,
         recovery_s=others_s,
         breaches=late,

@@ -1,18 +1,15 @@
 """Faults of the stream's processes that stand still while another of their kind goes on."""
 
 import asyncio
-import os
-import signal
 import time
 from collections import Counter
 
 from tests.chaos import observe, signals
 from tests.chaos.draining import POLL_S
-from tests.chaos.gate import Action
 from tests.chaos.product import HISTORY
 from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.standing import standing
 
-REACHED_WITHIN_S = 30.0
 STOPPED_S = 15.0
 RELAY_LEASE_S = 4
 STILL_S = 3.0
@@ -25,26 +22,20 @@ SHARDS = 64
 
 async def stop_relay(run: Run) -> Bite:
     """F7: a relay stands still behind its acknowledgements until the other has its shards; then it ends."""
-    run.platform.gate.arm("acknowledged", Action.STOP)
-    told = await run.platform.gate.wait_reached("acknowledged", within_s=REACHED_WITHIN_S)
-    bitten_s = time.monotonic()
-    await signals.stopped(told.pid)
-    name = run.platform.name_of(told.pid)
-    try:
-        await _taken_over(run, told.pid)
-        recovery_s = await run.recovery_s(bitten_s)
-        await asyncio.sleep(max(0.0, bitten_s + STOPPED_S - time.monotonic()))
-    finally:
-        os.kill(told.pid, signal.SIGCONT)
-    await signals.gone(told.pid)
-    lost = "relay.leases_lost" in run.platform.log(name)
-    await run.platform.start(name)
+    async with standing(run, "acknowledged") as relay:
+        await _taken_over(run, relay.pid)
+        recovery_s = await run.recovery_s(relay.since_s)
+        await asyncio.sleep(max(0.0, relay.since_s + STOPPED_S - time.monotonic()))
+    await signals.gone(relay.pid)
+    lost = "relay.leases_lost" in run.platform.log(relay.name)
+    await run.platform.start(relay.name)
     records = observe.parse(await observe.raw_records(run.platform.kafka.bootstrap_servers))
     repeats = sum(count - 1 for count in Counter((record.shard, record.seq) for record in records).values())
-    what = f"{name} stopped with {told.facts['records']} records acknowledged, the other took over, {name} ended itself"
+    name, acknowledged = relay.name, relay.facts["records"]
+    what = f"{name} stopped with {acknowledged} records acknowledged, the other took over, {name} ended itself"
     return Bite(
         what=f"{what}; {repeats} published again",
-        count=min(repeats, told.facts["records"]),
+        count=min(repeats, acknowledged),
         recovery_s=recovery_s,
         breaches=[] if lost else [f"{name} does not tell that it lost its leases"],
     )
@@ -59,27 +50,19 @@ async def _taken_over(run: Run, pid: int) -> None:
 
 async def stop_projector(run: Run) -> Bite:
     """F7: a projector stands still behind its commit, beyond its session; the other takes over; then it goes on."""
-    run.platform.gate.arm("applied", Action.STOP)
-    told = await run.platform.gate.wait_reached("applied", within_s=REACHED_WITHIN_S)
-    bitten_s = time.monotonic()
-    await signals.stopped(told.pid)
-    name = run.platform.name_of(told.pid)
-    try:
-        stood = await _standing(run)
-        recovery_s = await run.recovery_s(bitten_s)
-        await asyncio.sleep(max(0.0, bitten_s + STOPPED_S - time.monotonic()))
-    finally:
-        os.kill(told.pid, signal.SIGCONT)
+    async with standing(run, "applied") as projector:
+        stood = await _unmoved(run)
+        recovery_s = await run.recovery_s(projector.since_s)
+        await asyncio.sleep(max(0.0, projector.since_s + STOPPED_S - time.monotonic()))
     await run.recovery_s(time.monotonic())
+    name, polled = projector.name, projector.facts["records"]
     is_ready = bool(await run.platform.page(name, "/health/ready"))
-    what = (
-        f"{name} stopped behind a poll of {told.facts['records']}, {len(stood)} shards stood until the other had them"
-    )
+    what = f"{name} stopped behind a poll of {polled}, {len(stood)} shards stood until the other had them"
     breaches = [] if is_ready else [f"{name} is not ready after it stood still"]
     return Bite(what=what, count=len(stood), recovery_s=recovery_s, breaches=breaches)
 
 
-async def _standing(run: Run) -> set[int]:
+async def _unmoved(run: Run) -> set[int]:
     """Return the shards that stand still though there are events for them: they are the stopped process's."""
     async with run.platform.connections() as connections:
         before = await observe.checkpoints(connections, HISTORY)

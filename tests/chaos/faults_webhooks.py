@@ -1,8 +1,6 @@
 """Faults of the webhook workers: one that stands still, one that dies, receivers that are hostile."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +10,7 @@ from tests.chaos import signals
 from tests.chaos.gate import Action
 from tests.chaos.product import WEBHOOK_LEASE_S, WEBHOOKS, WORKERS
 from tests.chaos.run import Bite, Fault, Run
+from tests.chaos.standing import standing
 from tests.chaos.webhooks import all_sent, received
 
 REACHED_WITHIN_S = 30.0
@@ -31,24 +30,16 @@ _ATTEMPTS = f"SELECT a::text AS row {_OF_KEYS} JOIN notifications.attempt AS a O
 
 async def stop_worker(run: Run) -> Bite:
     """F7: a worker stands still with deliveries under way until another has carried them out, then goes on."""
-    run.platform.gate.arm("answered", Action.STOP)
-    reached = await run.platform.gate.wait_reached("answered", within_s=REACHED_WITHIN_S)
-    bitten_s = time.monotonic()
-    await signals.stopped(reached.pid)
-    keys = _keys(run, reached.facts["under_way"])
-    try:
+    async with standing(run, "answered") as worker:
+        keys = _keys(run, worker.facts["under_way"])
         await _carried_out(run, keys)
-        recovery_s = time.monotonic() - bitten_s
+        recovery_s = time.monotonic() - worker.since_s
         before = await _rows(run, keys)
-    finally:
-        os.kill(reached.pid, signal.SIGCONT)
-    name = run.platform.name_of(reached.pid)
-    stale = await _stale(run, name, len(keys))
+    stale = await _stale(run, worker.name, len(keys))
     same = await _rows(run, keys) == before
     again = _repeated(run, keys)
-    what = (
-        f"{name} stopped with {len(keys)} deliveries under way, {again} came again, {stale} stale attempts not written"
-    )
+    under_way = f"{worker.name} stopped with {len(keys)} deliveries under way"
+    what = f"{under_way}, {again} came again, {stale} stale attempts not written"
     breaches = [] if same else ["a worker that had stood still wrote what it had no lease for"]
     return Bite(what=what, count=min(again, stale), recovery_s=recovery_s, breaches=breaches)
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -22,6 +23,9 @@ from local_stack import accounts, tether
 
 # Forked, so that faults need not be written down for them.
 _FORKING = multiprocessing.get_context("fork")
+ENDED_WITHIN_S = 120.0
+"""A lane that is told to end has no run under way: it stops its PostgreSQL, which is given 30 s, and goes."""
+REAPED_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,15 @@ class Lane:
     def close(self) -> None:
         """Let the lane end what it has started, and itself."""
         self._connection.close()
-        self._process.join()
+        end(self._process)
+
+
+def end(process: BaseProcess, *, within_s: float = ENDED_WITHIN_S) -> None:
+    """Wait until *process* has ended by itself; kill it where that takes longer."""
+    process.join(within_s)
+    if process.is_alive():
+        process.kill()
+        process.join(REAPED_WITHIN_S)
 
 
 @contextmanager

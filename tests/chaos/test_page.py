@@ -7,16 +7,8 @@ from typing import Any
 from tests.chaos import page, report
 from tests.chaos.__main__ import FAULTS, SEEDS, is_whole, rounds
 from tests.chaos.run import Verdict
+from tests.samples import MACHINE
 
-MACHINE = {
-    "processor": "A processor",
-    "cores": 2,
-    "memory_gib": 8,
-    "system": "Linux",
-    "python": "3.11",
-    "postgresql": "18",
-    "load_before": 0.1,
-}
 TITLES = {"F1": "kill PostgreSQL", "F5": "no flush"}
 
 

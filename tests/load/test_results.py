@@ -9,16 +9,7 @@ from tests.load.measuring import Outcome
 from tests.load.plan import CELLS, smoke
 from tests.load.ratios import FLOORS, judged, ratios
 from tests.load.series import Rate, Series
-
-MACHINE = {
-    "processor": "A processor",
-    "cores": 2,
-    "memory_gib": 8,
-    "system": "Linux",
-    "python": "3.11",
-    "postgresql": "18",
-    "load_before": 0.1,
-}
+from tests.samples import MACHINE
 
 
 def series_of(**rates: list[float]) -> Series:

@@ -23,7 +23,9 @@ POLL_S = 0.02
 STOPPED_WITHIN_S = 30.0
 REAPED_WITHIN_S = 30.0
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.chaos.product", "servicekit.service.commands"])
+_SERVER.set_forkserver_preload(
+    ["tests.chaos.product", "wallet.bootstrap.api", "wallet.bootstrap.operating", "servicekit.service.commands"]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ from tests.chaos.gated_ledger import GatedLedger
 import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap as history
-import wallet.bootstrap
+import wallet.bootstrap.api
+import wallet.bootstrap.background
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
 from notifications.adapters.sender_aiohttp import AiohttpSender
@@ -139,13 +140,15 @@ def _poisoned(projection: Projection) -> Projection:
 def _api() -> int:
     settings = WalletSettings()
     ledger = GatedLedger(settings.wallet_database_url, gate=Gate.of_process(), takes_turn=settings.wallet_takes_turn)
-    return run(lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s)
+    return run(
+        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
+    )
 
 
 def _relay() -> int:
     settings = WalletSettings()
     return run(
-        lambda shutdown: wallet.bootstrap.run_relay(settings, shutdown, publisher_class=GatedPublisher),
+        lambda shutdown: wallet.bootstrap.background.run_relay(settings, shutdown, publisher_class=GatedPublisher),
         drain_s=settings.drain_s,
     )
 
@@ -162,7 +165,7 @@ def _projector() -> int:
 def _decisions() -> int:
     settings = WalletSettings()
     return run(
-        lambda shutdown: wallet.bootstrap.run_decisions(settings, shutdown, projection_of=_poisoned),
+        lambda shutdown: wallet.bootstrap.background.run_decisions(settings, shutdown, projection_of=_poisoned),
         drain_s=settings.drain_s,
     )
 

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import transaction_history.bootstrap
-import wallet.bootstrap
+import wallet.bootstrap.api
 from local_stack import topics
 from servicekit.migrations import MigrationSource, migrate
 from servicekit.telemetry import Telemetry, Tracing
@@ -120,7 +120,7 @@ async def client(platform: Platform) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process."""
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
     settings = WalletSettings(wallet_database_url=platform.ledger.dsn_app)
-    async with wallet.bootstrap.open_api(settings, telemetry) as app:
+    async with wallet.bootstrap.api.open_api(settings, telemetry) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

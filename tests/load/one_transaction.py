@@ -8,9 +8,9 @@ import asyncio
 import sys
 from typing import ClassVar, Final
 
-import wallet.bootstrap
 from servicekit.process import run
 from wallet.application.committer import Committer
+from wallet.bootstrap.api import serve_api
 from wallet.config import WalletSettings
 
 ENVIRONMENT: Final = {"WALLET_BATCH_COMMANDS": "1", "WALLET_DECIDES_AHEAD": "false", "WALLET_TAKES_TURN": "false"}
@@ -41,7 +41,7 @@ def main(connections: int) -> int:
     assert not settings.wallet_decides_ahead
     committer = type("Pooled", (OneByOne,), {"connections": connections})
     return run(
-        lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, committer_class=committer),
+        lambda shutdown: serve_api(settings, shutdown, committer_class=committer),
         drain_s=settings.drain_s,
     )
 

@@ -10,7 +10,8 @@ from tests.openapi.targets import Target
 
 from contracts.ids import new_id_text
 from servicekit.telemetry import Telemetry
-from wallet import bootstrap
+from wallet.bootstrap import SERVICE, migration_sources
+from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
 
 REFERENCE: Final = "order-1"
@@ -110,9 +111,7 @@ def _open_api(dsn: str, telemetry: Telemetry) -> Any:
     patient = WalletSettings(
         wallet_database_url=dsn, wallet_command_deadline_s=PATIENCE_S, wallet_queue_age_s=PATIENCE_S
     )
-    return bootstrap.open_api(patient, telemetry)
+    return open_api(patient, telemetry)
 
 
-TARGET: Final = Target(
-    service=bootstrap.SERVICE, migrations=bootstrap.migration_sources, open_api=_open_api, fills=fills
-)
+TARGET: Final = Target(service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills)

@@ -14,7 +14,8 @@ from contracts.ids import SHARDS, shard_of
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.bootstrap import migration_sources, open_api
+from wallet.bootstrap import migration_sources
+from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
 
 

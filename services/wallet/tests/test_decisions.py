@@ -28,7 +28,7 @@ from testkit.wallet_api import Client, deposit_of, money, transfer_of
 from wallet.adapters.decisions_postgres import PostgresDecisionLog
 from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
-from wallet.bootstrap import open_decisions, run_decisions
+from wallet.bootstrap.background import open_decisions, run_decisions
 from wallet.config import WalletSettings
 
 pytestmark = pytest.mark.integration

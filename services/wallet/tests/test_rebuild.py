@@ -17,7 +17,7 @@ from wallet.adapters.ledger_postgres import COMMITTER
 from wallet.adapters.rebuild_postgres import RepairRefusedError, count_rows, rebuild, repair
 from wallet.adapters.verify_postgres import verify
 from wallet.application.rebuild import RebuildReport
-from wallet.bootstrap import open_api
+from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
 from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.rebuilding import show_rebuild

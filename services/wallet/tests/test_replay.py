@@ -20,7 +20,7 @@ from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client
 from wallet.adapters.archive_postgres import open_archiver
 from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
-from wallet.bootstrap import replay_journal
+from wallet.bootstrap.operating import replay_journal
 from wallet.config import WalletSettings
 from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.replaying import show_replay

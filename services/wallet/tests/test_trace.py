@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.wallet_api import Client
-from wallet.bootstrap import open_api
+from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
 
 pytestmark = pytest.mark.integration

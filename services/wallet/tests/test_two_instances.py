@@ -14,7 +14,7 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.adapters.verify_postgres import verify
-from wallet.bootstrap import open_api
+from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
 
 pytestmark = pytest.mark.integration

@@ -10,7 +10,8 @@ from tests.chaos.gated_ledger import GatedLedger
 from tests.chaos.plants import consumers, ledgers, relays
 
 import transaction_history.bootstrap as history
-import wallet.bootstrap
+import wallet.bootstrap.api
+import wallet.bootstrap.background
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.process import run
 from servicekit.relay.relay import Relay
@@ -21,13 +22,15 @@ from wallet.config import WalletSettings
 def _api(ledger_class: type[GatedLedger]) -> int:
     settings = WalletSettings()
     ledger = ledger_class(settings.wallet_database_url, gate=Gate.of_process(), takes_turn=settings.wallet_takes_turn)
-    return run(lambda shutdown: wallet.bootstrap.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s)
+    return run(
+        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
+    )
 
 
 def _relay(relay_class: type[Relay]) -> int:
     settings = WalletSettings()
     return run(
-        lambda shutdown: wallet.bootstrap.run_relay(settings, shutdown, relay_class=relay_class),
+        lambda shutdown: wallet.bootstrap.background.run_relay(settings, shutdown, relay_class=relay_class),
         drain_s=settings.drain_s,
     )
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
-from wallet import bootstrap
 from wallet.application.decisions import DecisionsProjection
+from wallet.bootstrap import migration_sources, operating
+from wallet.bootstrap.api import serve_api
+from wallet.bootstrap.background import run_decisions, run_relay
 from wallet.config import WalletOwnerSettings, WalletSettings
 
 T = TypeVar("T")
@@ -20,34 +22,34 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 def api() -> None:
     """Serve the commands and the consistent reads."""
     settings = WalletSettings()
-    run_process(settings, lambda shutdown: bootstrap.serve_api(settings, shutdown))
+    run_process(settings, lambda shutdown: serve_api(settings, shutdown))
 
 
 @cli.command()
 def relay() -> None:
     """Publish the journal to Kafka."""
     settings = WalletSettings()
-    run_process(settings, lambda shutdown: bootstrap.run_relay(settings, shutdown))
+    run_process(settings, lambda shutdown: run_relay(settings, shutdown))
 
 
 @cli.command()
 def decisions() -> None:
     """Act on the decisions of the fraud service."""
     settings = WalletSettings()
-    run_process(settings, lambda shutdown: bootstrap.run_decisions(settings, shutdown))
+    run_process(settings, lambda shutdown: run_decisions(settings, shutdown))
 
 
 @cli.command()
 def verify() -> None:
     """Fold the journal anew and compare it with the balances; the exit code is 1 where they differ."""
-    holds = _answer_errors(lambda: bootstrap.verify_ledger(WalletSettings()))
+    holds = _answer_errors(lambda: operating.verify_ledger(WalletSettings()))
     sys.exit(0 if holds else 1)
 
 
 @cli.command()
 def unhalt(operator: Annotated[str, typer.Option(help="Who decides.")]) -> None:
     """Accept that the topic holds records the journal lacks, so that relay and committers run again."""
-    cleared = asyncio.run(bootstrap.clear_halts(WalletSettings(), operator))
+    cleared = asyncio.run(operating.clear_halts(WalletSettings(), operator))
     typer.echo(f"{cleared} halts cleared")
 
 
@@ -56,7 +58,7 @@ def archive(
     keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = 4,
 ) -> None:
     """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 where one could not be."""
-    _answer_errors(lambda: bootstrap.archive_partitions(WalletOwnerSettings(), keep=keep))
+    _answer_errors(lambda: operating.archive_partitions(WalletOwnerSettings(), keep=keep))
 
 
 @cli.command()
@@ -70,7 +72,7 @@ def rebuild(
     """Derive the wallets' rows from the journal again and compare; the exit code is 1 where they differ."""
     if repair != (operator is not None):
         raise typer.BadParameter("--repair and --operator go together")
-    equal = _answer_errors(lambda: bootstrap.rebuild_wallets(WalletSettings(), operator=operator))
+    equal = _answer_errors(lambda: operating.rebuild_wallets(WalletSettings(), operator=operator))
     sys.exit(0 if equal else 1)
 
 
@@ -85,7 +87,7 @@ def replay(
 ) -> None:
     """Write the journal to a fresh topic again; the exit code is 1 unless all that was published is in it."""
     whole = _answer_errors(
-        lambda: bootstrap.replay_journal(WalletSettings(), to, resume=resume, without_missing=without_missing)
+        lambda: operating.replay_journal(WalletSettings(), to, resume=resume, without_missing=without_missing)
     )
     sys.exit(0 if whole else 1)
 
@@ -94,20 +96,20 @@ def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run *work*; what an operator can expect to go wrong ends the command with a sentence and exit code 1."""
     try:
         return asyncio.run(work())
-    except bootstrap.EXPECTED_ERRORS as error:
+    except operating.EXPECTED_ERRORS as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
 
 
 def _migration() -> Migration:
     owner = WalletOwnerSettings()
-    return Migration(owner.wallet_owner_database_url, bootstrap.migration_sources(), owner.wallet_app_role)
+    return Migration(owner.wallet_owner_database_url, migration_sources(), owner.wallet_app_role)
 
 
 def _operated() -> Operated:
     settings = WalletSettings()
     return Operated(
-        settings.wallet_database_url, DecisionsProjection.name, lambda: bootstrap.operate_decisions(settings)
+        settings.wallet_database_url, DecisionsProjection.name, lambda: operating.operate_decisions(settings)
     )
 
 

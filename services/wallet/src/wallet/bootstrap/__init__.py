@@ -1,0 +1,30 @@
+"""The one place where the wallet's parts are joined, by hand, from arguments; here, what all of them share."""
+
+from importlib import metadata
+from typing import Final
+
+import wallet
+from servicekit.consumer import consumer_source
+from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.postgres import PoolSettings
+from servicekit.relay import relay_source
+from servicekit.service import Service, own_migrations
+from wallet.config import WalletSettings
+
+SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
+SOURCE: Final = "/wallet"
+"""The `ce_source` of every event of this service."""
+
+
+def migration_sources() -> list[MigrationSource]:
+    """Return what `migrate` applies, in order: servicekit's tables, the relay's, the consumer's, the ledger's."""
+    return [servicekit_source(), relay_source(), consumer_source(), own_migrations("wallet", wallet.__file__)]
+
+
+def pool_settings(settings: WalletSettings, process: str) -> PoolSettings:
+    """Return what the pool of *process* is opened with."""
+    return PoolSettings(
+        dsn=settings.wallet_database_url,
+        application_name=f"wallet-{process}",
+        max_size=settings.wallet_read_connections,
+    )

@@ -24,7 +24,7 @@ from fraud.application.queries import RiskQueries
 from fraud.config import BacktestSettings, FraudSettings, packaged_rules
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
-from fraud.entrypoints.routes import risk_routes
+from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -93,7 +93,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, projected: P
         description="What the rules make of wallets, from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[risk_routes(queries)],
+        routers=[wallet_routes(queries), decision_routes(queries), rule_routes(queries)],
         readiness=lambda: database_check(pool),
         deep=deep,
     )

@@ -26,7 +26,7 @@ from transaction_history.adapters.rebuild import Comparison, Rebuild
 from transaction_history.application.projection import HistoryProjection
 from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
-from transaction_history.entrypoints.routes import history_routes
+from transaction_history.entrypoints.routes import balance_routes, entry_routes, transaction_routes
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
@@ -80,7 +80,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, projected:
         description="The query side: what happened to wallets, read from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[history_routes(queries)],
+        routers=[entry_routes(queries), transaction_routes(queries), balance_routes(queries)],
         readiness=lambda: database_check(pool),
         deep=deep,
     )

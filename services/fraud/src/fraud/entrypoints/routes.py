@@ -1,4 +1,4 @@
-"""The routes of risk."""
+"""The routes of risk: wallets, decisions, and the rules behind them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,9 +48,9 @@ _FROM_DECISIONS: Final[Sequence[Link]] = (
 _FROM_DECISION: Final[Sequence[Link]] = (("get_wallet_risk", {"wallet_id": "$response.body#/wallet_id"}),)
 
 
-def risk_routes(queries: RiskQueries) -> APIRouter:
-    """Return every route of risk, answered by *queries*."""
-    router = APIRouter(prefix="/v1/risk", tags=["risk"])
+def wallet_routes(queries: RiskQueries) -> APIRouter:
+    """Return the route of a wallet's risk."""
+    router = _router()
 
     @router.get(
         "/wallets/{wallet_id}",
@@ -68,6 +68,13 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
             found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
         found.freshness.tell(response)
         return wallet_risk_body(found)
+
+    return router
+
+
+def decision_routes(queries: RiskQueries) -> APIRouter:
+    """Return the routes of decisions."""
+    router = _router()
 
     @router.get(
         "/decisions",
@@ -112,11 +119,22 @@ def risk_routes(queries: RiskQueries) -> APIRouter:
         with _told():
             return decision_body(await queries.decision(caller.tenant_id, known))
 
+    return router
+
+
+def rule_routes(queries: RiskQueries) -> APIRouter:
+    """Return the route of the rules."""
+    router = _router()
+
     @router.get("/rules", operation_id="get_rules", summary="The rules in force")
     async def rules(_caller: Caller) -> RulesBody:
         return rules_body(await queries.rules())
 
     return router
+
+
+def _router() -> APIRouter:
+    return APIRouter(prefix="/v1/risk", tags=["risk"])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The routes of the history."""
+"""The routes of the history: entries, transactions, and balances in the past."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -52,9 +52,9 @@ _FROM_TRANSACTION: Final[Sequence[Link]] = (
 )
 
 
-def history_routes(queries: HistoryQueries) -> APIRouter:
-    """Return every route of the history, answered by *queries*."""
-    router = APIRouter(prefix="/v1/history", tags=["history"])
+def entry_routes(queries: HistoryQueries) -> APIRouter:
+    """Return the routes of entries."""
+    router = _router()
 
     @router.get(
         "/wallets/{wallet_id}/entries",
@@ -102,6 +102,13 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
+    return router
+
+
+def transaction_routes(queries: HistoryQueries) -> APIRouter:
+    """Return the route of a transaction."""
+    router = _router()
+
     @router.get(
         "/transactions/{transaction_id}",
         operation_id="get_transaction",
@@ -119,6 +126,13 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         legs.freshness.tell(response)
         return transaction_body(legs)
 
+    return router
+
+
+def balance_routes(queries: HistoryQueries) -> APIRouter:
+    """Return the route of a balance in the past."""
+    router = _router()
+
     @router.get(
         "/wallets/{wallet_id}/balance",
         operation_id="get_balance_at",
@@ -135,6 +149,10 @@ def history_routes(queries: HistoryQueries) -> APIRouter:
         return balance_at_body(found, at)
 
     return router
+
+
+def _router() -> APIRouter:
+    return APIRouter(prefix="/v1/history", tags=["history"])
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from wallet.bootstrap.committing import Halt, look_for_halt, open_committer, upk
 from wallet.config import WalletSettings
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
-from wallet.entrypoints.reads import read_routes
+from wallet.entrypoints.reads import transaction_reads, wallet_reads
 
 _PARTITIONS_S: Final = 30.0
 _FORGET_S: Final = 5.0
@@ -123,7 +123,7 @@ def _app(
         description="The command side: wallets, and the money in them.",
         settings=settings,
         telemetry=telemetry,
-        routers=[read_routes(reads, hash_reference)],
+        routers=[wallet_reads(reads), transaction_reads(reads, hash_reference)],
         hot_routes=command_routes(handlers),
         readiness=ready,
         deep=deep,

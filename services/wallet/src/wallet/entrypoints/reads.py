@@ -28,15 +28,14 @@ StatusQuery = Annotated[Status | None, Query(description="Only wallets of this s
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
 
-def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
-    """Return the routes that read."""
-    router = APIRouter(prefix="/v1")
+def wallet_reads(reads: Reads) -> APIRouter:
+    """Return the routes that read wallets."""
+    router = APIRouter(prefix="/v1/wallets", tags=["wallets"])
 
     @router.get(
-        "/wallets/{wallet_id}",
+        "/{wallet_id}",
         operation_id="get_wallet",
         summary="A wallet with its balance",
-        tags=["wallets"],
         response_class=Response,
         responses=_answers(_schema_of("WalletBody"), problems.WALLET_NOT_FOUND),
     )
@@ -48,10 +47,9 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         return _json(wallet_body(wallet))
 
     @router.get(
-        "/wallets",
+        "",
         operation_id="list_wallets",
         summary="Wallets, newest first",
-        tags=["wallets"],
         response_class=Response,
         responses=_answers(_list_of("WalletBody")),
     )
@@ -70,11 +68,17 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(wallets) > page.limit else None
         return _json(_List([wallet_body(wallet) for wallet in shown], more))
 
+    return router
+
+
+def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
+    """Return the routes that read transactions."""
+    router = APIRouter(prefix="/v1/transactions", tags=["transactions"])
+
     @router.get(
-        "/transactions/{transaction_id}",
+        "/{transaction_id}",
         operation_id="get_transaction",
         summary="A transaction with all its entries",
-        tags=["transactions"],
         response_class=Response,
         responses=_answers(_schema_of("TransactionBody"), problems.TRANSACTION_NOT_FOUND),
     )
@@ -86,10 +90,9 @@ def read_routes(reads: Reads, hash_reference: HashReference) -> APIRouter:
         return _json(found[0])
 
     @router.get(
-        "/transactions",
+        "",
         operation_id="list_transactions",
         summary="The transactions under a reference, newest first",
-        tags=["transactions"],
         response_class=Response,
         responses=_answers(_list_of("TransactionBody")),
     )

@@ -4,7 +4,8 @@ A document's bytes follow from the code, the detail, the path and the facts alon
 byte for byte: `instance` is the request's path, and the request id travels in its header only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -20,6 +21,8 @@ FIELD_ERRORS_MAX: Final = 50
 """More than these are not listed: a body of 64 KiB could name thousands."""
 
 RawHeaders = list[tuple[bytes, bytes]]
+Told = Mapping[type[Exception], tuple[ProblemCode, str]]
+"""What the application may find out, with the code and the detail that a client is told of it."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -87,6 +90,16 @@ def render_problem(
     if errors:
         document["errors"] = list(errors[:FIELD_ERRORS_MAX])
     return msgspec.json.encode(document | facts)
+
+
+@contextmanager
+def told_as(told: Told) -> Iterator[None]:
+    """Answer what the application found out as the problem that *told* has for it."""
+    try:
+        yield
+    except tuple(told) as found:
+        code, detail = next(answer for kind, answer in told.items() if isinstance(found, kind))
+        raise Problem(code, detail) from None
 
 
 def problem_from(error: BaseException) -> Problem:

@@ -1,7 +1,6 @@
 """The routes of risk: wallets, decisions, and the rules behind them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
@@ -28,7 +27,7 @@ from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition, PathId
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
-from servicekit.http.problems import FieldError, Problem
+from servicekit.http.problems import FieldError, Problem, Told, told_as
 from servicekit.projected import WalletParked
 
 # A query has no null: a parameter is left out.
@@ -37,6 +36,11 @@ WalletId = Annotated[Id | SkipJsonSchema[None], Query(description="Only decision
 Outcome = Annotated[DecisionOutcome | SkipJsonSchema[None], Query(description="Only decisions with this outcome.")]
 Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only decisions of this mode.")]
 
+_TOLD: Final[Told] = {
+    WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
+    DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
+    WalletParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
+}
 _FROM_RISK: Final[Sequence[Link]] = (
     ("list_decisions", {"wallet_id": "$response.body#/wallet_id"}),
     ("get_decision", {"decision_id": "$response.body#/decisions/0/id"}),
@@ -64,7 +68,7 @@ def wallet_routes(queries: RiskQueries) -> APIRouter:
         known = parse_id(wallet_id)
         if known is None:
             raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
-        with _told():
+        with told_as(_TOLD):
             found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
         found.freshness.tell(response)
         return wallet_risk_body(found)
@@ -97,7 +101,7 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         before = None
         if page.cursor is not None:
             before = decode_cursor(page.cursor, fingerprint, tuple[datetime, UUID])
-        with _told():
+        with told_as(_TOLD):
             found = await queries.decisions(
                 caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
             )
@@ -116,7 +120,7 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         known = parse_id(decision_id)
         if known is None:
             raise Problem(problems.NOT_FOUND, "There is no such decision.")
-        with _told():
+        with told_as(_TOLD):
             return decision_body(await queries.decision(caller.tenant_id, known))
 
     return router
@@ -135,19 +139,6 @@ def rule_routes(queries: RiskQueries) -> APIRouter:
 
 def _router() -> APIRouter:
     return APIRouter(prefix="/v1/risk", tags=["risk"])
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Answer what the application found out as problems."""
-    try:
-        yield
-    except WalletUnknown:
-        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.") from None
-    except DecisionUnknown:
-        raise Problem(problems.NOT_FOUND, "There is no such decision.") from None
-    except WalletParked:
-        raise Problem(problems.WALLET_PARKED, "The wallet is parked; operators know.") from None
 
 
 def _filtered_wallet(text: str | None) -> UUID | None:

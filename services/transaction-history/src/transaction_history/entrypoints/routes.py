@@ -1,7 +1,7 @@
 """The routes of the history: entries, transactions, and balances in the past."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
@@ -14,7 +14,7 @@ from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition, PathId
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
-from servicekit.http.problems import FieldError, Problem
+from servicekit.http.problems import FieldError, Problem, Told, told_as
 from servicekit.projected import WalletParked
 from transaction_history.application.queries import (
     HistoryQueries,
@@ -39,6 +39,11 @@ At = Annotated[
     str, Query(description="The instant, RFC 3339 with its offset.", json_schema_extra={"format": "date-time"})
 ]
 
+_TOLD: Final[Told] = {
+    WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
+    TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
+    WalletParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
+}
 _FROM_ENTRIES: Final[Sequence[Link]] = (
     ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
     (
@@ -67,7 +72,7 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
         fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
-        with _told():
+        with told_as(_TOLD):
             found = await queries.wallet_entries(
                 caller.tenant_id,
                 known,
@@ -89,7 +94,7 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
         owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
         fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
-        with _told():
+        with told_as(_TOLD):
             found = await queries.owner_entries(
                 caller.tenant_id,
                 owner_id,
@@ -121,7 +126,7 @@ def transaction_routes(queries: HistoryQueries) -> APIRouter:
         known = parse_id(transaction_id)
         if known is None:
             raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
-        with _told():
+        with told_as(_TOLD):
             legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
         legs.freshness.tell(response)
         return transaction_body(legs)
@@ -143,7 +148,7 @@ def balance_routes(queries: HistoryQueries) -> APIRouter:
         wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), _instant(at)
-        with _told():
+        with told_as(_TOLD):
             found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
         found.freshness.tell(response)
         return balance_at_body(found, at)
@@ -153,19 +158,6 @@ def balance_routes(queries: HistoryQueries) -> APIRouter:
 
 def _router() -> APIRouter:
     return APIRouter(prefix="/v1/history", tags=["history"])
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Answer what the application found out as problems."""
-    try:
-        yield
-    except WalletUnknown:
-        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.") from None
-    except TransactionUnknown:
-        raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.") from None
-    except WalletParked:
-        raise Problem(problems.WALLET_PARKED, "A wallet of this answer is parked; operators know.") from None
 
 
 def _wallet_id(text: str) -> UUID:

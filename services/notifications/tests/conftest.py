@@ -20,7 +20,8 @@ from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.events import received
-from testkit.notifications_api import Bench, Client, MakeBench, running
+from testkit.notifications_api import Bench, Client, MakeBench
+from testkit.running import running
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,9 @@ from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing
 from testkit.events import publish, wallet_in
-from testkit.notifications_api import Bench, running
+from testkit.notifications_api import Bench
 from testkit.pytest_plugin import MakeTopic
+from testkit.running import running
 
 pytestmark = pytest.mark.integration
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,6 +27,7 @@ from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 from testkit.events import SCHEMA_BASE, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
+from testkit.running import running
 from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -127,17 +127,6 @@ class Bench:
 @pytest.fixture
 async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
     return Bench(pool, kafka_bootstrap, await make_topic(PARTITIONS))
-
-
-@asynccontextmanager
-async def running(runner: ConsumerRunner) -> AsyncIterator["asyncio.Task[None]"]:
-    shutdown = Shutdown()
-    task = asyncio.create_task(runner.run(shutdown))
-    try:
-        yield task
-    finally:
-        shutdown.request()
-        await task
 
 
 async def reached(bench: Bench, wanted: dict[int, int], projection: str = "probe") -> bool:

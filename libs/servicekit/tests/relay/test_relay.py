@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from servicekit.relay.publisher import Publisher, PublisherSettings
 from servicekit.relay.relay import Relay, RelaySettings
 from testkit.databases import Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
+from testkit.running import running
 from testkit.topics import temporary_topic
 from testkit.waiting import eventually
 
@@ -150,17 +150,6 @@ class Bench:
 @pytest.fixture
 async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
     return Bench(pool, kafka_bootstrap, await make_topic(PARTITIONS))
-
-
-@asynccontextmanager
-async def running(relay: Relay) -> AsyncIterator["asyncio.Task[None]"]:
-    shutdown = Shutdown()
-    task = asyncio.create_task(relay.run(shutdown))
-    try:
-        yield task
-    finally:
-        shutdown.request()
-        await task
 
 
 async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Bench) -> None:

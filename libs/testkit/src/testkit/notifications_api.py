@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import Tracing
 from testkit.events import Stream
 
@@ -115,23 +114,3 @@ class MakeBench(Protocol):
 
     def __call__(self, **settings: Any) -> AbstractAsyncContextManager[Bench]:
         """Give it."""
-
-
-class Runs(Protocol):
-    """What runs until the end is requested."""
-
-    async def run(self, shutdown: Shutdown) -> None:
-        """Run."""
-
-
-@asynccontextmanager
-async def running(work: Runs) -> AsyncIterator[None]:
-    """Run *work* beside the body, and see it end in order."""
-    shutdown = Shutdown()
-    task = asyncio.create_task(work.run(shutdown))
-    try:
-        yield
-    finally:
-        shutdown.request()
-        async with asyncio.timeout(SETTLED_WITHIN_S):
-            await task

@@ -1,4 +1,4 @@
-"""A database with the consumer's tables for each of its tests."""
+"""A database with the consumer's tables, and a bench on it, for each of its tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +8,9 @@ import pytest
 from servicekit.consumer import consumer_source
 from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
+from testkit.consumer_bench import PARTITIONS, Bench
 from testkit.databases import Server, TemplateDatabase
+from testkit.pytest_plugin import MakeTopic
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,8 @@ async def pool(probe_template: TemplateDatabase) -> AsyncIterator[Pool]:
         await open_pool(PoolSettings(dsn=database.dsn_app, application_name="test", session=session)) as opened,
     ):
         yield opened
+
+
+@pytest.fixture
+async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
+    return Bench(pool, kafka_bootstrap, await make_topic(PARTITIONS))

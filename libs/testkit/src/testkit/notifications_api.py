@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 import httpx2
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
+from contracts.notices import NOTICE_STREAM, DeliveryExhausted, EndpointDisabled
+from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import Pool
 from servicekit.telemetry import Tracing
-from testkit.events import Stream
+from testkit.events import Stream, wallet_in
 
 Json = dict[str, Any]
 SETTLED_WITHIN_S = 30
@@ -107,6 +110,18 @@ class Bench:
     async def project(self, *events: Envelope) -> None:
         """Feed events to the projection as its consumer does."""
         await self.apply(list(events))
+
+    async def open_wallet(self, shard: int = 3) -> UUID:
+        """Project the opening of a new wallet in *shard*, and return its id."""
+        wallet = wallet_in(shard)
+        await self.project(self.stream.opened(wallet))
+        return wallet
+
+    async def published(self) -> list[EndpointDisabled | DeliveryExhausted]:
+        """Return what the service's outbox holds."""
+        async with self.pool.connection() as connection:
+            rows = await connection.fetch("SELECT type, payload FROM servicekit.outbox ORDER BY shard, seq")
+        return [NOTICE_STREAM.parse(TYPES_BY_NUMBER[row["type"]].name, row["payload"]) for row in rows]
 
 
 class MakeBench(Protocol):

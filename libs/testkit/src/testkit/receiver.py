@@ -1,6 +1,9 @@
 """A receiver of webhooks that does what a test tells it: answers, hangs, floods, redirects."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -135,3 +138,11 @@ async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rep
     while reply.floods:
         writer.write(_FLOOD)
         await writer.drain()
+
+
+def signatures_of(post: Post, secret: str) -> tuple[str, list[str]]:
+    """Return the signature that the specification asks for, and those that came."""
+    signed = b".".join([post.webhook_id.encode(), post.headers["webhook-timestamp"].encode(), post.body])
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    return expected, post.headers["webhook-signature"].split(" ")

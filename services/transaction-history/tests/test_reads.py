@@ -1,6 +1,8 @@
 """The API over real tables: what a client sees, and what it is refused."""
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +20,7 @@ from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import Stream, received, wallet_in
+from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
 
@@ -41,8 +44,8 @@ class Bench:
         return answer.json()
 
 
-@pytest.fixture
-async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
+@asynccontextmanager
+async def opened_bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
     settings = HistorySettings(transaction_history_database_url=database.dsn_app)
     telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
     processor = Processor(bootstrap.make_projection(settings), pool, ConsumerMetrics(CollectorRegistry(), "probe"))
@@ -51,6 +54,12 @@ async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://history") as client,
     ):
         yield Bench(client, processor)
+
+
+@pytest.fixture
+async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
+    async with opened_bench(database, pool) as bench:
+        yield bench
 
 
 async def opened(bench: Bench, *shards: int) -> list[UUID]:
@@ -256,3 +265,25 @@ async def test_another_tenants_rows_are_not_there(bench: Bench, database: Databa
 
     assert statuses == [404, 404]
     assert owners.json()["data"] == []
+
+
+async def test_a_transaction_is_found_without_its_tenants_other_entries(database: Database, pool: Pool) -> None:
+    """Nobody has analysed the tables yet: a planner that knows nothing of them must not turn to the wrong index."""
+    async with opened_bench(database, pool) as bench:
+        (wallet,) = await opened(bench, 3)
+        deposits = [bench.stream.deposit(wallet, 1) for _ in range(2_000)]
+        await bench.project(*itertools.chain.from_iterable(deposits))
+        for entry, _ in deposits[:5]:
+            await bench.get(f"transactions/{entry.transaction_id}")
+
+    async def rows_read(index: str) -> int:
+        async with pool.connection() as connection:
+            query = "select idx_tup_read from pg_stat_user_indexes where indexrelname = $1"
+            read: int = await connection.fetchval(query, index)
+            return read
+
+    async def is_told() -> bool:  # by the sessions of the API as they end
+        return await rows_read("entry_by_transaction") >= 5
+
+    await eventually(is_told)
+    assert await rows_read("entry_by_owner") == 0

@@ -24,6 +24,9 @@ SESSION_SETTINGS: Final = {
     # Short statements only: compiling them costs more than it saves.
     "jit": "off",
 }
+BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""Session settings for statements that have an index each: one planned while its table was empty or not yet analysed
+must not turn to reading the whole of it, or all of a tenant's rows."""
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises; the last one where a connection ends in the middle of an exchange."""
 CONNECT_TIMEOUT_S: Final = 5.0

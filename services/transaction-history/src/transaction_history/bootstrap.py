@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import metadata
 from typing import Final
 
@@ -14,7 +15,7 @@ from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.postgres import BY_INDEX, Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown
 from servicekit.projected import PostgresProjected
 from servicekit.service import Port, Service, own_migrations, processes
@@ -64,7 +65,7 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
 async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
     pool_settings = _pool(settings, "transaction-history-api", settings.transaction_history_read_connections)
-    async with await open_pool(pool_settings) as pool:
+    async with await open_pool(replace(pool_settings, session=BY_INDEX)) as pool:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with PostgresProjected(pool, SCHEMA) as projected:
             yield _app(settings, telemetry, pool, projected)

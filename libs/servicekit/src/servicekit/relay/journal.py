@@ -8,7 +8,7 @@ import asyncpg
 
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
-from servicekit.postgres import Connection, PoolSettings
+from servicekit.postgres import BY_INDEX, Connection, PoolSettings
 from servicekit.relay.errors import UnknownEventNumber
 
 POOL_SIZE: Final = 3
@@ -113,14 +113,5 @@ class SqlJournal:
 
 
 def relay_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
-    """Return how a relay reaches its database.
-
-    Rows are always found through the primary key: a plan made while the table was empty or not yet analysed must not
-    turn to scanning it.
-    """
-    return PoolSettings(
-        dsn=dsn,
-        application_name=application_name,
-        max_size=POOL_SIZE,
-        session={"enable_seqscan": "off", "enable_bitmapscan": "off"},
-    )
+    """Return how a relay reaches its database: it finds its rows through the primary key."""
+    return PoolSettings(dsn=dsn, application_name=application_name, max_size=POOL_SIZE, session=BY_INDEX)

@@ -1,7 +1,7 @@
 """Readers wait for a position: one poll serves them all, within bounds."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pytest
 
@@ -17,7 +17,7 @@ class Projection:
         self.reached: dict[int, int] = {}
         self.polled = asyncio.Event()
 
-    async def checkpoints(self) -> Mapping[int, int]:
+    async def checkpoints(self, _shards: Collection[int]) -> Mapping[int, int]:
         self.polled.set()
         return dict(self.reached)
 
@@ -77,7 +77,7 @@ async def test_too_many_readers_are_turned_away() -> None:
 
 
 async def test_a_database_that_is_away_is_every_readers_failure() -> None:
-    async def away() -> Mapping[int, int]:
+    async def away(_shards: Collection[int]) -> Mapping[int, int]:
         raise Unavailable("gone")
 
     waiter = PositionWaiter(away)

@@ -1,6 +1,6 @@
 """What reads on a projection share: they may wait for a position, tell how fresh they are, refuse what is parked."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -93,5 +93,6 @@ class PostgresProjected(AbstractAsyncContextManager["PostgresProjected"]):
         async with self._pool.connection() as connection:
             return await checkpoints.progress(connection, self._name)
 
-    async def _reached(self) -> Mapping[int, int]:
-        return {shard: progress.last_seq for shard, progress in (await self._progress()).items()}
+    async def _reached(self, shards: Collection[int]) -> Mapping[int, int]:
+        async with self._pool.connection() as connection:
+            return await checkpoints.reached(connection, self._name, shards)

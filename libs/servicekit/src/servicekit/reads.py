@@ -1,7 +1,7 @@
 """Read-your-writes: one task per process polls checkpoints for every reader that waits for a position."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,8 +17,8 @@ POLL_S: Final = 0.01
 """Readers wait for a projection that is a few of these behind; one poll serves all of them."""
 RETRY_AFTER_S: Final = 1
 
-Checkpoints = Callable[[], Awaitable[Mapping[int, int]]]
-"""Returns shard to the last sequence the projection has applied; what it raises, every waiter raises."""
+Checkpoints = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
+"""Given shards, returns each to the last sequence the projection has applied; what it raises, every waiter raises."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +79,7 @@ class PositionWaiter:
             asked = list(self._waiters)  # who comes while the answer is on its way is served by the next one
             begun_s = monotonic_s()
             try:
-                reached = await self._checkpoints()
+                reached = await self._checkpoints({shard for waiter in asked for shard in waiter.wanted})
             except Exception as error:  # noqa: BLE001  whatever it is, each waiter's request reports it
                 self._fail(asked, error)
             else:

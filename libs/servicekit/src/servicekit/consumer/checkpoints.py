@@ -1,6 +1,6 @@
 """The checkpoints of a projection, in its own database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,6 +91,16 @@ async def progress(connection: Connection, projection: str) -> dict[int, Progres
         LAG_STALE_MS,
     )
     return {row["shard"]: Progress(row["last_seq"], row["lag_ms"]) for row in rows}
+
+
+async def reached(connection: Connection, projection: str, shards: Collection[int]) -> dict[int, int]:
+    """Return the last sequence applied of each of *shards* that has a checkpoint: what is asked again and again."""
+    rows = await connection.fetch(
+        "SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1 AND shard = ANY ($2::smallint[])",
+        projection,
+        list(shards),
+    )
+    return {row["shard"]: row["last_seq"] for row in rows}
 
 
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:

@@ -16,6 +16,7 @@ from tests.load.plan import Plan
 from tests.load.processes import apis
 from tests.load.rounds import Rounds
 from tests.load.series import Series
+from tests.load.visible import Visible
 
 from demo import stack
 from demo.stack import Platform
@@ -26,11 +27,15 @@ _SIZE_ROUNDS: Final = 3
 
 @dataclass(slots=True)
 class Outcome:
-    """What was measured; *figures* are absolute, *profile_us* µs per command by part, *failed* what could not be."""
+    """What was measured; *figures* are absolute, *failed* could not be measured.
+
+    *profile_us* is µs per command by part of the write path, *cores_us* µs of CPU per transfer by process.
+    """
 
     series: Series = field(default_factory=Series)
     figures: dict[str, float] = field(default_factory=dict)
     profile_us: dict[str, float] = field(default_factory=dict)
+    cores_us: dict[str, float] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
 
@@ -110,16 +115,24 @@ class Run:
     async def _visible(self, platform: Platform) -> None:
         single = self.outcome.series.best("http uniform")
         assert single is not None, "there is no figure of which to take half"
-        self.console.print(f"visible at {single / 2:,.0f} transfers/s")
-        seen = await visible.measure(platform, single / 2, self.plan.visible_s)
+        seen = await self._visible_at(platform, "visible", single / 2)
+        self.outcome.cores_us.update({part: round(us, 1) for part, us in seen.cpu_us.items()})
+        await self._visible_at(platform, "visible_half", seen.per_s / 2)
+
+    async def _visible_at(self, platform: Platform, name: str, per_s: float) -> Visible:
+        self.console.print(f"visible at {per_s:,.0f} transfers/s")
+        seen = await visible.measure(platform, per_s, self.plan.visible_s)
         self.outcome.figures.update(
-            visible_samples=seen.samples,
-            visible_refused=seen.refused,
-            visible_wanted_per_s=round(seen.wanted_per_s),
-            visible_at_per_s=round(seen.per_s),
-            visible_p50_ms=round(seen.p50_ms, 1),
-            visible_p99_ms=round(seen.p99_ms, 1),
+            {
+                f"{name}_samples": seen.samples,
+                f"{name}_refused": seen.refused,
+                f"{name}_wanted_per_s": round(seen.wanted_per_s),
+                f"{name}_at_per_s": round(seen.per_s),
+                f"{name}_p50_ms": round(seen.p50_ms, 1),
+                f"{name}_p99_ms": round(seen.p99_ms, 1),
+            }
         )
+        return seen
 
 
 @asynccontextmanager

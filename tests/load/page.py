@@ -38,6 +38,12 @@ a large journal that is a page per transfer until the index of the keys has been
 costs what a small one does. Checkpoints are fifteen minutes apart, as in the local stack."""
 
 
+_CORES: Final = """\
+µs of CPU of each process for one transfer, while {at:,.0f} a second were made of the {wanted:,.0f} that were asked for:
+{total:,.0f} µs in all, of which {cores} cores carry at most {most:,.0f} a second. At half of what was carried,
+{half:,.0f} a second, p99 is {half_p99_ms:,.0f} ms."""
+
+
 def write(told: Mapping[str, Any], path: Path, *, wallets: int) -> None:
     """Write the page, and its pictures into the folder of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +67,26 @@ def _sections(told: Mapping[str, Any], folder: str, pictures: list[str], wallets
         if name == "sizes.svg":
             yield _SIZES
             yield _sizes(told)
+    if told["cores_us"]:
+        yield from _cores(told)
     yield from _all(told)
+
+
+def _cores(told: Mapping[str, Any]) -> Iterator[str]:
+    figures, total = told["figures"], sum(told["cores_us"].values())
+    cores = told["machine"]["cores"]
+    yield "## What takes the cores while a transfer becomes visible"
+    yield _CORES.format(
+        at=figures["visible_at_per_s"],
+        wanted=figures["visible_wanted_per_s"],
+        total=total,
+        cores=cores,
+        most=cores * 1e6 / total,
+        half=figures["visible_half_at_per_s"],
+        half_p99_ms=figures["visible_half_p99_ms"],
+    )
+    by_cost = sorted(told["cores_us"].items(), key=lambda part: -part[1])
+    yield table(("part", "µs of CPU per transfer"), ((part, f"{us:.0f}") for part, us in by_cost if us >= 1))
 
 
 def _sizes(told: Mapping[str, Any]) -> str:

@@ -75,7 +75,9 @@ class Floor:
 
 _COMMITTER = "PostgreSQL writing the rows, and deciding and encoding in Python on the other core"
 _HTTP = "the API process's core: parsing, deciding, encoding and the driver share it (see the µs per command)"
-_PLATFORM = "the machine's cores, which every process of the platform and the generator share"
+_PLATFORM = (
+    "the machine's cores, which every process of the platform and the generator share (see what takes the cores)"
+)
 
 FLOORS = (
     Floor("committer_vs_pgbench_uniform", 8, "committer ÷ pgbench, several statements", _COMMITTER),

@@ -27,6 +27,7 @@ def document(plan: Plan, outcome: Outcome, **about: Any) -> dict[str, Any]:
         "ratios": ratios(outcome.series),
         "figures": outcome.figures,
         "profile_us": outcome.profile_us,
+        "cores_us": outcome.cores_us,
         "failed": outcome.failed,
         "series": {name: [asdict(rate) for rate in rates] for name, rates in sorted(outcome.series.rates.items())},
     }
@@ -45,10 +46,11 @@ def show(told: Mapping[str, Any], outcome: Outcome, console: Console) -> None:
         for name, value in told[part].items():
             compared.add_row(name, f"{value:,}", f"{known[name]:,}" if name in known else "-")
         console.print(compared)
-    parts = Table("part", "µs per command", title="profile")
-    for name, value in told["profile_us"].items():
-        parts.add_row(name, f"{value:.2f}")
-    console.print(parts)
+    for title, us in (("profile", "profile_us"), ("the platform's cores", "cores_us")):
+        parts = Table("part", "µs per command", title=title)
+        for name, value in told[us].items():
+            parts.add_row(name, f"{value:.2f}")
+        console.print(parts)
 
 
 def details(rates: list[Rate]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.load import page, report
+from tests.load import page, report, usage
 from tests.load.measuring import Outcome
 from tests.load.plan import CELLS, smoke
 from tests.load.ratios import FLOORS, judged, ratios
@@ -90,3 +90,34 @@ def test_pictures_are_the_same_for_the_same_run(tmp_path: Path) -> None:
 
     first, second = (tmp_path / name / "benchmarks" / "rates.svg" for name in ("one", "two"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_page_tells_what_takes_the_cores(tmp_path: Path) -> None:
+    outcome = Outcome()
+    outcome.cores_us.update({"Kafka": 200.0, "wallet api": 300.0, "ended": 0.2})
+    outcome.figures.update(
+        visible_at_per_s=1_500, visible_wanted_per_s=2_500, visible_half_at_per_s=750, visible_half_p99_ms=99.0
+    )
+
+    page.write(told_of(outcome), tmp_path / "benchmarks.md", wallets=1_000)
+
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert "500 µs in all, of which 2 cores carry at most 3,998 a second." in text
+    assert text.index("| wallet api | 300 |") < text.index("| Kafka | 200 |")
+    assert "| ended |" not in text
+
+
+@pytest.mark.parametrize(
+    ("command_line", "part"),
+    [
+        ("postgres: wallet_app wallet 127.0.0.1(41234) idle", "PostgreSQL: wallet"),
+        ("postgres: autovacuum worker wallet", "PostgreSQL: background"),
+        ("postgres: checkpointer", "PostgreSQL: background"),
+        ("java -Xmx512m kafka.Kafka server.properties", "Kafka"),
+        ("/x/.venv/bin/python -m fraud projector", "fraud projector"),
+        ("/x/bin/postgres -D data", "postgres"),
+        ("", "ended"),
+    ],
+)
+def test_a_process_is_known_by_its_command_line(command_line: str, part: str) -> None:
+    assert usage.part_of(command_line) == part

@@ -6,13 +6,14 @@ Samples are transfers of their own, beside the load. Each is read by its id with
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
 from tests.load import generator
 from tests.load.generator import Load
+from tests.load.usage import Usage
 
 from contracts.ids import new_id_text
 from demo.stack import Platform
@@ -20,7 +21,7 @@ from servicekit.clock import monotonic_s
 
 WALLETS: Final = 1_000
 CONNECTIONS: Final = 128
-SAMPLE_EVERY_S: Final = 0.03
+SAMPLE_EVERY_S: Final = 0.05
 VISIBLE_WITHIN_S: Final = 30.0
 """A sample that is not visible by then counts as if it had become so."""
 _SETTLING_SHARE: Final = 0.2
@@ -29,7 +30,10 @@ _COMMANDS_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """From a transfer's answer to the answer that shows it, in milliseconds, at *per_s* transfers a second."""
+    """From a transfer's answer to the answer that shows it, in milliseconds, at *per_s* transfers a second.
+
+    *cpu_us* is what a transfer takes of the cores in each part of the platform, and of what loads it.
+    """
 
     samples: int
     refused: int
@@ -37,6 +41,7 @@ class Visible:
     per_s: float
     p50_ms: float
     p99_ms: float
+    cpu_us: Mapping[str, float]
 
 
 async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
@@ -47,15 +52,17 @@ async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
     ):
         wallet_ids = await _open(commands)
         load = Load(wallet_ids=wallet_ids, connections=CONNECTIONS, seconds=seconds, per_s=per_s, may_be_refused=True)
+        before = Usage.now()
         loading = asyncio.create_task(generator.run([platform.wallet_url], load))
         await asyncio.sleep(seconds * _SETTLING_SHARE)
         sampling: list[asyncio.Task[float | None]] = []
         while not loading.done():
             sampling.append(asyncio.create_task(_sample(commands, reads, wallet_ids)))
             await asyncio.wait([loading], timeout=SAMPLE_EVERY_S)
+        sent = loading.result()
+        cpu_s = {**Usage.now().since(before), "the generator and the samples": sent.cpu_share * sent.seconds}
         samples = await asyncio.gather(*sampling)
     times_ms = sorted(time_ms for time_ms in samples if time_ms is not None)
-    sent = loading.result()
     count = len(times_ms)
     return Visible(
         samples=count,
@@ -64,6 +71,7 @@ async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
         per_s=sent.commands / sent.seconds,
         p50_ms=times_ms[count // 2],
         p99_ms=times_ms[min(count - 1, int(count * 0.99))],
+        cpu_us={part: 1e6 * seconds / sent.commands for part, seconds in cpu_s.items()},
     )
 
 

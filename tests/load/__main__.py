@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from tests import pages
 from tests.load import page, report
@@ -63,9 +64,10 @@ def main(words: Sequence[str]) -> int:
     """Measure what *words* ask for, print it, write it, and return the exit code."""
     given = _arguments(words)
     plan, console, machine = _plan(given), Console(), pages.machine()
-    tame_garbage_collection()  # the committer in process, as in its own process
+    tame_garbage_collection()  # the committer in process, as in its own process, and on its loop
     began_s = monotonic_s()
-    outcome = asyncio.run(Run(plan, console).measure())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(Run(plan, console).measure())
     command = " ".join(("python -m tests.load", *words)) if words else "make bench"
     told = report.document(plan, outcome, command=command, took_s=round(monotonic_s() - began_s), machine=machine)
     report.show(told, outcome, console)

@@ -55,6 +55,7 @@ class Level:
 
 async def overload(run: Run) -> Bite:
     """F22: find the peak in a closed loop, then send 0.5 to 3 times as much without waiting for answers."""
+    await run.bank.fund()  # the load so far may have left wallets with too little for a refusal to be the flood's
     peak = await _level(run, 0.0, PEAK_CONNECTIONS, None)
     levels = [await _level(run, times, GATEWAY_CONNECTIONS, times * peak.goodput) for times in LEVELS]
     last = levels[-1]

@@ -25,6 +25,7 @@ from local_stack.kafka import KafkaBroker
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.postgres import PostgresServer
 from servicekit.migrations import migrate
+from servicekit.postgres import DRIVER_ERRORS
 from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
 
@@ -221,7 +222,7 @@ class Platform:
 
 
 async def _close(connection: asyncpg.Connection) -> None:
-    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    with contextlib.suppress(OSError, *DRIVER_ERRORS):
         await connection.close(timeout=2)
 
 

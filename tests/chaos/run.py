@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from tests.chaos import observe, observe_services
 from tests.chaos.checker import check
 from tests.chaos.draining import DRAINED_WITHIN_S, caught_up, drained
@@ -20,6 +19,8 @@ from tests.chaos.plant import Plant
 from tests.chaos.platform import Platform, Site, open_platform
 from tests.chaos.product import HISTORY
 from tests.chaos.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
+
+from servicekit.postgres import DRIVER_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -237,7 +238,7 @@ async def _sampling(platform: Platform, samples: Samples) -> "AsyncIterator[None
 async def _sample_for_ever(platform: Platform, samples: Samples) -> None:
     while True:
         # The database goes away in some runs: what it shows is looked at whenever it is there.
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with suppress(OSError, *DRIVER_ERRORS):
             async with platform.connections() as connections:
                 while True:
                     await observe.sample(connections, platform.consumers, samples)

@@ -14,7 +14,7 @@ from tests.chaos.history import Command, Done, History, Leg, is_definite
 
 WALLETS = 32
 HOT = 3
-OPENING_MINOR = 100_000
+FUNDS_MINOR = 100_000
 CLIENTS = 16
 SETTLED_WITHIN_S = 45.0
 PAUSE_S = (0.0, 0.02)
@@ -51,9 +51,13 @@ class Bank:
         """Open the wallets and pay a first deposit into each."""
         for _ in range(WALLETS):
             self.wallets.append(await self.open_wallet())
+        await self.fund()
+
+    async def fund(self) -> None:
+        """Pay a deposit into each wallet."""
         client = Client(self, random.Random(self.seed))
         for wallet in self.wallets:
-            await client.settle(self.deposit(wallet, OPENING_MINOR))
+            await client.settle(self.deposit(wallet, FUNDS_MINOR))
         client.close()
 
     async def open_wallet(self) -> str:

@@ -182,6 +182,23 @@ async def test_a_stuck_commit_is_answered_at_the_deadline_as_unknown(ledger: Scr
     await running
 
 
+async def test_a_repeat_of_what_is_stuck_has_a_deadline_of_its_own(ledger: ScriptedLedger) -> None:
+    queue = Driven(ledger, sweep_every_s=0.001).queue
+    first, repeat = a_deposit("a", deadline_s=0.01), a_deposit("a", deadline_s=0.05)
+    stuck = queue.submit(first)
+    queue.take(1)
+    sweeping = asyncio.create_task(queue.sweep_for_ever())
+    with pytest.raises(OutcomeUnknown):
+        await stuck
+    waiting = queue.submit(repeat)
+
+    queue.drop_overdue([first])  # the batch that was stuck is about to run again
+
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(waiting, 30)
+    sweeping.cancel()
+
+
 async def test_one_bad_command_does_not_fail_the_rest(ledger: ScriptedLedger) -> None:
     def refuse_the_bad_one(keys: Sequence[UnitKey]) -> Exception | None:
         return asyncpg.CheckViolationError("bad") if any(key[1] == "bad" for key in keys) else None

@@ -92,7 +92,7 @@ class CommandQueue:
     def answer(self, units: Sequence[Unit], outcomes: Sequence[Outcome]) -> None:
         """Tell each unit its outcome."""
         for unit, outcome in zip(units, outcomes, strict=True):
-            self._in_flight.pop(unit.key, None)
+            self._forget(unit)
             self._metrics.answered(unit, outcome)
             if not unit.outcome.done():
                 unit.outcome.set_result(outcome)
@@ -100,7 +100,7 @@ class CommandQueue:
     def fail(self, units: Sequence[Unit], error: Exception) -> None:
         """Tell each unit that there is no outcome."""
         for unit in units:
-            self._in_flight.pop(unit.key, None)
+            self._forget(unit)
             if not unit.outcome.done():
                 unit.outcome.set_exception(error)
 
@@ -156,13 +156,18 @@ class CommandQueue:
     def _expire(self, unit: Unit) -> None:
         """Answer a unit past its deadline: one that was not taken has not been executed, of another nobody knows."""
         if unit.outcome.done():  # answered before, or its client is gone
-            self._in_flight.pop(unit.key, None)
+            self._forget(unit)
         elif unit.is_taken:
             self._metrics.refused("outcome_unknown")
             self.fail([unit], OutcomeUnknown("The outcome is not known yet; repeat the command with the same key."))
         else:
             self._metrics.refused("deadline")
             self.fail([unit], Overloaded("The command waited too long and was not executed."))
+
+    def _forget(self, unit: Unit) -> None:
+        """Take *unit* out of those in flight; a repeat that came after its deadline has its place, and stays."""
+        if self._in_flight.get(unit.key) is unit:
+            del self._in_flight[unit.key]
 
 
 def _as_repeat(outcome: Outcome) -> Outcome:

@@ -19,6 +19,7 @@ from tests.chaos.standing import standing
 from tests.chaos.webhooks import subscribed
 
 from contracts.registry import TYPES_BY_NUMBER
+from servicekit.postgres import BY_INDEX
 from servicekit.relay.journal import SqlJournal
 
 BROKER_SILENT_S = 5.0
@@ -175,7 +176,7 @@ async def _blocks_read(wallet: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Return how many blocks the relay's own statement touches at the heads of all shards."""
     heads = await wallet.fetch("SELECT shard, max(seq) AS seq FROM wallet.journal GROUP BY shard")
     statement = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")._read
-    await wallet.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    await wallet.execute("; ".join(f"SET {name} = {value}" for name, value in BY_INDEX.items()))
     plan: Any = await wallet.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
         [row["shard"] for row in heads],

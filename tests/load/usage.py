@@ -1,10 +1,10 @@
 """What takes the cores: the CPU time of every process below this one, by what it is."""
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Self
 
 import psutil
@@ -44,4 +44,4 @@ def part_of(command_line: str) -> str:
         return "Kafka"
     if "-m" in words:
         return " ".join(words[words.index("-m") + 1 :][:2])
-    return os.path.basename(words[0]) if words else "ended"  # noqa: PTH119 - a word, no path to be used
+    return PurePath(words[0]).name if words else "ended"

@@ -16,9 +16,11 @@ class Projection:
     def __init__(self) -> None:
         self.reached: dict[int, int] = {}
         self.polled = asyncio.Event()
+        self.asked: set[int] = set()
 
-    async def checkpoints(self, _shards: Collection[int]) -> Mapping[int, int]:
+    async def checkpoints(self, shards: Collection[int]) -> Mapping[int, int]:
         self.polled.set()
+        self.asked = set(shards)
         return dict(self.reached)
 
     async def next_poll(self) -> None:
@@ -49,6 +51,17 @@ async def test_a_reader_waits_until_every_shard_is_reached() -> None:
 
     projection.reached = {3: 17, 4: 1}
     assert await reading == {3: 17, 4: 1}
+    await waiter.close()
+
+
+async def test_only_the_shards_that_readers_wait_for_are_asked_for() -> None:
+    projection = Projection()
+    projection.reached = {3: 17, 4: 1, 5: 8}
+    waiter = PositionWaiter(projection.checkpoints)
+
+    await asyncio.gather(waiter.wait_for({3: 17}), waiter.wait_for({4: 1}))
+
+    assert projection.asked == {3, 4}
     await waiter.close()
 
 

@@ -132,3 +132,35 @@ async def test_a_batch_whose_key_is_taken_is_refused(
 
     assert ledger.classify(refused.value) is Failure.RETRY
     assert await row_of(database, wallet_id) == before
+
+
+async def test_a_refusal_by_a_wallet_that_has_moved_on_is_refused(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+) -> None:
+    wallet_id = UUID(await client.open(deposit="100"))
+    remembered = await looked_at(ledger, settings, wallet_id)
+    too_much = Decided(settings, WithdrawFunds(wallet_id, 10_002, "USD"), "too much")
+    rows = too_much(remembered)
+    assert rows.changed == [], "the rule refuses, so nothing but the answer is written"
+    moved_on = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "moved on")
+    await ledger.commit([wallet_id], [moved_on.key], moved_on)
+
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await ledger.commit_fenced([too_much.key], too_much.plan.named, rows)
+
+    assert ledger.classify(refused.value) is Failure.RETRY
+    assert await row_of(database, wallet_id) == (4, 10_002, 4)
+
+
+async def test_a_key_that_is_not_written_is_refused_where_it_is_taken(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings
+) -> None:
+    remembered = await looked_at(ledger, settings, UUID(await client.open(deposit="100")))
+    nowhere = Decided(settings, DepositFunds(new_id(), 5, "USD"), "first")
+    rows = nowhere(Locked({}, {}, remembered.now))
+    assert rows.idempotency == [], "an answer that there is no such wallet leaves the key free"
+
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await ledger.commit_fenced([nowhere.key], nowhere.plan.named, rows)
+
+    assert ledger.classify(refused.value) is Failure.RETRY

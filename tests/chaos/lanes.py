@@ -100,6 +100,7 @@ def run_tasks(tasks: Sequence[Task], lanes: Sequence[Lane]) -> Iterator[Verdict]
 def _serve(tasks: Connection, ours: Connection, folder: Path, faults: Mapping[str, Fault]) -> None:
     """Be a lane until the other end of *tasks* is closed: of that end, *ours*, the fork has a copy."""
     ours.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started us in the background
     tether.end_with_parent(signal.SIGINT)
     with open_site(folder) as site:
         while (task := _next(tasks)) is not None:

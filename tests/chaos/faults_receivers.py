@@ -109,6 +109,5 @@ FAULTS = (
         beside=hostile,
         also=WEBHOOKS | WORKERS,
         env={"NOTIFICATIONS_ENDPOINT_ATTEMPTS": str(ENDPOINT_ATTEMPTS), "NOTIFICATIONS_WORKER_ATTEMPTS": "16"},
-        is_alone=True,
     ),
 )

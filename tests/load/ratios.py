@@ -73,7 +73,7 @@ class Floor:
         return value <= self.bound if self.is_ceiling else value >= self.bound
 
 
-_COMMITTER = "PostgreSQL writing the rows, and deciding and encoding in Python on the other core"
+_COMMITTER = "the committer's core: deciding, encoding and the driver take most of it (see its cells' µs of CPU)"
 _HTTP = "the API process's core: parsing, deciding, encoding and the driver share it (see the µs per command)"
 _PLATFORM = (
     "the machine's cores, which every process of the platform and the generator share (see what takes the cores)"

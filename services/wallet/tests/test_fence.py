@@ -78,6 +78,14 @@ async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id:
     return Locked(dict(first.plan.wallets), {}, first.plan.now)
 
 
+async def refusal_of(ledger: PostgresLedger, batch: Decided, rows: BatchRows) -> str | None:
+    """Return the SQLSTATE with which the fence refuses *batch*, which asks for it to be run again."""
+    with pytest.raises(asyncpg.PostgresError) as refused:
+        await ledger.commit_fenced([batch.key], batch.plan.named, rows)
+    assert ledger.classify(refused.value) is Failure.RETRY
+    return refused.value.sqlstate
+
+
 @pytest.mark.parametrize("somebody_else", ["withdraws", "freezes"])
 async def test_a_batch_behind_one_that_was_not_written_is_refused(
     client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database, somebody_else: str
@@ -96,10 +104,9 @@ async def test_a_batch_behind_one_that_was_not_written_is_refused(
     assert moved_on.plan.wallets[wallet_id].version == behind.locked.wallets[wallet_id].version
     before = await row_of(database, wallet_id)
 
-    with pytest.raises(asyncpg.PostgresError) as refused:
-        await ledger.commit_fenced([behind.key], behind.plan.named, rows)
+    refused_with = await refusal_of(ledger, behind, rows)
 
-    assert ledger.classify(refused.value) is Failure.RETRY
+    assert refused_with == "WL001"
     assert await row_of(database, wallet_id) == before
 
 
@@ -145,10 +152,9 @@ async def test_a_refusal_by_a_wallet_that_has_moved_on_is_refused(
     moved_on = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
 
-    with pytest.raises(asyncpg.PostgresError) as refused:
-        await ledger.commit_fenced([too_much.key], too_much.plan.named, rows)
+    refused_with = await refusal_of(ledger, too_much, rows)
 
-    assert ledger.classify(refused.value) is Failure.RETRY
+    assert refused_with == "WL001"
     assert await row_of(database, wallet_id) == (4, 10_002, 4)
 
 
@@ -160,7 +166,6 @@ async def test_a_key_that_is_not_written_is_refused_where_it_is_taken(
     rows = nowhere(Locked({}, {}, remembered.now))
     assert rows.idempotency == [], "an answer that there is no such wallet leaves the key free"
 
-    with pytest.raises(asyncpg.PostgresError) as refused:
-        await ledger.commit_fenced([nowhere.key], nowhere.plan.named, rows)
+    refused_with = await refusal_of(ledger, nowhere, rows)
 
-    assert ledger.classify(refused.value) is Failure.RETRY
+    assert refused_with == "WL002"

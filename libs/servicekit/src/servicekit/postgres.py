@@ -4,8 +4,8 @@ Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it p
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self, TypeAlias
 
@@ -172,11 +172,13 @@ async def connect(
     *,
     application_name: str,
     connect_timeout_s: float = CONNECT_TIMEOUT_S,
-    command_timeout_s: float = COMMAND_TIMEOUT_S,
+    command_timeout_s: float | None = COMMAND_TIMEOUT_S,
     statement_cache_size: int = STATEMENT_CACHE_SIZE,
     session: dict[str, str] | None = None,
 ) -> "asyncpg.Connection[asyncpg.Record]":
     """Open a dedicated connection with the session settings of a pool's; the caller closes it.
+
+    Without a *command_timeout_s* the caller bounds its statements by `given_up_after`.
 
     Driver errors pass as they are, for `classify`: who holds a dedicated connection decides itself what to do.
     """
@@ -187,6 +189,20 @@ async def connect(
         statement_cache_size=statement_cache_size,
         server_settings=_server_settings(application_name, session or {}),
     )
+
+
+@contextmanager
+def given_up_after(connection: "asyncpg.Connection[asyncpg.Record]", seconds: float) -> Iterator[None]:
+    """Terminate *connection* where the body takes longer than *seconds*; its statement then fails as a lost connection.
+
+    A driver's time-out would ask the server to cancel the statement instead. A COMMIT that waits for a standby answers
+    that with success and a mere warning, and what happened could not be told from what was promised.
+    """
+    watchdog = asyncio.get_running_loop().call_later(seconds, connection.terminate)
+    try:
+        yield
+    finally:
+        watchdog.cancel()
 
 
 def _server_settings(application_name: str, session: dict[str, str]) -> dict[str, str]:

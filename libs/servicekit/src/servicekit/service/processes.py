@@ -4,18 +4,20 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from contracts.ids import new_id_text
 from contracts.topics import Topic
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_process_app
 from servicekit.http.health import Check
+from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown, event_loop_delay, serve_http
 from servicekit.relay.errors import RelayError
@@ -82,6 +84,22 @@ async def run_beside_pages(
     finally:
         shutdown.request()
         await asyncio.wait([working])
+
+
+@asynccontextmanager
+async def maintaining(
+    jobs: Sequence[Job], *, dsn: str, service: Service, process: str, telemetry: Telemetry
+) -> AsyncIterator[None]:
+    """Run *jobs* on the database at *dsn* while the body runs."""
+    maintenance = Maintenance(
+        jobs,
+        dsn=dsn,
+        application=f"{service.slug}-{process}",
+        owner=f"{instance_name()}#{new_id_text()}",  # never taken for an instance that ran before under the same name
+        registry=telemetry.registry,
+    )
+    async with maintenance.running():
+        yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,63 @@
+"""Leases by name: who does a job that one instance does for all.
+
+A leader's every transaction first extends its lease, by owner and epoch. So the row is locked until the transaction
+ends: nobody takes the lease over while something is being written under it, and who lost it writes nothing.
+"""
+
+import asyncpg
+
+from servicekit.postgres import Connection
+
+_HOLDER = "SELECT owner, expires_at > clock_timestamp() AS holds FROM servicekit.lease WHERE name = $1"
+
+# The clock is read after the row was locked, so that a lease extended meanwhile is not taken.
+_TAKE = """
+    INSERT INTO servicekit.lease AS held (name, owner, epoch, expires_at)
+    VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+    ON CONFLICT (name) DO UPDATE
+        SET owner = excluded.owner, epoch = held.epoch + (held.owner <> excluded.owner)::int,
+            expires_at = clock_timestamp() + make_interval(secs => $3)
+        WHERE held.owner = excluded.owner OR held.expires_at <= clock_timestamp()
+    RETURNING epoch"""
+
+_EXTEND = """
+    UPDATE servicekit.lease SET expires_at = clock_timestamp() + make_interval(secs => $4)
+    WHERE name = $1 AND owner = $2 AND epoch = $3"""
+
+_RELEASE = "UPDATE servicekit.lease SET expires_at = '-infinity' WHERE name = $1 AND owner = $2"
+
+
+class LeaseLost(Exception):  # noqa: N818  it names what happened
+    """Another instance has the lease: nothing was written."""
+
+
+class Leadership:
+    """The lease *name* as *owner* (unique among all that ever ran) wants it, for *lease_s* seconds at a time."""
+
+    def __init__(self, name: str, *, owner: str, lease_s: float) -> None:
+        self._name = name
+        self._owner = owner
+        self._lease_s = lease_s
+        self._epoch = 0
+
+    async def take(self, connection: Connection) -> bool:
+        """Take the lease if it is free or this owner's already; return whether it is this owner's now."""
+        holder = await connection.fetchrow(_HOLDER, self._name)
+        if holder is not None and holder["holds"] and holder["owner"] != self._owner:
+            return False
+        try:
+            epoch = await connection.fetchval(_TAKE, self._name, self._owner, self._lease_s)
+        except asyncpg.LockNotAvailableError:
+            return False  # its holder is still writing
+        self._epoch = epoch or 0
+        return epoch is not None
+
+    async def extend(self, connection: Connection) -> None:
+        """Extend the lease and lock it until the open transaction ends; raises LeaseLost where another owner has it."""
+        status = await connection.execute(_EXTEND, self._name, self._owner, self._epoch, self._lease_s)
+        if status != "UPDATE 1":
+            raise LeaseLost(self._name)
+
+    async def release(self, connection: Connection) -> None:
+        """Free the lease, so that another instance takes it at once."""
+        await connection.execute(_RELEASE, self._name, self._owner)

@@ -1,0 +1,82 @@
+"""The barrier against a real server: it waits for a synchronous standby, and a wait cut short is an unknown outcome."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from local_stack.postgres import PostgresServer
+from servicekit.failures import Failure, Unavailable, classify
+from servicekit.postgres import DRIVER_ERRORS
+from servicekit.replication import pass_barrier, waits_for_standby
+from testkit.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def admin(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(own_postgres.admin_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def session(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(own_postgres.admin_dsn)
+    yield connection
+    connection.terminate()
+
+
+async def name_standbys(admin: asyncpg.Connection, names: str) -> None:
+    await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+    await admin.execute("SELECT pg_reload_conf()")
+
+    async def is_known() -> bool:
+        return bool(await admin.fetchval("SHOW synchronous_standby_names") == names)
+
+    await eventually(is_known)
+
+
+async def until_it_waits(admin: asyncpg.Connection, pid: int) -> None:
+    async def waits() -> bool:
+        event = await admin.fetchval("SELECT wait_event FROM pg_stat_activity WHERE pid = $1", pid)
+        return bool(event == "SyncRep")
+
+    await eventually(waits)
+
+
+async def test_without_a_standby_the_barrier_is_passed_at_once(session: asyncpg.Connection) -> None:
+    await pass_barrier(session)
+
+    assert not await waits_for_standby(session)
+
+
+@pytest.mark.parametrize("cut_short_by", ["pg_cancel_backend", "pg_terminate_backend"])
+async def test_a_wait_that_is_cut_short_is_an_unknown_outcome(
+    admin: asyncpg.Connection, session: asyncpg.Connection, cut_short_by: str
+) -> None:
+    await name_standbys(admin, "absent")
+    pid = session.get_server_pid()
+    passing = asyncio.create_task(pass_barrier(session))
+    await until_it_waits(admin, pid)
+    assert await waits_for_standby(admin)
+
+    await admin.execute(f"SELECT {cut_short_by}($1)", pid)
+
+    with pytest.raises((Unavailable, *DRIVER_ERRORS)) as raised:
+        await passing
+    assert classify(raised.value) is Failure.CONNECTION_LOST
+
+
+async def test_the_barrier_is_passed_once_the_standby_is_not_waited_for(
+    admin: asyncpg.Connection, session: asyncpg.Connection
+) -> None:
+    await name_standbys(admin, "absent")
+    passing = asyncio.create_task(pass_barrier(session))
+    await until_it_waits(admin, session.get_server_pid())
+
+    await name_standbys(admin, "")
+
+    await passing

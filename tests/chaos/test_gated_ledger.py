@@ -27,6 +27,7 @@ ROWS = cast(
         journal=[],
         references=[],
         idempotency=["a record"],
+        raised=[],
     ),
 )
 
@@ -51,6 +52,15 @@ class Sent:
 
     def is_closed(self) -> bool:
         return False
+
+    def terminate(self) -> None:
+        pass
+
+    def add_log_listener(self, _: object) -> None:
+        pass
+
+    def remove_log_listener(self, _: object) -> None:
+        pass
 
     async def execute(self, *_: object) -> None:
         self.statements += 1

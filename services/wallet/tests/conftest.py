@@ -14,6 +14,7 @@ from contracts.ids import SHARDS, shard_of
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
+from wallet.adapters.partitions_postgres import PARTITIONS_AHEAD
 from wallet.bootstrap import migration_sources
 from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
@@ -63,7 +64,7 @@ async def small_partitions(database: Database) -> int:
     await owner.execute(
         f"""select pg_advisory_xact_lock(7, 1);
             lock table wallet.journal in access exclusive mode;  -- in the order of everybody else: an API may run
-            drop table wallet.journal_0, wallet.journal_1;
+            drop table {", ".join(f"wallet.journal_{number}" for number in range(1 + PARTITIONS_AHEAD))};
             create or replace function wallet.partition_width() returns bigint
             language sql immutable parallel safe as 'select {PARTITION_WIDTH}::bigint';
             select wallet.ensure_journal_partitions(12);"""

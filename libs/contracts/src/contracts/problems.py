@@ -151,6 +151,12 @@ UNAVAILABLE: Final = _register(
 OUTCOME_UNKNOWN: Final = _register(
     "outcome_unknown", 503, "Whether the command happened is not known yet", "Repeat with the same key to learn it."
 )
+WALLET_AHEAD_OF_CLOCK: Final = _register(
+    "wallet_ahead_of_clock",
+    503,
+    "The wallet's newest event is ahead of the ledger's clock",
+    "Nothing was done; operators see why. Repeat with the same key later.",
+)
 WALLET_PARKED: Final = _register(
     "wallet_parked", 503, "The wallet's read model is parked", "Operators were alarmed; repeat later."
 )

@@ -39,7 +39,7 @@ from servicekit.projected import PostgresProjected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import ConsumerProcess, RelayProcess, database_check
+from servicekit.service.processes import ConsumerProcess, RelayProcess, database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
@@ -77,15 +77,16 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
 @asynccontextmanager
 async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
-    async with await open_pool(_pool(settings, "fraud-api", settings.fraud_read_connections)) as pool:
+    pool_settings = _pool(settings, "fraud-api", settings.fraud_read_connections)
+    async with await open_pool(pool_settings) as pool, await open_pool(health_pool_settings(pool_settings)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with PostgresProjected(pool, PROJECTION) as projected:
-            yield _app(settings, telemetry, pool, projected)
+            yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, projected: PostgresProjected) -> Edge:
+def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(pool), **await projected.check()}
+        return {**await database_check(health), **await projected.check()}
 
     queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(
@@ -94,7 +95,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, projected: P
         settings=settings,
         telemetry=telemetry,
         routers=[wallet_routes(queries), decision_routes(queries), rule_routes(queries)],
-        readiness=lambda: database_check(pool),
+        readiness=lambda: database_check(health),
         deep=deep,
     )
 

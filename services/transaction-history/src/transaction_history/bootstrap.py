@@ -19,7 +19,7 @@ from servicekit.postgres import BY_INDEX, Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown
 from servicekit.projected import PostgresProjected
 from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import ConsumerProcess, database_check
+from servicekit.service.processes import ConsumerProcess, database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.adapters.reads_postgres import PostgresReads
@@ -65,15 +65,20 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
 async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
     pool_settings = _pool(settings, "transaction-history-api", settings.transaction_history_read_connections)
-    async with await open_pool(replace(pool_settings, session=BY_INDEX)) as pool:
+    async with (
+        await open_pool(replace(pool_settings, session=BY_INDEX)) as pool,
+        await open_pool(health_pool_settings(pool_settings)) as health,
+    ):
         telemetry.registry.register(PoolCollector("reads", pool))
         async with PostgresProjected(pool, SCHEMA) as projected:
-            yield _app(settings, telemetry, pool, projected)
+            yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, projected: PostgresProjected) -> Edge:
+def _app(
+    settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected
+) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(pool), **await projected.check()}
+        return {**await database_check(health), **await projected.check()}
 
     queries = HistoryQueries(PostgresReads(pool), projected)
     return create_app(
@@ -82,7 +87,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, projected:
         settings=settings,
         telemetry=telemetry,
         routers=[entry_routes(queries), transaction_routes(queries), balance_routes(queries)],
-        readiness=lambda: database_check(pool),
+        readiness=lambda: database_check(health),
         deep=deep,
     )
 

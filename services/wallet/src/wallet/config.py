@@ -41,6 +41,12 @@ class WalletSettings(ServiceSettings):
     wallet_command_deadline_s: float = Field(
         default=2.0, gt=0, description="How long a command may take from its arrival to its answer, in seconds."
     )
+    wallet_clock_ahead_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="How far a wallet's newest event may be ahead of the database's clock, in seconds: beyond, its "
+        "money stands still (503 `wallet_ahead_of_clock`) until the clock has caught up.",
+    )
     wallet_takes_turn: bool = Field(
         default=True,
         description="Whether a batch takes the database's turn before it locks a row: several instances then wait "

@@ -6,7 +6,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import ASGIApp
 
@@ -260,6 +260,11 @@ def instance_name() -> str:
 def instance_jitter() -> random.Random:
     """Return a source of jitter that differs between instances."""
     return random.Random(instance_name())  # noqa: S311  jitter, not a secret
+
+
+def health_pool_settings(settings: PoolSettings) -> PoolSettings:
+    """Return the settings of a pool for pages of health alone: they do not wait for requests, nor these for them."""
+    return replace(settings, application_name=f"{settings.application_name}-health", max_size=1)
 
 
 async def database_check(pool: Pool) -> Mapping[str, Check]:

@@ -11,7 +11,9 @@ from asyncpg.pgproto.pgproto import UUID as DriverUUID  # noqa: N811 - the drive
 from uuid_utils import uuid7
 
 from servicekit.failures import Failure, classify
-from servicekit.postgres import DRIVER_ERRORS, connect
+from servicekit.postgres import COMMAND_TIMEOUT_S, DRIVER_ERRORS, connect, given_up_after
+from servicekit.replication import no_warning
+from wallet.adapters.partitions_postgres import PARTITIONS_AHEAD
 from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
 from wallet.application.ports import Fenced, Plan
 from wallet.application.rows import BatchRows, KeyRecord, Locked
@@ -21,10 +23,12 @@ from wallet.domain.wallets import Wallet
 COMMITTER: Final = "wallet-committer"
 """What a committer's session is called in the database."""
 _LOCK_BATCH: Final = "select * from wallet.lock_batch($1, $2, $3)"
-_WRITE_BATCH: Final = "select wallet.write_batch($1, $2, $3, $4, $5, $6, $7)"
+_WRITE_BATCH: Final = "select wallet.write_batch($1, $2, $3, $4, $5, $6, $7, $8)"
 _COMMIT_FENCED: Final = "select * from wallet.commit_fenced_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 _FENCES: Final = frozenset({"WL001", "WL002"})
 _KEY_TAKEN: Final = "idempotency_pkey"
+_JOURNAL: Final = "journal"
+_MAKE_PARTITIONS: Final = "select wallet.ensure_journal_partitions($1)"
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -68,6 +72,8 @@ class PostgresLedger:
                 return Failure.RETRY
             case asyncpg.UniqueViolationError(constraint_name=name) if name == _KEY_TAKEN:
                 return Failure.RETRY
+        if _lacks_partition(error):
+            return Failure.RETRY
         failure = classify(error)
         if failure is Failure.OTHER and not isinstance(error, asyncpg.PostgresError):
             return Failure.DATA
@@ -89,20 +95,23 @@ class PostgresLedger:
 
     async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
         """Write all of *rows* in one call; return the journal rows' sequence numbers."""
-        sequences = await connection.fetchval(_WRITE_BATCH, *_write_arguments(rows))
+        sequences = await connection.fetchval(_WRITE_BATCH, *_write_arguments(rows), rows.raised)
         return sequences or []
 
     async def write_fenced(
         self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
     ) -> Fenced:
         """Check, write and commit in one call, which is a transaction of its own."""
-        row = await connection.fetchrow(_COMMIT_FENCED, self._takes_turn, named, keys, *_write_arguments(rows))
+        assert not rows.raised, "a wallet ahead of the clock is written behind locks"
+        with no_warning(connection):
+            row = await connection.fetchrow(_COMMIT_FENCED, self._takes_turn, named, keys, *_write_arguments(rows))
         assert row is not None
         return Fenced(row["seqs"] or [], row["at"])
 
     async def finish(self, connection: Connection) -> None:
         """Commit the batch's transaction."""
-        await connection.execute("commit")
+        with no_warning(connection):
+            await connection.execute("commit")
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
@@ -110,7 +119,8 @@ class PostgresLedger:
         self._idle = [connection for connection in self._idle if not connection.is_closed()]
         connection = self._idle.pop() if self._idle else await self._connect()
         try:
-            yield connection
+            with given_up_after(connection, COMMAND_TIMEOUT_S):
+                yield connection
         except BaseException as error:
             if await _is_rolled_back(connection, error):
                 self._idle.append(connection)
@@ -121,17 +131,24 @@ class PostgresLedger:
         self._idle.append(connection)
 
     async def _connect(self) -> Connection:
-        return await connect(self._dsn, application_name=self._application_name)
+        return await connect(self._dsn, application_name=self._application_name, command_timeout_s=None)
 
 
 async def _is_rolled_back(connection: Connection, error: BaseException) -> bool:
-    """Roll back after *error*; return False where the connection may be lost."""
+    """Roll back after *error*, and make the partitions it missed; return False where the connection may be lost."""
     if not isinstance(error, asyncpg.PostgresError) or classify(error) is Failure.CONNECTION_LOST:
         return False
-    with suppress(*DRIVER_ERRORS, OSError):
+    with suppress(*DRIVER_ERRORS, OSError), given_up_after(connection, COMMAND_TIMEOUT_S):
         await connection.execute("rollback")
+        if _lacks_partition(error):
+            await connection.execute(_MAKE_PARTITIONS, PARTITIONS_AHEAD)
         return True
     return False
+
+
+def _lacks_partition(error: BaseException) -> bool:
+    """Tell whether a shard has come to the end of the journal's partitions."""
+    return isinstance(error, asyncpg.CheckViolationError) and error.table_name == _JOURNAL and not error.constraint_name
 
 
 async def _close(connection: Connection) -> None:

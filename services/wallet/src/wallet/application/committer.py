@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -21,7 +22,7 @@ from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, Unavailable
 from wallet.application.memory import Memory
 from wallet.application.metrics import CommitterMetrics
-from wallet.application.plan import BatchPlan, HashReference, MakeId
+from wallet.application.plan import CLOCK_AHEAD_MAX, BatchPlan, HashReference, MakeId
 from wallet.application.ports import Fenced, Ledger
 from wallet.application.queue import CommandQueue
 from wallet.application.rows import BatchRows
@@ -38,6 +39,7 @@ class CommitterSettings:
     batch_commands_max: int = 512
     decides_ahead: bool = True
     in_flight_max: int = 2
+    clock_ahead_max: timedelta = CLOCK_AHEAD_MAX
     retry_pause_min_s: float = 0.01
     retry_pause_max_s: float = 0.5
 
@@ -137,6 +139,8 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - deciding on locked rows will show whose bug it is
             _log.warning("batch.not_decided_ahead", error=repr(error))
             return None
+        if plan.ahead_of_clock:
+            return None
         self._memory.remember(plan)
         return _Ahead(units, plan, rows, sum(unit.weight for unit in units))
 
@@ -213,6 +217,9 @@ class Committer:
         self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)
         self._memory.read_clock(plan.now, monotonic_s())
         self._memory.remember(plan)
+        if plan.ahead_of_clock:
+            ahead_s = max((wallet.last_at - plan.now).total_seconds() for wallet in plan.ahead_of_clock)
+            _log.warning("batch.wallets_ahead_of_clock", wallets=len(plan.ahead_of_clock), ahead_s=ahead_s)
         return plan.outcomes(sequences)
 
     async def _commit_halves(self, units: Sequence[Unit]) -> None:
@@ -230,7 +237,12 @@ class Committer:
             self._queue.fail(units, Unavailable("The ledger cannot commit now.", failure=failure))
 
     def _plan(self, units: Sequence[Unit]) -> BatchPlan:
-        return BatchPlan(units, make_id=self._make_id, hash_reference=self._hash_reference)
+        return BatchPlan(
+            units,
+            make_id=self._make_id,
+            hash_reference=self._hash_reference,
+            ahead_max=self._settings.clock_ahead_max,
+        )
 
     def _pause_s(self, attempt: int) -> float:
         ceiling_s = min(self._settings.retry_pause_max_s, self._settings.retry_pause_min_s * 2**attempt)

@@ -20,10 +20,11 @@ from contracts.ids import parse_id
 from contracts.problems import DECISION_SUPERSEDED
 from servicekit.clock import monotonic_s
 from servicekit.consumer.projection import ProjectionError
+from servicekit.failures import Unavailable
 from servicekit.postgres import Transaction
 from servicekit.principal import client_of
 from wallet.application.metrics import DecisionMetrics
-from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import FreezeWallet
 from wallet.domain.wallets import FRAUD
 
@@ -124,6 +125,8 @@ class DecisionsProjection:
                 return Verdict.APPLIED
             case NotFound():
                 raise ProjectionError(f"decision {decision.decision_id} names a wallet that does not exist")
+            case AheadOfClock():
+                raise Unavailable("The wallet is ahead of the clock.")
             case KeyReused():
                 raise ProjectionError(f"another decision was made under the id {decision.decision_id}")
             case _:

@@ -19,6 +19,8 @@ from wallet.domain.wallets import Wallet
 WALLETS_MAX: Final = 100_000
 CLOCK_AGE_MAX_S: Final = 1.0
 """Beyond this the database's clock is read anew rather than reckoned on from its last reading."""
+RECKONING_ERROR_MAX: Final = timedelta(seconds=1)
+"""A reading takes its time to arrive, and two clocks drift apart."""
 REST_BATCHES_MAX: Final = 256
 
 
@@ -57,10 +59,14 @@ class Memory:
         self._wallets.update(plan.wallets)
 
     def read_clock(self, now: datetime, at_s: float) -> None:
-        """Take the database's time *now*, read at *at_s* (monotonic). It never goes back."""
+        """Take the database's time *now*, read at *at_s* (monotonic).
+
+        Time does not go back for what is only an error of the reckoning; a clock that was set back is followed.
+        """
         if self._now is not None:
             reckoned = self._now + timedelta(seconds=at_s - self._read_at_s)
-            now = max(now, reckoned)
+            if now < reckoned <= now + RECKONING_ERROR_MAX:
+                now = reckoned
         self._now, self._read_at_s = now, at_s
 
     def confirm(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
-from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
@@ -78,6 +78,8 @@ def _outcome_label(outcome: Outcome) -> str:
             return "key_reused"
         case NotFound():
             return "not_found"
+        case AheadOfClock():
+            return "ahead_of_clock"
 
 
 class DecisionMetrics:
@@ -94,8 +96,8 @@ class DecisionMetrics:
             self._decisions.labels(verdict).inc()
 
 
-class UpkeepMetrics:
-    """How far behind the background work is."""
+class FoldMetrics:
+    """How far behind the system accounts' totals are."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._fold_lag = Gauge(

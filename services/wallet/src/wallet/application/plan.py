@@ -1,7 +1,8 @@
 """Planning a batch: units decided one after another on the rows behind the locks, and all that is to be written."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -13,9 +14,9 @@ from servicekit.http.problems import render_problem
 from wallet.application.bodies import render_rejected, render_transaction, render_wallet
 from wallet.application.journal import state_change_row, transaction_rows
 from wallet.application.private import seal, seal_opening, write_private
-from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, ReferenceRow
-from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit
-from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
+from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, RaisedRow, ReferenceRow
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit
+from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds, wallets_named
 from wallet.domain.decide import changed_wallets, decide
 from wallet.domain.outcomes import Accepted, Missing, Posted, Rejected, StateChanged
 from wallet.domain.wallets import Wallet
@@ -23,6 +24,10 @@ from wallet.domain.wallets import Wallet
 MakeId = Callable[[], UUID]
 HashReference = Callable[[UUID, str], bytes]
 """Keyed hash of a tenant's reference: references are found by it and never indexed in clear."""
+
+CLOCK_AHEAD_MAX: Final = timedelta(seconds=10)
+"""How far a wallet's newest event may be ahead of the database's clock: a clock that was set right, not one that was
+wrong."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -60,7 +65,14 @@ class _ToWrite(msgspec.Struct, frozen=True):
 class BatchPlan:
     """Plan of one attempt at one batch. Call it once with what was locked; `outcomes` takes the sequence numbers."""
 
-    def __init__(self, units: Sequence[Unit], *, make_id: MakeId, hash_reference: HashReference) -> None:
+    def __init__(
+        self,
+        units: Sequence[Unit],
+        *,
+        make_id: MakeId,
+        hash_reference: HashReference,
+        ahead_max: timedelta = CLOCK_AHEAD_MAX,
+    ) -> None:
         self._units = units
         self._make_id = make_id
         self._hash_reference = hash_reference
@@ -71,6 +83,9 @@ class BatchPlan:
         self._references: list[ReferenceRow] = []
         self._idempotency: list[IdempotencyRow] = []
         self._results: list[Outcome | _ToWrite] = []
+        self._ahead_max = ahead_max
+        self._ahead: dict[UUID, Wallet] = {}
+        self._raised: list[RaisedRow] = []
 
     def __call__(self, locked: Locked) -> BatchRows:
         """Decide every unit and return all that is to be written."""
@@ -78,6 +93,7 @@ class BatchPlan:
         self._now = locked.now
         self._now_text = rfc3339(locked.now)
         self._wallets = dict(locked.wallets)
+        self._ahead = {wallet.id: wallet for wallet in locked.wallets.values() if wallet.last_at > locked.now}
         self._results = [self._plan_unit(unit) for unit in self._units]
         before = locked.wallets
         changed = [wallet for wallet in self._wallets.values() if wallet.version != before[wallet.id].version]
@@ -90,7 +106,13 @@ class BatchPlan:
             journal=self._journal,
             references=self._references,
             idempotency=self._idempotency,
+            raised=self._raised,
         )
+
+    @property
+    def ahead_of_clock(self) -> Collection[Wallet]:
+        """The named wallets whose newest event is later than the batch's time."""
+        return self._ahead.values()
 
     @property
     def named(self) -> Mapping[UUID, Wallet]:
@@ -129,6 +151,9 @@ class BatchPlan:
         record = self._locked.keys.get(unit.key)
         if record is not None:
             return record.outcome if record.fingerprint == unit.fingerprint else KeyReused()
+        ahead = self._too_far_ahead(unit) if self._ahead else None
+        if ahead is not None:
+            return ahead
         if unit.is_atomic_batch:
             return self._plan_atomic_batch(unit)
         first_row = len(self._journal)
@@ -140,10 +165,21 @@ class BatchPlan:
             case _Done() as done:
                 return self._remember(unit, done, first_row)
 
+    def _too_far_ahead(self, unit: Unit) -> AheadOfClock | None:
+        """Return that *unit* would move money at a time that is not believed; a freeze is let be."""
+        latest = self._now + self._ahead_max
+        for command in unit.commands:
+            if isinstance(command, DepositFunds | WithdrawFunds | TransferFunds):
+                for wallet_id in wallets_named(command):
+                    wallet = self._ahead.get(wallet_id)
+                    if wallet is not None and wallet.last_at > latest:
+                        return AheadOfClock(wallet_id)
+        return None
+
     def _plan_atomic_batch(self, unit: Unit) -> Outcome | _ToWrite:
         """Decide all commands of *unit* or none: the first refusal takes back what the others did."""
         wallets = self._wallets.copy()
-        marks = len(self._opened), len(self._journal), len(self._references)
+        marks = len(self._opened), len(self._journal), len(self._references), len(self._raised)
         results = []
         for index, command in enumerate(unit.commands):
             attempt = self._attempt(unit, command)
@@ -152,6 +188,7 @@ class BatchPlan:
                 continue
             self._wallets = wallets
             del self._opened[marks[0] :], self._journal[marks[1] :], self._references[marks[2] :]
+            del self._raised[marks[3] :]
             if isinstance(attempt, Missing):
                 return NotFound(attempt, index)
             return self._remember(unit, _refused_batch(unit.path, attempt, index), marks[1])
@@ -177,10 +214,22 @@ class BatchPlan:
             if command.details is not None and command.details.reference is not None:
                 reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
                 self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
-            body = render_transaction(transaction_id, command, accepted, self._now_text)
+            self._raise_rows([leg.wallet for leg in accepted.legs])
+            body = render_transaction(transaction_id, command, accepted, self._text_of(accepted.legs[0].wallet.last_at))
             return _Done(201, body, transaction_id)
         self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
+        self._raise_rows([accepted.wallet])
         return _Done(200, render_wallet(accepted.wallet), None)
+
+    def _raise_rows(self, wallets: Sequence[Wallet]) -> None:
+        """Note the time of the newest journal rows, one for each of *wallets*, where it is not the batch's."""
+        if self._ahead:
+            first = len(self._journal) - len(wallets) + 1
+            rows = enumerate(wallets, first)
+            self._raised += [RaisedRow(row, wallet.last_at) for row, wallet in rows if wallet.last_at > self._now]
+
+    def _text_of(self, at: datetime) -> str:
+        return self._now_text if at is self._now else rfc3339(at)
 
     def _open(self, unit: Unit, command: OpenWallet, opened: StateChanged) -> _Done:
         private = seal_opening(command)

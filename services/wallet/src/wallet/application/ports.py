@@ -17,7 +17,7 @@ Plan = Callable[[Locked], BatchRows]
 
 @dataclass(frozen=True, slots=True)
 class Fenced:
-    """What a fenced batch got: its journal rows' sequence numbers, and the database's time."""
+    """What a fenced batch got: its journal rows' sequence numbers, and the database's clock."""
 
     sequences: Sequence[int]
     at: datetime

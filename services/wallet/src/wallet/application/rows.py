@@ -55,6 +55,13 @@ class ReferenceRow(NamedTuple):
     transaction_id: UUID
 
 
+class RaisedRow(NamedTuple):
+    """When a journal row's event occurred whose wallet is ahead of the batch's time. *row* is numbered from 1."""
+
+    row: int
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
     """What was found under a key."""
@@ -67,8 +74,8 @@ class KeyRecord:
 class Locked:
     """What a batch found behind its locks.
 
-    *now* is the time at which all of it happens: the database's after the locks were granted, and never earlier than
-    the newest event of a locked wallet.
+    *now* is the time at which all of it happens, but for wallets whose newest event is later: the database's clock
+    after the locks were granted.
     """
 
     wallets: Mapping[UUID, Wallet]
@@ -91,3 +98,4 @@ class BatchRows:
     journal: list[JournalRow]
     references: list[ReferenceRow]
     idempotency: list[IdempotencyRow]
+    raised: list[RaisedRow]

@@ -42,7 +42,13 @@ class NotFound(msgspec.Struct, frozen=True):
     index: int | None
 
 
-Outcome = Stored | KeyReused | NotFound
+class AheadOfClock(msgspec.Struct, frozen=True):
+    """A wallet's newest event is farther ahead of the database's clock than is believed. Nothing was done."""
+
+    wallet_id: UUID
+
+
+Outcome = Stored | KeyReused | NotFound | AheadOfClock
 
 
 @dataclass(slots=True, eq=False)

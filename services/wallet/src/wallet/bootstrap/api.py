@@ -1,36 +1,36 @@
-"""The API process: the application, the committer behind it, and its chores."""
+"""The API process: the application, the committer behind it, and its jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from datetime import timedelta
 
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
 from servicekit.process import Shutdown
+from servicekit.relay import halts
 from servicekit.service import Port, processes
+from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
-from wallet.adapters import system_accounts_postgres, upkeep_postgres
+from wallet.adapters import partitions_postgres, system_accounts_postgres
+from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ledger_postgres import make_id
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer
-from wallet.application.metrics import UpkeepMetrics
+from wallet.application.metrics import FoldMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
-from wallet.application.upkeep import Chore
-from wallet.bootstrap import SERVICE, pool_settings
-from wallet.bootstrap.committing import Halt, look_for_halt, open_committer, upkeep
+from wallet.bootstrap import SERVICE, jobs, maintaining, pool_settings
+from wallet.bootstrap.committing import open_committer
+from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
-
-_PARTITIONS_S: Final = 30.0
-_FORGET_S: Final = 5.0
-_FOLD_S: Final = 1.0
 
 
 async def serve_api(
@@ -60,34 +60,34 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = Halt()
-    async with await open_pool(pool_settings(settings, "api")) as pool:
+    pools = pool_settings(settings, "api")
+    async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        chores = [look_for_halt(pool, halt), *_chores(settings, telemetry, pool)]
         committing_on = open_committer(settings, telemetry, halt, ledger=ledger, committer_class=committer_class)
-        async with committing_on as (queue, committing), upkeep(chores):
-            yield _app(settings, telemetry, queue, pool, committing)
+        async with (
+            committing_on as (queue, committing),
+            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
+        ):
+            yield _app(settings, telemetry, queue=queue, pool=pool, health=health, committing=committing)
 
 
-def _chores(settings: WalletSettings, telemetry: Telemetry, pool: Pool) -> list[Chore]:
-    metrics = UpkeepMetrics(telemetry.registry)
-
-    async def forget_keys() -> None:
-        while await upkeep_postgres.forget_keys(pool, settings.wallet_idempotency_days) == upkeep_postgres.LOT:
-            pass
-
-    async def fold_system_accounts() -> None:
-        await system_accounts_postgres.fold(pool)
-        metrics.fold_lag(await system_accounts_postgres.lag_rows(pool))
-
+def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt) -> list[Job]:
     return [
-        Chore(name="partitions", every_s=_PARTITIONS_S, run=lambda: upkeep_postgres.make_partitions(pool)),
-        Chore(name="forget_keys", every_s=_FORGET_S, run=forget_keys),
-        Chore(name="fold_system_accounts", every_s=_FOLD_S, run=fold_system_accounts),
+        jobs.look_for_halt(halt),
+        jobs.make_partitions(),
+        jobs.forget_keys(settings.wallet_idempotency_days),
+        jobs.fold_system_accounts(FoldMetrics(telemetry.registry)),
     ]
 
 
 def _app(
-    settings: WalletSettings, telemetry: Telemetry, queue: CommandQueue, pool: Pool, committing: "asyncio.Task[None]"
+    settings: WalletSettings,
+    telemetry: Telemetry,
+    *,
+    queue: CommandQueue,
+    pool: Pool,
+    health: Pool,
+    committing: "asyncio.Task[None]",
 ) -> Edge:
     hash_reference = reference_hasher(settings.wallet_reference_key.get_secret_value().encode())
     reads = PostgresReads(pool)
@@ -97,19 +97,27 @@ def _app(
         make_id=make_id,
         hash_reference=hash_reference,
         deadline_s=settings.wallet_command_deadline_s,
+        clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
     )
 
     async def ready() -> Mapping[str, Check]:
         works = not committing.done()
         committer = Check(ok=works, detail="at work" if works else "ended")
-        return {**await processes.database_check(pool), "committer": committer}
+        return {**await processes.database_check(health), "committer": committer}
 
     async def deep() -> Mapping[str, Check]:
-        headroom = await upkeep_postgres.journal_headroom(pool)
-        halted = await upkeep_postgres.is_halted(pool)
-        behind = await system_accounts_postgres.lag_rows(pool)
+        works = await ready()
+        async with health.connection() as connection:
+            headroom = await partitions_postgres.journal_headroom(connection)
+            halted = bool(await halts.active(connection))
+            behind = await system_accounts_postgres.lag_rows(connection)
+            unsafe = await unsafe_settings(connection)
         return {
-            **await ready(),
+            **works,
+            "durability": Check(
+                ok=not unsafe or settings.mode is Mode.DEVELOPMENT,
+                detail=f"acknowledged money could be lost: {', '.join(unsafe)}" if unsafe else "safe",
+            ),
             "journal": Check(ok=headroom > 0, detail=f"{headroom} sequence numbers of room in made partitions"),
             "system_accounts": Check(
                 ok=behind <= system_accounts_postgres.LAG_ROWS_MAX,

@@ -8,7 +8,6 @@ from typing import Final
 from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
 from servicekit.consumer.projection import Projection
-from servicekit.postgres import open_pool
 from servicekit.process import Shutdown
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
@@ -19,8 +18,9 @@ from servicekit.telemetry import Telemetry
 from wallet.adapters.decisions_postgres import PostgresDecisionLog
 from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
-from wallet.bootstrap import SERVICE, SOURCE, pool_settings
-from wallet.bootstrap.committing import Halt, look_for_halt, open_committer, upkeep
+from wallet.bootstrap import SERVICE, SOURCE, maintaining
+from wallet.bootstrap.committing import open_committer
+from wallet.bootstrap.jobs import Halt, look_for_halt
 from wallet.config import WalletSettings
 
 _DECISIONS_PER_POLL_MAX: Final = 256
@@ -91,9 +91,8 @@ async def open_decisions(settings: WalletSettings, telemetry: Telemetry) -> Asyn
     """Give what acts on fraud decisions, with a committer of its own at work."""
     halt = Halt()
     async with (
-        await open_pool(pool_settings(settings, "decisions-upkeep")) as pool,
         open_committer(settings, telemetry, halt) as (queue, _),
-        upkeep([look_for_halt(pool, halt)]),
+        maintaining(settings, "decisions", telemetry, [look_for_halt(halt)]),
     ):
         yield DecisionsProjection(
             queue.submit,

@@ -1,31 +1,22 @@
-"""The committer at work on its queue, and the chores beside it, as every process has them that takes commands."""
+"""The committer at work on its queue, as every process has it that takes commands."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Final
+from contextlib import asynccontextmanager
+from datetime import timedelta
 
-from servicekit.postgres import Pool
-from servicekit.telemetry import Telemetry
-from wallet.adapters import upkeep_postgres
+from servicekit.postgres import connect
+from servicekit.settings import Mode
+from servicekit.telemetry import Telemetry, get_logger
+from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.upkeep import Chore, Upkeep
+from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
-
-_HALT_CHECK_S: Final = 1.0
-
-
-@dataclass(slots=True)
-class Halt:
-    """Whether the relay found the topic ahead of the journal: read by the committer, written by upkeep."""
-
-    is_halted: bool = False
 
 
 @asynccontextmanager
@@ -38,6 +29,7 @@ async def open_committer(
     committer_class: type[Committer] = Committer,
 ) -> AsyncIterator[tuple[CommandQueue, "asyncio.Task[None]"]]:
     """Give a queue and the committer that works on it; on the way out the queue is drained."""
+    await refuse_unsafe_money(settings)
     own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
     metrics = CommitterMetrics(telemetry.registry)
     queue = _queue(settings, metrics, halt)
@@ -49,6 +41,24 @@ async def open_committer(
         queue.close()
         await asyncio.wait([committing])
         await own_ledger.close()
+
+
+class MoneyUnsafe(Exception):  # noqa: N818 - it names what is wrong with the world
+    """The database may lose what it acknowledged. The message names the settings."""
+
+
+async def refuse_unsafe_money(settings: WalletSettings) -> None:
+    """Raise MoneyUnsafe, outside development, where the committer's sessions would not keep what they acknowledge."""
+    connection = await connect(settings.wallet_database_url, application_name="wallet-durability")
+    try:
+        unsafe = await unsafe_settings(connection)
+    finally:
+        await connection.close()
+    if not unsafe:
+        return
+    if settings.mode is not Mode.DEVELOPMENT:
+        raise MoneyUnsafe(f"acknowledged money could be lost: {', '.join(unsafe)}; set each in PostgreSQL to be safe")
+    get_logger().warning("money.unsafe", settings=unsafe)
 
 
 def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> CommandQueue:
@@ -76,26 +86,6 @@ def _committer(
             decides_ahead=settings.wallet_decides_ahead,
             # Without a turn, a batch sent behind another looks at its rows before that one has moved them on.
             in_flight_max=2 if settings.wallet_takes_turn else 1,
+            clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
         ),
     )
-
-
-@asynccontextmanager
-async def upkeep(chores: list[Chore]) -> AsyncIterator[None]:
-    """Do *chores* meanwhile."""
-    working = asyncio.create_task(Upkeep(chores).run(), name="upkeep")
-    try:
-        yield
-    finally:
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
-
-
-def look_for_halt(pool: Pool, halt: Halt) -> Chore:
-    """Return the chore that keeps *halt* up to date."""
-
-    async def look() -> None:
-        halt.is_halted = await upkeep_postgres.is_halted(pool)
-
-    return Chore(name="halt", every_s=_HALT_CHECK_S, run=look)

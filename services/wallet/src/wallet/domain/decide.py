@@ -40,8 +40,8 @@ def decide(  # noqa: PLR0911 - one arm for each command reads best as one return
 ) -> Decision:
     """Return what *command* of *tenant_id* does to *wallets* at *now*, or why it is refused.
 
-    *wallets* holds every wallet the command names that exists; one of another tenant is as good as missing. *now* is
-    not earlier than any wallet's newest event.
+    *wallets* holds every wallet the command names that exists; one of another tenant is as good as missing. A wallet
+    whose newest event is later than *now* keeps its own time.
     """
     match command:
         case TransferFunds():

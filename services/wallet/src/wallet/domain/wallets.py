@@ -30,7 +30,8 @@ class Restriction(msgspec.Struct, frozen=True):
 class Wallet(msgspec.Struct, frozen=True, gc=False):
     """One wallet's row. `available = posted - held`; its floor is `-overdraft_limit_minor`.
 
-    *version* counts the wallet's events, densely from 1; *last_at* is when the newest of them occurred.
+    *version* counts the wallet's events, densely from 1; *last_at* is when the newest of them occurred, and never goes
+    back: what happens to a wallet that is ahead of the clock happens at its *last_at*.
     *operator_version* is the version at which an operator last changed the restrictions, 0 if none ever did. Built by
     position on the write path: the order of the fields is the order of the row.
     """
@@ -93,7 +94,7 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             self.overdraft_limit_minor,
             self.version + 1,
             self.opened_at,
-            at,
+            max(self.last_at, at),
             self.private,
             self.operator_version,
         )
@@ -106,9 +107,11 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             restrictions=restrictions,
             version=version,
             operator_version=version if is_operators else self.operator_version,
-            last_at=at,
+            last_at=max(at, self.last_at),
         )
 
     def closed(self, at: datetime) -> "Wallet":
         """Return the wallet one version on, closed."""
-        return msgspec.structs.replace(self, status=WalletStatus.CLOSED, version=self.version + 1, last_at=at)
+        return msgspec.structs.replace(
+            self, status=WalletStatus.CLOSED, version=self.version + 1, last_at=max(at, self.last_at)
+        )

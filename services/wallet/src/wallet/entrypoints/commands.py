@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.plan import BatchBody, BatchPlan, CommandResult, HashReference, MakeId
 from wallet.application.ports import Snapshots
 from wallet.application.queue import CommandQueue
-from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import Command, wallets_named
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
 
@@ -40,6 +41,7 @@ class CommandHandlers:
     make_id: MakeId
     hash_reference: HashReference
     deadline_s: float
+    clock_ahead_max: timedelta
 
     async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
         """Open a wallet."""
@@ -135,7 +137,9 @@ class CommandHandlers:
     async def _preview(self, units: Sequence[Unit]) -> list[Outcome]:
         """Decide *units* on one snapshot, one after another, and write nothing."""
         named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
-        plan = BatchPlan(units, make_id=self.make_id, hash_reference=self.hash_reference)
+        plan = BatchPlan(
+            units, make_id=self.make_id, hash_reference=self.hash_reference, ahead_max=self.clock_ahead_max
+        )
         try:
             async with asyncio.timeout(self.deadline_s):
                 found = await self.snapshots.snapshot(list(named))
@@ -180,9 +184,14 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
     return HotResponse(outcome.status, outcome.body, headers)
 
 
-def _problem_of_outcome(outcome: KeyReused | NotFound) -> Problem:
+def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem:
     if isinstance(outcome, KeyReused):
         return Problem(problems.IDEMPOTENCY_KEY_REUSED, "The key was used for another request; nothing was done.")
+    if isinstance(outcome, AheadOfClock):
+        detail = (
+            f"Wallet {outcome.wallet_id} is ahead of the ledger's clock: its money stands still until that is past."
+        )
+        return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
     wallet_id = outcome.missing.wallet_id
     facts: dict[str, Any] = {"wallet_id": wallet_id}
     if outcome.index is not None:

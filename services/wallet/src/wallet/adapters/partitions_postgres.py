@@ -1,0 +1,30 @@
+"""The journal's partitions: made ahead of need, and how much room is left in them."""
+
+from typing import Final
+
+from servicekit.postgres import Connection
+
+PARTITIONS_AHEAD: Final = 4
+"""Empty ones cost nothing; a shard fills one in half a minute at most, and a look a second makes the next."""
+
+_HEADROOM: Final = """
+    select (coalesce((select max(number) + 1 from wallet.archived_partition), 0)
+            + (select count(*) from pg_inherits where inhparent = 'wallet.journal'::regclass))
+           * wallet.partition_width()
+           - greatest((select max(h.seq)
+                         from generate_series(0, 63) s(shard)
+                         cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
+                                              order by j.seq desc limit 1) h),
+                      (select max(f.seq) from wallet.shard_floor f), 0)"""
+
+
+async def make_partitions(connection: Connection) -> int:
+    """Make the journal partitions that are wanted ahead; return how many were missing."""
+    made: int = await connection.fetchval("select wallet.ensure_journal_partitions($1)", PARTITIONS_AHEAD)
+    return made
+
+
+async def journal_headroom(connection: Connection) -> int:
+    """Return how many sequence numbers the fullest shard still has room for."""
+    headroom: int = await connection.fetchval(_HEADROOM)
+    return headroom

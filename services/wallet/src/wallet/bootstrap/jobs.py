@@ -1,0 +1,64 @@
+"""What the wallet's processes do by themselves."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from servicekit.maintenance import Job, Turn
+from servicekit.relay import halts
+from wallet.adapters import forgetting_postgres, partitions_postgres, system_accounts_postgres
+from wallet.adapters.forgetting_postgres import KeyForgetting
+from wallet.application.metrics import FoldMetrics
+
+_HALT_S: Final = 1.0
+_PARTITIONS_S: Final = 1.0
+_FORGET_S: Final = 5.0
+_FOLD_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Halt:
+    """Whether the relay found the topic ahead of the journal: read by the committer, written by a job."""
+
+    is_halted: bool = False
+
+
+def look_for_halt(halt: Halt) -> Job:
+    """Return the job that keeps *halt* up to date."""
+
+    async def look(turn: Turn) -> int:
+        halt.is_halted = bool(await halts.active(turn.connection))
+        return 0
+
+    return Job(name="halt", interval_s=_HALT_S, run=look)
+
+
+def make_partitions() -> Job:
+    """Return the job that makes the journal's partitions; each instance does it, for none can write without them."""
+
+    async def make(turn: Turn) -> int:
+        return await partitions_postgres.make_partitions(turn.connection)
+
+    return Job(name="partitions", interval_s=_PARTITIONS_S, run=make)
+
+
+def forget_keys(days: int) -> Job:
+    """Return the job that deletes idempotency records older than *days*."""
+    return Job(
+        name="forget_keys",
+        interval_s=_FORGET_S,
+        run=KeyForgetting(days).forget_lot,
+        lot=forgetting_postgres.LOT,
+        has_leader=True,
+    )
+
+
+def fold_system_accounts(metrics: FoldMetrics) -> Job:
+    """Return the job that folds the journal into the system accounts' totals; instances share the shards."""
+
+    async def fold(turn: Turn) -> int:
+        folded = await system_accounts_postgres.fold(turn.connection)
+        if folded < system_accounts_postgres.ROWS_PER_SHARD:
+            metrics.fold_lag(await system_accounts_postgres.lag_rows(turn.connection))
+        return folded
+
+    return Job(name="fold_system_accounts", interval_s=_FOLD_S, run=fold, lot=system_accounts_postgres.ROWS_PER_SHARD)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests import pages
 from tests.chaos import (
     faults_boundaries,
+    faults_clock,
     faults_database,
     faults_groups,
     faults_ledger,
@@ -27,6 +28,7 @@ from tests.chaos import (
     faults_records,
     faults_repeats,
     faults_restarts,
+    faults_standby,
     faults_stopped,
     faults_stream,
     faults_webhooks,
@@ -56,8 +58,10 @@ def _number(fault_id: str) -> str:
 _MODULES = (
     faults_ledger,
     faults_boundaries,
+    faults_clock,
     faults_database,
     faults_restarts,
+    faults_standby,
     faults_load,
     faults_network,
     faults_records,
@@ -73,9 +77,10 @@ _MODULES = (
     faults_planted_stream,
 )
 _PLANTED = (faults_planted, faults_planted_ahead, faults_planted_stream)
-ONCE = frozenset(fault.id for module in _PLANTED for fault in module.FAULTS)
+_PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *faults_standby.PLANTED]
+ONCE = frozenset(fault.id for fault in _PLANTED_FAULTS)
 """These try the checker: with the first seed alone, unless they are asked for."""
-_ALL: Iterable[Fault] = (fault for module in _MODULES for fault in module.FAULTS)
+_ALL: Iterable[Fault] = (*(fault for module in _MODULES for fault in module.FAULTS), *faults_standby.PLANTED)
 FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}
 
 

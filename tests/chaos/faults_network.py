@@ -42,13 +42,7 @@ class Network:
         platform = run.platform
         self._proxy = Proxy(platform.postgres.port)
         async with self._proxy.listening():
-            ports = (f":{platform.postgres.port}/", f":{self._proxy.port}/")
-            env = {
-                name: dsn.replace(*ports)
-                for name, dsn in platform.environment.items()
-                if name.endswith("_DATABASE_URL")
-            }
-            await asyncio.gather(*(platform.start(name, env=env) for name in platform.processes))
+            await platform.start_through(self._proxy.port)
             yield
 
     async def disturb(self, run: Run) -> Bite:

@@ -166,6 +166,12 @@ class Platform:
         is_ready = functools.partial(_answers, self._ports[name])
         await self.site.keep(functools.partial(forked.start, is_ready, within_s=READY_WITHIN_S))
 
+    async def start_through(self, port: int) -> None:
+        """Start every process again, with what listens on *port* between it and PostgreSQL."""
+        ports = (f":{self.postgres.port}/", f":{port}/")
+        urls = {name: url.replace(*ports) for name, url in self.environment.items() if name.endswith("_DATABASE_URL")}
+        await asyncio.gather(*(self.start(name, env=urls) for name in self.processes))
+
     async def kill(self, name: str) -> None:
         """Kill -9 a process, or reap one that is dead already."""
         await self.site.keep(self._forked[name].kill)

@@ -10,6 +10,7 @@ from local_stack.postgres import PostgresServer
 from servicekit.failures import Failure, Unavailable, classify
 from servicekit.postgres import DRIVER_ERRORS
 from servicekit.replication import pass_barrier, waits_for_standby
+from testkit.standby import name_standbys
 from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -27,16 +28,6 @@ async def session(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connect
     connection = await asyncpg.connect(own_postgres.admin_dsn)
     yield connection
     connection.terminate()
-
-
-async def name_standbys(admin: asyncpg.Connection, names: str) -> None:
-    await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-    await admin.execute("SELECT pg_reload_conf()")
-
-    async def is_known() -> bool:
-        return bool(await admin.fetchval("SHOW synchronous_standby_names") == names)
-
-    await eventually(is_known)
 
 
 async def until_it_waits(admin: asyncpg.Connection, pid: int) -> None:

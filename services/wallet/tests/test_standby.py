@@ -11,6 +11,7 @@ from local_stack.postgres import PostgresServer
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database, Server, migrated_template
+from testkit.standby import name_standbys
 from testkit.waiting import eventually
 from testkit.wallet_api import Client
 from wallet.adapters.durability_postgres import unsafe_settings
@@ -48,16 +49,6 @@ async def own_client(own_database: Database, telemetry: Telemetry) -> AsyncItera
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)
-
-
-async def name_standbys(admin: asyncpg.Connection, names: str) -> None:
-    await admin.execute(f"alter system set synchronous_standby_names = '{names}'")
-    await admin.execute("select pg_reload_conf()")
-
-    async def is_known() -> bool:
-        return bool(await admin.fetchval("show synchronous_standby_names") == names)
-
-    await eventually(is_known)
 
 
 async def cut_short(admin: asyncpg.Connection, how: str) -> None:

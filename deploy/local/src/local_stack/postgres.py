@@ -23,7 +23,8 @@ from local_stack.ports import LOOPBACK
 
 SUPERUSER = "postgres"
 READY_WITHIN_S = 60.0
-STATUS_LINE = 7  # of postmaster.pid, where PostgreSQL writes "ready" for pg_ctl
+STATUS_LINE = 7  # of postmaster.pid, where PostgreSQL writes for pg_ctl whether it serves
+SERVING = frozenset({"ready", "standby"})
 
 COMMON_SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -169,4 +170,4 @@ class PostgresServer(Engine):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() == "ready"
+        return len(lines) > STATUS_LINE and lines[0].strip() == str(pid) and lines[STATUS_LINE].strip() in SERVING

@@ -28,6 +28,10 @@ class Proxy:
         self.swallowed = 0
         """Bytes that went nowhere."""
 
+    def redirect(self, port: int) -> None:
+        """Lead connections that are made from now on to *port*."""
+        self._target = (self._target[0], port)
+
     @property
     def port(self) -> int:
         """Where it listens."""

@@ -58,8 +58,8 @@ test: setup ## Set up and pass every check and test, with the time of each stage
 check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
 	@$(RUN) -m tests.stages check
 
-bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, SIZES=10000,100000 too.
-	@$(RUN) -m tests.load $(if $(CELLS),--cells $(CELLS)) $(if $(SIZES),--sizes $(SIZES))
+bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, BEFORE=commit compares.
+	@$(RUN) -m tests.load $(if $(CELLS),--cells $(CELLS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(BEFORE),--before $(BEFORE))
 
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))

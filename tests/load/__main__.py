@@ -13,16 +13,19 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from tests import pages
-from tests.load import page, report
+from tests.load import before, page, report
+from tests.load.before import Comparison
 from tests.load.database import WALLETS
 from tests.load.measuring import Run
 from tests.load.plan import CELLS, Plan, smoke
 
+from local_stack import checkout
 from servicekit.clock import monotonic_s
 from servicekit.process import tame_garbage_collection
 
 RESULTS = Path(".local/results")
 PAGE = Path("docs/benchmarks.md")
+VISIBLE_S = 30.0
 SIZES = "10000,100000,1000000,10000000"
 
 
@@ -33,6 +36,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each cell runs")
     parser.add_argument("--rounds", type=int, default=3, help="how often each cell runs")
     parser.add_argument("--events", type=int, default=1_000_000, help="the backlog to drain")
+    parser.add_argument("--before", help="a commit that each round runs first, in a worktree of its own")
+    parser.add_argument("--per-s", type=float, default=500.0, help="transfers a second asked of both platforms")
     parser.add_argument("--smoke", action="store_true", help="one setting of each cell, 0.3 s")
     given = parser.parse_args(words)
     given.cells = frozenset(name for name in given.cells.split(",") if name)
@@ -56,13 +61,32 @@ def _plan(given: argparse.Namespace) -> Plan:
         sizes=tuple(int(rows) for rows in given.sizes.split(",") if rows),
         backlog_events=given.events,
         wallets_to_freeze=200,
-        visible_s=30.0,
+        visible_s=VISIBLE_S,
     )
+
+
+def _compare(given: argparse.Namespace, console: Console) -> int:
+    """Measure the cells on an earlier commit and on this checkout in turn."""
+    comparison = Comparison(
+        roots={"before": before.checked_out(given.before), "this": checkout.ROOT},
+        cells=given.cells,
+        rounds=given.rounds,
+        seconds=given.seconds,
+        visible_s=VISIBLE_S,
+        per_s=given.per_s,
+    )
+    tame_garbage_collection()
+    told = asyncio.run(before.measure(comparison, console))
+    report.write(told, RESULTS / "bench-before.json")
+    console.print(f"written to {RESULTS}/bench-before.json")
+    return 0
 
 
 def main(words: Sequence[str]) -> int:
     """Measure what *words* ask for, print it, write it, and return the exit code."""
     given = _arguments(words)
+    if given.before:
+        return _compare(given, Console())
     plan, console, machine = _plan(given), Console(), pages.machine()
     tame_garbage_collection()  # the committer in process, as in its own process, and on its loop
     began_s = monotonic_s()

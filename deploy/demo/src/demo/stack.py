@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +75,11 @@ def _ports(environment: Mapping[str, str], console: Console, *, is_alone: bool) 
         return {}
     if is_alone:
         console.print(f"port {', '.join(taken)} is taken: the demo takes free ports", soft_wrap=True)
+    return free_port_variables(wanted)
+
+
+def free_port_variables(wanted: Collection[str] = _PORTS.keys()) -> dict[str, str]:
+    """Return a free port for each of the variables *wanted*, of the whole stack by default."""
     return {name: str(port) for name, port in zip(wanted, free_ports(len(wanted)), strict=True)}
 
 
@@ -86,7 +91,8 @@ async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
     try:
         with console.status("starting the platform"):
             await _to_its_end(asyncio.to_thread(control.detach, config, quiet))
-        platform = _platform(config)
+        platform = platform_in(config)
+        assert platform is not None, "the stack has started"
         console.print(f"the platform is up: {platform.wallet_url}, logs in {config.logs}")
         yield platform
     finally:
@@ -108,8 +114,12 @@ def discard(config: Config) -> None:
     control.clean(config, Console(quiet=True))
 
 
-def _platform(config: Config) -> Platform:
-    document = json.loads(state.description_file(config.state).read_text())
+def platform_in(config: Config) -> Platform | None:
+    """Return the platform that runs where *config* says; None until it has started."""
+    description = state.description_file(config.state)
+    if not description.exists():
+        return None
+    document = json.loads(description.read_text())
     history_dsn: str = document["postgres"]["transaction_history"]
     return Platform(
         wallet_url=document["services"]["wallet"]["url"],

@@ -60,6 +60,8 @@ def _plan(given: argparse.Namespace) -> Plan:
         instances=(2, 4),
         sizes=tuple(int(rows) for rows in given.sizes.split(",") if rows),
         backlog_events=given.events,
+        old_keys=300_000,
+        replays=500,
         wallets_to_freeze=200,
         visible_s=VISIBLE_S,
     )

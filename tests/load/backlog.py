@@ -35,7 +35,7 @@ _EVENTS_TO_BEGIN: Final = 3
 """Of each wallet: its opening, its deposit, and the system account's side of that."""
 _RELAYED: Final = "select sum(cursor)::bigint from servicekit.relay_lease"
 _PROJECTED: Final = "select coalesce(sum(last_seq), 0)::bigint from servicekit.checkpoint"
-_BEGIN_AGAIN: Final = "update servicekit.relay_lease set cursor = 0, owner = null, expires_at = '-infinity'"
+BEGIN_AGAIN: Final = "update servicekit.relay_lease set cursor = 0, owner = null, expires_at = '-infinity'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,20 @@ async def measure(server: PostgresServer, events: int) -> Backlog:
         ledger = await stack.enter_async_context(wallet_template(server).database())
         template = history_template(server)
         models = [await stack.enter_async_context(template.database()) for _ in range(2)]
-        made = await _make(ledger, events)
+        made = await make(ledger, events)
         names = [f"bench.events.{number}" for number in (1, 2)]
         await ensure_topics(kafka.bootstrap_servers, [Topic(name=name, partitions=PARTITIONS) for name in names])
-        drain = _Drain(kafka.bootstrap_servers, ledger, made)
+        drain = Drain(kafka.bootstrap_servers, ledger, made)
         relay_per_s = await drain.run(names[0], None, relays=True)
         projection_per_s = await drain.run(names[0], models[0], relays=False)
         async with connected(ledger.dsn_admin) as connection:
-            await connection.execute(_BEGIN_AGAIN)
+            await connection.execute(BEGIN_AGAIN)
         both_per_s = await drain.run(names[1], models[1], relays=True)
     return Backlog(made, relay_per_s, projection_per_s, both_per_s)
 
 
 @dataclass(frozen=True, slots=True)
-class _Drain:
+class Drain:
     """Runs the processes and times what they do."""
 
     kafka: str
@@ -115,7 +115,7 @@ async def _rate(connection: asyncpg.Connection, progress: str, events: int) -> f
     return drained / max(monotonic_s() - began_s, LOOK_EVERY_S) if drained else float(events)
 
 
-async def _make(database: Database, events: int) -> int:
+async def make(database: Database, events: int) -> int:
     """Open wallets, fund them, and transfer until there are *events*; return how many there are."""
     await make_room(database.dsn_admin)
     wallet_ids = [new_id() for _ in range(max(2, min(WALLETS, events // (_EVENTS_TO_BEGIN + 1))))]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from tests.load import backlog, cells, freezing, profile, sizes, visible
+from tests.load import backlog, cells, freezing, maintaining, profile, sizes, standby, visible
 from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
-from tests.load.plan import Plan
+from tests.load.plan import KINDS, Plan
 from tests.load.processes import apis
 from tests.load.rounds import Rounds
-from tests.load.series import Series
+from tests.load.series import Rate, Series
 from tests.load.visible import Visible
 
 from demo import stack
@@ -23,6 +23,8 @@ from demo.stack import Platform
 from local_stack.postgres import PostgresServer
 
 _SIZE_ROUNDS: Final = 3
+_STANDBY_SHARE: Final = 4
+"""Of the backlog: it is drained twice."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class Run:
                 await self._attempt("backlog", lambda: self._backlog(running))
         if self.plan.has("sizes"):
             await self._attempt("sizes", self._sizes)
+        if self.plan.has("standby"):
+            await self._attempt("standby", self._standby)
         if self.plan.has("freezing", "visible"):
             await self._attempt("freezing, visible", self._on_the_platform)
         return self.outcome
@@ -72,12 +76,35 @@ class Run:
         await Rounds(bench, self.plan, self.outcome.series, self._attempt).run(self.console)
         if self.plan.has("profile"):
             await self._attempt("profile", lambda: self._profile(bench))
+        if self.plan.has("maintenance"):
+            await self._attempt("maintenance", lambda: self._maintenance(bench))
         if self.plan.has("visible") and self.outcome.series.best("http uniform") is None:
             await self._attempt("http", lambda: self._http_alone(bench))
 
     async def _profile(self, bench: Bench) -> None:
         self.console.print("profile")
         self.outcome.profile_us.update(await profile.measure(bench, self.plan.seconds))
+
+    async def _maintenance(self, bench: Bench) -> None:
+        self.console.print("maintenance")
+        if self.outcome.series.best("committer hot") is None:
+            for kind in KINDS:
+                rate = await cells.committer(bench, hot=kind == "hot", ahead=True, seconds=self.plan.seconds)
+                self.outcome.series.add(f"committer {kind} ahead", rate)
+        done = await maintaining.measure(bench, self.plan.old_keys)
+        self.outcome.series.add("maintenance forgotten", Rate(done.forgotten_per_s))
+        self.outcome.series.add("maintenance folded", Rate(done.folded_per_s))
+
+    async def _standby(self) -> None:
+        self.console.print("standby")
+        seen = await standby.measure(self.plan.replays, self.plan.backlog_events // _STANDBY_SHARE)
+        self.outcome.figures.update(
+            standby_new_ms=round(seen.new_ms, 2), standby_replayed_ms=round(seen.replayed_ms, 2)
+        )
+        self.outcome.series.add("standby new", Rate(1_000 / seen.new_ms))
+        self.outcome.series.add("standby replayed", Rate(1_000 / seen.replayed_ms))
+        self.outcome.series.add("standby relay barrier", Rate(seen.barrier_per_s))
+        self.outcome.series.add("standby relay without", Rate(seen.without_per_s))
 
     async def _http_alone(self, bench: Bench) -> None:
         """Measure the figure of which the visibility takes half."""

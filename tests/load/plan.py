@@ -15,6 +15,8 @@ CELLS = {
     "idle": "one connection, one request at a time",
     "profile": "µs per command in each part of the write path",
     "sizes": "the committer on journals of growing size",
+    "maintenance": "what the wallet's jobs carry away, beside what is written",
+    "standby": "a replayed answer and a relay, with a synchronous standby at work",
     "backlog": "relay and projection draining a backlog",
     "freezing": "from the tripping debit to the first that is refused, on the whole platform",
     "visible": "from a transfer's answer to its being read, on the whole platform under load",
@@ -36,6 +38,8 @@ class Plan:
     instances: tuple[int, ...]
     sizes: tuple[int, ...]
     backlog_events: int
+    old_keys: int
+    replays: int
     wallets_to_freeze: int
     visible_s: float
 
@@ -57,6 +61,8 @@ def smoke(cells: frozenset[str]) -> Plan:
         instances=(2,),
         sizes=(6_000,),
         backlog_events=2_000,
+        old_keys=2_000,
+        replays=5,
         wallets_to_freeze=2,
         visible_s=1.0,
     )

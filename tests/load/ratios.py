@@ -22,6 +22,12 @@ def ratios(series: Series) -> dict[str, float]:
         "idle_vs_pgbench_function": _share(series.median("idle pgbench"), series.median("idle http")),
         "cost_1e7_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 10000000")),
         "cost_1e6_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 1000000")),
+        "forgotten_vs_committed": _share(series.median("maintenance forgotten"), series.best("committer uniform")),
+        "folded_vs_hot_rows": _share(series.median("maintenance folded"), _doubled(series.best("committer hot"))),
+        "standby_replayed_vs_new": _share(series.median("standby new"), series.median("standby replayed")),
+        "standby_relay_vs_without": _share(
+            series.median("standby relay barrier"), series.median("standby relay without")
+        ),
     }
     for kind in KINDS:
         named |= _of_kind(series, kind)
@@ -52,6 +58,11 @@ def _of_kind(series: Series, kind: str) -> dict[str, Value]:
 def _connections(setting: tuple[str, float]) -> int:
     """Return a setting's connections: the traced cells run with the most, and are compared with as many."""
     return int(setting[0])
+
+
+def _doubled(transfers: Value) -> Value:
+    """Return the journal rows a second of so many transfers a second, were all of them in one shard."""
+    return None if transfers is None else 2 * transfers
 
 
 def _share(above: Value, below: Value) -> Value:
@@ -123,6 +134,31 @@ FLOORS = (
         "cost of a transfer on ten million journal rows ÷ on ten thousand",
         "pages of the idempotency keys' index, which random keys touch all over",
         is_ceiling=True,
+    ),
+    Floor(
+        "forgotten_vs_committed",
+        1,
+        "idempotency records forgotten a second ÷ commands committed",
+        "the disk and one of PostgreSQL's processes: a record is deleted from two indexes",
+    ),
+    Floor(
+        "folded_vs_hot_rows",
+        1,
+        "rows of one shard folded a second ÷ rows that the fastest hot wallet writes",
+        "one of PostgreSQL's processes, which reads the shard's range of the primary key",
+    ),
+    Floor(
+        "standby_replayed_vs_new",
+        1.2,
+        "latency of a replayed answer ÷ of a new command, with a synchronous standby",
+        "the barrier's own wait for the standby, and the failed fence in front of it",
+        is_ceiling=True,
+    ),
+    Floor(
+        "standby_relay_vs_without",
+        0.8,
+        "events a second of a relay that waits for the standby before it publishes ÷ without",
+        "one wait for the standby per read",
     ),
     Floor("events_per_s", 15_000, "events a second that relay and projection drain from a backlog", _DRAIN),
     Floor(

@@ -1,6 +1,6 @@
 """The envelope of every record: CloudEvents 1.0 over Kafka in binary mode, with this platform's extensions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Final
@@ -28,6 +28,10 @@ _HEADERS: Final = {
 """Which header each field of an envelope travels in; the others travel under their own names."""
 
 
+_KNOWN: Final = frozenset({*_HEADERS.values(), "ce_specversion", "traceparent"})
+_INT64_MAX: Final = 2**63 - 1
+
+
 class EnvelopeError(ValueError):
     """The record is no event of this platform: a header is missing or malformed."""
 
@@ -40,7 +44,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename=_HEADERS):
     """
 
     shard: Annotated[int, msgspec.Meta(ge=0, lt=SHARDS)]
-    sequence: Annotated[int, msgspec.Meta(ge=1)]
+    sequence: Annotated[int, msgspec.Meta(ge=1, le=_INT64_MAX)]
     event_id: UUID
     type: str
     source: str
@@ -99,15 +103,19 @@ def to_headers(event: Envelope, *, schema_base: str) -> list[tuple[str, bytes]]:
     return headers
 
 
-def from_record(headers: Iterable[tuple[str, bytes]], value: bytes | None) -> Envelope:
+def from_record(headers: Collection[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
     """Return the event a Kafka record carries; raise EnvelopeError where it is none.
 
-    The body is not parsed here: its stream's `parse` does, so that a bad body can be told from a bad record.
+    A header that is none of the envelope's may hold anything, null too: mirrors and interceptors add their own. The
+    body is not parsed here: its stream's `parse` does, so that a bad body can be told from a bad record.
     """
     fields: dict[str, str | bytes | None] = {}
     try:
-        for name, raw in headers:
-            fields[name] = raw.decode()
+        try:
+            for name, raw in headers:
+                fields[name] = raw.decode()  # type: ignore[union-attr]  # null is rare: it is looked for below
+        except (AttributeError, UnicodeDecodeError):
+            fields = {name: raw.decode() for name, raw in headers if raw is not None and name in _KNOWN}
         fields["data"] = value
         # One call into C reads and checks every field.
         event = msgspec.convert(fields, Envelope, strict=False)

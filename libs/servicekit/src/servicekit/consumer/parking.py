@@ -83,7 +83,9 @@ async def next_parked(tx: Transaction, projection: str, wallet_id: UUID, limit: 
         wallet_id,
         limit,
     )
-    return [from_record(zip(row["header_names"], row["header_values"], strict=True), row["value"]) for row in rows]
+    return [
+        from_record(list(zip(row["header_names"], row["header_values"], strict=True)), row["value"]) for row in rows
+    ]
 
 
 async def forget(tx: Transaction, projection: str, wallet_id: UUID, up_to_seq: int) -> bool:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from contracts.envelope import Envelope, EnvelopeError, from_record
+from contracts.ids import SHARDS
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
+_SEQUENCE_MAX: Final = 2**63 - 1
 
 
 class KafkaRecord(Protocol):
@@ -40,7 +42,10 @@ class Received:
 
 
 def receive(record: KafkaRecord) -> Received | None:
-    """Return the record with its place, or None where not even shard, sequence, id and wallet can be read."""
+    """Return the record with its place, or None where not even shard, sequence, id and wallet can be read.
+
+    A shard or a sequence that cannot be is none.
+    """
     event: Envelope | None = None
     error: str | None = None
     try:
@@ -67,13 +72,11 @@ def receive(record: KafkaRecord) -> Received | None:
 
 
 def _place(headers: Headers) -> tuple[int, int, UUID, UUID] | None:
-    fields = dict(headers)
+    fields = {name: value for name, value in headers if value is not None}
     try:
-        return (
-            int(fields["ce_shard"]),
-            int(fields["ce_sequence"]),
-            UUID(fields["ce_id"].decode()),
-            UUID(fields["ce_subject"].decode()),
-        )
+        shard, sequence = int(fields["ce_shard"]), int(fields["ce_sequence"])
+        event_id, wallet_id = UUID(fields["ce_id"].decode()), UUID(fields["ce_subject"].decode())
     except (KeyError, ValueError):
         return None
+    is_in_range = 0 <= shard < SHARDS and 1 <= sequence <= _SEQUENCE_MAX
+    return (shard, sequence, event_id, wallet_id) if is_in_range else None

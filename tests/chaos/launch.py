@@ -33,7 +33,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.postgres import Transaction
 from servicekit.process import run
-from servicekit.relay.publisher import Publisher
+from servicekit.relay.publisher import Publisher, Sending
 from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings
 
@@ -44,10 +44,12 @@ SLEEP_S_MAX: Final = 3.0
 class GatedPublisher(Publisher):
     """Asks the gate when every record is acknowledged and no cursor has moved yet (`acknowledged`)."""
 
-    async def publish(self, events: Iterable[Envelope], *, timeout_s: float) -> None:
-        events = list(events)
-        await super().publish(events, timeout_s=timeout_s)
-        await Gate.of_process().reach("acknowledged", {"records": len(events)})
+    async def send(self, events: Iterable[Envelope], **bounds: Any) -> list[Sending]:
+        sent = await super().send(events, **bounds)
+        records = sum(sending.acknowledged for sending in sent)
+        if records:
+            await Gate.of_process().reach("acknowledged", {"records": records})
+        return sent
 
 
 class GatedRunner(ConsumerRunner):

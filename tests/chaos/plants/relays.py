@@ -1,7 +1,7 @@
 """Relays with a bug. The first two read the journal in an order of their own, and look for no gap."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -87,7 +87,7 @@ class _NoLeases(Leases):
     async def renew(self, _connection: Connection) -> Renewal:
         return Renewal(dict.fromkeys(range(SHARDS), 0), SHARDS)
 
-    async def acquire(self, connection: Connection, _shards_max: int) -> list[Lease]:
+    async def acquire(self, connection: Connection, _shards_max: int, _leave: Collection[int] = ()) -> list[Lease]:
         return [Lease(row["shard"], 0, row["cursor"]) for row in await connection.fetch(_ALL_LEASES)]
 
     async def move(self, connection: Connection, moves: Sequence[Move]) -> set[int]:

@@ -73,9 +73,15 @@ async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
 class Pool:
     """A bounded set of connections to one database. Make one with `open_pool`."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", settings: PoolSettings) -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", settings: PoolSettings, opened: "_Opened") -> None:
         self._pool = pool
         self._settings = settings
+        self._opened = opened
+
+    @property
+    def opened(self) -> int:
+        """How many connections were opened so far: where it grows, the server may be another than before."""
+        return self._opened.count
 
     @property
     def size(self) -> int:
@@ -113,6 +119,20 @@ class Pool:
         async with self.connection() as connection, transaction(connection) as opened:
             yield opened
 
+    async def connect_apart(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """Open a connection outside the pool, without a `command_timeout`: whoever waits on it must not cancel.
+
+        The caller closes it. Driver errors pass as they are.
+        """
+        return await connect(
+            self._settings.dsn,
+            application_name=self._settings.application_name,
+            connect_timeout_s=self._settings.connect_timeout_s,
+            command_timeout_s=None,
+            statement_cache_size=self._settings.statement_cache_size,
+            session=self._settings.session,
+        )
+
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait up to *timeout_s* for lent connections to come back, then close all, forcibly where needed."""
         try:
@@ -149,8 +169,19 @@ class Pool:
         await self._pool.expire_connections()
 
 
+class _Opened:
+    """Counts the connections that a pool opens."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def add(self, _: object) -> None:
+        self.count += 1
+
+
 async def open_pool(settings: PoolSettings) -> Pool:
     """Open a pool with `min_size` connections; raise Unavailable when the database cannot be reached."""
+    opened = _Opened()
     try:
         pool = await asyncpg.create_pool(
             settings.dsn,
@@ -160,11 +191,12 @@ async def open_pool(settings: PoolSettings) -> Pool:
             command_timeout=settings.command_timeout_s,
             statement_cache_size=settings.statement_cache_size,
             server_settings=_server_settings(settings.application_name, settings.session),
+            init=opened.add,
             reset=_keep_session,
         )
     except (*DRIVER_ERRORS, OSError) as error:
         raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
-    return Pool(pool, settings)
+    return Pool(pool, settings, opened)
 
 
 async def connect(

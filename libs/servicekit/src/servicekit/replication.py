@@ -5,14 +5,16 @@ all the same. Who is about to tell the world what it read commits a barrier firs
 and with it for everything that was written before.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
 
-from servicekit.failures import Failure, Unavailable
-from servicekit.postgres import Connection
+from servicekit.clock import monotonic_s
+from servicekit.failures import Failure, Unavailable, classify
+from servicekit.postgres import DRIVER_ERRORS, Connection, Pool
 
 BARRIER_SQL: Final = """
     SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'servicekit.barrier', '')"""
@@ -57,3 +59,51 @@ async def pass_barrier(connection: Connection) -> None:
     """
     with no_warning(connection):
         await connection.execute(BARRIER_SQL)
+
+
+class Barrier:
+    """Passes barriers on a connection of its own beside *pool*, one at a time.
+
+    A wait that takes too long is left to itself and waited for again the next time: it is never cancelled, and never
+    stands twice.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._passing: asyncio.Task[None] | None = None
+
+    async def passed(self, within_s: float) -> None:
+        """Return once the standby has everything that was visible when this was called.
+
+        Raises Unavailable where that cannot be told *within_s*.
+        """
+        ends_s = monotonic_s() + within_s
+        if self._passing is not None:
+            await self._finished(self._passing, ends_s)  # begun before what is asked for now was read
+        self._passing = asyncio.ensure_future(self._pass())
+        await self._finished(self._passing, ends_s)
+
+    def close(self) -> None:
+        """Give the connection up, with whatever waits on it."""
+        if self._connection is not None:
+            self._connection.terminate()
+        if self._passing is not None:
+            self._passing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+    async def _finished(self, passing: "asyncio.Task[None]", ends_s: float) -> None:
+        await asyncio.wait({passing}, timeout=max(0.0, ends_s - monotonic_s()))
+        if not passing.done():
+            raise Unavailable("The standby has not confirmed in time.", failure=Failure.RESOURCES)
+        self._passing = None
+        passing.result()
+
+    async def _pass(self) -> None:
+        try:
+            if self._connection is None:
+                self._connection = await self._pool.connect_apart()
+            await pass_barrier(self._connection)
+        except (*DRIVER_ERRORS, OSError, Unavailable) as error:
+            self.close()
+            self._connection = None
+            raise Unavailable("The standby cannot be waited for.", failure=classify(error)) from error

@@ -1,155 +1,22 @@
 """The relay on a real journal and a real broker."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from uuid import UUID
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from prometheus_client import CollectorRegistry
 
-from contracts.envelope import Envelope, from_record
-from contracts.events import FUNDS_DEPOSITED
-from contracts.ids import SHARDS, new_id
-from contracts.registry import TYPES_BY_NUMBER
+from contracts.ids import SHARDS
 from local_stack.kafka import KafkaBroker
 from local_stack.ports import free_ports
-from servicekit.migrations import MigrationSource, migrate, servicekit_source
-from servicekit.postgres import Pool, open_pool
 from servicekit.process import Shutdown
-from servicekit.relay import halts, publisher, relay_source
+from servicekit.relay import halts, publisher
 from servicekit.relay.errors import LeasesLost, TopicAhead
-from servicekit.relay.journal import SqlJournal, relay_pool_settings
-from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublisherSettings
-from servicekit.relay.relay import Relay, RelaySettings
-from testkit.databases import Server, TemplateDatabase
-from testkit.pytest_plugin import MakeTopic
+from testkit.relay_bench import PARTITIONS, Bench
 from testkit.running import running
 from testkit.topics import temporary_topic
 from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
-PARTITIONS = 4
-TENANT = UUID("01890000-0000-7000-8000-000000000001")
-
-
-@pytest.fixture(scope="session")
-def outbox_template(postgres_server: Server) -> TemplateDatabase:
-    outbox = MigrationSource("outbox", Path(__file__).parent / "sql")
-
-    async def run(dsn_owner: str) -> None:
-        await migrate(dsn_owner, [servicekit_source(), relay_source(), outbox], app_role="outbox_app")
-
-    return TemplateDatabase(postgres_server, service="outbox", migrate=run)
-
-
-@pytest.fixture
-async def pool(outbox_template: TemplateDatabase) -> AsyncIterator[Pool]:
-    async with (
-        outbox_template.database() as database,
-        await open_pool(relay_pool_settings(database.dsn_app, application_name="test")) as opened,
-    ):
-        yield opened
-
-
-@dataclass
-class Bench:
-    """What a test of the relay works with."""
-
-    pool: Pool
-    bootstrap: str
-    topic: str
-    registries: list[CollectorRegistry] = field(default_factory=list)
-
-    def relay(self, owner: str, *, lease_s: float = 10.0) -> Relay:
-        registry = CollectorRegistry()
-        self.registries.append(registry)
-        metrics = RelayMetrics(registry)
-        settings = PublisherSettings(
-            bootstrap_servers=self.bootstrap, topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
-        )
-        return Relay(
-            RelaySettings(
-                owner=owner,
-                bootstrap_servers=self.bootstrap,
-                topic=self.topic,
-                lease_s=lease_s,
-            ),
-            pool=self.pool,
-            journal=SqlJournal(table="outbox.journal", types=TYPES_BY_NUMBER, source="/outbox"),
-            publisher=Publisher(settings, metrics),
-            metrics=metrics,
-            jitter=random.Random(1),
-        )
-
-    def metric(self, name: str, instance: int = 0) -> float:
-        return self.registries[instance].get_sample_value(name) or 0.0
-
-    async def write(self, shards: Iterable[int], first: int, last: int) -> None:
-        """Write sequences *first* to *last* of each shard."""
-        async with self.pool.connection() as connection:
-            for shard in shards:
-                wallet = UUID(int=(new_id().int & ~63) | shard)
-                await connection.execute(
-                    """INSERT INTO outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
-                                                   entry_index, entry_count, type, payload)
-                       SELECT $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, '{}'
-                       FROM generate_series($5::bigint, $6::bigint) AS seq""",
-                    shard,
-                    TENANT,
-                    wallet,
-                    FUNDS_DEPOSITED.number,
-                    first,
-                    last,
-                )
-
-    async def cursors(self) -> dict[int, int]:
-        async with self.pool.connection() as connection:
-            rows = await connection.fetch("SELECT shard, cursor FROM servicekit.relay_lease WHERE cursor > 0")
-        return {row["shard"]: row["cursor"] for row in rows}
-
-    async def owners(self) -> dict[str | None, int]:
-        async with self.pool.connection() as connection:
-            rows = await connection.fetch(
-                "SELECT split_part(owner, '#', 1) AS owner, count(*) AS shards FROM servicekit.relay_lease GROUP BY 1"
-            )
-        return {row["owner"]: row["shards"] for row in rows}
-
-    async def topic_events(self) -> list[tuple[int, Envelope]]:
-        """Return (partition, event) of everything in the topic, in order per partition."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            parts = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-            ends = await consumer.end_offsets(parts)
-            consumer.assign(parts)
-            for part in parts:
-                consumer.seek(part, 0)
-            found = []
-            while any([await consumer.position(part) < ends[part] for part in parts]):
-                for part, records in (await consumer.getmany(timeout_ms=100)).items():
-                    found += [(part.partition, from_record(record.headers, record.value)) for record in records]
-            return found
-        finally:
-            await consumer.stop()
-
-    async def first_occurrences(self) -> dict[int, list[int]]:
-        """Return, per shard, the sequences in the order in which each was first seen."""
-        seen: dict[int, dict[int, None]] = {}
-        for _, event in await self.topic_events():
-            seen.setdefault(event.shard, {}).setdefault(event.sequence)
-        return {shard: list(sequences) for shard, sequences in seen.items()}
-
-
-@pytest.fixture
-async def bench(pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
-    return Bench(pool, kafka_bootstrap, await make_topic(PARTITIONS))
 
 
 async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """Where the relay reads: a journal of dense sequences per shard."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -12,13 +12,23 @@ from servicekit.postgres import BY_INDEX, Connection, PoolSettings
 from servicekit.relay.errors import UnknownEventNumber
 
 POOL_SIZE: Final = 3
+BYTES_UNBOUNDED: Final = 2**62
 
 
 class JournalReader(Protocol):
     """A journal as the relay sees it."""
 
-    async def read(self, connection: Connection, cursors: Mapping[int, int], rows_per_shard: int) -> list[Envelope]:
-        """Return what follows each shard's cursor in ONE statement: at most *rows_per_shard* each, ascending."""
+    async def read(
+        self,
+        connection: Connection,
+        cursors: Mapping[int, int],
+        rows_per_shard: int,
+        bytes_per_shard: int = BYTES_UNBOUNDED,
+    ) -> list[Envelope]:
+        """Return what follows each shard's cursor in ONE statement, ascending.
+
+        At most *rows_per_shard* each, and bodies of *bytes_per_shard*, which the last one may go beyond.
+        """
         ...
 
     async def event_ids(
@@ -27,9 +37,20 @@ class JournalReader(Protocol):
         """Return the event id at each (shard, sequence) that exists."""
         ...
 
-    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> tuple[int, float]:
-        """Return how many rows lie behind the cursors, and the age in seconds of the oldest of them (0: none)."""
+    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> "Backlog":
+        """Measure what lies behind the cursors."""
         ...
+
+
+class Backlog(NamedTuple):
+    """How many *rows* lie behind the cursors, and the age in *seconds* of the oldest of them (0: none).
+
+    The journal of the shards in *ended_before* ends before their cursor: no lag but a loss.
+    """
+
+    rows: int
+    seconds: float
+    ended_before: Sequence[int] = ()
 
 
 class SqlJournal:
@@ -47,8 +68,10 @@ class SqlJournal:
                    j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
             FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
             CROSS JOIN LATERAL (
-                SELECT * FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT $3
-            ) AS j"""
+                SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS bytes
+                FROM (SELECT * FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT $3) AS next
+            ) AS j
+            WHERE j.bytes - octet_length(j.payload) < $4"""
         self._event_ids = " UNION ALL ".join(
             f"""
             SELECT j.shard, j.seq, j.event_id
@@ -56,18 +79,29 @@ class SqlJournal:
             for each in (table, archive)
             if each is not None
         )
+        archived = f", (SELECT seq FROM {archive} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1)" if archive else ""
         self._backlog = f"""
             SELECT coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint AS lag_rows,
-                   coalesce(extract(epoch FROM clock_timestamp() - min(next.occurred_at)), 0)::float8 AS lag_s
+                   coalesce(extract(epoch FROM clock_timestamp() - min(next.occurred_at)), 0)::float8 AS lag_s,
+                   coalesce(array_agg(c.shard ORDER BY c.shard) FILTER (WHERE head.seq < c.cursor), '{{}}') AS ended
             FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
-            CROSS JOIN LATERAL (SELECT seq FROM {table} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1) AS head
+            CROSS JOIN LATERAL (
+                SELECT coalesce((SELECT seq FROM {table} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1){archived}, 0)
+            ) AS head (seq)
             LEFT JOIN LATERAL (
                 SELECT occurred_at FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT 1
             ) AS next ON true"""
 
-    async def read(self, connection: Connection, cursors: Mapping[int, int], rows_per_shard: int) -> list[Envelope]:
+    async def read(
+        self,
+        connection: Connection,
+        cursors: Mapping[int, int],
+        rows_per_shard: int,
+        bytes_per_shard: int = BYTES_UNBOUNDED,
+    ) -> list[Envelope]:
         """Read as `JournalReader.read` says."""
-        rows = await connection.fetch(self._read, list(cursors), list(cursors.values()), rows_per_shard)
+        shards, after = list(cursors), list(cursors.values())
+        rows = await connection.fetch(self._read, shards, after, rows_per_shard, bytes_per_shard)
         try:
             return [self._envelope(row) for row in rows]
         except KeyError as error:
@@ -80,11 +114,11 @@ class SqlJournal:
         rows = await connection.fetch(self._event_ids, [shard for shard, _ in positions], [seq for _, seq in positions])
         return {(row["shard"], row["seq"]): row["event_id"] for row in rows}
 
-    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> tuple[int, float]:
+    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> Backlog:
         """Measure as `JournalReader.backlog` says, by the database's clock."""
         row = await connection.fetchrow(self._backlog, list(cursors), list(cursors.values()))
         assert row is not None
-        return row["lag_rows"], max(0.0, row["lag_s"])
+        return Backlog(row["lag_rows"], max(0.0, row["lag_s"]), row["ended"])
 
     def _envelope(self, row: asyncpg.Record) -> Envelope:
         # By position: this runs once per published event.

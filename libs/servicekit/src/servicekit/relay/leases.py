@@ -3,8 +3,8 @@
 A lease's epoch grows with every owner. A process that stood still finds its epoch gone and drops the shard.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
@@ -27,7 +27,7 @@ _HEARTBEAT = """
 
 _RENEW = """
     UPDATE servicekit.relay_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
-    WHERE owner = $1 RETURNING shard, epoch"""
+    WHERE owner = $1 RETURNING shard, epoch, cursor"""
 
 _LIVE = "SELECT count(*) FROM servicekit.relay_instance WHERE expires_at > clock_timestamp()"
 
@@ -35,7 +35,7 @@ _LIVE = "SELECT count(*) FROM servicekit.relay_instance WHERE expires_at > clock
 _ACQUIRE = """
     WITH free AS (
         SELECT shard FROM servicekit.relay_lease
-        WHERE owner IS NULL OR (owner <> $1 AND expires_at <= clock_timestamp())
+        WHERE (owner IS NULL OR (owner <> $1 AND expires_at <= clock_timestamp())) AND shard <> ALL ($4::smallint[])
         ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED
     )
     UPDATE servicekit.relay_lease AS lease
@@ -72,10 +72,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a renewal found: the epochs of the shards still owned, and how many this process should own."""
+    """What a renewal found: epochs and cursors of the shards still owned, and how many this process should own."""
 
     epochs: Mapping[int, int]
     fair_share: int
+    cursors: Mapping[int, int] = field(default_factory=dict)
 
 
 class Leases:
@@ -90,11 +91,15 @@ class Leases:
         await connection.execute(_HEARTBEAT, self._owner, self._lease_s)
         rows = await connection.fetch(_RENEW, self._owner, self._lease_s)
         live = await connection.fetchval(_LIVE)
-        return Renewal({row["shard"]: row["epoch"] for row in rows}, -(-SHARDS // max(1, live)))
+        return Renewal(
+            epochs={row["shard"]: row["epoch"] for row in rows},
+            fair_share=-(-SHARDS // max(1, live)),
+            cursors={row["shard"]: row["cursor"] for row in rows},
+        )
 
-    async def acquire(self, connection: Connection, shards_max: int) -> list[Lease]:
-        """Take up to *shards_max* shards that are free or whose owner's lease ran out."""
-        rows = await connection.fetch(_ACQUIRE, self._owner, self._lease_s, shards_max)
+    async def acquire(self, connection: Connection, shards_max: int, leave: Collection[int] = ()) -> list[Lease]:
+        """Take up to *shards_max* shards that are free or whose owner's lease ran out, none of those to *leave*."""
+        rows = await connection.fetch(_ACQUIRE, self._owner, self._lease_s, shards_max, list(leave))
         return [Lease(row["shard"], row["epoch"], row["cursor"]) for row in rows]
 
     async def move(self, connection: Connection, moves: Sequence[Move]) -> set[int]:

@@ -31,11 +31,22 @@ class RelayMetrics:
             "relay_leases_lost_total", "Shards another owner took, found by compare-and-set.", registry=registry
         )
         self._stopped = Gauge("relay_shards_stopped", "Shards stopped by a gap in the journal.", registry=registry)
+        self._held = Gauge(
+            "relay_partitions_held", "Partitions that cannot be written or read; their shards wait.", registry=registry
+        )
+        self._ended_before = Gauge(
+            "relay_shards_ended_before",
+            "Shards whose journal ends before what is published: restored behind the topic.",
+            registry=registry,
+        )
         self._halted = Gauge("relay_halted", "1 while the topic is ahead of the journal.", registry=registry)
 
-    def published(self, records: int, seconds: float) -> None:
-        """Count *records*, acknowledged after *seconds*."""
+    def published(self, records: int) -> None:
+        """Count *records* that were acknowledged."""
         self._published.inc(records)
+
+    def publish_took(self, seconds: float) -> None:
+        """Count a round that was acknowledged after *seconds*."""
         self._publish.observe(seconds)
 
     def lag(self, rows: int, seconds: float) -> None:
@@ -62,6 +73,14 @@ class RelayMetrics:
     def shards_stopped(self, shards: int) -> None:
         """Tell how many shards stand because of a gap."""
         self._stopped.set(shards)
+
+    def partitions_held(self, partitions: int) -> None:
+        """Tell how many partitions are held back."""
+        self._held.set(partitions)
+
+    def ended_before(self, shards: int) -> None:
+        """Tell how many shards' journals end before what is published of them."""
+        self._ended_before.set(shards)
 
     def halted(self, *, is_halted: bool) -> None:
         """Tell whether the topic is ahead of the journal."""

@@ -1,66 +1,38 @@
 """The relay's loop: read, publish, wait for every acknowledgement, move the cursors.
 
-One task does it all, in order, so that nothing is published on a lease that was not renewed just before.
+One task does it all, in order, so that nothing is published on a lease that was not renewed just before. Only a
+partition that cannot be written is tried beside it: its shards wait, the others do not.
 """
 
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
 
 import structlog
 
 from contracts.envelope import Envelope
-from contracts.ids import new_id_text, partition_of
+from contracts.ids import SHARDS, new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.postgres import Connection, Pool
 from servicekit.process import Shutdown
-from servicekit.relay import halts
+from servicekit.relay.comparing import Comparison
 from servicekit.relay.errors import LeasesLost, TopicAhead
+from servicekit.relay.halts import TopicEnd
+from servicekit.relay.holds import Holds
 from servicekit.relay.journal import JournalReader
-from servicekit.relay.leases import Leases, Move
+from servicekit.relay.leases import Lease, Leases, Move, Renewal
 from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublishError
+from servicekit.relay.publisher import Publisher, PublishError, Sending
+from servicekit.relay.reading import ReadSize
+from servicekit.relay.settings import RelaySettings
+from servicekit.relay.shards import HeldShard, Mark
 from servicekit.relay.topic_end import read_topic_ends
+from servicekit.replication import Barrier, waits_for_standby
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySettings:
-    """How a relay runs. *owner* tells operators which instance holds a lease."""
-
-    owner: str
-    bootstrap_servers: str
-    topic: str
-    lease_s: float = 10.0
-    move_every_s: float = 0.25
-    rows_per_shard_max: int = 1_000
-    rows_per_read_max: int = 16_384
-    idle_s_min: float = 0.002
-    idle_s_max: float = 0.050
-    backoff_s_min: float = 0.1
-    backoff_s_max: float = 2.0
-    measure_every_s: float = 1.0
-
-    @property
-    def renew_every_s(self) -> float:
-        """How often leases are renewed: this and a send's deadline together are shorter than a lease."""
-        return self.lease_s / 4
-
-    @property
-    def send_timeout_s(self) -> float:
-        """The deadline of a send."""
-        return self.lease_s / 2
-
-
-@dataclass(slots=True)
-class _Shard:
-    epoch: int
-    stored: int  # the cursor in the database
-    published: int  # the highest acknowledged sequence
 
 
 class Relay:
@@ -84,8 +56,21 @@ class Relay:
         self._jitter = jitter
         # An instance is never taken for one that ran before it under the same name.
         self._leases = Leases(owner=f"{settings.owner}#{new_id_text()}", lease_s=settings.lease_s)
-        self._shards: dict[int, _Shard] = {}
+        self._comparison = Comparison(journal, metrics)
+        self._holds = Holds(backoff_s_min=settings.backoff_s_min, backoff_s_max=settings.backoff_s_max, jitter=jitter)
+        # Looking at a partition that does not answer holds up the others for a moment: not often.
+        self._unread = Holds(backoff_s_min=settings.unread_s_min, backoff_s_max=settings.unread_s_max, jitter=jitter)
+        self._size = ReadSize(
+            rows_per_shard=settings.rows_per_shard_max,
+            rows=settings.rows_per_read_max,
+            size_bytes=settings.bytes_per_read_max,
+        )
+        self._barrier = Barrier(pool)
+        self._waits_for_standby = False
+        self._partitions = 0  # of the topic; 0 until the broker has told
+        self._shards: dict[int, HeldShard] = {}
         self._stopped: set[int] = set()
+        self._connections = 0  # of the pool, when the journal was compared last
         self._renewed_s = float("-inf")
         self._moved_s = float("-inf")
         self._measured_s = float("-inf")
@@ -109,6 +94,7 @@ class Relay:
                 if not published:
                     await shutdown.sleep(idle_s)
         finally:
+            self._barrier.close()
             await self._publisher.close()
         await self._hand_over()
 
@@ -119,8 +105,11 @@ class Relay:
             await self._measure()
         if self._is_due(self._renewed_s, self._settings.renew_every_s):
             await self._keep_leases()
+        published = self._settle(self._publisher.ended())
         events = await self._read()
-        published = await self._publish(events) if events else 0
+        if events and self._waits_for_standby:
+            await self._barrier.passed(self._settings.send_timeout_s)
+        published += await self._publish(events) if events else 0
         if self._is_due(self._moved_s, self._settings.move_every_s):
             await self._move_cursors()
         return published
@@ -128,18 +117,29 @@ class Relay:
     def _is_due(self, last_s: float, every_s: float) -> bool:
         return monotonic_s() - last_s >= every_s
 
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[Connection]:
+        """Lend a connection. Behind a new one may be another server: the journal is compared before it is used."""
+        async with self._pool.connection() as connection:
+            if self._pool.opened != self._connections:
+                opened = self._pool.opened
+                await self._require_published(connection, list(self._shards))
+                self._connections = opened
+            yield connection
+
     # -- leases
 
     async def _keep_leases(self) -> None:
         """Renew, drop what was lost, hand over what is beyond the fair share, take what is free."""
         stood_still = self._is_due(self._renewed_s, self._settings.lease_s)
         asked_s = monotonic_s()
-        async with self._pool.connection() as connection:
+        async with self._database() as connection:
             renewal = await self._leases.renew(connection)
-            await self._refuse_while_halted(connection)
-        self._renewed_s = asked_s
-        lost = {shard for shard, held in self._shards.items() if renewal.epochs.get(shard) != held.epoch}
-        self._drop(lost, stood_still=stood_still)
+            self._waits_for_standby = await waits_for_standby(connection)
+            await self._comparison.refuse_while_halted(connection)
+            self._renewed_s = asked_s
+            await self._require_published(connection, list(self._shards))
+            self._drop(self._lost(renewal), stood_still=stood_still)
         await self._free_unheld(renewal.epochs)
         excess = len(self._shards) - renewal.fair_share
         if excess > 0:
@@ -148,11 +148,22 @@ class Relay:
             await self._acquire(-excess)
         self._metrics.leases_held(len(self._shards))
 
+    def _lost(self, renewal: Renewal) -> set[int]:
+        """Return the shards that others own, or whose cursor is no longer where this process has put it."""
+        lost = set()
+        for shard, held in self._shards.items():
+            cursor = renewal.cursors.get(shard, held.stored.sequence)
+            if held.stored.sequence < cursor <= held.published.sequence:
+                held.stored = Mark(cursor)  # our own move, whose answer was lost
+            if renewal.epochs.get(shard) != held.epoch or cursor != held.stored.sequence:
+                lost.add(shard)
+        return lost
+
     def _drop(self, lost: set[int], *, stood_still: bool) -> None:
         if not lost:
             return
         for shard in lost:
-            del self._shards[shard]
+            self._shards.pop(shard, None)
         self._stopped -= lost
         self._metrics.leases_lost(len(lost))
         self._metrics.leases_held(len(self._shards))
@@ -163,50 +174,75 @@ class Relay:
     async def _free_unheld(self, epochs: Mapping[int, int]) -> None:
         """Free the leases that are ours by the table alone, or nobody would publish their shards.
 
-        A crash of the database took the move of a cursor back, so that the next one found another cursor and the shard
-        was dropped; or the answer to an acquisition was lost. Who takes them begins at the stored cursor.
+        A crash of the database took the move of a cursor back, so that the shard was dropped; or the answer to an
+        acquisition was lost. Who takes them begins at the stored cursor.
         """
         unheld = {shard: epoch for shard, epoch in epochs.items() if shard not in self._shards}
         if unheld:
-            async with self._pool.connection() as connection:
+            async with self._database() as connection:
                 await self._leases.release(connection, unheld)
 
     async def _acquire(self, shards_max: int) -> None:
-        async with self._pool.connection() as connection:
-            leases = await self._leases.acquire(connection, shards_max)
+        self._partitions = await self._publisher.partitions()
+        now_s = monotonic_s()
+        leave = [shard for shard in range(SHARDS) if self._unread.waits(self._partition(shard), now_s)]
+        async with self._database() as connection:
+            leases = await self._leases.acquire(connection, shards_max, leave)
         if not leases:
             return
         try:
-            await self._require_journal([lease.shard for lease in leases])
+            taken = await self._require_journal(leases)
         except (PublishError, OperationalError, TopicAhead):
             # Not compared, so not published: free them for whoever can.
+            await self._free(leases)
+            raise
+        self._shards.update(taken)
+        await self._free([lease for lease in leases if lease.shard not in taken])
+        _log.info("relay.leases_acquired", shards=list(taken))
+
+    async def _free(self, leases: Sequence[Lease]) -> None:
+        if leases:
             async with self._pool.connection() as connection:
                 await self._leases.release(connection, {lease.shard: lease.epoch for lease in leases})
-            raise
+
+    async def _require_journal(self, leases: Sequence[Lease]) -> dict[int, HeldShard]:
+        """Return the shards of the partitions that can be read; raise TopicAhead where the journal lacks their end."""
+        shards: dict[int, list[int]] = {}
         for lease in leases:
-            self._shards[lease.shard] = _Shard(lease.epoch, lease.cursor, lease.cursor)
-        _log.info("relay.leases_acquired", shards=[lease.shard for lease in leases])
-
-    async def _require_journal(self, shards: Sequence[int]) -> None:
-        """Raise TopicAhead where the topic ends with a record that the journal lacks."""
-        count = await self._publisher.partitions()
-        partitions = {partition_of(shard, count) for shard in shards}
-        ends = await read_topic_ends(self._settings.bootstrap_servers, self._settings.topic, partitions)
-        async with self._pool.transaction() as tx:
-            known = await self._journal.event_ids(tx.connection, [(end.shard, end.sequence) for end in ends])
-            lacking = [end for end in ends if known.get((end.shard, end.sequence)) != end.event_id]
-            for end in lacking:
-                await halts.record(tx.connection, end)
+            shards.setdefault(self._partition(lease.shard), []).append(lease.shard)
+        found = await read_topic_ends(self._settings.bootstrap_servers, self._settings.topic, shards)
+        for partition in found.unread:
+            self._hold(self._unread, partition, "Unread")
+        for partition in shards.keys() - found.unread:
+            self._unread.clear(partition)
         async with self._pool.connection() as connection:
-            await self._refuse_while_halted(connection)
+            lacking = await self._comparison.lacking(connection, found.ends)
+            await self._comparison.halt(connection, lacking)
+            taken = [lease for lease in leases if self._partition(lease.shard) not in found.unread]
+            marks = await self._comparison.marks(connection, taken)
+        return {lease.shard: HeldShard(lease.epoch, marks[lease.shard]) for lease in taken}
 
-    async def _refuse_while_halted(self, connection: Connection) -> None:
-        halted = await halts.active(connection)
-        self._metrics.halted(is_halted=bool(halted))
-        if halted:
-            first = halted[0]
-            _log.critical("relay.halted", partitions=len(halted))
-            raise TopicAhead(f"the journal lacks {first.topic}-{first.partition}@{first.offset}: restored behind it")
+    async def _require_published(self, connection: Connection, shards: Iterable[int]) -> None:
+        """Raise TopicAhead where the journal no longer has what was published of one of *shards*."""
+        records = [
+            TopicEnd(
+                topic=self._settings.topic,
+                partition=self._partition(shard),
+                offset=mark.offset,
+                shard=shard,
+                sequence=mark.sequence,
+                event_id=mark.event_id,
+            )
+            for shard in shards
+            for mark in self._shards[shard].marks
+            if mark.event_id is not None
+        ]
+        lacking = await self._comparison.lacking(connection, records)
+        if not lacking:
+            return
+        await self._comparison.halt(connection, lacking)
+        # An operator has accepted just these before: what stands there now is published like anything else.
+        self._drop({record.shard for record in lacking}, stood_still=False)
 
     async def _release(self, shards: Sequence[int]) -> None:
         await self._move_cursors()
@@ -227,19 +263,31 @@ class Relay:
 
     # -- records
 
+    def _partition(self, shard: int) -> int:
+        return partition_of(shard, self._partitions)
+
     async def _read(self) -> list[Envelope]:
-        cursors = {shard: held.published for shard, held in self._shards.items() if shard not in self._stopped}
+        now_s = monotonic_s()
+        cursors = {
+            shard: held.published.sequence
+            for shard, held in self._shards.items()
+            if shard not in self._stopped and not self._holds.waits(self._partition(shard), now_s)
+        }
         if not cursors:
             return []
-        rows = min(self._settings.rows_per_shard_max, max(1, self._settings.rows_per_read_max // len(cursors)))
-        async with self._pool.connection() as connection:
-            events = await self._journal.read(connection, cursors, rows)
+        rows, size_bytes = self._size.per_shard(len(cursors))
+        try:
+            async with self._database() as connection:
+                events = await self._journal.read(connection, cursors, rows, size_bytes)
+        except OperationalError:
+            self._size.halve()
+            raise
         return [event for _, run in groupby(events, attrgetter("shard")) for event in self._dense(list(run))]
 
     def _dense(self, run: list[Envelope]) -> list[Envelope]:
         """Return *run*, one shard's, up to its first gap, at which the shard stops."""
         shard = run[0].shard
-        expected = self._shards[shard].published + 1
+        expected = self._shards[shard].published.sequence + 1
         # Ascending and distinct, so the ends tell whether anything is missing in between.
         if run[0].sequence == expected and run[-1].sequence == expected + len(run) - 1:
             return run
@@ -255,37 +303,72 @@ class Relay:
         if began_s + self._settings.send_timeout_s > self._renewed_s + self._settings.lease_s:
             await self._keep_leases()  # reading took long: what was read may belong to others by now
             return 0
-        await self._publisher.publish(events, timeout_s=self._settings.send_timeout_s)
-        for event in events:
-            self._shards[event.shard].published = event.sequence
-        self._metrics.published(len(events), monotonic_s() - began_s)
-        return len(events)
+        sent = await self._publisher.send(
+            events, timeout_s=self._settings.send_timeout_s, on_trial=self._holds.on_trial
+        )
+        self._holds.begin(self._publisher.trailing)
+        published = self._settle(sent)
+        if published:
+            self._metrics.publish_took(monotonic_s() - began_s)
+            self._size.grow()
+        else:
+            self._size.halve()
+        return published
+
+    def _settle(self, sent: Iterable[Sending]) -> int:
+        """Remember what was acknowledged, hold partitions that failed; return how many records were published."""
+        published = 0
+        for sending in sent:
+            last = {event.shard: index for index, event in enumerate(sending.published)}
+            for shard, index in last.items():
+                event, held = sending.events[index], self._shards.get(shard)
+                # A shard that was dropped meanwhile, and perhaps taken again, begins at its cursor.
+                if held is not None and held.published.sequence < event.sequence:
+                    held.published = Mark(event.sequence, event.event_id, sending.offset_of(index))
+            published += sending.acknowledged
+            if sending.error is None:
+                self._holds.clear(sending.partition)
+            else:
+                self._hold(self._holds, sending.partition, sending.error)
+        self._metrics.published(published)
+        self._metrics.partitions_held(len(self._holds) + len(self._unread))
+        return published
+
+    def _hold(self, holds: Holds, partition: int, error: str) -> None:
+        failures = holds.fail(partition, monotonic_s())
+        self._metrics.publish_failed(error)
+        _log.warning("relay.partition_held", partition=partition, error=error, failures=failures)
 
     async def _move_cursors(self) -> None:
-        moves = [
-            Move(shard, held.epoch, held.stored, held.published)
-            for shard, held in self._shards.items()
-            if held.published > held.stored
-        ]
         self._moved_s = monotonic_s()
-        if not moves:
+        if not self._moving():
             return
         stood_still = self._is_due(self._renewed_s, self._settings.lease_s)
-        async with self._pool.connection() as connection:
+        async with self._database() as connection:
+            await self._require_published(connection, self._moving())
+            moving = self._moving()
+            moves = [
+                Move(shard, held.epoch, held.stored.sequence, held.published.sequence) for shard, held in moving.items()
+            ]
             moved = await self._leases.move(connection, moves)
-        for move in moves:
-            if move.shard in moved:
-                self._shards[move.shard].stored = move.after
-        self._drop({move.shard for move in moves} - moved, stood_still=stood_still)
+        for shard in moved:
+            moving[shard].stored = moving[shard].published
+        self._drop(moving.keys() - moved, stood_still=stood_still)
+
+    def _moving(self) -> dict[int, HeldShard]:
+        return {shard: held for shard, held in self._shards.items() if held.published.sequence > held.stored.sequence}
 
     async def _measure(self) -> None:
-        cursors = {shard: held.published for shard, held in self._shards.items()}
-        async with self._pool.connection() as connection:
+        cursors = {shard: held.published.sequence for shard, held in self._shards.items()}
+        async with self._database() as connection:
             # What nobody publishes counts too: with the broker away from the start, no relay owns anything.
             cursors = {**await self._leases.unowned(connection), **cursors}
-            rows, seconds = await self._journal.backlog(connection, cursors)
+            backlog = await self._journal.backlog(connection, cursors)
         self._measured_s = monotonic_s()
-        self._metrics.lag(rows, seconds)
+        self._metrics.lag(backlog.rows, backlog.seconds)
+        self._metrics.ended_before(len(backlog.ended_before))
+        if backlog.ended_before:
+            _log.critical("relay.journal_ended_before", shards=list(backlog.ended_before))
 
     async def _after_failure(self, error: PublishError | OperationalError, failures: int, shutdown: Shutdown) -> None:
         """Wait with jitter; the next round reads again behind what was acknowledged."""

@@ -1,9 +1,16 @@
-"""The last record of each partition, to be compared with the journal before anything is published."""
+"""The last record of each shard in its partition, to be compared with the journal before anything is published.
+
+A partition is read back from its end in growing steps until every shard that is asked for was seen. What is no event of
+the platform is stepped over. The bound is several times what one round of a relay publishes, so that a restore between
+two commits of one round is seen; a shard that was quiet for longer stands behind its partition's other shards.
+"""
 
 import asyncio
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -11,51 +18,142 @@ from contracts.envelope import EnvelopeError, from_record
 from servicekit.relay.halts import TopicEnd
 from servicekit.relay.publisher import PublishError
 
-TIMEOUT_S: Final = 10.0
+_log = structlog.get_logger(__name__)
+
+START_TIMEOUT_S: Final = 5.0
+OFFSETS_TIMEOUT_S: Final = 3.0
+OFFSETS_PATIENCE_S: Final = 0.5
+"""How long partitions that have told where they end wait for one that has not: nothing is published meanwhile."""
+READ_TIMEOUT_S: Final = 5.0
 POLL_MS: Final = 200
+FIRST_STEP: Final = 64
+STEP_FACTOR: Final = 8
+RECORDS_BACK_MAX: Final = 10_000
 
 
-async def read_topic_ends(bootstrap_servers: str, topic: str, partitions: Collection[int]) -> list[TopicEnd]:
-    """Return the last record of each of *partitions* that has one.
+class TopicEnds(NamedTuple):
+    """The last record of each shard that has one near the end, and the partitions that could not be read in time."""
 
-    Raises PublishError when the broker cannot be read in time.
+    ends: list[TopicEnd]
+    unread: set[int]
+
+
+@dataclass(slots=True)
+class _Partition:
+    """How far a partition is read back: down to *low*. *wanted* are the shards not seen yet."""
+
+    part: TopicPartition
+    begin: int
+    end: int
+    wanted: set[int]
+    low: int
+    step: int = FIRST_STEP
+    found: dict[int, TopicEnd] = field(default_factory=dict)
+    no_events: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return not self.wanted or self.low <= max(self.begin, self.end - RECORDS_BACK_MAX)
+
+    def next_low(self) -> int:
+        """Return where the next step begins."""
+        return max(self.begin, self.end - min(self.step, RECORDS_BACK_MAX))
+
+    def take(self, records: "Iterable[ConsumerRecord[bytes, bytes]]") -> None:
+        """Remember the last record of each wanted shard among *records*, which ascend."""
+        for record in records:
+            if record.offset >= self.low:
+                continue  # seen in the step before, or published meanwhile by others
+            end = _parse(record)
+            if end is None:
+                self.no_events += 1
+            elif end.shard in self.wanted:
+                self.found[end.shard] = end
+
+    def has_stepped(self, low: int) -> None:
+        """Go on from *low*: all above it is seen."""
+        self.low = low
+        self.step *= STEP_FACTOR
+        self.wanted -= self.found.keys()
+
+
+async def read_topic_ends(bootstrap_servers: str, topic: str, shards: Mapping[int, Collection[int]]) -> TopicEnds:
+    """Return the last record of each of *shards* (by partition) that has one near its partition's end.
+
+    Raises PublishError when the broker cannot be reached in time; a partition alone that cannot is named as unread.
     """
-    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
-            try:
-                await consumer.start()
-                return await _ends(consumer, wanted)
-            finally:
-                await consumer.stop()
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await consumer.start()
+        partitions = await _bounds(consumer, topic, shards)
+        return await _read(consumer, partitions, set(shards))
     except (KafkaError, OSError, TimeoutError) as error:
         raise PublishError(type(error).__name__) from error
+    finally:
+        await consumer.stop()
 
 
-async def _ends(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> list[TopicEnd]:
-    begins = await consumer.beginning_offsets(partitions)
-    ends = await consumer.end_offsets(partitions)
-    missing = {partition for partition in partitions if ends[partition] > begins[partition]}
-    # By hand: a subscription is forgotten for a moment whenever metadata comes without the topic. Nothing is awaited
-    # between assigning and seeking, or the client would begin to look for a position of its own.
-    consumer.assign(partitions)
+async def _bounds(consumer: AIOKafkaConsumer, topic: str, shards: Mapping[int, Collection[int]]) -> list[_Partition]:
+    """Return where each partition begins and ends, without those whose leader does not tell in time."""
+
+    async def bounds(number: int) -> _Partition:
+        part = TopicPartition(topic, number)
+        begin = (await consumer.beginning_offsets([part]))[part]
+        end = (await consumer.end_offsets([part]))[part]
+        return _Partition(part, begin, end, set(shards[number]), end)
+
+    asking = [asyncio.ensure_future(bounds(number)) for number in shards]
+    await asyncio.wait(asking, timeout=OFFSETS_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+    _, late = await asyncio.wait(asking, timeout=OFFSETS_PATIENCE_S)
+    for task in late:
+        task.cancel()
+    told = await asyncio.gather(*asking, return_exceptions=True)
+    for each in told:
+        if isinstance(each, BaseException) and not isinstance(each, KafkaError | OSError | asyncio.CancelledError):
+            raise each
+    return [each for each in told if isinstance(each, _Partition)]
+
+
+async def _read(consumer: AIOKafkaConsumer, partitions: list[_Partition], asked: set[int]) -> TopicEnds:
+    # By hand: a subscription is forgotten for a moment whenever metadata comes without the topic.
+    left = [partition for partition in partitions if not partition.is_done]
+    unread = asked - {partition.part.partition for partition in partitions}
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            while left:
+                await _step(consumer, left)
+                left = [partition for partition in left if not partition.is_done]
+    except TimeoutError:
+        # What was seen until then is compared; a partition of which nothing was seen is not.
+        unread |= {partition.part.partition for partition in left if not partition.found}
     for partition in partitions:
-        consumer.seek(partition, max(begins[partition], ends[partition] - 1))
-    found = []
+        if partition.no_events:
+            _log.error("relay.no_events_stepped_over", partition=partition.part.partition, records=partition.no_events)
+    ends = [end for partition in partitions for end in partition.found.values()]
+    return TopicEnds(ends, unread)
+
+
+async def _step(consumer: AIOKafkaConsumer, partitions: list[_Partition]) -> None:
+    """Read each of *partitions* from one step further back up to what was read before."""
+    lows = {partition.part: partition.next_low() for partition in partitions}
+    # Nothing is awaited between assigning and seeking, or the client would begin to look for a position of its own.
+    consumer.assign(list(lows))
+    for part, low in lows.items():
+        consumer.seek(part, low)
+    missing = {partition.part: partition for partition in partitions}
     while missing:
-        for partition, records in (await consumer.getmany(*missing, timeout_ms=POLL_MS)).items():
-            missing.discard(partition)
-            # Others may publish meanwhile: the record that was the last one is all that counts.
-            found.append(_parse(records[0]))
-    return found
+        for part, records in (await consumer.getmany(*missing, timeout_ms=POLL_MS)).items():
+            missing[part].take(records)
+        for part in [part for part in missing if await consumer.position(part) >= missing[part].low]:
+            missing.pop(part).has_stepped(lows[part])
 
 
-def _parse(record: "ConsumerRecord[bytes, bytes]") -> TopicEnd:
+def _parse(record: "ConsumerRecord[bytes, bytes]") -> TopicEnd | None:
     try:
         event = from_record(record.headers, record.value)
-    except EnvelopeError as error:
-        raise PublishError("NoEvent", f"{record.topic}-{record.partition}@{record.offset} is no event") from error
+    except EnvelopeError:
+        return None
     return TopicEnd(
         topic=record.topic,
         partition=record.partition,

@@ -24,7 +24,8 @@ from servicekit.relay.errors import RelayError
 from servicekit.relay.journal import JournalReader, relay_pool_settings
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher, PublisherSettings
-from servicekit.relay.relay import Relay, RelaySettings
+from servicekit.relay.relay import Relay
+from servicekit.relay.settings import RelaySettings
 from servicekit.service import Port, Service
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry

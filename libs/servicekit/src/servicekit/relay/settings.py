@@ -1,0 +1,34 @@
+"""How a relay runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """How a relay runs. *owner* tells operators which instance holds a lease."""
+
+    owner: str
+    bootstrap_servers: str
+    topic: str
+    lease_s: float = 10.0
+    move_every_s: float = 0.25
+    rows_per_shard_max: int = 1_000
+    rows_per_read_max: int = 16_384
+    bytes_per_read_max: int = 16 * 1024 * 1024
+    idle_s_min: float = 0.002
+    idle_s_max: float = 0.050
+    backoff_s_min: float = 0.1
+    backoff_s_max: float = 2.0
+    unread_s_min: float = 1.0
+    unread_s_max: float = 15.0
+    measure_every_s: float = 1.0
+
+    @property
+    def renew_every_s(self) -> float:
+        """How often leases are renewed: this and a send's deadline together are shorter than a lease."""
+        return self.lease_s / 4
+
+    @property
+    def send_timeout_s(self) -> float:
+        """The deadline of a send."""
+        return self.lease_s / 2

@@ -26,6 +26,7 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.topic_reader import open_topic
+from servicekit.consumer.unparking import Unparked, unpark
 from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, Transaction, open_pool
 from servicekit.process import Shutdown
@@ -64,6 +65,10 @@ class Bench:
         async with self.pool.connection() as connection:
             progress = await checkpoints.progress(connection, PROJECTION)
         return {shard: come.last_seq for shard, come in progress.items()}
+
+    async def unpark(self, wallet_id: UUID) -> Unparked:
+        projection = bootstrap.make_projection(self.settings)
+        return await unpark(self.pool, projection, wallet_id, bootstrap_servers=self.settings.kafka_bootstrap_servers)
 
     async def parked(self) -> dict[UUID, str]:
         async with self.pool.connection() as connection:
@@ -225,8 +230,8 @@ async def test_poison_parks_its_wallet_and_the_others_flow(bench: Bench) -> None
     assert "ZeroDivisionError" in parked[crashing]
     assert await decided(bench) == {sound}
 
-    done = await operations.unpark(bench.pool, bootstrap.make_projection(bench.settings), crashing)
-    still = await operations.unpark(bench.pool, bootstrap.make_projection(bench.settings), bad_json)
+    done = await bench.unpark(crashing)
+    still = await bench.unpark(bad_json)
 
     assert (done.applied, done.failure) == (13, None)
     assert (still.applied, still.failure is None) == (0, False)

@@ -21,6 +21,7 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.unparking import unpark
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing
 from testkit.events import publish, wallet_in
@@ -146,7 +147,7 @@ async def test_poison_parks_its_wallet_and_unparking_delivers(bench: Bench, cons
         parked = {row.wallet_id: row.events for row in await operations.parked_wallets(connection, NAME)}
     assert parked == {torn: 2, unknown: 1, leaping: 1}
     assert {row[2] for row in await consuming.rows()} == {events[2].event_id, events[4].event_id}
-    again = await operations.unpark(consuming.pool, projection_of(consuming), torn)
+    again = await unpark(consuming.pool, projection_of(consuming), torn, bootstrap_servers=consuming.bootstrap_servers)
     assert (again.applied, again.failure is None) == (0, False)
 
 
@@ -175,6 +176,8 @@ async def test_what_a_bug_parked_is_delivered_once_it_is_mended(bench: Bench, co
         await consuming.reached({1: 3})
     assert [row[2] for row in await consuming.rows()] == [events[1].event_id]
 
-    mended = await operations.unpark(consuming.pool, projection_of(consuming), victim)
+    mended = await unpark(
+        consuming.pool, projection_of(consuming), victim, bootstrap_servers=consuming.bootstrap_servers
+    )
     assert (mended.applied, mended.failure) == (2, None)
     assert {row[2] for row in await consuming.rows()} == {event.event_id for event in events}

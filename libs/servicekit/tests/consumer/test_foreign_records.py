@@ -97,3 +97,23 @@ async def add(bench: Bench, records: list[tuple[bytes | None, Headers]]) -> None
         await producer.flush()
     finally:
         await producer.stop()
+
+
+async def test_a_header_whose_name_no_database_takes_parks_its_wallet_like_any_other(bench: Bench) -> None:
+    event = Stream().deposited(wallet_in(3))
+    odd = headers_of(event, ce_time=b"z", **{"x\0y": b"1"})
+
+    async with running(bench.runner(Probe(bench.topic))):
+        await add_one(bench, odd, event.data)
+        await eventually(lambda: bench.has_reached({3: 1}))
+
+    assert [wallet.wallet_id for wallet in await bench.parked()] == [event.subject]
+
+
+async def add_one(bench: Bench, headers: Headers, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bench.bootstrap)
+    await producer.start()
+    try:
+        await producer.send_and_wait(bench.topic, value, key=b"k", partition=1, headers=headers)
+    finally:
+        await producer.stop()

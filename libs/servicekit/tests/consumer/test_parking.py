@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from contracts.envelope import Envelope, to_headers
+from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_DEPOSITED
-from servicekit.consumer import operations, parking
+from servicekit.consumer import operations, parking, unparking
+from servicekit.consumer.unparking import unpark
 from testkit.consumer_bench import Bench, Probe
-from testkit.events import SCHEMA_BASE, Stream, received, wallet_in
+from testkit.events import Stream, received, wallet_in
 from testkit.running import running
 from testkit.waiting import eventually
 
@@ -32,10 +33,10 @@ async def test_poison_parks_its_wallet_while_others_flow_and_unparking_replays(b
     (parked,) = await bench.parked()
     assert (parked.wallet_id, parked.seq, parked.events) == (sick, 3, 2)
 
-    still = await operations.unpark(bench.pool, probe, sick)
+    still = await unpark(bench.pool, probe, sick, bootstrap_servers=bench.bootstrap)
     assert (still.applied, still.failure is None) == (0, False)
-    await repair(bench, events[2], probe)
-    done = await operations.unpark(bench.pool, probe, sick)
+    probe.crash_on, probe.mended = set(), {3: events[2]}
+    done = await unpark(bench.pool, probe, sick, bootstrap_servers=bench.bootstrap)
 
     assert (done.applied, done.failure) == (2, None)
     assert await bench.applied() == {3: [1, 2, 3, 4, 5, 6]}
@@ -54,21 +55,6 @@ def poisoned(event: Envelope, poison: str) -> Envelope:
         case _:
             pass  # the handler crashes by itself
     return Envelope(**fields)
-
-
-async def repair(bench: Bench, event: Envelope, probe: Probe) -> None:
-    """Let the parked record be what it should have been, as a fixed release would read it."""
-    probe.crash_on = set()
-    headers = to_headers(event, schema_base=SCHEMA_BASE)
-    async with bench.pool.connection() as connection:
-        await connection.execute(
-            """UPDATE servicekit.parked_event SET header_names = $2, header_values = $3, value = $4
-               WHERE wallet_id = $1 AND seq = 3""",
-            event.subject,
-            [name for name, _ in headers],
-            [value for _, value in headers],
-            event.data,
-        )
 
 
 async def shows_parked(bench: Bench) -> bool:
@@ -98,3 +84,73 @@ async def test_a_broken_projection_ends_the_consumer_before_everything_is_parked
 
     assert await bench.parked() == []
     assert await bench.reached() == {}
+
+
+async def held_back(bench: Bench) -> tuple[int, int]:
+    """Return how many wallets are parked, and how many rows their events take."""
+    async with bench.pool.connection() as connection:
+        rows = await connection.fetch("SELECT events FROM servicekit.parked_wallet")
+    return len(rows), sum(row["events"] for row in rows)
+
+
+async def test_a_hot_parked_wallet_costs_one_row_and_stops_nobody(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unparking, "EVENTS_PER_TRANSACTION", 7)
+    stream, probe = Stream(), Probe(bench.topic, crash_on={2})
+    hot, other = wallet_in(3), wallet_in(3)
+    events = [stream.deposited(wallet) for _ in range(50) for wallet in (other, hot)]
+
+    async with running(bench.runner(probe)):
+        await bench.publish(events)
+        await eventually(lambda: bench.has_reached({3: 100}))
+        assert await held_back(bench) == (1, 50)
+        probe.crash_on = {60}
+        half = await unpark(bench.pool, probe, hot, bootstrap_servers=bench.bootstrap)
+        assert (half.applied, half.failure is None) == (29, False)
+        assert await held_back(bench) == (1, 21)
+        probe.crash_on = set()
+        rest = await unpark(bench.pool, probe, hot, bootstrap_servers=bench.bootstrap)
+        await bench.publish([stream.deposited(hot)])
+        await eventually(lambda: bench.has_reached({3: 101}))
+
+    assert (rest.applied, rest.failure) == (21, None)
+    assert await bench.parked() == []
+    assert await bench.applied() == {3: list(range(1, 102))}
+
+
+async def test_unparking_finds_what_was_brought_back_behind_later_records(bench: Bench) -> None:
+    stream, probe = Stream(), Probe(bench.topic, crash_on={2})
+    wallet = wallet_in(3)
+    events = [stream.deposited(wallet) for _ in range(8)]
+    lost = events[3:5]
+
+    async with running(bench.runner(probe)):
+        await bench.publish([*events[:3], *events[5:], *lost])
+        await eventually(lambda: bench.has_reached({3: 5}))
+        async with bench.pool.connection() as connection:
+            await operations.rewind(connection, "probe", 3)
+        await eventually(lambda: bench.has_reached({3: 8}))
+    probe.crash_on = set()
+    done = await unpark(bench.pool, probe, wallet, bootstrap_servers=bench.bootstrap)
+
+    assert (done.applied, done.failure) == (7, None)
+    assert await bench.applied() == {3: list(range(1, 9))}
+
+
+async def test_what_the_topic_no_longer_has_stays_parked_and_says_so(bench: Bench) -> None:
+    events = [Stream().deposited(wallet_in(3))]
+    probe = Probe(bench.topic, crash_on={1})
+    await bench.processor(probe).process([received(event, event.sequence) for event in events])
+    probe.crash_on = set()
+
+    done = await unpark(bench.pool, probe, events[0].subject, bootstrap_servers=bench.bootstrap)
+
+    assert (done.applied, done.failure) == (0, "the topic lacks sequence 1 of shard 3")
+    assert len(await bench.parked()) == 1
+
+
+async def test_a_wallet_that_is_not_parked_has_nothing_to_unpark(bench: Bench) -> None:
+    done = await unpark(bench.pool, Probe(bench.topic), wallet_in(3), bootstrap_servers=bench.bootstrap)
+
+    assert (done.applied, done.failure) == (0, None)

@@ -14,7 +14,7 @@ IDS = [new_id() for _ in range(40)]
 
 def record(seq: int, *, shard: int = 1, event_id: UUID | None = None, offset: int | None = None) -> Received:
     event_id = event_id or IDS[seq]
-    return Received(shard, seq, event_id, IDS[0], 0, seq if offset is None else offset, (), b"{}", None, None)
+    return Received(shard, seq, event_id, IDS[0], 0, seq if offset is None else offset, 2, None, None)
 
 
 def at(seq: int, *, shard: int = 1, stopped: Stop | None = None) -> dict[int, Checkpoint]:

@@ -88,7 +88,12 @@ def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
 def operated(settings: NotificationsSettings) -> Operated:
     """Return the projection as its operator reaches it."""
     projection = make_projection(settings)
-    return Operated(settings.notifications_database_url, projection.name, lambda: nullcontext(projection))
+    return Operated(
+        settings.notifications_database_url,
+        settings.kafka_bootstrap_servers,
+        projection.name,
+        lambda: nullcontext(projection),
+    )
 
 
 # -- the API

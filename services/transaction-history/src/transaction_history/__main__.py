@@ -43,7 +43,12 @@ def _migration() -> Migration:
 def _operated() -> Operated:
     settings = HistorySettings()
     projection = bootstrap.make_projection(settings)
-    return Operated(settings.transaction_history_database_url, projection.name, lambda: nullcontext(projection))
+    return Operated(
+        settings.transaction_history_database_url,
+        settings.kafka_bootstrap_servers,
+        projection.name,
+        lambda: nullcontext(projection),
+    )
 
 
 add_migrate(cli, _migration)

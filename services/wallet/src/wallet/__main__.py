@@ -109,7 +109,10 @@ def _migration() -> Migration:
 def _operated() -> Operated:
     settings = WalletSettings()
     return Operated(
-        settings.wallet_database_url, DecisionsProjection.name, lambda: operating.operate_decisions(settings)
+        settings.wallet_database_url,
+        settings.kafka_bootstrap_servers,
+        DecisionsProjection.name,
+        lambda: operating.operate_decisions(settings),
     )
 
 

@@ -40,7 +40,7 @@ class Applier:
         """Halve what fails, in order, until the failing event stands alone: a savepoint per half."""
         held = [record for record in records if record.wallet_id in self._parked]
         if held:
-            await parking.park_events(self._tx, self._projection.name, held)
+            await parking.hold_back(self._tx, self._projection.name, held)
             records = [record for record in records if record.wallet_id not in self._parked]
         if not records:
             return

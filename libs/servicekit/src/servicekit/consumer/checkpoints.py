@@ -103,6 +103,14 @@ async def reached(connection: Connection, projection: str, shards: Collection[in
     return {row["shard"]: row["last_seq"] for row in rows}
 
 
+async def partition_of_shard(connection: Connection, projection: str, shard: int) -> int | None:
+    """Return the partition that the shard was read from, None where it has no checkpoint."""
+    partition: int | None = await connection.fetchval(
+        "SELECT topic_partition FROM servicekit.checkpoint WHERE projection = $1 AND shard = $2", projection, shard
+    )
+    return partition
+
+
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
     """Tell readers how far behind each partition is."""
     await connection.execute(

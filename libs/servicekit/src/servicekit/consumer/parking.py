@@ -1,24 +1,33 @@
-"""Parked wallets: an event that cannot be applied, and what came after it for the same wallet, kept in order.
+"""Parked wallets: an event that cannot be applied, and what came after it for the same wallet, wait in the topic.
 
-Bounded by rows in the database, never by memory: beyond the bounds the consumer ends instead of parking more, for then
-not single events are broken but the projection.
+Only the wallet's place is kept, so that one hot wallet costs a row. Beyond a number of wallets the consumer ends
+instead of parking more, for then not single events are broken but the projection.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.envelope import Envelope, from_record
 from servicekit.consumer.records import Received
 from servicekit.postgres import Connection, Transaction
 
 WALLETS_MAX: Final = 1_000
-EVENTS_MAX: Final = 100_000
 REASON_CHARACTERS_MAX: Final = 500
 
 
 class ParkingFull(Exception):  # noqa: N818  it names a state of the projection
     """More would be parked than the bounds allow: the projection itself is broken. Nothing was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a parked wallet's events begin: with sequence *seq* of *shard*, none of them before *offset*."""
+
+    shard: int
+    seq: int
+    offset: int
 
 
 async def parked_among(tx: Transaction, projection: str, wallet_ids: Collection[UUID]) -> set[UUID]:
@@ -39,71 +48,62 @@ async def park_wallet(tx: Transaction, projection: str, failed: Received, reason
     if count >= WALLETS_MAX:
         raise ParkingFull(f"{count} wallets are parked already")
     await tx.connection.execute(
-        """INSERT INTO servicekit.parked_wallet (projection, wallet_id, shard, seq, reason)
-           VALUES ($1, $2, $3, $4, $5)""",
+        """INSERT INTO servicekit.parked_wallet (projection, wallet_id, shard, seq, reason, kafka_offset, events)
+           VALUES ($1, $2, $3, $4, $5, $6, 1)""",
         projection,
         failed.wallet_id,
         failed.shard,
         failed.sequence,
-        reason[:REASON_CHARACTERS_MAX].replace("\0", ""),
+        _storable(reason),
+        failed.offset,
     )
-    await park_events(tx, projection, [failed])
 
 
-async def park_events(tx: Transaction, projection: str, received: Sequence[Received]) -> None:
-    """Keep *received*, of parked wallets, as they came; raise ParkingFull beyond the bound."""
-    await tx.connection.executemany(
-        """INSERT INTO servicekit.parked_event (projection, wallet_id, seq, header_names, header_values, value)
-           VALUES ($1, $2, $3, $4, $5, $6)""",
-        [
-            (
-                projection,
-                record.wallet_id,
-                record.sequence,
-                [name for name, _ in record.headers],
-                [value for _, value in record.headers],
-                record.value,
-            )
-            for record in received
-        ],
-    )
-    count = await tx.connection.fetchval(
-        "SELECT count(*) FROM servicekit.parked_event WHERE projection = $1", projection
-    )
-    if count > EVENTS_MAX:
-        raise ParkingFull(f"{count} events would be parked")
-
-
-async def next_parked(tx: Transaction, projection: str, wallet_id: UUID, limit: int) -> list[Envelope]:
-    """Return the oldest parked events of the wallet; raise EnvelopeError where the first cannot be read."""
-    rows = await tx.connection.fetch(
-        """SELECT header_names, header_values, value FROM servicekit.parked_event
-           WHERE projection = $1 AND wallet_id = $2 ORDER BY seq LIMIT $3""",
-        projection,
-        wallet_id,
-        limit,
-    )
-    return [
-        from_record(list(zip(row["header_names"], row["header_values"], strict=True)), row["value"]) for row in rows
-    ]
-
-
-async def forget(tx: Transaction, projection: str, wallet_id: UUID, up_to_seq: int) -> bool:
-    """Delete the wallet's parked events up to *up_to_seq*, they are applied; unpark it when none is left: True."""
+async def hold_back(tx: Transaction, projection: str, received: Sequence[Received]) -> None:
+    """Count *received*, of parked wallets: they stay where they are in the topic."""
+    counts = Counter(record.wallet_id for record in received)
+    # Mostly behind the place that is kept; where lost records were brought back, they may stand before it.
+    offsets = {record.wallet_id: record.offset for record in sorted(received, key=lambda record: -record.offset)}
     await tx.connection.execute(
-        "DELETE FROM servicekit.parked_event WHERE projection = $1 AND wallet_id = $2 AND seq <= $3",
+        """UPDATE servicekit.parked_wallet AS w
+           SET events = w.events + n.events, kafka_offset = least(w.kafka_offset, n.kafka_offset)
+           FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS n (wallet_id, events, kafka_offset)
+           WHERE w.projection = $1 AND w.wallet_id = n.wallet_id""",
+        projection,
+        list(counts),
+        list(counts.values()),
+        [offsets[wallet_id] for wallet_id in counts],
+    )
+
+
+async def place_of(connection: Connection, projection: str, wallet_id: UUID) -> Place | None:
+    """Return where the wallet's events begin, None where it is not parked."""
+    row = await connection.fetchrow(
+        """SELECT shard, seq, kafka_offset FROM servicekit.parked_wallet
+           WHERE projection = $1 AND wallet_id = $2""",
         projection,
         wallet_id,
-        up_to_seq,
     )
-    unparked = await tx.connection.fetchval(
-        """DELETE FROM servicekit.parked_wallet AS w WHERE projection = $1 AND wallet_id = $2 AND NOT EXISTS (
-               SELECT FROM servicekit.parked_event AS e WHERE e.projection = $1 AND e.wallet_id = $2)
-           RETURNING true""",
+    return None if row is None else Place(row["shard"], row["seq"], row["kafka_offset"])
+
+
+async def move_place(tx: Transaction, projection: str, wallet_id: UUID, seq: int, applied: int) -> None:
+    """Note that *applied* of the wallet's events are, and that the next one is at *seq* or later."""
+    await tx.connection.execute(
+        """UPDATE servicekit.parked_wallet SET seq = $3, events = greatest(0, events - $4)
+           WHERE projection = $1 AND wallet_id = $2""",
         projection,
         wallet_id,
+        seq,
+        applied,
     )
-    return bool(unparked)
+
+
+async def forget(tx: Transaction, projection: str, wallet_id: UUID) -> None:
+    """Unpark the wallet: all its events are applied."""
+    await tx.connection.execute(
+        "DELETE FROM servicekit.parked_wallet WHERE projection = $1 AND wallet_id = $2", projection, wallet_id
+    )
 
 
 async def is_parked(connection: Connection, projection: str, wallet_ids: Sequence[UUID]) -> bool:
@@ -123,3 +123,8 @@ async def parked_wallet_count(connection: Connection, projection: str) -> int:
         "SELECT count(*) FROM servicekit.parked_wallet WHERE projection = $1", projection
     )
     return count
+
+
+def _storable(reason: str) -> str:
+    """Return *reason* as the database takes it, whatever a record has put into it."""
+    return reason[:REASON_CHARACTERS_MAX].replace("\0", "").encode(errors="replace").decode()

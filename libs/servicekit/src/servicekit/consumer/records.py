@@ -35,8 +35,7 @@ class Received:
     wallet_id: UUID
     partition: int
     offset: int
-    headers: Headers
-    value: bytes | None
+    size_bytes: int
     event: Envelope | None
     error: str | None
 
@@ -64,8 +63,7 @@ def receive(record: KafkaRecord) -> Received | None:
         wallet_id,
         record.partition,
         record.offset,
-        record.headers,
-        record.value,
+        len(record.value or b""),
         event,
         error,
     )

@@ -1,4 +1,4 @@
-"""A topic from its beginning, outside of any group."""
+"""A topic from its beginning, or one partition from anywhere, outside of any group."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +10,35 @@ from servicekit.consumer.records import Received, receive
 
 POLL_MS: Final = 200
 RECORDS_PER_POLL_MAX: Final = 5_000
+
+
+class PartitionReader:
+    """Reads one partition from wherever it is told to; `open_partition` makes one."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, part: TopicPartition) -> None:
+        self._consumer = consumer
+        self._part = part
+        self._end = 0
+
+    @property
+    def partition(self) -> int:
+        """Its number."""
+        return int(self._part.partition)
+
+    async def seek(self, offset: int) -> None:
+        """Go on from *offset*, or from the first record where that is gone, up to where the end is now."""
+        begin = (await self._consumer.beginning_offsets([self._part]))[self._part]
+        self._end = (await self._consumer.end_offsets([self._part]))[self._part]
+        self._consumer.seek(self._part, max(begin, offset))
+
+    async def next_poll(self) -> list[Received]:
+        """Return what comes next and has a place, nothing at the end."""
+        while await self._consumer.position(self._part) < self._end:
+            polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL_MAX)
+            received = [receive(record) for record in polled.get(self._part, [])]
+            if found := [record for record in received if record is not None]:
+                return found
+        return []
 
 
 class TopicReader:
@@ -28,6 +57,20 @@ class TopicReader:
             received = [receive(record) for records in polled.values() for record in records]
             yield [record for record in received if record is not None]
             behind = [part for part in behind if await self._consumer.position(part) < ends[part]]
+
+
+@asynccontextmanager
+async def open_partition(bootstrap_servers: str, topic: str, partition: int) -> AsyncIterator[PartitionReader]:
+    """Give a reader of one partition, which is to be told where to begin; raises the client's errors."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        part = TopicPartition(topic, partition)
+        consumer.assign([part])
+        consumer.seek(part, 0)  # at once, or the client would look for a position of its own
+        yield PartitionReader(consumer, part)
+    finally:
+        await consumer.stop()
 
 
 @asynccontextmanager

@@ -14,8 +14,10 @@ from rich.table import Table
 
 from contracts.ids import SHARDS
 from servicekit.consumer import operations
-from servicekit.consumer.operations import ParkedWallet, ShardStatus, Unparked
+from servicekit.consumer.operations import ParkedWallet, ShardStatus
 from servicekit.consumer.projection import Projection
+from servicekit.consumer.unparking import Unparked
+from servicekit.consumer.unparking import unpark as unpark_wallet
 from servicekit.migrations import MigrationSource, Phase, migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown, run
@@ -35,9 +37,13 @@ class Migration:
 
 @dataclass(frozen=True, slots=True)
 class Operated:
-    """A projection as its operator reaches it: by its *name*, and opened where events are to be applied."""
+    """A projection as its operator reaches it: by its *name*, and opened where events are to be applied.
+
+    They are read from the topic at *bootstrap_servers*.
+    """
 
     dsn: str
+    bootstrap_servers: str
     name: str
     open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
 
@@ -111,7 +117,7 @@ async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], li
 
 async def _unpark(pool: Pool, operated: Operated, wallet_id: UUID) -> Unparked:
     async with operated.open_projection() as projection:
-        return await operations.unpark(pool, projection, wallet_id)
+        return await unpark_wallet(pool, projection, wallet_id, bootstrap_servers=operated.bootstrap_servers)
 
 
 async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:

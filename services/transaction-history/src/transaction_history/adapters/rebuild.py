@@ -154,5 +154,4 @@ async def _switch(owner: Connection) -> None:
 
 
 async def _forget_parked(owner: Connection, projection: str) -> None:
-    await owner.execute("DELETE FROM servicekit.parked_event WHERE projection = $1", projection)
     await owner.execute("DELETE FROM servicekit.parked_wallet WHERE projection = $1", projection)

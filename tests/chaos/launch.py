@@ -28,9 +28,8 @@ from notifications.application.rows import Result
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Target
-from servicekit.consumer.processing import LookAgain
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.runner import ConsumerRunner, Processed
 from servicekit.postgres import Transaction
 from servicekit.process import run
 from servicekit.relay.publisher import Publisher, Sending
@@ -55,11 +54,11 @@ class GatedPublisher(Publisher):
 class GatedRunner(ConsumerRunner):
     """Asks the gate when a poll is committed in the database and the broker was told nothing of it (`applied`)."""
 
-    async def _process(self, batch: Any) -> list[LookAgain]:
-        again = await super()._process(batch)
+    async def _process(self, batch: Any) -> Processed:
+        processed = await super()._process(batch)
         if batch.received:
             await Gate.of_process().reach("applied", {"records": len(batch.received)})
-        return again
+        return processed
 
 
 class GatedSender(AiohttpSender):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from contracts.envelope import Envelope, to_headers
+from contracts.envelope import Envelope
 from contracts.ids import SHARDS, partition_of
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer.records import Received
@@ -94,12 +94,11 @@ async def records_of(bootstrap_servers: str, topic: str) -> list[Received]:
 
 
 def require_same(records: list[Received], journal: dict[tuple[int, int], Envelope]) -> None:
-    """Require that first occurrences ascend without a gap, and that each is the journal's event to the byte."""
+    """Require that first occurrences ascend without a gap, and that each is the journal's event."""
     last = dict.fromkeys(range(SHARDS), 0)
     for record in records:
         event = journal[record.shard, record.sequence]
         assert (record.event, record.partition) == (event, partition_of(event.shard, PARTITIONS))
-        assert dict(record.headers) == dict(to_headers(event, schema_base=SCHEMAS))
         if record.sequence > last[record.shard]:
             assert record.sequence == last[record.shard] + 1
             last[record.shard] = record.sequence

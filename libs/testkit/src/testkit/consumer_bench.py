@@ -14,6 +14,7 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import ProjectionError
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.failures import Failure, Unavailable
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing
 from testkit.events import publish
@@ -25,12 +26,14 @@ PARTITIONS = 2
 class Probe:
     """A projection of which every row tells what was applied; it fails or waits where a test wants it to.
 
-    *mended* are events by sequence, as a mended release would read what the topic has there.
+    It can take *events_max* at once. *mended* are events by sequence, as a mended release would read what the topic has
+    there.
     """
 
     topic: str
     name: str = "probe"
     crash_on: set[int] = field(default_factory=set)
+    events_max: int = 1_000_000
     mended: dict[int, Envelope] = field(default_factory=dict)
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     pass_on: asyncio.Event | None = None
@@ -40,6 +43,8 @@ class Probe:
         self.entered.set()
         if self.pass_on is not None:
             await self.pass_on.wait()
+        if len(events) > self.events_max:
+            raise Unavailable("too much for one transaction", failure=Failure.RESOURCES)
         for given in events:
             event = self.mended.get(given.sequence, given)
             parse_data(event.type, event.data)

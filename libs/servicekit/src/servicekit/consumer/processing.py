@@ -27,12 +27,16 @@ class LookAgain:
 
 
 class Processor:
-    """Processes polls of one projection. It remembers only which gaps it has looked at again."""
+    """Processes polls of one projection. It remembers only which gaps it has looked at again.
+
+    *fresh* is how many records of the last poll were new.
+    """
 
     def __init__(self, projection: Projection, pool: Pool, metrics: ConsumerMetrics) -> None:
         self._projection = projection
         self._pool = pool
         self._metrics = metrics
+        self.fresh = 0
         self._looked: dict[int, int] = {}  # shard to the sequence before the gap that was looked at again
         self._stopped: dict[int, Stop] = {}
 
@@ -60,6 +64,7 @@ class Processor:
                 await checkpoints.store(tx, self._projection.name, changed)
         # Only what is committed is remembered and told.
         self._looked.update({look.shard: held[look.shard].last_seq for look in again})
+        self.fresh = len(plan.fresh)
         self._tell(held, plan)
         self._metrics.polled(applied=applier.applied, skipped=plan.skipped, seconds=monotonic_s() - began_s)
         return again

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from servicekit.clock import monotonic_s, utc_now
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Lag
 from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.portions import Portions
 from servicekit.consumer.processing import LookAgain, Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
@@ -27,6 +28,10 @@ from servicekit.telemetry import SpanKind, Tracing
 
 _log = structlog.get_logger(__name__)
 
+PORTIONS_S_MAX: Final = 20.0
+"""A poll that takes longer is left off, well within the client's time between two polls."""
+QUICK_S: Final = 3.0
+"""Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
 STOP_TIMEOUT_S: Final = 5.0
 BROKER_TIMEOUT_S: Final = 10.0
@@ -42,6 +47,7 @@ class ConsumerSettings:
     bootstrap_servers: str
     client_id: str
     records_per_poll_max: int = 5_000
+    bytes_per_poll_max: int = 16 * 1024 * 1024
     poll_ms: int = 200
     session_timeout_ms: int = 10_000
     max_poll_interval_ms: int = 60_000
@@ -58,6 +64,14 @@ class ClientEnded(Exception):  # noqa: N818  it names what happened
 class _Batch:
     poll: Poll
     received: Sequence[Received]
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of a poll: the gaps to be looked at *again*, and the *rest* that is to be polled once more."""
+
+    again: Sequence[LookAgain] = ()
+    rest: Sequence[Received] = ()
 
 
 class ConsumerRunner:
@@ -80,6 +94,7 @@ class ConsumerRunner:
         self._tracing = tracing
         self._jitter = jitter
         self._processor = Processor(projection, pool, metrics)
+        self._portions = Portions(records_max=settings.records_per_poll_max, size_max_bytes=settings.bytes_per_poll_max)
         self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet told to the broker
         self._latest: dict[int, datetime] = {}
         self._kept_s = float("-inf")
@@ -118,11 +133,11 @@ class ConsumerRunner:
             await asyncio.wait({processing})
             processing.exception()  # told below; when polling fails too, that is told and all is polled again
         try:
-            again = await processing
-            self._done(batch)
-            if again:
-                self._go_back(consumer, following.poll)  # read after a gap: only once that is looked at again
-                self._look_again(consumer, again)
+            processed = await processing
+            self._done(batch, processed)
+            if processed.again or processed.rest:
+                self._go_back(consumer, following.poll)  # read too early: only once what comes before is applied
+                self._look_again(consumer, processed)
                 following = _Batch({}, [])
             await self._keep_house(consumer, following.poll)
             self._failures = 0
@@ -142,6 +157,7 @@ class ConsumerRunner:
             auto_offset_reset="earliest",
             session_timeout_ms=self._settings.session_timeout_ms,
             max_poll_interval_ms=self._settings.max_poll_interval_ms,
+            fetch_max_bytes=self._settings.bytes_per_poll_max,
         )
 
     # -- one poll
@@ -153,15 +169,42 @@ class ConsumerRunner:
         )
         return _Batch(poll, list(self._received(poll)))
 
-    async def _process(self, batch: _Batch) -> list[LookAgain]:
-        if not batch.received:
-            return []
-        with self._spans(batch.received):
-            return await self._processor.process(batch.received)
+    async def _process(self, batch: _Batch) -> Processed:
+        """Process *batch* in portions, of which one is usually all of it.
 
-    def _done(self, batch: _Batch) -> None:
+        Stop at a gap, when it takes long, or at a portion that cannot be committed: where it is the first, that is
+        raised.
+        """
+        done, began_s = 0, monotonic_s()
+        with self._spans(batch.received):
+            for portion in self._portions.cut(batch.received):
+                try:
+                    again = await self._commit(portion)
+                except OperationalError as error:
+                    if done == 0:
+                        raise
+                    self._failed(error)
+                    return Processed(rest=batch.received[done:])
+                done += len(portion)
+                if again or monotonic_s() - began_s > PORTIONS_S_MAX:
+                    return Processed(again, batch.received[done:])
+        return Processed()
+
+    async def _commit(self, portion: Sequence[Received]) -> list[LookAgain]:
+        began_s = monotonic_s()
+        try:
+            again = await self._processor.process(portion)
+        except OperationalError:
+            self._portions.halve()
+            raise
+        if self._processor.fresh and monotonic_s() - began_s < QUICK_S:
+            self._portions.count_good()
+        return again
+
+    def _done(self, batch: _Batch, processed: Processed) -> None:
+        rest = _first_offsets(processed.rest)
         for partition, records in batch.poll.items():
-            self._committed_behind[partition] = records[-1].offset + 1
+            self._committed_behind[partition] = rest.get(partition.partition, records[-1].offset + 1)
         for record in batch.received:
             if record.event is not None:
                 self._latest[record.partition] = record.event.time
@@ -197,12 +240,11 @@ class ConsumerRunner:
                 )
             yield
 
-    def _look_again(self, consumer: AIOKafkaConsumer, again: Sequence[LookAgain]) -> None:
-        offsets: dict[int, int] = {}
-        for look in again:
-            offsets[look.partition] = min(look.offset, offsets.get(look.partition, look.offset))
+    def _look_again(self, consumer: AIOKafkaConsumer, processed: Processed) -> None:
+        offsets = _first_offsets([*processed.again, *processed.rest])
+        for look in processed.again:
+            _log.warning("consumer.gap", partition=look.partition, offset=look.offset)
         for partition, offset in offsets.items():
-            _log.warning("consumer.gap", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
 
     def _seek(self, consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> None:
@@ -285,6 +327,14 @@ class ConsumerRunner:
             behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
             lags.append(Lag(partition.partition, records, max(0, behind_ms)))
         return sorted(lags, key=lambda lag: lag.partition)
+
+
+def _first_offsets(places: Iterable[LookAgain | Received]) -> dict[int, int]:
+    """Return the lowest offset of each partition among *places*."""
+    offsets: dict[int, int] = {}
+    for place in places:
+        offsets[place.partition] = min(place.offset, offsets.get(place.partition, place.offset))
+    return offsets
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

@@ -39,7 +39,7 @@ class ScriptedLedger:
         self.gate.set()
         self.waiting = 0
         self.fenced: list[int] = []
-        self.fenced_fails: Callable[[int], Exception | None] = lambda _version: None
+        self.fenced_fails: Callable[[int], BaseException | None] = lambda _version: None
         self.fails: Callable[[Sequence[UnitKey]], Exception | None] = lambda _keys: None
         self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None, 0)
 
@@ -286,11 +286,18 @@ async def test_a_batch_is_sent_behind_the_one_that_is_written_and_the_next_is_de
     assert ledger.batches == [1]
 
 
-async def test_a_memory_that_was_wrong_costs_nothing_but_time(ledger: ScriptedLedger) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [asyncpg.SerializationError("the wallet was moved on by somebody else"), asyncio.CancelledError()],
+    ids=["memory was wrong", "cancelled from within"],
+)
+async def test_a_batch_that_was_not_written_costs_nothing_but_time(
+    ledger: ScriptedLedger, error: BaseException
+) -> None:
     driven = Driven(ledger, decides_ahead=True)
     running = asyncio.create_task(driven.committer.run())
     await driven.queue.submit(a_deposit("on locked rows"))
-    ledger.fenced_fails = lambda _version: asyncpg.SerializationError("the wallet was moved on by somebody else")
+    ledger.fenced_fails = lambda _version: error
 
     outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()

@@ -26,8 +26,10 @@ from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from testkit.wallet_api import Client, deposit_of, money, transfer_of
 from wallet.adapters.decisions_postgres import PostgresDecisionLog
+from wallet.application.committer import Committer
 from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
+from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import open_decisions, run_decisions
 from wallet.config import WalletSettings
 
@@ -333,3 +335,26 @@ async def test_the_process_acts_on_what_stands_in_the_topic(
 
     assert {(await client.wallet(wallet_id))["version"] for wallet_id in wallets} == {2}
     assert shutdown.exit_code == 0
+
+
+async def test_the_process_ends_with_its_committer(
+    database: Database, kafka_bootstrap: str, make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = WalletSettings(
+        wallet_database_url=database.dsn_app,
+        kafka_bootstrap_servers=kafka_bootstrap,
+        wallet_decisions_topic=await make_topic(PARTITIONS),
+        wallet_decisions_port=0,
+        wallet_api_port=0,
+    )
+
+    async def broken(_: Committer) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Committer, "run", broken)
+    for serve in (run_decisions, serve_api):
+        shutdown = Shutdown()
+
+        await serve(settings, shutdown)
+
+        assert shutdown.exit_code == 1

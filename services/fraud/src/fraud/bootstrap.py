@@ -157,7 +157,14 @@ async def run_projector(
                 tasks.create_task(runner.run(shutdown), name="runner")
 
         await processes.run_beside_pages(
-            settings, shutdown, telemetry=telemetry, name=process.name, port=process.port, pool=pool, work=work
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name=process.name,
+            port=process.port,
+            pool=pool,
+            work=work,
+            deep=runner.check,
         )
 
 

@@ -69,6 +69,11 @@ class Processor:
         self._metrics.polled(applied=applier.applied, skipped=plan.skipped, seconds=monotonic_s() - began_s)
         return again
 
+    @property
+    def stopped(self) -> Mapping[int, Stop]:
+        """The shards that stand still, as far as this process has seen."""
+        return self._stopped
+
     def forget_stops(self) -> None:
         """Look at every gap once more: an operator has asked for a partition to be read again."""
         self._looked.clear()

@@ -22,6 +22,7 @@ from servicekit.consumer.processing import LookAgain, Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.failures import OperationalError
+from servicekit.http.health import Check
 from servicekit.postgres import Pool
 from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
@@ -99,6 +100,17 @@ class ConsumerRunner:
         self._latest: dict[int, datetime] = {}
         self._kept_s = float("-inf")
         self._failures = 0
+        self._unreadable = 0
+        self._parked = 0
+
+    async def check(self) -> Mapping[str, Check]:
+        """Return, for a deep look, what was passed over, is parked or stands still."""
+        stopped = self._processor.stopped
+        return {
+            "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
+            "wallets": Check(ok=not self._parked, detail=f"{self._parked} parked"),
+            "shards": Check(ok=not stopped, detail=f"stopped: {sorted(stopped)}" if stopped else "none stopped"),
+        }
 
     async def run(self, shutdown: Shutdown) -> None:
         """Consume until the end is requested. A broker or a database that is away is waited for, for ever.
@@ -216,7 +228,8 @@ class ConsumerRunner:
                 if received is None:
                     # Nobody knows whose it is. Where it was an event, its shard misses it and stops.
                     self._metrics.unreadable()
-                    _log.error("consumer.unreadable_record", offset=record.offset)
+                    self._unreadable += 1
+                    _log.error("consumer.unreadable_record", partition=record.partition, offset=record.offset)
                 else:
                     yield received
 
@@ -294,6 +307,7 @@ class ConsumerRunner:
             await checkpoints.store_lags(connection, self._projection.name, lags)
             seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
             parked = await parking.parked_wallet_count(connection, self._projection.name)
+        self._parked = parked
         self._metrics.parked(parked)
         self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))
         if seeks:

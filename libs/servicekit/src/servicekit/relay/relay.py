@@ -16,6 +16,7 @@ from contracts.envelope import Envelope
 from contracts.ids import SHARDS, new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
+from servicekit.http.health import Check
 from servicekit.postgres import Connection, Pool
 from servicekit.process import Shutdown
 from servicekit.relay.comparing import Comparison
@@ -74,6 +75,14 @@ class Relay:
         self._renewed_s = float("-inf")
         self._moved_s = float("-inf")
         self._measured_s = float("-inf")
+
+    async def check(self) -> Mapping[str, Check]:
+        """Return, for a deep look, what waits or stands still."""
+        held, stopped = len(self._holds) + len(self._unread), sorted(self._stopped)
+        return {
+            "partitions": Check(ok=not held, detail=f"{held} held"),
+            "shards": Check(ok=not stopped, detail=f"stopped at a gap: {stopped}" if stopped else "none stopped"),
+        }
 
     async def run(self, shutdown: Shutdown) -> None:
         """Publish until the end is requested, then move the cursors and free the leases.

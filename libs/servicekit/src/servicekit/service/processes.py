@@ -16,10 +16,10 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_process_app
-from servicekit.http.health import Check
+from servicekit.http.health import Check, HealthCheck, healthy
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown, event_loop_delay, serve_http
+from servicekit.process import EXIT_FAILED, Shutdown, event_loop_delay, serve_http
 from servicekit.relay.errors import RelayError
 from servicekit.relay.journal import JournalReader, relay_pool_settings
 from servicekit.relay.metrics import RelayMetrics
@@ -63,21 +63,24 @@ async def run_beside_pages(
     port: Port,
     pool: Pool,
     work: Work,
+    deep: HealthCheck = healthy,
 ) -> None:
     """Run *work* until *shutdown*, beside pages that tell whether it is at work and its database answers.
 
-    Where the work ends of itself the process ends: with the work's exit code if it failed, so that a supervisor starts
-    it afresh.
+    Where the work ends of itself the process ends too, see `end_with`. *deep* adds to what a deep look tells.
     """
     working = asyncio.create_task(_await(work, shutdown), name=name)
-    working.add_done_callback(lambda task: _end_with(task, name, shutdown))
+    end_with(working, name, shutdown)
 
     async def ready() -> Mapping[str, Check]:
         works = not working.done()
         return {**await database_check(pool), name: Check(ok=works, detail="at work" if works else "ended")}
 
+    async def deeply() -> Mapping[str, Check]:
+        return {**await ready(), **await deep()}
+
     try:
-        app = create_process_app(settings=settings, telemetry=telemetry, readiness=ready, deep=ready)
+        app = create_process_app(settings=settings, telemetry=telemetry, readiness=ready, deep=deeply)
         await _serve(app, settings, shutdown, port)
     except asyncio.CancelledError:
         working.cancel()
@@ -164,6 +167,7 @@ async def consume(
             port=process.port,
             pool=pool,
             work=runner.run,
+            deep=runner.check,
         )
 
 
@@ -249,8 +253,24 @@ async def run_relay(
             jitter=instance_jitter(),
         )
         await run_beside_pages(
-            settings, shutdown, telemetry=telemetry, name="relay", port=process.port, pool=pool, work=relay.run
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name="relay",
+            port=process.port,
+            pool=pool,
+            work=relay.run,
+            deep=relay.check,
         )
+
+
+def end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:
+    """End the process with *working*, which it is of no use without, so that a supervisor starts it afresh.
+
+    Whatever ends the work before the process's end is requested is told in a log line and gives an exit code: the
+    work's own if it has one, else 1, also where it merely returned or was cancelled from within.
+    """
+    working.add_done_callback(lambda ended: _tell_end(ended, name, shutdown))
 
 
 def instance_name() -> str:
@@ -279,13 +299,12 @@ async def _await(work: Work, shutdown: Shutdown) -> None:
     await work(shutdown)
 
 
-def _end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:
-    error = None if working.cancelled() else working.exception()
-    if error is None:
-        shutdown.request()
+def _tell_end(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:
+    error = asyncio.CancelledError() if working.cancelled() else working.exception()
+    if shutdown.is_requested and (error is None or working.cancelled()):
         return
     get_logger().critical("process.work_ended", work=name, error=repr(error))
-    shutdown.request(error.exit_code if isinstance(error, RelayError) else 1)
+    shutdown.request(error.exit_code if isinstance(error, RelayError) else EXIT_FAILED)
 
 
 async def _serve(app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, port: Port) -> None:

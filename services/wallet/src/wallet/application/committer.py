@@ -153,7 +153,7 @@ class Committer:
     async def _land(self) -> bool:
         """Answer the batch that was sent first; where it was not written, settle all and return False."""
         flight = self._flights.popleft()
-        if flight.writing.exception() is not None:
+        if _error_of(flight) is not None:
             await self._settle(flight)
             return False
         self._answer(flight)
@@ -173,7 +173,7 @@ class Committer:
         await asyncio.wait([flight.writing for flight in flights])
         unwritten = []
         for flight in flights:
-            error = flight.writing.exception()
+            error = _error_of(flight)
             if error is None:
                 self._answer(flight)
             else:
@@ -253,3 +253,10 @@ def _wallet_ids(units: Sequence[Unit]) -> Iterator[UUID]:
     for unit in units:
         for command in unit.commands:
             yield from wallets_named(command)
+
+
+def _error_of(flight: _Flight) -> BaseException | None:
+    """Return why *flight*'s write ended without a result; one that was cancelled from within has an unknown outcome."""
+    if flight.writing.cancelled():
+        return ConnectionError("the write was cancelled")
+    return flight.writing.exception()

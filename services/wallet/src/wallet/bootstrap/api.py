@@ -46,7 +46,9 @@ async def serve_api(
         shutdown,
         service=SERVICE,
         port=Port(settings.wallet_api_port, "WALLET_API_PORT"),
-        open_app=lambda telemetry: open_api(settings, telemetry, ledger=ledger, committer_class=committer_class),
+        open_app=lambda telemetry: open_api(
+            settings, telemetry, ledger=ledger, committer_class=committer_class, shutdown=shutdown
+        ),
     )
 
 
@@ -57,13 +59,16 @@ async def open_api(
     *,
     ledger: Ledger | None = None,
     committer_class: type[Committer] = Committer,
+    shutdown: Shutdown | None = None,
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = Halt()
     pools = pool_settings(settings, "api")
     async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        committing_on = open_committer(settings, telemetry, halt, ledger=ledger, committer_class=committer_class)
+        committing_on = open_committer(
+            settings, telemetry, halt, ledger=ledger, committer_class=committer_class, shutdown=shutdown
+        )
         async with (
             committing_on as (queue, committing),
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),

@@ -74,7 +74,7 @@ async def run_decisions(
     )
     async with (
         processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
-        open_decisions(settings, telemetry) as projection,
+        open_decisions(settings, telemetry, shutdown=shutdown) as projection,
     ):
         await processes.consume(
             settings,
@@ -87,11 +87,13 @@ async def run_decisions(
 
 
 @asynccontextmanager
-async def open_decisions(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[DecisionsProjection]:
-    """Give what acts on fraud decisions, with a committer of its own at work."""
+async def open_decisions(
+    settings: WalletSettings, telemetry: Telemetry, *, shutdown: Shutdown | None = None
+) -> AsyncIterator[DecisionsProjection]:
+    """Give what acts on fraud decisions, with a committer of its own at work, whose end requests *shutdown*."""
     halt = Halt()
     async with (
-        open_committer(settings, telemetry, halt) as (queue, _),
+        open_committer(settings, telemetry, halt, shutdown=shutdown) as (queue, _),
         maintaining(settings, "decisions", telemetry, [look_for_halt(halt)]),
     ):
         yield DecisionsProjection(

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from servicekit.postgres import connect
+from servicekit.process import Shutdown
+from servicekit.service.processes import end_with
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry, get_logger
 from wallet.adapters.durability_postgres import unsafe_settings
@@ -27,14 +29,21 @@ async def open_committer(
     *,
     ledger: Ledger | None = None,
     committer_class: type[Committer] = Committer,
+    shutdown: Shutdown | None = None,
 ) -> AsyncIterator[tuple[CommandQueue, "asyncio.Task[None]"]]:
-    """Give a queue and the committer that works on it; on the way out the queue is drained."""
+    """Give a queue and the committer that works on it; on the way out the queue is drained.
+
+    A committer that ends of itself requests *shutdown*: nothing of the process is of use without it. Raises
+    MoneyUnsafe.
+    """
     await refuse_unsafe_money(settings)
     own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
     metrics = CommitterMetrics(telemetry.registry)
     queue = _queue(settings, metrics, halt)
     committer = _committer(committer_class, settings, metrics, ledger or own_ledger, queue)
     committing = asyncio.create_task(committer.run(), name="committer")
+    if shutdown is not None:
+        end_with(committing, "committer", shutdown)
     try:
         yield queue, committing
     finally:

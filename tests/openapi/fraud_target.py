@@ -11,7 +11,7 @@ from tests.openapi.filling import Fill
 from tests.openapi.targets import Target, project
 
 from fraud import bootstrap
-from fraud.config import FraudSettings
+from fraud.config import MILLENNIUM_S, FraudSettings
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
@@ -35,7 +35,7 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
     with TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.yaml"
         rules.write_text(RULES)
-        settings = FraudSettings(fraud_database_url=dsn, fraud_rules_file=rules)
+        settings = FraudSettings(fraud_database_url=dsn, fraud_rules_file=rules, fraud_live_for_s=MILLENNIUM_S)
 
         @asynccontextmanager
         async def projection(pool: Pool) -> AsyncIterator[Projection]:

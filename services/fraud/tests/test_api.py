@@ -16,7 +16,7 @@ from contracts.events import WalletClosed
 from contracts.ids import new_id
 from fraud import bootstrap
 from fraud.application.projection import PROJECTION
-from fraud.config import FraudSettings
+from fraud.config import MILLENNIUM_S, FraudSettings
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
@@ -56,7 +56,7 @@ class Bench:
 def settings(database: Database, tmp_path: Path) -> FraudSettings:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    return FraudSettings(fraud_database_url=database.dsn_app, fraud_rules_file=rules)
+    return FraudSettings(fraud_database_url=database.dsn_app, fraud_rules_file=rules, fraud_live_for_s=MILLENNIUM_S)
 
 
 @pytest.fixture

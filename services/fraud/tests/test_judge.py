@@ -15,7 +15,7 @@ from contracts.events import FUNDS_SENT, UNRESTRICTED, Restriction, Restrictions
 from fraud.adapters.profile_rows import state_of
 from fraud.adapters.rules_file import parse_rules
 from fraud.application.projection import run
-from fraud.domain.judge import Decision, decision_id_of, step
+from fraud.domain.judge import Decision, decision_id_of, step, unless_stale
 from fraud.domain.observed import Observed, observe, to_us
 from fraud.domain.profile import Contradiction, Profile
 from fraud.domain.rules import AmountRatio, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
@@ -292,3 +292,19 @@ def test_a_step_leaves_the_profile_before_as_it_was() -> None:
     step(before, seen(wallet.sends(100)), rules(COUNT))
 
     assert state_of(before) == kept
+
+
+def test_a_decision_at_an_event_from_before_the_bound_is_in_shadow_with_all_its_reasons() -> None:
+    wallet = Wallet()
+    for second in range(1, 6):
+        wallet.sends(second)
+    _, (decision, *_) = run({}, map(seen, wallet.events), rules(COUNT, SUM))
+    at_us = decision.trigger.at_us
+
+    assert unless_stale(decision, not_before_us=at_us) == decision
+    stale = unless_stale(decision, not_before_us=at_us + 1)
+
+    assert (decision.mode, stale.mode) == (DecisionMode.LIVE, DecisionMode.SHADOW)
+    assert {reason.mode for reason in stale.reasons} == {DecisionMode.SHADOW}
+    assert [reason.rule for reason in stale.reasons] == [reason.rule for reason in decision.reasons]
+    assert (stale.decision_id, stale.outcome) == (decision.decision_id, decision.outcome)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts.decisions import DecisionMade
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_SENT
@@ -19,7 +21,7 @@ from fraud.adapters import rules_postgres
 from fraud.adapters.rules_keeper import RulesKeeper
 from fraud.application.metrics import FraudMetrics
 from fraud.application.projection import PROJECTION, FraudProjection
-from fraud.config import FraudSettings
+from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.domain.rules import RulesRefused
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
@@ -84,6 +86,7 @@ async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic
         kafka_bootstrap_servers=kafka_bootstrap,
         fraud_events_topic=await make_topic(PARTITIONS),
         fraud_rules_file=rules,
+        fraud_live_for_s=MILLENNIUM_S,  # the events of tests are of a day long ago
     )
     return Bench(settings, pool, Stream(), rules)
 
@@ -242,6 +245,27 @@ async def test_poison_parks_its_wallet_and_the_others_flow(bench: Bench) -> None
 async def decided(bench: Bench) -> set[UUID]:
     async with bench.pool.connection() as connection:
         return {row["wallet_id"] for row in await connection.fetch("SELECT wallet_id FROM fraud.decision")}
+
+
+@pytest.mark.parametrize(("live_for_s", "mode"), [(3_600, "shadow"), (MILLENNIUM_S, "live")])
+async def test_what_is_decided_about_the_distant_past_is_never_acted_on(
+    bench: Bench, live_for_s: int, mode: str
+) -> None:
+    bench.settings = bench.settings.model_copy(update={"fraud_live_for_s": live_for_s})
+    wallet = wallet_in(1)
+    events = [bench.stream.opened(wallet), *(bench.stream.transfer(wallet, wallet_in(9))[0] for _ in range(12))]
+
+    async with projecting(bench):
+        await bench.publish(events)
+        await eventually(lambda: all_applied(bench, events))
+
+    async with bench.pool.connection() as connection:
+        recorded = await connection.fetch("SELECT DISTINCT mode FROM fraud.decision")
+        published = await connection.fetch("SELECT payload FROM servicekit.outbox")
+    told = [msgspec.json.decode(row["payload"], type=DecisionMade) for row in published]
+    assert [row["mode"] for row in recorded] == [mode]
+    assert {decision.mode.value for decision in told} == {mode}
+    assert all(decision.reasons for decision in told)
 
 
 async def test_a_decision_carries_its_trace_and_its_cause(bench: Bench) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -59,7 +60,11 @@ def make_projection(
 ) -> FraudProjection:
     """Return the projection, judging by *in_force*: without it, by the rules that the projector left in force."""
     return FraudProjection(
-        PostgresStore(), in_force=in_force or RulesFromDatabase(), topic=settings.fraud_events_topic, metrics=metrics
+        PostgresStore(),
+        in_force=in_force or RulesFromDatabase(),
+        topic=settings.fraud_events_topic,
+        live_for=timedelta(seconds=settings.fraud_live_for_s),
+        metrics=metrics,
     )
 
 

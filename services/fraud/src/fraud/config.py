@@ -2,10 +2,14 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
 from servicekit.settings import ServiceSettings
+
+MILLENNIUM_S: Final = 1_000 * 365 * 86_400
+"""Longer than any event is old."""
 
 
 def packaged_rules() -> Path:
@@ -53,6 +57,12 @@ class FraudSettings(BacktestSettings):
     fraud_rules_file: Path | None = Field(
         default=None,
         description="The rule file; it is read again when it changes. Unset: the rules that come with the service.",
+    )
+    fraud_live_for_s: int = Field(
+        default=3_600,
+        ge=60,
+        le=MILLENNIUM_S,
+        description="Decisions at events older than this many seconds are made in shadow: none is acted on.",
     )
     fraud_shadow: bool = Field(
         default=False, description="Put every rule in shadow: decisions are made and published, none is acted on."

@@ -1,7 +1,8 @@
 """The fraud projection: a poll's events are folded and judged in memory, and written in few statements."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from contracts.envelope import Envelope
 from contracts.events import parse_data
 from fraud.application.metrics import FraudMetrics
 from fraud.application.ports import RulesInForce, Store
-from fraud.domain.judge import Decision, step
-from fraud.domain.observed import Observed, observe
+from fraud.domain.judge import Decision, step, unless_stale
+from fraud.domain.observed import Observed, observe, to_us
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
+from servicekit.clock import utc_now
 from servicekit.postgres import Transaction
 
 PROJECTION: Final = "fraud"
@@ -20,12 +22,25 @@ PROJECTION: Final = "fraud"
 
 
 class FraudProjection:
-    """Keeps profiles, and decides where rules fire. One set of rules judges a whole poll."""
+    """Keeps profiles, and decides where rules fire. One set of rules judges a whole poll.
+
+    What is decided at an event that is older than *live_for* is in shadow: a projector that catches up, or is built
+    anew under other rules, freezes nobody for what was long ago.
+    """
 
     def __init__(
-        self, store: Store, *, in_force: RulesInForce, topic: str, metrics: FraudMetrics | None = None
+        self,
+        store: Store,
+        *,
+        in_force: RulesInForce,
+        topic: str,
+        live_for: timedelta,
+        now: Callable[[], datetime] = utc_now,
+        metrics: FraudMetrics | None = None,
     ) -> None:
         self._store = store
+        self._live_for = live_for
+        self._now = now
         self._in_force = in_force
         self._metrics = metrics
         self.name = PROJECTION
@@ -37,7 +52,9 @@ class FraudProjection:
         if not observed:
             return
         known = await self._store.profiles(tx, {event.wallet_id for event in observed})
-        changed, decisions = run(known, observed, await self._in_force.rules(tx))
+        changed, decided = run(known, observed, await self._in_force.rules(tx))
+        not_before_us = to_us(self._now() - self._live_for)
+        decisions = [unless_stale(decision, not_before_us=not_before_us) for decision in decided]
         await self._store.add_profiles(tx, [each for each in changed if each.wallet_id not in known])
         await self._store.update_profiles(tx, [each for each in changed if each.wallet_id in known])
         await self._store.add_decisions(tx, decisions)

@@ -1,6 +1,6 @@
 """Judging a debit by the rules, and what is decided where some of them fire. Integers and fractions only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
 from typing import Final, assert_never
@@ -108,6 +108,14 @@ def decide(profile: Profile, event: Observed, judgement: Judgement, rules_versio
         trigger=event,
         reasons=judgement.reasons,
     )
+
+
+def unless_stale(decision: Decision, *, not_before_us: int) -> Decision:
+    """Return *decision*, in shadow where its event is from before *not_before_us*: the wallet has gone on since."""
+    if decision.mode is DecisionMode.SHADOW or decision.trigger.at_us >= not_before_us:
+        return decision
+    reasons = tuple(replace(reason, mode=DecisionMode.SHADOW) for reason in decision.reasons)
+    return replace(decision, mode=DecisionMode.SHADOW, reasons=reasons)
 
 
 def decision_id_of(rules_version: str, wallet_id: UUID, event_id: UUID) -> UUID:

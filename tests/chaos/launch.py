@@ -13,6 +13,8 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import NotLeaderForPartitionError
 from tests.chaos.gate import POISON, SLOW_S, Gate
 from tests.chaos.gated_ledger import GatedLedger
 
@@ -32,7 +34,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, Processed
 from servicekit.postgres import Transaction
 from servicekit.process import run
-from servicekit.relay.publisher import Publisher, Sending
+from servicekit.relay.publisher import REQUEST_TIMEOUT_MS, Publisher, Sending
 from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings
 
@@ -41,7 +43,10 @@ SLEEP_S_MAX: Final = 3.0
 
 
 class GatedPublisher(Publisher):
-    """Asks the gate when every record is acknowledged and no cursor has moved yet (`acknowledged`)."""
+    """Asks the gate when records are acknowledged and no cursor has moved yet (`acknowledged`).
+
+    While `leaderless` is armed with a partition, that one takes nothing, as one without a leader.
+    """
 
     async def send(self, events: Iterable[Envelope], **bounds: Any) -> list[Sending]:
         sent = await super().send(events, **bounds)
@@ -49,6 +54,12 @@ class GatedPublisher(Publisher):
         if records:
             await Gate.of_process().reach("acknowledged", {"records": records})
         return sent
+
+    async def _send(self, producer: AIOKafkaProducer, sending: Sending) -> None:
+        if Gate.of_process().waits_for("leaderless", {"keys": [str(sending.partition)]}):
+            await asyncio.sleep(REQUEST_TIMEOUT_MS / 1000)
+            raise NotLeaderForPartitionError
+        await super()._send(producer, sending)
 
 
 class GatedRunner(ConsumerRunner):

@@ -1,0 +1,114 @@
+"""Faults of a database that loses what was published."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from tests.chaos import signals
+from tests.chaos.client import HttpClient
+from tests.chaos.product import APIS
+from tests.chaos.run import Bite, Fault, Run
+
+LOST = 2
+"""Rows taken back: of one shard, and none of a system account's, whose sums are sampled all the while."""
+HALTED_WITHIN_S = 30.0
+TOPIC_AHEAD = "TopicAhead"
+_SHARD = """
+    SELECT l.shard, l.cursor FROM servicekit.relay_lease AS l
+    WHERE l.cursor > $1 AND (SELECT count(*) FROM wallet.journal AS j WHERE j.shard = l.shard
+                             AND j.seq > l.cursor - $1 AND j.system_account IS NULL) = $1
+      AND NOT EXISTS (SELECT FROM wallet.journal AS j WHERE j.shard = l.shard AND j.seq > l.cursor)
+    ORDER BY l.shard"""
+_KEEP = "CREATE TABLE chaos_lost AS SELECT * FROM wallet.journal WHERE shard = $1 AND seq > $2"
+_LOSE = "DELETE FROM wallet.journal WHERE shard = $1 AND seq > $2"
+_SET_BACK = "UPDATE servicekit.relay_lease SET cursor = $2 WHERE shard = $1"
+_GIVE_BACK = "INSERT INTO wallet.journal SELECT * FROM chaos_lost"
+_END_RELAY_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'wallet-relay' AND datname = current_database()"""
+_HALTS = "SELECT count(*) FROM servicekit.relay_halt WHERE cleared_at IS NULL AND shard = $1"
+
+
+async def restore_beneath_relay(run: Run) -> Bite:
+    """F39: the database is back at an earlier time and a living relay finds out; then the right backup comes in."""
+    platform = run.platform
+    bitten_s = time.monotonic()
+    async with platform.connections() as connections:
+        wallet = connections["wallet"]
+        async with _standing_apis(run):
+            shard, cursor = await _published_shard(run, wallet)
+            await _lose(wallet, shard, cursor)
+            await signals.gone(platform.pid("relay"))
+            halts = await wallet.fetchval(_HALTS, shard)
+            await wallet.execute(_GIVE_BACK)
+            await wallet.execute(_SET_BACK, shard, cursor)
+        refused = await _is_refused(run)
+        said = TOPIC_AHEAD in platform.log("relay")
+        await platform.operate("wallet", "unhalt", "--operator", "chaos")
+        await platform.start("relay")
+    recovery_s = await run.recovery_s(bitten_s)
+    breaches = [] if said else ["the relay does not say why it ended"]
+    breaches += [] if refused else ["the committers go on while the journal lacks events"]
+    what = (
+        f"{LOST} published events of shard {shard} lost beneath a living relay: it halted and ended, {halts} recorded"
+    )
+    return Bite(what=what, count=halts, recovery_s=recovery_s, breaches=breaches)
+
+
+@asynccontextmanager
+async def _standing_apis(run: Run) -> AsyncIterator[None]:
+    """Have nothing written meanwhile: what is lost must be able to come back."""
+    pids = [run.platform.pid(name) for name in APIS]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.gather(*(signals.stopped(pid) for pid in pids))
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def _published_shard(run: Run, wallet: asyncpg.Connection) -> tuple[int, int]:
+    """Return a shard all of which is published, with its cursor."""
+    async with asyncio.timeout(HALTED_WITHIN_S):
+        while not (rows := await wallet.fetch(_SHARD, LOST)):  # noqa: ASYNC110  in another process
+            await asyncio.sleep(0.1)
+    chosen = run.chance.choice(rows)
+    return chosen["shard"], chosen["cursor"]
+
+
+async def _lose(wallet: asyncpg.Connection, shard: int, cursor: int) -> None:
+    """Take the shard's last events back with the cursor, and end the relay's sessions, as a restart does."""
+    async with wallet.transaction():
+        await wallet.execute(_KEEP.replace("$1", str(shard)).replace("$2", str(cursor - LOST)))
+        await wallet.execute(_LOSE, shard, cursor - LOST)
+        await wallet.execute(_SET_BACK, shard, cursor - LOST)
+    await wallet.execute(_END_RELAY_SESSIONS)
+
+
+async def _is_refused(run: Run) -> bool:
+    """Tell whether an API comes to refuse commands because of the halt."""
+    http = HttpClient(run.platform.api_ports[0])
+    try:
+        async with asyncio.timeout(HALTED_WITHIN_S):
+            while (await http.request("GET", "/health/deep")).status == 200:  # noqa: ASYNC110  in another process
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        return False
+    finally:
+        http.close()
+    return True
+
+
+FAULTS = (
+    Fault(
+        id="F39",
+        title="database restored beneath a living relay",
+        inflict=restore_beneath_relay,
+    ),
+)

@@ -114,14 +114,14 @@ class Relay:
             await self._measure()
         if self._is_due(self._renewed_s, self._settings.renew_every_s):
             await self._keep_leases()
-        published = self._settle(self._publisher.ended())
+        trailed = self._settle(self._publisher.ended())
         events = await self._read()
         if events and self._waits_for_standby:
             await self._barrier.passed(self._settings.send_timeout_s)
-        published += await self._publish(events) if events else 0
+        published = await self._publish(events) if events else 0
         if self._is_due(self._moved_s, self._settings.move_every_s):
             await self._move_cursors()
-        return published
+        return trailed + published
 
     def _is_due(self, last_s: float, every_s: float) -> bool:
         return monotonic_s() - last_s >= every_s

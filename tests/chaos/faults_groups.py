@@ -20,7 +20,7 @@ from tests.chaos.webhooks import subscribed
 
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import BY_INDEX
-from servicekit.relay.journal import SqlJournal
+from servicekit.relay.journal import BYTES_UNBOUNDED, SqlJournal
 
 BROKER_SILENT_S = 5.0
 """Beyond the producer's request timeout of 3 s."""
@@ -182,6 +182,7 @@ async def _blocks_read(wallet: "asyncpg.Connection[asyncpg.Record]") -> int:
         [row["shard"] for row in heads],
         [row["seq"] for row in heads],
         1_000,
+        BYTES_UNBOUNDED,
     )
     top = json.loads(plan)[0]["Plan"]
     return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])

@@ -37,6 +37,8 @@ def headers_of(event: Envelope, **changed: bytes | None) -> list[tuple[str, byte
         {"ce_sequence": b"0"},
         {"ce_sequence": b"1" + b"0" * 25},
         {"ce_sequence": b"\xff"},
+        {"ce_sequence": b"1_0"},
+        {"ce_shard": b" 3"},
         {"ce_id": None},
         {"ce_subject": b"nobody"},
     ],

@@ -72,9 +72,16 @@ def receive(record: KafkaRecord) -> Received | None:
 def _place(headers: Headers) -> tuple[int, int, UUID, UUID] | None:
     fields = {name: value for name, value in headers if value is not None}
     try:
-        shard, sequence = int(fields["ce_shard"]), int(fields["ce_sequence"])
+        shard, sequence = _number(fields["ce_shard"]), _number(fields["ce_sequence"])
         event_id, wallet_id = UUID(fields["ce_id"].decode()), UUID(fields["ce_subject"].decode())
     except (KeyError, ValueError):
         return None
     is_in_range = 0 <= shard < SHARDS and 1 <= sequence <= _SEQUENCE_MAX
     return (shard, sequence, event_id, wallet_id) if is_in_range else None
+
+
+def _number(raw: bytes) -> int:
+    """Return the number in *raw*, which is digits and nothing else; raise ValueError."""
+    if not raw.isdigit():
+        raise ValueError("no number")
+    return int(raw)

@@ -1,9 +1,13 @@
 """Batches: atomic ones as a whole, independent ones command by command."""
 
+import asyncio
+from itertools import permutations
 from typing import Any
 
+import asyncpg
 import pytest
 
+from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
 
 pytestmark = pytest.mark.integration
@@ -91,14 +95,82 @@ async def test_commands_of_an_independent_batch_stand_for_themselves(client: Cli
     assert await client.posted(two) == "3.00"
 
 
-async def test_a_repeat_of_an_independent_batch_runs_what_was_not_done(client: Client) -> None:
+async def test_a_repeat_of_an_independent_batch_runs_what_was_not_done(client: Client, database: Database) -> None:
     one = await client.open()
-    await client.post("/v1/batches", batch_of("independent", deposit(one, "1")), key="b")
+    body = batch_of("independent", deposit(one, "1"), deposit(one, "2"))
+    await client.post("/v1/batches", body, key="b")
+    owner = await asyncpg.connect(database.dsn_owner)
+    await owner.execute("delete from wallet.idempotency where key = 'b' and part = 2")  # as if it had not been done
+    await owner.close()
 
-    more = await client.post("/v1/batches", batch_of("independent", deposit(one, "1"), deposit(one, "2")), key="b")
+    again = await client.post("/v1/batches", body, key="b")
 
-    assert [result["replayed"] for result in more.json()["results"]] == [True, False]
-    assert await client.posted(one) == "3.00"
+    assert [result["replayed"] for result in again.json()["results"]] == [True, False]
+    assert await client.posted(one) == "5.00"
+
+
+def of_one_key(one: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return requests each of which differs from every other, though their commands overlap."""
+    return {
+        "single": ("/v1/deposits", deposit_of(one, "1")),
+        "independent": ("/v1/batches", batch_of("independent", deposit(one, "1"))),
+        "atomic": ("/v1/batches", batch_of("atomic", deposit(one, "1"))),
+        "one more": ("/v1/batches", batch_of("independent", deposit(one, "1"), deposit(one, "2"))),
+        "one with a key": ("/v1/batches", batch_of("independent", deposit(one, "1", idempotency_key="own"))),
+        "another order": ("/v1/batches", batch_of("independent", deposit(one, "2"), deposit(one, "1"))),
+    }
+
+
+@pytest.mark.parametrize(("first", "second"), list(permutations(of_one_key(""), 2)))
+async def test_one_key_is_for_one_request(client: Client, first: str, second: str) -> None:
+    one = await client.open()
+    requests = of_one_key(one)
+
+    done = await client.post(*requests[first], key="k")
+    before = await client.wallet(one)
+    other = await client.post(*requests[second], key="k")
+    again = await client.post(*requests[first], key="k")
+
+    assert done.is_success
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (done.status_code, "true")
+    assert await client.wallet(one) == before
+
+
+async def test_a_batch_of_which_nothing_was_done_leaves_its_key_free(client: Client) -> None:
+    one = await client.open()
+    unknown = "01936f5e-7c4e-7a30-8f6e-2b1f0c9d4e00"
+
+    missing = await client.post("/v1/batches", batch_of("independent", deposit(unknown, "1")), key="b")
+    valid = await client.post("/v1/deposits", deposit_of(one, "1"), key="b")
+
+    assert [result["status"] for result in missing.json()["results"]] == [404]
+    assert valid.status_code == 201
+
+
+async def test_a_command_may_not_have_the_key_of_its_batch(client: Client) -> None:
+    one = await client.open()
+
+    answer = await client.post("/v1/batches", batch_of("independent", deposit(one, "1", idempotency_key="b")), key="b")
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "duplicate_key")
+
+
+async def test_one_key_is_for_one_request_of_many_at_once(client: Client) -> None:
+    one = await client.open()
+    requests = list(of_one_key(one).values())
+
+    answers = await asyncio.gather(*(client.post(*each, key="k") for each in requests * 3))
+
+    done = [answer for answer in answers if answer.is_success]
+    assert 0 < len(done) <= 3
+    assert {answer.json()["code"] for answer in answers if not answer.is_success} == {"idempotency_key_reused"}
+    (version,) = {
+        1 + len(request[1].get("commands", [0]))
+        for request, each in zip(requests * 3, answers, strict=True)
+        if each.is_success
+    }
+    assert (await client.wallet(one))["version"] == version
 
 
 async def test_a_command_with_its_own_key_is_the_same_command_everywhere(client: Client) -> None:

@@ -64,3 +64,30 @@ async def test_one_key_through_both_has_one_effect(clients: list[Client]) -> Non
         (201, answers[0].content, answers[0].headers["Ledger-Position"])
     }
     assert await clients[1].posted(wallet_id) == "1.00"
+
+
+async def test_one_key_is_for_one_request_through_both(clients: list[Client]) -> None:
+    wallet_id = await clients[0].open()
+    batched = {"type": "deposit", **deposit_of(wallet_id, "10")}
+    requests = [
+        ("/v1/deposits", deposit_of(wallet_id, "1")),
+        ("/v1/batches", {"mode": "independent", "commands": [batched] * 600}),  # more than one commit takes
+        ("/v1/batches", {"mode": "atomic", "commands": [batched] * 3}),
+    ]
+
+    for number in range(12):
+        before = Decimal(await clients[0].posted(wallet_id))
+        chosen = [requests[(number + place) % 3] for place in range(6)]
+        answers = await asyncio.gather(
+            *(clients[place % 2].post(*each, key=f"k-{number}") for place, each in enumerate(chosen))
+        )
+        after = Decimal(await clients[1].posted(wallet_id))
+
+        done = {
+            answer.request.url.path + str(len(each[1].get("commands", [0])))
+            for answer, each in zip(answers, chosen, strict=True)
+            if answer.is_success
+        }
+        assert len(done) == 1, done
+        assert after - before in {1, 6000, 30}
+        assert {answer.status_code for answer in answers} == {422, *(a.status_code for a in answers if a.is_success)}

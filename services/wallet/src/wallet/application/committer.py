@@ -26,7 +26,7 @@ from wallet.application.plan import CLOCK_AHEAD_MAX, BatchPlan, HashReference, M
 from wallet.application.ports import Fenced, Ledger
 from wallet.application.queue import CommandQueue
 from wallet.application.rows import BatchRows
-from wallet.application.units import Outcome, Unit
+from wallet.application.units import Outcome, Unit, keys_of
 from wallet.domain.commands import wallets_named
 
 _log = structlog.get_logger(__name__)
@@ -145,8 +145,7 @@ class Committer:
         return _Ahead(units, plan, rows, sum(unit.weight for unit in units))
 
     def _send(self, ahead: _Ahead) -> _Flight:
-        keys = [unit.key for unit in ahead.units]
-        writing = asyncio.create_task(self._ledger.commit_fenced(keys, ahead.plan.named, ahead.rows))
+        writing = asyncio.create_task(self._ledger.commit_fenced(keys_of(ahead.units), ahead.plan.named, ahead.rows))
         writing.add_done_callback(lambda _task: self._queue.wake.set())
         return _Flight(ahead, monotonic_s(), writing)
 
@@ -213,7 +212,7 @@ class Committer:
     async def _attempt(self, units: Sequence[Unit]) -> list[Outcome]:
         plan = self._plan(units)
         began_s = monotonic_s()
-        sequences = await self._ledger.commit(list(set(_wallet_ids(units))), [unit.key for unit in units], plan)
+        sequences = await self._ledger.commit(list(set(_wallet_ids(units))), keys_of(units), plan)
         self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)
         self._memory.read_clock(plan.now, monotonic_s())
         self._memory.remember(plan)

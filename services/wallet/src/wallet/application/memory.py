@@ -12,11 +12,12 @@ from uuid import UUID
 
 from wallet.application.plan import BatchPlan
 from wallet.application.rows import Locked
-from wallet.application.units import Unit
+from wallet.application.units import Unit, UnitKey
 from wallet.domain.commands import wallets_named
 from wallet.domain.wallets import Wallet
 
 WALLETS_MAX: Final = 100_000
+CLAIMS_MAX: Final = 10_000
 CLOCK_AGE_MAX_S: Final = 1.0
 """Beyond this the database's clock is read anew rather than reckoned on from its last reading."""
 RECKONING_ERROR_MAX: Final = timedelta(seconds=1)
@@ -29,6 +30,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._wallets: dict[UUID, Wallet] = {}
+        self._claimed: set[UnitKey] = set()
         self._now: datetime | None = None
         self._read_at_s = 0.0
         self._rest_batches = 0
@@ -44,6 +46,8 @@ class Memory:
         known = self._wallets
         recalled: dict[UUID, Wallet] = {}
         for unit in units:
+            if unit.claim is not None and unit.claim.key in self._claimed:
+                return None  # its first commands were in a batch before this one: their claim is to be found, not free
             for command in unit.commands:
                 for wallet_id in wallets_named(command):
                     wallet = known.get(wallet_id)
@@ -57,6 +61,9 @@ class Memory:
         if len(self._wallets) > WALLETS_MAX:
             self._wallets.clear()
         self._wallets.update(plan.wallets)
+        if len(self._claimed) > CLAIMS_MAX:
+            self._claimed.clear()
+        self._claimed |= plan.claimed
 
     def read_clock(self, now: datetime, at_s: float) -> None:
         """Take the database's time *now*, read at *at_s* (monotonic).

@@ -15,7 +15,7 @@ from wallet.application.bodies import render_rejected, render_transaction, rende
 from wallet.application.journal import state_change_row, transaction_rows
 from wallet.application.private import seal, seal_opening, write_private
 from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, RaisedRow, ReferenceRow
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, UnitKey
 from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds, wallets_named
 from wallet.domain.decide import changed_wallets, decide
 from wallet.domain.outcomes import Accepted, Missing, Posted, Rejected, StateChanged
@@ -55,6 +55,10 @@ class _Done(msgspec.Struct, frozen=True):
     resource_id: UUID | None
 
 
+_CLAIMED = 0
+"""The status that stands under an independent batch's own key: the commands' outcomes stand under theirs."""
+
+
 class _ToWrite(msgspec.Struct, frozen=True):
     """An outcome whose sequence numbers the database has yet to give; *last_rows* are numbered from 1."""
 
@@ -82,6 +86,10 @@ class BatchPlan:
         self._shards: list[int] = []
         self._references: list[ReferenceRow] = []
         self._idempotency: list[IdempotencyRow] = []
+        self._has_claims = any(unit.claim is not None for unit in units)
+        self._printed: dict[UnitKey, bytes] = {}  # by the keys that the plan writes, where there are claims among them
+        self.claimed: set[UnitKey] = set()
+        """The keys of independent batches that the plan writes: other batches may hold more of their commands."""
         self._results: list[Outcome | _ToWrite] = []
         self._ahead_max = ahead_max
         self._ahead: dict[UUID, Wallet] = {}
@@ -148,9 +156,10 @@ class BatchPlan:
         return Stored(done.status, done.body, done.resource_id, positions, is_replayed=False)
 
     def _plan_unit(self, unit: Unit) -> Outcome | _ToWrite:
-        record = self._locked.keys.get(unit.key)
-        if record is not None:
-            return record.outcome if record.fingerprint == unit.fingerprint else KeyReused()
+        if self._has_claims or unit.key in self._locked.keys:
+            found = self._found_under_keys(unit)
+            if found is not None:
+                return found
         ahead = self._too_far_ahead(unit) if self._ahead else None
         if ahead is not None:
             return ahead
@@ -164,6 +173,20 @@ class BatchPlan:
                 return self._remember(unit, _Done(409, render_rejected(rejected, unit.path), None), first_row)
             case _Done() as done:
                 return self._remember(unit, done, first_row)
+
+    def _found_under_keys(self, unit: Unit) -> Outcome | None:
+        """Return what stands under the keys of *unit*: its outcome, or another request; None where they are free."""
+        if unit.claim is not None and self._print_of(unit.claim.key) not in {None, unit.claim.fingerprint}:
+            return KeyReused(by_batch=True)
+        if self._print_of(unit.key) not in {None, unit.fingerprint}:
+            return KeyReused()
+        record = self._locked.keys.get(unit.key)
+        return None if record is None else record.outcome
+
+    def _print_of(self, key: UnitKey) -> bytes | None:
+        """Return the fingerprint of the request that *key* stands for already, None where it is free."""
+        record = self._locked.keys.get(key)
+        return self._printed.get(key) if record is None else record.fingerprint
 
     def _too_far_ahead(self, unit: Unit) -> AheadOfClock | None:
         """Return that *unit* would move money at a time that is not believed; a freeze is let be."""
@@ -246,9 +269,17 @@ class BatchPlan:
             self._shards.append(shard)
             last_by_shard[shard] = number
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
+        if unit.claim is not None and self._print_of(unit.claim.key) is None:
+            self._idempotency.append(
+                IdempotencyRow(*unit.claim.key, unit.claim.fingerprint, _CLAIMED, b"", None, None, None, None)
+            )
+            self._printed[unit.claim.key] = unit.claim.fingerprint
+            self.claimed.add(unit.claim.key)
         self._idempotency.append(
             IdempotencyRow(*unit.key, unit.fingerprint, done.status, done.body, done.resource_id, *_places(last_rows))
         )
+        if self._has_claims:
+            self._printed[unit.key] = unit.fingerprint
         return _ToWrite(done, last_rows)
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,14 @@ NIL_ID: Final = UUID(int=0)
 _canonical = msgspec.msgpack.Encoder(order="deterministic").encode
 
 UnitKey = tuple[UUID, str, int]
-"""(client, key, part): part 0 is a single command or an atomic batch, 1…n are the commands of an independent batch."""
+"""(client, key, part): part 0 is the request that the key is for, 1…n are the commands of an independent batch."""
+
+
+class Claim(NamedTuple):
+    """What each command of an independent batch holds besides its own key: part 0 of the batch's, for all of it."""
+
+    key: UnitKey
+    fingerprint: bytes
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -32,7 +40,9 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class KeyReused(msgspec.Struct, frozen=True):
-    """The key stands for another request; nothing was done."""
+    """The key stands for another request; nothing was done. *by_batch*: the key of the independent batch does."""
+
+    by_batch: bool = False
 
 
 class NotFound(msgspec.Struct, frozen=True):
@@ -56,8 +66,8 @@ class Unit:
     """One or, in an atomic batch, several commands on their way through the committer.
 
     *path* is the request's, which a refusal names. *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is
-    None unless the request was sampled. *is_taken* once the committer has it: from then on its outcome is the
-    database's to tell.
+    None unless the request was sampled. *claim* is None but for a command of an independent batch. *is_taken* once the
+    committer has it: from then on its outcome is the database's to tell.
     """
 
     path: str
@@ -71,6 +81,7 @@ class Unit:
     deadline_s: float
     traceparent: str | None = None
     causation_id: UUID | None = None
+    claim: Claim | None = None
     is_taken: bool = False
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -80,7 +91,14 @@ class Unit:
         return len(self.commands)
 
 
-def fingerprint(route: str, commands: tuple[Command, ...]) -> bytes:
+def keys_of(units: Sequence[Unit]) -> list[UnitKey]:
+    """Return every key that *units* hold: their own, and those they claim."""
+    keys = [unit.key for unit in units]
+    claimed = {unit.claim.key for unit in units if unit.claim is not None}
+    return [*keys, *claimed.difference(keys)] if claimed else keys
+
+
+def fingerprint(route: str, commands: Sequence[Command]) -> bytes:
     """Return what tells one request from another: `12.3` equals `12.30`, and the order of members does not count."""
     parts = [(command.kind, _without_made_ids(command)) for command in commands]
     return hashlib.sha256(_canonical((route, parts))).digest()

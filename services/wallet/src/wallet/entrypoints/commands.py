@@ -19,7 +19,17 @@ from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.plan import BatchBody, BatchPlan, CommandResult, HashReference, MakeId
 from wallet.application.ports import Snapshots
 from wallet.application.queue import CommandQueue
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
+from wallet.application.units import (
+    AheadOfClock,
+    Claim,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Stored,
+    Unit,
+    UnitKey,
+    fingerprint,
+)
 from wallet.domain.commands import Command, wallets_named
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
 
@@ -62,30 +72,32 @@ class CommandHandlers:
     async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:
         """Carry out 1 to 1,000 commands, all or none or each for itself."""
         is_atomic = request.body.mode == "atomic"
-        _refuse_bad_keys(request.body, is_atomic=is_atomic)
+        _refuse_bad_keys(request, is_atomic=is_atomic)
         commands = [
             batched_command(command, f"/commands/{index}") for index, command in enumerate(request.body.commands)
         ]
         if is_atomic:
-            unit = self._unit(request, tuple(commands), request.idempotency_key or "", 0, is_atomic_batch=True)
+            unit = self._unit(request, tuple(commands), _key_of(request), is_atomic_batch=True)
             return await self._answer(request, unit, _WALLETS)
+        claim = _claim_of(request, commands)
         units = [
-            self._unit(request, (command,), *_key_of_part(request, index)) for index, command in enumerate(commands)
+            self._unit(request, (command,), _key_of_part(request, index), claim=claim)
+            for index, command in enumerate(commands)
         ]
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
 
     async def _single(self, request: HotRequest[SingleRequest], command: Command, location: bytes) -> HotResponse:
-        return await self._answer(request, self._unit(request, (command,), request.idempotency_key or "", 0), location)
+        return await self._answer(request, self._unit(request, (command,), _key_of(request)), location)
 
     def _unit(
         self,
         request: HotRequest[Any],
         commands: tuple[Command, ...],
-        key: str,
-        part: int,
+        key: UnitKey,
         *,
         is_atomic_batch: bool = False,
+        claim: Claim | None = None,
     ) -> Unit:
         principal = request.principal
         return Unit(
@@ -94,11 +106,12 @@ class CommandHandlers:
             is_atomic_batch,
             principal.tenant_id,
             principal.subject,
-            (principal.client, key, part),
+            key,
             fingerprint(request.path, commands),
             request.received_s,
             request.received_s + self.deadline_s,
             request.traceparent,
+            claim=claim,
         )
 
     async def _answer(self, request: HotRequest[Any], unit: Unit, location: bytes) -> HotResponse:
@@ -149,15 +162,26 @@ class CommandHandlers:
         return plan.preview()
 
 
-def _key_of_part(request: HotRequest[BatchRequest], index: int) -> tuple[str, int]:
+def _key_of(request: HotRequest[Any]) -> UnitKey:
+    return request.principal.client, request.idempotency_key or "", 0
+
+
+def _key_of_part(request: HotRequest[BatchRequest], index: int) -> UnitKey:
     """Return the command's own key, or its part of the batch's."""
+    client, of_batch, _ = _key_of(request)
     own = request.body.commands[index].idempotency_key
-    return (own, 0) if own is not None else (request.idempotency_key or "", index + 1)
+    return (client, of_batch, index + 1) if own is None else (client, own, 0)
 
 
-def _refuse_bad_keys(batch: BatchRequest, *, is_atomic: bool) -> None:
-    seen: set[str] = set()
-    for index, command in enumerate(batch.commands):
+def _claim_of(request: HotRequest[BatchRequest], commands: Sequence[Command]) -> Claim:
+    """Return what every command of an independent batch holds: the batch's key is for these commands, and no others."""
+    keys = [command.idempotency_key or "" for command in request.body.commands]
+    return Claim(_key_of(request), fingerprint(" ".join([request.path, "independent", *keys]), commands))
+
+
+def _refuse_bad_keys(request: HotRequest[BatchRequest], *, is_atomic: bool) -> None:
+    seen = {request.idempotency_key}
+    for index, command in enumerate(request.body.commands):
         key = command.idempotency_key
         if key is None:
             continue
@@ -165,7 +189,7 @@ def _refuse_bad_keys(batch: BatchRequest, *, is_atomic: bool) -> None:
         if is_atomic:
             raise invalid_request(FieldError(pointer, "inner_key", "An atomic batch has one key, in the header."))
         if key in seen:
-            raise invalid_request(FieldError(pointer, "duplicate_key", "The key stands twice in this batch."))
+            raise invalid_request(FieldError(pointer, "duplicate_key", "The key stands twice in this request."))
         seen.add(key)
 
 
@@ -210,6 +234,8 @@ def _problem_of(error: Exception) -> Problem:
 
 
 def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> HotResponse:
+    if KeyReused(by_batch=True) in outcomes:
+        raise _problem_of_outcome(KeyReused(by_batch=True))
     results = [_result(outcome, path) for outcome in outcomes]
     highest: dict[int, int] = {}
     for outcome in outcomes:

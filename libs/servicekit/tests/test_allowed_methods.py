@@ -17,16 +17,40 @@ async def read(thing_id: str) -> str:
     return thing_id
 
 
+@router.get("/things")
+async def read_all() -> list[str]:
+    return ["7"]
+
+
 @router.delete("/things/{thing_id}")
 async def remove(thing_id: str) -> str:
     return thing_id
 
 
-@pytest.mark.parametrize("method", ["POST", "OPTIONS", "TRACE"])
-def test_every_method_of_the_path_is_allowed(method: str) -> None:
+@pytest.fixture
+def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", CollectorRegistry(), Tracing("probe", 0.0))
-    app = create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routers=[router])
+    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routers=[router]))
 
-    answer = TestClient(app).request(method, "/things/7")
 
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+@pytest.mark.parametrize("path", ["/things", "/things/7", "/health/ready", "/metrics", "/openapi.json", "/nowhere"])
+def test_head_is_answered_as_get_is_without_the_body(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+
+    assert head.status_code == get.status_code
+    assert head.headers.keys() == get.headers.keys()
+    assert head.content == b""
+
+
+@pytest.mark.parametrize("path", ["/health/ready%0A", "/things%0A", "/things/7%0A"])
+def test_no_newline_is_let_through_at_the_end_of_a_path(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "TRACE"])
+def test_every_method_of_the_path_is_allowed(client: TestClient, method: str) -> None:
+    answer = client.request(method, "/things/7")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")

@@ -5,6 +5,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from servicekit.http import HotRequest, HotResponse, HotRoute, create_app
+from servicekit.http.decoding import decode_body
+from servicekit.http.problems import Problem
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
@@ -81,3 +83,11 @@ def test_a_route_may_take_larger_bodies(client: TestClient) -> None:
 
     assert client.post("/v1/batches", json=body, headers=key).status_code == 201
     assert client.post("/v1/things", json=body, headers=key).status_code == 413
+
+
+def test_a_number_beyond_a_double_is_malformed_where_unknown_members_are_passed_over() -> None:
+    class Lenient(msgspec.Struct):
+        name: str
+
+    with pytest.raises(Problem, match="malformed_json"):
+        decode_body(msgspec.json.Decoder(Lenient), b'{"name":"a","other":1e999}')

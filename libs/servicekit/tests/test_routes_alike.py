@@ -1,5 +1,6 @@
 """Hot and ordinary routes behave alike: request id, errors, limits, metrics and tracing."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Annotated
@@ -13,10 +14,12 @@ from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from contracts import problems
 from servicekit.failures import PoolExhausted, Unavailable
 from servicekit.http import Context, HotRequest, HotResponse, HotRoute, IdempotencyKey, Problem, create_app
+from servicekit.http.context import GIVEN_ONCE
 from servicekit.http.edge import Edge
 from servicekit.http.observe import LINES_PER_S_MAX
 from servicekit.settings import AccessLog, ServiceSettings
@@ -166,6 +169,12 @@ REFUSED_BODIES = [
     (b'{"name":"a","tags":["a",2]}', 422, "invalid_request", ("/tags/1", "invalid_type")),
     (b'{"name":"a","tags":["a","\\u0000"]}', 422, "invalid_request", ("/tags/1", "invalid_text")),
     (b"[]", 422, "invalid_request", ("", "invalid_type")),
+    (b'{"name":"a","name":"b"}', 400, "malformed_json", None),
+    (b'{"name":"a","name":"a"}', 400, "malformed_json", None),
+    (b'{"name":"a","n\\u0061me":"b"}', 400, "malformed_json", None),
+    (b' {"name":"a","money":{"amount":"1.00","amount":"900.00"}}', 400, "malformed_json", None),
+    (b'{"name":1,"name":"a"}', 400, "malformed_json", None),
+    (b'{"name":"a","other":[{"x":1,"x":2}]}', 400, "malformed_json", None),
 ]
 
 
@@ -180,6 +189,89 @@ def test_a_bad_body_is_refused(
     assert answer.headers["content-type"] == "application/problem+json"
     assert (document["type"], document["status"], document["instance"]) == (f"/problems/{code}", status, route)
     assert [(e["pointer"], e["code"]) for e in document.get("errors", [])] == ([error] if error is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        (b'\xef\xbb\xbf{"name":"a"}', "byte-order mark"),
+        (gzip.compress(b'{"name":"a"}'), "gzip"),
+        ('{"name":"a"}'.encode("utf-16"), "UTF-16"),
+        ('{"name":"a"}'.encode("utf-16-be"), "UTF-16"),
+        (b'{"name":"a","name":"b"}', "'name' twice"),
+        (b'{"name":"\xff"}', "not valid UTF-8"),
+        (b"name=a", "not JSON"),
+    ],
+)
+def test_a_body_that_is_something_else_is_told_what_it_is(probe: Probe, route: str, body: bytes, said: str) -> None:
+    answer = probe.client.post(route, content=body, headers={**KEY, "content-type": "application/json"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
+    assert said in answer.json()["detail"]
+
+
+def test_names_that_only_look_alike_are_not_doubled(probe: Probe, route: str) -> None:
+    body = b'{"name":"\\"name\\":1","money":{"amount":"1"},"tags":["name","name"]}'
+
+    answer = probe.client.post(route, content=body, headers={**KEY, "content-type": "application/json"})
+
+    assert answer.json()["name"] == '"name":1'
+
+
+def test_a_number_of_any_length_is_no_bug(probe: Probe, route: str) -> None:
+    body = b'{"name":"a","other":' + b"9" * 5_000 + b"}"
+
+    answer = probe.client.post(route, content=body, headers={**KEY, "content-type": "application/json"})
+
+    assert answer.status_code in {400, 422}
+
+
+@pytest.mark.parametrize("name", sorted(name.decode() for name in GIVEN_ONCE))
+def test_a_header_that_counts_once_is_refused_twice(probe: Probe, route: str, name: str) -> None:
+    sent = {**KEY, "content-type": "application/json", "host": "testserver"}
+    headers = [(key, value) for key, value in sent.items() if key != name]
+    first = sent.get(name, "20")
+
+    answer = probe.client.post(route, content=b'{"name":"a"}', headers=[*headers, (name, first), (name, first)])
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "repeated_header")
+    assert answer.json()["header"].lower() == name
+
+
+def test_a_header_that_may_be_a_list_may_come_twice(probe: Probe, route: str) -> None:
+    headers = [*KEY.items(), ("accept", "a/b"), ("accept", "c/d"), ("via", "1.1 a"), ("via", "1.1 b")]
+
+    assert probe.client.post(route, json=BODY, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(("version", "status"), [("1.1", 400), ("1.0", 200)])
+async def test_only_http_1_0_may_come_without_a_host(probe: Probe, route: str, version: str, status: int) -> None:
+    headers = [(b"idempotency-key", b"k"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "http_version": version, "method": "POST", "path": route, "query_string": b""}
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b'{"name":"a"}', "more_body": False}
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    await probe.app({**scope, "headers": headers}, receive, send)
+
+    assert answer[0]["status"] == status
+    assert (b"malformed_http" in answer[1]["body"]) is (status == 400)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+def test_a_content_encoding_is_refused(probe: Probe, route: str, encoding: str) -> None:
+    headers = {**KEY, "content-type": "application/json", "content-encoding": encoding}
+
+    answer = probe.client.post(route, content=gzip.compress(b"{}"), headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/json; charset=latin-1", "application/jsonp"])

@@ -28,6 +28,12 @@ def _register(code: str, status: int, title: str, advice: str) -> ProblemCode:
 
 
 # Requests that cannot be read.
+MALFORMED_HTTP: Final = _register(
+    "malformed_http", 400, "The request is not valid HTTP/1.1", "Send one request with a valid head and one Host."
+)
+REPEATED_HEADER: Final = _register(
+    "repeated_header", 400, "A header that counts once is given twice", "Send the header named in header once."
+)
 MALFORMED_JSON: Final = _register(
     "malformed_json", 400, "The body is not valid JSON", "Send one JSON document in UTF-8, nested at most 32 deep."
 )

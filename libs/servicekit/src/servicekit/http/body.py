@@ -1,6 +1,7 @@
 """Reading a request's body: bounded in bytes while it streams, and in time."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.types import Message, Receive
@@ -65,8 +66,11 @@ async def _read_rest(receive: Receive, message: Message, bytes_max: int) -> byte
     return bytes(body)
 
 
-def check_content_type(content_type: bytes | None) -> None:
-    """Raise Problem `unsupported_media_type` unless it is JSON (in UTF-8, where it says so)."""
+def check_content_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise Problem `unsupported_media_type` unless the body is JSON as it stands (in UTF-8, where it says so)."""
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Problem(problems.UNSUPPORTED_MEDIA_TYPE, "The body must be sent as it is, without a Content-Encoding.")
+    content_type = headers.get(b"content-type")
     if content_type in JSON_TYPES:
         return
     parts = [part.strip().lower() for part in (content_type or b"").split(b";")]

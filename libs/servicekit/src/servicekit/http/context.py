@@ -1,9 +1,11 @@
 """What every request carries: its id, its deadline's start, its trace; and the headers that are parsed alike."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from starlette.types import Scope
 
 from contracts import problems
 from contracts.ids import new_id_text
@@ -13,6 +15,21 @@ from servicekit.principal import Principal
 
 CONTEXT_KEY: Final = "servicekit.request"
 """Where an ordinary route's ASGI scope holds its `RequestContext`."""
+
+GIVEN_ONCE: Final = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"min-position",
+        b"request-id",
+        b"traceparent",
+    }
+)
+"""Headers whose second value would contradict the first; what lists may have is left alone."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}", re.ASCII)
 _IDEMPOTENCY_KEY: Final = re.compile(rb"[!-~]{1,255}")
@@ -27,6 +44,25 @@ class RequestContext(msgspec.Struct, kw_only=True):
     principal: Principal | None = None
     error: Exception | None = None
     """What made an answer fail, for the one line that tells it."""
+
+
+def check_head(scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """Raise Problem `repeated_header`, or `malformed_http` where HTTP/1.1 comes without a Host.
+
+    *headers* are those of *scope* by name.
+    """
+    if len(headers) != len(scope["headers"]):
+        _refuse_repeated(scope["headers"])
+    if b"host" not in headers and scope.get("http_version") != "1.0":
+        raise Problem(problems.MALFORMED_HTTP, "The header Host is missing.")
+
+
+def _refuse_repeated(headers: RawHeaders) -> None:
+    names = [name for name, _ in headers]
+    for name in names:
+        if name in GIVEN_ONCE and names.count(name) > 1:
+            told = name.decode("ascii").title()
+            raise Problem(problems.REPEATED_HEADER, f"The header {told} may be given once.", header=told)
 
 
 def header(headers: RawHeaders, name: bytes) -> bytes | None:

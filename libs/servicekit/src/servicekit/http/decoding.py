@@ -1,5 +1,7 @@
 """JSON bodies: strict parsing, and what msgspec or pydantic refuse told as field errors with JSON pointers."""
 
+import codecs
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -12,10 +14,13 @@ from servicekit.http.problems import FieldError, Problem
 T = TypeVar("T")
 
 DEPTH_MAX: Final = 32
+EMPTY_BODY: Final = "The body is empty: send one JSON document."
 _ESCAPED_NUL: Final = b"\\u0000"
+_GZIP: Final = b"\x1f\x8b"
 
 
 _STRICT: Final = msgspec.json.Decoder()
+_encode: Final = msgspec.json.Encoder().encode
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_BRACES: Final = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -24,9 +29,9 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 def check_json(body: bytes) -> Any:
     """Return *body* parsed; raise Problem `malformed_json` unless it is JSON in UTF-8 within the allowed depth.
 
-    NaN, a byte-order mark, lone surrogates and numbers beyond a double are malformed. The last of two members of one
-    name counts.
+    NaN, a byte-order mark, lone surrogates, numbers beyond a double and two members of one name are malformed.
     """
+    _refuse_other_forms(body)
     try:
         tree = _STRICT.decode(body)
     except UnicodeDecodeError:
@@ -37,7 +42,45 @@ def check_json(body: bytes) -> Any:
         raise Problem(problems.MALFORMED_JSON, "The body is not JSON, or holds a number out of range.") from None
     if _is_deeper(body, DEPTH_MAX):
         raise _too_deep()
+    refuse_doubled(body)
     return tree
+
+
+def _refuse_other_forms(body: bytes) -> None:
+    """Raise Problem `malformed_json` where *body* is something else that is often sent in place of JSON in UTF-8."""
+    detail = None
+    if not body.strip():
+        detail = EMPTY_BODY
+    elif body.startswith(codecs.BOM_UTF8):
+        detail = "The body begins with a byte-order mark: send UTF-8 without one."
+    elif body.startswith(_GZIP):
+        detail = "The body is compressed with gzip: send it as it is."
+    elif body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+        detail = "The body is in UTF-16 or UTF-32: send it in UTF-8."
+    if detail is not None:
+        raise Problem(problems.MALFORMED_JSON, detail)
+
+
+def refuse_doubled(body: bytes) -> None:
+    """Raise Problem `malformed_json` where an object of *body*, which is valid JSON, has two members of one name.
+
+    Readers of JSON differ in which of the two counts, so that a check before this one may have read another request.
+    """
+    # Where nothing is escaped a quote is the end of a string, and a member that was dropped took two of them along.
+    if b"\\" in body or body.count(b'"') != _encode(_STRICT.decode(body)).count(b'"'):
+        _scan_members(body.decode().lstrip(), 0)
+
+
+def _refuse_doubled(members: list[tuple[str, Any]]) -> None:
+    if len(dict(members)) != len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem(problems.MALFORMED_JSON, f"An object of the body has the member {twice[:64]!r} twice.")
+
+
+# The scanner of the standard library is the one that shows every member; it builds nothing here. Its integers have a
+# length beyond which it fails, its floats have none.
+_scan_members: Final = json.JSONDecoder(object_pairs_hook=_refuse_doubled, parse_int=float).scan_once  # type: ignore[attr-defined]  # typeshed lacks it
 
 
 def _is_deeper(body: bytes, depth: int) -> bool:
@@ -61,6 +104,7 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes, pointer: str = ""
     """
     try:
         decoded = decoder.decode(body)
+        refuse_doubled(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         tree = check_json(body)
         raise invalid_request(field_error(error, tree, pointer)) from None

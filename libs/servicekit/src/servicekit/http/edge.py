@@ -12,14 +12,15 @@ from typing import Any, Final
 from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contracts import problems
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
 from servicekit.http.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import CONTEXT_KEY, RequestContext, request_id_of
+from servicekit.http.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.decoding import check_json, refuse_nul
 from servicekit.http.hot import HotRoutes
 from servicekit.http.observe import UNMATCHED, Observer, traceparent_in
-from servicekit.http.problems import PROBLEM_TYPE, problem_from
+from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -43,6 +44,9 @@ class Edge:
             endpoint, path_id = found
             await endpoint(scope, receive, send, path_id)
             return
+        if scope["method"] == "HEAD":
+            await self._ordinary({**scope, "method": "GET"}, receive, bodiless(send))
+            return
         await self._ordinary(scope, receive, send)
 
     async def _ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,6 +60,8 @@ class Edge:
                 request_id=answer.request_id.decode("ascii"), received_s=started_s, traceparent=handed_on
             )
             try:
+                check_head(scope, headers)
+                _refuse_newline(scope["path"])
                 received = await guarded(scope["method"], headers, receive)
                 async with answer.begins_within(self._deadline_s):
                     await self._inner(scope, received, answer.send)
@@ -135,11 +141,26 @@ async def guarded(method: str, headers: dict[bytes, bytes], receive: Receive) ->
         return receive
     body = await read_body(receive, BODY_BYTES_MAX, headers.get(b"content-length"))
     if body:
-        check_content_type(headers.get(b"content-type"))
+        check_content_type(headers)
         tree = check_json(body)
         if b"\\u0000" in body:
             refuse_nul(tree)
     return replay(body, receive)
+
+
+def bodiless(send: Send) -> Send:
+    """Return a send that passes an answer on without its body: a HEAD is answered as a GET is, headers and all."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
+
+
+def _refuse_newline(path: str) -> None:
+    """Raise Problem `not_found` where *path* ends with a newline: the router's patterns would let it through."""
+    if path.endswith("\n"):
+        raise Problem(problems.NOT_FOUND, "There is no such path.")
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

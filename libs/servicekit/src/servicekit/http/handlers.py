@@ -12,7 +12,7 @@ from starlette.responses import Response
 from contracts import problems
 from contracts.problems import ProblemCode
 from servicekit.http.context import CONTEXT_KEY, invalid_query
-from servicekit.http.decoding import escape, invalid_request
+from servicekit.http.decoding import EMPTY_BODY, escape, invalid_request
 from servicekit.http.hot import HotRoutes
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, problem_from
 
@@ -76,7 +76,7 @@ def _problem_of_http(request: Request, error: HTTPException, hot: HotRoutes) -> 
     if error.status_code == problems.METHOD_NOT_ALLOWED.status:
         allowed |= _methods_of(request, error)
     if allowed:
-        allow = ", ".join(sorted(allowed))
+        allow = ", ".join(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))
         return Problem(problems.METHOD_NOT_ALLOWED, f"The path takes {allow}.", headers=[(b"allow", allow.encode())])
     code = _BY_STATUS.get(error.status_code, problems.INTERNAL_ERROR)
     detail = "There is no such path." if code is problems.NOT_FOUND else code.title + "."
@@ -100,7 +100,7 @@ def problem_of_validation(errors: Sequence[Any]) -> Problem:
     if "body" not in places:
         return invalid_query(*[_field_error(error) for error in errors])
     if any(error["loc"] == ("body",) and error["type"] == "missing" for error in errors):
-        return Problem(problems.MALFORMED_JSON, "The body is missing.")
+        return Problem(problems.MALFORMED_JSON, EMPTY_BODY)
     return invalid_request(*[_field_error(error) for error in errors if error["loc"][0] == "body"])
 
 

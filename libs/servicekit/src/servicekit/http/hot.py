@@ -17,7 +17,7 @@ from contracts.problems import ProblemCode
 from servicekit.clock import monotonic_s
 from servicekit.http.answers import Link
 from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import dry_run_of, idempotency_key_of, request_id_of
+from servicekit.http.context import check_head, dry_run_of, idempotency_key_of, request_id_of
 from servicekit.http.decoding import decode_body
 from servicekit.http.observe import Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, problem_from
@@ -138,13 +138,14 @@ class HotEndpoint:
         received_s: float,
         path_id: str | None,
     ) -> HotRequest[Any]:
+        check_head(scope, headers)
         principal = self._principal_of(scope["headers"])
         dry_run = dry_run_of(scope["query_string"])
         raw_key = headers.get(b"idempotency-key")
         key = None if dry_run and raw_key is None else idempotency_key_of(raw_key)
         body = await read_body(receive, self.route.body_max_bytes, headers.get(b"content-length"))
         if body:
-            check_content_type(headers.get(b"content-type"))
+            check_content_type(headers)
         return HotRequest(
             decode_body(self._decoder, body),
             key,

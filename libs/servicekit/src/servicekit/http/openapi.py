@@ -23,7 +23,9 @@ _OF_A_BODY: Final = (
     problems.UNSUPPORTED_MEDIA_TYPE,
     problems.INVALID_REQUEST,
 )
+_OF_A_HEAD: Final = (problems.MALFORMED_HTTP, problems.REPEATED_HEADER)
 _ALWAYS: Final = (
+    *_OF_A_HEAD,
     problems.MALFORMED_JSON,
     problems.INVALID_IDEMPOTENCY_KEY,
     problems.INVALID_QUERY,
@@ -92,7 +94,7 @@ def _correct(operation: dict[str, Any]) -> None:
 def _declare(operation: dict[str, Any], method: str, route: APIRoute) -> None:
     """Add the headers that *route* reads by its dependencies, and what they, its query and its body may refuse."""
     declared = [DECLARED[call] for call in _calls(route.dependant) if call in DECLARED]
-    codes = [problems.INVALID_QUERY, *(code for each in declared for code in each.problems)]
+    codes = [*_OF_A_HEAD, problems.INVALID_QUERY, *(code for each in declared for code in each.problems)]
     if method not in BODILESS:
         codes += _OF_A_BODY
     headers = [dict(each.header) for each in declared if each.header is not None]

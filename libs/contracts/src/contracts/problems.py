@@ -31,6 +31,13 @@ def _register(code: str, status: int, title: str, advice: str) -> ProblemCode:
 MALFORMED_HTTP: Final = _register(
     "malformed_http", 400, "The request is not valid HTTP/1.1", "Send one request with a valid head and one Host."
 )
+REQUEST_TIMEOUT: Final = _register(
+    "request_timeout", 408, "The request has not arrived in time", "Send head and body of a request without pauses."
+)
+URI_TOO_LONG: Final = _register("uri_too_long", 414, "The URL is too long", "Keep a URL within 16 KiB.")
+HEAD_TOO_LARGE: Final = _register(
+    "head_too_large", 431, "The request's head is too large", "Keep the headers of a request within 64 KiB."
+)
 REPEATED_HEADER: Final = _register(
     "repeated_header", 400, "A header that counts once is given twice", "Send the header named in header once."
 )

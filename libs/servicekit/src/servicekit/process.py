@@ -6,11 +6,13 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -19,7 +21,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp
 
 from servicekit.clock import monotonic_s
-from servicekit.http.corked import CorkedProtocol
+from servicekit.http.connection import ConnectionLimits, LimitedProtocol
 from servicekit.telemetry import get_logger
 
 EXIT_FAILED: Final = 1
@@ -27,6 +29,8 @@ EXIT_DRAIN_LATE: Final = 70
 KEEP_ALIVE_S: Final = 75
 """Longer than a gateway's, so that the gateway is the one who closes an idle connection."""
 BACKLOG: Final = 2048
+_OTHER_FILES: Final = 256
+"""Sockets to the database and the broker, and what the process has open itself."""
 _REQUESTS_SHARE: Final = 0.7
 """Of the drain: the rest is for closing what stands behind the requests."""
 _GC_ALLOCATIONS: Final = 20_000
@@ -136,13 +140,15 @@ async def serve_http(
     drain_s: float,
     port_setting: str = "PORT",
     on_ready: Callable[[int], None] | None = None,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  it is frozen
 ) -> None:
     """Serve *app* until *shutdown*, then finish the requests under way within 0.7 of *drain_s*.
 
     Raises PortTaken naming *port_setting*. *on_ready* gets the port once requests are taken: port 0 finds a free one.
     """
+    make_room_for(limits.connections_max)
     listener = listen(host, port, port_setting)
-    server = _Server(_config(app, drain_s))
+    server = _Server(_config(app, drain_s, limits))
     serving = asyncio.create_task(server._serve([listener]))  # noqa: SLF001  serve() would take the signals
     ending = asyncio.create_task(shutdown.wait())
     try:
@@ -160,6 +166,16 @@ async def serve_http(
         listener.close()
 
 
+def make_room_for(connections: int) -> None:
+    """Let the process have *connections* sockets and what it needs besides, as far as its hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def listen(host: str, port: int, port_setting: str) -> socket.socket:
     """Return a listening socket; raise PortTaken where the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -175,10 +191,10 @@ def listen(host: str, port: int, port_setting: str) -> socket.socket:
     return listener
 
 
-def _config(app: ASGIApp, drain_s: float) -> uvicorn.Config:
+def _config(app: ASGIApp, drain_s: float, limits: ConnectionLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=CorkedProtocol,
+        http=partial(LimitedProtocol, limits=limits),  # type: ignore[arg-type]  # it is called as the class is
         ws="none",
         lifespan="on",
         log_config=None,

@@ -67,6 +67,16 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="When a request to anything but a command route has begun no answer by then, it is answered 503.",
     )
+    request_arrival_s: float = Field(
+        default=15.0,
+        gt=0,
+        le=300,
+        description="How long a request may take to arrive, in seconds, from its connection's first moment or its own "
+        "first byte to the end of its body.",
+    )
+    connections_max: int = Field(
+        default=2_048, ge=1, description="Connections that the process serves at once: one more is answered 503."
+    )
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."
     )

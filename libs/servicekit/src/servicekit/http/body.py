@@ -1,6 +1,5 @@
-"""Reading a request's body: bounded in bytes while it streams, and in time."""
+"""Reading a request's body, bounded in bytes while it streams. Its time is bounded by its connection."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,8 +9,6 @@ from contracts import problems
 from servicekit.http.problems import Problem
 
 BODY_BYTES_MAX: Final = 64 * 1024
-BODY_TIMEOUT_S: Final = 10.0
-"""For the rest of a body that does not arrive at once: a slow sender gives way."""
 DRAIN_BYTES_MAX: Final = 8 * 1024 * 1024
 """What is read and thrown away of a body that is too large, so that its sender gets to read the answer."""
 
@@ -28,7 +25,7 @@ class ClientDisconnected(Exception):  # noqa: N818  it names what happened; nobo
 
 
 async def read_body(receive: Receive, bytes_max: int, declared: bytes | None) -> bytes:
-    """Return the whole body; raise Problem `body_too_large`, or `malformed_json` when it does not arrive in time."""
+    """Return the whole body; raise Problem `body_too_large`, or ClientDisconnected where it does not arrive."""
     if declared is not None and declared.isdigit() and int(declared) > max(bytes_max, DRAIN_BYTES_MAX):
         raise _too_large(bytes_max, close=True)
     message = await receive()
@@ -43,24 +40,18 @@ async def read_body(receive: Receive, bytes_max: int, declared: bytes | None) ->
 async def _read_rest(receive: Receive, message: Message, bytes_max: int) -> bytes:
     body = bytearray()
     discarded = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                if message["type"] != "http.request":
-                    raise ClientDisconnected
-                chunk = message.get("body", b"")
-                assert isinstance(chunk, bytes)
-                if discarded or len(body) + len(chunk) > bytes_max:
-                    discarded += len(chunk)
-                else:
-                    body += chunk
-                if not message.get("more_body", False) or discarded > DRAIN_BYTES_MAX:
-                    break
-                message = await receive()
-    except TimeoutError:
-        raise Problem(
-            problems.MALFORMED_JSON, "The body did not arrive in time.", headers=[(b"connection", b"close")]
-        ) from None
+    while True:
+        if message["type"] != "http.request":
+            raise ClientDisconnected
+        chunk = message.get("body", b"")
+        assert isinstance(chunk, bytes)
+        if discarded or len(body) + len(chunk) > bytes_max:
+            discarded += len(chunk)
+        else:
+            body += chunk
+        if not message.get("more_body", False) or discarded > DRAIN_BYTES_MAX:
+            break
+        message = await receive()
     if discarded:
         raise _too_large(bytes_max, close=discarded > DRAIN_BYTES_MAX)
     return bytes(body)

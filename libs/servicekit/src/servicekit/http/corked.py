@@ -5,9 +5,11 @@ small request pays for.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+CLOSE_S: Final = 15.0
 
 
 class CorkedTransport:
@@ -28,9 +30,11 @@ class CorkedTransport:
             self._loop.call_soon(self._flush)
 
     def close(self) -> None:
-        """Write what is held, then close."""
+        """Write what is held, then close; what the client has not taken `CLOSE_S` later is thrown away."""
         self._flush()
         self._transport.close()
+        if self._transport.get_write_buffer_size() > 0:
+            self._loop.call_later(CLOSE_S, self._transport.abort)
 
     def _flush(self) -> None:
         held, self._held = self._held, None

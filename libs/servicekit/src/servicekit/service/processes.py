@@ -16,6 +16,7 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_process_app
+from servicekit.http.connection import ConnectionLimits
 from servicekit.http.health import Check, HealthCheck, healthy
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
@@ -315,4 +316,5 @@ async def _serve(app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, po
         shutdown=shutdown,
         drain_s=settings.drain_s,
         port_setting=port.setting,
+        limits=ConnectionLimits(connections_max=settings.connections_max, request_s=settings.request_arrival_s),
     )

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from servicekit.http import create_app
-from servicekit.principal import PrincipalError, client_of, principals
+from servicekit.principal import SERVICE_SUBJECTS, Principal, PrincipalError, client_of, principals
 from servicekit.settings import Mode, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
@@ -31,6 +31,14 @@ def test_a_production_process_still_answers_its_health() -> None:
     app = create_app(title="P", settings=ServiceSettings(mode=Mode.PRODUCTION), telemetry=telemetry)
 
     assert TestClient(app).get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("subject", [*sorted(SERVICE_SUBJECTS), "Fraud", "WALLET"])
+def test_no_request_acts_as_one_of_our_own_processes(subject: str) -> None:
+    with pytest.raises(PrincipalError):
+        Principal(TENANT, subject, client_of(TENANT, subject))
+    with pytest.raises(PrincipalError):
+        principals(ServiceSettings(development_subject=subject))
 
 
 @pytest.mark.parametrize(

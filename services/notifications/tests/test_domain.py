@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import Webhook
 from contracts.ids import new_id
 from notifications.adapters.sealing import AesGcmSealer, SealingKeysError, parse_keys
 from notifications.adapters.sender_aiohttp import printable
-from notifications.config import NotificationsSettings
+from notifications.config import DEVELOPMENT_KEY, NotificationsSettings
 from notifications.domain.addresses import Forbidden, forbidden_because, is_loopback
 from notifications.domain.outcomes import (
     Delivered,
@@ -254,6 +254,14 @@ def test_production_refuses_what_is_for_development() -> None:
     url = "postgresql://nowhere"
     with pytest.raises(ValidationError, match="SECRET_KEYS"):
         NotificationsSettings(mode=Mode.PRODUCTION, notifications_database_url=url)
+    with pytest.raises(ValidationError, match="SECRET_KEYS"):
+        NotificationsSettings.model_validate(
+            {
+                "mode": "production",
+                "notifications_database_url": url,
+                "notifications_secret_keys": f"2:{'A' * 43}=,7:{DEVELOPMENT_KEY}",
+            }
+        )
     keys = "1:" + "A" * 43 + "="
     with pytest.raises(ValidationError, match="LOOPBACK"):
         NotificationsSettings.model_validate(

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 from uuid import UUID
 
 from servicekit.settings import Mode, ServiceSettings
@@ -12,17 +13,28 @@ Headers = Sequence[tuple[bytes, bytes]]
 PrincipalOf = Callable[[Headers], "Principal"]
 
 
+SERVICE_SUBJECTS: Final = frozenset({"fraud", "notifications", "operator", "transaction-history", "wallet"})
+"""Subjects of our own processes, whose keys no request may take and whose name no request may act under."""
+
+
+class PrincipalError(Exception):
+    """The request names no acceptable principal: 401."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The one who asks. *client* scopes idempotency keys: it follows tenant and subject, never the credential."""
+    """The one who asks. *client* scopes idempotency keys: it follows tenant and subject, never the credential.
+
+    Raises PrincipalError for a subject of our own processes, whatever its case.
+    """
 
     tenant_id: UUID
     subject: str
     client: UUID
 
-
-class PrincipalError(Exception):
-    """The request names no acceptable principal: 401."""
+    def __post_init__(self) -> None:
+        if self.subject.casefold() in SERVICE_SUBJECTS:
+            raise PrincipalError(f"The subject {self.subject} is reserved for the platform's own processes.")
 
 
 @lru_cache(maxsize=4096)

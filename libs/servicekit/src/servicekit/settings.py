@@ -5,9 +5,10 @@ A service's settings class inherits from `ServiceSettings`; `docs/settings.md` i
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,7 +27,10 @@ class AccessLog(StrEnum):
 
 
 class ServiceSettings(BaseSettings):
-    """What every process of every service takes from its environment."""
+    """What every process of every service takes from its environment.
+
+    A secret's default is known to everybody: it is for development, and outside of it refused.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -80,3 +84,12 @@ class ServiceSettings(BaseSettings):
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."
     )
+
+    @model_validator(mode="after")
+    def _has_secrets_of_its_own(self) -> Self:
+        if self.mode is Mode.DEVELOPMENT:
+            return self
+        for name, field in type(self).model_fields.items():
+            if isinstance(field.default, SecretStr) and getattr(self, name) == field.default:
+                raise ValueError(f"{name.upper()} must be set outside development")
+        return self

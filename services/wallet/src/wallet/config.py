@@ -62,7 +62,9 @@ class WalletSettings(ServiceSettings):
     )
     wallet_reference_key: SecretStr = Field(
         default=SecretStr(DEVELOPMENT_REFERENCE_KEY),
-        description="The key under which references are hashed to be found again; never changed once used.",
+        min_length=16,
+        description="The key under which references are hashed to be found again; never changed once used. The default "
+        "is for development and refused elsewhere.",
     )
     wallet_schema_url: str = Field(
         default="http://127.0.0.1:8101/schemas/",

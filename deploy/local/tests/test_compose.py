@@ -20,6 +20,8 @@ KNOWN = {
     *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
     *("restart", "init", "stop_grace_period", "deploy"),
 }
+INSIDE = ("/metrics", "/health/deep", "/metrics/", "/health/deep/")
+OUTSIDE = ("/health/ready", "/health/live", "/v1/wallets", "/docs", "/problems/metrics", "/metricsx")
 PROCESSES = [(service, process) for service in SERVICES for process in service.processes]
 
 
@@ -62,13 +64,32 @@ def test_the_gateway_knows_every_directive_and_leads_to_every_api() -> None:
         for each in http["block"]
         if each["directive"] == "upstream"
     }
-    led = {_only(server, "listen"): _only(server, "location/proxy_pass") for server in _blocks(http, "server")}
+    led = {
+        _only(server, "listen"): _only(location, "proxy_pass")
+        for server in _blocks(http, "server")
+        for location in _blocks(server, "location")
+        if location["args"] == ["/"]
+    }
 
     assert parsed["status"] == "ok", parsed["errors"]
     for service, process in PROCESSES:
         if process.is_api:
             assert led[str(process.port)] == f"http://{service.name}"
             assert upstreams[service.name] == [[f"{process.name}:{process.port}", "resolve"]]
+
+
+def test_the_gateway_keeps_inside_what_operators_alone_may_see() -> None:
+    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
+    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
+
+    for server in _blocks(http, "server"):
+        refusing = [each for each in _blocks(server, "location") if _blocks(each, "return")]
+        assert [_only(each, "return") for each in refusing] == ["404"]
+        (kind, pattern) = refusing[0]["args"]
+        assert kind == "~", "a pattern is looked at before the prefix that leads on, on the path as it is decoded"
+        kept = re.compile(pattern.replace(r"\z", r"\Z"))
+        assert [path for path in INSIDE if kept.match(path) is None] == []
+        assert [path for path in OUTSIDE if kept.match(path) is not None] == []
 
 
 def _blocks(parent: dict[str, Any], directive: str) -> list[dict[str, Any]]:

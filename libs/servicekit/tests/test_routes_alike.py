@@ -24,6 +24,7 @@ from servicekit.http.edge import Edge
 from servicekit.http.observe import LINES_PER_S_MAX
 from servicekit.settings import AccessLog, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
+from servicekit.telemetry.tracing import CLIENT_TRACES_PER_S
 
 KEY = {"idempotency-key": "key-1"}
 BODY = {"name": "a"}
@@ -381,6 +382,34 @@ def test_an_unsampled_request_leaves_no_span(probe: Probe, route: str, headers: 
 
     assert answer.json()["traceparent"] is None
     assert probe.spans.get_finished_spans() == ()
+
+
+def test_only_so_many_traces_of_clients_are_granted_a_second(
+    probe: Probe, route: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("hot", "edge"):
+        monkeypatch.setattr(f"servicekit.http.{module}.monotonic_s", lambda: 1_000.5)
+    headers = {**KEY, "traceparent": SAMPLED}
+
+    answers = [probe.client.post(route, json=BODY, headers=headers) for _ in range(CLIENT_TRACES_PER_S + 3)]
+    monkeypatch.undo()
+    later = probe.client.post(route, json=BODY, headers=headers)
+
+    handed_on = [answer.json()["traceparent"] for answer in answers]
+    assert len(probe.spans.get_finished_spans()) == CLIENT_TRACES_PER_S + 1
+    assert all(each.endswith("-01") for each in handed_on[:CLIENT_TRACES_PER_S])
+    assert handed_on[CLIENT_TRACES_PER_S:] == [UNSAMPLED] * 3
+    assert later.json()["traceparent"].endswith("-01")
+
+
+def test_a_trace_of_our_own_choice_needs_no_grant(route: str) -> None:
+    probe = Probe(ratio=1.0)
+
+    for _ in range(CLIENT_TRACES_PER_S + 3):
+        probe.client.post(route, json=BODY, headers=KEY)
+
+    assert len(probe.spans.get_finished_spans()) == CLIENT_TRACES_PER_S + 3
+    probe.tracing.close()
 
 
 def test_a_share_of_requests_is_sampled(route: str) -> None:

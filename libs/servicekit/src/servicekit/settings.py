@@ -55,6 +55,12 @@ class ServiceSettings(BaseSettings):
     trace_sample_ratio: float = Field(
         default=0.01, ge=0, le=1, description="The share of requests without a `traceparent` that is traced."
     )
+    client_traces_per_s: int = Field(
+        default=50,
+        ge=0,
+        description="Requests a second that are traced because their client's `traceparent` says so; others go on "
+        "unsampled, under the same ids.",
+    )
     traces_file: Path = Field(
         default=Path(".local/traces.jsonl"),
         description="Where spans are written, one JSON object per line, when no OTLP endpoint is set.",

@@ -55,7 +55,7 @@ class Edge:
         traceparent = traceparent_in(headers)
         answer = Answer(send, request_id_of(headers.get(b"request-id")))
         error: Exception | None = None
-        with self._span(scope, traceparent) as (span, handed_on):
+        with self._span(scope, traceparent, started_s) as (span, handed_on):
             scope[CONTEXT_KEY] = RequestContext(
                 request_id=answer.request_id.decode("ascii"), received_s=started_s, traceparent=handed_on
             )
@@ -73,10 +73,12 @@ class Edge:
             error = error or scope[CONTEXT_KEY].error
             self._finish(scope, answer, started_s, span, error)
 
-    def _span(self, scope: Scope, traceparent: str | None) -> AbstractContextManager[tuple[Span | None, str | None]]:
+    def _span(
+        self, scope: Scope, traceparent: str | None, now_s: float
+    ) -> AbstractContextManager[tuple[Span | None, str | None]]:
         if not self._observer.tracing.is_sampled(traceparent):
             return nullcontext((None, None))
-        return self._observer.span(traceparent, _method_label(scope), UNMATCHED, scope["path"])
+        return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, scope["path"], now_s)
 
     def _finish(
         self, scope: Scope, answer: "Answer", started_s: float, span: Span | None, error: Exception | None

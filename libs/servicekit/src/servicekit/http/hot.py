@@ -101,7 +101,7 @@ class HotEndpoint:
         path: str = scope["path"]
         error: Exception | None = None
         scoped = (
-            self._observer.span(traceparent, self.route.method, self.route.path, path)
+            self._observer.traced(traceparent, self.route.method, self.route.path, path, received_s)
             if self._is_sampled(traceparent)
             else _UNTRACED
         )

@@ -1,7 +1,7 @@
 """What every request leaves behind: a metric always, a line and a span where somebody will look."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 from opentelemetry.trace import Span, SpanKind
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from servicekit.clock import monotonic_s
 from servicekit.settings import AccessLog
-from servicekit.telemetry import LATENCY_BUCKETS_S, Telemetry, get_logger, mark_failed, traceparent_of
+from servicekit.telemetry import LATENCY_BUCKETS_S, Telemetry, get_logger, mark_failed, traceparent_of, unsampled
 
 SLOW_S: Final = 1.0
 """A request slower than this is worth a line."""
@@ -100,6 +100,17 @@ class Observer:
             self._second, self._lines = int(now_s), 0
         self._lines += 1
         return self._lines <= LINES_PER_S_MAX
+
+    def traced(
+        self, traceparent: str | None, method: str, route: str, path: str, now_s: float
+    ) -> AbstractContextManager[tuple[Span | None, str | None]]:
+        """Make the server span of a sampled request where its client's wish is granted, as `span` does.
+
+        Where it is not granted there is no span, and what is handed on is unsampled.
+        """
+        if self.tracing.is_granted(traceparent, now_s):
+            return self.span(traceparent, method, route, path)
+        return nullcontext((None, unsampled(traceparent)))
 
     @contextmanager
     def span(self, traceparent: str | None, method: str, route: str, path: str) -> Iterator[tuple[Span, str | None]]:

@@ -9,7 +9,14 @@ from servicekit.settings import ServiceSettings
 from servicekit.telemetry.exporting import span_processor
 from servicekit.telemetry.logs import configure_logs, get_logger
 from servicekit.telemetry.metrics import LATENCY_BUCKETS_S, PoolCollector, open_registry
-from servicekit.telemetry.tracing import Tracing, current_traceparent, mark_failed, parse_traceparent, traceparent_of
+from servicekit.telemetry.tracing import (
+    Tracing,
+    current_traceparent,
+    mark_failed,
+    parse_traceparent,
+    traceparent_of,
+    unsampled,
+)
 
 __all__ = [
     "LATENCY_BUCKETS_S",
@@ -23,6 +30,7 @@ __all__ = [
     "open_telemetry",
     "parse_traceparent",
     "traceparent_of",
+    "unsampled",
 ]
 
 
@@ -44,5 +52,10 @@ class Telemetry:
 def open_telemetry(settings: ServiceSettings, *, service: str, process: str, version: str) -> Telemetry:
     """Configure the process's logs and return its registry and tracing; the caller closes it last."""
     configure_logs(service, process, settings.log_level)
-    tracing = Tracing(service, settings.trace_sample_ratio, span_processor(settings))
+    tracing = Tracing(
+        service,
+        settings.trace_sample_ratio,
+        span_processor(settings),
+        client_traces_per_s=settings.client_traces_per_s,
+    )
     return Telemetry(service, process, version, open_registry(service, process, version), tracing)

@@ -1,7 +1,8 @@
 """Traces: a span where a request is sampled, nothing at all where it is not.
 
 The decision comes first and costs one comparison: a caller's sampled `traceparent` is followed, an unsampled one is
-respected, and without one a share of the requests is chosen. An expected refusal never turns a span red.
+respected, and without one a share of the requests is chosen. What a client wishes to have sampled is granted within a
+bound: beyond it the trace goes on unsampled, under the same ids. An expected refusal never turns a span red.
 """
 
 import random
@@ -19,6 +20,8 @@ from opentelemetry.util.types import AttributeValue
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
+
+CLIENT_TRACES_PER_S: Final = 50
 
 
 def parse_traceparent(text: str) -> SpanContext | None:
@@ -38,6 +41,12 @@ def traceparent_of(span: Span) -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
 
+def unsampled(traceparent: str | None) -> str | None:
+    """Return *traceparent* with its ids and without the wish to be sampled, None where it names no trace."""
+    context = None if traceparent is None else parse_traceparent(traceparent)
+    return None if context is None else f"00-{context.trace_id:032x}-{context.span_id:016x}-00"
+
+
 def current_traceparent() -> str | None:
     """Return the `traceparent` of the span in force, or None when nothing is sampled here."""
     return traceparent_of(trace.get_current_span())
@@ -46,7 +55,9 @@ def current_traceparent() -> str | None:
 class Tracing:
     """Makes spans and hands them to *processors*; without any it never samples. The process's bootstrap holds one."""
 
-    def __init__(self, service: str, ratio: float, *processors: SpanProcessor) -> None:
+    def __init__(
+        self, service: str, ratio: float, *processors: SpanProcessor, client_traces_per_s: int = CLIENT_TRACES_PER_S
+    ) -> None:
         # The operator's environment may name the service otherwise: Resource.create reads OTEL_RESOURCE_ATTRIBUTES.
         self._provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
         for processor in processors:
@@ -54,6 +65,9 @@ class Tracing:
         self._tracer = self._provider.get_tracer("servicekit")
         self._ratio = ratio if processors else 0.0
         self._records = bool(processors)
+        self._client_traces_per_s = client_traces_per_s
+        self._second = 0
+        self._granted = 0
 
     def is_sampled(self, traceparent: str | None) -> bool:
         """Tell whether a span is to be made for work that came with *traceparent*."""
@@ -63,6 +77,18 @@ class Tracing:
             return False
         parent = parse_traceparent(traceparent)
         return parent.trace_flags.sampled if parent is not None else self.is_sampled(None)
+
+    def is_granted(self, traceparent: str | None, now_s: float) -> bool:
+        """Tell whether sampled work of a client's is traced at *now_s* (monotonic): so many of its traces a second are.
+
+        A trace of our own choice always is.
+        """
+        if traceparent is None or parse_traceparent(traceparent) is None:
+            return True
+        if int(now_s) != self._second:
+            self._second, self._granted = int(now_s), 0
+        self._granted += 1
+        return self._granted <= self._client_traces_per_s
 
     @contextmanager
     def span(

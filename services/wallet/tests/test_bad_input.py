@@ -148,6 +148,7 @@ BAD_BATCHES: Final[list[tuple[str, str, list[dict[str, Any]], str, str]]] = [
     ("an unknown type", "independent", [{"type": "steal"}], "/commands/0/type", "invalid_value"),
     ("the same key twice", "independent", [{"idempotency_key": "k"}, {"idempotency_key": "k"}],
      "/commands/1/idempotency_key", "duplicate_key"),
+    ("a newline", "independent", [{"idempotency_key": "k\n"}], "/commands/0/idempotency_key", "invalid_value"),
     ("a key in an atomic batch", "atomic", [{"idempotency_key": "k"}], "/commands/0/idempotency_key", "inner_key"),
     ("an unknown mode", "sideways", [{}], "/mode", "invalid_value"),
 ]  # fmt: skip

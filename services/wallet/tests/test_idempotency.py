@@ -85,3 +85,35 @@ async def test_an_opened_wallet_is_replayed_with_the_id_it_got(client: Client) -
     assert first.content == repeat.content
     assert first.headers["Location"] == repeat.headers["Location"] == f"/v1/wallets/{first.json()['id']}"
     assert (await client.wallet(first.json()["id"]))["label"] == "savings"
+
+
+@pytest.mark.parametrize(("verb", "body"), [("freeze", {"reason": "r", "scope": "debits"}), ("close", {})])
+async def test_an_id_in_capitals_is_the_same_request(client: Client, verb: str, body: dict[str, str]) -> None:
+    one = await client.open()
+
+    first = await client.post(f"/v1/wallets/{one}/{verb}", body, key="k")
+    repeat = await client.post(f"/v1/wallets/{one.upper()}/{verb}", body, key="k")
+
+    assert first.status_code == 200
+    assert (repeat.content, repeat.headers["Idempotency-Replayed"]) == (first.content, "true")
+
+
+async def test_a_refusal_names_the_path_alike_however_its_id_is_spelt(client: Client) -> None:
+    one = await client.open(deposit="1")
+
+    first = await client.post(f"/v1/wallets/{one.upper()}/close", {}, key="k")
+    repeat = await client.post(f"/v1/wallets/{one}/close", {}, key="k")
+
+    assert (first.status_code, first.json()["instance"]) == (409, f"/v1/wallets/{one}/close")
+    assert repeat.content == first.content
+
+
+async def test_a_body_spelt_otherwise_is_the_same_request(client: Client) -> None:
+    one = await client.open()
+    first = await client.post("/v1/deposits", deposit_of(one, "1.50", metadata={"a": "1", "b": "2"}), key="k")
+
+    otherwise = deposit_of(one.upper(), "1.5", reference=None, description=None, metadata={"b": "2", "a": "1"})
+    repeat = await client.post("/v1/deposits", otherwise, key="k")
+
+    assert repeat.content == first.content
+    assert await client.posted(one) == "1.50"

@@ -1,9 +1,12 @@
 """Deposits, withdrawals and transfers over HTTP on real PostgreSQL."""
 
 import asyncio
+import json
 
+import asyncpg
 import pytest
 
+from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, money, transfer_of
 
 pytestmark = pytest.mark.integration
@@ -116,3 +119,23 @@ async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(client: Clie
     assert refused.status_code == 409
     assert await client.posted(payer) == "5.00"
     assert (await client.wallet(payee))["version"] == 1
+
+
+@pytest.mark.parametrize("metadata", [{}, {"a": ""}, None])
+async def test_empty_values_stay_what_they_are(
+    client: Client, database: Database, metadata: dict[str, str] | None
+) -> None:
+    opening = {"owner_id": "o", "currency": "USD", "label": "", "metadata": metadata}
+    opened = (await client.post("/v1/wallets", opening)).json()
+    moved = (await client.post("/v1/deposits", deposit_of(opened["id"], "1", metadata=metadata, description=""))).json()
+
+    read = await client.wallet(opened["id"])
+    transaction = (await client.get(f"/v1/transactions/{moved['id']}")).json()
+    connection = await asyncpg.connect(database.dsn_app)
+    payloads = await connection.fetch("select payload from wallet.journal where system_account is null order by seq")
+    await connection.close()
+
+    told = [json.loads(each["payload"])["private"] for each in payloads]
+    assert [body["metadata"] for body in (opened, read, moved, transaction, *told)] == [metadata] * 6
+    assert [body["label"] for body in (opened, read, told[0])] == [""] * 3
+    assert [body["description"] for body in (moved, transaction, told[1])] == [""] * 3

@@ -159,7 +159,7 @@ _MESSAGES: Final[Sequence[tuple[re.Pattern[str], str, str]]] = tuple(
         (r"", "invalid_value", "The value is not one of those allowed."),
     )
 )
-_AT: Final = re.compile(r"^(?P<message>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?$", re.DOTALL)
+_AT: Final = re.compile(r"^(?P<message>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
 _STEP: Final = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<member>\[\.\.\.\])")
 _JSON_NAMES: Final[Mapping[type, str]] = {
     type(None): "null",

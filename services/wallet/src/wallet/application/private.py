@@ -24,7 +24,7 @@ def seal(
         key_id=None,
         reference=details.reference,
         description=details.description,
-        metadata=metadata or details.metadata,
+        metadata=details.metadata if metadata is None else metadata,
         label=label,
         destination=details.destination,
         reason=reason,

@@ -67,7 +67,9 @@ class CommandHandlers:
         wallet_id = parse_id(request.path_id)
         if wallet_id is None:
             raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is no wallet id.")
-        return await self._single(request, to_command(request.body, wallet_id), _WALLETS)
+        # The id in its canonical form: it may be repeated in capitals.
+        path = request.path.replace(request.path_id, str(wallet_id))
+        return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
 
     async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:
         """Carry out 1 to 1,000 commands, all or none or each for itself."""
@@ -87,8 +89,10 @@ class CommandHandlers:
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
 
-    async def _single(self, request: HotRequest[SingleRequest], command: Command, location: bytes) -> HotResponse:
-        return await self._answer(request, self._unit(request, (command,), _key_of(request)), location)
+    async def _single(
+        self, request: HotRequest[SingleRequest], command: Command, location: bytes, path: str | None = None
+    ) -> HotResponse:
+        return await self._answer(request, self._unit(request, (command,), _key_of(request), path=path), location)
 
     def _unit(
         self,
@@ -96,18 +100,19 @@ class CommandHandlers:
         commands: tuple[Command, ...],
         key: UnitKey,
         *,
+        path: str | None = None,
         is_atomic_batch: bool = False,
         claim: Claim | None = None,
     ) -> Unit:
-        principal = request.principal
+        principal, path = request.principal, path or request.path
         return Unit(
-            request.path,
+            path,
             commands,
             is_atomic_batch,
             principal.tenant_id,
             principal.subject,
             key,
-            fingerprint(request.path, commands),
+            fingerprint(path, commands),
             request.received_s,
             request.received_s + self.deadline_s,
             request.traceparent,

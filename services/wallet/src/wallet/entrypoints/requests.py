@@ -52,7 +52,8 @@ ReasonText = Annotated[str, Meta(min_length=1, max_length=500, extra_json_schema
 MetadataKey = Annotated[str, Meta(min_length=1, max_length=40, extra_json_schema=_NO_NUL)]
 MetadataValue = Annotated[str, Meta(max_length=500, extra_json_schema=_NO_NUL)]
 Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=20)]
-KeyText = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[!-~]+$")]
+# Said in the document as it is checked: $ alone would let a newline through here, and readers of it know no \Z.
+KeyText = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[!-~]+$(?!\n)")]
 
 
 class Amount(Money, frozen=True, forbid_unknown_fields=True):

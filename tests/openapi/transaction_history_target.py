@@ -42,6 +42,7 @@ def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet),
         "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
+        "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
     }
 

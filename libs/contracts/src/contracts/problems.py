@@ -71,6 +71,9 @@ NOT_FOUND: Final = _register(
 WALLET_NOT_FOUND: Final = _register(
     "wallet_not_found", 404, "There is no such wallet", "Check the wallet ids; the idempotency key is still free."
 )
+WALLET_NOT_OPEN_YET: Final = _register(
+    "wallet_not_open_yet", 404, "The wallet was opened after that instant", "Ask for an instant from opened_at on."
+)
 TRANSACTION_NOT_FOUND: Final = _register(
     "transaction_not_found", 404, "There is no such transaction", "Check the transaction id."
 )

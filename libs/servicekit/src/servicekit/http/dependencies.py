@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 
 from contracts import problems
 from contracts.problems import ProblemCode
@@ -50,6 +51,22 @@ IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
 MinPosition = Annotated[dict[int, int], Depends(_min_position)]
 PathId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 """An id in the path as text: what is none is not found."""
+
+
+class _AnyText(Convertor[str]):
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+def any_text(name: str) -> str:
+    """Return the part of a route's path that takes any text as *name*, slashes and newlines too."""
+    register_url_convertor("any_text", _AnyText())
+    return f"{{{name}:any_text}}"
 
 
 @dataclass(frozen=True, slots=True)

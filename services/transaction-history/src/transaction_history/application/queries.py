@@ -15,6 +15,14 @@ class WalletUnknown(Exception):  # noqa: N818  it names what was found out
     """The tenant has no such wallet."""
 
 
+class OpenedLater(Exception):  # noqa: N818  it names what was found out
+    """The wallet was opened after the instant that is asked for."""
+
+    def __init__(self, opened_at: datetime) -> None:
+        super().__init__(opened_at)
+        self.opened_at = opened_at
+
+
 class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
     """The tenant has no such transaction."""
 
@@ -105,11 +113,11 @@ class HistoryQueries:
     async def balance_at(
         self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
     ) -> BalanceAt:
-        """Return a wallet's balance at *at*; raises WalletUnknown (also before it was opened) and WalletParked."""
+        """Return a wallet's balance at *at*; raises WalletUnknown, OpenedLater and WalletParked."""
         progress = await self._projected.progress_after(min_position)
         wallet = await self._known_wallet(tenant_id, wallet_id)
         if at < wallet.opened_at:
-            raise WalletUnknown
+            raise OpenedLater(wallet.opened_at)
         entry = await self._reads.entry_at(tenant_id, wallet_id, at)
         return BalanceAt(wallet, entry, freshness(progress, [*min_position, shard_of(wallet_id)]))
 

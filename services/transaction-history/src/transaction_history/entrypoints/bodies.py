@@ -76,16 +76,19 @@ class LegBody(BaseModel):
 
 
 class TransactionBody(BaseModel):
-    """A transaction with its legs; *complete* is false while legs are still to come."""
+    """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come."""
 
     id: str
     type: str
     status: str
     complete: bool
+    amount: MoneyBody
     entries: list[LegBody]
+    refunded: MoneyBody
     reference: str | None
     description: str | None
     metadata: dict[str, str] | None
+    destination: str | None
     created_at: str
 
 
@@ -132,10 +135,13 @@ def transaction_body(legs: Legs) -> TransactionBody:
         type=first.transaction_type,
         status="posted",
         complete=legs.is_complete,
+        amount=_money(abs(first.amount_minor), first.currency),
         entries=sorted(bodies, key=lambda leg: leg.entry_index),
+        refunded=_money(0, first.currency),
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
+        destination=private.get("destination"),
         created_at=rfc3339(first.occurred_at),
     )
 

@@ -1,23 +1,26 @@
 """The routes of the history: entries, transactions, and balances in the past."""
 
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Final, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
 from contracts import problems
+from contracts.envelope import rfc3339
 from contracts.ids import parse_id
+from contracts.times import InstantError, parse_instant
 from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition, PathId
+from servicekit.http.dependencies import Caller, MinPosition, PathId, any_text
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.principal import Principal
 from servicekit.projected import WalletParked
 from transaction_history.application.queries import (
     HistoryQueries,
+    OpenedLater,
     TransactionUnknown,
     WalletUnknown,
 )
@@ -35,6 +38,9 @@ T = TypeVar("T")
 OWNER_CHARACTERS_MAX: Final = 100
 
 OwnerId = Annotated[str, Path(min_length=1, max_length=OWNER_CHARACTERS_MAX, pattern=r"^[^\x00]*$")]
+OwnerQuery = Annotated[
+    str, Query(min_length=1, max_length=OWNER_CHARACTERS_MAX, description="The owner, whatever its id holds.")
+]
 At = Annotated[
     str, Query(description="The instant, RFC 3339 with its offset.", json_schema_extra={"format": "date-time"})
 ]
@@ -61,6 +67,23 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
     """Return the routes of entries."""
     router = _router()
 
+    async def of_owner(
+        owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
+    ) -> EntriesBody:
+        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
+        with told_as(_TOLD):
+            found = await queries.owner_entries(
+                caller.tenant_id,
+                owner_id,
+                before=_position(page, fingerprint, tuple[datetime, UUID]),
+                limit=page.limit,
+                min_position=min_position,
+            )
+        found.freshness.tell(response)
+        last = found.rows[-1] if found.has_more else None
+        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
+        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+
     @router.get(
         "/wallets/{wallet_id}/entries",
         operation_id="list_wallet_entries",
@@ -85,7 +108,7 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
     @router.get(
-        "/owners/{owner_id}/entries",
+        f"/owners/{any_text('owner_id')}/entries",
         operation_id="list_owner_entries",
         summary="An owner's entries",
         responses=declared(problems.NOT_FOUND, problems.WALLET_PARKED, links=_FROM_ENTRIES),
@@ -93,19 +116,19 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
     async def owner_entries(
         owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
-        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
-        with told_as(_TOLD):
-            found = await queries.owner_entries(
-                caller.tenant_id,
-                owner_id,
-                before=_position(page, fingerprint, tuple[datetime, UUID]),
-                limit=page.limit,
-                min_position=min_position,
-            )
-        found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+        return await of_owner(owner_id, caller, page, min_position, response)
+
+    @router.get(
+        "/entries",
+        operation_id="list_entries",
+        summary="An owner's entries, the owner in the query",
+        description="For ids that clients and gateways change in a path, such as `..`.",
+        responses=declared(problems.WALLET_PARKED, links=_FROM_ENTRIES),
+    )
+    async def entries(
+        owner_id: OwnerQuery, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    ) -> EntriesBody:
+        return await of_owner(owner_id, caller, page, min_position, response)
 
     return router
 
@@ -142,14 +165,19 @@ def balance_routes(queries: HistoryQueries) -> APIRouter:
         "/wallets/{wallet_id}/balance",
         operation_id="get_balance_at",
         summary="A balance in the past",
-        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED),
+        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_NOT_OPEN_YET, problems.WALLET_PARKED),
     )
     async def balance_at(
         wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), _instant(at)
-        with told_as(_TOLD):
-            found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
+        try:
+            with told_as(_TOLD):
+                found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
+        except OpenedLater as later:
+            opened_at = rfc3339(later.opened_at)
+            detail = f"The wallet was opened at {opened_at}: there is no balance before."
+            raise Problem(problems.WALLET_NOT_OPEN_YET, detail, opened_at=opened_at) from None
         found.freshness.tell(response)
         return balance_at_body(found, at)
 
@@ -172,8 +200,7 @@ def _position(page: PageRequest, fingerprint: str, position: type[T]) -> T | Non
 
 
 def _instant(text: str) -> datetime:
-    with suppress(ValueError, OverflowError):  # no instant, or one outside of what a datetime holds
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    raise invalid_query(FieldError("/at", "invalid_value", "at is an RFC 3339 instant with its offset."))
+    try:
+        return parse_instant(text)
+    except InstantError as error:
+        raise invalid_query(FieldError("/at", "invalid_value", str(error))) from None

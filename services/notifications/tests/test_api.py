@@ -67,6 +67,61 @@ async def test_a_repeat_is_answered_without_the_secret(bench: Bench) -> None:
     assert len((await bench.client.get("webhook-endpoints")).json()["data"]) == 1
 
 
+SPELLINGS = [
+    {"description": None},
+    {"description": ""},
+    {"event_types": [], "wallet_ids": []},
+    {"url": URL, "wallet_ids": []},
+]
+
+
+@pytest.mark.parametrize("otherwise", SPELLINGS)
+async def test_what_is_left_out_is_the_same_as_what_is_empty(bench: Bench, otherwise: dict[str, Any]) -> None:
+    first = await bench.client.post("webhook-endpoints", {"url": URL}, key="k")
+    again = await bench.client.post("webhook-endpoints", {"url": URL} | otherwise, key="k")
+
+    assert (first.status_code, again.status_code, again.headers["idempotency-replayed"]) == (201, 201, "true")
+
+
+async def test_ids_and_instants_spelt_otherwise_are_the_same_request(bench: Bench) -> None:
+    one, two = str(new_id()), str(new_id())
+    first = await bench.client.post("webhook-endpoints", {"url": URL, "wallet_ids": [one, two]}, key="k")
+    again = await bench.client.post("webhook-endpoints", {"url": URL, "wallet_ids": [two, one.upper()]}, key="k")
+    other = await bench.client.post("webhook-endpoints", {"url": URL, "wallet_ids": [one]}, key="k")
+    path = f"webhook-endpoints/{first.json()['id']}"
+    paused = [await bench.client.post(each, key="p") for each in (f"{path}/pause", f"{path}/pause")]
+    capitals = await bench.client.post(f"webhook-endpoints/{first.json()['id'].upper()}/pause", key="p")
+    await bench.client.post(f"{path}/resume")
+    instants = ("2026-01-01T00:00:00Z", "2026-01-01t01:00:00.000+01:00")
+    recovered = [await bench.client.post(f"{path}/recover", {"since": each}, key="r") for each in instants]
+
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    for answer in (paused[1], capitals, recovered[1]):
+        assert (answer.status_code, answer.headers["idempotency-replayed"]) == (200, "true")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b" { }\r\n"])
+async def test_a_route_that_takes_nothing_takes_it_in_any_spelling(bench: Bench, body: bytes) -> None:
+    endpoint = await bench.client.endpoint(URL)
+    headers = {"Idempotency-Key": "p", "Content-Type": "application/json"}
+
+    answer = await bench.client.http.post(
+        f"/v1/webhook-endpoints/{endpoint['id']}/pause", content=body, headers=headers
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("since", ["20260101T000000Z", "2026-W01-1T00:00:00Z", "2026-01-01 00:00:00Z", "2026-01-01"])
+async def test_an_instant_is_rfc_3339(bench: Bench, since: str) -> None:
+    endpoint = await bench.client.endpoint(URL)
+
+    answer = await bench.client.post(f"webhook-endpoints/{endpoint['id']}/recover", {"since": since})
+
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/since")
+
+
 async def test_a_secret_is_nowhere_in_the_database(bench: Bench) -> None:
     endpoint = await bench.client.endpoint(URL)
     async with bench.pool.connection() as connection:

@@ -1,7 +1,7 @@
 """Commands over HTTP: each happens once under its key, and what a repeat is answered has no secret."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Final
 from uuid import UUID
@@ -14,7 +14,7 @@ from contracts import problems
 from contracts.ids import parse_id
 from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
-from servicekit.http.decoding import invalid_request
+from servicekit.http.decoding import check_json, invalid_request
 from servicekit.http.dependencies import Caller, IdempotencyKey
 from servicekit.http.pages import json_response
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem
@@ -23,6 +23,8 @@ from servicekit.principal import Principal
 
 RETRY_AFTER_S: Final = 1
 Work = Callable[[Transaction], Awaitable[Answer]]
+Said = Sequence[object] | None
+"""What a command says besides its path, parsed: however it was spelt, the same is the same."""
 
 
 class Command:
@@ -35,13 +37,13 @@ class Command:
         self._client = caller.client
         self.tenant_id = caller.tenant_id
 
-    async def replay(self, parsed: BaseModel | None = None) -> Response | None:
+    async def replay(self, said: Said = None) -> Response | None:
         """Return the stored answer, None where the key is free; what costs something is done only then."""
         with told():
-            answer = await self._once.replay(self._keyed(parsed))
+            answer = await self._once.replay(self._keyed(said))
         return None if answer is None else _response(answer)
 
-    async def run(self, work: Work, parsed: BaseModel | None = None) -> Response:
+    async def run(self, work: Work, said: Said = None) -> Response:
         """Do *work* once, and answer it or what was answered before; a refusal is stored like a success."""
 
         async def refusable(tx: Transaction) -> Answer:
@@ -52,26 +54,27 @@ class Command:
                 return Answer(status=refused.code.status, body=body)
 
         with told():
-            return _response(await self._once.run(self._keyed(parsed), refusable))
+            return _response(await self._once.run(self._keyed(said), refusable))
 
-    def _keyed(self, parsed: BaseModel | None) -> Keyed:
-        members = {} if parsed is None else parsed.model_dump(exclude_unset=True)
-        said = msgspec.json.encode([self._path, members], order="deterministic")
-        return Keyed(client=self._client, key=self._key, fingerprint=hashlib.sha256(said).digest())
+    def _keyed(self, said: Said) -> Keyed:
+        request = msgspec.json.encode([self._path, said])
+        return Keyed(client=self._client, key=self._key, fingerprint=hashlib.sha256(request).digest())
 
 
 def command_of(once: Once) -> Callable[..., Command]:
     """Return the dependency that gives a route its command."""
 
     def dependency(request: Request, caller: Caller, key: IdempotencyKey) -> Command:
-        return Command(once, caller, key, request.url.path)
+        # Every route is written small, and so are ids in their canonical form.
+        return Command(once, caller, key, request.url.path.lower())
 
     return dependency
 
 
 async def _no_body(request: Request) -> None:
     """Raise Problem `invalid_request` where the request says something: its route takes nothing."""
-    if await request.body() not in (b"", b"{}"):
+    body = await request.body()
+    if body and check_json(body) != {}:
         raise invalid_request(FieldError("", "unknown_field", "The route takes no body."))
 
 

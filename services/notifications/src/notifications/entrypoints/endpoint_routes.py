@@ -36,6 +36,7 @@ from notifications.entrypoints.requests import (
     CreateEndpoint,
     RecoverEndpoint,
     instant_of,
+    said,
     url_problem,
     wanted_of,
 )
@@ -154,11 +155,11 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
     )
     async def create_endpoint(sent: Sent, body: CreateEndpoint) -> Response:
         wanted = wanted_of(body)
-        replayed = await sent.replay(body)
+        replayed = await sent.replay(said(wanted))
         if replayed is not None:
             return replayed
         await _vet(vetting, body.url)
-        return await sent.run(lambda tx: answers.create(tx, sent.tenant_id, wanted), body)
+        return await sent.run(lambda tx: answers.create(tx, sent.tenant_id, wanted), said(wanted))
 
     @router.post(
         "/{endpoint_id}/recover",
@@ -172,7 +173,7 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
     )
     async def recover_endpoint(endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
         known, since = endpoint_id_of(endpoint_id), instant_of(body.since)
-        return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), body)
+        return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), [since])
 
     return router
 

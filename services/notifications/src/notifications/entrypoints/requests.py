@@ -1,8 +1,7 @@
 """What clients send, and how it becomes what the application takes."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -10,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import problems
 from contracts.ids import parse_id
+from contracts.times import InstantError, parse_instant
 from notifications.application.commands import Wanted
 from notifications.domain.messages import SUBSCRIBABLE
 from notifications.domain.targets import URL_CHARACTERS_MAX, UrlRefused
+from notifications.entrypoints.answering import Said
 from servicekit.http.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem
 
@@ -105,13 +106,17 @@ def wanted_of(body: CreateEndpoint | ChangeEndpoint) -> Wanted:
     )
 
 
+def said(wanted: Wanted) -> Said:
+    """Return what tells a new endpoint from another: no list is an empty one, and no description is none."""
+    return [wanted.url, wanted.description or None, wanted.event_types or (), wanted.wallet_ids or ()]
+
+
 def instant_of(text: str) -> datetime:
     """Return the instant of `since`; raise Problem `invalid_request`."""
-    with suppress(ValueError, OverflowError):
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant.astimezone(UTC)
-    raise invalid_request(FieldError("/since", "invalid_value", "since is an RFC 3339 instant with its offset."))
+    try:
+        return parse_instant(text)
+    except InstantError as error:
+        raise invalid_request(FieldError("/since", "invalid_value", str(error))) from None
 
 
 def url_problem(refused: UrlRefused) -> Problem:

@@ -1,5 +1,7 @@
 """The pages that are made from registries, and the routes that serve the same registries."""
 
+import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,39 @@ def test_a_data_schema_resolves(client: TestClient, event_type: str) -> None:
     page = client.get(f"/schemas/{event_type}")
 
     assert (page.status_code, page.headers["content-type"]) == (200, "application/schema+json")
+
+
+def test_the_page_of_the_document_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    named = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']*)["']""", page.text)
+    files = [name for name in named if name != "data:,"]
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "//" not in re.sub(r"<!--.*?-->", "", page.text)
+    assert '"validatorUrl": null' in page.text
+    assert "/openapi.json" in files
+    assert len(files) == 3
+    for name in files:
+        answer = client.get(name)
+        assert answer.status_code == 200
+        assert answer.content
+    style = client.get(next(name for name in files if name.endswith(".css"))).text
+    assert re.findall(r"url\(\s*[\"']?(?!data:|[\"')])", style) == []
+
+
+def test_the_files_of_the_page_may_be_kept(client: TestClient) -> None:
+    version = metadata.version("fastapi-offline")
+
+    answer = client.get(f"/docs/{version}/swagger-ui-bundle.js")
+
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize("path", ["/docs/1/swagger-ui.css", "/docs/{}/core.py", "/docs/{}/..%2fcore.py"])
+def test_nothing_else_is_served_beside_the_page(client: TestClient, path: str) -> None:
+    assert client.get(path.format(metadata.version("fastapi-offline"))).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/problems/nonsense", "/schemas/nonsense", "/nonsense", "/health/ready/"])

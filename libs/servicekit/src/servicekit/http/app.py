@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 
 from servicekit.http.dependencies import refuse_unknown_query
+from servicekit.http.docs import add_docs
 from servicekit.http.edge import Edge
 from servicekit.http.handlers import add_error_handlers
 from servicekit.http.health import HealthCheck, healthy
@@ -48,6 +49,7 @@ def create_app(
         app.include_router(router)
     add_process_pages(app, telemetry, readiness, deep)
     add_reference_pages(app)
+    add_docs(app)
     add_error_handlers(app, hot)
     install_openapi(app, routers, hot_routes)
     return Edge(app, hot, observer, deadline_s=settings.request_deadline_s)
@@ -71,6 +73,7 @@ def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | No
         description=description,
         version=version,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         dependencies=[Depends(refuse_unknown_query)],

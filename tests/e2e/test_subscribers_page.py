@@ -1,8 +1,10 @@
-"""The subscriber's program in docs/subscribers.md, as it stands, against a topic full of repeats."""
+"""The subscriber's program in docs/subscribers.md, as it stands, with what the page has installed and nothing else."""
 
 import asyncio
 import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -18,18 +20,47 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "subscribers.md"
 LINES_MAX: Final = 26
 
 
+INSTALL_S_MAX: Final = 100
+
+
+def block(language: str) -> str:
+    """Return the page's one block of *language*."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
 def program() -> str:
     """Return the page's Python."""
-    found = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert found is not None
-    return found[1]
+    return block("python")
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the Python of an empty environment in which the page's command was run."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=INSTALL_S_MAX)
+    (command,) = block("bash").splitlines()
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    installed = subprocess.run(
+        shlex.split(command),
+        env={**kept, "PATH": f"{folder / 'bin'}:/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=INSTALL_S_MAX,
+    )
+    assert installed.returncode == 0, installed.stderr
+    return folder / "bin" / "python"
 
 
 def test_the_program_is_short() -> None:
     assert len(program().splitlines()) <= LINES_MAX
 
 
-async def test_the_program_reads_from_zero_and_skips_repeats(kafka_bootstrap: str, make_topic: MakeTopic) -> None:
+async def test_the_program_reads_from_zero_and_skips_repeats(
+    newcomer: Path, kafka_bootstrap: str, make_topic: MakeTopic
+) -> None:
     topic = await make_topic(16)
     stream, wallet, other = Stream(), wallet_in(3), wallet_in(4)
     made = [
@@ -40,7 +71,7 @@ async def test_the_program_reads_from_zero_and_skips_repeats(kafka_bootstrap: st
     ]
     await publish(kafka_bootstrap, topic, 16, [*made[:3], *made, *made])
 
-    lines = await printed(kafka_bootstrap, topic, lines=5)
+    lines = await printed(newcomer, kafka_bootstrap, topic, lines=5)
 
     assert sorted(lines) == sorted(
         [
@@ -53,11 +84,11 @@ async def test_the_program_reads_from_zero_and_skips_repeats(kafka_bootstrap: st
     )
 
 
-async def printed(bootstrap_servers: str, topic: str, *, lines: int) -> list[str]:
+async def printed(python: Path, bootstrap_servers: str, topic: str, *, lines: int) -> list[str]:
     """Run the program until it has printed *lines* lines, and one quiet moment longer to see that no more come."""
-    environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "WALLET_TOPIC": topic}
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers, "WALLET_TOPIC": topic}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program(), env=environment, stdout=asyncio.subprocess.PIPE
+        str(python), "-c", program(), env=environment, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     found: list[str] = []

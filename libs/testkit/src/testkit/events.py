@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from contracts.events import (
 from contracts.ids import new_id, partition_of, shard_of
 from contracts.money import money
 from servicekit.consumer.records import Received
+from servicekit.relay.publisher import PublisherSettings
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 SCHEMA_BASE = "https://schemas.example/"
@@ -41,6 +43,7 @@ PRIVATE = Private(
     reason=None,
 )
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_COMPRESSION = {field.name: field.default for field in fields(PublisherSettings)}["compression"]
 
 
 def wallet_in(shard: int) -> UUID:
@@ -191,8 +194,8 @@ def received(event: Envelope, offset: int = 0) -> Received:
 
 
 async def publish(bootstrap_servers: str, topic: str, partitions: int, stream: Iterable[Envelope]) -> None:
-    """Publish *stream* in its order, each event to its shard's partition."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=2)
+    """Publish *stream* in its order, each event to its shard's partition, compressed as the relay does it."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=2, compression_type=_COMPRESSION)
     await producer.start()
     try:
         sent: Sequence[object] = [

@@ -23,7 +23,9 @@ embedded one with `fsync`, `full_page_writes` and `synchronous_commit` on; every
 the payload of their events and an idempotency record with the answer. pgbench writes rows of the same size through the
 same indexes and checks, one transaction per transfer, with prepared statements: with several statements as a service
 without batches would send them, and with one function. The load generator over HTTP is {generator}, on the same
-machine. The API runs as it is delivered: validation, idempotency, metrics, and one trace in a hundred."""
+machine. The API runs as it is delivered: validation, idempotency, metrics, and one trace in a hundred. Where the whole
+platform runs, its fraud rules allow so many debits: those that come with it freeze a wallet at its 61st within a
+minute, and a load test of your own needs `FRAUD_SHADOW=true`."""
 _PARTS: Final = """\
 `parse`, `decide` and `encode` are the product's functions alone, at their fastest; `plan` is what the committer does
 with a batch, decide and encode included. A SQL call's time runs from handing it to the driver to its answer, shared out

@@ -1,7 +1,10 @@
 """Rule files: what is valid is read, what is not is refused with its line."""
 
+from pathlib import Path
+
 import pytest
 
+from contracts.decisions import DecisionOutcome
 from fraud.adapters.rules_file import BYTES_MAX, decoded, parse_rules
 from fraud.config import packaged_rules
 from fraud.domain.rules import RulesRefused, VelocityCount
@@ -29,6 +32,17 @@ def test_the_rules_that_come_with_the_service_are_valid() -> None:
     rules = parse_rules(packaged_rules().read_text(), source="default.yaml")
 
     assert "burst_of_debits" in {rule.name for rule in rules.rules}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/local-stack.md", "docs/benchmarks.md"])
+def test_a_newcomer_is_told_which_rule_stops_a_load_test(page: str) -> None:
+    rules = parse_rules(packaged_rules().read_text(), source="default.yaml").rules
+    (burst,) = [rule for rule in rules if isinstance(rule, VelocityCount) and rule.outcome is DecisionOutcome.BLOCK]
+    told = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+
+    assert burst.window_us == 60_000_000
+    assert f"{burst.count_max + 1}st" in told
+    assert "FRAUD_SHADOW=true" in told
 
 
 def test_the_version_tells_the_content_and_the_settings() -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from contracts.money import BALANCE_MINOR_MAX
 from demo.model import BatchVerdict, Leg, Model, Verdict
 from demo.money import AmountError, from_text, to_minor, to_text
 from demo.operations import Batch, Close, Command, Deposit, Freeze, Open, Transfer, Unfreeze, Withdrawal
@@ -21,6 +22,17 @@ def test_a_transfer_moves_the_amount_and_counts_both_versions() -> None:
     verdict = model.apply(Transfer("a", "b", "2.50", "USD"))
 
     assert verdict == Verdict(201, None, (Leg("a", -250, 750, 3), Leg("b", 250, 250, 2)))
+
+
+def test_a_balance_has_a_bound_which_a_transfer_and_a_deposit_meet() -> None:
+    model = model_with(full="0.01", payer="1.00")
+    model.wallets["full"].posted_minor = BALANCE_MINOR_MAX
+
+    assert model.apply(Deposit("full", "0.01", "USD")).code == "balance_overflow"
+    assert model.apply(Transfer("payer", "full", "0.01", "USD")).code == "balance_overflow"
+    assert model.apply(Transfer("full", "payer", "0.01", "USD")).code is None
+    assert model.apply(Transfer("payer", "full", "0.01", "USD")).code is None
+    assert model.wallets["full"].posted_minor == BALANCE_MINOR_MAX
 
 
 @pytest.mark.parametrize(

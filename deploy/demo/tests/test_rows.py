@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.money import parse_amount_minor
 from demo import rows
+from demo.money import to_minor
 from demo.operations import Deposit, Transfer, Withdrawal
 from demo.rows import Row, RowError, read_rows, survey
 
@@ -22,8 +24,35 @@ def test_rows_are_read_in_order_with_their_lines(tmp_path: Path) -> None:
 
     assert rows == [
         Row(2, "2026-01-01T00:00:00Z", "external", "alice", "10.00", "USD"),
-        Row(4, "1767225600", "alice", "Bob, Ltd", "2.5", "USD"),
+        Row(4, "1767225600", "alice", "Bob, Ltd", "2.50", "USD"),
     ]
+
+
+@pytest.mark.parametrize("before", ["", "\n", "\r\n\n", ",,,,\n \n"])
+@pytest.mark.parametrize("header", ["time,from,to,amount,currency\n", "Time,From,To,Amount,Currency\n", ""])
+def test_empty_lines_before_the_first_row_do_not_count(tmp_path: Path, before: str, header: str) -> None:
+    rows = list(read_rows(csv_of(tmp_path, before + header + "\n" + GOOD)))
+
+    assert [(row.source, row.target) for row in rows] == [("external", "alice")]
+    assert rows[0].line == (before + header).count("\n") + 2
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "sent"),
+    [
+        ("100.0", "JPY", "100"),
+        ("5.000", "USD", "5.00"),
+        ("5.10000000000000000000", "USD", "5.10"),
+        ("007.5", "USD", "7.50"),
+        ("1.2340", "KWD", "1.234"),
+        ("9000000000000.000", "USD", "9000000000000.00"),
+    ],
+)
+def test_an_amount_is_sent_as_the_api_takes_it(tmp_path: Path, amount: str, currency: str, sent: str) -> None:
+    (row,) = read_rows(csv_of(tmp_path, f"1,external,ann,{amount},{currency}\n"))
+
+    assert row.command == Deposit("ann", sent, currency, "1")
+    assert parse_amount_minor(sent, currency) == to_minor(amount, currency)
 
 
 def test_external_is_the_world_outside(tmp_path: Path) -> None:
@@ -32,8 +61,8 @@ def test_external_is_the_world_outside(tmp_path: Path) -> None:
     deposit, transfer, withdrawal = (row.command for row in read_rows(csv_of(tmp_path, text)))
 
     assert deposit == Deposit("alice", "10.00", "USD", "2026-01-01T00:00:00Z")
-    assert transfer == Transfer("alice", "bob", "1", "USD", "1")
-    assert withdrawal == Withdrawal("bob", "1", "USD", "2")
+    assert transfer == Transfer("alice", "bob", "1.00", "USD", "1")
+    assert withdrawal == Withdrawal("bob", "1.00", "USD", "2")
 
 
 def test_the_first_rows_alone_are_read(tmp_path: Path) -> None:
@@ -57,6 +86,14 @@ def test_the_first_rows_alone_are_read(tmp_path: Path) -> None:
         ("1,a,b,1.001,USD", "too many decimals"),
         ("1,a,b,9000000000001000,USD", "more than one amount may be"),
         ("1,a,b,1,usd", "'usd'"),
+        ("1,a,b,1.0010,USD", "too many decimals"),
+        ("1,a,b,1.,USD", "'1.'"),
+        ("1" * 501 + ",a,b,1,USD", "more than 64"),
+        ("2026-01-01T00:00:00." + "1" * 501 + "Z,a,b,1,USD", "more than 64"),
+        ("1,External,b,1,USD", "'External' is no wallet"),
+        ("1,a,EXTERNAL,1,USD", "'EXTERNAL' is no wallet"),
+        ("Time,From,To,Amount,Currency", "named again"),
+        ("date,from,to,amount,currency", "'date'"),
         ('1,"a"x,b,1,USD', "expected"),
         ('1,"a,b,1,USD', "unexpected end"),
     ],

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from contracts.money import BALANCE_MINOR_MAX
 from demo.money import to_minor
 from demo.operations import (
     Batch,
@@ -115,7 +116,7 @@ class Model:
         if (source and payer is None) or (target and payee is None):
             return Verdict(NOT_FOUND, "wallet_not_found")
         code = (payer and _debit_refusal(payer, amount, command.currency)) or (
-            payee and _credit_refusal(payee, command.currency)
+            payee and _credit_refusal(payee, amount, command.currency)
         )
         if code:
             return Verdict(REFUSED, code)
@@ -156,12 +157,14 @@ def _debit_refusal(payer: WalletState, amount_minor: int, currency: str) -> str 
     return "insufficient_funds" if amount_minor > payer.posted_minor else None
 
 
-def _credit_refusal(payee: WalletState, currency: str) -> str | None:
+def _credit_refusal(payee: WalletState, amount_minor: int, currency: str) -> str | None:
     if payee.is_closed:
         return "wallet_closed"
     if payee.scope == "all":
         return "wallet_frozen"
-    return None if payee.currency == currency else "currency_mismatch"
+    if payee.currency != currency:
+        return "currency_mismatch"
+    return "balance_overflow" if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX else None
 
 
 def _post(wallet: WalletState, delta_minor: int) -> Leg:

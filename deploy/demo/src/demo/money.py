@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from contracts.money import AMOUNT_MINOR_MAX, EXPONENTS
 
-_DECIMAL = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?", re.ASCII)
+_DECIMAL = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,30}))?", re.ASCII)
 
 
 class AmountError(ValueError):
@@ -14,7 +14,7 @@ class AmountError(ValueError):
 
 @lru_cache(maxsize=65_536)
 def to_minor(amount: str, currency: str) -> int:
-    """Return the positive decimal *amount* in minor units of *currency*; raise AmountError."""
+    """Return the positive decimal *amount* in minor units of *currency*, zeros at its ends apart; raise AmountError."""
     exponent = EXPONENTS.get(currency)
     if exponent is None:
         raise AmountError(f"{currency!r} is not an ISO 4217 code this platform knows")

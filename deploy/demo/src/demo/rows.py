@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 from zlib import crc32
 
-from demo.money import AmountError, to_minor
+from demo.money import AmountError, to_minor, to_text
 from demo.operations import Deposit, MoneyCommand, Transfer, Withdrawal
 
 COLUMNS: Final = ("time", "from", "to", "amount", "currency")
 EXTERNAL: Final = "external"
+TIME_CHARACTERS_MAX: Final = 64  # a time becomes its operation's description
 NAME_CHARACTERS_MAX: Final = 100  # a wallet is labelled with its name
 WATCHED_ONE_IN: Final = 100
 WATCHED_MAX: Final = 1_000  # as many as one webhook endpoint may name
@@ -26,7 +27,7 @@ class RowError(Exception):
 
 
 class Row(NamedTuple):
-    """One valid row. *line* is where it begins in the file, from 1."""
+    """One valid row. *line* is where it begins in the file, from 1; *amount* has all of its currency's decimals."""
 
     line: int
     time: str
@@ -54,7 +55,7 @@ class Row(NamedTuple):
 def read_rows(path: Path, *, first: int | None = None) -> Iterator[Row]:
     """Give the rows of *path* in order, the *first* ones alone where that is given; raise RowError at a bad one.
 
-    A first line that names the columns is passed over, so are empty lines; spaces around values do not count.
+    Empty lines are passed over, and so is a first row that names the columns; spaces around values do not count.
     """
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
         yield from islice(_rows(path, text), first)
@@ -62,7 +63,7 @@ def read_rows(path: Path, *, first: int | None = None) -> Iterator[Row]:
 
 def _rows(path: Path, text: TextIO) -> Iterator[Row]:
     reader = csv.reader(text, strict=True, skipinitialspace=True)
-    line = 1
+    line, is_first = 1, True
     while True:
         try:
             values = next(reader, None)
@@ -71,23 +72,35 @@ def _rows(path: Path, text: TextIO) -> Iterator[Row]:
         if values is None:
             return
         values = [value.strip() for value in values]
-        is_header = line == 1 and tuple(value.lower() for value in values) == COLUMNS
-        if any(values) and not is_header:
-            yield _row(path, line, values)
+        if any(values):
+            if not (is_first and _is_header(values)):
+                yield _row(path, line, values)
+            is_first = False
         line = reader.line_num + 1
+
+
+def _is_header(values: list[str]) -> bool:
+    return tuple(value.lower() for value in values) == COLUMNS
 
 
 def _row(path: Path, line: int, values: list[str]) -> Row:
     if len(values) != len(COLUMNS):
         raise RowError(path, line, f"{len(values)} values where there should be {len(COLUMNS)}: {', '.join(COLUMNS)}")
+    if _is_header(values):
+        raise RowError(path, line, "the columns are named again: they may be in the first row alone")
     row = Row(line, *values)
-    why = _wrong_time(row.time) or _wrong_names(row) or _wrong_amount(row)
+    why = _wrong_time(row.time) or _wrong_names(row)
     if why is not None:
         raise RowError(path, line, why)
-    return row
+    try:
+        return row._replace(amount=to_text(to_minor(row.amount, row.currency), row.currency))
+    except AmountError as error:
+        raise RowError(path, line, str(error)) from error
 
 
 def _wrong_time(text: str) -> str | None:
+    if len(text) > TIME_CHARACTERS_MAX:
+        return f"a time has more than {TIME_CHARACTERS_MAX} characters"
     try:
         datetime.fromisoformat(text)
     except ValueError:
@@ -101,18 +114,12 @@ def _wrong_names(row: Row) -> str | None:
     for name in (row.source, row.target):
         if not name:
             return "from or to is empty"
+        if name != EXTERNAL and name.casefold() == EXTERNAL:
+            return f"{name!r} is no wallet: the outside is written {EXTERNAL}"
         if len(name) > NAME_CHARACTERS_MAX:
             return f"a name has more than {NAME_CHARACTERS_MAX} characters"
         if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
             return "a name is not UTF-8 text"
-    return None
-
-
-def _wrong_amount(row: Row) -> str | None:
-    try:
-        to_minor(row.amount, row.currency)
-    except AmountError as error:
-        return str(error)
     return None
 
 

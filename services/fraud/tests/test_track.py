@@ -70,7 +70,7 @@ def test_totals_are_those_of_all_debits(steps: list[tuple[int, int]]) -> None:
     assert (track.count, track.sum_minor, track.squares) == (len(amounts), sum(amounts), sum(a * a for a in amounts))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.integers(0, 2**32),
     st.lists(st.sampled_from([1e-6, 1e-4, 1e-2, 1.0, 60.0, 3_600.0]), min_size=1, max_size=4),

@@ -295,7 +295,6 @@ def test_every_answer_is_what_the_model_says(
             settings=settings(
                 max_examples=50,
                 stateful_step_count=30,
-                deadline=None,
                 derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),

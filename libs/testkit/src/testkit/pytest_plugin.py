@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from local_stack import accounts
@@ -19,6 +20,11 @@ from local_stack.kafka import KafkaBroker
 from local_stack.postgres import VOLATILE, PostgresServer
 from testkit import containers, engines, topics
 from testkit.databases import Server
+
+
+# Whatever else the machine does meanwhile is no finding: the whole test has its timeout.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 class MakeTopic(Protocol):

@@ -91,7 +91,8 @@ def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
             handler=handlers.batch,
             operation_id="batch",
             summary="Carry out 1 to 1,000 commands",
-            description="`atomic`: all or none. `independent`: each for itself; a repeat runs what is not done yet.",
+            description="`atomic`: all or none. `independent`: each for itself; a repeat of the same commands runs "
+            "what is not done yet, other commands need another key.",
             tags=["batches"],
             status=200,
             response=BatchBody,

@@ -27,6 +27,7 @@ from notifications.domain.outcomes import (
     next_step,
     outcome_of_status,
 )
+from notifications.domain.pacing import BURST, INTERVAL, pay
 from notifications.domain.schedule import DRAW_MAX, RETRY_AFTER_MS_MAX, retry_after_ms_of, retry_delay_ms
 from notifications.domain.signing import signed_headers
 from notifications.domain.targets import Refusal, UrlRefused, check_addresses, parse_target
@@ -217,6 +218,18 @@ def test_an_endpoint_is_disabled_when_it_is_gone_or_failed_for_too_long() -> Non
 
 
 # -- signatures and secrets
+
+
+def test_commands_are_paced() -> None:
+    paid_until = None
+    for _ in range(BURST):
+        paid = pay(paid_until, now=NOW)
+        assert isinstance(paid, datetime)
+        paid_until = paid
+    assert pay(paid_until, now=NOW) == INTERVAL
+    assert pay(paid_until, now=NOW + INTERVAL / 3) == INTERVAL * 2 / 3
+    assert pay(paid_until, now=NOW + INTERVAL) == NOW + INTERVAL * (BURST + 1)
+    assert pay(paid_until, now=NOW + timedelta(days=1)) == NOW + timedelta(days=1) + INTERVAL, "nothing is saved up"
 
 
 @given(st.integers(-14, 14), st.text(min_size=1))

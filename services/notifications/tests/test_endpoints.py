@@ -1,15 +1,20 @@
 """What becomes of an endpoint, and what it is sent then, on a real database."""
 
 import json
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from contracts.notices import EndpointDisabled
 from testkit.events import wallet_in
-from testkit.notifications_api import Bench, MakeBench
+from testkit.notifications_api import Bench, Json, MakeBench
 from testkit.receiver import Reply, receiving, signatures_of
 
 pytestmark = pytest.mark.integration
+
+ANOTHER = UUID("01900000-0000-7000-8000-00000000beef")
+"""A tenant that is not the one who asks by default."""
 
 
 async def test_filters_choose_types_and_wallets(bench: Bench) -> None:
@@ -64,6 +69,26 @@ async def test_a_slow_endpoint_delays_no_other(make_bench: MakeBench) -> None:
         assert len(await bench.client.deliveries(endpoint_id=dead["id"], status="pending")) == 40
 
 
+async def test_a_tenant_of_hanging_endpoints_leaves_slots_to_another(make_bench: MakeBench) -> None:
+    async with (
+        make_bench(notifications_worker_attempts=16, notifications_endpoint_attempts=4) as bench,
+        make_bench(default_tenant_id=ANOTHER) as other,
+        receiving(lambda _post: Reply(hangs=True)) as slow,
+        receiving() as quick,
+        bench.worker(notifications_attempt_timeout_s=60.0, notifications_lease_s=120.0),
+    ):
+        for _ in range(8):
+            await bench.client.endpoint(slow.url())
+        await bench.project(*[bench.stream.opened(wallet_in(1)) for _ in range(5)])
+        await slow.wait_for(14)
+        healthy = await other.client.endpoint(quick.url())
+        events = [bench.stream.opened(wallet_in(2)) for _ in range(20)]
+        await bench.project(*[msgspec.structs.replace(event, tenant_id=ANOTHER) for event in events])
+
+        await other.client.until(20, endpoint_id=healthy["id"], status="delivered")
+        assert len(slow.posts) == 14, "the last slots were kept for whoever comes"
+
+
 async def test_gone_disables_the_endpoint(bench: Bench) -> None:
     async with receiving(lambda _post: Reply(410)) as receiver, bench.worker():
         endpoint = await bench.client.endpoint(receiver.url())
@@ -106,6 +131,48 @@ async def test_a_pause_gathers_and_a_resumption_delivers(bench: Bench) -> None:
 
         await bench.client.post(f"webhook-endpoints/{endpoint['id']}/resume")
         await bench.client.until(1, endpoint_id=endpoint["id"], status="delivered")
+
+
+async def failing(bench: Bench) -> Json:
+    """Return an endpoint that has failed since an hour ago."""
+    endpoint = await bench.client.endpoint("http://127.0.0.1:9/")
+    async with bench.pool.connection() as connection:
+        await connection.execute("UPDATE notifications.endpoint SET failing_since = now() - interval '1 hour'")
+    return await bench.client.endpoint_now(endpoint["id"])
+
+
+async def test_a_resumption_of_an_active_endpoint_changes_nothing(bench: Bench) -> None:
+    endpoint = await failing(bench)
+    resumed = await bench.client.post(f"webhook-endpoints/{endpoint['id']}/resume")
+
+    assert resumed.json() == endpoint == await bench.client.endpoint_now(endpoint["id"])
+    assert endpoint["failing_since"] is not None
+
+
+async def test_a_pause_does_not_make_a_failing_endpoint_sound(bench: Bench) -> None:
+    endpoint = await failing(bench)
+    await bench.client.post(f"webhook-endpoints/{endpoint['id']}/pause")
+    resumed = (await bench.client.post(f"webhook-endpoints/{endpoint['id']}/resume")).json()
+
+    assert resumed["failing_since"] > endpoint["failing_since"], "the time it stood still does not count"
+
+
+async def test_tests_recoveries_and_resumptions_are_paced(bench: Bench) -> None:
+    endpoint, sound = await failing(bench), await bench.client.endpoint("http://127.0.0.1:9/")
+    path = f"webhook-endpoints/{endpoint['id']}"
+    for _ in range(5):
+        assert (await bench.client.post(f"{path}/test")).status_code == 201
+        assert (await bench.client.post(f"{path}/resume")).status_code == 200
+    for command, body in (("test", None), ("resume", None), ("recover", {"since": "2020-01-01T00:00:00Z"})):
+        refused = await bench.client.post(f"{path}/{command}", body, key=f"refused-{command}")
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) == refused.json()["retry_after_s"] <= 6
+    assert len(await bench.client.deliveries(event_type="webhook.test")) == 5
+    assert (await bench.client.post(f"webhook-endpoints/{sound['id']}/test")).status_code == 201
+
+    async with bench.pool.connection() as connection:  # time passes
+        await connection.execute("UPDATE notifications.endpoint SET paid_until = paid_until - interval '6 seconds'")
+    assert (await bench.client.post(f"{path}/test", key="refused-test")).status_code == 201, "the key is still free"
 
 
 async def test_what_failed_is_recovered(bench: Bench) -> None:

@@ -1,13 +1,16 @@
 """What workers take, in which shares, and what is swept away."""
 
 from collections import Counter
+from uuid import UUID
 
 import pytest
 
 from contracts.ids import new_id
 from notifications.adapters.queue_postgres import PostgresQueue
-from notifications.application.ports import Slots
-from notifications.application.rows import Lease
+from notifications.application.ports import Settlement
+from notifications.application.rows import Lease, Result
+from notifications.domain.outcomes import Outcome
+from notifications.domain.sharing import QUICK_NEEDED, SLOW_MS, Slots, share_out
 from servicekit.postgres import Pool
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
@@ -18,10 +21,12 @@ URL = "http://127.0.0.1:8080/hooks"
 QUEUE = PostgresQueue()
 
 
-async def lease(pool: Pool, *, free: int, failing: int = 100, per_endpoint: int = 100) -> list[Lease]:
-    slots = Slots(free=free, failing=failing, per_endpoint=per_endpoint)
+async def lease(pool: Pool, *, free: int, per_endpoint: int = 100) -> list[Lease]:
+    """Lease as an idle worker with *free* slots does."""
     async with pool.connection() as connection:
-        return await QUEUE.lease(connection, new_id(), slots, lease_s=60.0)
+        candidates = await QUEUE.candidates(connection, per_endpoint=per_endpoint)
+        grants = share_out(candidates, Slots(capacity=free, per_endpoint=per_endpoint, held={}))
+        return await QUEUE.lease(connection, new_id(), grants, lease_s=60.0)
 
 
 async def endpoints(bench: Bench, count: int, *, failing: bool = False) -> list[str]:
@@ -54,10 +59,46 @@ async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> N
     failing, healthy = await endpoints(bench, 6, failing=True), await endpoints(bench, 1)
     await events(bench, 10)
 
-    taken = per_endpoint_of(await lease(bench.pool, free=8, failing=2, per_endpoint=3))
+    taken = per_endpoint_of(await lease(bench.pool, free=7, per_endpoint=3))
 
     assert taken[healthy[0]] == 3
-    assert sorted(taken[each] for each in failing) == [0, 0, 0, 0, 1, 1]
+    assert sorted(taken[each] for each in failing) == [0, 0, 0, 1, 1, 1]
+
+
+async def settle(bench: Bench, each: Lease, duration_ms: int) -> None:
+    result = Result(outcome=Outcome.DELIVERED, duration_ms=duration_ms, status_code=200)
+    async with bench.pool.connection() as connection:
+        await QUEUE.settle(connection, each, result, Settlement(status="delivered", failures=0, delay_ms=None))
+
+
+async def test_one_slow_success_makes_an_endpoint_slow_until_many_were_quick(bench: Bench) -> None:
+    await endpoints(bench, 1)
+    await events(bench, 30)
+    taken = await lease(bench.pool, free=30, per_endpoint=16)
+    assert [each.is_lagging for each in taken] == [False] * 16
+
+    await settle(bench, taken[0], SLOW_MS)
+    for each in taken[1:QUICK_NEEDED]:
+        await settle(bench, each, 10)
+    slow = await lease(bench.pool, free=30, per_endpoint=40)
+    assert [each.is_lagging for each in slow] == [True, True], "ten at once, of which eight are under way"
+
+    await settle(bench, taken[QUICK_NEEDED], 10)
+    assert not any(each.is_lagging for each in await lease(bench.pool, free=30, per_endpoint=40))
+
+
+async def test_a_lease_waits_for_nobody_and_counts_what_another_has_taken(bench: Bench) -> None:
+    (one,) = await endpoints(bench, 1)
+    await events(bench, 10)
+    async with bench.pool.connection() as connection:
+        seen = await QUEUE.candidates(connection, per_endpoint=4)
+        grants = share_out(seen, Slots(capacity=4, per_endpoint=4, held={}))
+        async with bench.pool.transaction() as tx:
+            await tx.connection.execute("SELECT FROM notifications.endpoint WHERE id = $1 FOR NO KEY UPDATE", UUID(one))
+            assert await QUEUE.lease(connection, new_id(), grants, lease_s=60.0) == [], "another is about to take them"
+        assert len(await lease(bench.pool, free=3, per_endpoint=4)) == 3
+        late = await QUEUE.lease(connection, new_id(), grants, lease_s=60.0)
+    assert len(late) == 1, "what it saw is no longer so"
 
 
 async def test_the_share_of_an_endpoint_is_over_all_workers(bench: Bench) -> None:

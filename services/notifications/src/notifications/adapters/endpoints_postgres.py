@@ -13,7 +13,7 @@ _LOCK_CLASS: Final = 11
 """Of the advisory locks that count a tenant's endpoints."""
 _COLUMNS: Final = """
     e.id, e.tenant_id, e.url, e.description, e.event_types, e.status, e.disabled_reason, e.failing_since,
-    e.created_at, e.updated_at,
+    e.created_at, e.updated_at, e.paid_until,
     ARRAY(SELECT wallet_id FROM notifications.endpoint_wallet WHERE endpoint_id = e.id ORDER BY 1) AS wallet_ids
 """
 
@@ -110,6 +110,12 @@ class PostgresEndpoints:
             endpoint.wallet_ids,
         )
         await self._add_wallets(tx, endpoint)
+
+    async def keep_paid(self, tx: Transaction, endpoint_id: UUID, paid_until: datetime) -> None:
+        """Write as `Endpoints.keep_paid` says."""
+        await tx.connection.execute(
+            "UPDATE notifications.endpoint SET paid_until = $2 WHERE id = $1", endpoint_id, paid_until
+        )
 
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take out of use as `Endpoints.delete` says; the row stays, so that its history can be told."""

@@ -1,77 +1,49 @@
 """Deliveries as workers take and settle them, in PostgreSQL; every instant is the database's clock."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
-from notifications.application.ports import Backlog, Settled, Settlement, Slots
+from notifications.application.ports import Backlog, Settled, Settlement
 from notifications.application.rows import Lease, Result, SealedSecret
+from notifications.domain.sharing import QUICK_NEEDED, Candidate, Grant, is_slow
 from servicekit.postgres import Connection, Transaction
 
-ENDPOINTS_PER_LEASE_MAX: Final = 500
+CANDIDATES_MAX: Final = 500
 ATTEMPTS_KEPT: Final = 50
 """Of one delivery: a schedule has fewer, but a delivery can be resent for ever."""
 SECRETS_PER_ENDPOINT_MAX: Final = 5
 BACKLOG_COUNTED_MAX: Final = 100_000
 
-# Endpoint by endpoint, so that none is read past another's backlog. Locking the endpoints' rows (and skipping those
-# another worker has locked) makes the count of what is under way exact. An endpoint that fails gets one attempt at a
-# time, and all that fail together no more than $4. First come first of every endpoint, then second of every one.
-_LEASE: Final = f"""
+# Endpoint by endpoint, so that none is read past another's backlog. However many a tenant has, the first of each
+# tenant come first, of those that lag and of the others.
+_CANDIDATES: Final = f"""
     WITH ready AS MATERIALIZED (
-        SELECT e.id, e.failing_since IS NOT NULL AS is_failing
+        SELECT e.id, e.tenant_id, e.failing_since IS NOT NULL AS is_failing, e.slowness > 0 AS is_slow,
+               row_number() OVER (
+                   PARTITION BY e.tenant_id, e.failing_since IS NOT NULL OR e.slowness > 0 ORDER BY random()) AS place
         FROM notifications.endpoint AS e
-        WHERE e.status = 'active' AND EXISTS (
+        CROSS JOIN LATERAL (
             SELECT FROM notifications.delivery AS d
-            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now())
-        ORDER BY random() LIMIT {ENDPOINTS_PER_LEASE_MAX}
-        FOR NO KEY UPDATE OF e SKIP LOCKED
-    ), due AS MATERIALIZED (
-        SELECT picked.id, ready.is_failing, picked.place,
-               row_number() OVER (PARTITION BY ready.is_failing ORDER BY picked.place) AS place_in_class
-        FROM ready CROSS JOIN LATERAL (
-            SELECT d.id, row_number() OVER (ORDER BY d.next_attempt_at, d.id) AS place
-            FROM (
-                SELECT id, next_attempt_at FROM notifications.delivery
-                WHERE endpoint_id = ready.id AND status = 'pending' AND next_attempt_at <= now()
-                ORDER BY next_attempt_at, id
-                LIMIT greatest(0, CASE WHEN ready.is_failing THEN 1 ELSE $5 END - (
-                    SELECT count(*) FROM notifications.delivery AS leased
-                    WHERE leased.endpoint_id = ready.id AND leased.lease_token IS NOT NULL
-                      AND leased.next_attempt_at > now()))
-            ) AS d
-        ) AS picked
-    ), chosen AS (
-        SELECT id, is_failing FROM due WHERE NOT is_failing OR place_in_class <= $4
-        ORDER BY is_failing, place LIMIT $3
-    ), leased AS (
-        UPDATE notifications.delivery AS d
-        SET lease_token = $1, next_attempt_at = now() + make_interval(secs => $2), attempts = d.attempts + 1
-        FROM chosen
-        WHERE d.id = chosen.id AND d.status = 'pending' AND d.next_attempt_at <= now()
-        RETURNING d.id, d.endpoint_id, d.message_id, d.tenant_id, d.attempts, d.failures, chosen.is_failing
-    ), begun AS (
-        INSERT INTO notifications.attempt (delivery_id, number, started_at, outcome)
-        SELECT id, attempts, now(), 'unknown' FROM leased
-    ), forgotten AS (
-        DELETE FROM notifications.attempt AS a USING leased
-        WHERE leased.attempts > {ATTEMPTS_KEPT} AND a.delivery_id = leased.id
-          AND a.number <= leased.attempts - {ATTEMPTS_KEPT}
+            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
+            ORDER BY d.next_attempt_at, d.id LIMIT 1) AS oldest
+        WHERE e.status = 'active'
+        ORDER BY place, random() LIMIT {CANDIDATES_MAX}
     )
-    SELECT leased.*, e.url, m.type, m.wallet_id, m.body, m.traceparent, s.ids, s.key_versions, s.sealed
-    FROM leased
-    JOIN notifications.endpoint AS e ON e.id = leased.endpoint_id
-    JOIN notifications.message AS m ON m.id = leased.message_id
-    CROSS JOIN LATERAL (
-        SELECT array_agg(id ORDER BY id DESC) AS ids, array_agg(key_version ORDER BY id DESC) AS key_versions,
-               array_agg(sealed ORDER BY id DESC) AS sealed
-        FROM (
-            SELECT id, key_version, sealed FROM notifications.endpoint_secret
-            WHERE endpoint_id = e.id AND (expires_at IS NULL OR expires_at > now())
-            ORDER BY id DESC LIMIT {SECRETS_PER_ENDPOINT_MAX}
-        ) AS live
-    ) AS s"""
+    SELECT ready.id AS endpoint_id, ready.tenant_id, ready.is_failing, ready.is_slow,
+           (SELECT count(*) FROM (
+               SELECT FROM notifications.delivery AS d
+               WHERE d.endpoint_id = ready.id AND d.status = 'pending' AND d.next_attempt_at <= now()
+               ORDER BY d.next_attempt_at, d.id LIMIT $1) AS first) AS due,
+           (SELECT count(*) FROM notifications.delivery AS d
+            WHERE d.endpoint_id = ready.id AND d.lease_token IS NOT NULL AND d.next_attempt_at > now()) AS held
+    FROM ready ORDER BY ready.place"""
+
+_LEASE: Final = f"""
+    SELECT * FROM notifications.lease_deliveries(
+        $1, $2, $3, $4, $5, {ATTEMPTS_KEPT}, {SECRETS_PER_ENDPOINT_MAX})"""
 
 # Nothing is written where the token is another's: a worker that stood still has no say any more.
 _SETTLE: Final = """
@@ -89,9 +61,10 @@ _SETTLE: Final = """
         FROM settled WHERE a.delivery_id = settled.id AND a.number = $6
     ), health AS (
         UPDATE notifications.endpoint AS e
-        SET failing_since = CASE WHEN $7 = 'delivered' THEN NULL ELSE now() END
-        FROM settled WHERE e.id = settled.endpoint_id AND (e.failing_since IS NULL) <> ($7 = 'delivered')
-        RETURNING e.failing_since
+        SET failing_since = CASE WHEN $7 = 'delivered' THEN NULL ELSE coalesce(e.failing_since, now()) END,
+            slowness = CASE WHEN $12 THEN $13 ELSE greatest(0, e.slowness - 1) END
+        FROM settled WHERE e.id = settled.endpoint_id AND (
+            (e.failing_since IS NULL) <> ($7 = 'delivered') OR e.slowness <> CASE WHEN $12 THEN $13 ELSE 0 END)
     )
     SELECT now() AS at,
            CASE WHEN $7 = 'delivered' THEN NULL ELSE coalesce(
@@ -144,10 +117,24 @@ _SWEEP_KEYS: Final = """
 class PostgresQueue:
     """Leases, settles and measures deliveries."""
 
-    async def lease(self, connection: Connection, token: UUID, slots: Slots, *, lease_s: float) -> list[Lease]:
+    async def candidates(self, connection: Connection, *, per_endpoint: int) -> list[Candidate]:
+        """Read as `DeliveryQueue.candidates` says."""
+        return [Candidate(**dict(row)) for row in await connection.fetch(_CANDIDATES, per_endpoint)]
+
+    async def lease(
+        self, connection: Connection, token: UUID, grants: Sequence[Grant], *, lease_s: float
+    ) -> list[Lease]:
         """Lease as `DeliveryQueue.lease` says, in one statement."""
-        rows = await connection.fetch(_LEASE, token, lease_s, slots.free, slots.failing, slots.per_endpoint)
-        return [_lease(token, row) for row in rows]
+        given = {grant.endpoint_id: grant for grant in grants}
+        rows = await connection.fetch(
+            _LEASE,
+            token,
+            lease_s,
+            list(given),
+            [grant.attempts for grant in given.values()],
+            [grant.attempts_max for grant in given.values()],
+        )
+        return [_lease(token, row, is_lagging=given[row["endpoint_id"]].is_lagging) for row in rows]
 
     async def settle(
         self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
@@ -166,6 +153,8 @@ class PostgresQueue:
             result.status_code,
             result.error,
             result.response_head,
+            is_slow(result.outcome, result.duration_ms),
+            QUICK_NEEDED,
         )
         return None if row is None else Settled(at=row["at"], failing_since=row["failing_since"])
 
@@ -194,16 +183,16 @@ class PostgresQueue:
         return sum(int(tag.rpartition(" ")[2]) for tag in tags)
 
 
-def _lease(token: UUID, row: "asyncpg.Record") -> Lease:
-    secrets: Any = zip(row["ids"] or (), row["key_versions"] or (), row["sealed"] or (), strict=True)
+def _lease(token: UUID, row: "asyncpg.Record", *, is_lagging: bool) -> Lease:
+    secrets: Any = zip(row["secret_ids"] or (), row["key_versions"] or (), row["sealed"] or (), strict=True)
     return Lease(
         token=token,
         delivery_id=row["id"],
-        attempt=row["attempts"],
+        attempt=row["attempt"],
         failures=row["failures"],
         tenant_id=row["tenant_id"],
         endpoint_id=row["endpoint_id"],
-        is_failing=row["is_failing"],
+        is_lagging=is_lagging,
         url=row["url"],
         secrets=tuple(SealedSecret(id=i, key_version=version, sealed=sealed) for i, version, sealed in secrets),
         message_id=row["message_id"],

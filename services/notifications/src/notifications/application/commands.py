@@ -12,6 +12,7 @@ from notifications.application.ports import Deliveries, Endpoints, Recorder, Sea
 from notifications.application.rows import Delivery, Endpoint, Message, NewDelivery
 from notifications.domain.messages import TEST_TYPE, test_body
 from notifications.domain.outcomes import EndpointStatus
+from notifications.domain.pacing import pay
 from servicekit.postgres import Transaction
 
 RECOVERED_MAX: Final = 5_000
@@ -35,6 +36,14 @@ class Refused(Exception):  # noqa: N818  it names what happened
         self.code = code
         self.detail = detail
         self.facts = facts
+
+
+class TooOften(Exception):  # noqa: N818  it names what happened
+    """The endpoint had as many such commands as it may have for now."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(f"again in {wait}")
+        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +128,18 @@ class EndpointCommands:
         return await self._write(tx, replace(endpoint, status=EndpointStatus.PAUSED))
 
     async def resume(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Endpoint:
-        """Attempt again what is due, also where the endpoint was disabled: its record is clean then."""
-        endpoint = await self._held(tx, tenant_id, endpoint_id)
+        """Attempt again what is due, also where the endpoint was disabled; an active one stays as it is.
+
+        Of a disabled one the record is clean then; a paused one that failed fails from now on, until a success.
+        Raises TooOften.
+        """
+        endpoint = await self._paid(tx, await self._held(tx, tenant_id, endpoint_id))
+        if endpoint.status == EndpointStatus.ACTIVE:
+            return endpoint
+        is_failing = endpoint.status == EndpointStatus.PAUSED and endpoint.failing_since is not None
+        failing_since = await self._endpoints.clock(tx) if is_failing else None
         return await self._write(
-            tx, replace(endpoint, status=EndpointStatus.ACTIVE, disabled_reason=None, failing_since=None)
+            tx, replace(endpoint, status=EndpointStatus.ACTIVE, disabled_reason=None, failing_since=failing_since)
         )
 
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
@@ -139,8 +156,8 @@ class EndpointCommands:
         return Rotated(secret=await self._new_secret(tx, endpoint.id, now, expires_at), previous_expires_at=expires_at)
 
     async def test(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Delivery:
-        """Return the delivery of a test message, due now; raise Refused unless the endpoint is active."""
-        endpoint = await self._active(tx, tenant_id, endpoint_id)
+        """Return the delivery of a test message, due now; raise Refused unless the endpoint is active, and TooOften."""
+        endpoint = await self._paid(tx, await self._active(tx, tenant_id, endpoint_id))
         now = await self._endpoints.clock(tx)
         message = Message(
             id=new_id(),
@@ -158,8 +175,8 @@ class EndpointCommands:
         return await self._delivery(tx, tenant_id, delivery.id)
 
     async def recover(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, since: datetime) -> tuple[int, bool]:
-        """Return how many failed deliveries are attempted again now, and whether there are more."""
-        endpoint = await self._active(tx, tenant_id, endpoint_id)
+        """Return how many failed deliveries are attempted again now, and whether there are more; raises as `test`."""
+        endpoint = await self._paid(tx, await self._active(tx, tenant_id, endpoint_id))
         recovered = await self._deliveries.recover(tx, tenant_id, endpoint.id, since, limit=RECOVERED_MAX)
         return recovered, recovered == RECOVERED_MAX
 
@@ -183,6 +200,14 @@ class EndpointCommands:
         endpoint = await self._held(tx, tenant_id, endpoint_id)
         if endpoint.status != EndpointStatus.ACTIVE:
             raise Refused(problems.ENDPOINT_NOT_ACTIVE, f"The endpoint is {endpoint.status}.")
+        return endpoint
+
+    async def _paid(self, tx: Transaction, endpoint: Endpoint) -> Endpoint:
+        """Return *endpoint*, whose row is held, once it has paid for a command."""
+        paid = pay(endpoint.paid_until, now=await self._endpoints.clock(tx))
+        if isinstance(paid, timedelta):
+            raise TooOften(paid)
+        await self._endpoints.keep_paid(tx, endpoint.id, paid)
         return endpoint
 
     async def _delivery(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> Delivery:

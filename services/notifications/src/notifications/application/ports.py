@@ -18,6 +18,7 @@ from notifications.application.rows import (
     SealedSecret,
 )
 from notifications.domain.addresses import Address
+from notifications.domain.sharing import Candidate, Grant
 from notifications.domain.targets import Target
 from notifications.domain.versions import Newest
 from servicekit.postgres import Connection, Transaction
@@ -106,6 +107,10 @@ class Endpoints(Protocol):
         """Write what commands can change; the caller holds the row."""
         ...
 
+    async def keep_paid(self, tx: Transaction, endpoint_id: UUID, paid_until: datetime) -> None:
+        """Write until when its paced commands are paid for; the caller holds the row."""
+        ...
+
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
         """Take the endpoint out of use, with its secrets and its wallets."""
         ...
@@ -157,15 +162,6 @@ class Deliveries(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slots:
-    """How many deliveries may be leased: at most *free*, of them at most *failing* to endpoints that fail."""
-
-    free: int
-    failing: int
-    per_endpoint: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What is written of an attempt: the delivery's new state. *delay_ms* is given while it stays pending."""
 
@@ -194,8 +190,17 @@ class Backlog:
 class DeliveryQueue(Protocol):
     """Deliveries as a worker takes and settles them."""
 
-    async def lease(self, connection: Connection, token: UUID, slots: Slots, *, lease_s: float) -> list[Lease]:
-        """Take due deliveries for *lease_s* seconds, from as many endpoints as there are."""
+    async def candidates(self, connection: Connection, *, per_endpoint: int) -> list[Candidate]:
+        """Return endpoints that have something due (counted up to *per_endpoint*), a random choice of each tenant's."""
+        ...
+
+    async def lease(
+        self, connection: Connection, token: UUID, grants: Sequence[Grant], *, lease_s: float
+    ) -> list[Lease]:
+        """Take the oldest due deliveries of *grants* for *lease_s* seconds, none that another worker is about to take.
+
+        No endpoint gets more over all workers than its grant says.
+        """
         ...
 
     async def settle(

@@ -9,7 +9,10 @@ from notifications.domain.outcomes import Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a tenant wants to be told. No event types, or no wallets, means all of them."""
+    """Where a tenant wants to be told. No event types, or no wallets, means all of them.
+
+    *paid_until* is what its paced commands come to.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -22,6 +25,7 @@ class Endpoint:
     failing_since: datetime | None
     created_at: datetime
     updated_at: datetime
+    paid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +92,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A delivery that this worker may attempt, until another may. *failures* are those before this attempt."""
+    """A delivery that this worker may attempt, until another may. *failures* are those before this attempt.
+
+    *is_lagging*: its endpoint failed or was slow when it was taken.
+    """
 
     token: UUID
     delivery_id: UUID
@@ -96,7 +103,7 @@ class Lease:
     failures: int
     tenant_id: UUID
     endpoint_id: UUID
-    is_failing: bool
+    is_lagging: bool
     url: str
     secrets: tuple[SealedSecret, ...]
     message_id: UUID

@@ -1,16 +1,19 @@
 """The worker: leases due deliveries, attempts them side by side, settles each."""
 
 import asyncio
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from contracts.ids import new_id
 from notifications.application.attempts import Attempts
 from notifications.application.metrics import WorkerMetrics
-from notifications.application.ports import DeliveryQueue, Slots
+from notifications.application.ports import DeliveryQueue
 from notifications.application.rows import Lease, Result
 from notifications.application.settling import Settling, Told
+from notifications.domain.sharing import Held, Slots, share_out
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.postgres import Pool
@@ -23,8 +26,6 @@ GATHER_S: Final = 0.01
 """More attempts end meanwhile: one lease fills all of their places."""
 BACKOFF_S_MAX: Final = 5.0
 SETTLE_TRIES: Final = 5
-FAILING_SHARE: Final = 2
-"""Endpoints that fail get at most one in so many of the attempts: what is healthy always finds a place."""
 BACKLOG_EVERY_S: Final = 5.0
 SWEEP_EVERY_S: Final = 30.0
 SWEEP_ROWS_MAX: Final = 1_000
@@ -67,7 +68,7 @@ class Worker:
         self._settling = settling
         self._metrics = metrics
         self._tracing = tracing
-        self._under_way: dict[asyncio.Task[None], bool] = {}  # and whether its endpoint fails
+        self._under_way: dict[asyncio.Task[None], Lease] = {}
 
     async def run(self, shutdown: Shutdown) -> None:
         """Work until the end is requested, then let what is under way finish, within a bound."""
@@ -95,20 +96,31 @@ class Worker:
     async def _begin(self) -> int:
         """Lease what there is room for and begin the attempts; return how many."""
         settings = self._settings
-        free = settings.attempts_max - len(self._under_way)
-        if free == 0:
+        if len(self._under_way) >= settings.attempts_max:
             return 0
-        failing = max(0, max(1, settings.attempts_max // FAILING_SHARE) - sum(self._under_way.values()))
-        slots = Slots(free=free, failing=failing, per_endpoint=settings.endpoint_attempts_max)
-        leased_s = monotonic_s()
         async with self._pool.connection() as connection:
-            leases = await self._queue.lease(connection, new_id(), slots, lease_s=settings.lease_s)
+            candidates = await self._queue.candidates(connection, per_endpoint=settings.endpoint_attempts_max)
+            grants = share_out(candidates, self._slots())
+            if not grants:
+                return 0
+            leased_s = monotonic_s()
+            leases = await self._queue.lease(connection, new_id(), grants, lease_s=settings.lease_s)
         for lease in leases:
             task = asyncio.create_task(self._carry_out(lease, leased_s + settings.lease_s))
-            self._under_way[task] = lease.is_failing
+            self._under_way[task] = lease
             task.add_done_callback(self._ended)
         self._metrics.in_flight(len(self._under_way))
         return len(leases)
+
+    def _slots(self) -> Slots:
+        """Return who holds this process's slots."""
+        slots: Counter[UUID] = Counter(lease.tenant_id for lease in self._under_way.values())
+        lagging: Counter[UUID] = Counter(lease.tenant_id for lease in self._under_way.values() if lease.is_lagging)
+        return Slots(
+            capacity=self._settings.attempts_max,
+            per_endpoint=self._settings.endpoint_attempts_max,
+            held={tenant: Held(slots=number, lagging=lagging[tenant]) for tenant, number in slots.items()},
+        )
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         del self._under_way[task]

@@ -1,6 +1,7 @@
 """Commands over HTTP: each happens once under its key, and what a repeat is answered has no secret."""
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Final
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from contracts import problems
 from contracts.ids import parse_id
-from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused
+from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
 from servicekit.http.decoding import check_json, invalid_request
 from servicekit.http.dependencies import Caller, IdempotencyKey
@@ -90,6 +91,9 @@ def told() -> Iterator[None]:
         raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.") from None
     except DeliveryUnknown:
         raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.") from None
+    except TooOften as often:
+        detail = "The endpoint was tested, recovered or resumed too often; nothing was done."
+        raise Problem(problems.RATE_LIMITED, detail, retry_after_s=math.ceil(often.wait.total_seconds())) from None
     except KeyReused:
         detail = "The key was used for another request; nothing was done."
         raise Problem(problems.IDEMPOTENCY_KEY_REUSED, detail) from None

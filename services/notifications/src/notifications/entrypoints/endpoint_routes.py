@@ -168,6 +168,7 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
             "Attempt failed deliveries again, now",
             RecoveredBody,
             problems.ENDPOINT_NOT_FOUND,
+            problems.RATE_LIMITED,
             problems.ENDPOINT_NOT_ACTIVE,
         ),
     )
@@ -205,6 +206,7 @@ def endpoint_switches(once: Once, answers: EndpointAnswers) -> APIRouter:
             "Send again, also where disabled",
             EndpointBody,
             problems.ENDPOINT_NOT_FOUND,
+            problems.RATE_LIMITED,
             links=_TO_ENDPOINT,
         ),
     )
@@ -219,6 +221,7 @@ def endpoint_switches(once: Once, answers: EndpointAnswers) -> APIRouter:
             "Send a signed test message",
             DeliveryBody,
             problems.ENDPOINT_NOT_FOUND,
+            problems.RATE_LIMITED,
             problems.ENDPOINT_NOT_ACTIVE,
             status=CREATED,
             links=_TO_DELIVERY,

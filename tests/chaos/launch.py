@@ -25,7 +25,7 @@ import wallet.bootstrap.api
 import wallet.bootstrap.background
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
-from notifications.adapters.sender_aiohttp import AiohttpSender
+from notifications.adapters.sender_http import HttpSender
 from notifications.application.rows import Result
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
@@ -72,7 +72,7 @@ class GatedRunner(ConsumerRunner):
         return processed
 
 
-class GatedSender(AiohttpSender):
+class GatedSender(HttpSender):
     """Asks the gate when a receiver has answered and nothing of it is written (`answered`), with what is under way."""
 
     def __init__(self, **settings: Any) -> None:

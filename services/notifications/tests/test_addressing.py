@@ -86,7 +86,8 @@ async def test_a_certificate_must_be_of_the_host_and_trusted(
         (delivery,) = await bench.client.until(1, status="exhausted")
 
     assert receiver.posts == []
-    assert {each["outcome"] for each in await bench.client.attempts(delivery["id"])} == {"tls_failed"}
+    attempts = await bench.client.attempts(delivery["id"])
+    assert {(each["outcome"], each["error"]) for each in attempts} == {("tls_failed", "certificate_refused")}
 
 
 async def test_a_name_that_turns_inwards_is_not_followed(make_bench: MakeBench) -> None:

@@ -12,6 +12,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from contracts.notices import DeliveryExhausted
+from notifications.adapters.queue_postgres import PostgresQueue
+from notifications.application.ports import Settled, Settlement
+from notifications.application.rows import Lease, Result
+from notifications.domain.outcomes import Outcome
+from servicekit.postgres import Connection
 from servicekit.telemetry import Tracing
 from testkit.databases import Database
 from testkit.events import wallet_in
@@ -111,6 +116,101 @@ async def test_what_is_no_delivery_is_told(bench: Bench, reply: Reply, outcome: 
     assert {(each["outcome"], each["status_code"]) for each in attempts} == {(outcome, status)}
 
 
+@pytest.mark.parametrize(
+    ("raw", "head"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\nhello", ""),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello", ""),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 500 No\r\n\r\n", "ok"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nhead\r\n3\r\n!!!\r\n0\r\n\r\n", "head!!!"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nokZZZ\r\n", "ok"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd", "abc"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 5_000 + b"\r\n\r\nabc", "abc"),
+        (b"HTTP/1.1 200 OK\r\nno field\r\nx: " + b"y" * 40_000 + b"\r\n\r\nok", ""),
+        (b"HTTP/1.1 202\nx: y\n\n", ""),
+        (b"HTTP/1.1 103 Early\r\nlink: </x>\r\n\r\nHTTP/1.0 200 OK\r\n\r\nok", "ok"),
+    ],
+    ids=[
+        "a body behind 204",
+        "a length behind 204",
+        "another answer behind it",
+        "chunks",
+        "a broken chunk",
+        "two lengths",
+        "an endless length",
+        "fields that are none",
+        "bare line ends",
+        "behind an interim one",
+    ],
+)
+async def test_a_success_counts_whatever_follows_it(bench: Bench, raw: bytes, head: str) -> None:
+    async with receiving(lambda _post: Reply(raw=raw)) as receiver, bench.worker():
+        await bench.client.endpoint(receiver.url())
+        await bench.open_wallet()
+        (delivery,) = await bench.client.until(1, status="delivered")
+
+    (attempt,) = await bench.client.attempts(delivery["id"])
+    assert (attempt["outcome"], attempt["error"], attempt["response_head"]) == ("delivered", None, head)
+
+
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (b"", "closed_without_answer"),
+        (b"HTTP/1.1 103 Early\r\n\r\n", "closed_without_answer"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "not_http"),
+        (b"HTTP/1.1 20", "not_http"),
+        (b"HTTP/1.1 000 No\r\n\r\n", "not_http"),
+        (b"HTTP/1.1 200 " + b"y" * 40_000, "not_http"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 50, "not_http"),
+    ],
+    ids=["nothing", "an interim one alone", "another protocol", "half", "no status", "an endless line", "no end"],
+)
+async def test_what_is_no_answer_is_named(bench: Bench, raw: bytes, error: str) -> None:
+    async with receiving(lambda _post: Reply(raw=raw)) as receiver, bench.worker():
+        await bench.client.endpoint(receiver.url())
+        await bench.open_wallet()
+        (delivery,) = await bench.client.until(1, status="exhausted")
+
+    attempts = await bench.client.attempts(delivery["id"])
+    assert {(each["outcome"], each["error"]) for each in attempts} == {("connection_failed", error)}
+
+
+async def test_a_secret_that_no_longer_opens_is_a_failure_like_any_other(bench: Bench) -> None:
+    registry = CollectorRegistry()
+    async with receiving() as receiver, bench.worker(registry=registry):
+        endpoint = await bench.client.endpoint(receiver.url())
+        async with bench.pool.connection() as connection:
+            await connection.execute("UPDATE notifications.endpoint_secret SET key_version = 9")
+        await bench.open_wallet()
+        (delivery,) = await bench.client.until(1, status="exhausted")
+
+    assert receiver.posts == []
+    attempts = await bench.client.attempts(delivery["id"])
+    assert [(each["outcome"], each["error"]) for each in attempts] == [("internal_error", "internal_error")] * 4
+    assert registry.get_sample_value("webhook_attempts_total", {"outcome": "internal_error"}) == 4
+    assert (await bench.client.endpoint_now(endpoint["id"]))["failing_since"] is not None
+
+
+async def test_what_cannot_be_settled_is_settled_as_our_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = PostgresQueue.settle
+
+    async def settle(
+        self: PostgresQueue, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+    ) -> Settled | None:
+        if result.outcome is Outcome.DELIVERED:
+            raise ValueError("a bug")
+        return await real(self, connection, lease, result, settlement)
+
+    monkeypatch.setattr(PostgresQueue, "settle", settle)
+    async with receiving() as receiver, bench.worker():
+        await bench.client.endpoint(receiver.url())
+        await bench.open_wallet()
+        (delivery,) = await bench.client.until(1, status="exhausted")
+
+    assert {each["outcome"] for each in await bench.client.attempts(delivery["id"])} == {"internal_error"}
+
+
 async def test_a_receiver_that_hangs_is_given_up(bench: Bench) -> None:
     async with (
         receiving(lambda _post: Reply(hangs=True)) as receiver,
@@ -121,7 +221,7 @@ async def test_a_receiver_that_hangs_is_given_up(bench: Bench) -> None:
         (delivery,) = await bench.client.until(1, status="exhausted")
 
     attempts = await bench.client.attempts(delivery["id"])
-    assert [(each["outcome"], each["status_code"]) for each in attempts] == [("timeout", None)] * 4
+    assert [(each["outcome"], each["error"]) for each in attempts] == [("timeout", "no_answer_in_time")] * 4
 
 
 async def test_a_refused_connection_is_told(bench: Bench) -> None:
@@ -132,7 +232,8 @@ async def test_a_refused_connection_is_told(bench: Bench) -> None:
     async with bench.worker():
         (delivery,) = await bench.client.until(1, status="exhausted")
 
-    assert {each["outcome"] for each in await bench.client.attempts(delivery["id"])} == {"connection_failed"}
+    attempts = await bench.client.attempts(delivery["id"])
+    assert {(each["outcome"], each["error"]) for each in attempts} == {("connection_failed", "connection_refused")}
 
 
 async def test_of_an_endless_body_a_head_is_kept(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from contracts.ids import new_id
 from notifications.adapters.sealing import AesGcmSealer, SealingKeysError, parse_keys
-from notifications.adapters.sender_aiohttp import printable
+from notifications.adapters.sender_http import printable
 from notifications.config import DEVELOPMENT_KEY, NotificationsSettings
 from notifications.domain.addresses import Forbidden, forbidden_because, is_loopback
 from notifications.domain.outcomes import (

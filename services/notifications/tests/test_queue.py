@@ -65,8 +65,8 @@ async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> N
     assert sorted(taken[each] for each in failing) == [0, 0, 0, 1, 1, 1]
 
 
-async def settle(bench: Bench, each: Lease, duration_ms: int) -> None:
-    result = Result(outcome=Outcome.DELIVERED, duration_ms=duration_ms, status_code=200)
+async def settle(bench: Bench, each: Lease, held_ms: int) -> None:
+    result = Result(outcome=Outcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
     async with bench.pool.connection() as connection:
         await QUEUE.settle(connection, each, result, Settlement(status="delivered", failures=0, delay_ms=None))
 

@@ -30,7 +30,10 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered. *hangs*: nothing, ever; *floods*: a body without an end; *after*: not before this."""
+    """What is answered. *hangs*: nothing, ever; *floods*: a body without an end; *after*: not before this.
+
+    *raw* is written as it stands, in place of all the rest.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Reply:
     hangs: bool = False
     floods: bool = False
     after: asyncio.Event | None = None
+    raw: bytes | None = None
 
 
 Answer = Callable[[Post], Reply]
@@ -133,7 +137,8 @@ async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rep
     lines = [f"HTTP/1.1 {reply.status} Because", *(f"{name}: {value}" for name, value in reply.headers.items())]
     if not reply.floods:
         lines.append(f"content-length: {len(reply.body)}")
-    writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + reply.body)
+    composed = "\r\n".join([*lines, "connection: close", "", ""]).encode() + reply.body
+    writer.write(composed if reply.raw is None else reply.raw)
     await writer.drain()
     while reply.floods:
         writer.write(_FLOOD)

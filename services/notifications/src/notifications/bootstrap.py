@@ -17,7 +17,7 @@ from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
 from notifications.adapters.resolver import SystemResolver
 from notifications.adapters.sealing import AesGcmSealer, parse_keys
-from notifications.adapters.sender_aiohttp import AiohttpSender
+from notifications.adapters.sender_http import HttpSender
 from notifications.application.attempts import Attempts
 from notifications.application.commands import EndpointCommands
 from notifications.application.idempotency import Once
@@ -204,7 +204,7 @@ async def publish_events(settings: NotificationsSettings, shutdown: Shutdown) ->
 
 
 async def run_worker(
-    settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[AiohttpSender] = AiohttpSender
+    settings: NotificationsSettings, shutdown: Shutdown, *, sender_class: type[HttpSender] = HttpSender
 ) -> None:
     """Run the worker process, which carries deliveries out, until *shutdown*."""
     async with (
@@ -232,16 +232,15 @@ async def open_worker(
     *,
     resolver: Resolver | None = None,
     tls: ssl.SSLContext | None = None,
-    sender_class: type[AiohttpSender] = AiohttpSender,
+    sender_class: type[HttpSender] = HttpSender,
 ) -> AsyncIterator[Worker]:
     """Give a worker; *resolver* replaces DNS, *tls* the system's trust."""
     sender = sender_class(
-        attempts_max=settings.notifications_worker_attempts,
         connect_timeout_s=settings.notifications_connect_timeout_s,
         attempt_timeout_s=settings.notifications_attempt_timeout_s,
         tls=tls,
     )
-    async with sender, _resolving(resolver) as resolving:
+    async with _resolving(resolver) as resolving:
         yield make_worker(settings, telemetry, pool, resolver=resolving, sender=sender)
 
 

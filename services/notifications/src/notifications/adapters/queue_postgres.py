@@ -153,7 +153,7 @@ class PostgresQueue:
             result.status_code,
             result.error,
             result.response_head,
-            is_slow(result.outcome, result.duration_ms),
+            is_slow(result.outcome, result.held_ms),
             QUICK_NEEDED,
         )
         return None if row is None else Settled(at=row["at"], failing_since=row["failing_since"])

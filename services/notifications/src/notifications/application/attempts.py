@@ -1,15 +1,16 @@
 """One attempt: vet the URL, sign the body, send it. No transaction is open meanwhile."""
 
 import asyncio
+from dataclasses import replace
 
 from notifications.application.ports import Sealer, Sender
 from notifications.application.rows import Lease, Result
 from notifications.application.vetting import Vetting
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import Fault, Outcome
 from notifications.domain.signing import signed_headers, webhook_id_of
 from notifications.domain.targets import UrlRefused
 from servicekit.clock import monotonic_s, utc_now
-from servicekit.telemetry import current_traceparent
+from servicekit.telemetry import current_traceparent, get_logger
 
 
 class Attempts:
@@ -24,13 +25,25 @@ class Attempts:
     async def make(self, lease: Lease) -> Result:
         """Send the leased delivery once. A traced attempt hands its trace on to the receiver."""
         started_s = monotonic_s()
+        result = await self._result(lease, started_s)
+        return replace(result, held_ms=_elapsed_ms(started_s))
+
+    async def _result(self, lease: Lease, started_s: float) -> Result:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._send(lease)
         except UrlRefused as error:
-            return Result(outcome=Outcome.URL_REFUSED, duration_ms=_elapsed_ms(started_s), error=error.refusal)
+            return _ended(Outcome.URL_REFUSED, error.refusal, started_s)
         except TimeoutError:
-            return Result(outcome=Outcome.TIMEOUT, duration_ms=_elapsed_ms(started_s), error="TotalTimeout")
+            return _ended(Outcome.TIMEOUT, Fault.NO_ANSWER_IN_TIME, started_s)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled the attempt: something within it was.
+            return _crashed(lease, started_s)
+        except Exception:  # noqa: BLE001 - the boundary of an attempt: a key that is gone, or any bug, is a failure too
+            return _crashed(lease, started_s)
 
     async def _send(self, lease: Lease) -> Result:
         target, addresses = await self._vetting.vet(lease.url)
@@ -40,6 +53,28 @@ class Attempts:
         if traceparent is not None:
             headers["traceparent"] = traceparent
         return await self._sender.send(target, addresses, headers=headers, body=lease.body)
+
+
+def _crashed(lease: Lease, started_s: float) -> Result:
+    """Return that we failed, within an except clause, whose error is logged."""
+    get_logger().exception(
+        "webhook.attempt_crashed", delivery_id=str(lease.delivery_id), endpoint_id=str(lease.endpoint_id)
+    )
+    return _ended(Outcome.INTERNAL_ERROR, Fault.INTERNAL_ERROR, started_s)
+
+
+def failed_within(result: Result) -> Result:
+    """Return *result* as a failure of ours, with nothing in it that came from outside."""
+    return Result(
+        outcome=Outcome.INTERNAL_ERROR,
+        duration_ms=result.duration_ms,
+        error=Fault.INTERNAL_ERROR,
+        held_ms=result.held_ms,
+    )
+
+
+def _ended(outcome: Outcome, error: str, started_s: float) -> Result:
+    return Result(outcome=outcome, duration_ms=_elapsed_ms(started_s), error=error)
 
 
 def _elapsed_ms(started_s: float) -> int:

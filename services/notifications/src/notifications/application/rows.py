@@ -115,7 +115,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How an attempt went. *error* is a code that says why there is no status."""
+    """How an attempt went. *error* is a code that says why there is no status.
+
+    *duration_ms* is until the status, *held_ms* until the attempt's slot is free again.
+    """
 
     outcome: Outcome
     duration_ms: int
@@ -123,3 +126,4 @@ class Result:
     error: str | None = None
     response_head: str | None = None
     retry_after_ms: int | None = None
+    held_ms: int = 0

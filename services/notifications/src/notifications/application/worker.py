@@ -8,11 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import new_id
-from notifications.application.attempts import Attempts
+from notifications.application.attempts import Attempts, failed_within
 from notifications.application.metrics import WorkerMetrics
 from notifications.application.ports import DeliveryQueue
 from notifications.application.rows import Lease, Result
 from notifications.application.settling import Settling, Told
+from notifications.domain.outcomes import Outcome
 from notifications.domain.sharing import Held, Slots, share_out
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
@@ -162,7 +163,10 @@ class Worker:
             self._tell(lease, result, told)
 
     async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Told | None:
-        """Settle, again where the database is away for a moment; None where it stays away: the lease will end."""
+        """Settle, again where the database is away for a moment; None where it stays away: the lease will end.
+
+        What cannot be written as it is, is written as a failure of ours.
+        """
         for attempt in range(SETTLE_TRIES):
             try:
                 return await self._settling.settle(lease, result)
@@ -172,6 +176,11 @@ class Worker:
                 if monotonic_s() + pause_s > lease_ends_s:
                     break
                 await asyncio.sleep(pause_s)
+            except Exception:
+                if result.outcome is Outcome.INTERNAL_ERROR:
+                    raise
+                get_logger().exception("webhook.settling_crashed", delivery_id=str(lease.delivery_id))
+                result = failed_within(result)
         return None
 
     def _tell(self, lease: Lease, result: Result, told: Told | None) -> None:

@@ -29,6 +29,22 @@ class Outcome(StrEnum):
     CONNECTION_FAILED = "connection_failed"
     TLS_FAILED = "tls_failed"
     URL_REFUSED = "url_refused"
+    INTERNAL_ERROR = "internal_error"
+    """Our own fault; it counts as a failure all the same, so that it comes to an end."""
+
+
+class Fault(StrEnum):
+    """What was wrong where an attempt has no status: its *error*. A refused URL has its Refusal instead."""
+
+    NO_ANSWER_IN_TIME = "no_answer_in_time"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECTION_REFUSED = "connection_refused"
+    CONNECTION_FAILED = "connection_failed"
+    CERTIFICATE_REFUSED = "certificate_refused"
+    TLS_FAILED = "tls_failed"
+    CLOSED_WITHOUT_ANSWER = "closed_without_answer"
+    NOT_HTTP = "not_http"
+    INTERNAL_ERROR = "internal_error"
 
 
 class EndpointStatus(StrEnum):

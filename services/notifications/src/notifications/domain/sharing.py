@@ -22,7 +22,7 @@ RESERVE_SHARE: Final = 8
 SLOW_SHARE: Final = 4
 """A slow endpoint gets one in so many of the attempts that another may have at once."""
 SLOW_MS: Final = 1_000
-"""An attempt that takes so long is slow, whatever it ends with."""
+"""An attempt that holds its slot so long is slow, whatever it ends with."""
 QUICK_NEEDED: Final = 8
 """An endpoint is slow until so many attempts in a row were not."""
 
@@ -79,9 +79,9 @@ class Slots:
         return self.capacity - sum(each.slots for each in self.held.values())
 
 
-def is_slow(outcome: Outcome, duration_ms: int) -> bool:
-    """Tell whether an attempt kept its slot for long."""
-    return outcome is Outcome.TIMEOUT or duration_ms >= SLOW_MS
+def is_slow(outcome: Outcome, held_ms: int) -> bool:
+    """Tell whether an attempt held its slot for long."""
+    return outcome is Outcome.TIMEOUT or held_ms >= SLOW_MS
 
 
 def share_out(candidates: Iterable[Candidate], slots: Slots) -> list[Grant]:

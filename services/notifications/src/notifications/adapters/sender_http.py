@@ -1,0 +1,157 @@
+"""HTTP to receivers: to the vetted addresses themselves, with the name kept for TLS and the Host header.
+
+Each attempt has a connection of its own. One that was kept open would go to an address that was vetted for an earlier
+attempt. Proxies of the environment are not asked: one would connect in our place, to wherever it likes.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from notifications.adapters.response import NotHttp, Response, read_body_head, read_fields, read_status
+from notifications.application.rows import Result
+from notifications.domain.addresses import Address
+from notifications.domain.outcomes import Fault, Outcome, outcome_of_status
+from notifications.domain.schedule import retry_after_ms_of
+from notifications.domain.targets import Target
+from servicekit.clock import monotonic_s, utc_now
+
+REST_TIMEOUT_S: Final = 2.0
+"""The status has decided; header fields and the head of the body wait no longer than this."""
+ADDRESSES_TRIED_MAX: Final = 3
+READ_BYTES_MAX: Final = 16 * 1_024
+TLS_END_S: Final = 1.0
+USER_AGENT: Final = "wallet-platform-webhooks/1"
+_CANNOT_CONNECT: Final = {
+    ConnectionRefusedError: Fault.CONNECTION_REFUSED,
+    TimeoutError: Fault.CONNECT_TIMEOUT,
+}
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Failed(Exception):  # noqa: N818  it names what the attempt did
+    """The attempt ended without a status."""
+
+    def __init__(self, outcome: Outcome, fault: Fault) -> None:
+        super().__init__(fault.value)
+        self.outcome = outcome
+        self.fault = fault
+
+
+class HttpSender:
+    """Posts webhooks by HTTP/1.1."""
+
+    def __init__(
+        self, *, connect_timeout_s: float, attempt_timeout_s: float, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._connect_timeout_s = connect_timeout_s
+        self._attempt_timeout_s = attempt_timeout_s
+        self._tls = tls or ssl.create_default_context()
+
+    async def send(
+        self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
+    ) -> Result:
+        """Post *body*; an address that does not accept the connection gives way to the next one."""
+        started_s = monotonic_s()
+        try:
+            async with asyncio.timeout(self._attempt_timeout_s):
+                reader, writer = await self._connected(target, addresses[:ADDRESSES_TRIED_MAX])
+                try:
+                    status = await _post(reader, writer, _request(target, headers, body))
+                    answered_s = monotonic_s()
+                    response = await _rest(reader, status)
+                finally:
+                    writer.transport.abort()
+        except _Failed as failed:
+            return Result(outcome=failed.outcome, duration_ms=_ms(started_s, monotonic_s()), error=failed.fault)
+        except TimeoutError:
+            fault = Fault.NO_ANSWER_IN_TIME
+            return Result(outcome=Outcome.TIMEOUT, duration_ms=_ms(started_s, monotonic_s()), error=fault)
+        return Result(
+            outcome=outcome_of_status(response.status),
+            duration_ms=_ms(started_s, answered_s),
+            status_code=response.status,
+            response_head=printable(bytes(response.body_head)),
+            retry_after_ms=retry_after_ms_of(response.fields.get("retry-after"), now=utc_now()),
+        )
+
+    async def _connected(self, target: Target, addresses: Sequence[Address]) -> _Streams:
+        fault = Fault.CONNECTION_FAILED
+        for address in addresses:
+            try:
+                async with asyncio.timeout(self._connect_timeout_s):
+                    return await self._connect(target, address)
+            except ssl.SSLCertVerificationError:
+                raise _Failed(Outcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
+            except ssl.SSLError:
+                raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+            except OSError as error:
+                fault = _CANNOT_CONNECT.get(type(error), Fault.CONNECTION_FAILED)
+        raise _Failed(Outcome.CONNECTION_FAILED, fault)
+
+    async def _connect(self, target: Target, address: Address) -> _Streams:
+        if not target.is_encrypted:
+            return await asyncio.open_connection(str(address), target.port, limit=READ_BYTES_MAX)
+        return await asyncio.open_connection(
+            str(address),
+            target.port,
+            limit=READ_BYTES_MAX,
+            ssl=self._tls,
+            server_hostname=target.host,
+            ssl_shutdown_timeout=TLS_END_S,
+        )
+
+
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
+    """Send *request* and return the status; raise _Failed where none comes."""
+    try:
+        writer.write(request)
+        return await read_status(reader)
+    except NotHttp:
+        raise _Failed(Outcome.CONNECTION_FAILED, Fault.NOT_HTTP) from None
+    except asyncio.IncompleteReadError as error:
+        fault = Fault.NOT_HTTP if error.partial else Fault.CLOSED_WITHOUT_ANSWER
+        raise _Failed(Outcome.CONNECTION_FAILED, fault) from None
+    except ssl.SSLError:
+        raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+    except ConnectionError:
+        raise _Failed(Outcome.CONNECTION_FAILED, Fault.CLOSED_WITHOUT_ANSWER) from None
+
+
+async def _rest(reader: asyncio.StreamReader, status: int) -> Response:
+    """Read what may follow the status; whatever does, and however slowly, it changes nothing."""
+    response = Response(status=status)
+    try:
+        async with asyncio.timeout(REST_TIMEOUT_S):
+            await read_fields(reader, response)
+            await read_body_head(reader, response)
+    except (TimeoutError, OSError, NotHttp, asyncio.IncompleteReadError):
+        pass
+    return response
+
+
+def _request(target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    fields = {
+        "host": target.host_header,
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "user-agent": USER_AGENT,
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "connection": "close",
+        **headers,
+    }
+    lines = [f"POST {target.path_and_query} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def printable(raw: bytes) -> str:
+    """Return *raw* as text that a database and a terminal can hold: no control character but line breaks and tabs."""
+    text = raw.decode("utf-8", "replace")
+    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
+
+
+def _ms(from_s: float, to_s: float) -> int:
+    return int((to_s - from_s) * 1_000)

@@ -2,7 +2,6 @@
 
 import ssl
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from notifications.adapters.resolver import SystemResolver
-from notifications.domain.targets import Refusal, UrlRefused
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench, MakeBench
 from testkit.receiver import receiving
@@ -119,14 +116,3 @@ async def test_a_dead_address_gives_way_to_the_next(bench: Bench) -> None:
         (delivery,) = await bench.client.until(1, status="delivered")
 
     assert delivery["attempt_count"] == 1
-
-
-async def test_the_system_resolves_in_bounded_time() -> None:
-    resolver = SystemResolver()
-    assert ip_address("127.0.0.1") in await resolver.resolve("localhost", 443)
-    resolver.close()
-    hurried = SystemResolver(timeout_s=0.0)
-    with pytest.raises(UrlRefused) as caught:
-        await hurried.resolve("localhost", 443)
-    assert caught.value.refusal is Refusal.UNRESOLVABLE
-    hurried.close()

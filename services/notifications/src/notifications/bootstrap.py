@@ -1,6 +1,5 @@
 """The one place where the service's parts are joined, by hand, from arguments."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -15,7 +14,7 @@ from notifications.adapters.endpoints_postgres import PostgresEndpoints
 from notifications.adapters.idempotency_postgres import PostgresRecords
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
-from notifications.adapters.resolver import SystemResolver
+from notifications.adapters.resolver import DnsResolver
 from notifications.adapters.sealing import AesGcmSealer, parse_keys
 from notifications.adapters.sender_http import HttpSender
 from notifications.application.attempts import Attempts
@@ -116,7 +115,7 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application; *resolver* replaces DNS."""
     pool_settings = _pool(settings, "api", settings.notifications_api_connections)
-    async with await open_pool(pool_settings) as pool, _resolving(resolver) as resolving:
+    async with await open_pool(pool_settings) as pool, _resolving(settings, resolver) as resolving:
         telemetry.registry.register(PoolCollector("api", pool))
         vetting = Vetting(resolving, allow_loopback=settings.notifications_allow_loopback)
         yield _app(settings, telemetry, pool, vetting)
@@ -240,7 +239,7 @@ async def open_worker(
         attempt_timeout_s=settings.notifications_attempt_timeout_s,
         tls=tls,
     )
-    async with _resolving(resolver) as resolving:
+    async with _resolving(settings, resolver) as resolving:
         yield make_worker(settings, telemetry, pool, resolver=resolving, sender=sender)
 
 
@@ -301,12 +300,13 @@ def _worker_pool(settings: NotificationsSettings) -> PoolSettings:
 
 
 @asynccontextmanager
-async def _resolving(given: Resolver | None) -> AsyncIterator[Resolver]:
+async def _resolving(settings: NotificationsSettings, given: Resolver | None) -> AsyncIterator[Resolver]:
     if given is not None:
         yield given
         return
-    system = SystemResolver()
+    servers = [server.strip() for server in settings.notifications_dns_servers.split(",") if server.strip()]
+    resolver = DnsResolver(servers)
     try:
-        yield system
+        yield resolver
     finally:
-        await asyncio.to_thread(system.close)
+        await resolver.aclose()

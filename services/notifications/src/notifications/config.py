@@ -61,6 +61,11 @@ class NotificationsSettings(ServiceSettings):
         default=False,
         description="Whether webhooks may go to this machine, without TLS too; refused outside development.",
     )
+    notifications_dns_servers: str = Field(
+        default="",
+        description="The name servers that endpoints' hosts are looked up at, `address:port,…`; none: the system's. "
+        "The hosts file comes first.",
+    )
     notifications_endpoints_max: int = Field(
         default=100, ge=1, le=1_000, description="Endpoints of one tenant at most."
     )

@@ -46,7 +46,7 @@ class Attempts:
             return _crashed(lease, started_s)
 
     async def _send(self, lease: Lease) -> Result:
-        target, addresses = await self._vetting.vet(lease.url)
+        target, addresses = await self._vetting.vet(lease.url, lease.tenant_id)
         secrets = [self._sealer.open(sealed) for sealed in lease.secrets]
         headers = signed_headers(webhook_id_of(lease.message_id), lease.body, secrets=secrets, now=utc_now())
         traceparent = current_traceparent()

@@ -28,7 +28,7 @@ class Resolver(Protocol):
     """DNS."""
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
-        """Return every address of *host*; raise UrlRefused where it has none, within a bound of time."""
+        """Return every address of *host*; raise UrlRefused where it has none. The caller may give up at any time."""
         ...
 
 

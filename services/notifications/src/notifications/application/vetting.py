@@ -1,25 +1,40 @@
 """Whether a URL may be sent to, now: at creation and again at every attempt."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
 
 from notifications.application.ports import Resolver
+from notifications.application.turns import TenantTurns
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Target, check_addresses, parse_target
+from notifications.domain.targets import Refusal, Target, UrlRefused, check_addresses, parse_target
+
+LOOKUP_S: Final = 5.0
+"""From a look-up's wait for its turn to the answer."""
+LOOKUPS_PER_TENANT: Final = 32
+"""At once, of one process."""
 
 
 class Vetting:
     """Reads a URL, resolves its host once and judges every address."""
 
-    def __init__(self, resolver: Resolver, *, allow_loopback: bool) -> None:
+    def __init__(self, resolver: Resolver, *, allow_loopback: bool, lookup_s: float = LOOKUP_S) -> None:
         self._resolver = resolver
         self._allow_loopback = allow_loopback
+        self._lookup_s = lookup_s
+        self._turns = TenantTurns(LOOKUPS_PER_TENANT)
 
-    async def vet(self, url: str) -> tuple[Target, Sequence[Address]]:
+    async def vet(self, url: str, tenant_id: UUID) -> tuple[Target, Sequence[Address]]:
         """Return where to connect to: the parts of *url* and its vetted addresses. Raises UrlRefused."""
         target = parse_target(url, allow_loopback=self._allow_loopback)
-        if target.address is not None:
-            addresses: Sequence[Address] = [target.address]
-        else:
-            addresses = await self._resolver.resolve(target.host, target.port)
+        addresses = [target.address] if target.address is not None else await self._look_up(target, tenant_id)
         check_addresses(target, addresses, allow_loopback=self._allow_loopback)
         return target, addresses
+
+    async def _look_up(self, target: Target, tenant_id: UUID) -> Sequence[Address]:
+        try:
+            async with asyncio.timeout(self._lookup_s), self._turns.turn(tenant_id):
+                return await self._resolver.resolve(target.host, target.port)
+        except TimeoutError:
+            raise UrlRefused(Refusal.UNRESOLVABLE, "The host's name server does not answer.") from None

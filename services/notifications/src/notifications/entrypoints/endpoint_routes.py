@@ -114,7 +114,7 @@ def endpoint_changes(pool: Pool, commands: EndpointCommands, vetting: Vetting) -
     async def change_endpoint(endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
         known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
         if wanted.url is not None:
-            await _vet(vetting, wanted.url)
+            await _vet(vetting, wanted.url, caller.tenant_id)
         with told():
             async with pool.transaction() as tx:
                 return endpoint_body(await commands.change(tx, caller.tenant_id, known, wanted))
@@ -158,7 +158,7 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
         replayed = await sent.replay(said(wanted))
         if replayed is not None:
             return replayed
-        await _vet(vetting, body.url)
+        await _vet(vetting, body.url, sent.tenant_id)
         return await sent.run(lambda tx: answers.create(tx, sent.tenant_id, wanted), said(wanted))
 
     @router.post(
@@ -259,8 +259,8 @@ def _post(
     }
 
 
-async def _vet(vetting: Vetting, url: str) -> None:
+async def _vet(vetting: Vetting, url: str, tenant_id: UUID) -> None:
     try:
-        await vetting.vet(url)
+        await vetting.vet(url, tenant_id)
     except UrlRefused as refused:
         raise url_problem(refused) from None

@@ -66,3 +66,6 @@ begin
             ) as live
         ) as s;
 end $$;
+
+revoke execute on function notifications.lease_deliveries from public;
+grant execute on function notifications.lease_deliveries to :"app_role";

@@ -1,4 +1,4 @@
-"""What workers take, in which shares, and what is swept away."""
+"""What workers take, and in which shares."""
 
 from collections import Counter
 from uuid import UUID
@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from contracts.ids import new_id
+from notifications.adapters import queue_postgres
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.application.ports import Settlement
 from notifications.application.rows import Lease, Result
@@ -14,6 +15,7 @@ from notifications.domain.sharing import QUICK_NEEDED, SLOW_MS, Slots, share_out
 from servicekit.postgres import Pool
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
+from testkit.plans import nodes_of
 
 pytestmark = pytest.mark.integration
 
@@ -125,6 +127,28 @@ async def test_the_backlog_is_what_active_endpoints_wait_for(bench: Bench) -> No
     assert backlog.oldest_s >= 0
 
 
+async def test_the_backlog_is_counted_up_to_a_bound_over_all_endpoints(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounded = queue_postgres.BACKLOG.replace(str(queue_postgres.BACKLOG_COUNTED_MAX), "5")
+    monkeypatch.setattr(queue_postgres, "BACKLOG", bounded)
+    await endpoints(bench, 3)
+    await events(bench, 4)
+
+    async with bench.pool.connection() as connection:
+        assert (await QUEUE.backlog(connection)).due == 5
+
+
+async def test_no_backlog_and_no_history_is_read_on_the_way_to_a_lease(bench: Bench) -> None:
+    async with bench.pool.connection() as connection:
+        for statement, *arguments in ((queue_postgres.CANDIDATES, 16), (queue_postgres.BACKLOG,)):
+            nodes = await nodes_of(connection, statement, *arguments)
+            used = [node["Index Name"] for node in nodes if str(node.get("Index Name", "")).startswith("delivery_")]
+            assert set(used) <= {"delivery_due", "delivery_leased"}
+            assert "delivery_due" in used
+            assert all("endpoint_id" in str(node["Index Cond"]) for node in nodes if node.get("Index Name") in used)
+
+
 async def test_only_the_last_attempts_are_kept(bench: Bench) -> None:
     await endpoints(bench, 1)
     await events(bench, 1)
@@ -137,60 +161,3 @@ async def test_only_the_last_attempts_are_kept(bench: Bench) -> None:
     assert delivery["attempt_count"] == 55
     numbers = [attempt["number"] for attempt in await bench.client.attempts(delivery["id"])]
     assert numbers == list(range(55, 5, -1))
-
-
-async def sweep(bench: Bench, limit: int = 100) -> int:
-    async with bench.pool.transaction() as tx:
-        return await QUEUE.sweep(tx, retention_days=30, idempotency_days=30, limit=limit)
-
-
-async def test_what_is_young_is_kept(bench: Bench) -> None:
-    await endpoints(bench, 1)
-    await events(bench, 2)
-    assert await sweep(bench) == 0
-
-
-async def test_what_is_old_is_removed_in_lots(bench: Bench) -> None:
-    await endpoints(bench, 1)
-    await events(bench, 3)
-    async with bench.pool.connection() as connection:
-        await lease(bench.pool, free=3)
-        await connection.execute(
-            """UPDATE notifications.delivery SET status = 'delivered', settled_at = now() - interval '31 days';
-               UPDATE notifications.message SET occurred_at = now() - interval '31 days';
-               UPDATE notifications.idempotency SET created_at = now() - interval '31 days'"""
-        )
-
-    assert await sweep(bench, limit=2) == 2 + 2 + 1, "two deliveries, their messages, the key"
-    assert await sweep(bench, limit=2) == 1 + 1
-    assert await sweep(bench) == 0
-    assert await bench.client.deliveries() == []
-
-
-async def test_a_deleted_endpoint_is_removed_with_the_last_of_its_history(bench: Bench) -> None:
-    (deleted,) = await endpoints(bench, 1)
-    await events(bench, 1)
-    await bench.client.http.delete(f"/v1/webhook-endpoints/{deleted}")
-    async with bench.pool.connection() as connection:
-        await connection.execute("UPDATE notifications.endpoint SET updated_at = now() - interval '31 days'")
-        assert await sweep(bench) == 0, "its delivery is still told"
-        await connection.execute("UPDATE notifications.delivery SET settled_at = now() - interval '31 days'")
-        assert await sweep(bench) == 3, "the delivery, its message and the endpoint"
-        assert await connection.fetchval("SELECT count(*) FROM notifications.endpoint") == 0
-
-
-async def test_what_waits_for_nobody_is_cancelled(bench: Bench) -> None:
-    deleted, paused = await endpoints(bench, 2)
-    await bench.client.post(f"webhook-endpoints/{paused}/pause")
-    await events(bench, 2)
-    async with bench.pool.connection() as connection:
-        await connection.execute("UPDATE notifications.endpoint SET status = 'deleted' WHERE id = $1", deleted)
-        await connection.execute("UPDATE notifications.delivery SET created_at = now() - interval '29 days'")
-
-    assert await sweep(bench) == 2
-    assert {each["status"] for each in await bench.client.deliveries(endpoint_id=deleted)} == {"cancelled"}
-    assert {each["status"] for each in await bench.client.deliveries(endpoint_id=paused)} == {"pending"}
-    async with bench.pool.connection() as connection:
-        await connection.execute("UPDATE notifications.delivery SET created_at = now() - interval '31 days'")
-    assert await sweep(bench) == 2
-    assert {each["status"] for each in await bench.client.deliveries()} == {"cancelled"}

@@ -11,6 +11,15 @@ from typing import Final
 from contracts.topics import NOTIFICATIONS_EVENTS
 from notifications.adapters.deliveries_postgres import PostgresDeliveries
 from notifications.adapters.endpoints_postgres import PostgresEndpoints
+from notifications.adapters.forgetting_postgres import (
+    CANCEL,
+    FORGET_ENDPOINTS,
+    FORGET_SECRETS,
+    LOT,
+    Clearing,
+    DeliveryForgetting,
+    KeyForgetting,
+)
 from notifications.adapters.idempotency_postgres import PostgresRecords
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
@@ -20,7 +29,7 @@ from notifications.adapters.sender_http import HttpSender
 from notifications.application.attempts import Attempts
 from notifications.application.commands import EndpointCommands
 from notifications.application.idempotency import Once
-from notifications.application.metrics import WorkerMetrics
+from notifications.application.metrics import BacklogMetrics, WorkerMetrics
 from notifications.application.ports import Resolver, Sender
 from notifications.application.projection import NAME, DeliveryProjection
 from notifications.application.settling import Settling
@@ -42,6 +51,7 @@ from servicekit.consumer.runner import ConsumerRunner
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.maintenance import Job, Turn, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown
@@ -54,6 +64,7 @@ from servicekit.service.processes import (
     RelayProcess,
     database_check,
     instance_jitter,
+    maintaining,
     process_telemetry,
     run_beside_pages,
     run_consumer,
@@ -64,6 +75,8 @@ from servicekit.telemetry import PoolCollector, Telemetry
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
+BACKLOG_EVERY_S: Final = 5.0
+FORGET_EVERY_S: Final = 5.0
 DRAIN_SHARE: Final = 0.7
 """Of the process's drain, for attempts under way: the rest is for closing what stands behind them."""
 
@@ -71,7 +84,7 @@ DRAIN_SHARE: Final = 0.7
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order."""
     own = own_migrations("notifications", __file__)
-    return [servicekit_source(), consumer_source(), relay_source(), outbox_source(), own]
+    return [servicekit_source(), maintenance_source(), consumer_source(), relay_source(), outbox_source(), own]
 
 
 def migration(owner: NotificationsOwnerSettings) -> Migration:
@@ -239,7 +252,14 @@ async def open_worker(
         attempt_timeout_s=settings.notifications_attempt_timeout_s,
         tls=tls,
     )
-    async with _resolving(settings, resolver) as resolving:
+    keeping = maintaining(
+        _jobs(settings, telemetry),
+        dsn=settings.notifications_database_url,
+        service=SERVICE,
+        process="worker",
+        telemetry=telemetry,
+    )
+    async with _resolving(settings, resolver) as resolving, keeping:
         yield make_worker(settings, telemetry, pool, resolver=resolving, sender=sender)
 
 
@@ -256,8 +276,6 @@ def make_worker(
             lease_s=settings.notifications_lease_s,
             attempt_timeout_s=attempt_timeout_s,
             drain_s=settings.drain_s * DRAIN_SHARE,
-            retention_days=settings.notifications_retention_days,
-            idempotency_days=settings.notifications_idempotency_days,
         ),
         pool=pool,
         queue=queue,
@@ -271,6 +289,30 @@ def make_worker(
         metrics=WorkerMetrics(telemetry.registry),
         tracing=telemetry.tracing,
     )
+
+
+def _jobs(settings: NotificationsSettings, telemetry: Telemetry) -> list[Job]:
+    """Return what workers do by themselves. One of them forgets for all; each tells of the backlog."""
+    queue, metrics = PostgresQueue(), BacklogMetrics(telemetry.registry)
+    days = settings.notifications_retention_days
+
+    async def measure(turn: Turn) -> int:
+        metrics.backlog(await queue.backlog(turn.connection))
+        return 0
+
+    forgetting = {
+        "forget_deliveries": DeliveryForgetting(days).forget_lot,
+        "forget_keys": KeyForgetting(settings.notifications_idempotency_days).forget_lot,
+        "cancel_deliveries": Clearing([CANCEL], days).clear_lot,
+        "forget_endpoints": Clearing([FORGET_ENDPOINTS, FORGET_SECRETS], days).clear_lot,
+    }
+    return [
+        Job(name="measure_backlog", interval_s=BACKLOG_EVERY_S, run=measure),
+        *[
+            Job(name=name, interval_s=FORGET_EVERY_S, run=run, lot=LOT, has_leader=True)
+            for name, run in forgetting.items()
+        ],
+    ]
 
 
 def _policy(settings: NotificationsSettings) -> Policy:

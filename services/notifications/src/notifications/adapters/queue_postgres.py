@@ -16,10 +16,11 @@ ATTEMPTS_KEPT: Final = 50
 """Of one delivery: a schedule has fewer, but a delivery can be resent for ever."""
 SECRETS_PER_ENDPOINT_MAX: Final = 5
 BACKLOG_COUNTED_MAX: Final = 100_000
+"""Of all endpoints together."""
 
 # Endpoint by endpoint, so that none is read past another's backlog. However many a tenant has, the first of each
 # tenant come first, of those that lag and of the others.
-_CANDIDATES: Final = f"""
+CANDIDATES: Final = f"""
     WITH ready AS MATERIALIZED (
         SELECT e.id, e.tenant_id, e.failing_since IS NOT NULL AS is_failing, e.slowness > 0 AS is_slow,
                row_number() OVER (
@@ -72,46 +73,21 @@ _SETTLE: Final = """
            END AS failing_since
     FROM settled"""
 
-_BACKLOG: Final = f"""
-    SELECT count(*) AS due,
-           coalesce(greatest(0, extract(epoch FROM now() - min(d.next_attempt_at))), 0)::float8 AS oldest_s
-    FROM notifications.endpoint AS e
-    CROSS JOIN LATERAL (
-        SELECT next_attempt_at FROM notifications.delivery
-        WHERE endpoint_id = e.id AND status = 'pending' AND next_attempt_at <= now()
-        ORDER BY next_attempt_at LIMIT {BACKLOG_COUNTED_MAX}
-    ) AS d
-    WHERE e.status = 'active'"""
-
-_SWEEPS: Final = (
-    # What an endpoint that is gone was still to get, and what waits for a resumption that does not come.
-    """UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
-       WHERE id IN (
-           SELECT d.id FROM notifications.endpoint AS e CROSS JOIN LATERAL (
-               SELECT id FROM notifications.delivery
-               WHERE endpoint_id = e.id AND status = 'pending'
-                 AND (e.status = 'deleted' OR created_at < now() - make_interval(days => $2))
-               LIMIT $1) AS d
-           WHERE e.status <> 'active' LIMIT $1)""",
-    """DELETE FROM notifications.delivery WHERE id IN (
-           SELECT id FROM notifications.delivery
-           WHERE settled_at < now() - make_interval(days => $2) ORDER BY settled_at LIMIT $1)""",
-    """DELETE FROM notifications.message WHERE id IN (
-           SELECT id FROM notifications.message AS m
-           WHERE occurred_at < now() - make_interval(days => $2)
-             AND NOT EXISTS (SELECT FROM notifications.delivery WHERE message_id = m.id) LIMIT $1)""",
-    """DELETE FROM notifications.endpoint WHERE id IN (
-           SELECT id FROM notifications.endpoint AS e
-           WHERE status = 'deleted' AND updated_at < now() - make_interval(days => $2)
-             AND NOT EXISTS (SELECT FROM notifications.delivery WHERE endpoint_id = e.id) LIMIT $1)""",
-    """DELETE FROM notifications.endpoint_secret WHERE id IN (
-           SELECT id FROM notifications.endpoint_secret
-           WHERE expires_at < now() - make_interval(days => $2) LIMIT $1)""",
-)
-_SWEEP_KEYS: Final = """
-    DELETE FROM notifications.idempotency WHERE (client, key) IN (
-        SELECT client, key FROM notifications.idempotency
-        WHERE created_at < now() - make_interval(days => $2) LIMIT $1)"""
+# Counted up to a bound over all endpoints; the oldest is the first of some endpoint.
+BACKLOG: Final = f"""
+    SELECT
+        (SELECT count(*) FROM (
+            SELECT FROM notifications.endpoint AS e CROSS JOIN LATERAL (
+                SELECT FROM notifications.delivery AS d
+                WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
+                ORDER BY d.next_attempt_at, d.id LIMIT {BACKLOG_COUNTED_MAX}) AS due
+            WHERE e.status = 'active' LIMIT {BACKLOG_COUNTED_MAX}) AS counted) AS due,
+        (SELECT coalesce(greatest(0, extract(epoch FROM now() - min(first.next_attempt_at))), 0)::float8
+         FROM notifications.endpoint AS e CROSS JOIN LATERAL (
+            SELECT d.next_attempt_at FROM notifications.delivery AS d
+            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
+            ORDER BY d.next_attempt_at, d.id LIMIT 1) AS first
+         WHERE e.status = 'active') AS oldest_s"""
 
 
 class PostgresQueue:
@@ -119,7 +95,7 @@ class PostgresQueue:
 
     async def candidates(self, connection: Connection, *, per_endpoint: int) -> list[Candidate]:
         """Read as `DeliveryQueue.candidates` says."""
-        return [Candidate(**dict(row)) for row in await connection.fetch(_CANDIDATES, per_endpoint)]
+        return [Candidate(**dict(row)) for row in await connection.fetch(CANDIDATES, per_endpoint)]
 
     async def lease(
         self, connection: Connection, token: UUID, grants: Sequence[Grant], *, lease_s: float
@@ -170,17 +146,11 @@ class PostgresQueue:
 
     async def backlog(self, connection: Connection) -> Backlog:
         """Measure as `DeliveryQueue.backlog` says."""
-        row = await connection.fetchrow(_BACKLOG)
+        row = await connection.fetchrow(BACKLOG)
         counts = await connection.fetch("SELECT status, count(*) AS n FROM notifications.endpoint GROUP BY status")
         assert row is not None
         endpoints = {count["status"]: count["n"] for count in counts}
         return Backlog(due=row["due"], oldest_s=row["oldest_s"], endpoints=endpoints)
-
-    async def sweep(self, tx: Transaction, *, retention_days: int, idempotency_days: int, limit: int) -> int:
-        """Remove as `DeliveryQueue.sweep` says."""
-        tags = [await tx.connection.execute(statement, limit, retention_days) for statement in _SWEEPS]
-        tags.append(await tx.connection.execute(_SWEEP_KEYS, limit, idempotency_days))
-        return sum(int(tag.rpartition(" ")[2]) for tag in tags)
 
 
 def _lease(token: UUID, row: "asyncpg.Record", *, is_lagging: bool) -> Lease:

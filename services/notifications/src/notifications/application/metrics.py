@@ -11,7 +11,7 @@ _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 
 
 class WorkerMetrics:
-    """Attempts, what is under way, and what waits."""
+    """Attempts and what is under way, as Prometheus metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter("webhook_attempts_total", "Attempts, by outcome.", ["outcome"], registry=registry)
@@ -25,11 +25,6 @@ class WorkerMetrics:
         )
         self._exhausted = Counter("webhook_deliveries_exhausted_total", "Deliveries given up.", registry=registry)
         self._in_flight = Gauge("webhook_attempts_in_flight", "Attempts under way.", registry=registry)
-        self._due = Gauge("webhook_deliveries_due", "Deliveries that are due and not begun.", registry=registry)
-        self._oldest = Gauge(
-            "webhook_deliveries_due_oldest_seconds", "How long the oldest of them is due.", registry=registry
-        )
-        self._endpoints = Gauge("webhook_endpoints", "Endpoints, by status.", ["status"], registry=registry)
         self._failures = Counter(
             "webhook_worker_failures_total", "Rounds that the database ended, by error.", ["error"], registry=registry
         )
@@ -53,13 +48,26 @@ class WorkerMetrics:
         """Tell how many attempts are under way."""
         self._in_flight.set(attempts)
 
+    def failed(self, error: str) -> None:
+        """Count a round that the database ended."""
+        self._failures.labels(error).inc()
+
+
+class BacklogMetrics:
+    """What waits, and for whom, as Prometheus metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._due = Gauge(
+            "webhook_deliveries_due", "Deliveries that are due and not begun, counted up to 100,000.", registry=registry
+        )
+        self._oldest = Gauge(
+            "webhook_deliveries_due_oldest_seconds", "How long the oldest of them is due.", registry=registry
+        )
+        self._endpoints = Gauge("webhook_endpoints", "Endpoints, by status.", ["status"], registry=registry)
+
     def backlog(self, backlog: Backlog) -> None:
         """Tell what waits."""
         self._due.set(backlog.due)
         self._oldest.set(backlog.oldest_s)
         for status in EndpointStatus:
             self._endpoints.labels(status.value).set(backlog.endpoints.get(status.value, 0))
-
-    def failed(self, error: str) -> None:
-        """Count a round that the database ended."""
-        self._failures.labels(error).inc()

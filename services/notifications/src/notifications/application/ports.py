@@ -180,7 +180,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """What is due and not attempted yet, and the age of the oldest in seconds; endpoints by status."""
+    """What is due and not attempted yet, counted up to a bound; the oldest's age in seconds; endpoints by status."""
 
     due: int
     oldest_s: float
@@ -215,8 +215,4 @@ class DeliveryQueue(Protocol):
 
     async def backlog(self, connection: Connection) -> Backlog:
         """Measure what waits."""
-        ...
-
-    async def sweep(self, tx: Transaction, *, retention_days: int, idempotency_days: int, limit: int) -> int:
-        """Cancel what no endpoint is left for and remove what is old, up to *limit* rows of each; return how many."""
         ...

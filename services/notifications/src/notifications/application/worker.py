@@ -27,9 +27,6 @@ GATHER_S: Final = 0.01
 """More attempts end meanwhile: one lease fills all of their places."""
 BACKOFF_S_MAX: Final = 5.0
 SETTLE_TRIES: Final = 5
-BACKLOG_EVERY_S: Final = 5.0
-SWEEP_EVERY_S: Final = 30.0
-SWEEP_ROWS_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +41,6 @@ class WorkerSettings:
     lease_s: float
     attempt_timeout_s: float
     drain_s: float
-    retention_days: int
-    idempotency_days: int
 
 
 class Worker:
@@ -73,7 +68,6 @@ class Worker:
 
     async def run(self, shutdown: Shutdown) -> None:
         """Work until the end is requested, then let what is under way finish, within a bound."""
-        upkeep = asyncio.create_task(self._upkeep(shutdown))
         pause_s = POLL_S_MIN
         try:
             while not shutdown.is_requested:
@@ -89,10 +83,10 @@ class Worker:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=self._settings.drain_s)
         finally:
-            left = [upkeep, *self._under_way]
+            left = list(self._under_way)
             for task in left:
                 task.cancel()  # its lease ends, and it is attempted again under the same id
-            await asyncio.wait(left)
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _begin(self) -> int:
         """Lease what there is room for and begin the attempts; return how many."""
@@ -205,32 +199,6 @@ class Worker:
             is_exhausted=told is not None and told.is_exhausted,
             disabled=None if told is None or told.disabled is None else told.disabled.value,
         )
-
-    # -- upkeep
-
-    async def _upkeep(self, shutdown: Shutdown) -> None:
-        swept_s = monotonic_s()
-        while not shutdown.is_requested:
-            try:
-                async with self._pool.connection() as connection:
-                    self._metrics.backlog(await self._queue.backlog(connection))
-                if monotonic_s() - swept_s >= SWEEP_EVERY_S:
-                    swept_s = monotonic_s()
-                    await self._sweep()
-            except OperationalError as error:
-                self._failed("worker.upkeep_failed", error)
-            await shutdown.sleep(BACKLOG_EVERY_S)
-
-    async def _sweep(self) -> None:
-        async with self._pool.transaction() as tx:
-            rows = await self._queue.sweep(
-                tx,
-                retention_days=self._settings.retention_days,
-                idempotency_days=self._settings.idempotency_days,
-                limit=SWEEP_ROWS_MAX,
-            )
-        if rows:
-            get_logger().info("worker.swept", rows=rows)
 
     def _failed(self, action: str, error: OperationalError) -> None:
         self._metrics.failed(type(error).__name__)

@@ -14,6 +14,7 @@ from local_stack.ports import free_ports
 from servicekit.postgres import Pool
 from testkit.databases import Database
 from testkit.events import wallet_in
+from testkit.name_server import serving_names
 from testkit.notifications_api import Bench
 from testkit.receiver import Reply, receiving
 
@@ -143,3 +144,16 @@ async def test_two_workers_share_without_repeating(bench: Bench, environment: Ma
         await bench.client.until(60, status="delivered")
 
     assert len(receiver.ids()) == len(set(receiver.ids())) == 60
+
+
+async def test_a_worker_asks_the_name_servers_that_it_is_given(bench: Bench, environment: Mapping[str, str]) -> None:
+    bench.names["hooks.example.com"] = [["127.0.0.1"]]
+    async with receiving() as receiver, serving_names(lambda _name: ["127.0.0.1"]) as names:
+        servers = {"NOTIFICATIONS_DNS_SERVERS": f"127.0.0.1:{names.port}"}
+        async with worker_process({**environment, **servers}):
+            await bench.client.endpoint(receiver.url(host="hooks.example.com"))
+            await bench.project(bench.stream.opened(wallet_in(3)))
+            await receiver.wait_for(1, within_s=WITHIN_S)
+            await bench.client.until(1, status="delivered")
+
+    assert set(names.asked) == {"hooks.example.com"}

@@ -14,7 +14,6 @@ from notifications.domain.targets import Refusal, UrlRefused
 TRY_S: Final = 1.0
 """The first try; each further one waits twice as long."""
 TRIES: Final = 3
-BY_FILES_THEN_DNS: Final = "fb"
 
 
 class DnsResolver:
@@ -24,12 +23,9 @@ class DnsResolver:
     """
 
     def __init__(self, servers: Sequence[str] = ()) -> None:
+        # Without `lookups`: pycares lets go of that text before c-ares reads it, and no name is found then.
         self._resolver = aiodns.DNSResolver(
-            servers or None,
-            timeout=TRY_S,
-            tries=TRIES,
-            lookups=BY_FILES_THEN_DNS,
-            flags=pycares.ARES_FLAG_NOSEARCH,
+            servers or None, timeout=TRY_S, tries=TRIES, flags=pycares.ARES_FLAG_NOSEARCH
         )
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:

@@ -13,7 +13,8 @@ from local_stack.daemon import REAP_S_MAX, Command, kill_family, log_tail, spawn
 from local_stack.errors import StackError
 
 POLL_S = 0.1
-HEALTH_EVERY_S = 1.0
+WATCH_S = 0.25
+HEALTH_EVERY_S = 2.0
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 # After so long in service a crash counts as the first one again.
@@ -163,7 +164,7 @@ class Supervised:
                     process.wait(REAP_S_MAX)
                     return f"was not ready within {self.unit.ready_within_s:.0f} s"
                 next_question = time.monotonic() + (0.0 if self.state is State.STARTING else HEALTH_EVERY_S)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S if self.state is State.STARTING else WATCH_S)
         return f"ended with {code}"
 
     async def _ask(self, pid: int) -> None:

@@ -13,7 +13,7 @@ from servicekit.http.problems import Problem
 
 WAIT_S: Final = 1.0
 WAITERS_MAX: Final = 512
-POLL_S: Final = 0.01
+POLL_S: Final = 0.02
 """Readers wait for a projection that is a few of these behind; one poll serves all of them."""
 RETRY_AFTER_S: Final = 1
 

@@ -11,6 +11,7 @@ from tests.openapi.targets import Target, project
 from contracts.ids import new_id_text
 from notifications import bootstrap
 from notifications.config import NotificationsSettings
+from notifications.domain.pacing import BURST
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
@@ -26,12 +27,21 @@ class Endpoints:
     def __init__(self, http: httpx2.Client) -> None:
         self._http = http
         self.kept = self.made()
+        self._fresh = self.kept
+        self._uses = 0
 
     def made(self) -> str:
         """Return a new endpoint; as many as a tenant may have are enough for one run."""
         answer = self._http.post(ENDPOINTS, json={"url": URL}, headers={"Idempotency-Key": new_id_text()})
         assert answer.is_success, answer.text
         return str(answer.json()["id"])
+
+    def paced(self) -> str:
+        """Return an endpoint that may be asked once more for what is paced."""
+        if self._uses % BURST == 0:
+            self._fresh = self.made()
+        self._uses += 1
+        return self._fresh
 
     def delivery(self) -> str:
         """Return a delivery to the endpoint that is kept."""
@@ -64,6 +74,7 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
             body["url"] = URL
 
     kept, made = {"endpoint_id": lambda: endpoints.kept}, {"endpoint_id": endpoints.made}
+    paced = {"endpoint_id": endpoints.paced}
     delivery_id = endpoints.delivery()
     delivery = {"delivery_id": lambda: delivery_id}
     endpoint = ENDPOINTS + "/{endpoint_id}"
@@ -73,7 +84,8 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
         f"PATCH {endpoint}": Fill(path=made, body=change),
         f"DELETE {endpoint}": Fill(path=made),
         **{f"POST {endpoint}/{verb}": Fill(path=made) for verb in ("pause", "resume")},
-        **{f"POST {endpoint}/{verb}": Fill(path=kept) for verb in ("recover", "rotate-secret", "test")},
+        **{f"POST {endpoint}/{verb}": Fill(path=paced) for verb in ("recover", "test")},
+        f"POST {endpoint}/rotate-secret": Fill(path=kept),
         "GET /v1/deliveries": Fill(paged={"endpoint_id": endpoints.kept}),
         "GET /v1/deliveries/{delivery_id}": Fill(path=delivery),
         "POST /v1/deliveries/{delivery_id}/resend": Fill(path=delivery),

@@ -11,6 +11,7 @@ from fraud.adapters.profile_rows import COLUMNS, profile_from, row_of, state_of
 from fraud.application.ports import StoredReason
 from fraud.domain.judge import Decision
 from fraud.domain.observed import from_us
+from fraud.domain.passing import Passage
 from fraud.domain.profile import Profile
 from servicekit.postgres import Transaction
 from servicekit.relay.outbox import OutboxEvent, append
@@ -26,6 +27,12 @@ _UPDATE: Final = """
     UPDATE fraud.profile AS p SET version = n.version, last_at = n.last_at, state = n.state
     FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[]) AS n (wallet_id, version, last_at, state)
     WHERE p.wallet_id = n.wallet_id"""
+_MOVE_ON: Final = """
+    UPDATE fraud.profile AS p SET version = n.version, last_at = greatest(p.last_at, n.at)
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+         AS n (wallet_id, tenant_id, before_version, version, at)
+    WHERE p.wallet_id = n.wallet_id AND p.tenant_id = n.tenant_id AND p.version = n.before_version
+    RETURNING p.wallet_id"""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -36,6 +43,20 @@ class PostgresStore:
         """Return the known ones of *wallet_ids*."""
         rows = await tx.connection.fetch(_PROFILES, list(wallet_ids))
         return {row["wallet_id"]: profile_from(row) for row in rows}
+
+    async def pass_over(self, tx: Transaction, passages: Sequence[Passage]) -> set[UUID]:
+        """Move on the wallets of *passages* in one statement: their profiles are neither read nor written."""
+        if not passages:
+            return set()
+        rows = await tx.connection.fetch(
+            _MOVE_ON,
+            [passage.wallet_id for passage in passages],
+            [passage.tenant_id for passage in passages],
+            [passage.before_version for passage in passages],
+            [passage.version for passage in passages],
+            [from_us(passage.at_us) for passage in passages],
+        )
+        return {row[0] for row in rows}
 
     async def add_profiles(self, tx: Transaction, profiles: Sequence[Profile]) -> None:
         """Add profiles."""

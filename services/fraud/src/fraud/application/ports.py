@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from fraud.domain.judge import Decision
+from fraud.domain.passing import Passage
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
 from servicekit.postgres import Transaction
@@ -28,6 +29,10 @@ class Store(Protocol):
 
     async def profiles(self, tx: Transaction, wallet_ids: Collection[UUID]) -> dict[UUID, Profile]:
         """Return the known ones of *wallet_ids*."""
+        ...
+
+    async def pass_over(self, tx: Transaction, passages: Sequence[Passage]) -> set[UUID]:
+        """Move on the wallets of *passages*, without their profiles; return those that were where they begin."""
         ...
 
     async def add_profiles(self, tx: Transaction, profiles: Sequence[Profile]) -> None:

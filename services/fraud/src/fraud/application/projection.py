@@ -12,6 +12,7 @@ from fraud.application.metrics import FraudMetrics
 from fraud.application.ports import RulesInForce, Store
 from fraud.domain.judge import Decision, step, unless_stale
 from fraud.domain.observed import Observed, observe, to_us
+from fraud.domain.passing import passages
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
 from servicekit.clock import utc_now
@@ -51,6 +52,13 @@ class FraudProjection:
         observed = [each for event in events if (each := observe(event, parse_data(event.type, event.data)))]
         if not observed:
             return
+        passed = await self._store.pass_over(tx, passages(observed))
+        decisions = await self._judge(tx, [event for event in observed if event.wallet_id not in passed])
+        self._count(observed, decisions)
+
+    async def _judge(self, tx: Transaction, observed: Sequence[Observed]) -> Sequence[Decision]:
+        if not observed:
+            return ()
         known = await self._store.profiles(tx, {event.wallet_id for event in observed})
         changed, decided = run(known, observed, await self._in_force.rules(tx))
         not_before_us = to_us(self._now() - self._live_for)
@@ -58,7 +66,7 @@ class FraudProjection:
         await self._store.add_profiles(tx, [each for each in changed if each.wallet_id not in known])
         await self._store.update_profiles(tx, [each for each in changed if each.wallet_id in known])
         await self._store.add_decisions(tx, decisions)
-        self._count(observed, decisions)
+        return decisions
 
     def _count(self, observed: Iterable[Observed], decisions: Iterable[Decision]) -> None:
         if self._metrics is None:

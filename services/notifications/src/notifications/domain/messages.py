@@ -15,11 +15,13 @@ SUBSCRIBABLE: Final = frozenset(name for name in EVENT_TYPES if name != SYSTEM_E
 """What an endpoint may ask for; system accounts' entries are the ledger's own business."""
 
 _encode: Final = msgspec.json.Encoder().encode
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The members of a body, each as it stands: what is in them was parsed before, and is passed on."""
 
 
 def body_of(event: Envelope) -> bytes:
     """Return the message that tells *event*: its data, with the ids that place it in the stream."""
-    data: dict[str, Any] = msgspec.json.decode(event.data)
+    data: dict[str, Any] = _members(event.data)
     place = {
         "event_id": str(event.event_id),
         "wallet_id": str(event.subject),

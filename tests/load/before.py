@@ -55,10 +55,11 @@ class Measured:
     rates: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seen: dict[str, list[Visible]] = field(default_factory=lambda: {side: [] for side in SIDES})
 
-    def add(self, side: str, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Keep one side's round."""
-        for cell, rates in series.items():
-            self.rates.setdefault(cell, {each: [] for each in SIDES})[side] += [rate["per_s"] for rate in rates]
+    def add(self, side: str, told: Mapping[str, Any]) -> None:
+        """Keep one side's round: the rates of its cells, and its figures."""
+        rates = {cell: [rate["per_s"] for rate in rates] for cell, rates in told["series"].items()}
+        for name, values in {**rates, **{name: [value] for name, value in told["figures"].items()}}.items():
+            self.rates.setdefault(name, {each: [] for each in SIDES})[side] += values
 
 
 def checked_out(commit: str) -> Path:
@@ -96,8 +97,8 @@ async def _one_round(comparison: Comparison, side: str, measured: Measured) -> N
         measured.seen[side].append(seen)
 
 
-def _cells(root: Path, cells: Sequence[str], seconds: float) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """Run *cells* once by the benchmark that stands in *root*; return its series."""
+def _cells(root: Path, cells: Sequence[str], seconds: float) -> Mapping[str, Any]:
+    """Run *cells* once by the benchmark that stands in *root*; return what it told."""
     words = ("--cells", ",".join(cells), "--rounds", "1", "--seconds", str(seconds))
     subprocess.run(
         [_python(root), "-m", "tests.load", *words],
@@ -106,8 +107,8 @@ def _cells(root: Path, cells: Sequence[str], seconds: float) -> Mapping[str, Seq
         stdout=subprocess.DEVNULL,
         timeout=_CELL_WITHIN_S,
     )
-    series: Mapping[str, Sequence[Mapping[str, Any]]] = json.loads((root / _PART).read_text())["series"]
-    return series
+    told: Mapping[str, Any] = json.loads((root / _PART).read_text())
+    return told
 
 
 @asynccontextmanager

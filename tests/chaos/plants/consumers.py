@@ -25,7 +25,7 @@ class UndedupedProcessor(Processor):
         name = self._projection.name
         async with self._pool.transaction() as tx:
             held = await checkpoints.lock(tx, name, {record.shard: record.partition for record in received})
-            await Applier(tx, self._projection).apply(received)
+            await Applier(tx, self._projection, carefully=True).apply(received)
             for record in received:
                 checkpoint = held[record.shard]
                 if record.sequence > checkpoint.last_seq:
@@ -47,7 +47,7 @@ class EarlyCheckpointProcessor(Processor):
         await Gate.of_process().reach("checkpoint_moved", {"records": len(plan.fresh)})
         if plan.fresh:
             async with self._pool.transaction() as tx:
-                await Applier(tx, self._projection).apply(plan.fresh)
+                await Applier(tx, self._projection, carefully=True).apply(plan.fresh)
         return []
 
 

@@ -15,9 +15,11 @@ from contracts.registry import PUBLISHED_TYPES
 from contracts.schema_files import read_sample, sample_files
 from servicekit.migrations import migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
+from servicekit.process import Shutdown
 from servicekit.relay import relay_source
 from servicekit.relay.journal import relay_pool_settings
 from servicekit.relay.outbox import OutboxEvent, append, outbox_journal, outbox_source
+from servicekit.relay.waking import Wakeup
 from testkit.databases import Server, TemplateDatabase
 from testkit.events import wallet_in
 
@@ -80,6 +82,17 @@ async def test_numbers_are_dense_per_shard_and_follow_the_order_given(pool: Pool
         events[2].event_id,
         events[3].event_id,
     ]
+
+
+async def test_who_appends_wakes_the_relay(pool: Pool) -> None:
+    wakeup, shutdown = Wakeup(pool, outbox_journal("/test").channel), Shutdown()
+    await wakeup.listen()
+    await wakeup.sleep(0.001, shutdown)
+
+    await append_all(pool, [notice(wallet_in(1))])
+
+    await wakeup.sleep(3_600, shutdown)
+    wakeup.close()
 
 
 async def test_what_rolls_back_leaves_no_gap(pool: Pool) -> None:

@@ -47,6 +47,8 @@ SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
 """The `ce_source` of every event of this service."""
 RELAY_IDLE_S_MAX: Final = 0.010
+_POLL_S_MIN: Final = 0.04
+"""A decision may be this much later; half of what a poll costs is shared by what comes meanwhile."""
 """Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
 
 
@@ -117,6 +119,7 @@ def projector_process(settings: FraudSettings) -> ConsumerProcess:
         dsn=settings.fraud_database_url,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         records_per_poll_max=settings.fraud_records_per_poll,
+        poll_s_min=_POLL_S_MIN,
     )
 
 

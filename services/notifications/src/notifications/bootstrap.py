@@ -78,6 +78,8 @@ SOURCE: Final = "/notifications"
 BACKLOG_EVERY_S: Final = 5.0
 FORGET_EVERY_S: Final = 5.0
 DRAIN_SHARE: Final = 0.7
+_POLL_S_MIN: Final = 0.15
+"""A webhook travels for longer than that; what a poll costs is shared by what comes meanwhile."""
 """Of the process's drain, for attempts under way: the rest is for closing what stands behind them."""
 
 
@@ -188,6 +190,7 @@ async def run_projector(
             dsn=settings.notifications_database_url,
             bootstrap_servers=settings.kafka_bootstrap_servers,
             records_per_poll_max=settings.notifications_records_per_poll,
+            poll_s_min=_POLL_S_MIN,
         ),
         projection=projection or make_projection(settings),
         runner_class=runner_class,

@@ -1,6 +1,7 @@
 """Applying events, and finding the one that fails among many that do not."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 import asyncpg
@@ -17,12 +18,21 @@ _log = structlog.get_logger(__name__)
 _POISON = frozenset({Failure.DATA, Failure.OTHER})
 
 
-class Applier:
-    """Applies the fresh records of one poll in its transaction; made anew for each."""
+class Poisoned(Exception):  # noqa: N818  it names what a poll is
+    """Some record of the poll cannot be applied: it is to be processed again, carefully."""
 
-    def __init__(self, tx: Transaction, projection: Projection) -> None:
+
+class Applier:
+    """Applies the fresh records of one poll in its transaction; made anew for each.
+
+    A poll is first applied whole, without a savepoint. Only where that fails it is taken *carefully*, in a transaction
+    of its own: savepoints find the records that cannot be applied.
+    """
+
+    def __init__(self, tx: Transaction, projection: Projection, *, carefully: bool) -> None:
         self._tx = tx
         self._projection = projection
+        self._carefully = carefully
         self._parked: set[UUID] = set()
         self.applied = 0
         self.newly_parked = 0
@@ -30,7 +40,8 @@ class Applier:
     async def apply(self, fresh: Sequence[Received]) -> None:
         """Apply *fresh* in one call of the projection; where that fails, all but the wallets that cannot be.
 
-        Errors that are not the events' fault pass, and the transaction ends with them.
+        Raises Poisoned where one fails and this is not done carefully. Errors that are not the events' fault pass. With
+        either the transaction ends.
         """
         wallets = {record.wallet_id for record in fresh}
         self._parked = await parking.parked_among(self._tx, self._projection.name, wallets)
@@ -45,6 +56,8 @@ class Applier:
         if not records:
             return
         reason = await self._try(records)
+        if reason is not None and not self._carefully:
+            raise Poisoned(reason)
         if reason is None:
             self.applied += len(records)
         elif len(records) == 1:
@@ -55,12 +68,12 @@ class Applier:
             await self._settle(records[middle:])
 
     async def _try(self, records: Sequence[Received]) -> str | None:
-        """Apply *records* under a savepoint; return why they cannot be applied."""
+        """Apply *records*, carefully under a savepoint; return why they cannot be applied."""
         events = [record.event for record in records if record.event is not None]
         if len(events) < len(records):
             return next(record.error for record in records if record.event is None) or "unreadable"
         try:
-            async with self._tx.connection.transaction():
+            async with self._tx.connection.transaction() if self._carefully else nullcontext():
                 await self._projection.apply(self._tx, events)
         except Exception as error:
             if classify(error) not in _POISON:

@@ -7,7 +7,7 @@ import structlog
 
 from servicekit.clock import monotonic_s
 from servicekit.consumer import checkpoints
-from servicekit.consumer.applying import Applier
+from servicekit.consumer.applying import Applier, Poisoned
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received
@@ -45,13 +45,19 @@ class Processor:
 
         Raises OperationalError, and then nothing happened, or all of it did: the poll can be processed again.
         """
+        try:
+            return await self._process(received, carefully=False)
+        except Poisoned:
+            return await self._process(received, carefully=True)
+
+    async def _process(self, received: Sequence[Received], *, carefully: bool) -> list[LookAgain]:
         began_s = monotonic_s()
         partitions = {record.shard: record.partition for record in received}
         async with self._pool.transaction() as tx:
             held = await checkpoints.lock(tx, self._projection.name, partitions)
             before = {shard: checkpoint.stopped for shard, checkpoint in held.items()}
             plan = sequence(held, received)
-            applier = Applier(tx, self._projection)
+            applier = Applier(tx, self._projection, carefully=carefully)
             if plan.fresh:
                 await applier.apply(plan.fresh)
             again = self._stop_at_gaps(held, plan)

@@ -34,6 +34,7 @@ PORTIONS_S_MAX: Final = 20.0
 QUICK_S: Final = 3.0
 """Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
+POLL_S_MIN: Final = 0.025
 STOP_TIMEOUT_S: Final = 5.0
 BROKER_TIMEOUT_S: Final = 10.0
 """What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait for ever."""
@@ -43,13 +44,19 @@ Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
-    """How a consumer runs."""
+    """How a consumer runs.
+
+    A poll that brought fewer than *full_records* is not followed by the next within *poll_s_min*: what a transaction
+    costs is shared by all that it applies.
+    """
 
     bootstrap_servers: str
     client_id: str
     records_per_poll_max: int = 5_000
     bytes_per_poll_max: int = 16 * 1024 * 1024
     poll_ms: int = 200
+    poll_s_min: float = POLL_S_MIN
+    full_records: int = 1_000
     session_timeout_ms: int = 10_000
     max_poll_interval_ms: int = 60_000
     housekeeping_every_s: float = 1.0
@@ -99,6 +106,7 @@ class ConsumerRunner:
         self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet told to the broker
         self._latest: dict[int, datetime] = {}
         self._kept_s = float("-inf")
+        self._due_s = float("-inf")
         self._failures = 0
         self._unreadable = 0
         self._parked = 0
@@ -175,11 +183,15 @@ class ConsumerRunner:
     # -- one poll
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> _Batch:
+        await asyncio.sleep(max(0.0, self._due_s - monotonic_s()))
         # Never inside wait_for: a poll that is cancelled can leave the group for good.
         poll = await consumer.getmany(
             timeout_ms=self._settings.poll_ms, max_records=self._settings.records_per_poll_max
         )
-        return _Batch(poll, list(self._received(poll)))
+        batch = _Batch(poll, list(self._received(poll)))
+        if len(batch.received) < self._settings.full_records:
+            self._due_s = monotonic_s() + self._settings.poll_s_min
+        return batch
 
     async def _process(self, batch: _Batch) -> Processed:
         """Process *batch* in portions, of which one is usually all of it.

@@ -18,6 +18,11 @@ BYTES_UNBOUNDED: Final = 2**62
 class JournalReader(Protocol):
     """A journal as the relay sees it."""
 
+    @property
+    def channel(self) -> str | None:
+        """What whoever writes to it notifies; None: nobody is told."""
+        ...
+
     async def read(
         self,
         connection: Connection,
@@ -58,9 +63,19 @@ class SqlJournal:
 
     *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source. Rows
     that are published may have been moved to *archive*, a table with the same columns: event ids are found there too.
+    Whoever writes to it notifies *channel*, if any.
     """
 
-    def __init__(self, *, table: str, types: Mapping[int, EventType], source: str, archive: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        table: str,
+        types: Mapping[int, EventType],
+        source: str,
+        archive: str | None = None,
+        channel: str | None = None,
+    ) -> None:
+        self.channel = channel
         self._source = source
         self._type_names = {number: event_type.name for number, event_type in types.items()}
         self._read = f"""

@@ -19,6 +19,8 @@ from servicekit.postgres import Transaction
 from servicekit.relay.journal import SqlJournal
 
 TABLE: Final = "servicekit.outbox"
+CHANNEL: Final = "servicekit_outbox"
+"""Notified by every transaction that appends: its relay sleeps until then."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -42,13 +44,14 @@ def outbox_source() -> MigrationSource:
 
 def outbox_journal(source: str) -> SqlJournal:
     """Return the outbox as the relay reads it; *source* is the CloudEvents source."""
-    return SqlJournal(table=TABLE, types=TYPES_BY_NUMBER, source=source)
+    return SqlJournal(table=TABLE, types=TYPES_BY_NUMBER, source=source, channel=CHANNEL)
 
 
 async def append(tx: Transaction, events: Sequence[OutboxEvent]) -> None:
     """Append *events*, in their order, as the last thing that *tx* does: their shards stay locked until it ends."""
     if not events:
         return
+    await tx.connection.execute("SELECT pg_notify($1, '')", CHANNEL)
     await tx.connection.execute(
         "SELECT servicekit.append_to_outbox($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         [shard_of(event.subject) for event in events],

@@ -31,6 +31,7 @@ from servicekit.relay.reading import ReadSize
 from servicekit.relay.settings import RelaySettings
 from servicekit.relay.shards import HeldShard, Mark
 from servicekit.relay.topic_end import read_topic_ends
+from servicekit.relay.waking import Wakeup
 from servicekit.replication import Barrier, waits_for_standby
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Relay:
             size_bytes=settings.bytes_per_read_max,
         )
         self._barrier = Barrier(pool)
+        self._wakeup = Wakeup(pool, journal.channel)
         self._waits_for_standby = False
         self._partitions = 0  # of the topic; 0 until the broker has told
         self._shards: dict[int, HeldShard] = {}
@@ -92,6 +94,7 @@ class Relay:
         idle_s, failures = self._settings.idle_s_min, 0
         try:
             while not shutdown.is_requested:
+                began_s = monotonic_s()
                 try:
                     published = await self._cycle()
                 except (PublishError, OperationalError) as error:
@@ -99,10 +102,14 @@ class Relay:
                     await self._after_failure(error, failures, shutdown)
                     continue
                 failures = 0
-                idle_s = self._settings.idle_s_min if published else min(idle_s * 2, self._settings.idle_s_max)
-                if not published:
-                    await shutdown.sleep(idle_s)
+                if published:
+                    idle_s = self._settings.idle_s_min
+                    await shutdown.sleep(self._pause_s(published, began_s))
+                else:
+                    idle_s = min(idle_s * 2, self._idle_s_max)
+                    await self._wakeup.sleep(idle_s, shutdown)
         finally:
+            self._wakeup.close()
             self._barrier.close()
             await self._publisher.close()
         await self._hand_over()
@@ -122,6 +129,17 @@ class Relay:
         if self._is_due(self._moved_s, self._settings.move_every_s):
             await self._move_cursors()
         return trailed + published
+
+    @property
+    def _idle_s_max(self) -> float:
+        return self._settings.listening_s_max if self._wakeup.is_listening else self._settings.idle_s_max
+
+    def _pause_s(self, published: int, began_s: float) -> float:
+        """Return how long to wait for more: what a round costs is shared by all that it publishes."""
+        if published >= self._settings.full_records:
+            return 0.0
+        apart_s = min(self._settings.round_s_min, self._settings.idle_s_max)
+        return max(0.0, began_s + apart_s - monotonic_s())
 
     def _is_due(self, last_s: float, every_s: float) -> bool:
         return monotonic_s() - last_s >= every_s
@@ -149,6 +167,7 @@ class Relay:
             self._renewed_s = asked_s
             await self._require_published(connection, list(self._shards))
             self._drop(self._lost(renewal), stood_still=stood_still)
+        await self._wakeup.listen()
         await self._free_unheld(renewal.epochs)
         excess = len(self._shards) - renewal.fair_share
         if excess > 0:

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """How a relay runs. *owner* tells operators which instance holds a lease."""
+    """How a relay runs. *owner* tells operators which instance holds a lease.
+
+    An idle relay looks every *idle_s_max*, or every *listening_s_max* where it is told what is written. A round that
+    published fewer than *full_records* is not followed by the next within *round_s_min*, nor later than an idle relay
+    that is told nothing looks.
+    """
 
     owner: str
     bootstrap_servers: str
@@ -17,6 +22,9 @@ class RelaySettings:
     bytes_per_read_max: int = 16 * 1024 * 1024
     idle_s_min: float = 0.002
     idle_s_max: float = 0.050
+    listening_s_max: float = 0.5
+    round_s_min: float = 0.06
+    full_records: int = 1_000
     backoff_s_min: float = 0.1
     backoff_s_max: float = 2.0
     unread_s_min: float = 1.0

@@ -14,7 +14,7 @@ from contracts.ids import new_id_text
 from contracts.topics import Topic
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import POLL_S_MIN, ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_process_app
 from servicekit.http.connection import ConnectionLimits
 from servicekit.http.health import Check, HealthCheck, healthy
@@ -116,6 +116,7 @@ class ConsumerProcess:
     dsn: str
     bootstrap_servers: str
     records_per_poll_max: int
+    poll_s_min: float = POLL_S_MIN
     connections: int = 2
 
 
@@ -187,6 +188,7 @@ def make_runner(
             bootstrap_servers=process.bootstrap_servers,
             client_id=f"{service.slug}-{process.name}",
             records_per_poll_max=process.records_per_poll_max,
+            poll_s_min=process.poll_s_min,
         ),
         projection=projection,
         pool=pool,

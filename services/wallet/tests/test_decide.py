@@ -1,5 +1,6 @@
 """The rules, by themselves: pure functions over rows."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -20,7 +21,20 @@ from wallet.domain.commands import (
     WithdrawFunds,
 )
 from wallet.domain.decide import BALANCE_MINOR_MAX, changed_wallets, decide
-from wallet.domain.outcomes import Missing, Posted, Reason, Rejected, StateChanged, SystemLeg, WalletLeg
+from wallet.domain.outcomes import (
+    Amount,
+    FactValue,
+    Missing,
+    Posted,
+    RefusalCode,
+    Rejected,
+    RestrictedBy,
+    StateChanged,
+    Subject,
+    SubjectKind,
+    SystemLeg,
+    WalletLeg,
+)
 from wallet.domain.wallets import Restriction, Wallet, WalletStatus
 
 TENANT = new_id()
@@ -52,8 +66,17 @@ def decided(command: Command, *wallets: Wallet, tenant_id: UUID = TENANT) -> Pos
     return decide(command, {wallet.id: wallet for wallet in wallets}, tenant_id=tenant_id, now=NOW)
 
 
-def assert_rejected(outcome: object, reason: Reason, wallet: Wallet) -> None:
-    assert outcome == Rejected(reason, wallet)
+def a_deposit(wallet_id: UUID) -> Command:
+    return DepositFunds(wallet_id, 50, "USD")
+
+
+def a_withdrawal(wallet_id: UUID) -> Command:
+    return WithdrawFunds(wallet_id, 50, "USD")
+
+
+def assert_rejected(outcome: object, code: RefusalCode, wallet: Wallet) -> None:
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, outcome.subject) == (code, Subject(SubjectKind.WALLET, wallet.id))
 
 
 amounts = st.integers(1, 20_000)
@@ -68,7 +91,7 @@ def test_a_transfer_sums_to_zero_and_respects_the_floor(posted: int, held: int, 
     outcome = decided(TransferFunds(payer.id, payee.id, amount, "USD"), payer, payee)
 
     if posted - held - amount < -overdraft:
-        assert_rejected(outcome, Reason.INSUFFICIENT_FUNDS, payer)
+        assert_rejected(outcome, RefusalCode.INSUFFICIENT_FUNDS, payer)
         return
     assert isinstance(outcome, Posted)
     sent, received = outcome.legs
@@ -104,9 +127,9 @@ def test_a_restriction_refuses_what_its_scope_says(scope: str) -> None:
     debit = decided(TransferFunds(restricted.id, other.id, 1, "USD"), restricted, other)
     credit = decided(TransferFunds(other.id, restricted.id, 1, "USD"), restricted, other)
 
-    assert_rejected(debit, Reason.WALLET_FROZEN, restricted)
+    assert_rejected(debit, RefusalCode.WALLET_FROZEN, restricted)
     if scope == "all":
-        assert_rejected(credit, Reason.WALLET_FROZEN, restricted)
+        assert_rejected(credit, RefusalCode.WALLET_FROZEN, restricted)
     else:
         assert isinstance(credit, Posted)
 
@@ -122,7 +145,7 @@ def test_each_source_lifts_only_its_own_restriction() -> None:
     assert frozen.wallet.refuses_credits
     assert isinstance(lifted, StateChanged)
     assert lifted.wallet.restrictions == wallet.restrictions
-    assert_rejected(not_mine, Reason.WALLET_NOT_FROZEN, wallet)
+    assert_rejected(not_mine, RefusalCode.WALLET_NOT_FROZEN, wallet)
 
 
 def test_a_second_freeze_by_one_source_replaces_its_first() -> None:
@@ -151,7 +174,7 @@ def test_a_service_restricts_only_where_no_operator_has_spoken_since(judged: int
     outcome = decided(FreezeWallet(wallet.id, "fraud", "debits", "burst", judged), wallet)
 
     if judged < spoken:
-        assert_rejected(outcome, Reason.DECISION_SUPERSEDED, wallet)
+        assert_rejected(outcome, RefusalCode.DECISION_SUPERSEDED, wallet)
     else:
         assert isinstance(outcome, StateChanged)
         assert outcome.wallet.operator_version == wallet.operator_version
@@ -162,7 +185,7 @@ def test_a_service_restricts_only_where_no_operator_has_spoken_since(judged: int
 def test_a_wallet_with_money_or_holds_is_not_closed(posted: int, held: int) -> None:
     wallet = a_wallet(posted_minor=posted, held_minor=held)
 
-    assert_rejected(decided(CloseWallet(wallet.id), wallet), Reason.WALLET_NOT_EMPTY, wallet)
+    assert_rejected(decided(CloseWallet(wallet.id), wallet), RefusalCode.WALLET_NOT_EMPTY, wallet)
 
 
 def test_nothing_moves_in_or_out_of_a_closed_wallet() -> None:
@@ -179,7 +202,32 @@ def test_nothing_moves_in_or_out_of_a_closed_wallet() -> None:
     ]
 
     for command in commands:
-        assert_rejected(decided(command, closed, other), Reason.WALLET_CLOSED, closed)
+        assert_rejected(decided(command, closed, other), RefusalCode.WALLET_CLOSED, closed)
+
+
+@pytest.mark.parametrize(
+    ("command_on", "changes", "facts"),
+    [
+        (a_withdrawal, {"posted_minor": 60, "held_minor": 20}, {"available": Amount(40, "USD")}),
+        (CloseWallet, {"held_minor": 20}, {"available": Amount(9_980, "USD"), "held": Amount(20, "USD")}),
+        (a_deposit, {"currency": "EUR"}, {"currency": "EUR"}),
+        (
+            a_withdrawal,
+            {"restrictions": (Restriction("fraud", "debits", "personal"),)},
+            {"restrictions": (RestrictedBy("fraud", "debits"),)},
+        ),
+        (a_deposit, {"status": WalletStatus.CLOSED}, {}),
+    ],
+)
+def test_a_refusal_tells_what_its_sender_needs_to_act(
+    command_on: Callable[[UUID], Command], changes: dict[str, object], facts: dict[str, FactValue]
+) -> None:
+    wallet = a_wallet(**changes)
+
+    outcome = decided(command_on(wallet.id), wallet)
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.facts, list(outcome.facts)) == (facts, list(facts)), "in the order in which they are told"
 
 
 def test_the_largest_balance_is_reached_and_not_exceeded() -> None:
@@ -189,7 +237,7 @@ def test_the_largest_balance_is_reached_and_not_exceeded() -> None:
     exceeded = decided(DepositFunds(wallet.id, 6, "USD"), wallet)
 
     assert isinstance(reached, Posted)
-    assert_rejected(exceeded, Reason.BALANCE_OVERFLOW, wallet)
+    assert_rejected(exceeded, RefusalCode.BALANCE_OVERFLOW, wallet)
 
 
 def test_a_wallet_of_another_tenant_is_as_good_as_missing() -> None:
@@ -197,7 +245,7 @@ def test_a_wallet_of_another_tenant_is_as_good_as_missing() -> None:
 
     outcome = decided(DepositFunds(wallet.id, 1, "USD"), wallet, tenant_id=new_id())
 
-    assert outcome == Missing(wallet.id)
+    assert outcome == Missing(SubjectKind.WALLET, wallet.id)
 
 
 def test_a_new_wallet_is_empty_and_at_its_first_version() -> None:

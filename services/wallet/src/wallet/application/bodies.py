@@ -12,7 +12,7 @@ from contracts.problems import PROBLEM_CODES
 from servicekit.http.problems import render_problem
 from wallet.application.private import read_private
 from wallet.domain.commands import Details, MoneyCommand
-from wallet.domain.outcomes import Posted, Reason, Rejected, SystemLeg, WalletLeg
+from wallet.domain.outcomes import Amount, FactValue, Posted, Rejected, SystemLeg, WalletLeg
 from wallet.domain.wallets import Restriction, Wallet
 
 _encode = msgspec.json.Encoder().encode
@@ -140,28 +140,12 @@ def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> EntryBody:
 
 def render_rejected(rejected: Rejected, instance: str) -> bytes:
     """Return the problem document of a refusal by a rule, with the facts a client needs to act."""
-    code = PROBLEM_CODES[rejected.reason]
-    return render_problem(code, _refusal_detail(rejected), instance=instance, **_refusal_facts(rejected))
+    code, subject = PROBLEM_CODES[rejected.code], rejected.subject
+    detail = f"{subject.kind.capitalize()} {subject.id}: {code.title[0].lower()}{code.title[1:]}."
+    facts: dict[str, Any] = {f"{subject.kind}_id": subject.id}
+    facts |= {name: _fact(value) for name, value in rejected.facts.items()}
+    return render_problem(code, detail, instance=instance, **facts)
 
 
-def _refusal_detail(rejected: Rejected) -> str:
-    title = PROBLEM_CODES[rejected.reason].title
-    return f"Wallet {rejected.wallet.id}: {title[0].lower()}{title[1:]}."
-
-
-def _refusal_facts(rejected: Rejected) -> dict[str, Any]:
-    wallet = rejected.wallet
-    facts: dict[str, Any] = {"wallet_id": wallet.id}
-    match rejected.reason:
-        case Reason.INSUFFICIENT_FUNDS:
-            facts["available"] = money(wallet.available_minor, wallet.currency)
-        case Reason.WALLET_NOT_EMPTY:
-            facts["available"] = money(wallet.available_minor, wallet.currency)
-            facts["held"] = money(wallet.held_minor, wallet.currency)
-        case Reason.CURRENCY_MISMATCH:
-            facts["currency"] = wallet.currency
-        case Reason.WALLET_FROZEN:
-            facts["restrictions"] = [{"source": r.source, "scope": r.scope} for r in wallet.restrictions]
-        case Reason.WALLET_CLOSED | Reason.WALLET_NOT_FROZEN | Reason.DECISION_SUPERSEDED | Reason.BALANCE_OVERFLOW:
-            pass
-    return facts
+def _fact(value: FactValue) -> Any:
+    return money(value.minor, value.currency) if isinstance(value, Amount) else value

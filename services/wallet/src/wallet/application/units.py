@@ -46,7 +46,7 @@ class KeyReused(msgspec.Struct, frozen=True):
 
 
 class NotFound(msgspec.Struct, frozen=True):
-    """A wallet that the unit names does not exist; *index* is its place in an atomic batch. Nothing was done."""
+    """What the unit names does not exist; *index* is the command's place in an atomic batch. Nothing was done."""
 
     missing: Missing
     index: int | None

@@ -17,13 +17,18 @@ from wallet.domain.commands import (
 )
 from wallet.domain.outcomes import (
     Accepted,
+    Amount,
     Decision,
     Fact,
+    FactValue,
     Missing,
     Posted,
-    Reason,
+    RefusalCode,
     Rejected,
+    RestrictedBy,
     StateChanged,
+    Subject,
+    SubjectKind,
     SystemLeg,
     WalletLeg,
 )
@@ -79,39 +84,51 @@ def _own(wallets: Wallets, wallet_id: UUID, tenant_id: UUID) -> Wallet | None:
     return wallet if wallet is not None and wallet.tenant_id == tenant_id else None
 
 
+def _rejected(code: RefusalCode, wallet: Wallet, **facts: FactValue) -> Rejected:
+    return Rejected(code, Subject(SubjectKind.WALLET, wallet.id), facts)
+
+
+def _available(wallet: Wallet) -> Amount:
+    return Amount(wallet.available_minor, wallet.currency)
+
+
+def _in_force(wallet: Wallet) -> tuple[RestrictedBy, ...]:
+    return tuple(RestrictedBy(restriction.source, restriction.scope) for restriction in wallet.restrictions)
+
+
 def _refuse_debit(payer: Wallet, amount_minor: int, currency: str) -> Rejected | None:
     if payer.status == WalletStatus.CLOSED:
-        return Rejected(Reason.WALLET_CLOSED, payer)
+        return _rejected(RefusalCode.WALLET_CLOSED, payer)
     if payer.restrictions:
-        return Rejected(Reason.WALLET_FROZEN, payer)
+        return _rejected(RefusalCode.WALLET_FROZEN, payer, restrictions=_in_force(payer))
     if payer.currency != currency:
-        return Rejected(Reason.CURRENCY_MISMATCH, payer)
+        return _rejected(RefusalCode.CURRENCY_MISMATCH, payer, currency=payer.currency)
     if amount_minor > payer.spendable_minor:
-        return Rejected(Reason.INSUFFICIENT_FUNDS, payer)
+        return _rejected(RefusalCode.INSUFFICIENT_FUNDS, payer, available=_available(payer))
     if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
-        return Rejected(Reason.BALANCE_OVERFLOW, payer)
+        return _rejected(RefusalCode.BALANCE_OVERFLOW, payer)
     return None
 
 
 def _refuse_credit(payee: Wallet, amount_minor: int, currency: str) -> Rejected | None:
     if payee.status == WalletStatus.CLOSED:
-        return Rejected(Reason.WALLET_CLOSED, payee)
+        return _rejected(RefusalCode.WALLET_CLOSED, payee)
     if payee.restrictions and payee.refuses_credits:
-        return Rejected(Reason.WALLET_FROZEN, payee)
+        return _rejected(RefusalCode.WALLET_FROZEN, payee, restrictions=_in_force(payee))
     if payee.currency != currency:
-        return Rejected(Reason.CURRENCY_MISMATCH, payee)
+        return _rejected(RefusalCode.CURRENCY_MISMATCH, payee, currency=payee.currency)
     if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX:
-        return Rejected(Reason.BALANCE_OVERFLOW, payee)
+        return _rejected(RefusalCode.BALANCE_OVERFLOW, payee)
     return None
 
 
 def _transfer(command: TransferFunds, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     payer = _own(wallets, command.source_wallet_id, tenant_id)
     if payer is None:
-        return Missing(command.source_wallet_id)
+        return Missing(SubjectKind.WALLET, command.source_wallet_id)
     payee = _own(wallets, command.destination_wallet_id, tenant_id)
     if payee is None:
-        return Missing(command.destination_wallet_id)
+        return Missing(SubjectKind.WALLET, command.destination_wallet_id)
     assert payer.id != payee.id, "the edge refuses a transfer to oneself"
     amount_minor, currency = command.amount_minor, command.currency
     refusal = _refuse_debit(payer, amount_minor, currency) or _refuse_credit(payee, amount_minor, currency)
@@ -129,7 +146,7 @@ def _transfer(command: TransferFunds, wallets: Wallets, tenant_id: UUID, now: da
 def _deposit(command: DepositFunds, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     payee = _own(wallets, command.wallet_id, tenant_id)
     if payee is None:
-        return Missing(command.wallet_id)
+        return Missing(SubjectKind.WALLET, command.wallet_id)
     refusal = _refuse_credit(payee, command.amount_minor, command.currency)
     if refusal is not None:
         return refusal
@@ -139,7 +156,7 @@ def _deposit(command: DepositFunds, wallets: Wallets, tenant_id: UUID, now: date
 def _withdraw(command: WithdrawFunds, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     payer = _own(wallets, command.wallet_id, tenant_id)
     if payer is None:
-        return Missing(command.wallet_id)
+        return Missing(SubjectKind.WALLET, command.wallet_id)
     refusal = _refuse_debit(payer, command.amount_minor, command.currency)
     if refusal is not None:
         return refusal
@@ -175,12 +192,12 @@ def _open(command: OpenWallet, tenant_id: UUID, now: datetime) -> Decision:
 def _freeze(command: FreezeWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     wallet = _own(wallets, command.wallet_id, tenant_id)
     if wallet is None:
-        return Missing(command.wallet_id)
+        return Missing(SubjectKind.WALLET, command.wallet_id)
     if wallet.is_closed:
-        return Rejected(Reason.WALLET_CLOSED, wallet)
+        return _rejected(RefusalCode.WALLET_CLOSED, wallet)
     judged_version = command.judged_version
     if judged_version is not None and judged_version < wallet.operator_version:
-        return Rejected(Reason.DECISION_SUPERSEDED, wallet)
+        return _rejected(RefusalCode.DECISION_SUPERSEDED, wallet)
     others = tuple(restriction for restriction in wallet.restrictions if restriction.source != command.source)
     restriction = Restriction(command.source, command.scope, command.reason)
     wallet = wallet.with_restrictions((*others, restriction), now, is_operators=judged_version is None)
@@ -190,12 +207,12 @@ def _freeze(command: FreezeWallet, wallets: Wallets, tenant_id: UUID, now: datet
 def _unfreeze(command: UnfreezeWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     wallet = _own(wallets, command.wallet_id, tenant_id)
     if wallet is None:
-        return Missing(command.wallet_id)
+        return Missing(SubjectKind.WALLET, command.wallet_id)
     if wallet.is_closed:
-        return Rejected(Reason.WALLET_CLOSED, wallet)
+        return _rejected(RefusalCode.WALLET_CLOSED, wallet)
     lifted = wallet.restricted_by(command.source)
     if lifted is None:
-        return Rejected(Reason.WALLET_NOT_FROZEN, wallet)
+        return _rejected(RefusalCode.WALLET_NOT_FROZEN, wallet)
     others = tuple(restriction for restriction in wallet.restrictions if restriction is not lifted)
     wallet = wallet.with_restrictions(others, now, is_operators=True)
     return StateChanged(Fact.UNRESTRICTED, wallet, command.source, lifted.scope, command.reason)
@@ -204,9 +221,10 @@ def _unfreeze(command: UnfreezeWallet, wallets: Wallets, tenant_id: UUID, now: d
 def _close(command: CloseWallet, wallets: Wallets, tenant_id: UUID, now: datetime) -> Decision:
     wallet = _own(wallets, command.wallet_id, tenant_id)
     if wallet is None:
-        return Missing(command.wallet_id)
+        return Missing(SubjectKind.WALLET, command.wallet_id)
     if wallet.is_closed:
-        return Rejected(Reason.WALLET_CLOSED, wallet)
+        return _rejected(RefusalCode.WALLET_CLOSED, wallet)
     if wallet.posted_minor != 0 or wallet.held_minor != 0:
-        return Rejected(Reason.WALLET_NOT_EMPTY, wallet)
+        held = Amount(wallet.held_minor, wallet.currency)
+        return _rejected(RefusalCode.WALLET_NOT_EMPTY, wallet, available=_available(wallet), held=held)
     return StateChanged(Fact.CLOSED, wallet.closed(now))

@@ -1,11 +1,12 @@
 """What a decision can be: a closed set. `Accepted` carries everything that is to be written."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
 
-from wallet.domain.wallets import Wallet
+from wallet.domain.wallets import RestrictionScope, Wallet
 
 
 class Fact(StrEnum):
@@ -57,8 +58,8 @@ class StateChanged(msgspec.Struct, frozen=True, gc=False):
 Accepted = Posted | StateChanged
 
 
-class Reason(StrEnum):
-    """Why a rule refuses a command. The values are problem codes."""
+class RefusalCode(StrEnum):
+    """Which rule refuses a command. The values are published: clients act on them."""
 
     INSUFFICIENT_FUNDS = "insufficient_funds"
     WALLET_FROZEN = "wallet_frozen"
@@ -70,17 +71,49 @@ class Reason(StrEnum):
     BALANCE_OVERFLOW = "balance_overflow"
 
 
-class Rejected(msgspec.Struct, frozen=True):
-    """A rule refuses the command; *wallet* is the one that stands in its way, as it is."""
+class SubjectKind(StrEnum):
+    """What a command can name and a rule can refuse for."""
 
-    reason: Reason
-    wallet: Wallet
+    WALLET = "wallet"
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The one row that stands in a command's way."""
+
+    kind: SubjectKind
+    id: UUID
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """An amount of money among the facts of a refusal."""
+
+    minor: int
+    currency: str
+
+
+class RestrictedBy(msgspec.Struct, frozen=True):
+    """A restriction among the facts of a refusal, without its reason, which may be personal."""
+
+    source: str
+    scope: RestrictionScope
+
+
+FactValue = Amount | str | tuple[RestrictedBy, ...]
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A rule refuses the command: which, for what, and the *facts*, by name, that its sender needs to act."""
+
+    code: RefusalCode
+    subject: Subject
+    facts: Mapping[str, FactValue]
 
 
 class Missing(msgspec.Struct, frozen=True):
-    """The command names a wallet that does not exist for its tenant."""
+    """The command names something that does not exist for its tenant."""
 
-    wallet_id: UUID
+    kind: SubjectKind
+    id: UUID
 
 
-Decision = Posted | StateChanged | Rejected | Missing
+Decision = Accepted | Rejected | Missing

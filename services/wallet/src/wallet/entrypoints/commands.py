@@ -31,6 +31,7 @@ from wallet.application.units import (
     fingerprint,
 )
 from wallet.domain.commands import Command, wallets_named
+from wallet.domain.outcomes import SubjectKind
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
 
 RETRY_AFTER_S: Final = 1
@@ -39,6 +40,7 @@ _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _OK: Final = 200
 _CREATED: Final = 201
+_NOT_FOUND: Final = {SubjectKind.WALLET: problems.WALLET_NOT_FOUND}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -221,11 +223,11 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem
             f"Wallet {outcome.wallet_id} is ahead of the ledger's clock: its money stands still until that is past."
         )
         return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
-    wallet_id = outcome.missing.wallet_id
-    facts: dict[str, Any] = {"wallet_id": wallet_id}
+    missing = outcome.missing
+    facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
     if outcome.index is not None:
         facts["index"] = outcome.index
-    return Problem(problems.WALLET_NOT_FOUND, f"There is no wallet {wallet_id}.", **facts)
+    return Problem(_NOT_FOUND[missing.kind], f"There is no {missing.kind} {missing.id}.", **facts)
 
 
 def _problem_of(error: Exception) -> Problem:

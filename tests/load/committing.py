@@ -14,13 +14,18 @@ from servicekit.clock import monotonic_s
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.units import Outcome, Stored, Unit, fingerprint
+from wallet.application.units import Done, Outcome, Stored, Unit, fingerprint
 from wallet.domain.commands import Command, TransferFunds
+from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 OUTSTANDING = 2_048
 DEADLINE_S = 600.0
+PLANNING = Planning(
+    make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+)
 IsEnough = Callable[[int], bool]
 """Given how many transfers are done, tells whether no more are to be submitted."""
 
@@ -33,8 +38,7 @@ async def committer(ledger: PostgresLedger, *, decides_ahead: bool = True) -> As
     driven = Committer(
         ledger,
         queue,
-        make_id=make_id,
-        hash_reference=lambda _tenant, reference: reference.encode(),
+        planning=PLANNING,
         metrics=metrics,
         settings=CommitterSettings(decides_ahead=decides_ahead),
     )
@@ -104,7 +108,7 @@ class _Driver:
     def _answered(self, future: "asyncio.Future[Outcome]") -> None:
         outcome = future.result()
         self._outstanding -= 1
-        if not isinstance(outcome, Stored) or outcome.status != 201:
+        if not isinstance(outcome, Stored) or outcome.result != Done():
             if not self._ended.done():
                 self._ended.set_exception(AssertionError(f"a transfer was not accepted: {outcome}"))
             return

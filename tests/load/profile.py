@@ -20,12 +20,11 @@ from servicekit.clock import monotonic_s
 from servicekit.http.decoding import decode_body
 from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
 from wallet.adapters.wallet_rows import wallet_from_row
-from wallet.application.bodies import render_transaction
 from wallet.application.journal import transaction_rows
 from wallet.application.plan import BatchPlan
 from wallet.application.ports import Fenced
 from wallet.application.rows import BatchRows, Locked
-from wallet.application.units import Unit, UnitKey, fingerprint
+from wallet.application.units import Answer, Unit, UnitKey, fingerprint
 from wallet.domain.commands import TransferFunds
 from wallet.domain.decide import decide
 from wallet.domain.outcomes import Posted
@@ -131,15 +130,15 @@ def _decided(command: TransferFunds, wallets: Mapping[UUID, Wallet], now: dateti
     return decision
 
 
-def _encode(unit: Unit, command: TransferFunds, posted: Posted) -> bytes:
+def _encode(unit: Unit, command: TransferFunds, posted: Posted) -> Answer:
     """Make the answer and the events."""
     transaction_id = make_id()
     transaction_rows(unit, command, posted, transaction_id)
-    return render_transaction(transaction_id, command, posted, _CREATED_AT)
+    return committing.PLANNING.renderer.transaction(transaction_id, command, posted, _CREATED_AT)
 
 
 def _plan(units: Sequence[Unit], locked: Locked) -> None:
-    BatchPlan(units, make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode())(locked)
+    BatchPlan(units, committing.PLANNING)(locked)
 
 
 def _body(command: TransferFunds) -> bytes:

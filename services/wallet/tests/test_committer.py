@@ -18,12 +18,14 @@ from servicekit.failures import Failure, Overloaded, Unavailable, classify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.failures import OutcomeUnknown
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.plan import Planning
 from wallet.application.ports import Fenced, Plan
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchRows, Locked
 from wallet.application.units import Outcome, Stored, Unit, UnitKey, fingerprint
 from wallet.domain.commands import DepositFunds
 from wallet.domain.wallets import Wallet, WalletStatus
+from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = new_id()
 WALLET_ID = new_id()
@@ -104,8 +106,9 @@ class Driven:
         self.committer = Committer(
             ledger,
             self.queue,
-            make_id=new_id,
-            hash_reference=lambda _tenant, reference: reference.encode(),
+            planning=Planning(
+                make_id=new_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+            ),
             metrics=metrics,
             settings=CommitterSettings(
                 batch_commands_max=batch,
@@ -256,7 +259,7 @@ async def test_a_repeat_in_flight_joins_the_first(ledger: ScriptedLedger) -> Non
 
     assert isinstance(one, Stored)
     assert isinstance(two, Stored)
-    assert (one.is_replayed, two.is_replayed, two.body) == (False, True, one.body)
+    assert (one.is_replayed, two.is_replayed, two.answer) == (False, True, one.answer)
     assert ledger.batches == [1]
 
 
@@ -335,7 +338,7 @@ async def three_in_a_row(driven: Driven, ledger: ScriptedLedger) -> list[Outcome
 def version_in(outcome: Outcome) -> int:
     """Return the wallet's version that the answer tells."""
     assert isinstance(outcome, Stored)
-    version: int = json.loads(outcome.body)["entries"][0]["version"]
+    version: int = json.loads(outcome.answer[1])["entries"][0]["version"]
     return version
 
 

@@ -253,6 +253,24 @@ async def test_a_crash_before_the_checkpoint_finds_what_was_done(
     assert await verdicts(pool) == ["applied"]
 
 
+@pytest.mark.parametrize("verdict", ["superseded", "refused"])
+async def test_a_crash_before_the_checkpoint_finds_what_was_refused_and_why(
+    client: Client, decisions: DecisionsProjection, pool: Pool, verdict: str
+) -> None:
+    wallet_id = await client.open()
+    if verdict == "superseded":
+        await client.post(f"/v1/wallets/{wallet_id}/freeze", {"reason": "asked", "scope": "debits"})
+    else:
+        await client.post(f"/v1/wallets/{wallet_id}/close", {})
+    event = Fraud().decision(wallet_id, 1)
+
+    with pytest.raises(Crash):
+        await apply_and_crash(decisions, pool, event)
+    await feed(decisions, pool, event)
+
+    assert await verdicts(pool) == [verdict]
+
+
 async def test_a_full_queue_is_tried_again_and_parks_nobody(client: Client, pool: Pool) -> None:
     wallet_id = await client.open()
 

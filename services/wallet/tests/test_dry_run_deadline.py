@@ -12,9 +12,10 @@ from servicekit.failures import Overloaded
 from servicekit.http import HotRequest
 from servicekit.principal import Principal
 from wallet.adapters.ledger_postgres import make_id
-from wallet.application.plan import CLOCK_AHEAD_MAX
+from wallet.application.plan import Planning
 from wallet.application.rows import Locked
 from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.rendering import JsonRenderer
 from wallet.entrypoints.requests import Amount, DepositRequest
 
 
@@ -28,10 +29,8 @@ async def test_a_dry_run_that_hangs_is_refused() -> None:
     handlers = CommandHandlers(
         queue=cast("Any", None),
         snapshots=Silent(),
-        make_id=make_id,
-        hash_reference=lambda *_: b"",
+        planning=Planning(make_id=make_id, hash_reference=lambda *_: b"", renderer=JsonRenderer()),
         deadline_s=0.05,
-        clock_ahead_max=CLOCK_AHEAD_MAX,
     )
     body = DepositRequest(wallet_id=make_id(), amount=Amount(amount="1.00", currency="USD"))
     principal = Principal(make_id(), "anna", make_id())

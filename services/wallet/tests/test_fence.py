@@ -12,15 +12,19 @@ from servicekit.failures import Failure
 from testkit.databases import Database
 from testkit.wallet_api import Client
 from wallet.adapters.ledger_postgres import PostgresLedger, make_id
-from wallet.application.plan import BatchPlan
+from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchRows, Locked
 from wallet.application.units import Unit, UnitKey, fingerprint
 from wallet.config import WalletSettings
 from wallet.domain.commands import Command, DepositFunds, FreezeWallet, WithdrawFunds
+from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
 
 CLIENT = new_id()
+PLANNING = Planning(
+    make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+)
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ class Decided:
             arrived_s=now_s,
             deadline_s=now_s + 30,
         )
-        self.plan = BatchPlan([unit], make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode())
+        self.plan = BatchPlan([unit], PLANNING)
 
     def __call__(self, locked: Locked) -> BatchRows:
         self.locked = locked

@@ -24,11 +24,25 @@ from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger
 from wallet.adapters.verify_postgres import verify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.plan import Planning
 from wallet.application.ports import Fenced
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchRows, Locked
-from wallet.application.units import KeyReused, NotFound, Outcome, Stored, Unit, UnitKey, fingerprint
+from wallet.application.units import (
+    Done,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Refused,
+    Result,
+    Stored,
+    Unit,
+    UnitKey,
+    fingerprint,
+)
 from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
+from wallet.domain.outcomes import RefusalCode
+from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
 
@@ -86,8 +100,8 @@ class Model:
     balances: dict[UUID, int] = field(default_factory=dict)
     answers: dict[str, tuple[tuple[Command, ...], Stored]] = field(default_factory=dict)
 
-    def expects(self, commands: Sequence[Command]) -> tuple[int, dict[UUID, int]]:
-        """Return the status that *commands*, all or none, must get, and the balances afterwards."""
+    def expects(self, commands: Sequence[Command]) -> tuple[Result, int, dict[UUID, int]]:
+        """Return the result and the status that *commands*, all or none, must get, and the balances afterwards."""
         after = dict(self.balances)
         for command in commands:
             match command:
@@ -101,8 +115,8 @@ class Model:
                 case _:
                     raise AssertionError(command)
             if any(balance < 0 for balance in after.values()):
-                return 409, self.balances
-        return (201 if len(commands) == 1 else 200), after
+                return Refused(RefusalCode.INSUFFICIENT_FUNDS), 409, self.balances
+        return Done(), (201 if len(commands) == 1 else 200), after
 
 
 def unit_of(commands: Sequence[Command], key: str) -> Unit:
@@ -127,8 +141,9 @@ def a_committer(ledger: PostgresLedger, *, decides_ahead: bool) -> tuple[Committ
     committer = Committer(
         ledger,
         queue,
-        make_id=make_id,
-        hash_reference=lambda _tenant, reference: reference.encode(),
+        planning=Planning(
+            make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+        ),
         metrics=metrics,
         settings=CommitterSettings(
             decides_ahead=decides_ahead, batch_commands_max=3, retry_pause_min_s=0.0001, retry_pause_max_s=0.001
@@ -170,10 +185,10 @@ class LedgerMachine(RuleBasedStateMachine):
         return f"{self.prefix}-{self.keys}"
 
     def judge(self, commands: Sequence[Command], outcome: Outcome, key: str) -> None:
-        status, after = self.model.expects(commands)
+        result, status, after = self.model.expects(commands)
         assert isinstance(outcome, Stored)
-        assert outcome.status == status
-        assert bool(outcome.positions) == (status != 409)
+        assert (outcome.result, outcome.answer[0]) == (result, status)
+        assert bool(outcome.positions) == (result == Done())
         self.model.balances = after
         self.model.answers[key] = (tuple(commands), outcome)
 
@@ -193,7 +208,7 @@ class LedgerMachine(RuleBasedStateMachine):
         wallet_id = make_id()
         (outcome,) = self.send(([OpenWallet(wallet_id, "owner", "USD")], self.fresh_key()))
         assert isinstance(outcome, Stored)
-        assert outcome.status == 201
+        assert (outcome.result, outcome.answer[0]) == (Done(), 201)
         self.model.balances[wallet_id] = 0
         return wallet_id
 
@@ -239,9 +254,9 @@ class LedgerMachine(RuleBasedStateMachine):
             (outcome,) = self.send((commands, key))
             assert isinstance(outcome, Stored)
             assert outcome.is_replayed
-            assert (outcome.status, outcome.body, outcome.resource_id, outcome.positions) == (
-                first.status,
-                first.body,
+            assert (outcome.result, outcome.answer, outcome.resource_id, outcome.positions) == (
+                first.result,
+                first.answer,
                 first.resource_id,
                 first.positions,
             )

@@ -20,14 +20,13 @@ from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_conte
 from servicekit.http.context import check_head, dry_run_of, idempotency_key_of, request_id_of
 from servicekit.http.decoding import decode_body
 from servicekit.http.observe import Observer, traceparent_in
-from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, problem_from
+from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, is_problem, problem_from
 from servicekit.principal import Principal, PrincipalOf
 
 S = TypeVar("S")
 
 _JSON_HEADER: Final = (b"content-type", b"application/json")
 _PROBLEM_HEADER: Final = (b"content-type", PROBLEM_TYPE)
-_STATUS_REFUSED: Final = 400
 
 
 class HotRequest(msgspec.Struct, Generic[S], frozen=True):
@@ -200,7 +199,7 @@ def _refusal(error: Exception, path: str) -> HotResponse:
 
 async def _send(send: Send, response: HotResponse, request_id: bytes) -> None:
     headers = [
-        _PROBLEM_HEADER if response.status >= _STATUS_REFUSED else _JSON_HEADER,
+        _PROBLEM_HEADER if is_problem(response.status) else _JSON_HEADER,
         (b"content-length", b"%d" % len(response.body)),
         (b"request-id", request_id),
         *response.headers,

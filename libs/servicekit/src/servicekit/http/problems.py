@@ -20,6 +20,8 @@ PROBLEM_TYPE: Final = b"application/problem+json"
 FIELD_ERRORS_MAX: Final = 50
 """More than these are not listed: a body of 64 KiB could name thousands."""
 
+_STATUS_REFUSED: Final = 400
+
 RawHeaders = list[tuple[bytes, bytes]]
 Told = Mapping[type[Exception], tuple[ProblemCode, str]]
 """What the application may find out, with the code and the detail that a client is told of it."""
@@ -75,21 +77,29 @@ class Problem(Exception):  # noqa: N818  RFC 9457 names it
 
 
 def render_problem(
-    code: ProblemCode, detail: str, *, instance: str, errors: Sequence[FieldError] = (), **facts: Any
+    code: ProblemCode, detail: str, *, instance: str | None, errors: Sequence[FieldError] = (), **facts: Any
 ) -> bytes:
-    """Return a problem document's bytes: the same arguments always give the same bytes."""
+    """Return a problem document's bytes: the same arguments always give the same bytes.
+
+    *instance* is None where no request met the problem; the document has no such member then.
+    """
     assert not any(isinstance(fact, float) for fact in facts.values()), "no float leaves the platform"
     document: dict[str, Any] = {
         "type": f"/problems/{code.code}",
         "title": code.title,
         "status": code.status,
         "detail": detail,
-        "instance": instance,
+        **({} if instance is None else {"instance": instance}),
         "code": code.code,
     }
     if errors:
         document["errors"] = list(errors[:FIELD_ERRORS_MAX])
     return msgspec.json.encode(document | facts)
+
+
+def is_problem(status: int) -> bool:
+    """Tell whether the body of an answer with *status* is a problem document."""
+    return status >= _STATUS_REFUSED
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from wallet.adapters.partitions_postgres import PARTITIONS_AHEAD
 from wallet.adapters.wallet_rows import restrictions_text, wallet_from_row
 from wallet.application.ports import Fenced, Plan
 from wallet.application.rows import BatchRows, KeyRecord, Locked
-from wallet.application.units import Stored, UnitKey
+from wallet.application.units import UnitKey
 from wallet.domain.wallets import Wallet
 
 COMMITTER: Final = "wallet-committer"
@@ -182,9 +182,7 @@ def _read_locked(found: Sequence[asyncpg.Record], keys: Sequence[UnitKey]) -> Lo
 def _record(row: asyncpg.Record) -> KeyRecord:
     flat = row["positions"] or []
     positions = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return KeyRecord(
-        row["fingerprint"], Stored(row["status"], row["body"], row["resource_id"], positions, is_replayed=True)
-    )
+    return KeyRecord(row["fingerprint"], (row["status"], row["body"]), row["resource_id"], positions)
 
 
 def _named_rows(named: Mapping[UUID, Wallet]) -> list[NamedRow]:

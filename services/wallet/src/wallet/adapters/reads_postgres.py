@@ -10,9 +10,8 @@ import asyncpg
 from servicekit.failures import Unavailable
 from servicekit.postgres import Pool
 from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
-from wallet.application.queries import WalletFilter
+from wallet.application.queries import JournalEntry, WalletFilter
 from wallet.application.rows import Locked
-from wallet.application.transactions import JournalEntry
 from wallet.domain.wallets import Wallet, WalletStatus
 
 _GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 and id = $2"

@@ -13,7 +13,6 @@ import random
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -22,7 +21,7 @@ from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, Unavailable
 from wallet.application.memory import Memory
 from wallet.application.metrics import CommitterMetrics
-from wallet.application.plan import CLOCK_AHEAD_MAX, BatchPlan, HashReference, MakeId
+from wallet.application.plan import BatchPlan, Planning
 from wallet.application.ports import Fenced, Ledger
 from wallet.application.queue import CommandQueue
 from wallet.application.rows import BatchRows
@@ -39,7 +38,6 @@ class CommitterSettings:
     batch_commands_max: int = 512
     decides_ahead: bool = True
     in_flight_max: int = 2
-    clock_ahead_max: timedelta = CLOCK_AHEAD_MAX
     retry_pause_min_s: float = 0.01
     retry_pause_max_s: float = 0.5
 
@@ -71,15 +69,13 @@ class Committer:
         ledger: Ledger,
         queue: CommandQueue,
         *,
-        make_id: MakeId,
-        hash_reference: HashReference,
+        planning: Planning,
         metrics: CommitterMetrics,
         settings: CommitterSettings,
     ) -> None:
         self._ledger = ledger
         self._queue = queue
-        self._make_id = make_id
-        self._hash_reference = hash_reference
+        self._planning = planning
         self._metrics = metrics
         self._settings = settings
         self._memory = Memory()
@@ -236,12 +232,7 @@ class Committer:
             self._queue.fail(units, Unavailable("The ledger cannot commit now.", failure=failure))
 
     def _plan(self, units: Sequence[Unit]) -> BatchPlan:
-        return BatchPlan(
-            units,
-            make_id=self._make_id,
-            hash_reference=self._hash_reference,
-            ahead_max=self._settings.clock_ahead_max,
-        )
+        return BatchPlan(units, self._planning)
 
     def _pause_s(self, attempt: int) -> float:
         ceiling_s = min(self._settings.retry_pause_max_s, self._settings.retry_pause_min_s * 2**attempt)

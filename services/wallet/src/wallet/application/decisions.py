@@ -17,15 +17,15 @@ import structlog
 from contracts.decisions import DECISION_STREAM, DecisionMade, DecisionMode, DecisionOutcome
 from contracts.envelope import Envelope
 from contracts.ids import parse_id
-from contracts.problems import DECISION_SUPERSEDED
 from servicekit.clock import monotonic_s
 from servicekit.consumer.projection import ProjectionError
 from servicekit.failures import Unavailable
 from servicekit.postgres import Transaction
 from servicekit.principal import client_of
 from wallet.application.metrics import DecisionMetrics
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, fingerprint
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit, fingerprint
 from wallet.domain.commands import FreezeWallet
+from wallet.domain.outcomes import RefusalCode
 from wallet.domain.wallets import FRAUD
 
 _log = structlog.get_logger(__name__)
@@ -117,9 +117,8 @@ class DecisionsProjection:
             return Verdict.NOTED
         outcome = await self._submit(self._unit(event, decision))
         match outcome:
-            case Stored(status=409, body=body):
-                is_superseded = msgspec.json.decode(body)["code"] == DECISION_SUPERSEDED.code
-                return Verdict.SUPERSEDED if is_superseded else Verdict.REFUSED
+            case Stored(result=Refused(code=code)):
+                return Verdict.SUPERSEDED if code == RefusalCode.DECISION_SUPERSEDED else Verdict.REFUSED
             case Stored():
                 _log.info("decision.applied", decision_id=decision.decision_id, wallet_id=decision.wallet_id)
                 return Verdict.APPLIED
@@ -136,7 +135,7 @@ class DecisionsProjection:
         command = FreezeWallet(event.subject, FRAUD, "debits", _reason(decision), decision.wallet_version)
         now_s = monotonic_s()
         return Unit(
-            path=f"/v1/wallets/{event.subject}/freeze",
+            path=None,
             commands=(command,),
             is_atomic_batch=False,
             tenant_id=event.tenant_id,

@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit
+from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
@@ -70,7 +70,7 @@ def _outcome_label(outcome: Outcome) -> str:
     match outcome:
         case Stored(is_replayed=True):
             return "replayed"
-        case Stored(status=409):
+        case Stored(result=Refused()):
             return "refused"
         case Stored():
             return "accepted"

@@ -1,6 +1,7 @@
 """Planning a batch: units decided one after another on the rows behind the locks, and all that is to be written."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,13 +10,31 @@ import msgspec
 
 from contracts.envelope import rfc3339
 from contracts.ids import shard_of
-from contracts.problems import BATCH_REFUSED
-from servicekit.http.problems import render_problem
-from wallet.application.bodies import render_rejected, render_transaction, render_wallet
 from wallet.application.journal import state_change_row, transaction_rows
+from wallet.application.ports import Renderer
 from wallet.application.private import seal, seal_opening, write_private
-from wallet.application.rows import BatchRows, IdempotencyRow, JournalRow, Locked, RaisedRow, ReferenceRow
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Stored, Unit, UnitKey
+from wallet.application.rows import (
+    BatchRows,
+    IdempotencyRow,
+    JournalRow,
+    Locked,
+    RaisedRow,
+    ReferenceRow,
+    idempotency_row,
+)
+from wallet.application.units import (
+    AheadOfClock,
+    Answer,
+    Done,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Refused,
+    Result,
+    Stored,
+    Unit,
+    UnitKey,
+)
 from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds, wallets_named
 from wallet.domain.decide import changed_wallets, decide
 from wallet.domain.outcomes import Accepted, Missing, Posted, Rejected, StateChanged
@@ -29,57 +48,45 @@ CLOCK_AHEAD_MAX: Final = timedelta(seconds=10)
 """How far a wallet's newest event may be ahead of the database's clock: a clock that was set right, not one that was
 wrong."""
 
-_encode = msgspec.json.Encoder().encode
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planning:
+    """What every plan of a process is made with."""
+
+    make_id: MakeId
+    hash_reference: HashReference
+    renderer: Renderer
+    clock_ahead_max: timedelta = CLOCK_AHEAD_MAX
 
 
-class CommandResult(msgspec.Struct, frozen=True):
-    """One command's outcome inside a batch's answer: a body or a problem, whichever its status calls for."""
+class _Answered(msgspec.Struct, frozen=True):
+    """What was decided of a command or a unit; its journal rows are in the plan."""
 
-    status: int
-    body: msgspec.Raw | None
-    problem: msgspec.Raw | None
-    replayed: bool
-
-
-class BatchBody(msgspec.Struct, frozen=True):
-    """A batch's answer: the outcomes in the order of the commands."""
-
-    results: list[CommandResult]
-
-
-class _Done(msgspec.Struct, frozen=True):
-    """What an accepted command answers; its journal rows are in the plan."""
-
-    status: int
-    body: bytes
+    result: Result
+    answer: Answer
     resource_id: UUID | None
 
 
-_CLAIMED = 0
-"""The status that stands under an independent batch's own key: the commands' outcomes stand under theirs."""
+_DONE: Final = Done()
+_CLAIMED: Final[Answer] = (0, b"")
+"""What stands under an independent batch's own key, rendered of nothing: the commands' answers stand under theirs."""
 
 
 class _ToWrite(msgspec.Struct, frozen=True):
     """An outcome whose sequence numbers the database has yet to give; *last_rows* are numbered from 1."""
 
-    done: _Done
+    answered: _Answered
     last_rows: list[int]
 
 
 class BatchPlan:
     """Plan of one attempt at one batch. Call it once with what was locked; `outcomes` takes the sequence numbers."""
 
-    def __init__(
-        self,
-        units: Sequence[Unit],
-        *,
-        make_id: MakeId,
-        hash_reference: HashReference,
-        ahead_max: timedelta = CLOCK_AHEAD_MAX,
-    ) -> None:
+    def __init__(self, units: Sequence[Unit], planning: Planning) -> None:
         self._units = units
-        self._make_id = make_id
-        self._hash_reference = hash_reference
+        self._make_id = planning.make_id
+        self._hash_reference = planning.hash_reference
+        self._renderer = planning.renderer
         self._wallets: dict[UUID, Wallet] = {}
         self._opened: list[Wallet] = []
         self._journal: list[JournalRow] = []
@@ -91,7 +98,7 @@ class BatchPlan:
         self.claimed: set[UnitKey] = set()
         """The keys of independent batches that the plan writes: other batches may hold more of their commands."""
         self._results: list[Outcome | _ToWrite] = []
-        self._ahead_max = ahead_max
+        self._ahead_max = planning.clock_ahead_max
         self._ahead: dict[UUID, Wallet] = {}
         self._raised: list[RaisedRow] = []
 
@@ -144,7 +151,7 @@ class BatchPlan:
     def preview(self) -> list[Outcome]:
         """Return the outcomes of a plan that is not written: they have no positions."""
         return [
-            Stored(result.done.status, result.done.body, None, (), is_replayed=False)
+            Stored(result.answered.result, result.answered.answer, None, (), is_replayed=False)
             if isinstance(result, _ToWrite)
             else result
             for result in self._results
@@ -152,8 +159,8 @@ class BatchPlan:
 
     def _stored(self, result: _ToWrite, sequences: Sequence[int]) -> Stored:
         positions = tuple((self._shards[number - 1], sequences[number - 1]) for number in result.last_rows)
-        done = result.done
-        return Stored(done.status, done.body, done.resource_id, positions, is_replayed=False)
+        answered = result.answered
+        return Stored(answered.result, answered.answer, answered.resource_id, positions, is_replayed=False)
 
     def _plan_unit(self, unit: Unit) -> Outcome | _ToWrite:
         if self._has_claims or unit.key in self._locked.keys:
@@ -170,9 +177,10 @@ class BatchPlan:
             case Missing() as missing:
                 return NotFound(missing, None)
             case Rejected() as rejected:
-                return self._remember(unit, _Done(409, render_rejected(rejected, unit.path), None), first_row)
-            case _Done() as done:
-                return self._remember(unit, done, first_row)
+                answer = self._renderer.rejected(rejected, unit.path)
+                return self._remember(unit, _Answered(Refused(rejected.code), answer, None), first_row)
+            case _Answered() as answered:
+                return self._remember(unit, answered, first_row)
 
     def _found_under_keys(self, unit: Unit) -> Outcome | None:
         """Return what stands under the keys of *unit*: its outcome, or another request; None where they are free."""
@@ -181,7 +189,10 @@ class BatchPlan:
         if self._print_of(unit.key) not in {None, unit.fingerprint}:
             return KeyReused()
         record = self._locked.keys.get(unit.key)
-        return None if record is None else record.outcome
+        if record is None:
+            return None
+        result = self._renderer.result_of(record.answer)
+        return Stored(result, record.answer, record.resource_id, record.positions, is_replayed=True)
 
     def _print_of(self, key: UnitKey) -> bytes | None:
         """Return the fingerprint of the request that *key* stands for already, None where it is free."""
@@ -203,21 +214,22 @@ class BatchPlan:
         """Decide all commands of *unit* or none: the first refusal takes back what the others did."""
         wallets = self._wallets.copy()
         marks = len(self._opened), len(self._journal), len(self._references), len(self._raised)
-        results = []
+        answers = []
         for index, command in enumerate(unit.commands):
             attempt = self._attempt(unit, command)
-            if isinstance(attempt, _Done):
-                results.append(CommandResult(attempt.status, msgspec.Raw(attempt.body), None, replayed=False))
+            if isinstance(attempt, _Answered):
+                answers.append(attempt.answer)
                 continue
             self._wallets = wallets
             del self._opened[marks[0] :], self._journal[marks[1] :], self._references[marks[2] :]
             del self._raised[marks[3] :]
             if isinstance(attempt, Missing):
                 return NotFound(attempt, index)
-            return self._remember(unit, _refused_batch(unit.path, attempt, index), marks[1])
-        return self._remember(unit, _Done(200, _encode(BatchBody(results)), None), marks[1])
+            answer = self._renderer.rejected_batch(attempt, index, unit.path)
+            return self._remember(unit, _Answered(Refused(attempt.code), answer, None), marks[1])
+        return self._remember(unit, _Answered(_DONE, self._renderer.batch(answers), None), marks[1])
 
-    def _attempt(self, unit: Unit, command: Command) -> _Done | Rejected | Missing:
+    def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing:
         """Decide *command*; where it is accepted, add its rows to the plan."""
         decision = decide(command, self._wallets, tenant_id=unit.tenant_id, now=self._now)
         if isinstance(decision, Rejected | Missing):
@@ -229,7 +241,7 @@ class BatchPlan:
             self._wallets[wallet.id] = wallet
         return self._accept(unit, command, decision)
 
-    def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Done:
+    def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Answered:
         if isinstance(accepted, Posted):
             assert isinstance(command, DepositFunds | WithdrawFunds | TransferFunds)
             transaction_id = self._make_id()
@@ -238,11 +250,12 @@ class BatchPlan:
                 reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
                 self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
             self._raise_rows([leg.wallet for leg in accepted.legs])
-            body = render_transaction(transaction_id, command, accepted, self._text_of(accepted.legs[0].wallet.last_at))
-            return _Done(201, body, transaction_id)
+            created_at = self._text_of(accepted.legs[0].wallet.last_at)
+            answer = self._renderer.transaction(transaction_id, command, accepted, created_at)
+            return _Answered(_DONE, answer, transaction_id)
         self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
         self._raise_rows([accepted.wallet])
-        return _Done(200, render_wallet(accepted.wallet), None)
+        return _Answered(_DONE, self._renderer.changed(accepted.wallet), None)
 
     def _raise_rows(self, wallets: Sequence[Wallet]) -> None:
         """Note the time of the newest journal rows, one for each of *wallets*, where it is not the batch's."""
@@ -254,14 +267,14 @@ class BatchPlan:
     def _text_of(self, at: datetime) -> str:
         return self._now_text if at is self._now else rfc3339(at)
 
-    def _open(self, unit: Unit, command: OpenWallet, opened: StateChanged) -> _Done:
+    def _open(self, unit: Unit, command: OpenWallet, opened: StateChanged) -> _Answered:
         private = seal_opening(command)
         wallet = msgspec.structs.replace(opened.wallet, private=write_private(private))
         self._opened.append(wallet)
         self._journal.append(state_change_row(unit, opened, private))
-        return _Done(201, render_wallet(wallet), wallet.id)
+        return _Answered(_DONE, self._renderer.opened(wallet), wallet.id)
 
-    def _remember(self, unit: Unit, done: _Done, first_row: int) -> _ToWrite:
+    def _remember(self, unit: Unit, answered: _Answered, first_row: int) -> _ToWrite:
         """Add the record that stands under the unit's key; its journal rows are those from *first_row* on."""
         last_by_shard: dict[int, int] = {}
         for number, row in enumerate(self._journal[first_row:], first_row + 1):
@@ -270,38 +283,12 @@ class BatchPlan:
             last_by_shard[shard] = number
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
         if unit.claim is not None and self._print_of(unit.claim.key) is None:
-            self._idempotency.append(
-                IdempotencyRow(*unit.claim.key, unit.claim.fingerprint, _CLAIMED, b"", None, None, None, None)
-            )
+            self._idempotency.append(idempotency_row(unit.claim.key, unit.claim.fingerprint, _CLAIMED, None, []))
             self._printed[unit.claim.key] = unit.claim.fingerprint
             self.claimed.add(unit.claim.key)
         self._idempotency.append(
-            IdempotencyRow(*unit.key, unit.fingerprint, done.status, done.body, done.resource_id, *_places(last_rows))
+            idempotency_row(unit.key, unit.fingerprint, answered.answer, answered.resource_id, last_rows)
         )
         if self._has_claims:
             self._printed[unit.key] = unit.fingerprint
-        return _ToWrite(done, last_rows)
-
-
-def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
-    """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
-    match last_rows:
-        case []:
-            return None, None, None
-        case [only]:
-            return only, None, None
-        case [first, second]:
-            return first, second, None
-        case _:
-            return None, None, "{" + ",".join(map(str, last_rows)) + "}"
-
-
-def _refused_batch(path: str, rejected: Rejected, index: int) -> _Done:
-    problem = render_problem(
-        BATCH_REFUSED,
-        f"Command {index} is refused; nothing was done.",
-        instance=path,
-        index=index,
-        problem=msgspec.Raw(render_rejected(rejected, path)),
-    )
-    return _Done(409, problem, None)
+        return _ToWrite(answered, last_rows)

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from servicekit.failures import Failure
 from wallet.application.rows import BatchRows, Locked
-from wallet.application.units import UnitKey
+from wallet.application.units import Answer, Result, UnitKey
+from wallet.domain.commands import MoneyCommand
+from wallet.domain.outcomes import Posted, Rejected
 from wallet.domain.wallets import Wallet
 
 Plan = Callable[[Locked], BatchRows]
@@ -45,6 +47,38 @@ class Ledger(Protocol):
 
     def classify(self, error: Exception) -> Failure:
         """Return what *error* of `commit` asks of the committer."""
+        ...
+
+
+class Renderer(Protocol):
+    """What makes answers of results, inside the batch: it never waits. *path* is the unit's."""
+
+    def transaction(self, transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> Answer:
+        """Render the transaction that *command* made; *created_at* is written already."""
+        ...
+
+    def opened(self, wallet: Wallet) -> Answer:
+        """Render a new wallet."""
+        ...
+
+    def changed(self, wallet: Wallet) -> Answer:
+        """Render a wallet whose state was changed."""
+        ...
+
+    def rejected(self, rejected: Rejected, path: str | None) -> Answer:
+        """Render a refusal by a rule."""
+        ...
+
+    def batch(self, answers: Sequence[Answer]) -> Answer:
+        """Render an atomic batch that was carried out, of the *answers* to its commands."""
+        ...
+
+    def rejected_batch(self, rejected: Rejected, index: int, path: str | None) -> Answer:
+        """Render an atomic batch of which nothing was done, because its command *index* was refused."""
+        ...
+
+    def result_of(self, answer: Answer) -> Result:
+        """Return the result that *answer*, stored by this release or another, was rendered of."""
         ...
 
 

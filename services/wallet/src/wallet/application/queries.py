@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from wallet.application.transactions import JournalEntry
 from wallet.domain.wallets import Wallet
 
 
@@ -16,6 +16,21 @@ class WalletFilter:
     owner_id: str | None
     currency: str | None
     status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One entry as it was read: of a wallet, or of *system_account* where that is not None."""
+
+    transaction_id: UUID
+    system_account: str | None
+    wallet_id: UUID
+    version: int | None
+    currency: str
+    amount_minor: int
+    posted_minor_after: int | None
+    occurred_at: datetime
+    payload: bytes
 
 
 class Reads(Protocol):

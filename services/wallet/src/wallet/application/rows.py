@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from wallet.application.units import Stored, UnitKey
+from wallet.application.units import Answer, UnitKey
 from wallet.domain.wallets import Wallet
 
 
@@ -33,7 +33,10 @@ class JournalRow(NamedTuple):
 
 
 class IdempotencyRow(NamedTuple):
-    """What stands under a key. The row numbers (from 1) name the command's last journal row in each of its shards."""
+    """What stands under a key; *status* and *body* are its answer.
+
+    The row numbers (from 1) name the command's last journal row in each of its shards.
+    """
 
     client: UUID
     key: str
@@ -45,6 +48,27 @@ class IdempotencyRow(NamedTuple):
     first_row: int | None
     second_row: int | None
     more_rows: str | None
+
+
+def idempotency_row(
+    key: UnitKey, fingerprint: bytes, answer: Answer, resource_id: UUID | None, last_rows: list[int]
+) -> IdempotencyRow:
+    """Return the record of *answer* under *key*."""
+    status, body = answer
+    return IdempotencyRow(*key, fingerprint, status, body, resource_id, *_places(last_rows))
+
+
+def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
+    """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
+    match last_rows:
+        case []:
+            return None, None, None
+        case [only]:
+            return only, None, None
+        case [first, second]:
+            return first, second, None
+        case _:
+            return None, None, "{" + ",".join(map(str, last_rows)) + "}"
 
 
 class ReferenceRow(NamedTuple):
@@ -64,10 +88,12 @@ class RaisedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """What was found under a key."""
+    """What was found under a key; the rest of it is as `Stored` says."""
 
     fingerprint: bytes
-    outcome: Stored
+    answer: Answer
+    resource_id: UUID | None
+    positions: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

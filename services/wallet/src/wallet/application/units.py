@@ -26,14 +26,30 @@ class Claim(NamedTuple):
     fingerprint: bytes
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """An outcome that stands under its key: a success, or a refusal by a rule.
+class Done(msgspec.Struct, frozen=True):
+    """The unit was carried out."""
 
-    *positions* is (shard, sequence) ascending by shard, empty for a refusal; *resource_id* is what Location names.
+
+class Refused(msgspec.Struct, frozen=True):
+    """A rule refused the unit, or one of its commands: *code* is the rule's, of this release or of a newer one."""
+
+    code: str
+
+
+Result = Done | Refused
+Answer = tuple[int, bytes]
+"""A result as it was rendered. It is stored and handed on as it is: only the renderer knows what it says."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An outcome that stands under its key: a result, and the answer that was rendered of it at once.
+
+    *positions* is (shard, sequence) ascending by shard, empty for a refusal; *resource_id* is that of the wallet or the
+    transaction that was made.
     """
 
-    status: int
-    body: bytes
+    result: Result
+    answer: Answer
     resource_id: UUID | None
     positions: tuple[tuple[int, int], ...]
     is_replayed: bool
@@ -65,12 +81,12 @@ Outcome = Stored | KeyReused | NotFound | AheadOfClock
 class Unit:
     """One or, in an atomic batch, several commands on their way through the committer.
 
-    *path* is the request's, which a refusal names. *deadline_s* and *arrived_s* are monotonic seconds. *traceparent* is
-    None unless the request was sampled. *claim* is None but for a command of an independent batch. *is_taken* once the
-    committer has it: from then on its outcome is the database's to tell.
+    *path* is the request's, which a refusal names, None where no request sent it. *deadline_s* and *arrived_s* are
+    monotonic seconds. *traceparent* is None unless the request was sampled. *claim* is None but for a command of an
+    independent batch. *is_taken* once the committer has it: from then on its outcome is the database's to tell.
     """
 
-    path: str
+    path: str | None
     commands: tuple[Command, ...]
     is_atomic_batch: bool
     tenant_id: UUID

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
@@ -17,15 +16,13 @@ from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import partitions_postgres, system_accounts_postgres
 from wallet.adapters.durability_postgres import unsafe_settings
-from wallet.adapters.ledger_postgres import make_id
 from wallet.adapters.reads_postgres import PostgresReads
-from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer
 from wallet.application.metrics import FoldMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining, pool_settings
-from wallet.bootstrap.committing import open_committer
+from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
 from wallet.entrypoints.command_routes import command_routes
@@ -94,15 +91,13 @@ def _app(
     health: Pool,
     committing: "asyncio.Task[None]",
 ) -> Edge:
-    hash_reference = reference_hasher(settings.wallet_reference_key.get_secret_value().encode())
+    planned = planning(settings)
     reads = PostgresReads(pool)
     handlers = CommandHandlers(
         queue=queue,
         snapshots=reads,
-        make_id=make_id,
-        hash_reference=hash_reference,
+        planning=planned,
         deadline_s=settings.wallet_command_deadline_s,
-        clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
     )
 
     async def ready() -> Mapping[str, Check]:
@@ -136,7 +131,7 @@ def _app(
         description="The command side: wallets, and the money in them.",
         settings=settings,
         telemetry=telemetry,
-        routers=[wallet_reads(reads), transaction_reads(reads, hash_reference)],
+        routers=[wallet_reads(reads), transaction_reads(reads, planned.hash_reference)],
         hot_routes=command_routes(handlers),
         readiness=ready,
         deep=deep,

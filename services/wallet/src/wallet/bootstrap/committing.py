@@ -15,10 +15,12 @@ from wallet.adapters.ledger_postgres import PostgresLedger, make_id
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
+from wallet.application.plan import Planning
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
+from wallet.entrypoints.rendering import JsonRenderer
 
 
 @asynccontextmanager
@@ -70,6 +72,16 @@ async def refuse_unsafe_money(settings: WalletSettings) -> None:
     get_logger().warning("money.unsafe", settings=unsafe)
 
 
+def planning(settings: WalletSettings) -> Planning:
+    """Return what the plans of a process are made with, those of dry runs too."""
+    return Planning(
+        make_id=make_id,
+        hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
+        renderer=JsonRenderer(),
+        clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
+    )
+
+
 def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> CommandQueue:
     limits = QueueLimits(commands_max=settings.wallet_queue_commands, age_max_s=settings.wallet_queue_age_s)
     queue = CommandQueue(limits, metrics=metrics, is_halted=lambda: halt.is_halted)
@@ -87,14 +99,12 @@ def _committer(
     return committer_class(
         ledger,
         queue,
-        make_id=make_id,
-        hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
+        planning=planning(settings),
         metrics=metrics,
         settings=CommitterSettings(
             batch_commands_max=settings.wallet_batch_commands,
             decides_ahead=settings.wallet_decides_ahead,
             # Without a turn, a batch sent behind another looks at its rows before that one has moved them on.
             in_flight_max=2 if settings.wallet_takes_turn else 1,
-            clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
         ),
     )

@@ -7,8 +7,7 @@ from contracts import problems
 from contracts.problems import ProblemCode
 from servicekit.http.answers import Link
 from servicekit.http.hot import HotRoute
-from wallet.application.bodies import TransactionBody, WalletBody
-from wallet.application.plan import BatchBody
+from wallet.entrypoints.bodies import BatchBody, TransactionBody, WalletBody
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.requests import (
     BatchRequest,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +15,7 @@ from servicekit.http.decoding import invalid_request
 from servicekit.http.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
 from wallet.application.failures import InFlight, OutcomeUnknown
-from wallet.application.plan import BatchBody, BatchPlan, CommandResult, HashReference, MakeId
+from wallet.application.plan import BatchPlan, Planning
 from wallet.application.ports import Snapshots
 from wallet.application.queue import CommandQueue
 from wallet.application.units import (
@@ -25,6 +24,7 @@ from wallet.application.units import (
     KeyReused,
     NotFound,
     Outcome,
+    Refused,
     Stored,
     Unit,
     UnitKey,
@@ -32,14 +32,14 @@ from wallet.application.units import (
 )
 from wallet.domain.commands import Command, wallets_named
 from wallet.domain.outcomes import SubjectKind
+from wallet.entrypoints.bodies import BatchBody, CommandResult
+from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
 
 RETRY_AFTER_S: Final = 1
 _WALLETS: Final = b"/v1/wallets/"
 _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
-_OK: Final = 200
-_CREATED: Final = 201
 _NOT_FOUND: Final = {SubjectKind.WALLET: problems.WALLET_NOT_FOUND}
 _encode = msgspec.json.Encoder().encode
 
@@ -50,10 +50,8 @@ class CommandHandlers:
 
     queue: CommandQueue
     snapshots: Snapshots
-    make_id: MakeId
-    hash_reference: HashReference
+    planning: Planning
     deadline_s: float
-    clock_ahead_max: timedelta
 
     async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
         """Open a wallet."""
@@ -157,9 +155,7 @@ class CommandHandlers:
     async def _preview(self, units: Sequence[Unit]) -> list[Outcome]:
         """Decide *units* on one snapshot, one after another, and write nothing."""
         named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
-        plan = BatchPlan(
-            units, make_id=self.make_id, hash_reference=self.hash_reference, ahead_max=self.clock_ahead_max
-        )
+        plan = BatchPlan(units, self.planning)
         try:
             async with asyncio.timeout(self.deadline_s):
                 found = await self.snapshots.snapshot(list(named))
@@ -203,8 +199,9 @@ def _refuse_bad_keys(request: HotRequest[BatchRequest], *, is_atomic: bool) -> N
 def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> HotResponse:
     if not isinstance(outcome, Stored):
         raise _problem_of_outcome(outcome)
+    status, body = outcome.answer
     if is_dry_run:
-        return HotResponse(_OK if outcome.status == _CREATED else outcome.status, outcome.body, [])
+        return HotResponse(status if isinstance(outcome.result, Refused) else OK, body, [])
     headers: RawHeaders = []
     if outcome.resource_id is not None:
         headers.append((b"location", location + str(outcome.resource_id).encode()))
@@ -212,7 +209,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
         headers.append((b"ledger-position", format_position(outcome.positions).encode()))
     if outcome.is_replayed:
         headers.append(_REPLAYED)
-    return HotResponse(outcome.status, outcome.body, headers)
+    return HotResponse(status, body, headers)
 
 
 def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem:
@@ -254,14 +251,14 @@ def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) ->
         headers.append((b"ledger-position", format_position(sorted(highest.items())).encode()))
     if all(result.replayed for result in results):
         headers.append(_REPLAYED)
-    return HotResponse(_OK, _encode(BatchBody(results)), headers)
+    return HotResponse(OK, _encode(BatchBody(results)), headers)
 
 
 def _result(outcome: Outcome | Exception, path: str) -> CommandResult:
     if isinstance(outcome, Stored):
-        raw = msgspec.Raw(outcome.body)
-        is_refused = outcome.status == problems.INSUFFICIENT_FUNDS.status
-        body, problem = (None, raw) if is_refused else (raw, None)
-        return CommandResult(outcome.status, body, problem, outcome.is_replayed)
+        status, answered = outcome.answer
+        raw = msgspec.Raw(answered)
+        body, problem = (None, raw) if isinstance(outcome.result, Refused) else (raw, None)
+        return CommandResult(status, body, problem, outcome.is_replayed)
     failed = _problem_of(outcome) if isinstance(outcome, Exception) else _problem_of_outcome(outcome)
     return CommandResult(failed.code.status, None, msgspec.Raw(failed.render(path)), replayed=False)

@@ -1,6 +1,5 @@
-"""What a client is answered: resources as JSON bytes, made once and stored as they are."""
+"""The bodies of the answers: resources, and the results of a batch."""
 
-from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -8,15 +7,9 @@ from msgspec import UNSET, UnsetType
 
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
-from contracts.problems import PROBLEM_CODES
-from servicekit.http.problems import render_problem
 from wallet.application.private import read_private
-from wallet.domain.commands import Details, MoneyCommand
-from wallet.domain.outcomes import Amount, FactValue, Posted, Rejected, SystemLeg, WalletLeg
+from wallet.domain.outcomes import SystemLeg, WalletLeg
 from wallet.domain.wallets import Restriction, Wallet
-
-_encode = msgspec.json.Encoder().encode
-_NO_DETAILS: Final = Details()
 
 
 class BalanceBody(msgspec.Struct, frozen=True):
@@ -73,6 +66,21 @@ class TransactionBody(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class CommandResult(msgspec.Struct, frozen=True):
+    """One command's outcome inside a batch's answer: a body or a problem, whichever its status calls for."""
+
+    status: int
+    body: msgspec.Raw | None
+    problem: msgspec.Raw | None
+    replayed: bool
+
+
+class BatchBody(msgspec.Struct, frozen=True):
+    """A batch's answer: the outcomes in the order of the commands."""
+
+    results: list[CommandResult]
+
+
 def wallet_status(wallet: Wallet) -> str:
     """Return the status a client sees."""
     if wallet.is_closed:
@@ -104,48 +112,10 @@ def wallet_body(wallet: Wallet) -> WalletBody:
     )
 
 
-def render_wallet(wallet: Wallet) -> bytes:
-    """Return *wallet* as JSON bytes."""
-    return _encode(wallet_body(wallet))
-
-
-def render_transaction(transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> bytes:
-    """Return the transaction that *command* made as JSON bytes; *created_at* is written already."""
-    currency = command.currency
-    details = command.details or _NO_DETAILS
-    return _encode(
-        TransactionBody(
-            transaction_id,
-            command.kind,
-            "posted",
-            money(command.amount_minor, currency),
-            [_entry_body(leg, currency) for leg in posted.legs],
-            money(0, currency),
-            details.reference,
-            details.description,
-            details.metadata,
-            details.destination,
-            created_at,
-        )
-    )
-
-
-def _entry_body(leg: WalletLeg | SystemLeg, currency: str) -> EntryBody:
+def entry_body(leg: WalletLeg | SystemLeg, currency: str) -> EntryBody:
+    """Return an entry of a transaction that was just made as a client sees it."""
     amount = money(leg.amount_minor, currency)
     if isinstance(leg, SystemLeg):
         return EntryBody(amount, system_account=leg.account)
     wallet = leg.wallet
     return EntryBody(amount, wallet.id, money(wallet.posted_minor, currency), wallet.version)
-
-
-def render_rejected(rejected: Rejected, instance: str) -> bytes:
-    """Return the problem document of a refusal by a rule, with the facts a client needs to act."""
-    code, subject = PROBLEM_CODES[rejected.code], rejected.subject
-    detail = f"{subject.kind.capitalize()} {subject.id}: {code.title[0].lower()}{code.title[1:]}."
-    facts: dict[str, Any] = {f"{subject.kind}_id": subject.id}
-    facts |= {name: _fact(value) for name, value in rejected.facts.items()}
-    return render_problem(code, detail, instance=instance, **facts)
-
-
-def _fact(value: FactValue) -> Any:
-    return money(value.minor, value.currency) if isinstance(value, Amount) else value

@@ -1,34 +1,17 @@
-"""Transactions as the journal tells them."""
+"""What a client is told of transactions that the journal has."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
-from uuid import UUID
 
 import msgspec
 
 from contracts.envelope import rfc3339
 from contracts.events import EntryPosted, Private
 from contracts.money import money
-from wallet.application.bodies import EntryBody, TransactionBody
+from wallet.application.queries import JournalEntry
+from wallet.entrypoints.bodies import EntryBody, TransactionBody
 
 _decode = msgspec.json.Decoder(EntryPosted).decode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """One entry as it was read: of a wallet, or of *system_account* where that is not None."""
-
-    transaction_id: UUID
-    system_account: str | None
-    wallet_id: UUID
-    version: int | None
-    currency: str
-    amount_minor: int
-    posted_minor_after: int | None
-    occurred_at: datetime
-    payload: bytes
 
 
 def transaction_bodies(entries: Iterable[JournalEntry]) -> list[TransactionBody]:

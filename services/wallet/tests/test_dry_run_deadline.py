@@ -2,21 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
+from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
-from servicekit.http import HotRequest
-from servicekit.principal import Principal
-from wallet.adapters.ledger_postgres import make_id
+from wallet.application.dry_run import DryRun
 from wallet.application.plan import Planning
 from wallet.application.rows import Locked
-from wallet.entrypoints.commands import CommandHandlers
+from wallet.application.units import Unit, fingerprint
+from wallet.domain.commands import DepositFunds
 from wallet.entrypoints.rendering import JsonRenderer
-from wallet.entrypoints.requests import Amount, DepositRequest
 
 
 class Silent:
@@ -26,15 +24,20 @@ class Silent:
 
 
 async def test_a_dry_run_that_hangs_is_refused() -> None:
-    handlers = CommandHandlers(
-        queue=cast("Any", None),
-        snapshots=Silent(),
-        planning=Planning(make_id=make_id, hash_reference=lambda *_: b"", renderer=JsonRenderer()),
-        deadline_s=0.05,
+    planning = Planning(make_id=new_id, hash_reference=lambda *_: b"", renderer=JsonRenderer())
+    commands = (DepositFunds(new_id(), 100, "USD"),)
+    now_s = monotonic_s()
+    unit = Unit(
+        path="/v1/deposits",
+        commands=commands,
+        is_atomic_batch=False,
+        tenant_id=new_id(),
+        actor="anna",
+        key=(new_id(), "", 0),
+        fingerprint=fingerprint("/v1/deposits", commands),
+        arrived_s=now_s,
+        deadline_s=now_s + 30,
     )
-    body = DepositRequest(wallet_id=make_id(), amount=Amount(amount="1.00", currency="USD"))
-    principal = Principal(make_id(), "anna", make_id())
-    request = HotRequest(body, None, True, principal, "id", None, monotonic_s(), "/v1/deposits", None)
 
     with pytest.raises(Overloaded):
-        await handlers.move_money(request)
+        await DryRun(Silent(), planning, deadline_s=0.05).outcomes([unit])

@@ -18,6 +18,7 @@ from wallet.adapters import partitions_postgres, system_accounts_postgres
 from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.reads_postgres import PostgresReads
 from wallet.application.committer import Committer
+from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
@@ -92,12 +93,12 @@ def _app(
     committing: "asyncio.Task[None]",
 ) -> Edge:
     planned = planning(settings)
+    deadline_s = settings.wallet_command_deadline_s
     reads = PostgresReads(pool)
     handlers = CommandHandlers(
         queue=queue,
-        snapshots=reads,
-        planning=planned,
-        deadline_s=settings.wallet_command_deadline_s,
+        dry_run=DryRun(reads, planned, deadline_s=deadline_s),
+        deadline_s=deadline_s,
     )
 
     async def ready() -> Mapping[str, Check]:

@@ -10,13 +10,11 @@ import msgspec
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.positions import format_position
-from servicekit.failures import Overloaded
 from servicekit.http.decoding import invalid_request
 from servicekit.http.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
+from wallet.application.dry_run import DryRun
 from wallet.application.failures import InFlight, OutcomeUnknown
-from wallet.application.plan import BatchPlan, Planning
-from wallet.application.ports import Snapshots
 from wallet.application.queue import CommandQueue
 from wallet.application.units import (
     AheadOfClock,
@@ -30,7 +28,7 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
-from wallet.domain.commands import Command, wallets_named
+from wallet.domain.commands import Command
 from wallet.domain.outcomes import SubjectKind
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.rendering import OK
@@ -49,8 +47,7 @@ class CommandHandlers:
     """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
 
     queue: CommandQueue
-    snapshots: Snapshots
-    planning: Planning
+    dry_run: DryRun
     deadline_s: float
 
     async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
@@ -121,7 +118,7 @@ class CommandHandlers:
 
     async def _answer(self, request: HotRequest[Any], unit: Unit, location: bytes) -> HotResponse:
         if request.dry_run:
-            (outcome,) = await self._preview([unit])
+            (outcome,) = await self.dry_run.outcomes([unit])
             return _response(outcome, location, is_dry_run=True)
         try:
             outcome = await self.queue.submit(unit)
@@ -131,7 +128,7 @@ class CommandHandlers:
 
     async def _outcomes(self, request: HotRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
         if request.dry_run:
-            return list(await self._preview(units))
+            return [*await self.dry_run.outcomes(units)]
         return list(await asyncio.gather(*(self._submitted(unit) for unit in units)))
 
     def _submitted(self, unit: Unit) -> "asyncio.Future[Outcome | Exception]":
@@ -151,18 +148,6 @@ class CommandHandlers:
 
         submitted.add_done_callback(settle)
         return settled
-
-    async def _preview(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Decide *units* on one snapshot, one after another, and write nothing."""
-        named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
-        plan = BatchPlan(units, self.planning)
-        try:
-            async with asyncio.timeout(self.deadline_s):
-                found = await self.snapshots.snapshot(list(named))
-        except TimeoutError as error:
-            raise Overloaded("The dry run took too long and was given up.") from error
-        plan(found)
-        return plan.preview()
 
 
 def _key_of(request: HotRequest[Any]) -> UnitKey:

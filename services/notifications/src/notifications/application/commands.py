@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from contracts import problems
 from contracts.ids import new_id
-from contracts.problems import ProblemCode
 from notifications.application.ports import Deliveries, Endpoints, Recorder, Sealer
 from notifications.application.rows import Delivery, Endpoint, Message, NewDelivery
 from notifications.domain.messages import TEST_TYPE, test_body
-from notifications.domain.outcomes import EndpointStatus
+from notifications.domain.outcomes import EndpointStatus, RefusalCode
 from notifications.domain.pacing import pay
 from servicekit.postgres import Transaction
 
@@ -31,7 +29,7 @@ class DeliveryUnknown(Exception):  # noqa: N818  it names what happened
 class Refused(Exception):  # noqa: N818  it names what happened
     """A rule says no; *facts* are what a client needs to act."""
 
-    def __init__(self, code: ProblemCode, detail: str, **facts: Any) -> None:
+    def __init__(self, code: RefusalCode, detail: str, **facts: Any) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -89,7 +87,7 @@ class EndpointCommands:
         assert wanted.url is not None
         if await self._endpoints.claim_place(tx, tenant_id) >= self._endpoints_max:
             detail = f"A tenant has at most {self._endpoints_max} endpoints."
-            raise Refused(problems.ENDPOINT_LIMIT_REACHED, detail, limit=self._endpoints_max)
+            raise Refused(RefusalCode.ENDPOINT_LIMIT_REACHED, detail, limit=self._endpoints_max)
         now = await self._endpoints.clock(tx)
         endpoint = Endpoint(
             id=new_id(),
@@ -124,7 +122,7 @@ class EndpointCommands:
         """Gather deliveries and attempt none; raise Refused for a disabled endpoint."""
         endpoint = await self._held(tx, tenant_id, endpoint_id)
         if endpoint.status == EndpointStatus.DISABLED:
-            raise Refused(problems.ENDPOINT_NOT_ACTIVE, "The endpoint is disabled.")
+            raise Refused(RefusalCode.ENDPOINT_NOT_ACTIVE, "The endpoint is disabled.")
         return await self._write(tx, replace(endpoint, status=EndpointStatus.PAUSED))
 
     async def resume(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Endpoint:
@@ -186,7 +184,7 @@ class EndpointCommands:
         try:
             await self._active(tx, tenant_id, delivery.endpoint_id)
         except EndpointUnknown:
-            raise Refused(problems.ENDPOINT_NOT_ACTIVE, "The delivery's endpoint is deleted.") from None
+            raise Refused(RefusalCode.ENDPOINT_NOT_ACTIVE, "The delivery's endpoint is deleted.") from None
         await self._deliveries.make_due(tx, tenant_id, delivery.id)
         return await self._delivery(tx, tenant_id, delivery_id)
 
@@ -199,7 +197,7 @@ class EndpointCommands:
     async def _active(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Endpoint:
         endpoint = await self._held(tx, tenant_id, endpoint_id)
         if endpoint.status != EndpointStatus.ACTIVE:
-            raise Refused(problems.ENDPOINT_NOT_ACTIVE, f"The endpoint is {endpoint.status}.")
+            raise Refused(RefusalCode.ENDPOINT_NOT_ACTIVE, f"The endpoint is {endpoint.status}.")
         return endpoint
 
     async def _paid(self, tx: Transaction, endpoint: Endpoint) -> Endpoint:

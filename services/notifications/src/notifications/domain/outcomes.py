@@ -55,6 +55,13 @@ class EndpointStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class RefusalCode(StrEnum):
+    """Which rule refuses a command. The values are published: clients act on them."""
+
+    ENDPOINT_LIMIT_REACHED = "endpoint_limit_reached"
+    ENDPOINT_NOT_ACTIVE = "endpoint_not_active"
+
+
 class DisabledReason(StrEnum):
     """Why an endpoint was disabled."""
 

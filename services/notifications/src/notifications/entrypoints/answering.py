@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from contracts import problems
 from contracts.ids import parse_id
+from contracts.problems import PROBLEM_CODES
 from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
 from servicekit.http.decoding import check_json, invalid_request
 from servicekit.http.dependencies import Caller, IdempotencyKey
 from servicekit.http.pages import json_response
-from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem
+from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, is_problem
 from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 
@@ -51,8 +52,8 @@ class Command:
             try:
                 return await work(tx)
             except Refused as refused:
-                body = Problem(refused.code, refused.detail, **refused.facts).render(self._path)
-                return Answer(status=refused.code.status, body=body)
+                problem = Problem(PROBLEM_CODES[refused.code], refused.detail, **refused.facts)
+                return Answer(status=problem.code.status, body=problem.render(self._path))
 
         with told():
             return _response(await self._once.run(self._keyed(said), refusable))
@@ -134,6 +135,6 @@ def _response(given: Answer) -> Response:
         headers["location"] = given.location
     if given.is_replayed:
         headers["idempotency-replayed"] = "true"
-    if given.status == problems.ENDPOINT_NOT_ACTIVE.status:
+    if is_problem(given.status):
         return Response(given.body, given.status, headers=headers, media_type=PROBLEM_TYPE.decode())
     return json_response(given.body, given.status, headers)

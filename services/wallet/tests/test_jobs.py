@@ -61,6 +61,16 @@ async def test_partitions_are_made_ahead_by_the_app_role(
     assert await partitions_postgres.make_partitions(app) == 0
 
 
+async def test_too_many_partitions_are_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (await client.get("/health/deep")).json()["checks"]["journal"]
+    monkeypatch.setattr(partitions_postgres, "ATTACHED_MAX", AHEAD)
+
+    after = (await client.get("/health/deep")).json()["checks"]["journal"]
+
+    assert (before["ok"], after["ok"]) == (True, False)
+    assert f"in {1 + AHEAD} partitions" in after["detail"]
+
+
 async def test_a_command_that_finds_no_partition_has_them_made(
     client: Client, admin: asyncpg.Connection, telemetry: Telemetry
 ) -> None:

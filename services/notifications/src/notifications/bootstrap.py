@@ -63,6 +63,7 @@ from servicekit.service.processes import (
     ConsumerProcess,
     RelayProcess,
     database_check,
+    health_pool_settings,
     instance_jitter,
     maintaining,
     process_telemetry,
@@ -130,13 +131,17 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application; *resolver* replaces DNS."""
     pool_settings = _pool(settings, "api", settings.notifications_api_connections)
-    async with await open_pool(pool_settings) as pool, _resolving(settings, resolver) as resolving:
+    async with (
+        await open_pool(pool_settings) as pool,
+        await open_pool(health_pool_settings(pool_settings)) as health,
+        _resolving(settings, resolver) as resolving,
+    ):
         telemetry.registry.register(PoolCollector("api", pool))
         vetting = Vetting(resolving, allow_loopback=settings.notifications_allow_loopback)
-        yield _app(settings, telemetry, pool, vetting)
+        yield _app(settings, telemetry, pool, health, vetting)
 
 
-def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, vetting: Vetting) -> Edge:
+def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, health: Pool, vetting: Vetting) -> Edge:
     endpoints, deliveries = PostgresEndpoints(NAME), PostgresDeliveries()
     commands = EndpointCommands(
         endpoints,
@@ -149,7 +154,7 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, vett
     once, answers = Once(pool, PostgresRecords()), EndpointAnswers(commands)
 
     async def ready() -> Mapping[str, Check]:
-        return await database_check(pool)
+        return await database_check(health)
 
     return create_app(
         title="Notifications",

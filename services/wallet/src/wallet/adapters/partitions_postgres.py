@@ -7,9 +7,13 @@ from servicekit.postgres import Connection
 PARTITIONS_AHEAD: Final = 4
 """Empty ones cost nothing; a shard fills one in half a minute at most, and a look a second makes the next."""
 
-_HEADROOM: Final = """
-    select (coalesce((select max(number) + 1 from wallet.archived_partition), 0)
-            + (select count(*) from pg_inherits where inhparent = 'wallet.journal'::regclass))
+ATTACHED_MAX: Final = 300
+"""A statement over the journal locks each partition and its indexes: with the usual 64 locks for each of 200 sessions,
+some 700 partitions are as many as all sessions together can lock. Archiving detaches them."""
+
+_ATTACHED: Final = "(select count(*) from pg_inherits where inhparent = 'wallet.journal'::regclass)"
+_HEADROOM: Final = f"""
+    select (coalesce((select max(number) + 1 from wallet.archived_partition), 0) + {_ATTACHED})
            * wallet.partition_width()
            - greatest((select max(h.seq)
                          from generate_series(0, 63) s(shard)
@@ -22,6 +26,12 @@ async def make_partitions(connection: Connection) -> int:
     """Make the journal partitions that are wanted ahead; return how many were missing."""
     made: int = await connection.fetchval("select wallet.ensure_journal_partitions($1)", PARTITIONS_AHEAD)
     return made
+
+
+async def attached_partitions(connection: Connection) -> int:
+    """Return how many partitions the journal has, archived ones aside."""
+    attached: int = await connection.fetchval(f"select {_ATTACHED}")
+    return attached
 
 
 async def journal_headroom(connection: Connection) -> int:

@@ -110,6 +110,7 @@ def _app(
         works = await ready()
         async with health.connection() as connection:
             headroom = await partitions_postgres.journal_headroom(connection)
+            attached = await partitions_postgres.attached_partitions(connection)
             halted = bool(await halts.active(connection))
             behind = await system_accounts_postgres.lag_rows(connection)
             unsafe = await unsafe_settings(connection)
@@ -119,7 +120,10 @@ def _app(
                 ok=not unsafe or settings.mode is Mode.DEVELOPMENT,
                 detail=f"acknowledged money could be lost: {', '.join(unsafe)}" if unsafe else "safe",
             ),
-            "journal": Check(ok=headroom > 0, detail=f"{headroom} sequence numbers of room in made partitions"),
+            "journal": Check(
+                ok=headroom > 0 and attached <= partitions_postgres.ATTACHED_MAX,
+                detail=f"{headroom} sequence numbers of room in {attached} partitions",
+            ),
             "system_accounts": Check(
                 ok=behind <= system_accounts_postgres.LAG_ROWS_MAX,
                 detail=f"totals are {behind} rows behind the journal",

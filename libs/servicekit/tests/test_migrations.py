@@ -62,7 +62,7 @@ async def test_phases_wait_for_their_turn(database: Database, source: MigrationS
     before = await migrate(database.dsn_owner, [source], app_role=APP_ROLE, phase=Phase.PRE)
     after = await migrate(database.dsn_owner, [source], app_role=APP_ROLE, phase=Phase.POST)
 
-    assert ([m.number for m in before], [m.number for m in after]) == ([1, 3], [2])
+    assert [str(m) for m in (*before, *after)] == ["probe/0001_table", "probe/0003_more", "probe/0002_drop"]
 
 
 async def test_a_changed_file_is_refused(database: Database, source: MigrationSource, tmp_path: Path) -> None:
@@ -70,6 +70,20 @@ async def test_a_changed_file_is_refused(database: Database, source: MigrationSo
     (tmp_path / "0003_more.pre.sql").write_text("SELECT 1")
 
     with pytest.raises(MigrationError, match="probe/0003_more was changed"):
+        await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
+
+
+async def test_a_database_of_an_earlier_schema_is_told_to_begin_again(
+    database: Database, source: MigrationSource, tmp_path: Path
+) -> None:
+    await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
+    (tmp_path / "0001_table.sql").rename(tmp_path / "0001_baseline.sql")
+    (tmp_path / "0002_drop.post.sql").unlink()
+    (tmp_path / "0003_more.pre.sql").unlink()
+
+    with pytest.raises(
+        MigrationError, match=r"earlier schema \(probe/0001_table where probe/0001_baseline.*`make clean`"
+    ):
         await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
 
 

@@ -39,7 +39,8 @@ class OutboxEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 def outbox_source() -> MigrationSource:
     """Return the migrations of the outbox, for every service that publishes; after the relay's."""
-    return MigrationSource("servicekit.outbox", resources.files("servicekit") / "sql" / "outbox")
+    folder = resources.files("servicekit") / "sql" / "outbox"
+    return MigrationSource("servicekit.outbox", folder, folder / "functions")
 
 
 def outbox_journal(source: str) -> SqlJournal:

@@ -29,10 +29,10 @@ class Port:
 
 
 def own_migrations(package: str, module_file: str) -> MigrationSource:
-    """Return the migrations of *package*: beside its sources in a checkout, inside it once it is installed.
+    """Return the migrations and functions of *package*: beside its sources in a checkout, inside it once installed.
 
     *module_file* is the `__file__` of a module directly in the package.
     """
-    beside_sources = Path(module_file).parents[2] / "migrations"
-    folder = beside_sources if beside_sources.is_dir() else resources.files(package) / "migrations"
-    return MigrationSource(package, folder)
+    beside_sources = Path(module_file).parents[2]
+    root = beside_sources if (beside_sources / "migrations").is_dir() else resources.files(package)
+    return MigrationSource(package, root / "migrations", root / "sql" / "functions")

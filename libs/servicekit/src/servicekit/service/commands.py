@@ -18,7 +18,7 @@ from servicekit.consumer.operations import ParkedWallet, ShardStatus
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.unparking import Unparked
 from servicekit.consumer.unparking import unpark as unpark_wallet
-from servicekit.migrations import MigrationSource, Phase, migrate
+from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown, run
 from servicekit.settings import ServiceSettings
@@ -60,10 +60,14 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
     def migrate_database(
         phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
     ) -> None:
-        """Bring the database's schema up to date, as its owner."""
+        """Bring the database's schema and functions up to date, as its owner; 1 where the files do not fit it."""
         wanted = migration()
-        applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
-        typer.echo(f"{len(applied)} migrations applied")
+        try:
+            applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
+        except MigrationError as error:
+            typer.echo(f"migrate: {error}", err=True)
+            sys.exit(1)
+        typer.echo(f"{len(applied)} migrations and functions applied")
 
 
 def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer.Typer:

@@ -18,7 +18,7 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
-from servicekit.migrations import MigrationSource, read_source
+from servicekit.migrations import MigrationSource, for_role, read_functions, read_source
 from servicekit.postgres import Connection, Pool, connect
 from transaction_history.adapters.hashes import TableHash, table_hashes
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
@@ -95,10 +95,10 @@ class Rebuild:
             await owner.execute("DELETE FROM servicekit.checkpoint WHERE projection = $1", NEXT)
 
     async def _make_schema(self, owner: Connection) -> None:
-        role = '"' + self._app_role.replace('"', '""') + '"'
         async with owner.transaction():
-            for migration in read_source(self._source):
-                await owner.execute(_NAME.sub(NEXT, migration.sql).replace(':"app_role"', role))
+            migrations, functions = read_source(self._source), read_functions(self._source)
+            for sql in (*(each.sql for each in migrations), *(each.sql for each in functions)):
+                await owner.execute(for_role(_NAME.sub(NEXT, sql), self._app_role))
 
     async def _process(self, received: Sequence[Received]) -> None:
         if received and await self._processor.process(received):

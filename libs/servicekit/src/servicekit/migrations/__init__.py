@@ -1,0 +1,170 @@
+"""Migrations, and functions in force: plain SQL files, applied in one order by one run at a time.
+
+A migration is named `NNNN_name.sql`, or `NNNN_name.pre.sql` (before the new release starts: what the old one survives)
+or `NNNN_name.post.sql` (after the old one is gone). Without a suffix it is `pre`. Each is run once, in one transaction,
+in the order of the numbers, and never changes afterwards: its checksum is kept in `servicekit.migration`.
+
+A function stands in a file of its own, with its types, settings and rights, and is applied again whenever the file
+changed, behind the migrations: its checksum is kept in `servicekit.function_in_force`. `-- needs: one, another` names
+the files that go before. So no migration may call a function of such a file.
+
+Both name the app's role as `:"app_role"`, as in psql.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Final, NamedTuple
+
+import asyncpg
+
+from servicekit.migrations.files import (
+    APP_ROLE,
+    Migration,
+    MigrationError,
+    MigrationSource,
+    Phase,
+    SqlFunction,
+    for_role,
+    read_functions,
+    read_source,
+)
+from servicekit.migrations.functions import apply_functions
+from servicekit.postgres import Connection, connect, transaction
+
+__all__ = [
+    "APP_ROLE",
+    "Migration",
+    "MigrationError",
+    "MigrationSource",
+    "Phase",
+    "SqlFunction",
+    "for_role",
+    "migrate",
+    "read_functions",
+    "read_source",
+    "servicekit_source",
+]
+
+LOCK_KEY: Final = 0x5EC4_17D8_0000_0001
+"""One migration run at a time per database; advisory locks are per database."""
+LOCK_WAIT: Final = "60s"  # for the run of another instance to end
+SESSION: Final = {
+    "lock_timeout": "4s",  # a migration that cannot get its lock gives way to the traffic it would block
+    "statement_timeout": "60s",
+    "transaction_timeout": "120s",
+}
+COMMAND_TIMEOUT_S: Final = 150.0
+
+_RECORDS: Final = """
+    create schema if not exists servicekit;
+    create table if not exists servicekit.migration (
+        source text collate "C" not null,
+        number integer not null,
+        name text collate "C" not null,
+        sha256 text collate "C" not null,
+        applied_at timestamptz not null default clock_timestamp(),
+        constraint migration_pk primary key (source, number)
+    );
+    create table if not exists servicekit.function_in_force (
+        source text collate "C" not null,
+        name text collate "C" not null,
+        sha256 text collate "C" not null,
+        applied_at timestamptz not null default clock_timestamp(),
+        constraint function_in_force_pk primary key (source, name)
+    );
+"""
+
+
+class _Applied(NamedTuple):
+    name: str
+    sha256: str
+
+
+def servicekit_source() -> MigrationSource:
+    """Return servicekit's own tables (relay cursors, checkpoints …): first among the sources of every service."""
+    return MigrationSource("servicekit", resources.files("servicekit") / "sql")
+
+
+async def migrate(
+    owner_dsn: str, sources: Sequence[MigrationSource], *, app_role: str, phase: Phase = Phase.ALL
+) -> list[Migration | SqlFunction]:
+    """Apply what is pending, the migrations source by source in the order given, then the functions; return them.
+
+    Any number of processes may call it at once: they take turns. A release that lacks migrations which the database has
+    is the older of two, and leaves the functions to the newer one. Raises MigrationError where a file changed after it
+    was applied, where the database was made before the baseline, or where a function's signature was changed in place,
+    and driver errors (the failing file is rolled back and named in a note).
+    """
+    files = [migration for source in sources for migration in read_source(source)]
+    functions = [function for source in sources for function in read_functions(source)]
+    connection = await connect(
+        owner_dsn, application_name="migrate", command_timeout_s=COMMAND_TIMEOUT_S, session=SESSION
+    )
+    try:
+        await _take_turn(connection)
+        applied = await _applied(connection)
+        is_older = _check(files, applied)
+        pending = [file for file in files if (file.source, file.number) not in applied and _runs_in(file, phase)]
+        for migration in pending:
+            await _apply(connection, migration, app_role)
+        renewed = [] if is_older else await apply_functions(connection, functions, app_role=app_role)
+        return [*pending, *renewed]
+    finally:
+        await connection.close()
+
+
+def _runs_in(migration: Migration, phase: Phase) -> bool:
+    return phase is Phase.ALL or migration.phase is phase
+
+
+async def _take_turn(connection: Connection) -> None:
+    await connection.execute(f"set lock_timeout = '{LOCK_WAIT}'")
+    await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)  # held until the session ends
+    await connection.execute(f"set lock_timeout = '{SESSION['lock_timeout']}'")
+
+
+async def _applied(connection: Connection) -> dict[tuple[str, int], _Applied]:
+    if await connection.fetchval("select to_regclass('servicekit.migration')") is None:
+        await connection.execute(_RECORDS)
+    rows = await connection.fetch("select source, number, name, sha256 from servicekit.migration order by 1, 2")
+    return {(row["source"], row["number"]): _Applied(row["name"], row["sha256"]) for row in rows}
+
+
+def _check(files: Iterable[Migration], applied: Mapping[tuple[str, int], _Applied]) -> bool:
+    """Return whether the database has migrations of a later release.
+
+    Raises MigrationError where a recorded file changed or went missing among those of this release.
+    """
+    present = {(file.source, file.number): file for file in files}
+    newest: dict[str, int] = {}
+    for source, number in present:
+        newest[source] = max(number, newest.get(source, 0))
+    for key, recorded in applied.items():
+        file = present.get(key)
+        if file is not None and file.name != recorded.name:
+            raise MigrationError(
+                f"this database was made by an earlier schema ({key[0]}/{key[1]:04d}_{recorded.name} where {file} is"
+                " now), from which nothing leads here: begin with an empty one, on the local stack by `make clean`"
+            )
+        if file is not None and file.sha256 != recorded.sha256:
+            raise MigrationError(f"{file} was changed after it was applied: add a new migration instead")
+        # Numbers beyond the newest belong to a later release: an older one may run beside it.
+        if file is None and key[1] < newest.get(key[0], 0):
+            raise MigrationError(f"{key[0]}/{key[1]:04d} was applied, but its file is gone")
+    return any(number > newest.get(source, number) for source, number in applied)
+
+
+async def _apply(connection: Connection, migration: Migration, app_role: str) -> None:
+    try:
+        async with transaction(connection):
+            await connection.execute(for_role(migration.sql, app_role))
+            await connection.execute(
+                "insert into servicekit.migration (source, number, name, sha256) values ($1, $2, $3, $4)",
+                migration.source,
+                migration.number,
+                migration.name,
+                migration.sha256,
+            )
+    except asyncpg.PostgresError as error:
+        error.add_note(f"in migration {migration}")
+        raise

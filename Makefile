@@ -64,12 +64,13 @@ bench: setup ## Measure the platform beside pgbench that writes the same rows; C
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
 
-docs: setup ## Make the generated pages: errors, settings, the OpenAPI and AsyncAPI documents, the schemas of new types.
+docs: setup ## Make the generated pages: errors, settings, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
 	@$(RUN) -m contracts.asyncapi > docs/asyncapi.json
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi
+	@$(RUN) -m tests.schema
 
 clean: ## Stop the local stack and remove its data, logs and results.
 	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi

@@ -37,7 +37,7 @@ def test_a_stray_name_or_number_is_refused(tmp_path: Path, names: tuple[str, ...
 
 
 def test_servicekit_has_its_own_migrations() -> None:
-    assert read_source(servicekit_source())[0].name == "schema"
+    assert read_source(servicekit_source())[0].name == "baseline"
 
 
 def functions_of(folder: Path, **needs: str) -> MigrationSource:

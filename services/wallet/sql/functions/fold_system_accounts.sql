@@ -1,7 +1,10 @@
--- As before, in PL/pgSQL: PostgreSQL 18 (18.6) crashes where the plan of a function in SQL becomes invalid while it runs,
--- by a new partition or an ANALYZE in another session.
-
+-- Fold at most *rows_per_shard* rows of each shard into the totals; returns how many rows that were. Any number of
+-- instances may call it at once: the rows another one is folding are left to it, and a cursor moves only from where it
+-- was found, in the transaction that adds what lies between. One range of the primary key is read per shard.
 -- The cursors are locked in a statement of their own, so that the fold finds no row that has moved on meanwhile.
+--
+-- In PL/pgSQL: PostgreSQL 18 (18.6) crashes where the plan of a function in SQL becomes invalid while it runs, by a new
+-- partition or an ANALYZE in another session.
 create or replace function wallet.fold_system_accounts(rows_per_shard int) returns bigint
 language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
@@ -37,19 +40,5 @@ begin
     return folded;
 end $$;
 
-create or replace function wallet.system_account_balances(of_tenant uuid)
-returns table (system_account text, currency text, total_minor numeric)
-language plpgsql stable set enable_seqscan = off set enable_bitmapscan = off as $$
-#variable_conflict use_column
-begin
-    return query
-        select a.system_account, a.currency, sum(a.total_minor)
-          from (select t.system_account, t.currency, t.total_minor
-                  from wallet.system_account_total t where t.tenant_id = of_tenant
-                union all
-                select j.system_account, j.currency, j.posted_delta
-                  from wallet.system_account_fold f
-                  join wallet.journal j on j.shard = f.shard and j.seq > f.seq
-                 where j.tenant_id = of_tenant and j.system_account is not null) a
-         group by a.system_account, a.currency;
-end $$;
+revoke execute on function wallet.fold_system_accounts from public;
+grant execute on function wallet.fold_system_accounts to :"app_role";

@@ -1,17 +1,20 @@
--- A version does not tell what a wallet holds: where a batch is sent behind another that is then not written, somebody
--- else may have moved a wallet on to the same version with another balance. So the fence compares all that is decided on.
-alter type wallet.named_row
-    add attribute posted_minor bigint, add attribute held_minor bigint, add attribute status smallint,
-    add attribute restrictions text, add attribute operator_version bigint;
+-- A batch that was decided on remembered rows, in one call that is a transaction of its own.
+-- needs: lock_batch, write_batch
+
+-- All that is decided on: a version alone does not tell what a wallet holds. Where a batch is sent behind another that
+-- is then not written, somebody else may have moved a wallet on to the same version with another balance.
+create type wallet.named_row as (
+    id uuid, version bigint, posted_minor bigint, held_minor bigint, status smallint, restrictions text,
+    operator_version bigint);
 
 -- Write what was decided on wallets as *named* says they are. Raises WL001 where one of them is not like that or has a
--- later last entry than *now*, WL002 where a key is taken: then nothing was written, and the batch must be decided again
--- on locked rows. Returns the sequence numbers, as write_batch does, and the time after the locks.
+-- later last entry than *now*, WL002 where a key is taken: then nothing was written, and the batch must be decided
+-- again on locked rows. Returns the sequence numbers, as write_batch does, and the time after the locks.
 create or replace function wallet.commit_fenced_batch(
     take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamptz, opened wallet.opened_row[],
     changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[],
     records wallet.idempotency_row[], out seqs bigint[], out at timestamptz)
-language plpgsql volatile set enable_seqscan = off as $$
+language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     found_as_named int;
 begin
@@ -34,5 +37,8 @@ begin
         raise exception 'a key is taken' using errcode = 'WL002';
     end if;
     at := clock_timestamp();
-    seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records);
+    seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records, '{}');
 end $$;
+
+revoke execute on function wallet.commit_fenced_batch from public;
+grant execute on function wallet.commit_fenced_batch to :"app_role";

@@ -1,14 +1,8 @@
--- How far an endpoint is from being quick again: set by each slow attempt, counted down by each that was not.
-alter table notifications.endpoint add column slowness smallint not null default 0;
-
--- Until when an endpoint's tests, recoveries and resumptions are paid for (a bucket that leaks).
-alter table notifications.endpoint add column paid_until timestamptz;
-
 -- Lease the oldest due deliveries: of each endpoint at most its *attempts*, and no more than its *attempts_max* under
 -- way over all workers. The endpoints' rows are locked first (one that another worker holds is passed over), and what is
 -- under way is counted by a statement that begins afterwards: so the count is exact. Of a delivery's attempts the last
 -- *attempts_kept* are kept, of an endpoint's secrets the newest *secrets_max* sign.
-create function notifications.lease_deliveries(
+create or replace function notifications.lease_deliveries(
     token uuid, lease_s double precision, endpoints uuid[], attempts integer[], attempts_max integer[],
     attempts_kept integer, secrets_max integer)
 returns table (id uuid, endpoint_id uuid, message_id uuid, tenant_id uuid, attempt integer, failures integer, url text,

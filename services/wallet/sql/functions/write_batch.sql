@@ -1,67 +1,40 @@
--- Decisions of the fraud service, and the operator's word that stands against them.
+-- The second of a batch's two calls, VOLATILE like lock_batch. The rows of a batch, as the committer sends them:
+create type wallet.opened_row as (
+    id uuid, tenant_id uuid, owner_id text, currency text, private bytea);
 
--- The version at which an operator last changed the restrictions; 0: none ever did.
-alter table wallet.wallet add column operator_version bigint not null default 0;
-alter table wallet.wallet_opening add column operator_version bigint not null default 0;
-alter type wallet.changed_row add attribute operator_version bigint;
+create type wallet.changed_row as (
+    id uuid, version_before bigint, version bigint, posted_minor bigint, held_minor bigint, status smallint,
+    restrictions text, operator_version bigint);
 
--- Decisions that were acted on, or not to be: kept for ever, so that no replay acts on one again.
-create table wallet.settled_decision (
-    decision_id    uuid        primary key,
-    tenant_id      uuid        not null,
-    wallet_id      uuid        not null,
-    judged_version bigint      not null,
-    rules_version  text        not null,
-    verdict        text        not null,
-    decided_at     timestamptz not null,
-    settled_at     timestamptz not null default clock_timestamp(),
-    constraint settled_decision_verdict_is_known check (verdict in ('applied', 'superseded', 'refused', 'noted'))
-);
+create type wallet.journal_row as (
+    tenant_id uuid, account_id uuid, system_account text, version bigint, transaction_id uuid, entry_index smallint,
+    entry_count smallint, type smallint, currency text, posted_delta bigint, held_delta bigint, posted_after bigint,
+    held_after bigint, actor text, causation_id uuid, traceparent text, payload bytea);
 
-create index settled_decision_by_wallet on wallet.settled_decision (wallet_id, decided_at);
+create type wallet.reference_row as (tenant_id uuid, reference_hash bytea, transaction_id uuid);
 
--- As before, with the operator's version.
-drop function wallet.lock_batch;
-create function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[])
-returns table (
-    kind smallint, id uuid, tenant_id uuid, owner_id text, currency text, status smallint, restrictions text,
-    posted_minor bigint, held_minor bigint, overdraft_limit_minor bigint, version bigint, opened_at timestamptz,
-    at timestamptz, private bytea, operator_version bigint, ordinal bigint, fingerprint bytea, body bytea,
-    resource_id uuid, positions bigint[])
-language plpgsql volatile set enable_seqscan = off as $$
-#variable_conflict use_column
-begin
-    if take_turn then
-        perform pg_advisory_xact_lock(7, 0);
-    end if;
-    return query
-        select 0::smallint, w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor,
-               w.held_minor, w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
-               null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[]
-          from wallet.wallet w where w.id = any (wallet_ids) order by w.id for no key update;
-    return query
-        select 1::smallint, null::uuid, null::uuid, null::text, null::text, i.status, null::text, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::bytea,
-               null::bigint, k.ordinal, i.fingerprint, i.body, i.resource_id, i.positions
-          from unnest(keys) with ordinality k (client, key, part, ordinal)
-          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
-    return query
-        select 2::smallint, null::uuid, null::uuid, null::text, null::text, null::smallint, null::text, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::timestamptz,
-               greatest(clock_timestamp(),
-                        (select max(w.last_at) from wallet.wallet w where w.id = any (wallet_ids))),
-               null::bytea, null::bigint, null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[];
-end $$;
+-- first_row and second_row number the last journal row of the record's command in each of its (at most two) shards,
+-- from 1; more_rows is an int[] literal for a command over more shards.
+create type wallet.idempotency_row as (
+    client uuid, key text, part smallint, fingerprint bytea, status smallint, body bytea, resource_id uuid,
+    first_row int, second_row int, more_rows text);
 
--- As before, with the operator's version.
+-- When a journal row's wallet is ahead of the batch's time: *row* is its number (from 1), *at* when its event occurred.
+create type wallet.raised_row as ("row" int, at timestamptz);
+
+-- Write what a batch decided, opened wallets at their first version; returns the sequence number of each journal row,
+-- in the order given. An event is never earlier than its wallet's last one, and no wallet takes another's time. Raises
+-- WL001 when a wallet is not at the version that was read.
 create or replace function wallet.write_batch(
     now timestamptz, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[],
-    journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[])
-returns bigint[] language plpgsql volatile set enable_seqscan = off as $$
+    journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[],
+    raised wallet.raised_row[])
+returns bigint[] language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     touched int;
     seqs    bigint[];
     s       smallint;
+    has_raised constant boolean := cardinality(raised) > 0;
 begin
     if cardinality(opened) > 0 then
         insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
@@ -73,7 +46,8 @@ begin
     if cardinality(changed) > 0 then
         update wallet.wallet w
            set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, status = u.status,
-               restrictions = u.restrictions, operator_version = u.operator_version, last_at = write_batch.now
+               restrictions = u.restrictions, operator_version = u.operator_version,
+               last_at = greatest(w.last_at, write_batch.now)
           from unnest(changed) u
          where w.id = u.id and w.version = u.version_before;
         get diagnostics touched = row_count;
@@ -104,11 +78,15 @@ begin
                                     posted_after, held_after, occurred_at, actor, causation_id, traceparent, payload)
         select u.shard, u.seq, uuidv7(), u.tenant_id, u.account_id, u.system_account, u.version, u.transaction_id,
                u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
-               u.held_after, write_batch.now, u.actor, u.causation_id, u.traceparent, u.payload
-          from rows from (unnest(shards), unnest(seqs), unnest(journal))
+               u.held_after,
+               case when has_raised
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_batch.now)
+                    else write_batch.now end,
+               u.actor, u.causation_id, u.traceparent, u.payload
+          from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
                u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
                   type, currency, posted_delta, held_delta, posted_after, held_after, actor, causation_id, traceparent,
-                  payload);
+                  payload, ordinal);
     end if;
     if cardinality(refs) > 0 then
         insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id)
@@ -132,6 +110,5 @@ begin
     return seqs;
 end $$;
 
-revoke execute on function wallet.lock_batch from public;
-grant execute on function wallet.lock_batch to :"app_role";
-grant select, insert on wallet.settled_decision to :"app_role";
+revoke execute on function wallet.write_batch from public;
+grant execute on function wallet.write_batch to :"app_role";

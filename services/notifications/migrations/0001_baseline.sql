@@ -17,6 +17,9 @@ create table notifications.endpoint (
     from_seqs       bigint[]    not null,
     created_at      timestamptz not null,
     updated_at      timestamptz not null,
+    slowness        smallint    not null default 0,        -- how far it is from being quick again: set by each slow
+                                                           -- attempt, counted down by each that was not
+    paid_until      timestamptz,                           -- of its tests, recoveries, resumptions: a bucket that leaks
     constraint endpoint_pk primary key (id),
     constraint endpoint_status_is_known check (status in ('active', 'paused', 'disabled', 'deleted')),
     constraint endpoint_disabled_has_a_reason check ((status = 'disabled') = (disabled_reason is not null)),
@@ -25,6 +28,7 @@ create table notifications.endpoint (
 
 create index endpoint_by_tenant on notifications.endpoint (tenant_id, id) where status <> 'deleted';
 create index endpoint_active on notifications.endpoint (id) where status = 'active';
+create index endpoint_left on notifications.endpoint (id) where status <> 'active';
 
 -- The wallets an endpoint asked for, where it did not ask for all.
 create table notifications.endpoint_wallet (
@@ -50,8 +54,10 @@ create table notifications.endpoint_secret (
 );
 
 create index endpoint_secret_by_endpoint on notifications.endpoint_secret (endpoint_id, id);
+create index endpoint_secret_by_expiry on notifications.endpoint_secret (expires_at) where expires_at is not null;
 
--- One event, as its subscribers are told it. Made where at least one endpoint wants it.
+-- One event, as its subscribers are told it. Made where at least one endpoint wants it; goes with the last of its
+-- deliveries, and not by its age.
 create table notifications.message (
     id          uuid        not null,                      -- the event's; of a test, one of its own
     tenant_id   uuid        not null,
@@ -62,8 +68,6 @@ create table notifications.message (
     occurred_at timestamptz not null,
     constraint message_pk primary key (id)
 );
-
-create index message_by_age on notifications.message using brin (occurred_at);
 
 -- One message for one endpoint. Leasing a row moves next_attempt_at to the lease's end: a worker that dies leaves it
 -- due again, and one that stood still finds another's token. No foreign key to the endpoint, which is never removed: its
@@ -122,9 +126,19 @@ create table notifications.idempotency (
     constraint idempotency_pk primary key (client, key)
 );
 
-create index idempotency_by_age on notifications.idempotency using brin (created_at);
+-- Found and deleted by age, in lots: a BRIN's ranges never narrow again once deleted space is used anew.
+create index idempotency_by_age on notifications.idempotency (created_at);
+
+-- The newest version of each wallet and its place in the stream: an event beyond it that does not follow is poison.
+create table notifications.wallet_version (
+    wallet_id uuid   not null,
+    version   bigint not null,
+    seq       bigint not null,                             -- of the wallet's shard
+    constraint wallet_version_pk primary key (wallet_id)
+) with (fillfactor = 70);
 
 grant usage on schema notifications to :"app_role";
-grant select, insert, update on notifications.endpoint to :"app_role";
-grant select, insert, update, delete on notifications.endpoint_wallet, notifications.endpoint_secret,
-    notifications.message, notifications.delivery, notifications.attempt, notifications.idempotency to :"app_role";
+grant select, insert, update on notifications.wallet_version to :"app_role";
+grant select, insert, update, delete on notifications.endpoint, notifications.endpoint_wallet,
+    notifications.endpoint_secret, notifications.message, notifications.delivery, notifications.attempt,
+    notifications.idempotency to :"app_role";

@@ -1,0 +1,261 @@
+-- The schema in force. Made by `make docs` of the migrations and the functions' files; not to be edited.
+
+create schema fraud;
+
+create schema servicekit;
+
+create function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) returns void
+    language plpgsql
+    set enable_seqscan to 'off'
+    as $$
+declare
+    s smallint;
+begin
+    -- Whatever the session is set to: a relay must never publish what a crash then takes back.
+    perform set_config('synchronous_commit', 'on', true);
+    for s in select distinct x from unnest(shards) x order by 1 loop
+        perform pg_advisory_xact_lock(9, s);
+    end loop;
+    with head as materialized (
+        select d.shard, coalesce((select o.seq from servicekit.outbox o where o.shard = d.shard
+                                   order by o.seq desc limit 1), 0) as seq
+          from (select distinct x as shard from unnest(shards) x) d)
+    insert into servicekit.outbox (shard, seq, event_id, tenant_id, account_id, type, occurred_at, causation_id,
+                                   traceparent, payload)
+    select head.shard, head.seq + row_number() over (partition by u.shard order by u.ordinal), u.event_id, u.tenant_id,
+           u.account_id, u.type, u.occurred_at, u.causation_id, u.traceparent, u.payload
+      from unnest(shards, event_ids, tenant_ids, account_ids, types, occurred_at, causation_ids, traceparents, payloads)
+           with ordinality u (shard, event_id, tenant_id, account_id, type, occurred_at, causation_id, traceparent,
+                              payload, ordinal)
+      join head using (shard);
+end $$;
+
+create table fraud.decision (
+    decision_id uuid not null,
+    tenant_id uuid not null,
+    wallet_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    wallet_version bigint not null,
+    outcome text not null collate pg_catalog."C",
+    mode text not null collate pg_catalog."C",
+    rules_version text not null collate pg_catalog."C",
+    trigger_event_id uuid not null,
+    trigger_shard smallint not null,
+    trigger_seq bigint not null,
+    decided_at timestamp with time zone not null,
+    reasons text not null,
+    traceparent text,
+    constraint decision_mode_is_known check ((mode = any (array['live'::text, 'shadow'::text]))),
+    constraint decision_outcome_is_known check ((outcome = any (array['allow'::text, 'review'::text, 'hold'::text, 'block'::text])))
+);
+
+create table fraud.profile (
+    wallet_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    version bigint not null,
+    last_at timestamp with time zone not null,
+    state bytea not null
+)
+with (fillfactor='70');
+
+create table fraud.rules_state (
+    only_one boolean default true not null,
+    version text not null collate pg_catalog."C",
+    loaded_at timestamp with time zone default clock_timestamp() not null,
+    refused_at timestamp with time zone,
+    refusal text,
+    constraint rules_state_is_one_row check (only_one),
+    constraint rules_state_refusal_is_whole check (((refused_at is null) = (refusal is null)))
+);
+
+create table fraud.rules_version (
+    version text not null collate pg_catalog."C",
+    content_hash text not null collate pg_catalog."C",
+    body text not null,
+    time_compression integer not null,
+    is_shadow boolean not null,
+    first_loaded_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.checkpoint (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    last_seq bigint default 0 not null,
+    last_event_id uuid,
+    topic_partition integer not null,
+    kafka_offset bigint default 0 not null,
+    stopped text collate pg_catalog."C",
+    seek_to bigint,
+    updated_at timestamp with time zone default clock_timestamp() not null,
+    constraint checkpoint_shard_is_known check (((shard >= 0) and (shard <= 63))),
+    constraint checkpoint_stop_is_known check ((stopped = any (array['gap'::text, 'diverged'::text])))
+)
+with (fillfactor='50');
+
+create table servicekit.function_in_force (
+    source text not null collate pg_catalog."C",
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.migration (
+    source text not null collate pg_catalog."C",
+    number integer not null,
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.outbox (
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    account_id uuid not null,
+    version bigint,
+    transaction_id uuid,
+    entry_index smallint,
+    entry_count smallint,
+    type smallint not null,
+    occurred_at timestamp with time zone not null,
+    causation_id uuid,
+    traceparent text,
+    payload bytea not null,
+    constraint outbox_shard_is_known check (((shard >= 0) and (shard <= 63)))
+);
+
+create table servicekit.parked_wallet (
+    projection text not null collate pg_catalog."C",
+    wallet_id uuid not null,
+    shard smallint not null,
+    seq bigint not null,
+    reason text not null,
+    parked_at timestamp with time zone default clock_timestamp() not null,
+    kafka_offset bigint default 0 not null,
+    events bigint default 0 not null
+);
+
+create table servicekit.projection_lag (
+    projection text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    lag_records bigint not null,
+    lag_ms bigint not null,
+    measured_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_halt (
+    topic text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    kafka_offset bigint not null,
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    halted_at timestamp with time zone default clock_timestamp() not null,
+    cleared_at timestamp with time zone,
+    cleared_by text
+);
+
+create table servicekit.relay_instance (
+    owner text not null collate pg_catalog."C",
+    expires_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_lease (
+    shard smallint not null,
+    cursor bigint default 0 not null,
+    epoch bigint default 0 not null,
+    owner text collate pg_catalog."C",
+    expires_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+    constraint relay_lease_cursor_is_not_negative check ((cursor >= 0)),
+    constraint relay_lease_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
+alter table only fraud.decision
+    add constraint decision_pk primary key (decision_id);
+
+alter table only fraud.profile
+    add constraint profile_pk primary key (wallet_id);
+
+alter table only fraud.rules_state
+    add constraint rules_state_pk primary key (only_one);
+
+alter table only fraud.rules_version
+    add constraint rules_version_pk primary key (version);
+
+alter table only servicekit.checkpoint
+    add constraint checkpoint_pk primary key (projection, shard);
+
+alter table only servicekit.function_in_force
+    add constraint function_in_force_pk primary key (source, name);
+
+alter table only servicekit.migration
+    add constraint migration_pk primary key (source, number);
+
+alter table only servicekit.outbox
+    add constraint outbox_pk primary key (shard, seq);
+
+alter table only servicekit.parked_wallet
+    add constraint parked_wallet_pk primary key (projection, wallet_id);
+
+alter table only servicekit.projection_lag
+    add constraint projection_lag_pk primary key (projection, topic_partition);
+
+alter table only servicekit.relay_halt
+    add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
+
+alter table only servicekit.relay_instance
+    add constraint relay_instance_pk primary key (owner);
+
+alter table only servicekit.relay_lease
+    add constraint relay_lease_pk primary key (shard);
+
+create index decision_by_outcome on fraud.decision using btree (tenant_id, outcome, mode, decided_at, decision_id);
+
+create index decision_by_wallet on fraud.decision using btree (tenant_id, wallet_id, decided_at, decision_id);
+
+create index decision_newest on fraud.decision using btree (tenant_id, decided_at, decision_id);
+
+alter table only fraud.decision
+    add constraint decision_rules_fk foreign key (rules_version) references fraud.rules_version(version);
+
+alter table only fraud.rules_state
+    add constraint rules_state_version_fk foreign key (version) references fraud.rules_version(version);
+
+grant usage on schema fraud to :"app_role";
+
+grant usage on schema servicekit to :"app_role";
+
+revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
+grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
+
+grant select,insert on table fraud.decision to :"app_role";
+
+grant select,insert,update on table fraud.profile to :"app_role";
+
+grant select,insert,update on table fraud.rules_state to :"app_role";
+
+grant select,insert on table fraud.rules_version to :"app_role";
+
+grant select,insert,update on table servicekit.checkpoint to :"app_role";
+
+grant select on table servicekit.function_in_force to :"app_role";
+
+grant select on table servicekit.migration to :"app_role";
+
+grant select,insert on table servicekit.outbox to :"app_role";
+
+grant select,insert,delete,update on table servicekit.parked_wallet to :"app_role";
+
+grant select,insert,update on table servicekit.projection_lag to :"app_role";
+
+grant select,insert,update on table servicekit.relay_halt to :"app_role";
+
+grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
+
+grant select,update on table servicekit.relay_lease to :"app_role";

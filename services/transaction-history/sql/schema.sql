@@ -1,0 +1,180 @@
+-- The schema in force. Made by `make docs` of the migrations and the functions' files; not to be edited.
+
+create schema servicekit;
+
+create schema transaction_history;
+
+create table servicekit.checkpoint (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    last_seq bigint default 0 not null,
+    last_event_id uuid,
+    topic_partition integer not null,
+    kafka_offset bigint default 0 not null,
+    stopped text collate pg_catalog."C",
+    seek_to bigint,
+    updated_at timestamp with time zone default clock_timestamp() not null,
+    constraint checkpoint_shard_is_known check (((shard >= 0) and (shard <= 63))),
+    constraint checkpoint_stop_is_known check ((stopped = any (array['gap'::text, 'diverged'::text])))
+)
+with (fillfactor='50');
+
+create table servicekit.function_in_force (
+    source text not null collate pg_catalog."C",
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.migration (
+    source text not null collate pg_catalog."C",
+    number integer not null,
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.parked_wallet (
+    projection text not null collate pg_catalog."C",
+    wallet_id uuid not null,
+    shard smallint not null,
+    seq bigint not null,
+    reason text not null,
+    parked_at timestamp with time zone default clock_timestamp() not null,
+    kafka_offset bigint default 0 not null,
+    events bigint default 0 not null
+);
+
+create table servicekit.projection_lag (
+    projection text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    lag_records bigint not null,
+    lag_ms bigint not null,
+    measured_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table transaction_history.entry (
+    wallet_id uuid not null,
+    version bigint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    type text not null collate pg_catalog."C",
+    transaction_id uuid not null,
+    transaction_type text not null collate pg_catalog."C",
+    entry_index smallint not null,
+    entry_count smallint not null,
+    currency text not null collate pg_catalog."C",
+    amount_minor bigint not null,
+    posted_minor_after bigint not null,
+    held_minor_after bigint not null,
+    counterparty_wallet_id uuid,
+    counterparty_owner_id text collate pg_catalog."C",
+    counterparty_account text collate pg_catalog."C",
+    private text,
+    occurred_at timestamp with time zone not null
+);
+
+create table transaction_history.state_change (
+    wallet_id uuid not null,
+    version bigint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    type text not null collate pg_catalog."C",
+    source text collate pg_catalog."C",
+    scope text collate pg_catalog."C",
+    private text,
+    occurred_at timestamp with time zone not null
+);
+
+create table transaction_history.system_entry (
+    transaction_id uuid not null,
+    entry_index smallint not null,
+    wallet_id uuid not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    transaction_type text not null collate pg_catalog."C",
+    entry_count smallint not null,
+    account text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    amount_minor bigint not null,
+    occurred_at timestamp with time zone not null
+);
+
+create table transaction_history.wallet (
+    wallet_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    status text not null collate pg_catalog."C",
+    restrictions text not null,
+    overdraft_limit_minor bigint not null,
+    posted_minor bigint not null,
+    held_minor bigint not null,
+    version bigint not null,
+    opened_at timestamp with time zone not null,
+    last_at timestamp with time zone not null,
+    private text,
+    constraint wallet_status_is_known check ((status = any (array['open'::text, 'closed'::text])))
+)
+with (fillfactor='70');
+
+alter table only servicekit.checkpoint
+    add constraint checkpoint_pk primary key (projection, shard);
+
+alter table only servicekit.function_in_force
+    add constraint function_in_force_pk primary key (source, name);
+
+alter table only servicekit.migration
+    add constraint migration_pk primary key (source, number);
+
+alter table only servicekit.parked_wallet
+    add constraint parked_wallet_pk primary key (projection, wallet_id);
+
+alter table only servicekit.projection_lag
+    add constraint projection_lag_pk primary key (projection, topic_partition);
+
+alter table only transaction_history.entry
+    add constraint entry_pk primary key (wallet_id, version);
+
+alter table only transaction_history.state_change
+    add constraint state_change_pk primary key (wallet_id, version);
+
+alter table only transaction_history.system_entry
+    add constraint system_entry_pk primary key (transaction_id, entry_index);
+
+alter table only transaction_history.wallet
+    add constraint wallet_pk primary key (wallet_id);
+
+create index entry_by_owner on transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
+
+create index entry_by_transaction on transaction_history.entry using btree (transaction_id);
+
+create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
+
+grant usage on schema servicekit to :"app_role";
+
+grant usage on schema transaction_history to :"app_role";
+
+grant select,insert,update on table servicekit.checkpoint to :"app_role";
+
+grant select on table servicekit.function_in_force to :"app_role";
+
+grant select on table servicekit.migration to :"app_role";
+
+grant select,insert,delete,update on table servicekit.parked_wallet to :"app_role";
+
+grant select,insert,update on table servicekit.projection_lag to :"app_role";
+
+grant select,insert on table transaction_history.entry to :"app_role";
+
+grant select,insert on table transaction_history.state_change to :"app_role";
+
+grant select,insert on table transaction_history.system_entry to :"app_role";
+
+grant select,insert,update on table transaction_history.wallet to :"app_role";

@@ -1,0 +1,745 @@
+-- The schema in force. Made by `make docs` of the migrations and the functions' files; not to be edited.
+
+create schema servicekit;
+
+create schema wallet;
+
+create type wallet.changed_row as (
+    id uuid,
+    version_before bigint,
+    version bigint,
+    posted_minor bigint,
+    held_minor bigint,
+    status smallint,
+    restrictions text,
+    operator_version bigint
+);
+
+create type wallet.idempotency_row as (
+    client uuid,
+    key text,
+    part smallint,
+    fingerprint bytea,
+    status smallint,
+    body bytea,
+    resource_id uuid,
+    first_row integer,
+    second_row integer,
+    more_rows text
+);
+
+create type wallet.journal_row as (
+    tenant_id uuid,
+    account_id uuid,
+    system_account text,
+    version bigint,
+    transaction_id uuid,
+    entry_index smallint,
+    entry_count smallint,
+    type smallint,
+    currency text,
+    posted_delta bigint,
+    held_delta bigint,
+    posted_after bigint,
+    held_after bigint,
+    actor text,
+    causation_id uuid,
+    traceparent text,
+    payload bytea
+);
+
+create type wallet.named_row as (
+    id uuid,
+    version bigint,
+    posted_minor bigint,
+    held_minor bigint,
+    status smallint,
+    restrictions text,
+    operator_version bigint
+);
+
+create type wallet.opened_row as (
+    id uuid,
+    tenant_id uuid,
+    owner_id text,
+    currency text,
+    private bytea
+);
+
+create type wallet.raised_row as (
+    "row" integer,
+    at timestamp with time zone
+);
+
+create type wallet.reference_row as (
+    tenant_id uuid,
+    reference_hash bytea,
+    transaction_id uuid
+);
+
+create type wallet.unit_key as (
+    client uuid,
+    key text,
+    part smallint
+);
+
+create function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
+    language plpgsql
+    set enable_seqscan to 'off'
+    set plan_cache_mode to 'force_generic_plan'
+    as $$
+declare
+    found_as_named int;
+begin
+    if take_turn then
+        perform pg_advisory_xact_lock(7, 0);
+    end if;
+    -- Locked in id order; a row that another writer moved on while this one waited is looked at again, and left out.
+    select count(*) into found_as_named
+      from (select 1 from wallet.wallet w join unnest(named) n on n.id = w.id
+             where w.version = n.version and w.posted_minor = n.posted_minor and w.held_minor = n.held_minor
+               and w.status = n.status and w.operator_version = n.operator_version
+               and w.restrictions is not distinct from n.restrictions and w.last_at <= commit_fenced_batch.now
+             order by w.id for no key update of w) locked;
+    if found_as_named <> cardinality(named) then
+        raise exception 'a wallet is not as it is remembered' using errcode = 'WL001';
+    end if;
+    perform 1 from unnest(keys) k
+      join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
+    if found then
+        raise exception 'a key is taken' using errcode = 'WL002';
+    end if;
+    at := clock_timestamp();
+    seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records, '{}');
+end $$;
+
+create function wallet.ensure_journal_partitions(ahead integer) returns integer
+    language plpgsql security definer
+    set search_path to 'pg_catalog'
+    as $$
+declare
+    width   constant bigint := wallet.partition_width();
+    head    bigint;
+    wanted  int;
+    made    int := 0;
+    name    text;
+begin
+    perform pg_advisory_xact_lock(7, 1);
+    select greatest((select max(h.seq)
+                       from generate_series(0, 63) s(shard)
+                       cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
+                                            order by j.seq desc limit 1) h),
+                    (select max(f.seq) from wallet.shard_floor f), 0) into head;
+    wanted := head / width + ahead;
+    for n in (select coalesce(max(a.number) + 1, 0) from wallet.archived_partition a) .. wanted loop
+        name := format('journal_%s', n);
+        continue when to_regclass('wallet.' || name) is not null;
+        -- Attaching takes a lighter lock than creating in place: writers go on.
+        execute format('create table wallet.%I (like wallet.journal including all)', name);
+        execute format('alter table wallet.journal attach partition wallet.%I for values from (%s) to (%s)',
+                       name, n * width, (n + 1) * width);
+        made := made + 1;
+    end loop;
+    return made;
+end $$;
+
+create function wallet.fold_system_accounts(rows_per_shard integer) returns bigint
+    language plpgsql
+    set enable_seqscan to 'off'
+    set enable_bitmapscan to 'off'
+    as $$
+declare
+    locked_shards  smallint[];
+    locked_cursors bigint[];
+    folded         bigint;
+begin
+    select array_agg(mine.shard), array_agg(mine.seq) into locked_shards, locked_cursors
+      from (select f.shard, f.seq from wallet.system_account_fold f for update skip locked) mine;
+    with lot as materialized (
+        select m.shard, m.seq as before, l.seq as after
+          from unnest(locked_shards, locked_cursors) m (shard, seq)
+          cross join lateral (
+              select max(n.seq) as seq
+                from (select j.seq from wallet.journal j where j.shard = m.shard and j.seq > m.seq
+                       order by j.seq limit rows_per_shard) n) l
+         where l.seq is not null
+    ), moved as (
+        update wallet.system_account_fold f set seq = lot.after
+          from lot where f.shard = lot.shard and f.seq = lot.before
+        returning f.shard, lot.before, lot.after
+    ), added as (
+        insert into wallet.system_account_total as t (tenant_id, system_account, currency, shard, total_minor)
+        select j.tenant_id, j.system_account, j.currency, m.shard, sum(j.posted_delta)
+          from moved m
+          join wallet.journal j on j.shard = m.shard and j.seq > m.before and j.seq <= m.after
+         where j.system_account is not null
+         group by j.tenant_id, j.system_account, j.currency, m.shard
+            on conflict (tenant_id, system_account, currency, shard)
+            do update set total_minor = t.total_minor + excluded.total_minor
+    )
+    select coalesce(sum(moved.after - moved.before), 0)::bigint into folded from moved;
+    return folded;
+end $$;
+
+create function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) returns table(kind smallint, id uuid, tenant_id uuid, owner_id text, currency text, status smallint, restrictions text, posted_minor bigint, held_minor bigint, overdraft_limit_minor bigint, version bigint, opened_at timestamp with time zone, at timestamp with time zone, private bytea, operator_version bigint, ordinal bigint, fingerprint bytea, body bytea, resource_id uuid, positions bigint[])
+    language plpgsql
+    set enable_seqscan to 'off'
+    set plan_cache_mode to 'force_generic_plan'
+    as $$
+#variable_conflict use_column
+declare
+    has_found boolean;
+begin
+    if take_turn then
+        perform pg_advisory_xact_lock(7, 0);
+    end if;
+    return query
+        select 0::smallint, w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor,
+               w.held_minor, w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
+               null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[]
+          from wallet.wallet w where w.id = any (wallet_ids) order by w.id for no key update;
+    return query
+        select 1::smallint, null::uuid, null::uuid, null::text, null::text, i.status, null::text, null::bigint,
+               null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::bytea,
+               null::bigint, k.ordinal, i.fingerprint, i.body, i.resource_id, i.positions
+          from unnest(keys) with ordinality k (client, key, part, ordinal)
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
+    has_found := found;
+    return query
+        select 2::smallint, null::uuid, null::uuid, null::text, null::text, null::smallint, null::text, null::bigint,
+               null::bigint, null::bigint, null::bigint, null::timestamptz, clock_timestamp(),
+               null::bytea, null::bigint, null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[];
+    if has_found and current_setting('synchronous_standby_names') <> '' then
+        perform pg_logical_emit_message(true, 'wallet.barrier', '');
+    end if;
+end $$;
+
+create function wallet.partition_width() returns bigint
+    language sql immutable parallel safe
+    as $$select 262144::bigint$$;
+
+create function wallet.system_account_balances(of_tenant uuid) returns table(system_account text, currency text, total_minor numeric)
+    language plpgsql stable
+    set enable_seqscan to 'off'
+    set enable_bitmapscan to 'off'
+    as $$
+#variable_conflict use_column
+begin
+    return query
+        select a.system_account, a.currency, sum(a.total_minor)
+          from (select t.system_account, t.currency, t.total_minor
+                  from wallet.system_account_total t where t.tenant_id = of_tenant
+                union all
+                select j.system_account, j.currency, j.posted_delta
+                  from wallet.system_account_fold f
+                  join wallet.journal j on j.shard = f.shard and j.seq > f.seq
+                 where j.tenant_id = of_tenant and j.system_account is not null) a
+         group by a.system_account, a.currency;
+end $$;
+
+create function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
+    language plpgsql
+    set enable_seqscan to 'off'
+    set plan_cache_mode to 'force_generic_plan'
+    as $$
+declare
+    touched int;
+    seqs    bigint[];
+    s       smallint;
+    has_raised constant boolean := cardinality(raised) > 0;
+begin
+    if cardinality(opened) > 0 then
+        insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
+                                   overdraft_limit_minor, floor_waived, version, opened_at, last_at, private)
+        select u.id, u.tenant_id, u.owner_id, u.currency, 0, null, 0, 0, 0, false, 1, write_batch.now,
+               write_batch.now, u.private
+          from unnest(opened) u;
+    end if;
+    if cardinality(changed) > 0 then
+        update wallet.wallet w
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, status = u.status,
+               restrictions = u.restrictions, operator_version = u.operator_version,
+               last_at = greatest(w.last_at, write_batch.now)
+          from unnest(changed) u
+         where w.id = u.id and w.version = u.version_before;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(changed) then
+            raise exception 'a wallet is not at the version that was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(shards) > 0 then
+        for s in select distinct x from unnest(shards) x order by 1 loop
+            perform pg_advisory_xact_lock(8, s);
+        end loop;
+        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the floors it left.
+        lock table only wallet.journal in row exclusive mode;
+        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. The floor is
+        -- looked up only where all of a shard's rows are archived.
+        with head as materialized (
+            select d.shard, coalesce((select j.seq from wallet.journal j where j.shard = d.shard
+                                       order by j.seq desc limit 1),
+                                     (select f.seq from wallet.shard_floor f where f.shard = d.shard
+                                       order by f.seq desc limit 1), 0) as seq
+              from (select distinct x as shard from unnest(shards) x) d)
+        select array_agg(head.seq + r.rank order by r.ordinal) into seqs
+          from (select u.ordinal, u.shard, row_number() over (partition by u.shard order by u.ordinal) as rank
+                  from unnest(shards) with ordinality u (shard, ordinal)) r
+          join head using (shard);
+        insert into wallet.journal (shard, seq, event_id, tenant_id, account_id, system_account, version,
+                                    transaction_id, entry_index, entry_count, type, currency, posted_delta, held_delta,
+                                    posted_after, held_after, occurred_at, actor, causation_id, traceparent, payload)
+        select u.shard, u.seq, uuidv7(), u.tenant_id, u.account_id, u.system_account, u.version, u.transaction_id,
+               u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
+               u.held_after,
+               case when has_raised
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_batch.now)
+                    else write_batch.now end,
+               u.actor, u.causation_id, u.traceparent, u.payload
+          from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
+               u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
+                  type, currency, posted_delta, held_delta, posted_after, held_after, actor, causation_id, traceparent,
+                  payload, ordinal);
+    end if;
+    if cardinality(refs) > 0 then
+        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id)
+        select u.tenant_id, u.reference_hash, u.transaction_id from unnest(refs) u;
+    end if;
+    -- In key order, so that two writers of the same keys never wait for each other in a circle.
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    select u.client, u.key, u.part, u.fingerprint, u.status, u.body, u.resource_id,
+           case
+               when u.more_rows is not null then
+                   (select array_agg(p.part order by m.ordinal, p.ordinal)
+                      from unnest(u.more_rows::int[]) with ordinality m (row, ordinal)
+                      cross join lateral unnest(array[shards[m.row], seqs[m.row]]) with ordinality p (part, ordinal))
+               when u.first_row is null then null
+               when u.second_row is null then array[shards[u.first_row], seqs[u.first_row]]
+               else array[shards[u.first_row], seqs[u.first_row], shards[u.second_row], seqs[u.second_row]]
+           end,
+           write_batch.now
+      from unnest(records) u
+     order by u.client, u.key, u.part;
+    return seqs;
+end $$;
+
+create table servicekit.checkpoint (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    last_seq bigint default 0 not null,
+    last_event_id uuid,
+    topic_partition integer not null,
+    kafka_offset bigint default 0 not null,
+    stopped text collate pg_catalog."C",
+    seek_to bigint,
+    updated_at timestamp with time zone default clock_timestamp() not null,
+    constraint checkpoint_shard_is_known check (((shard >= 0) and (shard <= 63))),
+    constraint checkpoint_stop_is_known check ((stopped = any (array['gap'::text, 'diverged'::text])))
+)
+with (fillfactor='50');
+
+create table servicekit.function_in_force (
+    source text not null collate pg_catalog."C",
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.lease (
+    name text not null collate pg_catalog."C",
+    owner text not null collate pg_catalog."C",
+    epoch bigint not null,
+    expires_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.migration (
+    source text not null collate pg_catalog."C",
+    number integer not null,
+    name text not null collate pg_catalog."C",
+    sha256 text not null collate pg_catalog."C",
+    applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.parked_wallet (
+    projection text not null collate pg_catalog."C",
+    wallet_id uuid not null,
+    shard smallint not null,
+    seq bigint not null,
+    reason text not null,
+    parked_at timestamp with time zone default clock_timestamp() not null,
+    kafka_offset bigint default 0 not null,
+    events bigint default 0 not null
+);
+
+create table servicekit.projection_lag (
+    projection text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    lag_records bigint not null,
+    lag_ms bigint not null,
+    measured_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_halt (
+    topic text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    kafka_offset bigint not null,
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    halted_at timestamp with time zone default clock_timestamp() not null,
+    cleared_at timestamp with time zone,
+    cleared_by text
+);
+
+create table servicekit.relay_instance (
+    owner text not null collate pg_catalog."C",
+    expires_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_lease (
+    shard smallint not null,
+    cursor bigint default 0 not null,
+    epoch bigint default 0 not null,
+    owner text collate pg_catalog."C",
+    expires_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+    constraint relay_lease_cursor_is_not_negative check ((cursor >= 0)),
+    constraint relay_lease_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
+create table wallet.archived_journal (
+    shard smallint constraint journal_shard_not_null not null,
+    seq bigint constraint journal_seq_not_null not null,
+    event_id uuid constraint journal_event_id_not_null not null,
+    tenant_id uuid constraint journal_tenant_id_not_null not null,
+    account_id uuid constraint journal_account_id_not_null not null,
+    system_account text collate pg_catalog."C",
+    version bigint,
+    transaction_id uuid,
+    entry_index smallint constraint journal_entry_index_not_null not null,
+    entry_count smallint constraint journal_entry_count_not_null not null,
+    type smallint constraint journal_type_not_null not null,
+    currency text constraint journal_currency_not_null not null collate pg_catalog."C",
+    posted_delta bigint constraint journal_posted_delta_not_null not null,
+    held_delta bigint constraint journal_held_delta_not_null not null,
+    posted_after bigint,
+    held_after bigint,
+    occurred_at timestamp with time zone constraint journal_occurred_at_not_null not null,
+    actor text constraint journal_actor_not_null not null,
+    causation_id uuid,
+    traceparent text,
+    payload bytea constraint journal_payload_not_null not null,
+    constraint journal_shard_is_known check (((shard >= 0) and (shard <= 63))),
+    constraint journal_system_entry_has_no_version check (((system_account is null) = (version is not null)))
+)
+partition by range (seq);
+
+create table wallet.archived_partition (
+    number integer not null,
+    first_seq bigint not null,
+    end_seq bigint not null,
+    rows bigint not null,
+    transactions bigint not null,
+    first_transaction_id uuid,
+    last_transaction_id uuid,
+    archived_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table wallet.idempotency (
+    client uuid not null,
+    key text not null collate pg_catalog."C",
+    part smallint not null,
+    fingerprint bytea not null,
+    status smallint not null,
+    body bytea not null,
+    resource_id uuid,
+    positions bigint[],
+    created_at timestamp with time zone not null
+);
+
+create table wallet.journal (
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    account_id uuid not null,
+    system_account text collate pg_catalog."C",
+    version bigint,
+    transaction_id uuid,
+    entry_index smallint not null,
+    entry_count smallint not null,
+    type smallint not null,
+    currency text not null collate pg_catalog."C",
+    posted_delta bigint not null,
+    held_delta bigint not null,
+    posted_after bigint,
+    held_after bigint,
+    occurred_at timestamp with time zone not null,
+    actor text not null,
+    causation_id uuid,
+    traceparent text,
+    payload bytea not null,
+    constraint journal_shard_is_known check (((shard >= 0) and (shard <= 63))),
+    constraint journal_system_entry_has_no_version check (((system_account is null) = (version is not null)))
+)
+partition by range (seq);
+
+create table wallet.settled_decision (
+    decision_id uuid not null,
+    tenant_id uuid not null,
+    wallet_id uuid not null,
+    judged_version bigint not null,
+    rules_version text not null,
+    verdict text not null,
+    decided_at timestamp with time zone not null,
+    settled_at timestamp with time zone default clock_timestamp() not null,
+    constraint settled_decision_verdict_is_known check ((verdict = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
+);
+
+create table wallet.shard_floor (
+    shard smallint not null,
+    seq bigint not null,
+    hash bytea not null,
+    number integer not null
+);
+
+create table wallet.system_account_fold (
+    shard smallint not null,
+    seq bigint default 0 not null
+)
+with (fillfactor='50');
+
+create table wallet.system_account_opening (
+    tenant_id uuid not null,
+    system_account text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    shard smallint not null,
+    total_minor numeric not null
+);
+
+create table wallet.system_account_total (
+    tenant_id uuid not null,
+    system_account text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    shard smallint not null,
+    total_minor numeric not null
+)
+with (fillfactor='70');
+
+create table wallet.transaction_opening (
+    transaction_id uuid not null,
+    currency text not null collate pg_catalog."C",
+    entries smallint not null,
+    entry_count smallint not null,
+    posted_minor numeric not null
+);
+
+create table wallet.transaction_reference (
+    tenant_id uuid not null,
+    reference_hash bytea not null,
+    transaction_id uuid not null
+);
+
+create table wallet.wallet (
+    id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    status smallint not null,
+    restrictions text,
+    posted_minor bigint not null,
+    held_minor bigint not null,
+    overdraft_limit_minor bigint not null,
+    floor_waived boolean not null,
+    version bigint not null,
+    opened_at timestamp with time zone not null,
+    last_at timestamp with time zone not null,
+    private bytea,
+    operator_version bigint default 0 not null,
+    constraint wallet_held_is_not_negative check ((held_minor >= 0)),
+    constraint wallet_overdraft_limit_is_not_negative check ((overdraft_limit_minor >= 0)),
+    constraint wallet_stays_above_its_floor check ((floor_waived or ((posted_minor - held_minor) >= (- overdraft_limit_minor))))
+)
+with (fillfactor='70');
+
+create table wallet.wallet_opening (
+    shard smallint not null,
+    wallet_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    status smallint not null,
+    restrictions text,
+    posted_minor bigint not null,
+    held_minor bigint not null,
+    overdraft_limit_minor bigint not null,
+    version bigint not null,
+    opened_at timestamp with time zone not null,
+    last_at timestamp with time zone not null,
+    private bytea,
+    operator_version bigint default 0 not null
+);
+
+create table wallet.wallet_repair (
+    wallet_id uuid not null,
+    repaired_at timestamp with time zone default clock_timestamp() not null,
+    operator text not null,
+    was jsonb
+);
+
+alter table only servicekit.checkpoint
+    add constraint checkpoint_pk primary key (projection, shard);
+
+alter table only servicekit.function_in_force
+    add constraint function_in_force_pk primary key (source, name);
+
+alter table only servicekit.lease
+    add constraint lease_pk primary key (name);
+
+alter table only servicekit.migration
+    add constraint migration_pk primary key (source, number);
+
+alter table only servicekit.parked_wallet
+    add constraint parked_wallet_pk primary key (projection, wallet_id);
+
+alter table only servicekit.projection_lag
+    add constraint projection_lag_pk primary key (projection, topic_partition);
+
+alter table only servicekit.relay_halt
+    add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
+
+alter table only servicekit.relay_instance
+    add constraint relay_instance_pk primary key (owner);
+
+alter table only servicekit.relay_lease
+    add constraint relay_lease_pk primary key (shard);
+
+alter table only wallet.archived_journal
+    add constraint archived_journal_pkey primary key (shard, seq);
+
+alter table only wallet.archived_partition
+    add constraint archived_partition_pkey primary key (number);
+
+alter table only wallet.idempotency
+    add constraint idempotency_pkey primary key (client, key, part);
+
+alter table only wallet.journal
+    add constraint journal_pkey primary key (shard, seq);
+
+alter table only wallet.settled_decision
+    add constraint settled_decision_pkey primary key (decision_id);
+
+alter table only wallet.shard_floor
+    add constraint shard_floor_pkey primary key (shard, seq);
+
+alter table only wallet.system_account_fold
+    add constraint system_account_fold_pkey primary key (shard);
+
+alter table only wallet.system_account_opening
+    add constraint system_account_opening_pkey primary key (tenant_id, system_account, currency, shard);
+
+alter table only wallet.system_account_total
+    add constraint system_account_total_pkey primary key (tenant_id, system_account, currency, shard);
+
+alter table only wallet.transaction_opening
+    add constraint transaction_opening_pkey primary key (transaction_id, currency);
+
+alter table only wallet.transaction_reference
+    add constraint transaction_reference_pkey primary key (tenant_id, reference_hash, transaction_id);
+
+alter table only wallet.wallet_opening
+    add constraint wallet_opening_pkey primary key (shard, wallet_id);
+
+alter table only wallet.wallet
+    add constraint wallet_pkey primary key (id);
+
+alter table only wallet.wallet_repair
+    add constraint wallet_repair_pkey primary key (wallet_id, repaired_at);
+
+create index archived_journal_transaction_id_idx on only wallet.archived_journal using btree (transaction_id);
+
+create index idempotency_by_age on wallet.idempotency using btree (created_at);
+
+create index journal_by_transaction on only wallet.journal using btree (transaction_id);
+
+create index settled_decision_by_wallet on wallet.settled_decision using btree (wallet_id, decided_at);
+
+create index wallet_by_owner on wallet.wallet using btree (tenant_id, owner_id, id);
+
+create index wallet_by_tenant on wallet.wallet using btree (tenant_id, id);
+
+alter table only wallet.shard_floor
+    add constraint shard_floor_number_fkey foreign key (number) references wallet.archived_partition(number);
+
+grant usage on schema servicekit to :"app_role";
+
+grant usage on schema wallet to :"app_role";
+
+revoke all on function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
+grant all on function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
+
+revoke all on function wallet.ensure_journal_partitions(ahead integer) from public;
+grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_role";
+
+revoke all on function wallet.fold_system_accounts(rows_per_shard integer) from public;
+grant all on function wallet.fold_system_accounts(rows_per_shard integer) to :"app_role";
+
+revoke all on function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) from public;
+grant all on function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) to :"app_role";
+
+revoke all on function wallet.partition_width() from public;
+grant all on function wallet.partition_width() to :"app_role";
+
+revoke all on function wallet.system_account_balances(of_tenant uuid) from public;
+grant all on function wallet.system_account_balances(of_tenant uuid) to :"app_role";
+
+revoke all on function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
+grant all on function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
+
+grant select,insert,update on table servicekit.checkpoint to :"app_role";
+
+grant select on table servicekit.function_in_force to :"app_role";
+
+grant select,insert,update on table servicekit.lease to :"app_role";
+
+grant select on table servicekit.migration to :"app_role";
+
+grant select,insert,delete,update on table servicekit.parked_wallet to :"app_role";
+
+grant select,insert,update on table servicekit.projection_lag to :"app_role";
+
+grant select,insert,update on table servicekit.relay_halt to :"app_role";
+
+grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
+
+grant select,update on table servicekit.relay_lease to :"app_role";
+
+grant select on table wallet.archived_journal to :"app_role";
+
+grant select on table wallet.archived_partition to :"app_role";
+
+grant select,insert,delete on table wallet.idempotency to :"app_role";
+
+grant select,insert on table wallet.journal to :"app_role";
+
+grant select,insert on table wallet.settled_decision to :"app_role";
+
+grant select on table wallet.shard_floor to :"app_role";
+
+grant select,update on table wallet.system_account_fold to :"app_role";
+
+grant select on table wallet.system_account_opening to :"app_role";
+
+grant select,insert,update on table wallet.system_account_total to :"app_role";
+
+grant select on table wallet.transaction_opening to :"app_role";
+
+grant select,insert on table wallet.transaction_reference to :"app_role";
+
+grant select,insert,update on table wallet.wallet to :"app_role";
+
+grant select on table wallet.wallet_opening to :"app_role";
+
+grant select,insert on table wallet.wallet_repair to :"app_role";

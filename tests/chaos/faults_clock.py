@@ -14,17 +14,17 @@ from tests.chaos.run import Bite, Fault, Run
 WRONG = timedelta(hours=1)
 BATCHES_AFTERWARDS = 8
 _INSTALL = """
-    CREATE SCHEMA chaos;
-    GRANT USAGE ON SCHEMA chaos TO PUBLIC;
-    CREATE TABLE chaos.clock (ahead interval NOT NULL);
-    INSERT INTO chaos.clock VALUES ('0');
-    GRANT SELECT ON chaos.clock TO PUBLIC;
-    CREATE FUNCTION chaos.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS
-        'BEGIN RETURN pg_catalog.clock_timestamp() + (SELECT ahead FROM chaos.clock); END';
-    ALTER FUNCTION wallet.lock_batch SET search_path = chaos, pg_catalog;
-    ALTER FUNCTION wallet.commit_fenced_batch SET search_path = chaos, pg_catalog"""
-_STAMPED_AHEAD = "SELECT id::text FROM wallet.wallet WHERE last_at > clock_timestamp() + interval '1 minute'"
-_KEYS_AHEAD = "SELECT key FROM wallet.idempotency WHERE created_at > clock_timestamp() + interval '1 minute'"
+    create schema chaos;
+    grant usage on schema chaos to public;
+    create table chaos.clock (ahead interval not null);
+    insert into chaos.clock values ('0');
+    grant select on chaos.clock to public;
+    create function chaos.clock_timestamp() returns timestamptz language plpgsql volatile as
+        'begin return pg_catalog.clock_timestamp() + (select ahead from chaos.clock); end';
+    alter function wallet.lock_batch set search_path = chaos, pg_catalog;
+    alter function wallet.commit_fenced_batch set search_path = chaos, pg_catalog"""
+_STAMPED_AHEAD = "select id::text from wallet.wallet where last_at > clock_timestamp() + interval '1 minute'"
+_KEYS_AHEAD = "select key from wallet.idempotency where created_at > clock_timestamp() + interval '1 minute'"
 
 
 @asynccontextmanager
@@ -73,11 +73,11 @@ async def set_wrong(run: Run) -> Bite:
 
 @asynccontextmanager
 async def _wrong(clock: asyncpg.Connection, ahead: timedelta) -> AsyncIterator[None]:
-    await clock.execute("UPDATE chaos.clock SET ahead = $1", ahead)
+    await clock.execute("update chaos.clock set ahead = $1", ahead)
     try:
         yield
     finally:
-        await clock.execute("UPDATE chaos.clock SET ahead = '0'")
+        await clock.execute("update chaos.clock set ahead = '0'")
 
 
 async def _asked(command: Command, port: int) -> Answer:

@@ -30,8 +30,8 @@ FAST_S = 2.0
 """A pool gives up after a second; the other is what two busy cores add."""
 RECOVERED_WITHIN_S = 3.0
 _END_SESSIONS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE usename = $1 AND datname = current_database()"""
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where usename = $1 and datname = current_database()"""
 
 
 async def stop_postgres(run: Run) -> Bite:
@@ -157,7 +157,7 @@ async def _without_connections(run: Run, held: Callable[[Run], AbstractAsyncCont
 async def _locked(run: Run) -> AsyncIterator[None]:
     """Hold what every read and every command needs."""
     async with run.platform.connections() as connections, connections["wallet"].transaction():
-        await connections["wallet"].execute("LOCK TABLE wallet.wallet IN ACCESS EXCLUSIVE MODE")
+        await connections["wallet"].execute("lock table wallet.wallet in access exclusive mode")
         yield
 
 
@@ -167,12 +167,12 @@ async def _unconnectable(run: Run) -> AsyncIterator[None]:
     role = app_role("wallet")
     async with run.platform.connections() as connections:
         wallet = connections["wallet"]
-        await wallet.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+        await wallet.execute(f"alter role {role} connection limit 0")
         try:
             await wallet.execute(_END_SESSIONS, role)
             yield
         finally:
-            await wallet.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+            await wallet.execute(f"alter role {role} connection limit -1")
 
 
 FAULTS = (

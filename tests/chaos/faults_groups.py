@@ -32,8 +32,8 @@ RSS_GROWTH_KIB_MAX = 64 * 1024
 SNAPSHOT_S = 8.0
 BLOCKS_MORE = 1.5
 """An index that grew by a level reads so much more; one that keeps dead rows reads many times as much."""
-_BACKEND = "SELECT state FROM pg_stat_activity WHERE pid = $1"
-_DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE schemaname = 'wallet' AND relname = 'wallet'"
+_BACKEND = "select state from pg_stat_activity where pid = $1"
+_DEAD = "select n_dead_tup from pg_stat_user_tables where schemaname = 'wallet' and relname = 'wallet'"
 
 
 async def silence_broker(run: Run) -> Bite:
@@ -161,10 +161,10 @@ async def hold_snapshot(run: Run) -> Bite:
     bitten_s = time.monotonic()
     async with run.platform.connections() as ours, run.platform.connections() as theirs:
         async with theirs["wallet"].transaction(isolation="repeatable_read", readonly=True):
-            await theirs["wallet"].fetchval("SELECT count(*) FROM wallet.journal")
+            await theirs["wallet"].fetchval("select count(*) from wallet.journal")
             early = await _blocks_read(ours["wallet"])
             await asyncio.sleep(SNAPSHOT_S)
-            await ours["wallet"].execute("VACUUM wallet.wallet")
+            await ours["wallet"].execute("vacuum wallet.wallet")
             late, dead = await _blocks_read(ours["wallet"]), await ours["wallet"].fetchval(_DEAD)
         recovery_s = await run.recovery_s(bitten_s)
     breaches = [] if late <= early * BLOCKS_MORE else [f"a relay's read took {early} blocks and then {late}"]
@@ -174,11 +174,11 @@ async def hold_snapshot(run: Run) -> Bite:
 
 async def _blocks_read(wallet: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Return how many blocks the relay's own statement touches at the heads of all shards."""
-    heads = await wallet.fetch("SELECT shard, max(seq) AS seq FROM wallet.journal GROUP BY shard")
+    heads = await wallet.fetch("select shard, max(seq) as seq from wallet.journal group by shard")
     statement = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")._read
-    await wallet.execute("; ".join(f"SET {name} = {value}" for name, value in BY_INDEX.items()))
+    await wallet.execute("; ".join(f"set {name} = {value}" for name, value in BY_INDEX.items()))
     plan: Any = await wallet.fetchval(
-        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}",
+        f"explain (analyze, buffers, format json) {statement}",
         [row["shard"] for row in heads],
         [row["seq"] for row in heads],
         1_000,

@@ -85,13 +85,13 @@ async def opposite_order(run: Run) -> Bite:
         until_s = time.monotonic() + 4.0
         while time.monotonic() < until_s:
             waits += await wallet.fetchval(
-                """SELECT count(*) FROM pg_stat_activity
-                   WHERE application_name = 'wallet-committer' AND wait_event_type = 'Lock'"""
+                """select count(*) from pg_stat_activity
+                   where application_name = 'wallet-committer' and wait_event_type = 'Lock'"""
             )
             await asyncio.sleep(0.005)
         recovery_s = await run.recovery_s(time.monotonic())
-        await wallet.execute("SELECT pg_stat_force_next_flush()")
-        deadlocks = await wallet.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        await wallet.execute("select pg_stat_force_next_flush()")
+        deadlocks = await wallet.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
     return Bite(
         what=f"{waits} waits for a lock seen, {deadlocks} deadlocks",
         count=waits,

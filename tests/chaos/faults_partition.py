@@ -26,7 +26,7 @@ FOREIGN: Sequence[tuple[bytes | None, list[tuple[str, bytes | None]]]] = (
     (None, []),
 )
 """The last one, a tombstone, stays the end of a partition that is quiet."""
-_CURSORS = "SELECT shard, cursor FROM servicekit.relay_lease"
+_CURSORS = "select shard, cursor from servicekit.relay_lease"
 
 
 async def lose_leader(run: Run) -> Bite:

@@ -10,7 +10,7 @@ from tests.chaos.run import Bite, Fault, Run
 
 WARMING_BATCHES = 260
 """A memory that was wrong rests for up to 256 batches."""
-_TURN = "SELECT pg_advisory_xact_lock(7, 0)"
+_TURN = "select pg_advisory_xact_lock(7, 0)"
 _BY_CONTENT = """ and w.posted_minor = n.posted_minor and w.held_minor = n.held_minor
                and w.status = n.status and w.operator_version = n.operator_version
                and w.restrictions is not distinct from n.restrictions and w.last_at <= commit_fenced_batch.now"""

@@ -26,9 +26,9 @@ BESIDE_EACH_OTHER_S = 2.0
 POLL_S = 0.02
 PARKED = "consumer_parked_wallets"
 _SERIAL = """
-    ALTER TABLE wallet.journal ADD COLUMN id bigserial;
-    GRANT USAGE ON SEQUENCE wallet.journal_id_seq TO wallet_app"""
-_CURSOR = "SELECT cursor FROM servicekit.relay_lease WHERE shard = $1"
+    alter table wallet.journal add column id bigserial;
+    grant usage on sequence wallet.journal_id_seq to wallet_app"""
+_CURSOR = "select cursor from servicekit.relay_lease where shard = $1"
 
 
 async def commit_late(run: Run) -> Bite:
@@ -57,7 +57,7 @@ async def cross(run: Run) -> Bite:
         low, middle, high = sorted(run.bank.wallets)[:3]
         batch = run.bank.batch("atomic", [run.bank.deposit(wallet, 111) for wallet in (low, middle, high)])
         async with connections["wallet"].transaction():
-            await connections["wallet"].execute("SELECT 1 FROM wallet.wallet WHERE id = $1 FOR UPDATE", middle)
+            await connections["wallet"].execute("select 1 from wallet.wallet where id = $1 for update", middle)
             first = asyncio.create_task(settled_at(run, batch, run.bank.ports[0]))
             await committers_wait(run)
             await settled_at(run, run.bank.deposit(high, 222), run.bank.ports[1])

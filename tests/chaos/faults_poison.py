@@ -20,7 +20,7 @@ EVENT_POISONS = ("json", "type", "version", "crash")
 DECISION_POISONS = ("json", "type")
 Victims = Mapping[str, str]
 """Wallets, and how their events are spoilt."""
-_PARKED = "SELECT wallet_id::text AS id FROM servicekit.parked_wallet WHERE projection = $1"
+_PARKED = "select wallet_id::text as id from servicekit.parked_wallet where projection = $1"
 
 
 async def poison_wallets(run: Run) -> Bite:

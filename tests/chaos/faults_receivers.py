@@ -28,11 +28,11 @@ REPLIES: Mapping[str, Reply] = {
     "/gone": Reply(410),
 }
 _WAITED = """
-    SELECT coalesce(percentile_cont(0.95) WITHIN GROUP (
-        ORDER BY extract(epoch FROM coalesce(delivered_at, now()) - created_at)), 0)::float8
-    FROM notifications.delivery WHERE endpoint_id = $1"""
-_DELIVERED = "SELECT count(*) FROM notifications.delivery WHERE endpoint_id = $1 AND status = 'delivered'"
-_STATUS = "SELECT status || ' ' || coalesce(disabled_reason, '') FROM notifications.endpoint WHERE id = $1"
+    select coalesce(percentile_cont(0.95) within group (
+        order by extract(epoch from coalesce(delivered_at, now()) - created_at)), 0)::float8
+    from notifications.delivery where endpoint_id = $1"""
+_DELIVERED = "select count(*) from notifications.delivery where endpoint_id = $1 and status = 'delivered'"
+_STATUS = "select status || ' ' || coalesce(disabled_reason, '') from notifications.endpoint where id = $1"
 
 
 @asynccontextmanager

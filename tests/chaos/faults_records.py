@@ -23,7 +23,7 @@ PARTITIONS_CUT = 2
 REWINDS_MAX = 5
 REWOUND_S = 3.0
 REPLAYED = "wallet.events.replayed"
-_STOPPED = "SELECT shard FROM servicekit.checkpoint WHERE stopped = 'gap'"
+_STOPPED = "select shard from servicekit.checkpoint where stopped = 'gap'"
 
 
 async def cut_topic(run: Run) -> Bite:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 REACHED_WITHIN_S = 30.0
 DECISIONS_MIN = 10
-_SETTLED = "SELECT count(*) FROM wallet.settled_decision"
-_APPLIED = "SELECT count(*) FROM wallet.settled_decision WHERE verdict = 'applied'"
+_SETTLED = "select count(*) from wallet.settled_decision"
+_APPLIED = "select count(*) from wallet.settled_decision where verdict = 'applied'"
 
 
 async def copy_events(run: Run) -> Bite:

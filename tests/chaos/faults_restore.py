@@ -18,19 +18,19 @@ LOST = 2
 HALTED_WITHIN_S = 30.0
 TOPIC_AHEAD = "TopicAhead"
 _SHARD = """
-    SELECT l.shard, l.cursor FROM servicekit.relay_lease AS l
-    WHERE l.cursor > $1 AND (SELECT count(*) FROM wallet.journal AS j WHERE j.shard = l.shard
-                             AND j.seq > l.cursor - $1 AND j.system_account IS NULL) = $1
-      AND NOT EXISTS (SELECT FROM wallet.journal AS j WHERE j.shard = l.shard AND j.seq > l.cursor)
-    ORDER BY l.shard"""
-_KEEP = "CREATE TABLE chaos_lost AS SELECT * FROM wallet.journal WHERE shard = $1 AND seq > $2"
-_LOSE = "DELETE FROM wallet.journal WHERE shard = $1 AND seq > $2"
-_SET_BACK = "UPDATE servicekit.relay_lease SET cursor = $2 WHERE shard = $1"
-_GIVE_BACK = "INSERT INTO wallet.journal SELECT * FROM chaos_lost"
+    select l.shard, l.cursor from servicekit.relay_lease as l
+    where l.cursor > $1 and (select count(*) from wallet.journal as j where j.shard = l.shard
+                             and j.seq > l.cursor - $1 and j.system_account is null) = $1
+      and not exists (select from wallet.journal as j where j.shard = l.shard and j.seq > l.cursor)
+    order by l.shard"""
+_KEEP = "create table chaos_lost as select * from wallet.journal where shard = $1 and seq > $2"
+_LOSE = "delete from wallet.journal where shard = $1 and seq > $2"
+_SET_BACK = "update servicekit.relay_lease set cursor = $2 where shard = $1"
+_GIVE_BACK = "insert into wallet.journal select * from chaos_lost"
 _END_RELAY_SESSIONS = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name = 'wallet-relay' AND datname = current_database()"""
-_HALTS = "SELECT count(*) FROM servicekit.relay_halt WHERE cleared_at IS NULL AND shard = $1"
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where application_name = 'wallet-relay' and datname = current_database()"""
+_HALTS = "select count(*) from servicekit.relay_halt where cleared_at is null and shard = $1"
 
 
 async def restore_beneath_relay(run: Run) -> Bite:

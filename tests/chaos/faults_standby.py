@@ -22,10 +22,10 @@ OPENINGS = 8
 REPEATED_S = 2.5
 POLL_S = 0.02
 _WAITING = """
-    SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'wallet-committer' AND wait_event = 'SyncRep'"""
-_KEYS = "SELECT key FROM wallet.idempotency"
-_THERE = "SELECT count(*) FROM wallet.wallet WHERE id = $1"
+    select pid from pg_stat_activity
+    where datname = current_database() and application_name = 'wallet-committer' and wait_event = 'SyncRep'"""
+_KEYS = "select key from wallet.idempotency"
+_THERE = "select count(*) from wallet.wallet where id = $1"
 _BARRIER = Rewrite("wallet.lock_batch", "if has_found and current_setting", "if false and current_setting")
 
 
@@ -122,7 +122,7 @@ async def _terminate_waiting(run: Run) -> int:
     async with _session(run.platform.databases["wallet"].dsn_admin) as admin:
         while time.monotonic() < until_s:
             for row in await admin.fetch(_WAITING):
-                terminated += await admin.fetchval("SELECT pg_terminate_backend($1)", row["pid"])
+                terminated += await admin.fetchval("select pg_terminate_backend($1)", row["pid"])
             await asyncio.sleep(POLL_S)
     return terminated
 

@@ -15,8 +15,8 @@ RELAY_LEASE_S = 4
 STILL_S = 3.0
 TAKEN_OVER_WITHIN_S = 60.0
 _OWNED = """
-    SELECT count(*) FROM servicekit.relay_lease
-    WHERE owner NOT LIKE '%:' || $1 || '#%' AND expires_at > clock_timestamp()"""
+    select count(*) from servicekit.relay_lease
+    where owner not like '%:' || $1 || '#%' and expires_at > clock_timestamp()"""
 SHARDS = 64
 
 

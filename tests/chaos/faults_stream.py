@@ -64,7 +64,7 @@ async def _ahead_of_group(run: Run) -> int:
     told = await group_offsets(run, HISTORY.group)
     async with run.platform.connections() as connections:
         rows = await connections[HISTORY.service].fetch(
-            "SELECT topic_partition, max(kafka_offset) AS applied FROM servicekit.checkpoint GROUP BY 1"
+            "select topic_partition, max(kafka_offset) as applied from servicekit.checkpoint group by 1"
         )
     return sum(max(0, row["applied"] - told.get(row["topic_partition"], 0)) for row in rows)
 

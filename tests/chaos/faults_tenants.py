@@ -41,27 +41,27 @@ HOSTILE_TENANT = NotificationsSettings.model_fields["default_tenant_id"].default
 CASES = ("hang", "by turns", "resumed", "slow", "unfound")
 
 _ADD_ENDPOINT = """
-    INSERT INTO notifications.endpoint
+    insert into notifications.endpoint
         (id, tenant_id, url, event_types, has_wallets, status, from_seqs, created_at, updated_at)
-    VALUES ($1, $2, $3, '{}', true, 'active', array_fill(0::bigint, array[64]), $4, $4)"""
+    values ($1, $2, $3, '{}', true, 'active', array_fill(0::bigint, array[64]), $4, $4)"""
 _ADD_SECRET = """
-    INSERT INTO notifications.endpoint_secret (id, endpoint_id, key_version, sealed, created_at)
-    VALUES ($1, $2, $3, $4, $5)"""
+    insert into notifications.endpoint_secret (id, endpoint_id, key_version, sealed, created_at)
+    values ($1, $2, $3, $4, $5)"""
 _ADD_MESSAGES = """
-    INSERT INTO notifications.message (id, tenant_id, type, body, occurred_at)
-    SELECT uuidv7(), $1, 'webhook.test', convert_to('{}', 'UTF8'), now() FROM generate_series(1, $2::integer)"""
+    insert into notifications.message (id, tenant_id, type, body, occurred_at)
+    select uuidv7(), $1, 'webhook.test', convert_to('{}', 'UTF8'), now() from generate_series(1, $2::integer)"""
 _ADD_DELIVERIES = """
-    INSERT INTO notifications.delivery
+    insert into notifications.delivery
         (id, tenant_id, endpoint_id, message_id, type, status, next_attempt_at, created_at)
-    SELECT uuidv7(), e.tenant_id, e.id, m.id, m.type, 'pending', now(), now()
-    FROM notifications.endpoint AS e JOIN notifications.message AS m USING (tenant_id)
-    WHERE e.id = ANY ($1) AND m.type = 'webhook.test'"""
+    select uuidv7(), e.tenant_id, e.id, m.id, m.type, 'pending', now(), now()
+    from notifications.endpoint as e join notifications.message as m using (tenant_id)
+    where e.id = any ($1) and m.type = 'webhook.test'"""
 _FORGET = (
-    "DELETE FROM notifications.delivery WHERE tenant_id = $1",
-    "DELETE FROM notifications.message WHERE tenant_id = $1",
-    """DELETE FROM notifications.endpoint_secret
-       WHERE endpoint_id IN (SELECT id FROM notifications.endpoint WHERE tenant_id = $1)""",
-    "DELETE FROM notifications.endpoint WHERE tenant_id = $1",
+    "delete from notifications.delivery where tenant_id = $1",
+    "delete from notifications.message where tenant_id = $1",
+    """delete from notifications.endpoint_secret
+       where endpoint_id in (select id from notifications.endpoint where tenant_id = $1)""",
+    "delete from notifications.endpoint where tenant_id = $1",
 )
 
 
@@ -118,7 +118,7 @@ class Scene:
             )
             await self._connection.execute(_ADD_MESSAGES, tenant_id, deliveries)
             await self._connection.execute(_ADD_DELIVERIES, ids)
-        await self._connection.execute("ANALYZE notifications.delivery")
+        await self._connection.execute("analyze notifications.delivery")
         return ids
 
     async def forget(self, tenant_id: UUID) -> None:

@@ -21,11 +21,11 @@ Key = tuple[str, str]
 """An endpoint and the message for it."""
 
 _OF_KEYS = """
-    FROM notifications.delivery AS d
-    JOIN unnest($1::uuid[], $2::uuid[]) AS key (endpoint_id, message_id) USING (endpoint_id, message_id)"""
-_UNSETTLED = f"SELECT count(*) {_OF_KEYS} WHERE d.status = 'pending'"
-_ROWS = f"SELECT d::text AS row {_OF_KEYS} ORDER BY 1"
-_ATTEMPTS = f"SELECT a::text AS row {_OF_KEYS} JOIN notifications.attempt AS a ON a.delivery_id = d.id ORDER BY 1"
+    from notifications.delivery as d
+    join unnest($1::uuid[], $2::uuid[]) as key (endpoint_id, message_id) using (endpoint_id, message_id)"""
+_UNSETTLED = f"select count(*) {_OF_KEYS} where d.status = 'pending'"
+_ROWS = f"select d::text as row {_OF_KEYS} order by 1"
+_ATTEMPTS = f"select a::text as row {_OF_KEYS} join notifications.attempt as a on a.delivery_id = d.id order by 1"
 
 
 async def stop_worker(run: Run) -> Bite:

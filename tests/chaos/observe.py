@@ -18,31 +18,31 @@ POLL_MS = 500
 EMPTY_POLLS_MAX = 20
 
 _JOURNAL = """
-    SELECT shard, seq, event_id::text, account_id::text AS wallet_id, system_account, version,
+    select shard, seq, event_id::text, account_id::text as wallet_id, system_account, version,
            transaction_id::text, currency, posted_delta, posted_after, payload
-    FROM wallet.journal ORDER BY shard, seq"""
+    from wallet.journal order by shard, seq"""
 _WALLETS = """
-    SELECT id::text, posted_minor, version, held_minor - overdraft_limit_minor AS floor_minor FROM wallet.wallet"""
-_KEYS = "SELECT key, part, resource_id::text FROM wallet.idempotency"
+    select id::text, posted_minor, version, held_minor - overdraft_limit_minor as floor_minor from wallet.wallet"""
+_KEYS = "select key, part, resource_id::text from wallet.idempotency"
 _READ_ROWS = """
-    SELECT seq, event_id::text, amount_minor FROM transaction_history.entry
-    UNION ALL SELECT seq, event_id::text, amount_minor FROM transaction_history.system_entry
-    UNION ALL SELECT seq, event_id::text, NULL FROM transaction_history.state_change"""
-_CONSTRAINTS = "SELECT conname FROM pg_constraint WHERE connamespace = 'wallet'::regnamespace"
+    select seq, event_id::text, amount_minor from transaction_history.entry
+    union all select seq, event_id::text, amount_minor from transaction_history.system_entry
+    union all select seq, event_id::text, null from transaction_history.state_change"""
+_CONSTRAINTS = "select conname from pg_constraint where connamespace = 'wallet'::regnamespace"
 _REFUSAL = re.compile(r'violates \w+ constraint "(\w+)"')
-_CHECKPOINTS = "SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1"
+_CHECKPOINTS = "select shard, last_seq from servicekit.checkpoint where projection = $1"
 # One statement, so one snapshot.
 _TOTALS = """
-    SELECT (SELECT coalesce(sum(posted_minor), 0) FROM wallet.wallet)::bigint AS wallets,
-           (SELECT coalesce(sum(posted_delta), 0) FROM wallet.journal
-            WHERE system_account IS NOT NULL)::bigint AS system"""
+    select (select coalesce(sum(posted_minor), 0) from wallet.wallet)::bigint as wallets,
+           (select coalesce(sum(posted_delta), 0) from wallet.journal
+            where system_account is not null)::bigint as system"""
 
 
 async def observe(connections: Connections, records: list[Record], samples: Samples) -> Observed:
     """Read the ledger and the read model; *records* are what the topic holds, or held."""
     wallet, history = connections["wallet"], connections["transaction_history"]
     journal = [Row(**dict(row)) for row in await wallet.fetch(_JOURNAL)]
-    read_wallets = await history.fetch("SELECT wallet_id::text, posted_minor, version FROM transaction_history.wallet")
+    read_wallets = await history.fetch("select wallet_id::text, posted_minor, version from transaction_history.wallet")
     return Observed(
         wallets={
             row["id"]: Wallet(row["posted_minor"], row["version"], row["floor_minor"])
@@ -60,7 +60,7 @@ async def observe(connections: Connections, records: list[Record], samples: Samp
 async def heads(connections: Connections, consumer: Consumer) -> dict[int, int]:
     """Return the highest sequence of each shard that has one, of what *consumer* is to reach."""
     service, table = consumer.heads
-    rows = await connections[service].fetch(f"SELECT shard, max(seq) AS seq FROM {table} GROUP BY shard")
+    rows = await connections[service].fetch(f"select shard, max(seq) as seq from {table} group by shard")
     return {row["shard"]: row["seq"] for row in rows}
 
 
@@ -84,7 +84,7 @@ async def state_hash(connection: asyncpg.Connection, tables: Sequence[str]) -> s
     """Return a digest of every column of every row of *tables*."""
     digest = hashlib.sha256()
     for table in tables:
-        rows = await connection.fetch(f"SELECT t::text AS row FROM {table} AS t ORDER BY 1")
+        rows = await connection.fetch(f"select t::text as row from {table} as t order by 1")
         digest.update(table.encode() + b"".join(row["row"].encode() + b"\n" for row in rows))
     return digest.hexdigest()
 

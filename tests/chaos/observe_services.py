@@ -8,12 +8,12 @@ from tests.chaos.product import WORKERS
 
 DECISIONS_TOPIC = "fraud.decisions"
 
-_DELIVERIES = "SELECT endpoint_id::text, message_id::text, status, attempts FROM notifications.delivery"
-_PROFILES = "SELECT wallet_id::text, version FROM fraud.profile"
-_MADE = "SELECT decision_id::text AS id, outcome, mode FROM fraud.decision"
-_OUTBOX = "SELECT shard, seq, event_id::text FROM servicekit.outbox"
-_SETTLED = "SELECT decision_id::text, verdict FROM wallet.settled_decision"
-_CAUSED = "SELECT causation_id::text FROM wallet.journal WHERE causation_id IS NOT NULL"
+_DELIVERIES = "select endpoint_id::text, message_id::text, status, attempts from notifications.delivery"
+_PROFILES = "select wallet_id::text, version from fraud.profile"
+_MADE = "select decision_id::text as id, outcome, mode from fraud.decision"
+_OUTBOX = "select shard, seq, event_id::text from servicekit.outbox"
+_SETTLED = "select decision_id::text, verdict from wallet.settled_decision"
+_CAUSED = "select causation_id::text from wallet.journal where causation_id is not null"
 
 
 async def webhooks(platform: Platform, connections: Connections, inbox: Inbox) -> Webhooks | None:

@@ -13,8 +13,8 @@ from tests.chaos.workload import Client
 REACHED_WITHIN_S = 5.0
 POLL_S = 0.005
 _WAITING = """
-    SELECT count(*) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = 'wallet-committer' AND wait_event_type = 'Lock'"""
+    select count(*) from pg_stat_activity
+    where datname = current_database() and application_name = 'wallet-committer' and wait_event_type = 'Lock'"""
 
 T = TypeVar("T")
 

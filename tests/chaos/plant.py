@@ -79,7 +79,7 @@ async def admin(database: Database) -> "AsyncIterator[asyncpg.Connection]":
 
 
 async def _rewrite(connection: asyncpg.Connection, rewrite: Rewrite) -> None:
-    source: str = await connection.fetchval("SELECT pg_get_functiondef($1::regproc)", rewrite.function)
+    source: str = await connection.fetchval("select pg_get_functiondef($1::regproc)", rewrite.function)
     assert source.count(rewrite.old) == 1, f"{rewrite.function} is not as the plant knows it"
     await connection.execute(source.replace(rewrite.old, rewrite.new))
 
@@ -89,16 +89,16 @@ async def flushing_late(databases: Databases) -> "AsyncIterator[None]":
     """Have commits acknowledged before they are on disk, by up to ten seconds, until the body ends."""
     async with admin(databases["wallet"]) as connection:
         for database in databases.values():
-            await connection.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = off")
+            await connection.execute(f"alter database {database.name} set synchronous_commit = off")
         await _set_wal_writer(connection, delay="'10s'", flush_after="'1GB'")
     try:
         yield
     finally:
         async with admin(databases["wallet"]) as connection:
-            await _set_wal_writer(connection, delay="DEFAULT", flush_after="DEFAULT")
+            await _set_wal_writer(connection, delay="default", flush_after="default")
 
 
 async def _set_wal_writer(connection: asyncpg.Connection, *, delay: str, flush_after: str) -> None:
-    await connection.execute(f"ALTER SYSTEM SET wal_writer_delay = {delay}")
-    await connection.execute(f"ALTER SYSTEM SET wal_writer_flush_after = {flush_after}")
-    await connection.execute("SELECT pg_reload_conf()")
+    await connection.execute(f"alter system set wal_writer_delay = {delay}")
+    await connection.execute(f"alter system set wal_writer_flush_after = {flush_after}")
+    await connection.execute("select pg_reload_conf()")

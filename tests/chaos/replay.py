@@ -13,7 +13,7 @@ from tests.chaos.observed import PARTITIONS
 from tests.chaos.product import Consumer
 from tests.chaos.run import Run
 
-_FORGET = "DELETE FROM servicekit.checkpoint WHERE projection = $1"
+_FORGET = "delete from servicekit.checkpoint where projection = $1"
 
 
 async def hashes(run: Run, consumers: Sequence[Consumer]) -> list[str]:

@@ -12,8 +12,8 @@ from wallet.application.committer import CommitterSettings
 READERS = "wallet-api"
 """What a session of an API's pool is called in the database."""
 _SESSIONS = """
-    SELECT application_name, count(*) AS sessions FROM pg_stat_activity
-    WHERE datname = current_database() GROUP BY application_name"""
+    select application_name, count(*) as sessions from pg_stat_activity
+    where datname = current_database() group by application_name"""
 
 
 async def metric(platform: Platform, name: str, metric_name: str) -> float:

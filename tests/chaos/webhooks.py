@@ -20,8 +20,8 @@ POLL_S = 0.1
 CREATED = 201
 DISCARD_PORT = 9
 _WAITING = """
-    SELECT count(*) FROM notifications.delivery AS d JOIN notifications.endpoint AS e ON e.id = d.endpoint_id
-    WHERE d.status = 'pending' AND e.status = 'active'"""
+    select count(*) from notifications.delivery as d join notifications.endpoint as e on e.id = d.endpoint_id
+    where d.status = 'pending' and e.status = 'active'"""
 
 
 @asynccontextmanager

@@ -108,9 +108,9 @@ async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp
 
         await eventually(is_told, within_s=WITHIN_S)
 
-        restricted = await fetch(running.wallet_dsn, "SELECT traceparent FROM wallet.journal WHERE type = 6")
-        decided = await fetch(running.fraud_dsn, "SELECT traceparent FROM servicekit.outbox")
-        untraced = await fetch(running.wallet_dsn, "SELECT count(*) FROM wallet.journal WHERE traceparent IS NULL")
+        restricted = await fetch(running.wallet_dsn, "select traceparent from wallet.journal where type = 6")
+        decided = await fetch(running.fraud_dsn, "select traceparent from servicekit.outbox")
+        untraced = await fetch(running.wallet_dsn, "select count(*) from wallet.journal where traceparent is null")
 
     found = spans(tmp_path)  # every process has ended, and with it written what it held back
     names = {(span["service"], span["kind"]) for span in found}

@@ -34,12 +34,12 @@ def test_what_is_quoted_stays_as_it_is() -> None:
     dumped = (
         "\\restrict x\nSET a = 'B';\n\n-- Name: A\n\nCREATE TABLE t (\n\tA text COLLATE \"C\" DEFAULT 'X--Y'\n);\n\n\n"
         "\n"
-        "CREATE FUNCTION f() AS $$\nSET X; -- As it is\n$$;\n\nGRANT ALL ON t TO probe_app;\n\\unrestrict x\n"
+        "CREATE FUNCTION f() AS $$\n X; -- As it is\n$$;\n\nGRANT ALL ON t TO probe_app;\n\\unrestrict x\n"
     )
 
     text = as_ours(dumped, "probe_app").partition("\n\n")[2]
 
     assert text == (
         "create table t (\n    a text collate \"C\" default 'X--Y'\n);\n\n"
-        'create function f() as $$\nSET X; -- As it is\n$$;\n\ngrant all on t to :"app_role";\n'
+        'create function f() as $$\n X; -- As it is\n$$;\n\ngrant all on t to :"app_role";\n'
     )

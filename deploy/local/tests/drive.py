@@ -17,7 +17,7 @@ MIGRATE = (
     "import asyncio, asyncpg, os\n"
     "async def main():\n"
     "    c = await asyncpg.connect(os.environ['SAMPLE_OWNER_DATABASE_URL'])\n"
-    "    await c.execute('CREATE TABLE IF NOT EXISTS starts (n int); GRANT SELECT, INSERT ON starts TO sample_app')\n"
+    "    await c.execute('create table if not exists starts (n int); grant select, insert on starts to sample_app')\n"
     "    await c.close()\n"
     "asyncio.run(main())\n"
 )

@@ -88,10 +88,10 @@ async def test_it_comes_up_drains_on_sigterm_and_leaves_nothing_behind(environme
 
 async def test_a_restart_keeps_the_data_and_the_addresses(environment: dict[str, str]) -> None:
     with up(environment) as (_, first):
-        await execute(str(first["postgres"]["sample"]), "INSERT INTO starts VALUES (1)")
+        await execute(str(first["postgres"]["sample"]), "insert into starts values (1)")
 
     with up(environment) as (_, second):
-        rows = await execute(str(second["postgres"]["sample"]), "SELECT n FROM starts")
+        rows = await execute(str(second["postgres"]["sample"]), "select n from starts")
 
     assert second["postgres"] == first["postgres"]
     assert [row["n"] for row in rows] == [1]
@@ -100,7 +100,7 @@ async def test_a_restart_keeps_the_data_and_the_addresses(environment: dict[str,
 async def test_killed_engines_come_back_with_what_they_held(environment: dict[str, str]) -> None:
     with up(environment) as (process, document):
         dsn = str(document["postgres"]["sample"])
-        await execute(dsn, "INSERT INTO starts VALUES (2)")
+        await execute(dsn, "insert into starts values (2)")
         engines = [each for each in psutil.Process(process.pid).children() if each.name() in {"postgres", "java"}]
 
         for engine in engines:
@@ -108,7 +108,7 @@ async def test_killed_engines_come_back_with_what_they_held(environment: dict[st
         psutil.wait_procs(engines, timeout=30)
 
         assert len(engines) == 2
-        rows = await as_soon_as_possible(lambda: execute(dsn, "SELECT n FROM starts"), OSError, asyncpg.PostgresError)
+        rows = await as_soon_as_possible(lambda: execute(dsn, "select n from starts"), OSError, asyncpg.PostgresError)
         assert [row["n"] for row in rows] == [2]
         assert "wallet.events" in await as_soon_as_possible(
             lambda: topic_names(str(document["kafka"])), KafkaError, OSError

@@ -32,11 +32,11 @@ async def database(postgres_server: Server) -> AsyncIterator[Database]:
 @pytest.fixture
 def source(tmp_path: Path) -> MigrationSource:
     (tmp_path / "0001_table.sql").write_text(
-        'CREATE SCHEMA probe; CREATE TABLE probe.t (n int); GRANT USAGE ON SCHEMA probe TO :"app_role"; '
-        'GRANT SELECT ON probe.t TO :"app_role";'
+        'create schema probe; create table probe.t (n int); grant usage on schema probe to :"app_role"; '
+        'grant select on probe.t to :"app_role";'
     )
-    (tmp_path / "0002_drop.post.sql").write_text("ALTER TABLE probe.t DROP COLUMN n")
-    (tmp_path / "0003_more.pre.sql").write_text("ALTER TABLE probe.t ADD COLUMN m int")
+    (tmp_path / "0002_drop.post.sql").write_text("alter table probe.t drop column n")
+    (tmp_path / "0003_more.pre.sql").write_text("alter table probe.t add column m int")
     return MigrationSource("probe", tmp_path)
 
 
@@ -52,9 +52,9 @@ async def test_the_app_role_is_granted_what_the_files_say(database: Database, so
     await migrate(database.dsn_owner, [servicekit_source(), source], app_role=APP_ROLE)
     app = await connect(database.dsn_app, application_name="probe")
 
-    assert await app.fetch("SELECT m FROM probe.t") == []
+    assert await app.fetch("select m from probe.t") == []
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await app.execute("DELETE FROM probe.t")
+        await app.execute("delete from probe.t")
     await app.close()
 
 
@@ -67,7 +67,7 @@ async def test_phases_wait_for_their_turn(database: Database, source: MigrationS
 
 async def test_a_changed_file_is_refused(database: Database, source: MigrationSource, tmp_path: Path) -> None:
     await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
-    (tmp_path / "0003_more.pre.sql").write_text("SELECT 1")
+    (tmp_path / "0003_more.pre.sql").write_text("select 1")
 
     with pytest.raises(MigrationError, match="probe/0003_more was changed"):
         await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
@@ -105,15 +105,15 @@ async def test_an_older_release_may_run_beside_a_newer_one(
 
 
 async def test_a_file_that_fails_leaves_nothing(database: Database, source: MigrationSource, tmp_path: Path) -> None:
-    (tmp_path / "0004_bad.sql").write_text("CREATE TABLE probe.half (n int); SELECT 1/0")
+    (tmp_path / "0004_bad.sql").write_text("create table probe.half (n int); select 1/0")
 
     with pytest.raises(asyncpg.DivisionByZeroError) as failed:
         await migrate(database.dsn_owner, [source], app_role=APP_ROLE)
 
     assert failed.value.__notes__ == ["in migration probe/0004_bad"]
     owner = await connect(database.dsn_owner, application_name="probe")
-    assert await owner.fetchval("SELECT to_regclass('probe.half')") is None
-    assert await owner.fetchval("SELECT max(number) FROM servicekit.migration") == 3
+    assert await owner.fetchval("select to_regclass('probe.half')") is None
+    assert await owner.fetchval("select max(number) from servicekit.migration") == 3
     await owner.close()
 
 

@@ -33,10 +33,10 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 async def test_every_session_is_bounded(pool: Pool) -> None:
     async with pool.connection() as connection:
         shown = [
-            await connection.fetchval(f"SHOW {name}")
+            await connection.fetchval(f"show {name}")
             for name in ("idle_in_transaction_session_timeout", "transaction_timeout", "lock_timeout")
         ]
-        name = await connection.fetchval("SHOW application_name")
+        name = await connection.fetchval("show application_name")
 
     assert (shown, name) == (["5s", "15s", "5s"], "probe")
 
@@ -44,8 +44,8 @@ async def test_every_session_is_bounded(pool: Pool) -> None:
 async def test_a_dedicated_connection_is_bounded_too(dsn: str) -> None:
     connection = await connect(dsn, application_name="probe", session={"lock_timeout": "1s"})
 
-    assert await connection.fetchval("SHOW transaction_timeout") == "15s"
-    assert await connection.fetchval("SHOW lock_timeout") == "1s"
+    assert await connection.fetchval("show transaction_timeout") == "15s"
+    assert await connection.fetchval("show lock_timeout") == "1s"
     await connection.close()
 
 
@@ -57,24 +57,24 @@ async def test_a_busy_pool_turns_callers_away(pool: Pool) -> None:
                 pass
 
     async with pool.connection() as connection:
-        assert await connection.fetchval("SELECT 1") == 1
+        assert await connection.fetchval("select 1") == 1
 
 
 async def insert_and_fail(connection: Connection) -> None:
     async with transaction(connection) as opened:
-        await opened.connection.execute("INSERT INTO probe VALUES (2)")
-        await opened.connection.execute("SELECT 1/0")
+        await opened.connection.execute("insert into probe values (2)")
+        await opened.connection.execute("select 1/0")
 
 
 async def test_a_transaction_commits_or_rolls_back(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.execute("CREATE TEMP TABLE probe (n int)")
+        await connection.execute("create temp table probe (n int)")
         async with transaction(connection) as opened:
-            await opened.connection.execute("INSERT INTO probe VALUES (1)")
+            await opened.connection.execute("insert into probe values (1)")
         with pytest.raises(asyncpg.DivisionByZeroError):
             await insert_and_fail(connection)
 
-        assert await connection.fetchval("SELECT array_agg(n) FROM probe") == [1]
+        assert await connection.fetchval("select array_agg(n) from probe") == [1]
 
 
 async def test_only_an_open_transaction_makes_the_proof(pool: Pool) -> None:
@@ -85,9 +85,9 @@ async def test_only_an_open_transaction_makes_the_proof(pool: Pool) -> None:
 
 async def lose_its_backend(pool: Pool, admin: Connection) -> None:
     async with pool.transaction() as opened:
-        pid = await opened.connection.fetchval("SELECT pg_backend_pid()")
-        await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
-        await opened.connection.execute("SELECT 1")
+        pid = await opened.connection.fetchval("select pg_backend_pid()")
+        await admin.execute("select pg_terminate_backend($1, 5000)", pid)
+        await opened.connection.execute("select 1")
 
 
 async def test_a_lost_connection_is_unavailable_and_replaced(pool: Pool, dsn: str) -> None:
@@ -98,7 +98,7 @@ async def test_a_lost_connection_is_unavailable_and_replaced(pool: Pool, dsn: st
 
     assert lost.value.failure is Failure.CONNECTION_LOST
     async with pool.connection() as connection:
-        assert await connection.fetchval("SELECT 1") == 1
+        assert await connection.fetchval("select 1") == 1
     await admin.close()
 
 
@@ -122,7 +122,7 @@ async def through_a_network(dsn: str, *, command_timeout_s: float) -> AsyncItera
 
 async def ask(pool: Pool) -> object:
     async with pool.connection() as connection:
-        return await connection.fetchval("SELECT 1")
+        return await connection.fetchval("select 1")
 
 
 async def test_what_was_idle_beside_a_half_open_connection_is_not_lent_again(dsn: str) -> None:
@@ -155,13 +155,13 @@ async def test_a_driver_lost_in_an_exchange_is_unavailable(pool: Pool) -> None:
 
 async def test_a_lock_that_stays_taken_is_worth_a_retry(dsn: str) -> None:
     admin = await connect(dsn, application_name="admin")
-    await admin.execute("SELECT pg_advisory_lock(4242)")
+    await admin.execute("select pg_advisory_lock(4242)")
     settings = PoolSettings(dsn=dsn, application_name="probe", session={"lock_timeout": "20ms"})
 
     async with await open_pool(settings) as pool:
         with pytest.raises(Unavailable) as refused:
             async with pool.transaction() as opened:
-                await opened.connection.execute("SELECT pg_advisory_xact_lock(4242)")
+                await opened.connection.execute("select pg_advisory_xact_lock(4242)")
 
     assert refused.value.failure is Failure.RETRY
     await admin.close()
@@ -170,7 +170,7 @@ async def test_a_lock_that_stays_taken_is_worth_a_retry(dsn: str) -> None:
 async def test_a_constraint_passes_as_it_is(pool: Pool) -> None:
     with pytest.raises(asyncpg.DivisionByZeroError):
         async with pool.connection() as connection:
-            await connection.execute("SELECT 1/0")
+            await connection.execute("select 1/0")
 
 
 async def test_a_database_that_is_away_is_unavailable() -> None:

@@ -32,7 +32,7 @@ async def session(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connect
 
 async def until_it_waits(admin: asyncpg.Connection, pid: int) -> None:
     async def waits() -> bool:
-        event = await admin.fetchval("SELECT wait_event FROM pg_stat_activity WHERE pid = $1", pid)
+        event = await admin.fetchval("select wait_event from pg_stat_activity where pid = $1", pid)
         return bool(event == "SyncRep")
 
     await eventually(waits)
@@ -54,7 +54,7 @@ async def test_a_wait_that_is_cut_short_is_an_unknown_outcome(
     await until_it_waits(admin, pid)
     assert await waits_for_standby(admin)
 
-    await admin.execute(f"SELECT {cut_short_by}($1)", pid)
+    await admin.execute(f"select {cut_short_by}($1)", pid)
 
     with pytest.raises((Unavailable, *DRIVER_ERRORS)) as raised:
         await passing

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 async def test_postgresql_answers(postgres_server: Server) -> None:
     connection = await asyncpg.connect(postgres_server.admin_dsn)
 
-    version = await connection.fetchval("SHOW server_version")
+    version = await connection.fetchval("show server_version")
 
     await connection.close()
     assert version.startswith("18.")
@@ -32,7 +32,7 @@ async def test_each_database_is_a_fresh_copy_of_the_migrated_template(postgres_s
     template = TemplateDatabase(postgres_server, service="sample", migrate=make_table)
 
     async with template.database() as first, template.database() as second:
-        await execute(first.dsn_app, "INSERT INTO numbers VALUES (1)")
+        await execute(first.dsn_app, "insert into numbers values (1)")
 
         assert await fetch_count(first.dsn_app) == 1
         assert await fetch_count(second.dsn_app) == 0
@@ -50,8 +50,8 @@ async def test_a_service_cannot_enter_the_database_of_another(postgres_server: S
 
 
 async def test_what_was_committed_survives_kill_9(own_postgres: PostgresServer) -> None:
-    await execute(own_postgres.admin_dsn, "CREATE TABLE numbers (n int)")
-    await execute(own_postgres.admin_dsn, "INSERT INTO numbers VALUES (1)")
+    await execute(own_postgres.admin_dsn, "create table numbers (n int)")
+    await execute(own_postgres.admin_dsn, "insert into numbers values (1)")
 
     own_postgres.kill()
     own_postgres.start()
@@ -91,11 +91,11 @@ async def consume_one(bootstrap: str, topic: str) -> bytes:
 
 
 async def make_table(dsn_owner: str) -> None:
-    await execute(dsn_owner, "CREATE TABLE numbers (n int); GRANT SELECT, INSERT ON numbers TO sample_app")
+    await execute(dsn_owner, "create table numbers (n int); grant select, insert on numbers to sample_app")
 
 
 async def make_nothing(dsn_owner: str) -> None:
-    await execute(dsn_owner, "SELECT 1")
+    await execute(dsn_owner, "select 1")
 
 
 async def execute(dsn: str, statement: str) -> None:
@@ -109,6 +109,6 @@ async def execute(dsn: str, statement: str) -> None:
 async def fetch_count(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
-        return int(await connection.fetchval("SELECT count(*) FROM numbers"))
+        return int(await connection.fetchval("select count(*) from numbers"))
     finally:
         await connection.close()

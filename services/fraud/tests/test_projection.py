@@ -138,10 +138,10 @@ async def state(pool: Pool) -> dict[str, list[tuple[object, ...]]]:
     """Return everything that a rebuild has to make again, to the bit."""
     async with pool.connection() as connection:
         return {
-            "profiles": [tuple(row) for row in await connection.fetch("SELECT * FROM fraud.profile ORDER BY 1")],
-            "decisions": [tuple(row) for row in await connection.fetch("SELECT * FROM fraud.decision ORDER BY 1")],
+            "profiles": [tuple(row) for row in await connection.fetch("select * from fraud.profile order by 1")],
+            "decisions": [tuple(row) for row in await connection.fetch("select * from fraud.decision order by 1")],
             "outbox": [
-                tuple(row) for row in await connection.fetch("SELECT * FROM servicekit.outbox ORDER BY shard, seq")
+                tuple(row) for row in await connection.fetch("select * from servicekit.outbox order by shard, seq")
             ],
         }
 
@@ -244,7 +244,7 @@ async def test_poison_parks_its_wallet_and_the_others_flow(bench: Bench) -> None
 
 async def decided(bench: Bench) -> set[UUID]:
     async with bench.pool.connection() as connection:
-        return {row["wallet_id"] for row in await connection.fetch("SELECT wallet_id FROM fraud.decision")}
+        return {row["wallet_id"] for row in await connection.fetch("select wallet_id from fraud.decision")}
 
 
 @pytest.mark.parametrize(("live_for_s", "mode"), [(3_600, "shadow"), (MILLENNIUM_S, "live")])
@@ -260,8 +260,8 @@ async def test_what_is_decided_about_the_distant_past_is_never_acted_on(
         await eventually(lambda: all_applied(bench, events))
 
     async with bench.pool.connection() as connection:
-        recorded = await connection.fetch("SELECT DISTINCT mode FROM fraud.decision")
-        published = await connection.fetch("SELECT payload FROM servicekit.outbox")
+        recorded = await connection.fetch("select distinct mode from fraud.decision")
+        published = await connection.fetch("select payload from servicekit.outbox")
     told = [msgspec.json.decode(row["payload"], type=DecisionMade) for row in published]
     assert [row["mode"] for row in recorded] == [mode]
     assert {decision.mode.value for decision in told} == {mode}
@@ -277,7 +277,7 @@ async def test_a_decision_carries_its_trace_and_its_cause(bench: Bench) -> None:
         await eventually(lambda: all_applied(bench, events))
 
     async with bench.pool.connection() as connection:
-        row = await connection.fetchrow("SELECT * FROM servicekit.outbox")
+        row = await connection.fetchrow("select * from servicekit.outbox")
     assert row is not None
     assert (row["traceparent"], row["causation_id"]) == (TRACEPARENT, events[-1].event_id)
     assert (row["account_id"], row["occurred_at"]) == (wallet, events[-1].time)
@@ -307,7 +307,7 @@ async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_
         assert await decided(bench) == {wallet}
         assert not await is_refused(bench)
     async with bench.pool.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM fraud.rules_version") == 2
+        assert await connection.fetchval("select count(*) from fraud.rules_version") == 2
 
 
 async def is_refused(bench: Bench) -> bool:

@@ -125,8 +125,8 @@ async def test_an_instant_is_rfc_3339(bench: Bench, since: str) -> None:
 async def test_a_secret_is_nowhere_in_the_database(bench: Bench) -> None:
     endpoint = await bench.client.endpoint(URL)
     async with bench.pool.connection() as connection:
-        stored = await connection.fetchval("SELECT body FROM notifications.idempotency")
-        sealed = await connection.fetchval("SELECT sealed FROM notifications.endpoint_secret")
+        stored = await connection.fetchval("select body from notifications.idempotency")
+        sealed = await connection.fetchval("select sealed from notifications.endpoint_secret")
     secret = endpoint["secret"].removeprefix("whsec_").encode()
     assert secret not in stored
     assert secret not in sealed
@@ -351,7 +351,7 @@ async def test_what_is_anothers_is_not_there(make_bench: MakeBench, pool: Pool) 
             name: value for name, value in endpoint.items() if name != "secret"
         }
     async with pool.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM notifications.idempotency") == 2
+        assert await connection.fetchval("select count(*) from notifications.idempotency") == 2
 
 
 async def test_the_document_declares_every_key_and_body(bench: Bench) -> None:

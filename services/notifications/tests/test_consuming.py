@@ -78,8 +78,8 @@ class Consuming:
     async def rows(self) -> list[tuple[object, ...]]:
         async with self.pool.connection() as connection:
             rows = await connection.fetch(
-                """SELECT d.id, d.endpoint_id, m.id, m.type, m.body FROM notifications.delivery AS d
-                   JOIN notifications.message AS m ON m.id = d.message_id ORDER BY d.id"""
+                """select d.id, d.endpoint_id, m.id, m.type, m.body from notifications.delivery as d
+                   join notifications.message as m on m.id = d.message_id order by d.id"""
             )
         return [tuple(row) for row in rows]
 
@@ -114,7 +114,7 @@ async def test_what_comes_three_times_and_from_the_start_again_is_recorded_once(
         # And as if nobody had ever applied anything.
         async with consuming.pool.connection() as connection:
             await connection.execute(
-                "UPDATE servicekit.checkpoint SET last_seq = 0, last_event_id = NULL, kafka_offset = 0, seek_to = 0"
+                "update servicekit.checkpoint set last_seq = 0, last_event_id = null, kafka_offset = 0, seek_to = 0"
             )
         await consuming.reached(dict.fromkeys(range(4), 3))
 

@@ -181,7 +181,7 @@ async def test_a_secret_that_no_longer_opens_is_a_failure_like_any_other(bench: 
     async with receiving() as receiver, bench.worker(registry=registry):
         endpoint = await bench.client.endpoint(receiver.url())
         async with bench.pool.connection() as connection:
-            await connection.execute("UPDATE notifications.endpoint_secret SET key_version = 9")
+            await connection.execute("update notifications.endpoint_secret set key_version = 9")
         await bench.open_wallet()
         (delivery,) = await bench.client.until(1, status="exhausted")
 
@@ -260,7 +260,7 @@ async def test_retry_after_is_the_least(make_bench: MakeBench) -> None:
 
         async with bench.pool.connection() as connection:
             waits_s = await connection.fetchval(
-                "SELECT extract(epoch FROM next_attempt_at - clock_timestamp()) FROM notifications.delivery"
+                "select extract(epoch from next_attempt_at - clock_timestamp()) from notifications.delivery"
             )
     assert delivery["status"] == "pending"
     assert 3_500 < waits_s <= 3_600
@@ -348,7 +348,7 @@ async def test_a_response_outlives_the_connections_it_is_settled_on(bench: Bench
         await receiver.wait_for(1)
         admin = await asyncpg.connect(database.dsn_admin)
         await admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()",
             database.name,
         )
         await admin.close()

@@ -41,7 +41,7 @@ async def test_an_endpoint_is_told_nothing_from_before_its_time(bench: Bench) ->
     async with receiving() as receiver:
         await bench.client.endpoint(receiver.url())
     async with bench.pool.connection() as connection:  # the topic is read from its start once more
-        await connection.execute("UPDATE servicekit.checkpoint SET last_seq = 0, last_event_id = NULL")
+        await connection.execute("update servicekit.checkpoint set last_seq = 0, last_event_id = null")
     stream, bench.stream = bench.stream, type(bench.stream)()
 
     await bench.project(bench.stream.opened(wallet))
@@ -137,7 +137,7 @@ async def failing(bench: Bench) -> Json:
     """Return an endpoint that has failed since an hour ago."""
     endpoint = await bench.client.endpoint("http://127.0.0.1:9/")
     async with bench.pool.connection() as connection:
-        await connection.execute("UPDATE notifications.endpoint SET failing_since = now() - interval '1 hour'")
+        await connection.execute("update notifications.endpoint set failing_since = now() - interval '1 hour'")
     return await bench.client.endpoint_now(endpoint["id"])
 
 
@@ -171,7 +171,7 @@ async def test_tests_recoveries_and_resumptions_are_paced(bench: Bench) -> None:
     assert (await bench.client.post(f"webhook-endpoints/{sound['id']}/test")).status_code == 201
 
     async with bench.pool.connection() as connection:  # time passes
-        await connection.execute("UPDATE notifications.endpoint SET paid_until = paid_until - interval '6 seconds'")
+        await connection.execute("update notifications.endpoint set paid_until = paid_until - interval '6 seconds'")
     assert (await bench.client.post(f"{path}/test", key="refused-test")).status_code == 201, "the key is still free"
 
 
@@ -219,7 +219,7 @@ async def test_both_secrets_sign_until_the_old_one_expires(make_bench: MakeBench
 
         async with bench.pool.connection() as connection:  # the overlap is over
             await connection.execute(
-                "UPDATE notifications.endpoint_secret SET expires_at = now() WHERE expires_at IS NOT NULL"
+                "update notifications.endpoint_secret set expires_at = now() where expires_at is not null"
             )
         await bench.open_wallet(5)
         post = (await receiver.wait_for(2))[1]

@@ -69,12 +69,12 @@ async def worker_process(environment: Mapping[str, str]) -> AsyncIterator[Worker
 async def age_leases(pool: Pool) -> None:
     """Let the leases' time pass."""
     async with pool.connection() as connection:
-        await connection.execute("UPDATE notifications.delivery SET next_attempt_at = now() WHERE status = 'pending'")
+        await connection.execute("update notifications.delivery set next_attempt_at = now() where status = 'pending'")
 
 
 LOSE_THE_WRITE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'"""
 """It is with the database already, which would do it although its client is dead."""
 
 
@@ -83,7 +83,7 @@ async def waits_for_the_row(pool: Pool) -> None:
     async with asyncio.timeout(WITHIN_S):
         while True:
             async with pool.connection() as connection:
-                if await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                if await connection.fetchval("select count(*) from pg_locks where not granted"):
                     return
             await asyncio.sleep(0.02)
 
@@ -99,7 +99,7 @@ async def test_a_worker_killed_before_it_settles_repeats_under_the_same_id(
         async with worker_process(environment) as worker:
             await receiver.wait_for(1, within_s=WITHIN_S)
             async with bench.pool.transaction() as tx:
-                await tx.connection.execute("SELECT FROM notifications.delivery FOR UPDATE")
+                await tx.connection.execute("select from notifications.delivery for update")
                 held.set()  # the response is on its way, the settling write will wait for the row
                 await waits_for_the_row(bench.pool)
                 worker.child.kill()

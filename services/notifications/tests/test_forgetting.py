@@ -57,8 +57,8 @@ async def told(bench: Bench, events: int, *, endpoints: int = 1) -> list[str]:
 
 async def settle(app: asyncpg.Connection, *, days_ago: int, only: str = "true") -> None:
     await app.execute(
-        f"""UPDATE notifications.delivery
-            SET status = 'delivered', settled_at = now() - make_interval(days => $1) WHERE {only}""",
+        f"""update notifications.delivery
+            set status = 'delivered', settled_at = now() - make_interval(days => $1) where {only}""",
         days_ago,
     )
 
@@ -66,8 +66,8 @@ async def settle(app: asyncpg.Connection, *, days_ago: int, only: str = "true") 
 async def counts(app: asyncpg.Connection) -> tuple[int, int, int]:
     """Return how many deliveries, attempts and messages there are."""
     row = await app.fetchrow(
-        """SELECT (SELECT count(*) FROM notifications.delivery), (SELECT count(*) FROM notifications.attempt),
-                  (SELECT count(*) FROM notifications.message)"""
+        """select (select count(*) from notifications.delivery), (select count(*) from notifications.attempt),
+                  (select count(*) from notifications.message)"""
     )
     assert row is not None
     return (row[0], row[1], row[2])
@@ -106,7 +106,7 @@ async def test_a_message_goes_with_the_last_of_its_deliveries(bench: Bench, app:
     one, _ = await told(bench, 3, endpoints=2)
     await settle(app, days_ago=31, only=f"endpoint_id = '{one}'")
     await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
-    assert await app.fetchval("SELECT count(*) FROM notifications.message") == 3
+    assert await app.fetchval("select count(*) from notifications.message") == 3
 
     await settle(app, days_ago=31)
     await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
@@ -117,21 +117,21 @@ async def test_five_thousand_old_deliveries_are_gone_after_one_turn_of_a_worker(
     bench: Bench, app: asyncpg.Connection
 ) -> None:
     (endpoint,) = await told(bench, 1)
-    await app.execute("UPDATE notifications.endpoint SET status = 'paused'")
+    await app.execute("update notifications.endpoint set status = 'paused'")
     await app.execute(
-        """WITH told AS (
-               INSERT INTO notifications.message (id, tenant_id, type, body, occurred_at)
-               SELECT uuidv7(), tenant_id, 'wallet.opened.v1', '', now() - interval '31 days'
-               FROM notifications.endpoint, generate_series(1, 5000) RETURNING id, tenant_id)
-           INSERT INTO notifications.delivery
+        """with told as (
+               insert into notifications.message (id, tenant_id, type, body, occurred_at)
+               select uuidv7(), tenant_id, 'wallet.opened.v1', '', now() - interval '31 days'
+               from notifications.endpoint, generate_series(1, 5000) returning id, tenant_id)
+           insert into notifications.delivery
                (id, tenant_id, endpoint_id, message_id, type, status, next_attempt_at, created_at, settled_at)
-           SELECT uuidv7(), tenant_id, $1, id, 'wallet.opened.v1', 'delivered', now(), now(), now() - interval '31 days'
-           FROM told""",
+           select uuidv7(), tenant_id, $1, id, 'wallet.opened.v1', 'delivered', now(), now(), now() - interval '31 days'
+           from told""",
         endpoint,
     )
     await app.execute(
-        """INSERT INTO notifications.idempotency (client, key, fingerprint, status, body, created_at)
-           SELECT uuidv7(), n::text, '', 200, '', now() - interval '31 days' FROM generate_series(1, 5000) AS n"""
+        """insert into notifications.idempotency (client, key, fingerprint, status, body, created_at)
+           select uuidv7(), n::text, '', 200, '', now() - interval '31 days' from generate_series(1, 5000) as n"""
     )
     registry = CollectorRegistry()
 
@@ -145,7 +145,7 @@ async def test_five_thousand_old_deliveries_are_gone_after_one_turn_of_a_worker(
         await eventually(both_had_their_turn)
         assert done("forget_deliveries") == done("forget_keys") == 1
     assert (await counts(app))[0] == 1
-    assert await app.fetchval("SELECT count(*) FROM notifications.idempotency") == 1
+    assert await app.fetchval("select count(*) from notifications.idempotency") == 1
 
 
 async def test_a_deleted_endpoint_is_removed_with_the_last_of_its_history(
@@ -153,22 +153,22 @@ async def test_a_deleted_endpoint_is_removed_with_the_last_of_its_history(
 ) -> None:
     (deleted,) = await told(bench, 1)
     await bench.client.http.delete(f"/v1/webhook-endpoints/{deleted}")
-    await app.execute("UPDATE notifications.endpoint SET updated_at = now() - interval '31 days'")
+    await app.execute("update notifications.endpoint set updated_at = now() - interval '31 days'")
     clearing = Clearing([FORGET_ENDPOINTS, FORGET_SECRETS], DAYS)
     assert await clearing.clear_lot(Turn(app, None)) == 0, "its delivery is still told"
 
     await settle(app, days_ago=31)
     await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
     assert await clearing.clear_lot(Turn(app, None)) == 1
-    assert await app.fetchval("SELECT count(*) FROM notifications.endpoint") == 0
+    assert await app.fetchval("select count(*) from notifications.endpoint") == 0
 
 
 async def test_a_secret_is_forgotten_long_after_it_expired(bench: Bench, app: asyncpg.Connection) -> None:
     await told(bench, 1)
-    await app.execute("UPDATE notifications.endpoint_secret SET expires_at = now() - interval '29 days'")
+    await app.execute("update notifications.endpoint_secret set expires_at = now() - interval '29 days'")
     clearing = Clearing([FORGET_SECRETS], DAYS)
     assert await clearing.clear_lot(Turn(app, None)) == 0
-    await app.execute("UPDATE notifications.endpoint_secret SET expires_at = now() - interval '31 days'")
+    await app.execute("update notifications.endpoint_secret set expires_at = now() - interval '31 days'")
     assert await clearing.clear_lot(Turn(app, None)) == 1
 
 
@@ -176,14 +176,14 @@ async def test_what_waits_for_nobody_is_cancelled(bench: Bench, app: asyncpg.Con
     deleted, paused = [(await bench.client.endpoint(URL))["id"] for _ in range(2)]
     await bench.client.post(f"webhook-endpoints/{paused}/pause")
     await bench.project(*[bench.stream.opened(wallet_in(3)) for _ in range(2)])
-    await app.execute("UPDATE notifications.endpoint SET status = 'deleted' WHERE id = $1", deleted)
-    await app.execute("UPDATE notifications.delivery SET next_attempt_at = now() - interval '29 days'")
+    await app.execute("update notifications.endpoint set status = 'deleted' where id = $1", deleted)
+    await app.execute("update notifications.delivery set next_attempt_at = now() - interval '29 days'")
     clearing = Clearing([CANCEL], DAYS)
 
     assert await clearing.clear_lot(Turn(app, None)) == 2
     assert {each["status"] for each in await bench.client.deliveries(endpoint_id=deleted)} == {"cancelled"}
     assert {each["status"] for each in await bench.client.deliveries(endpoint_id=paused)} == {"pending"}
-    await app.execute("UPDATE notifications.delivery SET next_attempt_at = now() - interval '31 days'")
+    await app.execute("update notifications.delivery set next_attempt_at = now() - interval '31 days'")
     assert await clearing.clear_lot(Turn(app, None)) == 2
     assert {each["status"] for each in await bench.client.deliveries()} == {"cancelled"}
 

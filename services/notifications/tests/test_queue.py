@@ -37,7 +37,7 @@ async def endpoints(bench: Bench, count: int, *, failing: bool = False) -> list[
     if failing:
         async with bench.pool.connection() as connection:
             await connection.execute(
-                "UPDATE notifications.endpoint SET failing_since = now() WHERE id = ANY ($1::uuid[])", ids
+                "update notifications.endpoint set failing_since = now() where id = any ($1::uuid[])", ids
             )
     return ids
 
@@ -96,7 +96,7 @@ async def test_a_lease_waits_for_nobody_and_counts_what_another_has_taken(bench:
         seen = await QUEUE.candidates(connection, per_endpoint=4)
         grants = share_out(seen, Slots(capacity=4, per_endpoint=4, held={}))
         async with bench.pool.transaction() as tx:
-            await tx.connection.execute("SELECT FROM notifications.endpoint WHERE id = $1 FOR NO KEY UPDATE", UUID(one))
+            await tx.connection.execute("select from notifications.endpoint where id = $1 for no key update", UUID(one))
             assert await QUEUE.lease(connection, new_id(), grants, lease_s=60.0) == [], "another is about to take them"
         assert len(await lease(bench.pool, free=3, per_endpoint=4)) == 3
         late = await QUEUE.lease(connection, new_id(), grants, lease_s=60.0)
@@ -155,7 +155,7 @@ async def test_only_the_last_attempts_are_kept(bench: Bench) -> None:
     async with bench.pool.connection() as connection:
         for _ in range(55):
             await lease(bench.pool, free=1)
-            await connection.execute("UPDATE notifications.delivery SET next_attempt_at = now()")
+            await connection.execute("update notifications.delivery set next_attempt_at = now()")
     (delivery,) = await bench.client.deliveries()
 
     assert delivery["attempt_count"] == 55

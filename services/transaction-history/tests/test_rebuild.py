@@ -120,7 +120,7 @@ async def all_applied(bench: Bench, events: list[Envelope]) -> bool:
 
 async def schemas(bench: Bench) -> set[str]:
     async with bench.pool.connection() as connection:
-        rows = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'transaction_history%'")
+        rows = await connection.fetch("select nspname from pg_namespace where nspname like 'transaction_history%'")
     return {row["nspname"] for row in rows}
 
 
@@ -130,7 +130,7 @@ async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> N
         await bench.publish(events)
         await eventually(lambda: all_applied(bench, events))
         async with bench.pool.connection() as connection:
-            await connection.execute("UPDATE transaction_history.wallet SET posted_minor = posted_minor + 1")
+            await connection.execute("update transaction_history.wallet set posted_minor = posted_minor + 1")
 
         comparison = await bench.rebuild(switch=True)
 

@@ -118,7 +118,7 @@ async def is_parked(pool: Pool, wallet_id: UUID) -> bool:
 
 async def verdicts(pool: Pool) -> list[str]:
     async with pool.connection() as connection:
-        rows = await connection.fetch("SELECT verdict FROM wallet.settled_decision ORDER BY settled_at, decision_id")
+        rows = await connection.fetch("select verdict from wallet.settled_decision order by settled_at, decision_id")
     return [row["verdict"] for row in rows]
 
 
@@ -151,7 +151,7 @@ async def test_the_restriction_names_the_decision_as_its_cause(
     await feed(decisions, pool, event)
 
     async with pool.connection() as connection:
-        row = await connection.fetchrow("SELECT actor, causation_id FROM wallet.journal WHERE type = 6")
+        row = await connection.fetchrow("select actor, causation_id from wallet.journal where type = 6")
     assert row is not None
     assert (row["actor"], row["causation_id"]) == ("fraud", event.event_id)
 
@@ -189,7 +189,7 @@ async def test_an_operators_unfreezing_holds_against_every_replay(
     await feed(decisions, pool, event)  # the same record
     await feed(decisions, pool, again)  # the same decision, made once more by a rebuild
     async with pool.connection() as connection:  # and once nothing but the settled decision remembers it
-        await connection.execute("DELETE FROM wallet.idempotency")
+        await connection.execute("delete from wallet.idempotency")
     await feed(decisions, pool, msgspec.structs.replace(event, sequence=3, event_id=new_id()))
 
     assert lifted.status_code == 200

@@ -11,8 +11,8 @@ from wallet.adapters.ledger_postgres import Connection
 from wallet.application.rows import BatchRows, IdempotencyRow
 
 _STORE = """
-    INSERT INTO wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 
 
 class LateKeyLedger(GatedLedger):

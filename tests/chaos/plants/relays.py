@@ -13,16 +13,16 @@ from servicekit.relay.leases import Lease, Leases, Move, Renewal
 from servicekit.relay.relay import Relay
 
 ROWS_MAX = 16_384
-_BY_SERIAL = "SELECT id AS place, shard, seq FROM wallet.journal WHERE id > $1 ORDER BY id"
+_BY_SERIAL = "select id as place, shard, seq from wallet.journal where id > $1 order by id"
 _BY_XID = """
-    SELECT xmin::text::bigint AS place, shard, seq FROM wallet.journal
-    WHERE xmin::text::bigint > $1
-      AND xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    ORDER BY xmin::text::bigint, shard, seq"""
-_ALL_LEASES = "SELECT shard, cursor FROM servicekit.relay_lease"
+    select xmin::text::bigint as place, shard, seq from wallet.journal
+    where xmin::text::bigint > $1
+      and xmin::text::bigint < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    order by xmin::text::bigint, shard, seq"""
+_ALL_LEASES = "select shard, cursor from servicekit.relay_lease"
 _MOVE_REGARDLESS = """
-    UPDATE servicekit.relay_lease AS lease SET cursor = move.after
-    FROM unnest($1::smallint[], $2::bigint[]) AS move (shard, after) WHERE lease.shard = move.shard"""
+    update servicekit.relay_lease as lease set cursor = move.after
+    from unnest($1::smallint[], $2::bigint[]) as move (shard, after) where lease.shard = move.shard"""
 
 
 class _OneCursorRelay(Relay):

@@ -19,15 +19,15 @@ def app_role(service: str) -> str:
 async def ensure_role(admin: asyncpg.Connection, role: str, password: str) -> None:
     """Make *role* able to log in with *password*, whether it exists or not."""
     try:
-        await _run(admin, "CREATE ROLE %I LOGIN PASSWORD %L", role, password)
+        await _run(admin, "create role %I login password %L", role, password)
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         # The second is how the loser of two simultaneous CREATE ROLE is told.
-        await _run(admin, "ALTER ROLE %I LOGIN PASSWORD %L", role, password)
+        await _run(admin, "alter role %I login password %L", role, password)
 
 
 async def ensure_database(admin: asyncpg.Connection, database: str, service: str) -> None:
     """Make the service's database unless it is there, closed to every other role."""
-    if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+    if not await admin.fetchval("select 1 from pg_database where datname = $1", database):
         await create_database(admin, database, service)
 
 
@@ -39,17 +39,17 @@ async def create_database(
     # fsync. On one that does, the two checkpoints that a copy of files asks for would be real ones.
     source, strategy = ("template1", "wal_log") if template is None else (template, "file_copy")
     await _run(
-        admin, "CREATE DATABASE %I OWNER %I TEMPLATE %I STRATEGY %I", database, owner_role(service), source, strategy
+        admin, "create database %I owner %I template %I strategy %I", database, owner_role(service), source, strategy
     )
-    await _run(admin, "REVOKE ALL ON DATABASE %I FROM PUBLIC", database)
-    await _run(admin, "GRANT CONNECT ON DATABASE %I TO %I", database, app_role(service))
+    await _run(admin, "revoke all on database %I from public", database)
+    await _run(admin, "grant connect on database %I to %I", database, app_role(service))
 
 
 async def drop_database(admin: asyncpg.Connection, database: str) -> None:
     """Drop the database, ending sessions that are still in it."""
-    await _run(admin, "DROP DATABASE IF EXISTS %I WITH (FORCE)", database)
+    await _run(admin, "drop database if exists %I with (force)", database)
 
 
 async def _run(admin: asyncpg.Connection, statement: str, *values: str) -> None:
     """Execute a statement that takes no parameters, its %I and %L quoted by PostgreSQL itself."""
-    await admin.execute(await admin.fetchval("SELECT format($1, VARIADIC $2::text[])", statement, values))
+    await admin.execute(await admin.fetchval("select format($1, variadic $2::text[])", statement, values))

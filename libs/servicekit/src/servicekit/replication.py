@@ -17,7 +17,7 @@ from servicekit.failures import Failure, Unavailable, classify
 from servicekit.postgres import DRIVER_ERRORS, Connection, Pool
 
 BARRIER_SQL: Final = """
-    SELECT set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'servicekit.barrier', '')"""
+    select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'servicekit.barrier', '')"""
 """Write something, so that the transaction's commit waits for the standby; alone, or in a transaction with more.
 
 Where the wait is cut short the server answers with a warning and no error: see `no_warning`. A connection that runs it
@@ -27,7 +27,7 @@ is given up at a time-out, never cancelled: the driver's `command_timeout` cance
 
 async def waits_for_standby(connection: Connection) -> bool:
     """Tell whether the server has a synchronous standby configured, so that reading needs a barrier before telling."""
-    waits: bool = await connection.fetchval("SELECT current_setting('synchronous_standby_names') <> ''")
+    waits: bool = await connection.fetchval("select current_setting('synchronous_standby_names') <> ''")
     return waits
 
 

@@ -235,9 +235,9 @@ async def test_a_database_that_was_away_is_caught_up_with(bench: Bench) -> None:
         await bench.publish(events[:20])
         await eventually(lambda: bench.has_reached({3: 20}))
         async with bench.pool.transaction() as tx:
-            await tx.connection.execute("LOCK TABLE servicekit.checkpoint IN ACCESS EXCLUSIVE MODE")
+            await tx.connection.execute("lock table servicekit.checkpoint in access exclusive mode")
             await bench.publish(events[20:])
-            await tx.connection.execute("SELECT pg_sleep(3)")
+            await tx.connection.execute("select pg_sleep(3)")
         await eventually(lambda: bench.has_reached({3: 40}))
 
     assert await bench.applied() == {3: upto(40)}

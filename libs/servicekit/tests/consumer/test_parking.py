@@ -89,7 +89,7 @@ async def test_a_broken_projection_ends_the_consumer_before_everything_is_parked
 async def held_back(bench: Bench) -> tuple[int, int]:
     """Return how many wallets are parked, and how many rows their events take."""
     async with bench.pool.connection() as connection:
-        rows = await connection.fetch("SELECT events FROM servicekit.parked_wallet")
+        rows = await connection.fetch("select events from servicekit.parked_wallet")
     return len(rows), sum(row["events"] for row in rows)
 
 

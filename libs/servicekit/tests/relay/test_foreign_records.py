@@ -53,8 +53,8 @@ async def test_a_restore_behind_many_records_that_are_no_events_is_seen(bench: B
         await eventually(lambda: bench.has_cursors({7: 20}))
     await add(bench, "a tombstone", 2 * FIRST_STEP)
     async with bench.pool.connection() as connection:
-        await connection.execute("DELETE FROM outbox.journal WHERE seq > 15")
-        await connection.execute("UPDATE servicekit.relay_lease SET cursor = 15 WHERE shard = 7")
+        await connection.execute("delete from outbox.journal where seq > 15")
+        await connection.execute("update servicekit.relay_lease set cursor = 15 where shard = 7")
 
     with pytest.raises(TopicAhead):
         await bench.relay("b").run(Shutdown())

@@ -63,7 +63,7 @@ async def append_all(pool: Pool, events: list[OutboxEvent], *, fails: bool = Fal
 async def sequences(pool: Pool) -> dict[int, list[int]]:
     async with pool.connection() as connection:
         rows = await connection.fetch(
-            "SELECT shard, array_agg(seq ORDER BY seq) AS seqs FROM servicekit.outbox GROUP BY 1"
+            "select shard, array_agg(seq order by seq) as seqs from servicekit.outbox group by 1"
         )
     return {row["shard"]: row["seqs"] for row in rows}
 

@@ -145,7 +145,7 @@ async def test_a_cursor_that_a_crash_of_the_database_took_back_is_repeated_and_g
         await bench.write([3], 1, 5)
         await eventually(lambda: cursors_are(bench, {3: 5}))
         async with bench.pool.connection() as connection:
-            await connection.execute("UPDATE servicekit.relay_lease SET cursor = 2 WHERE shard = 3")
+            await connection.execute("update servicekit.relay_lease set cursor = 2 where shard = 3")
         await bench.write([3], 6, 7)
 
         await eventually(lambda: cursors_are(bench, {3: 7}))
@@ -157,9 +157,9 @@ async def test_a_cursor_that_a_crash_of_the_database_took_back_is_repeated_and_g
 async def steal(bench: Bench, shard: int | None = None) -> None:
     async with bench.pool.connection() as connection:
         await connection.execute(
-            """UPDATE servicekit.relay_lease
-               SET owner = 'thief', epoch = epoch + 1, expires_at = clock_timestamp() + interval '1 hour'
-               WHERE shard = coalesce($1, shard)""",
+            """update servicekit.relay_lease
+               set owner = 'thief', epoch = epoch + 1, expires_at = clock_timestamp() + interval '1 hour'
+               where shard = coalesce($1, shard)""",
             shard,
         )
 
@@ -186,8 +186,8 @@ async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_
     async with running(bench.relay("a")):
         await eventually(lambda: cursors_are(bench, {7: 20}))
     async with bench.pool.connection() as connection:
-        await connection.execute("DELETE FROM outbox.journal WHERE seq > 15")
-        await connection.execute("UPDATE servicekit.relay_lease SET cursor = 15 WHERE shard = 7")
+        await connection.execute("delete from outbox.journal where seq > 15")
+        await connection.execute("update servicekit.relay_lease set cursor = 15 where shard = 7")
 
     with pytest.raises(TopicAhead):
         await bench.relay("b").run(Shutdown())

@@ -36,8 +36,8 @@ async def restore(bench: Bench, *, to: int, cursor: int, behind_a_pooler: bool =
     All connections are new afterwards, unless a pooler hides that.
     """
     async with bench.pool.transaction() as tx:
-        await tx.connection.execute("DELETE FROM outbox.journal WHERE seq > $1", to)
-        await tx.connection.execute("UPDATE servicekit.relay_lease SET cursor = $1 WHERE shard = $2", cursor, SHARD)
+        await tx.connection.execute("delete from outbox.journal where seq > $1", to)
+        await tx.connection.execute("update servicekit.relay_lease set cursor = $1 where shard = $2", cursor, SHARD)
     if not behind_a_pooler:
         await bench.pool._distrust_idle()
 
@@ -119,8 +119,8 @@ async def test_a_restore_between_two_shards_of_one_partition_is_seen_by_a_relay_
         await bench.write([other], 1, 300)
         await eventually(lambda: bench.has_cursors({SHARD: 100, other: 300}))
     async with bench.pool.transaction() as tx:
-        await tx.connection.execute("DELETE FROM outbox.journal WHERE shard = $1 AND seq > 90", SHARD)
-        await tx.connection.execute("UPDATE servicekit.relay_lease SET cursor = 90 WHERE shard = $1", SHARD)
+        await tx.connection.execute("delete from outbox.journal where shard = $1 and seq > 90", SHARD)
+        await tx.connection.execute("update servicekit.relay_lease set cursor = 90 where shard = $1", SHARD)
 
     with pytest.raises(TopicAhead):
         await bench.relay("b").run(Shutdown())
@@ -131,9 +131,9 @@ async def test_a_restore_between_two_shards_of_one_partition_is_seen_by_a_relay_
 async def test_a_journal_that_ends_before_a_cursor_is_told_as_a_loss(bench: Bench) -> None:
     async with bench.pool.connection() as connection:
         await connection.execute(
-            "UPDATE servicekit.relay_lease SET cursor = 50, owner = 'gone', expires_at = 'infinity' WHERE shard = 7"
+            "update servicekit.relay_lease set cursor = 50, owner = 'gone', expires_at = 'infinity' where shard = 7"
         )
-        await connection.execute("UPDATE servicekit.relay_lease SET expires_at = '-infinity' WHERE shard = 7")
+        await connection.execute("update servicekit.relay_lease set expires_at = '-infinity' where shard = 7")
 
     async with running(bench.relay("a")):
         await eventually(lambda: tells_a_loss(bench))

@@ -52,12 +52,12 @@ async def own_bench(own_pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic)
 
 
 async def name_standbys(admin: asyncpg.Connection, names: str) -> None:
-    await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-    await admin.execute("SELECT pg_reload_conf()")
+    await admin.execute(f"alter system set synchronous_standby_names = '{names}'")
+    await admin.execute("select pg_reload_conf()")
 
 
 async def waiting_sessions(admin: asyncpg.Connection) -> list[int]:
-    rows = await admin.fetch("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' ORDER BY pid")
+    rows = await admin.fetch("select pid from pg_stat_activity where wait_event = 'SyncRep' order by pid")
     return [row["pid"] for row in rows]
 
 
@@ -75,7 +75,7 @@ async def test_what_the_standby_has_not_is_not_published(own_bench: Bench, admin
         assert len(await bench.topic_events()) == 5
 
         barrier = await waiting_sessions(admin)
-        await admin.execute("SELECT pg_cancel_backend($1)", barrier[0])  # answered with a warning: no confirmation
+        await admin.execute("select pg_cancel_backend($1)", barrier[0])  # answered with a warning: no confirmation
         await eventually(lambda: another_waits(admin, barrier))
         assert len(await bench.topic_events()) == 5
 

@@ -51,12 +51,12 @@ class Probe:
             if event.sequence in self.crash_on:
                 raise ZeroDivisionError(event.sequence)
             newest = await tx.connection.fetchval(
-                "SELECT coalesce(max(version), 0) FROM probe.applied WHERE wallet_id = $1", event.subject
+                "select coalesce(max(version), 0) from probe.applied where wallet_id = $1", event.subject
             )
             if event.wallet_version != newest + 1:
                 raise ProjectionError(f"version {event.wallet_version} does not follow {newest}")
             await tx.connection.execute(
-                "INSERT INTO probe.applied VALUES ($1, $2, $3, $4)",
+                "insert into probe.applied values ($1, $2, $3, $4)",
                 event.subject,
                 event.wallet_version,
                 event.shard,
@@ -109,7 +109,7 @@ class Bench:
         """Return the applied sequences per shard."""
         async with self.pool.connection() as connection:
             rows = await connection.fetch(
-                "SELECT shard, array_agg(seq ORDER BY seq) AS s FROM probe.applied GROUP BY 1"
+                "select shard, array_agg(seq order by seq) as s from probe.applied group by 1"
             )
         return {row["shard"]: row["s"] for row in rows}
 

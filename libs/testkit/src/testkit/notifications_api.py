@@ -120,7 +120,7 @@ class Bench:
     async def published(self) -> list[EndpointDisabled | DeliveryExhausted]:
         """Return what the service's outbox holds."""
         async with self.pool.connection() as connection:
-            rows = await connection.fetch("SELECT type, payload FROM servicekit.outbox ORDER BY shard, seq")
+            rows = await connection.fetch("select type, payload from servicekit.outbox order by shard, seq")
         return [NOTICE_STREAM.parse(TYPES_BY_NUMBER[row["type"]].name, row["payload"]) for row in rows]
 
 

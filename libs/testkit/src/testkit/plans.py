@@ -10,7 +10,7 @@ Node = dict[str, Any]
 async def nodes_of(connection: Connection, statement: str, *arguments: Any) -> list[Node]:
     """Return the nodes of the plan that a generic statement has where indexes are used if they can be."""
     async with connection.transaction():
-        await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        await connection.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
         plan = await (await connection.prepare(statement)).explain(*arguments)
     return _nodes(plan[0]["Plan"])
 

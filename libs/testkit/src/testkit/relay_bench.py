@@ -75,10 +75,10 @@ class Bench:
             for shard in shards:
                 wallet = UUID(int=(new_id().int & ~63) | shard)
                 await connection.execute(
-                    """INSERT INTO outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
+                    """insert into outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
                                                    entry_index, entry_count, type, payload)
-                       SELECT $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7
-                       FROM generate_series($5::bigint, $6::bigint) AS seq""",
+                       select $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7
+                       from generate_series($5::bigint, $6::bigint) as seq""",
                     shard,
                     TENANT,
                     wallet,
@@ -95,14 +95,14 @@ class Bench:
     async def cursors(self) -> dict[int, int]:
         """Return the cursors that have moved, by shard."""
         async with self.pool.connection() as connection:
-            rows = await connection.fetch("SELECT shard, cursor FROM servicekit.relay_lease WHERE cursor > 0")
+            rows = await connection.fetch("select shard, cursor from servicekit.relay_lease where cursor > 0")
         return {row["shard"]: row["cursor"] for row in rows}
 
     async def owners(self) -> dict[str | None, int]:
         """Return how many shards each owner has."""
         async with self.pool.connection() as connection:
             rows = await connection.fetch(
-                "SELECT split_part(owner, '#', 1) AS owner, count(*) AS shards FROM servicekit.relay_lease GROUP BY 1"
+                "select split_part(owner, '#', 1) as owner, count(*) as shards from servicekit.relay_lease group by 1"
             )
         return {row["owner"]: row["shards"] for row in rows}
 

@@ -70,11 +70,11 @@ def running_standby(primary: PostgresServer, folder: Path) -> Iterator[PostgresS
 
 async def name_standbys(admin: asyncpg.Connection, names: str) -> None:
     """Set `synchronous_standby_names` of the server that *admin* is a superuser's session of, and see it known."""
-    await admin.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
-    await admin.execute("SELECT pg_reload_conf()")
+    await admin.execute(f"alter system set synchronous_standby_names = '{names}'")
+    await admin.execute("select pg_reload_conf()")
 
     async def is_known() -> bool:
-        return bool(await admin.fetchval("SHOW synchronous_standby_names") == names)
+        return bool(await admin.fetchval("show synchronous_standby_names") == names)
 
     await eventually(is_known)
 
@@ -83,7 +83,7 @@ async def until_synchronous(admin: asyncpg.Connection) -> None:
     """Return once the primary waits for the standby, and the standby has all."""
 
     async def is_synchronous() -> bool:
-        state = await admin.fetchval("SELECT sync_state FROM pg_stat_replication WHERE application_name = $1", STANDBY)
+        state = await admin.fetchval("select sync_state from pg_stat_replication where application_name = $1", STANDBY)
         return bool(state == "sync")
 
     await eventually(is_synchronous)
@@ -93,6 +93,6 @@ async def promote(standby: PostgresServer) -> None:
     """Make *standby* a primary of its own."""
     admin = await asyncpg.connect(standby.admin_dsn)
     try:
-        assert await admin.fetchval("SELECT pg_promote()"), "the standby was not promoted in time"
+        assert await admin.fetchval("select pg_promote()"), "the standby was not promoted in time"
     finally:
         await admin.close()

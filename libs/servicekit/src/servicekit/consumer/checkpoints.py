@@ -11,8 +11,8 @@ LAG_STALE_MS: Final = 3_000
 """A lag that was measured longer ago than this grows with the clock: its consumer stands still."""
 
 _LOCK = """
-    SELECT shard, last_seq, last_event_id, topic_partition, kafka_offset, stopped FROM servicekit.checkpoint
-    WHERE projection = $1 AND shard = ANY ($2::smallint[]) ORDER BY shard FOR NO KEY UPDATE"""
+    select shard, last_seq, last_event_id, topic_partition, kafka_offset, stopped from servicekit.checkpoint
+    where projection = $1 and shard = any ($2::smallint[]) order by shard for no key update"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ async def lock(tx: Transaction, projection: str, partitions: Mapping[int, int]) 
     rows = await tx.connection.fetch(_LOCK, projection, shards)
     if len(rows) < len(shards):
         await tx.connection.execute(
-            """INSERT INTO servicekit.checkpoint (projection, shard, topic_partition)
-               SELECT $1, shard, partition FROM unnest($2::smallint[], $3::int[]) AS new (shard, partition)
-               ORDER BY shard ON CONFLICT DO NOTHING""",
+            """insert into servicekit.checkpoint (projection, shard, topic_partition)
+               select $1, shard, partition from unnest($2::smallint[], $3::int[]) as new (shard, partition)
+               order by shard on conflict do nothing""",
             projection,
             shards,
             [partitions[shard] for shard in shards],
@@ -62,12 +62,12 @@ async def lock(tx: Transaction, projection: str, partitions: Mapping[int, int]) 
 async def store(tx: Transaction, projection: str, checkpoints: Sequence[Checkpoint]) -> None:
     """Write the locked *checkpoints* back."""
     await tx.connection.execute(
-        """UPDATE servicekit.checkpoint AS c
-           SET last_seq = n.last_seq, last_event_id = n.last_event_id, topic_partition = n.partition,
+        """update servicekit.checkpoint as c
+           set last_seq = n.last_seq, last_event_id = n.last_event_id, topic_partition = n.partition,
                kafka_offset = n.kafka_offset, stopped = n.stopped, updated_at = clock_timestamp()
-           FROM unnest($2::smallint[], $3::bigint[], $4::uuid[], $5::int[], $6::bigint[], $7::text[])
-                AS n (shard, last_seq, last_event_id, partition, kafka_offset, stopped)
-           WHERE c.projection = $1 AND c.shard = n.shard""",
+           from unnest($2::smallint[], $3::bigint[], $4::uuid[], $5::int[], $6::bigint[], $7::text[])
+                as n (shard, last_seq, last_event_id, partition, kafka_offset, stopped)
+           where c.projection = $1 and c.shard = n.shard""",
         projection,
         [checkpoint.shard for checkpoint in checkpoints],
         [checkpoint.last_seq for checkpoint in checkpoints],
@@ -81,12 +81,12 @@ async def store(tx: Transaction, projection: str, checkpoints: Sequence[Checkpoi
 async def progress(connection: Connection, projection: str) -> dict[int, Progress]:
     """Return the progress of every shard that has come so far as to have a checkpoint."""
     rows = await connection.fetch(
-        """SELECT c.shard, c.last_seq,
-                  coalesce(l.lag_ms + greatest(0, extract(epoch FROM clock_timestamp() - l.measured_at) * 1000 - $2), 0)
-                      ::bigint AS lag_ms
-           FROM servicekit.checkpoint AS c
-           LEFT JOIN servicekit.projection_lag AS l USING (projection, topic_partition)
-           WHERE c.projection = $1""",
+        """select c.shard, c.last_seq,
+                  coalesce(l.lag_ms + greatest(0, extract(epoch from clock_timestamp() - l.measured_at) * 1000 - $2), 0)
+                      ::bigint as lag_ms
+           from servicekit.checkpoint as c
+           left join servicekit.projection_lag as l using (projection, topic_partition)
+           where c.projection = $1""",
         projection,
         LAG_STALE_MS,
     )
@@ -96,7 +96,7 @@ async def progress(connection: Connection, projection: str) -> dict[int, Progres
 async def reached(connection: Connection, projection: str, shards: Collection[int]) -> dict[int, int]:
     """Return the last sequence applied of each of *shards* that has a checkpoint: what is asked again and again."""
     rows = await connection.fetch(
-        "SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1 AND shard = ANY ($2::smallint[])",
+        "select shard, last_seq from servicekit.checkpoint where projection = $1 and shard = any ($2::smallint[])",
         projection,
         list(shards),
     )
@@ -106,7 +106,7 @@ async def reached(connection: Connection, projection: str, shards: Collection[in
 async def partition_of_shard(connection: Connection, projection: str, shard: int) -> int | None:
     """Return the partition that the shard was read from, None where it has no checkpoint."""
     partition: int | None = await connection.fetchval(
-        "SELECT topic_partition FROM servicekit.checkpoint WHERE projection = $1 AND shard = $2", projection, shard
+        "select topic_partition from servicekit.checkpoint where projection = $1 and shard = $2", projection, shard
     )
     return partition
 
@@ -114,11 +114,11 @@ async def partition_of_shard(connection: Connection, projection: str, shard: int
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
     """Tell readers how far behind each partition is."""
     await connection.execute(
-        """INSERT INTO servicekit.projection_lag (projection, topic_partition, lag_records, lag_ms, measured_at)
-           SELECT $1, partition, records, ms, clock_timestamp()
-           FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS n (partition, records, ms) ORDER BY partition
-           ON CONFLICT (projection, topic_partition) DO UPDATE
-               SET lag_records = excluded.lag_records, lag_ms = excluded.lag_ms, measured_at = excluded.measured_at""",
+        """insert into servicekit.projection_lag (projection, topic_partition, lag_records, lag_ms, measured_at)
+           select $1, partition, records, ms, clock_timestamp()
+           from unnest($2::int[], $3::bigint[], $4::bigint[]) as n (partition, records, ms) order by partition
+           on conflict (projection, topic_partition) do update
+               set lag_records = excluded.lag_records, lag_ms = excluded.lag_ms, measured_at = excluded.measured_at""",
         projection,
         [lag.partition for lag in lags],
         [lag.records for lag in lags],
@@ -132,14 +132,14 @@ async def take_seeks(connection: Connection, projection: str, partitions: Sequen
     A shard that had stopped is free to go on.
     """
     rows = await connection.fetch(
-        """WITH asked AS (
-               SELECT shard, seek_to FROM servicekit.checkpoint
-               WHERE projection = $1 AND seek_to IS NOT NULL AND topic_partition = ANY ($2::int[])
-               ORDER BY shard FOR NO KEY UPDATE
+        """with asked as (
+               select shard, seek_to from servicekit.checkpoint
+               where projection = $1 and seek_to is not null and topic_partition = any ($2::int[])
+               order by shard for no key update
            )
-           UPDATE servicekit.checkpoint AS c SET seek_to = NULL, stopped = NULL
-           FROM asked WHERE c.projection = $1 AND c.shard = asked.shard
-           RETURNING c.topic_partition, asked.seek_to""",
+           update servicekit.checkpoint as c set seek_to = null, stopped = null
+           from asked where c.projection = $1 and c.shard = asked.shard
+           returning c.topic_partition, asked.seek_to""",
         projection,
         partitions,
     )

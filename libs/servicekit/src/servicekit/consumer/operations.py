@@ -35,10 +35,10 @@ class ParkedWallet:
 async def status(connection: Connection, projection: str) -> list[ShardStatus]:
     """Return every shard that has a checkpoint."""
     rows = await connection.fetch(
-        """SELECT shard, last_seq, topic_partition AS partition, kafka_offset AS offset, stopped,
-                  coalesce(lag_ms, 0) AS lag_ms, updated_at
-           FROM servicekit.checkpoint LEFT JOIN servicekit.projection_lag USING (projection, topic_partition)
-           WHERE projection = $1 ORDER BY shard""",
+        """select shard, last_seq, topic_partition as partition, kafka_offset as offset, stopped,
+                  coalesce(lag_ms, 0) as lag_ms, updated_at
+           from servicekit.checkpoint left join servicekit.projection_lag using (projection, topic_partition)
+           where projection = $1 order by shard""",
         projection,
     )
     return [ShardStatus(**dict(row)) for row in rows]
@@ -47,8 +47,8 @@ async def status(connection: Connection, projection: str) -> list[ShardStatus]:
 async def parked_wallets(connection: Connection, projection: str) -> list[ParkedWallet]:
     """Return every parked wallet, the longest parked first."""
     rows = await connection.fetch(
-        """SELECT wallet_id, shard, seq, reason, parked_at, events
-           FROM servicekit.parked_wallet WHERE projection = $1 ORDER BY parked_at, wallet_id""",
+        """select wallet_id, shard, seq, reason, parked_at, events
+           from servicekit.parked_wallet where projection = $1 order by parked_at, wallet_id""",
         projection,
     )
     return [ParkedWallet(**dict(row)) for row in rows]
@@ -61,7 +61,7 @@ async def rewind(connection: Connection, projection: str, shard: int, *, offset:
     free to go on. The running consumer does it within a second or two, a stopped one when it starts.
     """
     found = await connection.fetchval(
-        "UPDATE servicekit.checkpoint SET seek_to = $3 WHERE projection = $1 AND shard = $2 RETURNING true",
+        "update servicekit.checkpoint set seek_to = $3 where projection = $1 and shard = $2 returning true",
         projection,
         shard,
         offset,

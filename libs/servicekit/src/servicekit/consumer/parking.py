@@ -33,7 +33,7 @@ class Place:
 async def parked_among(tx: Transaction, projection: str, wallet_ids: Collection[UUID]) -> set[UUID]:
     """Return those of *wallet_ids* that are parked."""
     rows = await tx.connection.fetch(
-        "SELECT wallet_id FROM servicekit.parked_wallet WHERE projection = $1 AND wallet_id = ANY ($2::uuid[])",
+        "select wallet_id from servicekit.parked_wallet where projection = $1 and wallet_id = any ($2::uuid[])",
         projection,
         list(wallet_ids),
     )
@@ -43,13 +43,13 @@ async def parked_among(tx: Transaction, projection: str, wallet_ids: Collection[
 async def park_wallet(tx: Transaction, projection: str, failed: Received, reason: str) -> None:
     """Park the wallet of *failed*, its first event; raise ParkingFull beyond the bound."""
     count = await tx.connection.fetchval(
-        "SELECT count(*) FROM servicekit.parked_wallet WHERE projection = $1", projection
+        "select count(*) from servicekit.parked_wallet where projection = $1", projection
     )
     if count >= WALLETS_MAX:
         raise ParkingFull(f"{count} wallets are parked already")
     await tx.connection.execute(
-        """INSERT INTO servicekit.parked_wallet (projection, wallet_id, shard, seq, reason, kafka_offset, events)
-           VALUES ($1, $2, $3, $4, $5, $6, 1)""",
+        """insert into servicekit.parked_wallet (projection, wallet_id, shard, seq, reason, kafka_offset, events)
+           values ($1, $2, $3, $4, $5, $6, 1)""",
         projection,
         failed.wallet_id,
         failed.shard,
@@ -65,10 +65,10 @@ async def hold_back(tx: Transaction, projection: str, received: Sequence[Receive
     # Mostly behind the place that is kept; where lost records were brought back, they may stand before it.
     offsets = {record.wallet_id: record.offset for record in sorted(received, key=lambda record: -record.offset)}
     await tx.connection.execute(
-        """UPDATE servicekit.parked_wallet AS w
-           SET events = w.events + n.events, kafka_offset = least(w.kafka_offset, n.kafka_offset)
-           FROM unnest($2::uuid[], $3::bigint[], $4::bigint[]) AS n (wallet_id, events, kafka_offset)
-           WHERE w.projection = $1 AND w.wallet_id = n.wallet_id""",
+        """update servicekit.parked_wallet as w
+           set events = w.events + n.events, kafka_offset = least(w.kafka_offset, n.kafka_offset)
+           from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as n (wallet_id, events, kafka_offset)
+           where w.projection = $1 and w.wallet_id = n.wallet_id""",
         projection,
         list(counts),
         list(counts.values()),
@@ -79,8 +79,8 @@ async def hold_back(tx: Transaction, projection: str, received: Sequence[Receive
 async def place_of(connection: Connection, projection: str, wallet_id: UUID) -> Place | None:
     """Return where the wallet's events begin, None where it is not parked."""
     row = await connection.fetchrow(
-        """SELECT shard, seq, kafka_offset FROM servicekit.parked_wallet
-           WHERE projection = $1 AND wallet_id = $2""",
+        """select shard, seq, kafka_offset from servicekit.parked_wallet
+           where projection = $1 and wallet_id = $2""",
         projection,
         wallet_id,
     )
@@ -90,8 +90,8 @@ async def place_of(connection: Connection, projection: str, wallet_id: UUID) -> 
 async def move_place(tx: Transaction, projection: str, wallet_id: UUID, seq: int, applied: int) -> None:
     """Note that *applied* of the wallet's events are, and that the next one is at *seq* or later."""
     await tx.connection.execute(
-        """UPDATE servicekit.parked_wallet SET seq = $3, events = greatest(0, events - $4)
-           WHERE projection = $1 AND wallet_id = $2""",
+        """update servicekit.parked_wallet set seq = $3, events = greatest(0, events - $4)
+           where projection = $1 and wallet_id = $2""",
         projection,
         wallet_id,
         seq,
@@ -102,15 +102,15 @@ async def move_place(tx: Transaction, projection: str, wallet_id: UUID, seq: int
 async def forget(tx: Transaction, projection: str, wallet_id: UUID) -> None:
     """Unpark the wallet: all its events are applied."""
     await tx.connection.execute(
-        "DELETE FROM servicekit.parked_wallet WHERE projection = $1 AND wallet_id = $2", projection, wallet_id
+        "delete from servicekit.parked_wallet where projection = $1 and wallet_id = $2", projection, wallet_id
     )
 
 
 async def is_parked(connection: Connection, projection: str, wallet_ids: Sequence[UUID]) -> bool:
     """Tell whether one of *wallet_ids* is parked: a read that touches it says so."""
     found = await connection.fetchval(
-        """SELECT EXISTS (SELECT FROM servicekit.parked_wallet
-                          WHERE projection = $1 AND wallet_id = ANY ($2::uuid[]))""",
+        """select exists (select from servicekit.parked_wallet
+                          where projection = $1 and wallet_id = any ($2::uuid[]))""",
         projection,
         wallet_ids,
     )
@@ -120,7 +120,7 @@ async def is_parked(connection: Connection, projection: str, wallet_ids: Sequenc
 async def parked_wallet_count(connection: Connection, projection: str) -> int:
     """Return how many wallets are parked."""
     count: int = await connection.fetchval(
-        "SELECT count(*) FROM servicekit.parked_wallet WHERE projection = $1", projection
+        "select count(*) from servicekit.parked_wallet where projection = $1", projection
     )
     return count
 

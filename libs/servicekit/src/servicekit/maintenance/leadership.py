@@ -8,23 +8,23 @@ import asyncpg
 
 from servicekit.postgres import Connection
 
-_HOLDER = "SELECT owner, expires_at > clock_timestamp() AS holds FROM servicekit.lease WHERE name = $1"
+_HOLDER = "select owner, expires_at > clock_timestamp() as holds from servicekit.lease where name = $1"
 
 # The clock is read after the row was locked, so that a lease extended meanwhile is not taken.
 _TAKE = """
-    INSERT INTO servicekit.lease AS held (name, owner, epoch, expires_at)
-    VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
-    ON CONFLICT (name) DO UPDATE
-        SET owner = excluded.owner, epoch = held.epoch + (held.owner <> excluded.owner)::int,
+    insert into servicekit.lease as held (name, owner, epoch, expires_at)
+    values ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+    on conflict (name) do update
+        set owner = excluded.owner, epoch = held.epoch + (held.owner <> excluded.owner)::int,
             expires_at = clock_timestamp() + make_interval(secs => $3)
-        WHERE held.owner = excluded.owner OR held.expires_at <= clock_timestamp()
-    RETURNING epoch"""
+        where held.owner = excluded.owner or held.expires_at <= clock_timestamp()
+    returning epoch"""
 
 _EXTEND = """
-    UPDATE servicekit.lease SET expires_at = clock_timestamp() + make_interval(secs => $4)
-    WHERE name = $1 AND owner = $2 AND epoch = $3"""
+    update servicekit.lease set expires_at = clock_timestamp() + make_interval(secs => $4)
+    where name = $1 and owner = $2 and epoch = $3"""
 
-_RELEASE = "UPDATE servicekit.lease SET expires_at = '-infinity' WHERE name = $1 AND owner = $2"
+_RELEASE = "update servicekit.lease set expires_at = '-infinity' where name = $1 and owner = $2"
 
 
 class LeaseLost(Exception):  # noqa: N818  it names what happened

@@ -35,9 +35,9 @@ class Halt:
 async def active(connection: Connection) -> list[Halt]:
     """Return the halts that no operator has cleared. While there is one, relay and committers must not run."""
     rows = await connection.fetch(
-        """SELECT topic, topic_partition AS partition, kafka_offset AS offset, shard, seq AS sequence, event_id,
+        """select topic, topic_partition as partition, kafka_offset as offset, shard, seq as sequence, event_id,
                   halted_at
-           FROM servicekit.relay_halt WHERE cleared_at IS NULL ORDER BY topic, topic_partition, kafka_offset"""
+           from servicekit.relay_halt where cleared_at is null order by topic, topic_partition, kafka_offset"""
     )
     return [Halt(**dict(row)) for row in rows]
 
@@ -45,12 +45,12 @@ async def active(connection: Connection) -> list[Halt]:
 async def record(connection: Connection, end: TopicEnd) -> bool:
     """Record that the journal lacks *end*; return False where an operator has already accepted this very record."""
     cleared_at = await connection.fetchval(
-        """INSERT INTO servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)
-           VALUES ($1, $2, $3, $4, $5, $6)
-           ON CONFLICT (topic, topic_partition, kafka_offset) DO UPDATE
-               SET shard = excluded.shard, seq = excluded.seq, event_id = excluded.event_id,
-                   cleared_at = CASE WHEN relay_halt.event_id = excluded.event_id THEN relay_halt.cleared_at END
-           RETURNING cleared_at""",
+        """insert into servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)
+           values ($1, $2, $3, $4, $5, $6)
+           on conflict (topic, topic_partition, kafka_offset) do update
+               set shard = excluded.shard, seq = excluded.seq, event_id = excluded.event_id,
+                   cleared_at = case when relay_halt.event_id = excluded.event_id then relay_halt.cleared_at end
+           returning cleared_at""",
         end.topic,
         end.partition,
         end.offset,
@@ -68,8 +68,8 @@ async def clear(connection: Connection, *, operator: str) -> int:
     was written anew.
     """
     rows = await connection.fetch(
-        """UPDATE servicekit.relay_halt SET cleared_at = clock_timestamp(), cleared_by = $1
-           WHERE cleared_at IS NULL RETURNING 1""",
+        """update servicekit.relay_halt set cleared_at = clock_timestamp(), cleared_by = $1
+           where cleared_at is null returning 1""",
         operator,
     )
     return len(rows)

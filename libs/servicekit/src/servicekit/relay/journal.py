@@ -79,33 +79,33 @@ class SqlJournal:
         self._source = source
         self._type_names = {number: event_type.name for number, event_type in types.items()}
         self._read = f"""
-            SELECT j.shard, j.seq, j.event_id, j.tenant_id, j.account_id, j.version, j.transaction_id, j.entry_index,
+            select j.shard, j.seq, j.event_id, j.tenant_id, j.account_id, j.version, j.transaction_id, j.entry_index,
                    j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
-            FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
-            CROSS JOIN LATERAL (
-                SELECT *, sum(octet_length(payload)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) AS bytes
-                FROM (SELECT * FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT $3) AS next
-            ) AS j
-            WHERE j.bytes - octet_length(j.payload) < $4"""
-        self._event_ids = " UNION ALL ".join(
+            from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
+            cross join lateral (
+                select *, sum(octet_length(payload)) over (order by seq rows unbounded preceding) as bytes
+                from (select * from {table} where shard = c.shard and seq > c.cursor order by seq limit $3) as next
+            ) as j
+            where j.bytes - octet_length(j.payload) < $4"""
+        self._event_ids = " union all ".join(
             f"""
-            SELECT j.shard, j.seq, j.event_id
-            FROM unnest($1::smallint[], $2::bigint[]) AS p (shard, seq) JOIN {each} AS j USING (shard, seq)"""
+            select j.shard, j.seq, j.event_id
+            from unnest($1::smallint[], $2::bigint[]) as p (shard, seq) join {each} as j using (shard, seq)"""
             for each in (table, archive)
             if each is not None
         )
-        archived = f", (SELECT seq FROM {archive} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1)" if archive else ""
+        archived = f", (select seq from {archive} where shard = c.shard order by seq desc limit 1)" if archive else ""
         self._backlog = f"""
-            SELECT coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint AS lag_rows,
-                   coalesce(extract(epoch FROM clock_timestamp() - min(next.occurred_at)), 0)::float8 AS lag_s,
-                   coalesce(array_agg(c.shard ORDER BY c.shard) FILTER (WHERE head.seq < c.cursor), '{{}}') AS ended
-            FROM unnest($1::smallint[], $2::bigint[]) AS c (shard, cursor)
-            CROSS JOIN LATERAL (
-                SELECT coalesce((SELECT seq FROM {table} WHERE shard = c.shard ORDER BY seq DESC LIMIT 1){archived}, 0)
-            ) AS head (seq)
-            LEFT JOIN LATERAL (
-                SELECT occurred_at FROM {table} WHERE shard = c.shard AND seq > c.cursor ORDER BY seq LIMIT 1
-            ) AS next ON true"""
+            select coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint as lag_rows,
+                   coalesce(extract(epoch from clock_timestamp() - min(next.occurred_at)), 0)::float8 as lag_s,
+                   coalesce(array_agg(c.shard order by c.shard) filter (where head.seq < c.cursor), '{{}}') as ended
+            from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
+            cross join lateral (
+                select coalesce((select seq from {table} where shard = c.shard order by seq desc limit 1){archived}, 0)
+            ) as head (seq)
+            left join lateral (
+                select occurred_at from {table} where shard = c.shard and seq > c.cursor order by seq limit 1
+            ) as next on true"""
 
     async def read(
         self,

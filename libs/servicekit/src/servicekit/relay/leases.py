@@ -10,45 +10,45 @@ from contracts.ids import SHARDS
 from servicekit.postgres import Connection
 
 # A move that a crash loses is only a repeat, so it does not wait for the disk. The setting ends with its transaction.
-_ASYNCHRONOUS = "WITH asynchronous AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+_ASYNCHRONOUS = "with asynchronous as materialized (select set_config('synchronous_commit', 'off', true))"
 
 _MOVE = f"""
     {_ASYNCHRONOUS}
-    UPDATE servicekit.relay_lease AS lease SET cursor = move.after
-    FROM unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS move (shard, epoch, before, after),
+    update servicekit.relay_lease as lease set cursor = move.after
+    from unnest($2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[]) as move (shard, epoch, before, after),
          asynchronous
-    WHERE lease.shard = move.shard AND lease.owner = $1 AND lease.epoch = move.epoch AND lease.cursor = move.before
-    RETURNING lease.shard"""
+    where lease.shard = move.shard and lease.owner = $1 and lease.epoch = move.epoch and lease.cursor = move.before
+    returning lease.shard"""
 
 _HEARTBEAT = """
-    INSERT INTO servicekit.relay_instance (owner, expires_at)
-    VALUES ($1, clock_timestamp() + make_interval(secs => $2))
-    ON CONFLICT (owner) DO UPDATE SET expires_at = excluded.expires_at"""
+    insert into servicekit.relay_instance (owner, expires_at)
+    values ($1, clock_timestamp() + make_interval(secs => $2))
+    on conflict (owner) do update set expires_at = excluded.expires_at"""
 
 _RENEW = """
-    UPDATE servicekit.relay_lease SET expires_at = clock_timestamp() + make_interval(secs => $2)
-    WHERE owner = $1 RETURNING shard, epoch, cursor"""
+    update servicekit.relay_lease set expires_at = clock_timestamp() + make_interval(secs => $2)
+    where owner = $1 returning shard, epoch, cursor"""
 
-_LIVE = "SELECT count(*) FROM servicekit.relay_instance WHERE expires_at > clock_timestamp()"
+_LIVE = "select count(*) from servicekit.relay_instance where expires_at > clock_timestamp()"
 
 # SKIP LOCKED: two instances that look at once take different shards, and neither waits.
 _ACQUIRE = """
-    WITH free AS (
-        SELECT shard FROM servicekit.relay_lease
-        WHERE (owner IS NULL OR (owner <> $1 AND expires_at <= clock_timestamp())) AND shard <> ALL ($4::smallint[])
-        ORDER BY shard LIMIT $3 FOR UPDATE SKIP LOCKED
+    with free as (
+        select shard from servicekit.relay_lease
+        where (owner is null or (owner <> $1 and expires_at <= clock_timestamp())) and shard <> all ($4::smallint[])
+        order by shard limit $3 for update skip locked
     )
-    UPDATE servicekit.relay_lease AS lease
-    SET owner = $1, epoch = lease.epoch + 1, expires_at = clock_timestamp() + make_interval(secs => $2)
-    FROM free WHERE lease.shard = free.shard
-    RETURNING lease.shard, lease.epoch, lease.cursor"""
+    update servicekit.relay_lease as lease
+    set owner = $1, epoch = lease.epoch + 1, expires_at = clock_timestamp() + make_interval(secs => $2)
+    from free where lease.shard = free.shard
+    returning lease.shard, lease.epoch, lease.cursor"""
 
 _RELEASE = """
-    UPDATE servicekit.relay_lease AS lease SET owner = NULL, expires_at = '-infinity'
-    FROM unnest($2::smallint[], $3::bigint[]) AS mine (shard, epoch)
-    WHERE lease.shard = mine.shard AND lease.owner = $1 AND lease.epoch = mine.epoch"""
+    update servicekit.relay_lease as lease set owner = null, expires_at = '-infinity'
+    from unnest($2::smallint[], $3::bigint[]) as mine (shard, epoch)
+    where lease.shard = mine.shard and lease.owner = $1 and lease.epoch = mine.epoch"""
 
-_LEAVE = "DELETE FROM servicekit.relay_instance WHERE owner = $1 OR expires_at < clock_timestamp() - interval '1 hour'"
+_LEAVE = "delete from servicekit.relay_instance where owner = $1 or expires_at < clock_timestamp() - interval '1 hour'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Leases:
     async def unowned(self, connection: Connection) -> dict[int, int]:
         """Return the cursors of shards that nobody publishes."""
         rows = await connection.fetch(
-            "SELECT shard, cursor FROM servicekit.relay_lease WHERE owner IS NULL OR expires_at <= clock_timestamp()"
+            "select shard, cursor from servicekit.relay_lease where owner is null or expires_at <= clock_timestamp()"
         )
         return {row["shard"]: row["cursor"] for row in rows}
 

@@ -52,9 +52,9 @@ async def append(tx: Transaction, events: Sequence[OutboxEvent]) -> None:
     """Append *events*, in their order, as the last thing that *tx* does: their shards stay locked until it ends."""
     if not events:
         return
-    await tx.connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+    await tx.connection.execute("select pg_notify($1, '')", CHANNEL)
     await tx.connection.execute(
-        "SELECT servicekit.append_to_outbox($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "select servicekit.append_to_outbox($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         [shard_of(event.subject) for event in events],
         [event.event_id for event in events],
         [event.tenant_id for event in events],

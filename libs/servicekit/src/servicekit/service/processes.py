@@ -294,7 +294,7 @@ def health_pool_settings(settings: PoolSettings) -> PoolSettings:
 async def database_check(pool: Pool) -> Mapping[str, Check]:
     """Return that the database answers; raises where it does not."""
     async with pool.connection() as connection:
-        await connection.fetchval("SELECT 1")
+        await connection.fetchval("select 1")
     return {"database": Check(ok=True, detail="answers")}
 
 

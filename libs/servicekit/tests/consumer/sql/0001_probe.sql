@@ -1,11 +1,11 @@
-CREATE SCHEMA probe;
-CREATE TABLE probe.applied (
-    wallet_id uuid   NOT NULL,
-    version   bigint NOT NULL,
-    shard     int    NOT NULL,
-    seq       bigint NOT NULL,
-    PRIMARY KEY (wallet_id, version),
-    UNIQUE (shard, seq)
+create schema probe;
+create table probe.applied (
+    wallet_id uuid   not null,
+    version   bigint not null,
+    shard     int    not null,
+    seq       bigint not null,
+    primary key (wallet_id, version),
+    unique (shard, seq)
 );
-GRANT USAGE ON SCHEMA probe TO :"app_role";
-GRANT SELECT, INSERT ON probe.applied TO :"app_role";
+grant usage on schema probe to :"app_role";
+grant select, insert on probe.applied to :"app_role";

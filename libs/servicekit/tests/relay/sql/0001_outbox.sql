@@ -1,25 +1,25 @@
-CREATE SCHEMA outbox;
+create schema outbox;
 
-CREATE TABLE outbox.journal (
-    shard          smallint    NOT NULL,
-    seq            bigint      NOT NULL,
-    event_id       uuid        NOT NULL DEFAULT uuidv7(),
-    tenant_id      uuid        NOT NULL,
-    account_id     uuid        NOT NULL,
+create table outbox.journal (
+    shard          smallint    not null,
+    seq            bigint      not null,
+    event_id       uuid        not null default uuidv7(),
+    tenant_id      uuid        not null,
+    account_id     uuid        not null,
     version        bigint,
     transaction_id uuid,
-    entry_index    smallint    NOT NULL,
-    entry_count    smallint    NOT NULL,
-    type           smallint    NOT NULL,
-    occurred_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    entry_index    smallint    not null,
+    entry_count    smallint    not null,
+    type           smallint    not null,
+    occurred_at    timestamptz not null default clock_timestamp(),
     causation_id   uuid,
     traceparent    text,
-    payload        bytea       NOT NULL,
-    PRIMARY KEY (shard, seq)
-) PARTITION BY RANGE (seq);
+    payload        bytea       not null,
+    primary key (shard, seq)
+) partition by range (seq);
 
-CREATE TABLE outbox.journal_0 PARTITION OF outbox.journal FOR VALUES FROM (0) TO (100);
-CREATE TABLE outbox.journal_1 PARTITION OF outbox.journal FOR VALUES FROM (100) TO (1000000);
+create table outbox.journal_0 partition of outbox.journal for values from (0) to (100);
+create table outbox.journal_1 partition of outbox.journal for values from (100) to (1000000);
 
-GRANT USAGE ON SCHEMA outbox TO :"app_role";
-GRANT SELECT, INSERT, DELETE ON outbox.journal TO :"app_role";
+grant usage on schema outbox to :"app_role";
+grant select, insert, delete on outbox.journal to :"app_role";

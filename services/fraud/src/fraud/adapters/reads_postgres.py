@@ -13,11 +13,11 @@ from fraud.application.ports import DecisionFilter, StoredDecision, StoredReason
 from fraud.domain.profile import Profile
 from servicekit.postgres import Pool
 
-_PROFILE: Final = f"SELECT {', '.join(COLUMNS)} FROM fraud.profile WHERE tenant_id = $1 AND wallet_id = $2"
+_PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"
 _DECISION: Final = """
-    SELECT decision_id, wallet_id, owner_id, wallet_version, outcome, mode, rules_version, trigger_event_id,
+    select decision_id, wallet_id, owner_id, wallet_version, outcome, mode, rules_version, trigger_event_id,
            trigger_shard, trigger_seq, decided_at, reasons
-    FROM fraud.decision WHERE tenant_id = $1"""
+    from fraud.decision where tenant_id = $1"""
 _reasons: Final = msgspec.json.Decoder(list[StoredReason]).decode
 
 
@@ -36,7 +36,7 @@ class PostgresReads:
     async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision | None:
         """Return a decision."""
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(f"{_DECISION} AND decision_id = $2", tenant_id, decision_id)
+            row = await connection.fetchrow(f"{_DECISION} and decision_id = $2", tenant_id, decision_id)
         return None if row is None else _decision(row)
 
     async def decisions(
@@ -48,12 +48,12 @@ class PostgresReads:
         for column, value in (("wallet_id", wanted.wallet_id), ("outcome", wanted.outcome), ("mode", wanted.mode)):
             if value is not None:
                 arguments.append(value)
-                statement += f" AND {column} = ${len(arguments)}"
+                statement += f" and {column} = ${len(arguments)}"
         if before is not None:
             arguments += before
-            statement += f" AND (decided_at, decision_id) < (${len(arguments) - 1}, ${len(arguments)})"
+            statement += f" and (decided_at, decision_id) < (${len(arguments) - 1}, ${len(arguments)})"
         arguments.append(limit)
-        statement += f" ORDER BY decided_at DESC, decision_id DESC LIMIT ${len(arguments)}"
+        statement += f" order by decided_at desc, decision_id desc limit ${len(arguments)}"
         async with self._pool.connection() as connection:
             return [_decision(row) for row in await connection.fetch(statement, *arguments)]
 

@@ -35,9 +35,9 @@ def rules_of(stored: StoredRules) -> RuleSet:
 async def in_force(connection: Connection) -> StoredRules | None:
     """Return the rules that the projector judges by, None where it has not loaded any yet."""
     row = await connection.fetchrow(
-        """SELECT v.version, v.content_hash, v.body AS text, v.time_compression, v.is_shadow, s.loaded_at,
+        """select v.version, v.content_hash, v.body as text, v.time_compression, v.is_shadow, s.loaded_at,
                   s.refused_at, s.refusal
-           FROM fraud.rules_state AS s JOIN fraud.rules_version AS v USING (version)"""
+           from fraud.rules_state as s join fraud.rules_version as v using (version)"""
     )
     return None if row is None else StoredRules(**dict(row))
 
@@ -45,8 +45,8 @@ async def in_force(connection: Connection) -> StoredRules | None:
 async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
     """Keep *rules* for ever, and tell that they are in force; an earlier refusal is over."""
     await tx.connection.execute(
-        """INSERT INTO fraud.rules_version (version, content_hash, body, time_compression, is_shadow)
-           VALUES ($1, $2, $3, $4, $5) ON CONFLICT (version) DO NOTHING""",
+        """insert into fraud.rules_version (version, content_hash, body, time_compression, is_shadow)
+           values ($1, $2, $3, $4, $5) on conflict (version) do nothing""",
         rules.version,
         rules.content_hash,
         rules.text,
@@ -54,9 +54,9 @@ async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
         rules.is_shadow,
     )
     await tx.connection.execute(
-        """INSERT INTO fraud.rules_state (version) VALUES ($1)
-           ON CONFLICT (only_one) DO UPDATE
-               SET version = excluded.version, loaded_at = clock_timestamp(), refused_at = NULL, refusal = NULL""",
+        """insert into fraud.rules_state (version) values ($1)
+           on conflict (only_one) do update
+               set version = excluded.version, loaded_at = clock_timestamp(), refused_at = null, refusal = null""",
         rules.version,
     )
 
@@ -64,5 +64,5 @@ async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
 async def tell_refused(connection: Connection, refusal: str) -> None:
     """Tell that a file was refused and why; the rules in force stay."""
     await connection.execute(
-        "UPDATE fraud.rules_state SET refused_at = clock_timestamp(), refusal = $1", refusal[:REFUSAL_CHARACTERS_MAX]
+        "update fraud.rules_state set refused_at = clock_timestamp(), refusal = $1", refusal[:REFUSAL_CHARACTERS_MAX]
     )

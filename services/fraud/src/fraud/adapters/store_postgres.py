@@ -22,17 +22,17 @@ DECISION_COLUMNS: Final = (
     "trigger_event_id", "trigger_shard", "trigger_seq", "decided_at", "reasons", "traceparent",
 )  # fmt: skip
 
-_PROFILES: Final = f"SELECT {', '.join(COLUMNS)} FROM fraud.profile WHERE wallet_id = ANY ($1::uuid[])"
+_PROFILES: Final = f"select {', '.join(COLUMNS)} from fraud.profile where wallet_id = any ($1::uuid[])"
 _UPDATE: Final = """
-    UPDATE fraud.profile AS p SET version = n.version, last_at = n.last_at, state = n.state
-    FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[]) AS n (wallet_id, version, last_at, state)
-    WHERE p.wallet_id = n.wallet_id"""
+    update fraud.profile as p set version = n.version, last_at = n.last_at, state = n.state
+    from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[]) as n (wallet_id, version, last_at, state)
+    where p.wallet_id = n.wallet_id"""
 _MOVE_ON: Final = """
-    UPDATE fraud.profile AS p SET version = n.version, last_at = greatest(p.last_at, n.at)
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[])
-         AS n (wallet_id, tenant_id, before_version, version, at)
-    WHERE p.wallet_id = n.wallet_id AND p.tenant_id = n.tenant_id AND p.version = n.before_version
-    RETURNING p.wallet_id"""
+    update fraud.profile as p set version = n.version, last_at = greatest(p.last_at, n.at)
+    from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+         as n (wallet_id, tenant_id, before_version, version, at)
+    where p.wallet_id = n.wallet_id and p.tenant_id = n.tenant_id and p.version = n.before_version
+    returning p.wallet_id"""
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -11,12 +11,12 @@ from notifications.application.rows import Attempt, Delivery
 from servicekit.postgres import Connection, Transaction
 
 _SELECT: Final = """
-    SELECT d.id, d.endpoint_id, d.message_id, d.type, m.wallet_id, d.status, d.attempts, d.next_attempt_at,
+    select d.id, d.endpoint_id, d.message_id, d.type, m.wallet_id, d.status, d.attempts, d.next_attempt_at,
            d.created_at, d.delivered_at
-    FROM notifications.delivery AS d JOIN notifications.message AS m ON m.id = d.message_id"""
+    from notifications.delivery as d join notifications.message as m on m.id = d.message_id"""
 # A row that is leased is being attempted: it is left alone, or its attempt could not be settled.
-_DUE_NOW: Final = "status = 'pending', next_attempt_at = now(), failures = 0, lease_token = NULL, settled_at = NULL"
-_IS_FREE: Final = "(lease_token IS NULL OR next_attempt_at <= now())"
+_DUE_NOW: Final = "status = 'pending', next_attempt_at = now(), failures = 0, lease_token = null, settled_at = null"
+_IS_FREE: Final = "(lease_token is null or next_attempt_at <= now())"
 
 
 class PostgresDeliveries:
@@ -24,16 +24,16 @@ class PostgresDeliveries:
 
     async def get(self, connection: Connection, tenant_id: UUID, delivery_id: UUID) -> Delivery | None:
         """Read as `Deliveries.get` says."""
-        row = await connection.fetchrow(f"{_SELECT} WHERE d.id = $1 AND d.tenant_id = $2", delivery_id, tenant_id)
+        row = await connection.fetchrow(f"{_SELECT} where d.id = $1 and d.tenant_id = $2", delivery_id, tenant_id)
         return None if row is None else _delivery(row)
 
     async def attempts(self, connection: Connection, tenant_id: UUID, delivery_id: UUID) -> list[Attempt]:
         """Read as `Deliveries.attempts` says."""
         rows = await connection.fetch(
-            """SELECT number, started_at, outcome, duration_ms, status_code, error, response_head
-               FROM notifications.attempt
-               WHERE delivery_id = (SELECT id FROM notifications.delivery WHERE id = $1 AND tenant_id = $2)
-               ORDER BY number DESC""",
+            """select number, started_at, outcome, duration_ms, status_code, error, response_head
+               from notifications.attempt
+               where delivery_id = (select id from notifications.delivery where id = $1 and tenant_id = $2)
+               order by number desc""",
             delivery_id,
             tenant_id,
         )
@@ -46,9 +46,9 @@ class PostgresDeliveries:
         asked = {"id <": before, "endpoint_id =": wanted.endpoint_id, "status =": wanted.status, "type =": wanted.type}
         # Only what is asked for stands in the statement: a plan for everything would read a tenant's every delivery.
         given = {condition: value for condition, value in asked.items() if value is not None}
-        conditions = "".join(f" AND d.{condition} ${number}" for number, condition in enumerate(given, start=3))
+        conditions = "".join(f" and d.{condition} ${number}" for number, condition in enumerate(given, start=3))
         rows = await connection.fetch(
-            f"{_SELECT} WHERE d.tenant_id = $1{conditions} ORDER BY d.id DESC LIMIT $2",
+            f"{_SELECT} where d.tenant_id = $1{conditions} order by d.id desc limit $2",
             tenant_id,
             limit,
             *given.values(),
@@ -58,7 +58,7 @@ class PostgresDeliveries:
     async def make_due(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> None:
         """Write as `Deliveries.make_due` says."""
         await tx.connection.execute(
-            f"UPDATE notifications.delivery SET {_DUE_NOW} WHERE id = $1 AND tenant_id = $2 AND {_IS_FREE}",
+            f"update notifications.delivery set {_DUE_NOW} where id = $1 and tenant_id = $2 and {_IS_FREE}",
             delivery_id,
             tenant_id,
         )
@@ -66,12 +66,12 @@ class PostgresDeliveries:
     async def recover(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, since: datetime, *, limit: int) -> int:
         """Write as `Deliveries.recover` says, oldest first."""
         tag = await tx.connection.execute(
-            f"""UPDATE notifications.delivery SET {_DUE_NOW}
-                WHERE id IN (
-                    SELECT id FROM notifications.delivery
-                    WHERE endpoint_id = $1 AND tenant_id = $4 AND created_at >= $2 AND {_IS_FREE}
-                      AND (status = 'exhausted' OR (status = 'pending' AND failures > 0))
-                    ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)""",
+            f"""update notifications.delivery set {_DUE_NOW}
+                where id in (
+                    select id from notifications.delivery
+                    where endpoint_id = $1 and tenant_id = $4 and created_at >= $2 and {_IS_FREE}
+                      and (status = 'exhausted' or (status = 'pending' and failures > 0))
+                    order by id limit $3 for update skip locked)""",
             endpoint_id,
             since,
             limit,
@@ -82,9 +82,9 @@ class PostgresDeliveries:
     async def cancel(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID, *, limit: int) -> int:
         """Write as `Deliveries.cancel` says."""
         tag = await tx.connection.execute(
-            """UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
-               WHERE id IN (SELECT id FROM notifications.delivery
-                            WHERE endpoint_id = $1 AND tenant_id = $3 AND status = 'pending' LIMIT $2)""",
+            """update notifications.delivery set status = 'cancelled', settled_at = now(), lease_token = null
+               where id in (select id from notifications.delivery
+                            where endpoint_id = $1 and tenant_id = $3 and status = 'pending' limit $2)""",
             endpoint_id,
             limit,
             tenant_id,

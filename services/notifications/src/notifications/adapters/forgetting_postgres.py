@@ -13,47 +13,47 @@ _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 # now() and not clock_timestamp(): only what is stable within the statement can be looked up in an index. The lower
 # bounds pass over the index entries of what was deleted before, which stay until the table is vacuumed.
 FORGET_DELIVERIES: Final = """
-    WITH old AS MATERIALIZED (
-        SELECT id, settled_at FROM notifications.delivery
-        WHERE settled_at >= $1 AND settled_at < now() - make_interval(days => $2) ORDER BY settled_at LIMIT $3
-    ), tried AS (
-        DELETE FROM notifications.attempt AS a USING old WHERE a.delivery_id = old.id
-    ), gone AS (
-        DELETE FROM notifications.delivery AS d USING old WHERE d.id = old.id RETURNING d.message_id
+    with old as materialized (
+        select id, settled_at from notifications.delivery
+        where settled_at >= $1 and settled_at < now() - make_interval(days => $2) order by settled_at limit $3
+    ), tried as (
+        delete from notifications.attempt as a using old where a.delivery_id = old.id
+    ), gone as (
+        delete from notifications.delivery as d using old where d.id = old.id returning d.message_id
     )
-    SELECT (SELECT count(*) FROM gone) AS forgotten, (SELECT max(settled_at) FROM old) AS newest,
-           ARRAY(SELECT DISTINCT message_id FROM gone) AS message_ids"""
+    select (select count(*) from gone) as forgotten, (select max(settled_at) from old) as newest,
+           array(select distinct message_id from gone) as message_ids"""
 FORGET_MESSAGES: Final = """
-    DELETE FROM notifications.message AS m
-    WHERE m.id = ANY ($1) AND NOT EXISTS (SELECT FROM notifications.delivery AS d WHERE d.message_id = m.id)"""
+    delete from notifications.message as m
+    where m.id = any ($1) and not exists (select from notifications.delivery as d where d.message_id = m.id)"""
 FORGET_KEYS: Final = """
-    WITH old AS MATERIALIZED (
-        SELECT client, key, created_at FROM notifications.idempotency
-        WHERE created_at >= $1 AND created_at < now() - make_interval(days => $2) ORDER BY created_at LIMIT $3
-    ), gone AS (
-        DELETE FROM notifications.idempotency AS i USING old WHERE (i.client, i.key) = (old.client, old.key) RETURNING 1
+    with old as materialized (
+        select client, key, created_at from notifications.idempotency
+        where created_at >= $1 and created_at < now() - make_interval(days => $2) order by created_at limit $3
+    ), gone as (
+        delete from notifications.idempotency as i using old where (i.client, i.key) = (old.client, old.key) returning 1
     )
-    SELECT (SELECT count(*) FROM gone) AS forgotten, (SELECT max(created_at) FROM old) AS newest"""
+    select (select count(*) from gone) as forgotten, (select max(created_at) from old) as newest"""
 
 # What an endpoint that is gone was still to get, and what has been due for so long without a resumption.
 CANCEL: Final = """
-    UPDATE notifications.delivery SET status = 'cancelled', settled_at = now(), lease_token = NULL
-    WHERE id IN (
-        SELECT d.id FROM notifications.endpoint AS e CROSS JOIN LATERAL (
-            SELECT id FROM notifications.delivery
-            WHERE endpoint_id = e.id AND status = 'pending' AND next_attempt_at <
-                CASE WHEN e.status = 'deleted' THEN 'infinity' ELSE now() - make_interval(days => $2) END
-            ORDER BY next_attempt_at, id LIMIT $1) AS d
-        WHERE e.status <> 'active' LIMIT $1)"""
+    update notifications.delivery set status = 'cancelled', settled_at = now(), lease_token = null
+    where id in (
+        select d.id from notifications.endpoint as e cross join lateral (
+            select id from notifications.delivery
+            where endpoint_id = e.id and status = 'pending' and next_attempt_at <
+                case when e.status = 'deleted' then 'infinity' else now() - make_interval(days => $2) end
+            order by next_attempt_at, id limit $1) as d
+        where e.status <> 'active' limit $1)"""
 FORGET_ENDPOINTS: Final = """
-    DELETE FROM notifications.endpoint WHERE id IN (
-        SELECT id FROM notifications.endpoint AS e
-        WHERE status = 'deleted' AND updated_at < now() - make_interval(days => $2)
-          AND NOT EXISTS (SELECT FROM notifications.delivery WHERE endpoint_id = e.id) LIMIT $1)"""
+    delete from notifications.endpoint where id in (
+        select id from notifications.endpoint as e
+        where status = 'deleted' and updated_at < now() - make_interval(days => $2)
+          and not exists (select from notifications.delivery where endpoint_id = e.id) limit $1)"""
 FORGET_SECRETS: Final = """
-    DELETE FROM notifications.endpoint_secret WHERE id IN (
-        SELECT id FROM notifications.endpoint_secret
-        WHERE expires_at < now() - make_interval(days => $2) ORDER BY expires_at LIMIT $1)"""
+    delete from notifications.endpoint_secret where id in (
+        select id from notifications.endpoint_secret
+        where expires_at < now() - make_interval(days => $2) order by expires_at limit $1)"""
 
 
 class DeliveryForgetting:

@@ -12,8 +12,8 @@ class PostgresRecords:
     async def find(self, connection: Connection, keyed: Keyed) -> Record | None:
         """Find as `Records.find` says."""
         row = await connection.fetchrow(
-            """SELECT fingerprint, status, location, body FROM notifications.idempotency
-               WHERE client = $1 AND key = $2""",
+            """select fingerprint, status, location, body from notifications.idempotency
+               where client = $1 and key = $2""",
             keyed.client,
             keyed.key,
         )
@@ -26,8 +26,8 @@ class PostgresRecords:
         """Claim as `Records.claim` says: the insertion waits for whoever inserted the same key first."""
         try:
             claimed = await tx.connection.fetchval(
-                """INSERT INTO notifications.idempotency (client, key, fingerprint, status, body, created_at)
-                   VALUES ($1, $2, $3, 0, '', now()) ON CONFLICT DO NOTHING RETURNING true""",
+                """insert into notifications.idempotency (client, key, fingerprint, status, body, created_at)
+                   values ($1, $2, $3, 0, '', now()) on conflict do nothing returning true""",
                 keyed.client,
                 keyed.key,
                 keyed.fingerprint,
@@ -39,8 +39,8 @@ class PostgresRecords:
     async def finish(self, tx: Transaction, keyed: Keyed, answer: Answer) -> None:
         """Write as `Records.finish` says."""
         await tx.connection.execute(
-            """UPDATE notifications.idempotency SET status = $3, location = $4, body = $5
-               WHERE client = $1 AND key = $2""",
+            """update notifications.idempotency set status = $3, location = $4, body = $5
+               where client = $1 and key = $2""",
             keyed.client,
             keyed.key,
             answer.status,

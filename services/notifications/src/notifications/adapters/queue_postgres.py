@@ -21,73 +21,73 @@ BACKLOG_COUNTED_MAX: Final = 100_000
 # Endpoint by endpoint, so that none is read past another's backlog. However many a tenant has, the first of each
 # tenant come first, of those that lag and of the others.
 CANDIDATES: Final = f"""
-    WITH ready AS MATERIALIZED (
-        SELECT e.id, e.tenant_id, e.failing_since IS NOT NULL AS is_failing, e.slowness > 0 AS is_slow,
-               row_number() OVER (
-                   PARTITION BY e.tenant_id, e.failing_since IS NOT NULL OR e.slowness > 0 ORDER BY random()) AS place
-        FROM notifications.endpoint AS e
-        CROSS JOIN LATERAL (
-            SELECT FROM notifications.delivery AS d
-            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
-            ORDER BY d.next_attempt_at, d.id LIMIT 1) AS oldest
-        WHERE e.status = 'active'
-        ORDER BY place, random() LIMIT {CANDIDATES_MAX}
+    with ready as materialized (
+        select e.id, e.tenant_id, e.failing_since is not null as is_failing, e.slowness > 0 as is_slow,
+               row_number() over (
+                   partition by e.tenant_id, e.failing_since is not null or e.slowness > 0 order by random()) as place
+        from notifications.endpoint as e
+        cross join lateral (
+            select from notifications.delivery as d
+            where d.endpoint_id = e.id and d.status = 'pending' and d.next_attempt_at <= now()
+            order by d.next_attempt_at, d.id limit 1) as oldest
+        where e.status = 'active'
+        order by place, random() limit {CANDIDATES_MAX}
     )
-    SELECT ready.id AS endpoint_id, ready.tenant_id, ready.is_failing, ready.is_slow,
-           (SELECT count(*) FROM (
-               SELECT FROM notifications.delivery AS d
-               WHERE d.endpoint_id = ready.id AND d.status = 'pending' AND d.next_attempt_at <= now()
-               ORDER BY d.next_attempt_at, d.id LIMIT $1) AS first) AS due,
-           (SELECT count(*) FROM notifications.delivery AS d
-            WHERE d.endpoint_id = ready.id AND d.lease_token IS NOT NULL AND d.next_attempt_at > now()) AS held
-    FROM ready ORDER BY ready.place"""
+    select ready.id as endpoint_id, ready.tenant_id, ready.is_failing, ready.is_slow,
+           (select count(*) from (
+               select from notifications.delivery as d
+               where d.endpoint_id = ready.id and d.status = 'pending' and d.next_attempt_at <= now()
+               order by d.next_attempt_at, d.id limit $1) as first) as due,
+           (select count(*) from notifications.delivery as d
+            where d.endpoint_id = ready.id and d.lease_token is not null and d.next_attempt_at > now()) as held
+    from ready order by ready.place"""
 
 _LEASE: Final = f"""
-    SELECT * FROM notifications.lease_deliveries(
+    select * from notifications.lease_deliveries(
         $1, $2, $3, $4, $5, {ATTEMPTS_KEPT}, {SECRETS_PER_ENDPOINT_MAX})"""
 
 # Nothing is written where the token is another's: a worker that stood still has no say any more.
 _SETTLE: Final = """
-    WITH settled AS (
-        UPDATE notifications.delivery
-        SET status = $3, failures = $4, lease_token = NULL,
+    with settled as (
+        update notifications.delivery
+        set status = $3, failures = $4, lease_token = null,
             next_attempt_at = now() + make_interval(secs => $5::float8 / 1000),
-            delivered_at = CASE WHEN $3 = 'delivered' THEN coalesce(delivered_at, now()) ELSE delivered_at END,
-            settled_at = CASE WHEN $3 = 'pending' THEN NULL ELSE now() END
-        WHERE id = $1 AND lease_token = $2
-        RETURNING id, endpoint_id
-    ), told AS (
-        UPDATE notifications.attempt AS a
-        SET outcome = $7, duration_ms = $8, status_code = $9, error = $10, response_head = $11
-        FROM settled WHERE a.delivery_id = settled.id AND a.number = $6
-    ), health AS (
-        UPDATE notifications.endpoint AS e
-        SET failing_since = CASE WHEN $7 = 'delivered' THEN NULL ELSE coalesce(e.failing_since, now()) END,
-            slowness = CASE WHEN $12 THEN $13 ELSE greatest(0, e.slowness - 1) END
-        FROM settled WHERE e.id = settled.endpoint_id AND (
-            (e.failing_since IS NULL) <> ($7 = 'delivered') OR e.slowness <> CASE WHEN $12 THEN $13 ELSE 0 END)
+            delivered_at = case when $3 = 'delivered' then coalesce(delivered_at, now()) else delivered_at end,
+            settled_at = case when $3 = 'pending' then null else now() end
+        where id = $1 and lease_token = $2
+        returning id, endpoint_id
+    ), told as (
+        update notifications.attempt as a
+        set outcome = $7, duration_ms = $8, status_code = $9, error = $10, response_head = $11
+        from settled where a.delivery_id = settled.id and a.number = $6
+    ), health as (
+        update notifications.endpoint as e
+        set failing_since = case when $7 = 'delivered' then null else coalesce(e.failing_since, now()) end,
+            slowness = case when $12 then $13 else greatest(0, e.slowness - 1) end
+        from settled where e.id = settled.endpoint_id and (
+            (e.failing_since is null) <> ($7 = 'delivered') or e.slowness <> case when $12 then $13 else 0 end)
     )
-    SELECT now() AS at,
-           CASE WHEN $7 = 'delivered' THEN NULL ELSE coalesce(
-               (SELECT e.failing_since FROM notifications.endpoint AS e WHERE e.id = settled.endpoint_id), now())
-           END AS failing_since
-    FROM settled"""
+    select now() as at,
+           case when $7 = 'delivered' then null else coalesce(
+               (select e.failing_since from notifications.endpoint as e where e.id = settled.endpoint_id), now())
+           end as failing_since
+    from settled"""
 
 # Counted up to a bound over all endpoints; the oldest is the first of some endpoint.
 BACKLOG: Final = f"""
-    SELECT
-        (SELECT count(*) FROM (
-            SELECT FROM notifications.endpoint AS e CROSS JOIN LATERAL (
-                SELECT FROM notifications.delivery AS d
-                WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
-                ORDER BY d.next_attempt_at, d.id LIMIT {BACKLOG_COUNTED_MAX}) AS due
-            WHERE e.status = 'active' LIMIT {BACKLOG_COUNTED_MAX}) AS counted) AS due,
-        (SELECT coalesce(greatest(0, extract(epoch FROM now() - min(first.next_attempt_at))), 0)::float8
-         FROM notifications.endpoint AS e CROSS JOIN LATERAL (
-            SELECT d.next_attempt_at FROM notifications.delivery AS d
-            WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_attempt_at <= now()
-            ORDER BY d.next_attempt_at, d.id LIMIT 1) AS first
-         WHERE e.status = 'active') AS oldest_s"""
+    select
+        (select count(*) from (
+            select from notifications.endpoint as e cross join lateral (
+                select from notifications.delivery as d
+                where d.endpoint_id = e.id and d.status = 'pending' and d.next_attempt_at <= now()
+                order by d.next_attempt_at, d.id limit {BACKLOG_COUNTED_MAX}) as due
+            where e.status = 'active' limit {BACKLOG_COUNTED_MAX}) as counted) as due,
+        (select coalesce(greatest(0, extract(epoch from now() - min(first.next_attempt_at))), 0)::float8
+         from notifications.endpoint as e cross join lateral (
+            select d.next_attempt_at from notifications.delivery as d
+            where d.endpoint_id = e.id and d.status = 'pending' and d.next_attempt_at <= now()
+            order by d.next_attempt_at, d.id limit 1) as first
+         where e.status = 'active') as oldest_s"""
 
 
 class PostgresQueue:
@@ -137,8 +137,8 @@ class PostgresQueue:
     async def disable(self, tx: Transaction, endpoint_id: UUID, reason: str) -> bool:
         """Disable as `DeliveryQueue.disable` says."""
         done = await tx.connection.fetchval(
-            """UPDATE notifications.endpoint SET status = 'disabled', disabled_reason = $2, updated_at = now()
-               WHERE id = $1 AND status = 'active' RETURNING true""",
+            """update notifications.endpoint set status = 'disabled', disabled_reason = $2, updated_at = now()
+               where id = $1 and status = 'active' returning true""",
             endpoint_id,
             reason,
         )
@@ -147,7 +147,7 @@ class PostgresQueue:
     async def backlog(self, connection: Connection) -> Backlog:
         """Measure as `DeliveryQueue.backlog` says."""
         row = await connection.fetchrow(BACKLOG)
-        counts = await connection.fetch("SELECT status, count(*) AS n FROM notifications.endpoint GROUP BY status")
+        counts = await connection.fetch("select status, count(*) as n from notifications.endpoint group by status")
         assert row is not None
         endpoints = {count["status"]: count["n"] for count in counts}
         return Backlog(due=row["due"], oldest_s=row["oldest_s"], endpoints=endpoints)

@@ -11,36 +11,36 @@ from servicekit.postgres import Transaction
 
 # Endpoints for all wallets are few; those for some are found from the wallet.
 _MATCHES: Final = """
-    WITH event AS MATERIALIZED (
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[])
-            WITH ORDINALITY AS e (tenant_id, wallet_id, type, shard, seq, number)
+    with event as materialized (
+        select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[])
+            with ordinality as e (tenant_id, wallet_id, type, shard, seq, number)
     )
-    SELECT event.number - 1 AS number, endpoint.id
-    FROM event JOIN notifications.endpoint ON endpoint.tenant_id = event.tenant_id AND NOT endpoint.has_wallets
-    WHERE endpoint.status IN ('active', 'paused') AND event.seq > endpoint.from_seqs[event.shard + 1]
-      AND (endpoint.event_types = '{}' OR event.type = ANY (endpoint.event_types))
-    UNION ALL
-    SELECT event.number - 1, endpoint.id
-    FROM event
-    JOIN notifications.endpoint_wallet AS w ON w.tenant_id = event.tenant_id AND w.wallet_id = event.wallet_id
-    JOIN notifications.endpoint ON endpoint.id = w.endpoint_id
-    WHERE endpoint.status IN ('active', 'paused') AND event.seq > endpoint.from_seqs[event.shard + 1]
-      AND (endpoint.event_types = '{}' OR event.type = ANY (endpoint.event_types))
-    ORDER BY number"""
+    select event.number - 1 as number, endpoint.id
+    from event join notifications.endpoint on endpoint.tenant_id = event.tenant_id and not endpoint.has_wallets
+    where endpoint.status in ('active', 'paused') and event.seq > endpoint.from_seqs[event.shard + 1]
+      and (endpoint.event_types = '{}' or event.type = any (endpoint.event_types))
+    union all
+    select event.number - 1, endpoint.id
+    from event
+    join notifications.endpoint_wallet as w on w.tenant_id = event.tenant_id and w.wallet_id = event.wallet_id
+    join notifications.endpoint on endpoint.id = w.endpoint_id
+    where endpoint.status in ('active', 'paused') and event.seq > endpoint.from_seqs[event.shard + 1]
+      and (endpoint.event_types = '{}' or event.type = any (endpoint.event_types))
+    order by number"""
 
 _ADD_MESSAGES: Final = """
-    INSERT INTO notifications.message (id, tenant_id, type, wallet_id, body, traceparent, occurred_at)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::text[], $7::timestamptz[])
-        AS new (id, tenant_id, type, wallet_id, body, traceparent, occurred_at)
-    ON CONFLICT (id) DO NOTHING"""
+    insert into notifications.message (id, tenant_id, type, wallet_id, body, traceparent, occurred_at)
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[], $6::text[], $7::timestamptz[])
+        as new (id, tenant_id, type, wallet_id, body, traceparent, occurred_at)
+    on conflict (id) do nothing"""
 
 _ADD_DELIVERIES: Final = """
-    INSERT INTO notifications.delivery
+    insert into notifications.delivery
         (id, tenant_id, endpoint_id, message_id, type, status, next_attempt_at, created_at)
-    SELECT new.*, 'pending', now(), now()
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
-        AS new (id, tenant_id, endpoint_id, message_id, type)
-    ON CONFLICT (endpoint_id, message_id) DO NOTHING"""
+    select new.*, 'pending', now(), now()
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[])
+        as new (id, tenant_id, endpoint_id, message_id, type)
+    on conflict (endpoint_id, message_id) do nothing"""
 
 
 class PostgresRecorder:
@@ -49,17 +49,17 @@ class PostgresRecorder:
     async def versions(self, tx: Transaction, wallet_ids: Sequence[UUID]) -> dict[UUID, Newest]:
         """Read as `Recorder.versions` says."""
         rows = await tx.connection.fetch(
-            "SELECT wallet_id, version, seq FROM notifications.wallet_version WHERE wallet_id = ANY ($1)", wallet_ids
+            "select wallet_id, version, seq from notifications.wallet_version where wallet_id = any ($1)", wallet_ids
         )
         return {row["wallet_id"]: Newest(row["version"], row["seq"]) for row in rows}
 
     async def keep_versions(self, tx: Transaction, versions: Mapping[UUID, Newest]) -> None:
         """Write as `Recorder.keep_versions` says."""
         await tx.connection.execute(
-            """INSERT INTO notifications.wallet_version (wallet_id, version, seq)
-               SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS new (wallet_id, version, seq)
-               ORDER BY wallet_id
-               ON CONFLICT (wallet_id) DO UPDATE SET version = excluded.version, seq = excluded.seq""",
+            """insert into notifications.wallet_version (wallet_id, version, seq)
+               select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as new (wallet_id, version, seq)
+               order by wallet_id
+               on conflict (wallet_id) do update set version = excluded.version, seq = excluded.seq""",
             list(versions),
             [newest.version for newest in versions.values()],
             [newest.sequence for newest in versions.values()],

@@ -15,17 +15,17 @@ class TableHash:
 
 async def table_hashes(connection: Connection, schema: str) -> dict[str, TableHash]:
     """Return the hash of each table in *schema*, every column included; compare only what one connection returned."""
-    names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY tablename", schema)
+    names = await connection.fetch("select tablename from pg_tables where schemaname = $1 order by tablename", schema)
     return {record["tablename"]: await _hash(connection, schema, record["tablename"]) for record in names}
 
 
 async def _hash(connection: Connection, schema: str, table: str) -> TableHash:
     # A sum does not depend on the order, and, unlike an exclusive or, does not lose a row that is there twice.
     row = await connection.fetchrow(
-        f"""SELECT count(*) AS rows,
-                   coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) AS low,
-                   coalesce(sum(hashtextextended(t::text, 1)::numeric), 0) AS high
-            FROM {schema}.{table} AS t"""
+        f"""select count(*) as rows,
+                   coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) as low,
+                   coalesce(sum(hashtextextended(t::text, 1)::numeric), 0) as high
+            from {schema}.{table} as t"""
     )
     assert row is not None
     bits = 1 << 64

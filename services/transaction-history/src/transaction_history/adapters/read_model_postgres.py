@@ -21,14 +21,14 @@ class PostgresReadModel:
 
     def __init__(self, schema: str = SCHEMA) -> None:
         self._schema = schema
-        self._wallets = f"SELECT {selected(WalletRow)} FROM {schema}.wallet WHERE wallet_id = ANY ($1::uuid[])"
+        self._wallets = f"select {selected(WalletRow)} from {schema}.wallet where wallet_id = any ($1::uuid[])"
         self._update_wallets = f"""
-            UPDATE {schema}.wallet AS w
-            SET status = n.status, restrictions = n.restrictions, posted_minor = n.posted_minor,
+            update {schema}.wallet as w
+            set status = n.status, restrictions = n.restrictions, posted_minor = n.posted_minor,
                 held_minor = n.held_minor, version = n.version, last_at = n.last_at
-            FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-                 AS n (wallet_id, status, restrictions, posted_minor, held_minor, version, last_at)
-            WHERE w.wallet_id = n.wallet_id"""
+            from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
+                 as n (wallet_id, status, restrictions, posted_minor, held_minor, version, last_at)
+            where w.wallet_id = n.wallet_id"""
 
     async def wallets(self, tx: Transaction, wallet_ids: Collection[UUID]) -> dict[UUID, WalletRow]:
         """Return the known ones of *wallet_ids*."""

@@ -28,17 +28,17 @@ class PostgresReads:
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow | None:
         """Return a wallet."""
-        query = f"SELECT {_WALLET} FROM {SCHEMA}.wallet WHERE tenant_id = $1 AND wallet_id = $2"
+        query = f"select {_WALLET} from {SCHEMA}.wallet where tenant_id = $1 and wallet_id = $2"
         found = await self._rows(WalletRow, query, tenant_id, wallet_id)
         return found[0] if found else None
 
     async def owner_scope(self, tenant_id: UUID, owner_id: str) -> OwnerScope:
         """Return where an owner's wallets are, however many they are."""
         query = f"""
-            SELECT array(SELECT DISTINCT get_byte(uuid_send(wallet_id), 15) & {SHARDS - 1} FROM {SCHEMA}.wallet
-                         WHERE tenant_id = $1 AND owner_id = $2 ORDER BY 1) AS shards,
-                   EXISTS (SELECT FROM servicekit.parked_wallet JOIN {SCHEMA}.wallet USING (wallet_id)
-                           WHERE projection = $3 AND tenant_id = $1 AND owner_id = $2) AS is_parked"""
+            select array(select distinct get_byte(uuid_send(wallet_id), 15) & {SHARDS - 1} from {SCHEMA}.wallet
+                         where tenant_id = $1 and owner_id = $2 order by 1) as shards,
+                   exists (select from servicekit.parked_wallet join {SCHEMA}.wallet using (wallet_id)
+                           where projection = $3 and tenant_id = $1 and owner_id = $2) as is_parked"""
         (record,) = await self._fetch(query, tenant_id, owner_id, SCHEMA)
         return OwnerScope(record["shards"], record["is_parked"])
 
@@ -47,26 +47,26 @@ class PostgresReads:
     ) -> list[EntryRow]:
         """Return a wallet's entries, newest first, those older than *before_version*."""
         query = f"""
-            SELECT {_ENTRY} FROM {SCHEMA}.entry
-            WHERE tenant_id = $1 AND wallet_id = $2 AND version < coalesce($3, 9223372036854775807)
-            ORDER BY version DESC LIMIT $4"""
+            select {_ENTRY} from {SCHEMA}.entry
+            where tenant_id = $1 and wallet_id = $2 and version < coalesce($3, 9223372036854775807)
+            order by version desc limit $4"""
         return await self._rows(EntryRow, query, tenant_id, wallet_id, before_version, limit)
 
     async def owner_entries(
         self, tenant_id: UUID, owner_id: str, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[EntryRow]:
         """Return the entries of all of an owner's wallets, newest first, those older than *before* (time, event)."""
-        older = "" if before is None else "AND (occurred_at, event_id) < ($4, $5)"
+        older = "" if before is None else "and (occurred_at, event_id) < ($4, $5)"
         query = f"""
-            SELECT {_ENTRY} FROM {SCHEMA}.entry WHERE tenant_id = $1 AND owner_id = $2 {older}
-            ORDER BY occurred_at DESC, event_id DESC LIMIT $3"""
+            select {_ENTRY} from {SCHEMA}.entry where tenant_id = $1 and owner_id = $2 {older}
+            order by occurred_at desc, event_id desc limit $3"""
         return await self._rows(EntryRow, query, tenant_id, owner_id, limit, *(before or ()))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID) -> tuple[list[EntryRow], list[SystemEntryRow]]:
         """Return the legs of a transaction that have come so far, of wallets and of system accounts."""
-        where = "WHERE tenant_id = $1 AND transaction_id = $2 ORDER BY entry_index"
-        entries = f"SELECT {_ENTRY} FROM {SCHEMA}.entry {where}"
-        system_entries = f"SELECT {_SYSTEM_ENTRY} FROM {SCHEMA}.system_entry {where}"
+        where = "where tenant_id = $1 and transaction_id = $2 order by entry_index"
+        entries = f"select {_ENTRY} from {SCHEMA}.entry {where}"
+        system_entries = f"select {_SYSTEM_ENTRY} from {SCHEMA}.system_entry {where}"
         return (
             await self._rows(EntryRow, entries, tenant_id, transaction_id),
             await self._rows(SystemEntryRow, system_entries, tenant_id, transaction_id),
@@ -75,8 +75,8 @@ class PostgresReads:
     async def entry_at(self, tenant_id: UUID, wallet_id: UUID, at: datetime) -> EntryRow | None:
         """Return the wallet's last entry up to and including *at*."""
         query = f"""
-            SELECT {_ENTRY} FROM {SCHEMA}.entry WHERE tenant_id = $1 AND wallet_id = $2 AND occurred_at <= $3
-            ORDER BY version DESC LIMIT 1"""
+            select {_ENTRY} from {SCHEMA}.entry where tenant_id = $1 and wallet_id = $2 and occurred_at <= $3
+            order by version desc limit 1"""
         found = await self._rows(EntryRow, query, tenant_id, wallet_id, at)
         return found[0] if found else None
 

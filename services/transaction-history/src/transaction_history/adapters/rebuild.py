@@ -89,10 +89,10 @@ class Rebuild:
 
     async def _clear(self, owner: Connection) -> None:
         async with owner.transaction():
-            await owner.execute(f"DROP SCHEMA IF EXISTS {NEXT} CASCADE")
-            await owner.execute(f"DROP SCHEMA IF EXISTS {OLD} CASCADE")
+            await owner.execute(f"drop schema if exists {NEXT} cascade")
+            await owner.execute(f"drop schema if exists {OLD} cascade")
             await _forget_parked(owner, NEXT)
-            await owner.execute("DELETE FROM servicekit.checkpoint WHERE projection = $1", NEXT)
+            await owner.execute("delete from servicekit.checkpoint where projection = $1", NEXT)
 
     async def _make_schema(self, owner: Connection) -> None:
         async with owner.transaction():
@@ -134,14 +134,14 @@ class Rebuild:
         rebuilt = {shard: come.last_seq for shard, come in (await checkpoints.progress(owner, NEXT)).items()}
         if rebuilt != {shard: seq for shard, seq in live.items() if seq > 0}:
             raise RebuildError("the topic does not reach the live projection's checkpoints")
-        parked = await owner.fetchval("SELECT count(*) FROM servicekit.parked_wallet WHERE projection = $1", NEXT)
+        parked = await owner.fetchval("select count(*) from servicekit.parked_wallet where projection = $1", NEXT)
         if parked:
             raise RebuildError(f"{parked} wallets have events that this release cannot project")
 
 
 async def _lock_live(owner: Connection) -> dict[int, int]:
     rows: list[asyncpg.Record] = await owner.fetch(
-        """SELECT shard, last_seq FROM servicekit.checkpoint WHERE projection = $1 ORDER BY shard FOR NO KEY UPDATE""",
+        """select shard, last_seq from servicekit.checkpoint where projection = $1 order by shard for no key update""",
         SCHEMA,
     )
     return {row["shard"]: row["last_seq"] for row in rows}
@@ -149,9 +149,9 @@ async def _lock_live(owner: Connection) -> dict[int, int]:
 
 async def _switch(owner: Connection) -> None:
     """Give the rebuilt tables the live name. Sessions resolve names anew, so that no read fails; nothing is locked."""
-    await owner.execute(f"ALTER SCHEMA {SCHEMA} RENAME TO {OLD}")
-    await owner.execute(f"ALTER SCHEMA {NEXT} RENAME TO {SCHEMA}")
+    await owner.execute(f"alter schema {SCHEMA} rename to {OLD}")
+    await owner.execute(f"alter schema {NEXT} rename to {SCHEMA}")
 
 
 async def _forget_parked(owner: Connection, projection: str) -> None:
-    await owner.execute("DELETE FROM servicekit.parked_wallet WHERE projection = $1", projection)
+    await owner.execute("delete from servicekit.parked_wallet where projection = $1", projection)

@@ -13,16 +13,16 @@ class PostgresDecisionLog:
     async def settled_among(self, tx: Transaction, decision_ids: Sequence[UUID]) -> set[UUID]:
         """See the port."""
         rows = await tx.connection.fetch(
-            "SELECT decision_id FROM wallet.settled_decision WHERE decision_id = ANY ($1)", decision_ids
+            "select decision_id from wallet.settled_decision where decision_id = any ($1)", decision_ids
         )
         return {row["decision_id"] for row in rows}
 
     async def add(self, tx: Transaction, settled: Sequence[SettledDecision]) -> None:
         """See the port."""
         await tx.connection.execute(
-            """INSERT INTO wallet.settled_decision (decision_id, tenant_id, wallet_id, judged_version, rules_version,
+            """insert into wallet.settled_decision (decision_id, tenant_id, wallet_id, judged_version, rules_version,
                                                     verdict, decided_at)
-               SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[],
+               select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[],
                                     $7::timestamptz[])""",
             [each.decision_id for each in settled],
             [each.tenant_id for each in settled],

@@ -1,14 +1,19 @@
 """What stands in `sql/schema.sql` is what the migrations and the functions' files make."""
 
+import re
+from typing import Final
+
 import pytest
 from tests.openapi.services import TARGETS
 from tests.openapi.targets import Target
 from tests.schema.dumps import as_ours, schema_file, schema_of
 
-from servicekit.migrations import read_functions
+from servicekit.migrations import Phase, read_functions, read_source
 from testkit.databases import Server, migrated_template
 
 pytestmark = pytest.mark.integration
+
+CHANGES_A_SIGNATURE: Final = re.compile(r"\bdrop (?:function|type|schema)\b|\balter (?:function|type)\b")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.service.slug)
@@ -28,6 +33,19 @@ def test_every_function_in_force_has_a_file(target: Target) -> None:
     in_force = {line.split("(")[0].rpartition(" ")[2] for line in lines if line.startswith("create function ")}
 
     assert in_force == in_files
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.service.slug)
+def test_what_an_older_release_calls_is_dropped_after_it_is_gone(target: Target) -> None:
+    """Dropped before, a function could come back with another signature under its name in the same run."""
+    early = [
+        str(migration)
+        for source in target.migrations()
+        for migration in read_source(source)
+        if migration.phase is not Phase.POST and CHANGES_A_SIGNATURE.search(migration.sql)
+    ]
+
+    assert early == []
 
 
 def test_what_is_quoted_stays_as_it_is() -> None:

@@ -110,6 +110,10 @@ begin
         raise exception 'a key is taken' using errcode = 'WL002';
     end if;
     at := clock_timestamp();
+    -- Decided by a clock that was ahead and has been set back: it would take more wallets along.
+    if now > at + interval '1 second' then
+        raise exception 'the time of the batch is ahead of the clock' using errcode = 'WL001';
+    end if;
     seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records, '{}');
 end $$;
 

@@ -1,6 +1,7 @@
 """A batch decided ahead is written only where every wallet is as it was remembered: its version alone does not tell."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
@@ -127,6 +128,21 @@ async def test_a_batch_behind_one_that_was_written_is_written(
     await ledger.commit_fenced([behind.key], behind.plan.named, rows)
 
     assert await row_of(database, wallet_id) == (5, 10_006, 5)
+
+
+async def test_a_batch_decided_by_a_clock_that_was_set_back_is_refused(
+    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+) -> None:
+    wallet_id = UUID(await client.open(deposit="100"))
+    remembered = await looked_at(ledger, settings, wallet_id)
+    ahead = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "ahead")
+    rows = ahead(Locked(remembered.wallets, {}, remembered.now + timedelta(hours=1)))
+    before = await row_of(database, wallet_id)
+
+    refused_with = await refusal_of(ledger, ahead, rows)
+
+    assert refused_with == "WL001"
+    assert await row_of(database, wallet_id) == before
 
 
 async def test_a_batch_whose_key_is_taken_is_refused(

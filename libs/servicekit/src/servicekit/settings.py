@@ -85,7 +85,7 @@ class ServiceSettings(BaseSettings):
         "first byte to the end of its body.",
     )
     connections_max: int = Field(
-        default=2_048, ge=1, description="Connections that the process serves at once: one more is answered 503."
+        default=8_192, ge=1, description="Connections that the process serves at once: one more is answered 503."
     )
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."

@@ -78,7 +78,7 @@ async def test_a_restore_that_new_events_overtake_halts_all_the_same(bench: Benc
 
 
 async def test_a_failover_that_lost_what_no_cursor_had_passed_halts_and_moves_no_cursor(bench: Bench) -> None:
-    relay = bench.relay("a", lease_s=2.0)
+    relay = bench.relay("a")
     async with living(relay) as task:
         await bench.write([SHARD], 1, 100)
         await eventually(lambda: bench.has_cursors({SHARD: 100}))

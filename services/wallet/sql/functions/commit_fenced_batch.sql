@@ -8,8 +8,9 @@ create type wallet.named_row as (
     operator_version bigint);
 
 -- Write what was decided on wallets as *named* says they are. Raises WL001 where one of them is not like that or has a
--- later last entry than *now*, WL002 where a key is taken: then nothing was written, and the batch must be decided
--- again on locked rows. Returns the sequence numbers, as write_batch does, and the time after the locks.
+-- later last entry than *now*, or where *now* is ahead of the clock; WL002 where a key is taken: then nothing was
+-- written, and the batch must be decided again on locked rows. Returns the sequence numbers, as write_batch does, and
+-- the time after the locks.
 create or replace function wallet.commit_fenced_batch(
     take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamptz, opened wallet.opened_row[],
     changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[],
@@ -37,6 +38,10 @@ begin
         raise exception 'a key is taken' using errcode = 'WL002';
     end if;
     at := clock_timestamp();
+    -- Decided by a clock that was ahead and has been set back: it would take more wallets along.
+    if now > at + interval '1 second' then
+        raise exception 'the time of the batch is ahead of the clock' using errcode = 'WL001';
+    end if;
     seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records, '{}');
 end $$;
 

@@ -27,7 +27,7 @@ class ConnectionLimits:
     is taken within *answer_s* of filling the buffers.
     """
 
-    connections_max: int = 2_048
+    connections_max: int = 8_192
     request_s: float = 15.0
     answer_s: float = 15.0
     head_bytes_max: int = 64 * 1024

@@ -168,7 +168,10 @@ PLANTED = (
         inflict=_without_barrier.fail_over,
         beside=_without_barrier.beside,
         plant=Plant(
-            caught_by=frozenset({"own"}), prepare=rewritten(_BARRIER), patience_s=45.0, besides=frozenset({"I4"})
+            caught_by=frozenset({"own"}),
+            prepare=rewritten(_BARRIER),
+            patience_s=45.0,
+            besides=frozenset({"I4", "I5", "I6", "I10"}),
         ),
     ),
 )

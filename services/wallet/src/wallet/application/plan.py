@@ -249,20 +249,21 @@ class BatchPlan:
             if command.details is not None and command.details.reference is not None:
                 reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
                 self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
-            self._raise_rows([leg.wallet for leg in accepted.legs])
+            if self._ahead:
+                self._raise_rows([leg.wallet for leg in accepted.legs])
             created_at = self._text_of(accepted.legs[0].wallet.last_at)
             answer = self._renderer.transaction(transaction_id, command, accepted, created_at)
             return _Answered(_DONE, answer, transaction_id)
         self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
-        self._raise_rows([accepted.wallet])
+        if self._ahead:
+            self._raise_rows([accepted.wallet])
         return _Answered(_DONE, self._renderer.changed(accepted.wallet), None)
 
     def _raise_rows(self, wallets: Sequence[Wallet]) -> None:
         """Note the time of the newest journal rows, one for each of *wallets*, where it is not the batch's."""
-        if self._ahead:
-            first = len(self._journal) - len(wallets) + 1
-            rows = enumerate(wallets, first)
-            self._raised += [RaisedRow(row, wallet.last_at) for row, wallet in rows if wallet.last_at > self._now]
+        first = len(self._journal) - len(wallets) + 1
+        rows = enumerate(wallets, first)
+        self._raised += [RaisedRow(row, wallet.last_at) for row, wallet in rows if wallet.last_at > self._now]
 
     def _text_of(self, at: datetime) -> str:
         return self._now_text if at is self._now else rfc3339(at)

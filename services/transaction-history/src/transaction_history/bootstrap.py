@@ -27,7 +27,12 @@ from transaction_history.adapters.rebuild import Comparison, Rebuild
 from transaction_history.application.projection import HistoryProjection
 from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
-from transaction_history.entrypoints.routes import balance_routes, entry_routes, transaction_routes
+from transaction_history.entrypoints.routes import (
+    balance_routes,
+    owner_entry_routes,
+    transaction_routes,
+    wallet_entry_routes,
+)
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
@@ -86,7 +91,12 @@ def _app(
         description="The query side: what happened to wallets, read from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[entry_routes(queries), transaction_routes(queries), balance_routes(queries)],
+        routers=[
+            wallet_entry_routes(queries),
+            owner_entry_routes(queries),
+            transaction_routes(queries),
+            balance_routes(queries),
+        ],
         readiness=lambda: database_check(health),
         deep=deep,
     )

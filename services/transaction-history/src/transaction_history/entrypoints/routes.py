@@ -63,26 +63,9 @@ _FROM_TRANSACTION: Final[Sequence[Link]] = (
 )
 
 
-def entry_routes(queries: HistoryQueries) -> APIRouter:
-    """Return the routes of entries."""
+def wallet_entry_routes(queries: HistoryQueries) -> APIRouter:
+    """Return the route of a wallet's entries."""
     router = _router()
-
-    async def of_owner(
-        owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
-    ) -> EntriesBody:
-        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
-        with told_as(_TOLD):
-            found = await queries.owner_entries(
-                caller.tenant_id,
-                owner_id,
-                before=_position(page, fingerprint, tuple[datetime, UUID]),
-                limit=page.limit,
-                min_position=min_position,
-            )
-        found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
     @router.get(
         "/wallets/{wallet_id}/entries",
@@ -105,6 +88,30 @@ def entry_routes(queries: HistoryQueries) -> APIRouter:
             )
         found.freshness.tell(response)
         more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
+        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+
+    return router
+
+
+def owner_entry_routes(queries: HistoryQueries) -> APIRouter:
+    """Return the routes of an owner's entries."""
+    router = _router()
+
+    async def of_owner(
+        owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
+    ) -> EntriesBody:
+        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
+        with told_as(_TOLD):
+            found = await queries.owner_entries(
+                caller.tenant_id,
+                owner_id,
+                before=_position(page, fingerprint, tuple[datetime, UUID]),
+                limit=page.limit,
+                min_position=min_position,
+            )
+        found.freshness.tell(response)
+        last = found.rows[-1] if found.has_more else None
+        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
     @router.get(

@@ -1,5 +1,6 @@
 """The ledger's clock is wrong for a moment: an hour ahead, then an hour behind."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,6 +13,8 @@ from tests.chaos.plant import admin
 from tests.chaos.run import Bite, Fault, Run
 
 WRONG = timedelta(hours=1)
+READ_ANEW_S = 1.2
+"""Until then an instance reckons with its last reading of the clock."""
 BATCHES_AFTERWARDS = 8
 _INSTALL = """
     create schema chaos;
@@ -21,8 +24,9 @@ _INSTALL = """
     grant select on chaos.clock to public;
     create function chaos.clock_timestamp() returns timestamptz language plpgsql volatile as
         'begin return pg_catalog.clock_timestamp() + (select ahead from chaos.clock); end';
-    alter function wallet.lock_batch set search_path = chaos, pg_catalog;
-    alter function wallet.commit_fenced_batch set search_path = chaos, pg_catalog"""
+    alter function wallet.read_rows set search_path = chaos, pg_catalog;
+    alter function wallet.lock_rows set search_path = chaos, pg_catalog;
+    alter function wallet.commit_rows set search_path = chaos, pg_catalog"""
 _STAMPED_AHEAD = "select id::text from wallet.wallet where last_at > clock_timestamp() + interval '1 minute'"
 _KEYS_AHEAD = "select key from wallet.idempotency where created_at > clock_timestamp() + interval '1 minute'"
 
@@ -41,6 +45,7 @@ async def set_wrong(run: Run) -> Bite:
     async with bank.paused(), admin(run.platform.databases["wallet"]) as clock:
         met = [await bank.open_wallet() for _ in bank.ports]
         async with _wrong(clock, WRONG):
+            await asyncio.sleep(READ_ANEW_S)
             stamped = [
                 await settled_at(run, bank.deposit(wallet, 1), port)
                 for wallet, port in zip(met, bank.ports, strict=True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from dataclasses import replace
+from uuid import UUID
 
 from tests.chaos import signals
 from tests.chaos.client import Answer, HttpClient, Unanswered
@@ -13,10 +15,14 @@ from tests.chaos.run import Bite, Fault, Run
 from tests.chaos.standing import standing
 from tests.chaos.workload import Client
 
+from contracts.ids import shard_of
+
 REACHED_WITHIN_S = 20.0
 BACKENDS_KILLED = 3
 BACKEND_ATTEMPTS_MAX = 20
 ONE_KEY_TIMES = 100
+TWO_BODIES_TIMES = 20
+CREATED, KEY_REUSED = 201, 422
 OTHERS_GO_ON_WITHIN_S = 6.0
 STOPPED_S = 8.0
 GATED_APIS = frozenset(APIS)
@@ -101,8 +107,8 @@ async def opposite_order(run: Run) -> Bite:
 
 
 async def one_key(run: Run) -> Bite:
-    """F24: one key a hundred times at once; again after its instance died, before and after COMMIT; another body."""
-    breaches = await _at_once(run)
+    """F24: one key a hundred times at once; another body; two bodies at once; again after its instance died."""
+    breaches = await _at_once(run) + await _two_bodies(run)
     for point in (WRITTEN, COMMITTED):
         breaches += await _retried_after_kill(run, point)
     bitten_s = time.monotonic()
@@ -127,6 +133,26 @@ async def _at_once(run: Run) -> list[str]:
     refused = await _send_until_definite(run, other, 0)
     breaches = [f"{originals} of the same key were no replay"] if originals != 1 else []
     return breaches + ([f"another body was answered {refused.status}"] if refused.status != 422 else [])
+
+
+async def _two_bodies(run: Run) -> list[str]:
+    """Send two requests under one key to both instances at once, again and again, on wallets of two shards."""
+    breaches = []
+    for _ in range(TWO_BODIES_TIMES):
+        one = run.bank.deposit(run.bank.wallets[1], 17)
+        other = replace(run.bank.deposit(_of_another_shard(run), 17), key=one.key)
+        answers = await asyncio.gather(*(_send_until_definite(run, each, n) for n, each in enumerate((one, other))))
+        if sorted(answer.status for answer in answers) != [CREATED, KEY_REUSED]:
+            breaches.append(f"two bodies under {one.key} were answered {[answer.status for answer in answers]}")
+        for command, answer in zip((one, other), answers, strict=True):
+            if answer.status == CREATED:
+                run.history.settle(command, answer, attempts=1)
+    return breaches
+
+
+def _of_another_shard(run: Run) -> str:
+    first = run.bank.wallets[1]
+    return next(wallet for wallet in run.bank.wallets if shard_of(UUID(wallet)) != shard_of(UUID(first)))
 
 
 async def _retried_after_kill(run: Run, point: str) -> list[str]:
@@ -163,11 +189,18 @@ FAULTS = (
         id="F23",
         title="opposite-order transfers, half of them on one wallet",
         inflict=opposite_order,
-        env={"WALLET_TAKES_TURN": "false"},
+        env={"WALLET_COMMIT_LOCK": "false"},
         mix={"transfer": 100},
         is_opposite=True,
     ),
     Fault(id="F24", title="one key a hundred times at once", inflict=one_key, gated=GATED_APIS),
+    Fault(
+        id="F24-no-commit-lock",
+        title="one key a hundred times at once, without the commit lock",
+        inflict=one_key,
+        gated=GATED_APIS,
+        env={"WALLET_COMMIT_LOCK": "false"},
+    ),
     Fault(
         id="F33",
         title="SIGSTOP an API instance before its COMMIT",

@@ -1,7 +1,7 @@
 """The test of the test: bugs planted in the command path, each to be caught by the checks its entry names.
 
 Those in the committer's path plant in that of locked rows, so nothing is decided ahead; where locks are missing, there
-is no turn either, which would hide that.
+is no commit lock either, which would hide that.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from tests.chaos.product import APIS
 from tests.chaos.run import Bite, Fault, Run
 from tests.chaos.workload import Client
 
-LOCKED_ROWS = {"WALLET_DECIDES_AHEAD": "false"}
-NO_TURN = {**LOCKED_ROWS, "WALLET_TAKES_TURN": "false"}
+LOCKED_ROWS = {"WALLET_PIPELINING": "false"}
+NO_COMMIT_LOCK = {**LOCKED_ROWS, "WALLET_COMMIT_LOCK": "false"}
 SHARD_MASK = 63
 WALLETS_OPENED_MAX = 200
 
-_ROW_LOCK = Rewrite("wallet.lock_batch", "order by w.id for no key update", "order by w.id")
-_VERSION_FENCE = Rewrite("wallet.write_batch", " and w.version = u.version_before", "")
+_ROW_LOCK = Rewrite("wallet.lock_rows", "order by w.id for no key update", "order by w.id")
+_STAMP_CHECK = Rewrite("wallet.write_rows", " and w.stamp = u.stamp_before", "")
 _LOCK_SHARDS = """        for s in select distinct x from unnest(shards) x order by 1 loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
 """
 _INSERT = "        insert into wallet.journal ("
-_LOOK_UP = """    return query
-        select 1::smallint, null::uuid, null::uuid, null::text, null::text, i.status, null::text, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::bytea,
-               null::bigint, k.ordinal, i.fingerprint, i.body, i.resource_id, i.positions
+_LOOK_UP = """    if cardinality(keys) > 0 then
+        select array_agg((k.ordinal, i.fingerprint, i.status, i.body, i.resource_id, i.positions)::wallet.found_record)
+          into records
           from unnest(keys) with ordinality k (client, key, part, ordinal)
           join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
+    end if;
 """
-_TAKE_TURN = "    if take_turn then\n"
+_TAKE_COMMIT_LOCK = "    if commit_lock then\n"
 
 
 async def lose_update(run: Run) -> Bite:
@@ -151,9 +151,9 @@ FAULTS = (
         title="rows read without a lock and written whatever their version",
         inflict=lose_update,
         gated=GATED_APIS,
-        env=NO_TURN,
+        env=NO_COMMIT_LOCK,
         plant=Plant(
-            prepare=rewritten(_ROW_LOCK, _VERSION_FENCE),
+            prepare=rewritten(_ROW_LOCK, _STAMP_CHECK),
             caught_by=frozenset({"I1", "I2", "I4", "I5"}),
             besides=frozenset({"I3", "I6", "I14"}),
         ),
@@ -163,11 +163,11 @@ FAULTS = (
         title="a shard's head read before its lock",
         inflict=share_head,
         gated=GATED_APIS,
-        env=NO_TURN,
+        env=NO_COMMIT_LOCK,
         plant=Plant(
             prepare=rewritten(
-                Rewrite("wallet.write_batch", _LOCK_SHARDS, ""),
-                Rewrite("wallet.write_batch", _INSERT, _LOCK_SHARDS + _INSERT),
+                Rewrite("wallet.write_rows", _LOCK_SHARDS, ""),
+                Rewrite("wallet.write_rows", _INSERT, _LOCK_SHARDS + _INSERT),
             ),
             caught_by=frozenset({"constraints"}),
         ),
@@ -180,8 +180,8 @@ FAULTS = (
         env=LOCKED_ROWS,
         plant=Plant(
             prepare=rewritten(
-                Rewrite("wallet.lock_batch", _LOOK_UP, ""),
-                Rewrite("wallet.lock_batch", _TAKE_TURN, _LOOK_UP + _TAKE_TURN),
+                Rewrite("wallet.lock_rows", _LOOK_UP, ""),
+                Rewrite("wallet.lock_rows", _TAKE_COMMIT_LOCK, _LOOK_UP + _TAKE_COMMIT_LOCK),
             ),
             caught_by=frozenset({"idempotency_pkey"}),
         ),

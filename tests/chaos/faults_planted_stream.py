@@ -11,8 +11,8 @@ from tests.chaos import observe, signals
 from tests.chaos.broker import produce
 from tests.chaos.draining import caught_up, reached
 from tests.chaos.faults_ledger import GATED_APIS
-from tests.chaos.faults_planted import NO_TURN, lose_update, repeat_at_once, shard_of, share_head
-from tests.chaos.faults_planted_ahead import decide_on_old, lose_a_flight
+from tests.chaos.faults_planted import NO_COMMIT_LOCK, lose_update, repeat_at_once, shard_of, share_head
+from tests.chaos.faults_planted_ahead import decide_on_old, lose_a_batch, read_before_another_writes
 from tests.chaos.gate import Action
 from tests.chaos.overtaking import REACHED_WITHIN_S, committers_wait, held_while, settled_at
 from tests.chaos.plant import Plant, altered
@@ -74,7 +74,7 @@ async def publish_beside(run: Run) -> Bite:
 
 async def moments_ahead(run: Run) -> Bite:
     """Inflict, one after another, what shows the bugs beside the path that decides ahead."""
-    return await _each(run, (decide_on_old, lose_a_flight, publish_beside))
+    return await _each(run, (decide_on_old, lose_a_batch, read_before_another_writes, publish_beside))
 
 
 async def moments_of_locks(run: Run) -> Bite:
@@ -175,7 +175,7 @@ FAULTS = (
         title="no bug, on locked rows and without the turn, at the moments that show missing locks",
         inflict=moments_of_locks,
         gated=GATED_APIS,
-        env=NO_TURN,
+        env=NO_COMMIT_LOCK,
         repeats_nothing=True,
     ),
     Fault(
@@ -183,7 +183,7 @@ FAULTS = (
         title="a relay that reads by a bigserial",
         inflict=commit_late,
         gated=GATED_APIS,
-        env=NO_TURN,
+        env=NO_COMMIT_LOCK,
         plant=Plant(
             parts={"relay": "serial"}, prepare=altered(_SERIAL), caught_by=frozenset({"I6", "I14"}), patience_s=4.0
         ),
@@ -192,7 +192,7 @@ FAULTS = (
         id="F31-xid-horizon",
         title="a relay that reads by transaction number up to the horizon",
         inflict=cross,
-        env=NO_TURN,
+        env=NO_COMMIT_LOCK,
         plant=Plant(parts={"relay": "horizon"}, caught_by=frozenset({"I7"}), besides=frozenset({"I6", "I14"})),
     ),
     Fault(

@@ -9,20 +9,19 @@ import inspect
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 from tests.chaos.gate import Action, Gate
 
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger
-from wallet.application.ports import Fenced, Plan
-from wallet.application.rows import BatchRows
+from wallet.application.ports import Committed, Decide
+from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import UnitKey
-from wallet.domain.wallets import Wallet
+from wallet.domain.rows import RowName
 
 COMMIT_KILL_S_MAX: Final = 0.002
 """A commit with its flush takes about as long, so that kills fall before, into and after it."""
@@ -44,8 +43,10 @@ STEPS: Final = tuple(
     if inspect.iscoroutinefunction(member) and "connection" in inspect.signature(member).parameters and name[0] != "_"
 )
 """The ledger's statements: what it does on its connection."""
-FENCED: Final = frozenset({"write_fenced"})
+AHEAD: Final = frozenset({"commit_rows"})
 """Those of the path that is one call; the others are the path on locked rows."""
+READING: Final = frozenset({"read_rows"})
+"""Those that only read ahead: no command's key is there yet."""
 
 
 def boundary(step: str, moment: Moment) -> str:
@@ -55,10 +56,10 @@ def boundary(step: str, moment: Moment) -> str:
 
 
 BOUNDARIES: Final = tuple(boundary(step, moment) for step in STEPS for moment in Moment)
-WRITTEN: Final = boundary("write", Moment.ANSWERED)
+WRITTEN: Final = boundary("write_rows", Moment.ANSWERED)
 COMMITTING: Final = boundary("finish", Moment.SENT)
 COMMITTED: Final = boundary("finish", Moment.ANSWERED)
-_LOCKED: Final = tuple(boundary(step, moment) for step in STEPS if step not in FENCED for moment in Moment)
+_LOCKED: Final = tuple(boundary(step, moment) for step in STEPS if step not in AHEAD | READING for moment in Moment)
 
 
 FACTS: Final[ContextVar[dict[str, Any]]] = ContextVar("facts")
@@ -68,22 +69,26 @@ FACTS: Final[ContextVar[dict[str, Any]]] = ContextVar("facts")
 class GatedLedger(PostgresLedger):
     """Asks the gate at every boundary, and tells it the keys of the batch."""
 
-    def __init__(self, dsn: str, *, gate: Gate, takes_turn: bool) -> None:
-        super().__init__(dsn, takes_turn=takes_turn)
+    def __init__(self, dsn: str, *, gate: Gate, commit_lock: bool) -> None:
+        super().__init__(dsn, commit_lock=commit_lock)
         self._gate = gate
         for step in STEPS:
             setattr(self, step, functools.partial(self._step, step, getattr(self, step)))
 
-    async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
-        FACTS.set({"keys": [key for _, key, _ in keys]})
-        return await super().commit(wallet_ids, keys, plan)
+    async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
+        FACTS.set({"keys": []})
+        return await super().read(names, keys)
 
-    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
-        """Leave a batch that a gate waits for on the path on locked rows to that path."""
+    async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
         FACTS.set({"keys": [key for _, key, _ in keys]})
+        return await super().commit(names, keys, decide)
+
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        """Leave a batch that a gate waits for on the path on locked rows to that path."""
+        FACTS.set({"keys": [row.key for row in rows.idempotency]})
         if any(self._gate.waits_for(point, FACTS.get()) for point in _LOCKED):
             raise asyncpg.SerializationError("a gate waits for this batch")
-        return await super().commit_fenced(keys, named, rows)
+        return await super().commit_if_unchanged(keys, expected, rows)
 
     async def _step(
         self, step: str, call: Callable[..., Awaitable[Any]], connection: Connection, *arguments: Any

@@ -151,7 +151,7 @@ def _poisoned(projection: Projection) -> Projection:
 
 def _api() -> int:
     settings = WalletSettings()
-    ledger = GatedLedger(settings.wallet_database_url, gate=Gate.of_process(), takes_turn=settings.wallet_takes_turn)
+    ledger = GatedLedger(settings.wallet_database_url, gate=Gate.of_process(), commit_lock=settings.wallet_commit_lock)
     return run(
         lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
     )

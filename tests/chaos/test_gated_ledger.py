@@ -1,7 +1,6 @@
 """The gates stand around every statement that a commit sends: none goes to the database between them unseen."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +9,17 @@ from uuid import UUID
 
 import pytest
 from tests.chaos.gate import Action, Gate
-from tests.chaos.gated_ledger import BOUNDARIES, COMMITTING, FENCED, STEPS, WRITTEN, GatedLedger, Moment, boundary
+from tests.chaos.gated_ledger import (
+    AHEAD,
+    BOUNDARIES,
+    COMMITTING,
+    READING,
+    STEPS,
+    WRITTEN,
+    GatedLedger,
+    Moment,
+    boundary,
+)
 
 from wallet.application.rows import BatchRows
 
@@ -20,13 +29,16 @@ ROWS = cast(
     "BatchRows",
     SimpleNamespace(
         now=NOW,
+        stamp=1,
         opened=[],
+        moved=[],
         changed=[],
-        versions_before=[],
+        made_states=[],
+        changed_states=[],
         shards=[],
         journal=[],
         references=[],
-        idempotency=["a record"],
+        idempotency=[SimpleNamespace(key="key-1")],
         raised=[],
     ),
 )
@@ -66,22 +78,13 @@ class Sent:
         self.statements += 1
         await asyncio.sleep(0.001)
 
-    async def fetch(self, *_: object) -> Sequence[Any]:
-        self.statements += 1
-        return [_Timed()]
-
     async def fetchval(self, *_: object) -> list[int]:
         self.statements += 1
         return [1]
 
     async def fetchrow(self, *_: object) -> dict[str, Any]:
         self.statements += 1
-        return {"seqs": [1], "at": NOW}
-
-
-class _Timed(dict[Any, Any]):
-    def __init__(self) -> None:
-        super().__init__({0: 2, "at": NOW})
+        return {"seqs": [1], "wallets": None, "states": None, "records": None, "at": NOW}
 
 
 @pytest.fixture
@@ -96,7 +99,7 @@ def connection() -> Sent:
 
 @pytest.fixture
 def ledger(gate: Passed, connection: Sent) -> GatedLedger:
-    ledger = GatedLedger("postgresql://nowhere", gate=gate, takes_turn=True)
+    ledger = GatedLedger("postgresql://nowhere", gate=gate, commit_lock=True)
     ledger._idle.append(cast("Any", connection))
     return ledger
 
@@ -106,19 +109,19 @@ async def test_every_statement_of_a_commit_on_locked_rows_has_its_gates(
 ) -> None:
     await ledger.commit([], KEYS, lambda _: ROWS)
 
-    steps = [step for step in STEPS if step not in FENCED]
+    steps = [step for step in STEPS if step not in AHEAD | READING]
     around = (Moment.BEFORE, Moment.ANSWERED)
     assert sorted(gate.points) == sorted(boundary(step, moment) for step in steps for moment in around)
     assert connection.statements == len(steps)
 
 
-async def test_the_statement_of_a_fenced_commit_has_its_gates(
+async def test_the_statement_of_a_commit_ahead_has_its_gates(
     ledger: GatedLedger, gate: Passed, connection: Sent
 ) -> None:
-    await ledger.commit_fenced(KEYS, {}, ROWS)
+    await ledger.commit_if_unchanged(KEYS, {}, ROWS)
 
-    assert gate.points == [boundary(step, moment) for step in FENCED for moment in (Moment.BEFORE, Moment.ANSWERED)]
-    assert connection.statements == len(FENCED)
+    assert gate.points == [boundary(step, moment) for step in AHEAD for moment in (Moment.BEFORE, Moment.ANSWERED)]
+    assert connection.statements == len(AHEAD)
 
 
 async def test_a_gate_between_statement_and_answer_is_reached_while_the_answer_is_out(
@@ -133,13 +136,13 @@ async def test_a_gate_between_statement_and_answer_is_reached_while_the_answer_i
     assert reached.facts == {"keys": ["key-1"]}
 
 
-async def test_a_fenced_batch_is_left_to_the_path_that_a_gate_waits_on(ledger: GatedLedger, gate: Passed) -> None:
+async def test_a_batch_decided_ahead_is_left_to_the_path_a_gate_waits_on(ledger: GatedLedger, gate: Passed) -> None:
     gate.arm(WRITTEN, Action.KILL)
 
     with pytest.raises(Exception, match="a gate waits for this batch"):
-        await ledger.commit_fenced(KEYS, {}, ROWS)
+        await ledger.commit_if_unchanged(KEYS, {}, ROWS)
 
 
 def test_each_step_has_three_boundaries() -> None:
     assert len(BOUNDARIES) == 3 * len(STEPS)
-    assert set(STEPS) >= FENCED
+    assert set(STEPS) >= AHEAD

@@ -63,7 +63,10 @@ class Bank:
     async def open_wallet(self) -> str:
         """Open a wallet and return its id; the load does not know of it."""
         command = Command(
-            "open", self.key("open"), "/v1/wallets", {"owner_id": f"owner-{self._keys % 8}", "currency": CURRENCY}
+            "open",
+            self.key("open"),
+            "/v1/wallets",
+            {"owner_id": f"owner-{self._keys % 8}", "currency": CURRENCY, "placement": f"group-{self._keys}"},
         )
         client = Client(self, random.Random(command.key))
         try:

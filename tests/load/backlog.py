@@ -5,7 +5,6 @@ to the last, so that the start of a process does not count.
 """
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +15,6 @@ from tests.load import committing
 from tests.load.database import WALLETS, connected, history_template, make_room, run_folder, wallet_template
 from tests.load.processes import started
 
-from contracts.ids import new_id
 from contracts.topics import Topic
 from local_stack.postgres import PostgresServer
 from local_stack.topics import ensure_topics
@@ -25,7 +23,9 @@ from testkit import engines
 from testkit.databases import Database
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.queue import CommandQueue
-from wallet.domain.commands import DepositFunds, OpenWallet
+from wallet.application.units import Stored
+from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.money import DepositFunds
 
 PARTITIONS: Final = 16
 LOOK_EVERY_S: Final = 0.05
@@ -118,10 +118,10 @@ async def _rate(connection: asyncpg.Connection, progress: str, events: int) -> f
 async def make(database: Database, events: int) -> int:
     """Open wallets, fund them, and transfer until there are *events*; return how many there are."""
     await make_room(database.dsn_admin)
-    wallet_ids = [new_id() for _ in range(max(2, min(WALLETS, events // (_EVENTS_TO_BEGIN + 1))))]
-    transfers = (events - _EVENTS_TO_BEGIN * len(wallet_ids)) // 2
+    wallets = max(2, min(WALLETS, events // (_EVENTS_TO_BEGIN + 1)))
+    transfers = (events - _EVENTS_TO_BEGIN * wallets) // 2
     async with committing.committer(PostgresLedger(database.dsn_app)) as queue:
-        await _open(queue, wallet_ids)
+        wallet_ids = await _open(queue, wallets)
         texts = [str(wallet_id) for wallet_id in wallet_ids]
         await committing.transfers(queue, texts, hot=False, is_enough=lambda done: done >= transfers)
     async with connected(database.dsn_admin) as connection:
@@ -129,8 +129,12 @@ async def make(database: Database, events: int) -> int:
     return made
 
 
-async def _open(queue: CommandQueue, wallet_ids: Sequence[UUID]) -> None:
-    opened = [committing.unit_of(OpenWallet(each, f"owner-{each}", "USD"), "/v1/wallets") for each in wallet_ids]
-    await asyncio.gather(*map(queue.submit, opened))
+async def _open(queue: CommandQueue, wallets: int) -> list[UUID]:
+    """Open and fund as many wallets; return their ids."""
+    commands = [OpenWallet(f"owner-{number}", "USD") for number in range(wallets)]
+    opened = await asyncio.gather(*(queue.submit(committing.unit_of(each, "/v1/wallets")) for each in commands))
+    wallet_ids = [outcome.resource_id for outcome in opened if isinstance(outcome, Stored) and outcome.resource_id]
+    assert len(wallet_ids) == wallets
     funded = [committing.unit_of(DepositFunds(each, _FUNDS_MINOR, "USD"), "/v1/deposits") for each in wallet_ids]
     await asyncio.gather(*map(queue.submit, funded))
+    return wallet_ids

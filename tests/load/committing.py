@@ -5,33 +5,40 @@ import os
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
 from tests.load.series import Rate
 
 from servicekit.clock import monotonic_s
-from wallet.adapters.ledger_postgres import PostgresLedger, make_id
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Done, Outcome, Stored, Unit, fingerprint
-from wallet.domain.commands import Command, TransferFunds
+from wallet.domain.commands import Command
+from wallet.domain.money import TransferFunds
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 OUTSTANDING = 2_048
 DEADLINE_S = 600.0
 PLANNING = Planning(
-    make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+    ids=IDS,
+    draw_stamp=partial(random.getrandbits, 63),
+    hash_reference=lambda _tenant, reference: reference.encode(),
+    renderer=JsonRenderer(ANSWERS),
 )
 IsEnough = Callable[[int], bool]
 """Given how many transfers are done, tells whether no more are to be submitted."""
 
 
 @asynccontextmanager
-async def committer(ledger: PostgresLedger, *, decides_ahead: bool = True) -> AsyncIterator[CommandQueue]:
+async def committer(ledger: PostgresLedger, *, pipelining: bool = True) -> AsyncIterator[CommandQueue]:
     """Give the queue of a committer at work; what was submitted is done on the way out, and *ledger* closed."""
     metrics = CommitterMetrics(CollectorRegistry())
     queue = CommandQueue(QueueLimits(age_max_s=DEADLINE_S), metrics=metrics)
@@ -40,7 +47,7 @@ async def committer(ledger: PostgresLedger, *, decides_ahead: bool = True) -> As
         queue,
         planning=PLANNING,
         metrics=metrics,
-        settings=CommitterSettings(decides_ahead=decides_ahead),
+        settings=CommitterSettings(pipelining=pipelining),
     )
     running = asyncio.create_task(driven.run())
     try:
@@ -53,7 +60,7 @@ async def committer(ledger: PostgresLedger, *, decides_ahead: bool = True) -> As
 
 async def rate(ledger: PostgresLedger, wallet_ids: Sequence[str], *, hot: bool, ahead: bool, seconds: float) -> Rate:
     """Commit transfers to *ledger* for *seconds*."""
-    async with committer(ledger, decides_ahead=ahead) as queue:
+    async with committer(ledger, pipelining=ahead) as queue:
         began_s, cpu_s = monotonic_s(), _cpu_s()
         done = await transfers(queue, wallet_ids, hot=hot, is_enough=lambda _: monotonic_s() >= began_s + seconds)
         elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - cpu_s

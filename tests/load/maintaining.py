@@ -13,9 +13,9 @@ from wallet.adapters.forgetting_postgres import LOT, KeyForgetting
 
 DAYS: Final = 30
 _OLD_KEYS: Final = """
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, created_at)
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, shard, created_at)
     select uuidv7(), md5(n::text), 0, decode(md5(n::text), 'hex'), 201, decode(repeat('00', 600), 'hex'),
-           now() - interval '31 days' - make_interval(secs => n / 512)
+           n % 64, now() - interval '31 days' - make_interval(secs => n / 512)
       from generate_series(1, $1) n"""
 _ALONE: Final = """
     update wallet.system_account_fold f

@@ -1,7 +1,8 @@
 """The wallet's API with one transaction per request, to compare with: `python -m tests.load.one_transaction POOL`.
 
 Everything is the product's own, joined by its `bootstrap`; the committer takes one unit at a time, on POOL connections
-at once, each on locked rows. Run it with WALLET_BATCH_COMMANDS=1 and neither a turn nor deciding ahead (`ENVIRONMENT`).
+at once, each on locked rows. Run it with WALLET_BATCH_COMMANDS=1 and with neither the commit lock nor
+pipelining (`ENVIRONMENT`).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from wallet.application.committer import Committer
 from wallet.bootstrap.api import serve_api
 from wallet.config import WalletSettings
 
-ENVIRONMENT: Final = {"WALLET_BATCH_COMMANDS": "1", "WALLET_DECIDES_AHEAD": "false", "WALLET_TAKES_TURN": "false"}
+ENVIRONMENT: Final = {"WALLET_BATCH_COMMANDS": "1", "WALLET_PIPELINING": "false", "WALLET_COMMIT_LOCK": "false"}
 
 
 class OneByOne(Committer):
@@ -38,7 +39,7 @@ def main(connections: int) -> int:
     """Run the process; return its exit code."""
     settings = WalletSettings()
     assert settings.wallet_batch_commands == 1
-    assert not settings.wallet_decides_ahead
+    assert not settings.wallet_pipelining
     committer = type("Pooled", (OneByOne,), {"connections": connections})
     return run(
         lambda shutdown: serve_api(settings, shutdown, committer_class=committer),

@@ -30,7 +30,7 @@ _PARTS: Final = """\
 `parse`, `decide` and `encode` are the product's functions alone, at their fastest; `plan` is what the committer does
 with a batch, decide and encode included. A SQL call's time runs from handing it to the driver to its answer, shared out
 among the batch's commands; while it runs, the next batch is decided. A batch decided ahead is one call
-(`commit_fenced_batch`), whose time includes its wait for the batch before it; one decided on locked rows is the other
+(`commit_rows`), whose time includes its wait for the batch before it; one decided on locked rows is the other
 four."""
 
 

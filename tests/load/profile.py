@@ -6,9 +6,8 @@ byte to its answer in a running committer, with what the driver does, and shared
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -18,16 +17,20 @@ from tests.load.database import Bench, connected
 
 from servicekit.clock import monotonic_s
 from servicekit.http.decoding import decode_body
-from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
-from wallet.adapters.wallet_rows import wallet_from_row
+from wallet.adapters.batch_reads import BatchReader
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import Connection, PostgresLedger
+from wallet.adapters.row_columns import StateColumns
 from wallet.application.journal import transaction_rows
 from wallet.application.plan import BatchPlan
-from wallet.application.ports import Fenced
-from wallet.application.rows import BatchRows, Locked
+from wallet.application.ports import CarriedOut, Committed
+from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import Answer, Unit, UnitKey, fingerprint
-from wallet.domain.commands import TransferFunds
-from wallet.domain.decide import decide
-from wallet.domain.outcomes import Posted
+from wallet.domain.commands import Context, decide
+from wallet.domain.facts import Fact
+from wallet.domain.money import TransferFunds
+from wallet.domain.outcomes import Accepted
+from wallet.domain.rows import RowName
 from wallet.domain.wallets import Wallet
 from wallet.entrypoints.requests import TransferRequest, to_command
 
@@ -48,21 +51,29 @@ class TimedLedger(PostgresLedger):
         with self._timed("begin"):
             await super().begin(connection)
 
-    async def lock(self, connection: Connection, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey]) -> Locked:
+    async def read_rows(
+        self, connection: Connection, names: Collection[RowName], keys: Sequence[UnitKey]
+    ) -> BatchInput:
+        with self._timed("read_rows"):
+            return await super().read_rows(connection, names, keys)
+
+    async def lock_rows(
+        self, connection: Connection, names: Collection[RowName], keys: Sequence[UnitKey]
+    ) -> BatchInput:
         self.commands["locked"] += len(keys)
-        with self._timed("lock_batch"):
-            return await super().lock(connection, wallet_ids, keys)
+        with self._timed("lock_rows"):
+            return await super().lock_rows(connection, names, keys)
 
-    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
-        with self._timed("write_batch"):
-            return await super().write(connection, rows)
+    async def write_rows(self, connection: Connection, rows: BatchRows) -> list[int]:
+        with self._timed("write_rows"):
+            return await super().write_rows(connection, rows)
 
-    async def write_fenced(
-        self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
-    ) -> Fenced:
+    async def commit_rows(
+        self, connection: Connection, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows
+    ) -> Committed:
         self.commands["ahead"] += len(rows.idempotency)
-        with self._timed("commit_fenced_batch"):
-            return await super().write_fenced(connection, keys, named, rows)
+        with self._timed("commit_rows"):
+            return await super().commit_rows(connection, keys, expected, rows)
 
     async def finish(self, connection: Connection) -> None:
         with self._timed("commit"):
@@ -79,40 +90,36 @@ class TimedLedger(PostgresLedger):
 
 async def measure(bench: Bench, seconds: float) -> dict[str, float]:
     """Return the µs per command of each part."""
-    wallets = await _wallets(bench)
+    given = await _given(bench)
     calls: dict[str, float] = {}
     for ahead in (False, True):
         ledger = TimedLedger(bench.database.dsn_app)
         await committing.rate(ledger, bench.wallet_ids, hot=False, ahead=ahead, seconds=seconds)
         path = "ahead" if ahead else "locked"
-        names = ("commit_fenced_batch",) if ahead else ("begin", "lock_batch", "write_batch", "commit")
+        names = ("read_rows", "commit_rows") if ahead else ("begin", "lock_rows", "write_rows", "commit")
         if ledger.commands[path]:  # a short run may decide no batch ahead
             calls |= {f"sql {name}": 1e6 * ledger.seconds[name] / ledger.commands[path] for name in names}
-    return {name: round(value, 2) for name, value in {**_python(wallets), **calls}.items()}
+    return {name: round(value, 2) for name, value in {**_python(given), **calls}.items()}
 
 
-async def _wallets(bench: Bench) -> dict[UUID, Wallet]:
+async def _given(bench: Bench) -> BatchInput:
     async with connected(bench.database.dsn_app) as connection:
-        rows = await connection.fetch("select * from wallet.lock_batch(false, $1, '{}')", bench.wallet_ids)
-    return {row["id"]: wallet_from_row(row, first=1) for row in rows if row["kind"] == 0}
+        return await BatchReader(StateColumns(())).read(connection, [UUID(text) for text in bench.wallet_ids])
 
 
-def _python(wallets: Mapping[UUID, Wallet]) -> dict[str, float]:
+def _python(given: BatchInput) -> dict[str, float]:
     """Time the parts that wait for nothing."""
-    ids = list(wallets)
+    ids = [name for name in given.rows if isinstance(name, UUID)]
     commands = [committing.random_transfer(ids, hot=False) for _ in range(BATCH)]
     bodies = [_body(command) for command in commands]
     units = [committing.unit_of(command) for command in commands]
-    now = max(wallet.last_at for wallet in wallets.values())
-    decided = [(unit, command, _decided(command, wallets, now)) for unit, command in zip(units, commands, strict=True)]
-    locked = Locked(wallets, {}, now)
+    context = Context(committing.TENANT, given.now, IDS)
+    done = [(unit, command, _done(command, given, context)) for unit, command in zip(units, commands, strict=True)]
     return {
         "parse": _fastest_us(lambda: [_parse(body) for body in bodies]),
-        "decide": _fastest_us(
-            lambda: [decide(command, wallets, tenant_id=committing.TENANT, now=now) for command in commands]
-        ),
-        "encode": _fastest_us(lambda: [_encode(*each) for each in decided]),
-        "plan (decide, encode and the rows)": _fastest_us(lambda: _plan(units, locked)),
+        "decide": _fastest_us(lambda: [decide(command, given.rows, context) for command in commands]),
+        "encode": _fastest_us(lambda: [_encode(*each) for each in done]),
+        "plan (decide, encode and the rows)": _fastest_us(lambda: _plan(units, given)),
     }
 
 
@@ -124,21 +131,27 @@ def _parse(body: bytes) -> bytes:
     return fingerprint("/v1/transfers", (to_command(decode_body(_decoder, body)),))
 
 
-def _decided(command: TransferFunds, wallets: Mapping[UUID, Wallet], now: datetime) -> Posted:
-    decision = decide(command, wallets, tenant_id=committing.TENANT, now=now)
-    assert isinstance(decision, Posted), decision
-    return decision
+def _done(command: TransferFunds, given: BatchInput, context: Context) -> CarriedOut:
+    decision = decide(command, given.rows, context)
+    assert isinstance(decision, Accepted), decision
+    carried = []
+    for fact in decision.facts:
+        wallet = given.rows[fact.wallet_id]
+        assert isinstance(fact, Fact)
+        assert isinstance(wallet, Wallet)
+        carried.append((fact, fact.evolve(wallet, given.now)))
+    return CarriedOut(carried, (), decision.transaction_id, _CREATED_AT)
 
 
-def _encode(unit: Unit, command: TransferFunds, posted: Posted) -> Answer:
+def _encode(unit: Unit, command: TransferFunds, done: CarriedOut) -> Answer:
     """Make the answer and the events."""
-    transaction_id = make_id()
-    transaction_rows(unit, command, posted, transaction_id)
-    return committing.PLANNING.renderer.transaction(transaction_id, command, posted, _CREATED_AT)
+    assert done.transaction_id is not None
+    transaction_rows(unit, command.kind, done.facts, done.transaction_id, None)
+    return committing.PLANNING.renderer.accepted(command, done)
 
 
-def _plan(units: Sequence[Unit], locked: Locked) -> None:
-    BatchPlan(units, committing.PLANNING)(locked)
+def _plan(units: Sequence[Unit], given: BatchInput) -> None:
+    BatchPlan(units, committing.PLANNING)(given)
 
 
 def _body(command: TransferFunds) -> bytes:

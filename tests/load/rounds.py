@@ -113,7 +113,7 @@ class Rounds:
     async def _instances(self) -> None:
         for count in self.plan.instances:
             await self._instances_of(count, "ahead", {})
-        await self._instances_of(self.plan.instances[0], "locked", {"WALLET_DECIDES_AHEAD": "false"})
+        await self._instances_of(self.plan.instances[0], "locked", {"WALLET_PIPELINING": "false"})
 
     async def _instances_of(self, count: int, how: str, settings: Mapping[str, str]) -> None:
         async with apis(self.bench.database.dsn_app, count, settings) as processes:

@@ -54,9 +54,10 @@ _FILL_SHARD: Final = """
            sample.occurred_at, sample.actor, sample.payload
       from made cross join (values (0), (1)) entry (index) cross join head cross join sample"""
 _FILL_KEYS: Final = """
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard,
+                                    created_at)
     select sample.client, made.key, 0, sha256(made.key::bytea), sample.status, sample.body, uuidv7(), sample.positions,
-           now()
+           sample.shard, now()
       from (select encode(uuid_send(gen_random_uuid()), 'hex') as key from generate_series(1, $1::int) order by 1) made
       cross join (select * from wallet.idempotency limit 1) sample"""
 _KEY_PAGES: Final = "select pg_relation_size('wallet.idempotency_pkey') / current_setting('block_size')::int"

@@ -12,12 +12,13 @@ create table wallet.wallet (
     posted_minor          bigint      not null,
     held_minor            bigint      not null,
     overdraft_limit_minor bigint      not null,
-    floor_waived          boolean     not null,            -- set by forced entries alone
     version               bigint      not null,
     opened_at             timestamptz not null,
     last_at               timestamptz not null,            -- when its newest event occurred
     private               bytea,                           -- JSON of its free text
-    operator_version      bigint      not null default 0,  -- at which an operator last changed the restrictions; 0: never
+    operator_version      bigint      not null,            -- at which an operator last changed the restrictions; 0: never
+    floor_waived          boolean     not null default false, -- set by forced entries alone
+    stamp                 bigint      not null,            -- drawn anew by whoever writes the row: it names its content
     constraint wallet_held_is_not_negative check (held_minor >= 0),
     constraint wallet_overdraft_limit_is_not_negative check (overdraft_limit_minor >= 0),
     constraint wallet_stays_above_its_floor check (floor_waived or posted_minor - held_minor >= -overdraft_limit_minor)
@@ -25,6 +26,28 @@ create table wallet.wallet (
 
 create index wallet_by_owner on wallet.wallet (tenant_id, owner_id, id);
 create index wallet_by_tenant on wallet.wallet (tenant_id, id);
+
+-- Whatever a command locks or changes besides wallets. A kind's number is never used again for another.
+create table wallet.state (
+    kind       smallint    not null,
+    id         uuid        not null,                       -- its low six bits: the shard of its home wallet
+    tenant_id  uuid        not null,
+    wallet_id  uuid,
+    status     smallint    not null,                       -- 0 open; the others are the kind's
+    cap_minor  bigint,                                     -- null: no bound
+    used_minor bigint      not null,
+    due_at     timestamptz,                                -- when something is to be done with it
+    version    bigint      not null,
+    changed_at timestamptz not null,
+    body       bytea       not null,                       -- JSON of the kind's struct
+    private    bytea,                                      -- JSON of its free text
+    stamp      bigint      not null,                       -- as the wallet's
+    primary key (kind, id),
+    constraint state_is_used_within_its_cap check (used_minor between 0 and coalesce(cap_minor, used_minor))
+) with (fillfactor = 70);
+
+create index state_due on wallet.state (kind, due_at) where due_at is not null;
+create index state_open_by_wallet on wallet.state (wallet_id, kind, id) where status = 0 and wallet_id is not null;
 
 -- One row per entry or state change. Read forward by the relay and published as it stands; nothing is ever updated.
 create table wallet.journal (
@@ -61,6 +84,7 @@ create table wallet.transaction_reference (
     tenant_id      uuid  not null,
     reference_hash bytea not null,
     transaction_id uuid  not null,
+    shard          smallint not null,                      -- the transaction's
     primary key (tenant_id, reference_hash, transaction_id)
 );
 
@@ -73,6 +97,7 @@ create table wallet.idempotency (
     body        bytea       not null,
     resource_id uuid,                                      -- what Location names
     positions   bigint[],                                  -- shard, seq, shard, seq … ascending by shard
+    shard       smallint    not null,                      -- of the command's home wallet
     created_at  timestamptz not null,
     primary key (client, key, part)
 );
@@ -181,6 +206,7 @@ create table wallet.settled_decision (
     decision_id    uuid        primary key,
     tenant_id      uuid        not null,
     wallet_id      uuid        not null,
+    shard          smallint    not null,                   -- the wallet's
     judged_version bigint      not null,
     rules_version  text        not null,
     verdict        text        not null,
@@ -193,7 +219,7 @@ create index settled_decision_by_wallet on wallet.settled_decision (wallet_id, d
 
 -- What the app role may do: the journal can be read and added to, never changed.
 grant usage on schema wallet to :"app_role";
-grant select, insert, update on wallet.wallet to :"app_role";
+grant select, insert, update on wallet.wallet, wallet.state to :"app_role";
 grant select, insert on wallet.journal, wallet.transaction_reference to :"app_role";
 grant select, insert, delete on wallet.idempotency to :"app_role";
 grant select, insert, update on wallet.system_account_total to :"app_role";

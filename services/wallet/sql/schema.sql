@@ -4,15 +4,13 @@ create schema servicekit;
 
 create schema wallet;
 
-create type wallet.changed_row as (
-    id uuid,
-    version_before bigint,
-    version bigint,
-    posted_minor bigint,
-    held_minor bigint,
+create type wallet.found_record as (
+    ordinal bigint,
+    fingerprint bytea,
     status smallint,
-    restrictions text,
-    operator_version bigint
+    body bytea,
+    resource_id uuid,
+    positions bigint[]
 );
 
 create type wallet.idempotency_row as (
@@ -25,7 +23,8 @@ create type wallet.idempotency_row as (
     resource_id uuid,
     first_row integer,
     second_row integer,
-    more_rows text
+    more_rows text,
+    shard smallint
 );
 
 create type wallet.journal_row as (
@@ -48,22 +47,12 @@ create type wallet.journal_row as (
     payload bytea
 );
 
-create type wallet.named_row as (
+create type wallet.moved_wallet as (
     id uuid,
+    stamp_before bigint,
     version bigint,
     posted_minor bigint,
-    held_minor bigint,
-    status smallint,
-    restrictions text,
-    operator_version bigint
-);
-
-create type wallet.opened_row as (
-    id uuid,
-    tenant_id uuid,
-    owner_id text,
-    currency text,
-    private bytea
+    held_minor bigint
 );
 
 create type wallet.raised_row as (
@@ -74,7 +63,35 @@ create type wallet.raised_row as (
 create type wallet.reference_row as (
     tenant_id uuid,
     reference_hash bytea,
-    transaction_id uuid
+    transaction_id uuid,
+    shard smallint
+);
+
+create type wallet.state_name as (
+    kind smallint,
+    id uuid
+);
+
+create type wallet.state_row as (
+    kind smallint,
+    id uuid,
+    tenant_id uuid,
+    wallet_id uuid,
+    status smallint,
+    cap_minor bigint,
+    used_minor bigint,
+    due_at timestamp with time zone,
+    version bigint,
+    changed_at timestamp with time zone,
+    body bytea,
+    private bytea,
+    stamp bigint
+);
+
+create type wallet.state_stamp as (
+    kind smallint,
+    id uuid,
+    stamp bigint
 );
 
 create type wallet.unit_key as (
@@ -83,26 +100,61 @@ create type wallet.unit_key as (
     part smallint
 );
 
-create function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
+create type wallet.wallet_row as (
+    id uuid,
+    tenant_id uuid,
+    owner_id text,
+    currency text,
+    status smallint,
+    restrictions text,
+    posted_minor bigint,
+    held_minor bigint,
+    overdraft_limit_minor bigint,
+    version bigint,
+    opened_at timestamp with time zone,
+    last_at timestamp with time zone,
+    private bytea,
+    operator_version bigint,
+    stamp bigint
+);
+
+create type wallet.wallet_stamp as (
+    id uuid,
+    stamp bigint
+);
+
+create function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
     language plpgsql
     set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
     as $$
 declare
-    found_as_named int;
+    unchanged int;
+    absent    int;
 begin
-    if take_turn then
+    if commit_lock then
         perform pg_advisory_xact_lock(7, 0);
     end if;
     -- Locked in id order; a row that another writer moved on while this one waited is looked at again, and left out.
-    select count(*) into found_as_named
-      from (select 1 from wallet.wallet w join unnest(named) n on n.id = w.id
-             where w.version = n.version and w.posted_minor = n.posted_minor and w.held_minor = n.held_minor
-               and w.status = n.status and w.operator_version = n.operator_version
-               and w.restrictions is not distinct from n.restrictions and w.last_at <= commit_fenced_batch.now
-             order by w.id for no key update of w) locked;
-    if found_as_named <> cardinality(named) then
-        raise exception 'a wallet is not as it is remembered' using errcode = 'WL001';
+    select count(*) into unchanged
+      from (select 1 from wallet.wallet w join unnest(expected_wallets) e on e.id = w.id
+             where w.stamp = e.stamp order by w.id for no key update of w) locked;
+    if unchanged <> cardinality(expected_wallets) then
+        select count(*) into absent from unnest(expected_wallets) e
+         where e.stamp is null and not exists (select from wallet.wallet w where w.id = e.id);
+        if unchanged + absent <> cardinality(expected_wallets) then
+            raise exception 'a wallet has another stamp' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(expected_states) > 0 then
+        select count(*) into unchanged
+          from (select 1 from wallet.state s join unnest(expected_states) e on e.kind = s.kind and e.id = s.id
+                 where s.stamp = e.stamp order by s.kind, s.id for no key update of s) locked;
+        select count(*) into absent from unnest(expected_states) e
+         where e.stamp is null and not exists (select from wallet.state s where s.kind = e.kind and s.id = e.id);
+        if unchanged + absent <> cardinality(expected_states) then
+            raise exception 'a row has another stamp' using errcode = 'WL001';
+        end if;
     end if;
     perform 1 from unnest(keys) k
       join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
@@ -114,7 +166,8 @@ begin
     if now > at + interval '1 second' then
         raise exception 'the time of the batch is ahead of the clock' using errcode = 'WL001';
     end if;
-    seqs := wallet.write_batch(now, opened, changed, shards, journal, refs, records, '{}');
+    seqs := wallet.write_rows(now, stamp, opened, moved, changed, made_states, changed_states, shards, journal, refs,
+                              records, '{}');
 end $$;
 
 create function wallet.ensure_journal_partitions(ahead integer) returns integer
@@ -185,35 +238,32 @@ begin
     return folded;
 end $$;
 
-create function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) returns table(kind smallint, id uuid, tenant_id uuid, owner_id text, currency text, status smallint, restrictions text, posted_minor bigint, held_minor bigint, overdraft_limit_minor bigint, version bigint, opened_at timestamp with time zone, at timestamp with time zone, private bytea, operator_version bigint, ordinal bigint, fingerprint bytea, body bytea, resource_id uuid, positions bigint[])
+create function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
     language plpgsql
     set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
     as $$
-#variable_conflict use_column
-declare
-    has_found boolean;
 begin
-    if take_turn then
+    if commit_lock then
         perform pg_advisory_xact_lock(7, 0);
     end if;
-    return query
-        select 0::smallint, w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor,
-               w.held_minor, w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
-               null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[]
-          from wallet.wallet w where w.id = any (wallet_ids) order by w.id for no key update;
-    return query
-        select 1::smallint, null::uuid, null::uuid, null::text, null::text, i.status, null::text, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::timestamptz, null::timestamptz, null::bytea,
-               null::bigint, k.ordinal, i.fingerprint, i.body, i.resource_id, i.positions
+    if cardinality(wallet_ids) > 0 then
+        select array_agg(wallet.wallet_as_read(l.w)) into wallets
+          from (select w from wallet.wallet w where w.id = any (wallet_ids) order by w.id for no key update) l;
+    end if;
+    if cardinality(state_names) > 0 then
+        select array_agg(wallet.state_as_read(l.s)) into states
+          from (select s from unnest(state_names) n join wallet.state s on s.kind = n.kind and s.id = n.id
+                 order by s.kind, s.id for no key update of s) l;
+    end if;
+    if cardinality(keys) > 0 then
+        select array_agg((k.ordinal, i.fingerprint, i.status, i.body, i.resource_id, i.positions)::wallet.found_record)
+          into records
           from unnest(keys) with ordinality k (client, key, part, ordinal)
           join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
-    has_found := found;
-    return query
-        select 2::smallint, null::uuid, null::uuid, null::text, null::text, null::smallint, null::text, null::bigint,
-               null::bigint, null::bigint, null::bigint, null::timestamptz, clock_timestamp(),
-               null::bytea, null::bigint, null::bigint, null::bytea, null::bytea, null::uuid, null::bigint[];
-    if has_found and current_setting('synchronous_standby_names') <> '' then
+    end if;
+    at := clock_timestamp();
+    if records is not null and current_setting('synchronous_standby_names') <> '' then
         perform pg_logical_emit_message(true, 'wallet.barrier', '');
     end if;
 end $$;
@@ -221,6 +271,53 @@ end $$;
 create function wallet.partition_width() returns bigint
     language sql immutable parallel safe
     as $$select 262144::bigint$$;
+
+create function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
+    language plpgsql stable
+    set enable_seqscan to 'off'
+    set plan_cache_mode to 'force_generic_plan'
+    as $$
+begin
+    if cardinality(wallet_ids) > 0 then
+        select array_agg(wallet.wallet_as_read(w)) into wallets from wallet.wallet w where w.id = any (wallet_ids);
+    end if;
+    if cardinality(state_names) > 0 then
+        select array_agg(wallet.state_as_read(s)) into states
+          from unnest(state_names) n join wallet.state s on s.kind = n.kind and s.id = n.id;
+    end if;
+    if cardinality(keys) > 0 then
+        select array_agg((k.ordinal, i.fingerprint, i.status, i.body, i.resource_id, i.positions)::wallet.found_record)
+          into records
+          from unnest(keys) with ordinality k (client, key, part, ordinal)
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
+    end if;
+    at := clock_timestamp();
+end $$;
+
+create table wallet.state (
+    kind smallint not null,
+    id uuid not null,
+    tenant_id uuid not null,
+    wallet_id uuid,
+    status smallint not null,
+    cap_minor bigint,
+    used_minor bigint not null,
+    due_at timestamp with time zone,
+    version bigint not null,
+    changed_at timestamp with time zone not null,
+    body bytea not null,
+    private bytea,
+    stamp bigint not null,
+    constraint state_is_used_within_its_cap check (((used_minor >= 0) and (used_minor <= coalesce(cap_minor, used_minor))))
+)
+with (fillfactor='70');
+
+create function wallet.state_as_read(s wallet.state) returns wallet.state_row
+    language sql immutable parallel safe
+    as $$
+    select (s.kind, s.id, s.tenant_id, s.wallet_id, s.status, s.cap_minor, s.used_minor, s.due_at, s.version,
+            s.changed_at, s.body, s.private, s.stamp)::wallet.state_row
+$$;
 
 create function wallet.system_account_balances(of_tenant uuid) returns table(system_account text, currency text, total_minor numeric)
     language plpgsql stable
@@ -241,7 +338,38 @@ begin
          group by a.system_account, a.currency;
 end $$;
 
-create function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
+create table wallet.wallet (
+    id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    status smallint not null,
+    restrictions text,
+    posted_minor bigint not null,
+    held_minor bigint not null,
+    overdraft_limit_minor bigint not null,
+    version bigint not null,
+    opened_at timestamp with time zone not null,
+    last_at timestamp with time zone not null,
+    private bytea,
+    operator_version bigint not null,
+    floor_waived boolean default false not null,
+    stamp bigint not null,
+    constraint wallet_held_is_not_negative check ((held_minor >= 0)),
+    constraint wallet_overdraft_limit_is_not_negative check ((overdraft_limit_minor >= 0)),
+    constraint wallet_stays_above_its_floor check ((floor_waived or ((posted_minor - held_minor) >= (- overdraft_limit_minor))))
+)
+with (fillfactor='70');
+
+create function wallet.wallet_as_read(w wallet.wallet) returns wallet.wallet_row
+    language sql immutable parallel safe
+    as $$
+    select (w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor, w.held_minor,
+            w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
+            w.stamp)::wallet.wallet_row
+$$;
+
+create function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
     language plpgsql
     set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
@@ -254,21 +382,47 @@ declare
 begin
     if cardinality(opened) > 0 then
         insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                                   overdraft_limit_minor, floor_waived, version, opened_at, last_at, private)
-        select u.id, u.tenant_id, u.owner_id, u.currency, 0, null, 0, 0, 0, false, 1, write_batch.now,
-               write_batch.now, u.private
-          from unnest(opened) u;
+                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+        select u.* from unnest(opened) u;
+    end if;
+    if cardinality(moved) > 0 then
+        update wallet.wallet w
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version,
+               stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
+          from unnest(moved) u
+         where w.id = u.id and w.stamp = u.stamp_before;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(moved) then
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
     end if;
     if cardinality(changed) > 0 then
         update wallet.wallet w
-           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, status = u.status,
-               restrictions = u.restrictions, operator_version = u.operator_version,
-               last_at = greatest(w.last_at, write_batch.now)
+           set status = u.status, restrictions = u.restrictions, posted_minor = u.posted_minor,
+               held_minor = u.held_minor, overdraft_limit_minor = u.overdraft_limit_minor, version = u.version,
+               last_at = u.last_at, private = u.private, operator_version = u.operator_version,
+               stamp = u.stamp
           from unnest(changed) u
-         where w.id = u.id and w.version = u.version_before;
+         where w.id = u.id and w.version < u.version;
         get diagnostics touched = row_count;
         if touched <> cardinality(changed) then
-            raise exception 'a wallet is not at the version that was read' using errcode = 'WL001';
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(made_states) > 0 then
+        insert into wallet.state (kind, id, tenant_id, wallet_id, status, cap_minor, used_minor, due_at, version,
+                                  changed_at, body, private, stamp)
+        select u.* from unnest(made_states) u;
+    end if;
+    if cardinality(changed_states) > 0 then
+        update wallet.state t
+           set status = u.status, cap_minor = u.cap_minor, used_minor = u.used_minor, due_at = u.due_at,
+               version = u.version, changed_at = u.changed_at, body = u.body, private = u.private, stamp = u.stamp
+          from unnest(changed_states) u
+         where t.kind = u.kind and t.id = u.id and t.version < u.version;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(changed_states) then
+            raise exception 'a row is not as it was read' using errcode = 'WL001';
         end if;
     end if;
     if cardinality(shards) > 0 then
@@ -296,8 +450,8 @@ begin
                u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
                u.held_after,
                case when has_raised
-                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_batch.now)
-                    else write_batch.now end,
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_rows.now)
+                    else write_rows.now end,
                u.actor, u.causation_id, u.traceparent, u.payload
           from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
                u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
@@ -305,11 +459,12 @@ begin
                   payload, ordinal);
     end if;
     if cardinality(refs) > 0 then
-        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id)
-        select u.tenant_id, u.reference_hash, u.transaction_id from unnest(refs) u;
+        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id, shard)
+        select u.tenant_id, u.reference_hash, u.transaction_id, u.shard from unnest(refs) u;
     end if;
     -- In key order, so that two writers of the same keys never wait for each other in a circle.
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard,
+                                    created_at)
     select u.client, u.key, u.part, u.fingerprint, u.status, u.body, u.resource_id,
            case
                when u.more_rows is not null then
@@ -320,7 +475,7 @@ begin
                when u.second_row is null then array[shards[u.first_row], seqs[u.first_row]]
                else array[shards[u.first_row], seqs[u.first_row], shards[u.second_row], seqs[u.second_row]]
            end,
-           write_batch.now
+           u.shard, write_rows.now
       from unnest(records) u
      order by u.client, u.key, u.part;
     return seqs;
@@ -460,6 +615,7 @@ create table wallet.idempotency (
     body bytea not null,
     resource_id uuid,
     positions bigint[],
+    shard smallint not null,
     created_at timestamp with time zone not null
 );
 
@@ -494,6 +650,7 @@ create table wallet.settled_decision (
     decision_id uuid not null,
     tenant_id uuid not null,
     wallet_id uuid not null,
+    shard smallint not null,
     judged_version bigint not null,
     rules_version text not null,
     verdict text not null,
@@ -543,30 +700,9 @@ create table wallet.transaction_opening (
 create table wallet.transaction_reference (
     tenant_id uuid not null,
     reference_hash bytea not null,
-    transaction_id uuid not null
+    transaction_id uuid not null,
+    shard smallint not null
 );
-
-create table wallet.wallet (
-    id uuid not null,
-    tenant_id uuid not null,
-    owner_id text not null collate pg_catalog."C",
-    currency text not null collate pg_catalog."C",
-    status smallint not null,
-    restrictions text,
-    posted_minor bigint not null,
-    held_minor bigint not null,
-    overdraft_limit_minor bigint not null,
-    floor_waived boolean not null,
-    version bigint not null,
-    opened_at timestamp with time zone not null,
-    last_at timestamp with time zone not null,
-    private bytea,
-    operator_version bigint default 0 not null,
-    constraint wallet_held_is_not_negative check ((held_minor >= 0)),
-    constraint wallet_overdraft_limit_is_not_negative check ((overdraft_limit_minor >= 0)),
-    constraint wallet_stays_above_its_floor check ((floor_waived or ((posted_minor - held_minor) >= (- overdraft_limit_minor))))
-)
-with (fillfactor='70');
 
 create table wallet.wallet_opening (
     shard smallint not null,
@@ -638,6 +774,9 @@ alter table only wallet.settled_decision
 alter table only wallet.shard_floor
     add constraint shard_floor_pkey primary key (shard, seq);
 
+alter table only wallet.state
+    add constraint state_pkey primary key (kind, id);
+
 alter table only wallet.system_account_fold
     add constraint system_account_fold_pkey primary key (shard);
 
@@ -670,6 +809,10 @@ create index journal_by_transaction on only wallet.journal using btree (transact
 
 create index settled_decision_by_wallet on wallet.settled_decision using btree (wallet_id, decided_at);
 
+create index state_due on wallet.state using btree (kind, due_at) where (due_at is not null);
+
+create index state_open_by_wallet on wallet.state using btree (wallet_id, kind, id) where ((status = 0) and (wallet_id is not null));
+
 create index wallet_by_owner on wallet.wallet using btree (tenant_id, owner_id, id);
 
 create index wallet_by_tenant on wallet.wallet using btree (tenant_id, id);
@@ -681,8 +824,8 @@ grant usage on schema servicekit to :"app_role";
 
 grant usage on schema wallet to :"app_role";
 
-revoke all on function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
-grant all on function wallet.commit_fenced_batch(take_turn boolean, named wallet.named_row[], keys wallet.unit_key[], now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
+revoke all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
+grant all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
 
 revoke all on function wallet.ensure_journal_partitions(ahead integer) from public;
 grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_role";
@@ -690,17 +833,30 @@ grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_r
 revoke all on function wallet.fold_system_accounts(rows_per_shard integer) from public;
 grant all on function wallet.fold_system_accounts(rows_per_shard integer) to :"app_role";
 
-revoke all on function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) from public;
-grant all on function wallet.lock_batch(take_turn boolean, wallet_ids uuid[], keys wallet.unit_key[]) to :"app_role";
+revoke all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
+grant all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
 
 revoke all on function wallet.partition_width() from public;
 grant all on function wallet.partition_width() to :"app_role";
 
+revoke all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
+grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
+
+grant select,insert,update on table wallet.state to :"app_role";
+
+revoke all on function wallet.state_as_read(s wallet.state) from public;
+grant all on function wallet.state_as_read(s wallet.state) to :"app_role";
+
 revoke all on function wallet.system_account_balances(of_tenant uuid) from public;
 grant all on function wallet.system_account_balances(of_tenant uuid) to :"app_role";
 
-revoke all on function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
-grant all on function wallet.write_batch(now timestamp with time zone, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
+grant select,insert,update on table wallet.wallet to :"app_role";
+
+revoke all on function wallet.wallet_as_read(w wallet.wallet) from public;
+grant all on function wallet.wallet_as_read(w wallet.wallet) to :"app_role";
+
+revoke all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
+grant all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 
@@ -741,8 +897,6 @@ grant select,insert,update on table wallet.system_account_total to :"app_role";
 grant select on table wallet.transaction_opening to :"app_role";
 
 grant select,insert on table wallet.transaction_reference to :"app_role";
-
-grant select,insert,update on table wallet.wallet to :"app_role";
 
 grant select on table wallet.wallet_opening to :"app_role";
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
-from contracts.ids import SHARDS, shard_of
+from contracts.ids import SHARDS, new_id, shard_of
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
@@ -84,7 +84,7 @@ async def fill(client: Client, database: Database, small_partitions: int) -> Fil
 
     async def open_in_every_shard() -> None:
         while len(wallets) < SHARDS:
-            for wallet_id in await asyncio.gather(*(client.open() for _ in range(32))):
+            for wallet_id in await asyncio.gather(*(client.open(owner_id=str(new_id())) for _ in range(32))):
                 wallets.setdefault(shard_of(UUID(wallet_id)), wallet_id)
 
     async def pad(app: asyncpg.Connection, seq: int) -> None:

@@ -21,13 +21,14 @@ from wallet.adapters.journal_reads import ROW_BYTES, JournalBusyError, reading
 from wallet.adapters.verify_postgres import verify
 from wallet.application.archive import ArchiveError, Partition, ShardState, why_kept
 from wallet.application.verify import Report
+from wallet.bootstrap.operating import FOLDING
 from wallet.entrypoints.archiving import show_archiving
 
 Fill = Callable[[int], Awaitable[None]]
 
 
 async def archived(database: Database, *, keep: int = 0) -> int:
-    async with open_archiver(database.dsn_owner) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING) as archiver:
         return await show_archiving(archiver, keep=keep)
 
 
@@ -168,7 +169,7 @@ async def test_what_cannot_be_finished_leaves_everything_as_it_was(database: Dat
     await reader.execute("begin")
     await reader.fetch("select from wallet.journal limit 1")
 
-    async with open_archiver(database.dsn_owner, lock_attempts=2) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING, lock_attempts=2) as archiver:
         with pytest.raises(ArchiveError, match=r"stays in use by .*pid"):
             await show_archiving(archiver, keep=0)
 
@@ -204,7 +205,7 @@ async def test_a_crash_in_the_middle_leaves_everything_as_it_was(database: Datab
         if read > SHARDS * 16 and killed is None:
             killed = asyncio.create_task(admin.execute(_KILL_ARCHIVER))
 
-    async with open_archiver(database.dsn_owner) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING) as archiver:
         with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError)):
             await archiver.archive(await archiver.oldest(), kill_half_way)
 
@@ -311,7 +312,7 @@ async def test_nothing_is_archived_under_who_reads_the_whole_journal(database: D
     async with reading(database.dsn_app, application_name="test"):
         with pytest.raises(JournalBusyError):
             await archived(database)
-    async with open_archiver(database.dsn_owner):
+    async with open_archiver(database.dsn_owner, FOLDING):
         with pytest.raises(JournalBusyError):
             await verified(database)
 

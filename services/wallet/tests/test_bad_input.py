@@ -242,7 +242,7 @@ async def test_another_currency_is_refused_by_the_rule(client: Client) -> None:
 async def test_a_balance_does_not_overflow(client: Client, database: Database) -> None:
     wallet_id = await client.open()
     connection = await asyncpg.connect(database.dsn_admin)
-    await connection.execute("update wallet.wallet set posted_minor = 9e18::bigint - 1, version = 7")
+    await connection.execute("update wallet.wallet set stamp = stamp + 1, posted_minor = 9e18::bigint - 1, version = 7")
     await connection.close()
 
     refused = await client.post("/v1/deposits", deposit_of(wallet_id, "0.02"))

@@ -3,28 +3,33 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from random import getrandbits
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, Overloaded, Unavailable, classify
+from wallet.adapters.ids import IDS
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.failures import OutcomeUnknown
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
-from wallet.application.ports import Fenced, Plan
+from wallet.application.ports import Committed, Conflict, Decide
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.rows import BatchRows, Locked
-from wallet.application.units import Outcome, Stored, Unit, UnitKey, fingerprint
-from wallet.domain.commands import DepositFunds
+from wallet.application.rows import BatchInput, BatchRows, KeyRecord, Stamps
+from wallet.application.units import KeyReused, Outcome, Stored, Unit, UnitKey, fingerprint
+from wallet.domain.money import DepositFunds
+from wallet.domain.rows import RowName, Rows
 from wallet.domain.wallets import Wallet, WalletStatus
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = new_id()
@@ -40,31 +45,49 @@ class ScriptedLedger:
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
-        self.fenced: list[int] = []
-        self.fenced_fails: Callable[[int], BaseException | None] = lambda _version: None
+        self.sent: list[int] = []
+        self.reads: list[set[RowName]] = []
+        self.records: dict[UnitKey, KeyRecord] = {}
+        self.stamp = 0
+        self.sent_fails: Callable[[int], BaseException | None] = lambda _version: None
         self.fails: Callable[[Sequence[UnitKey]], Exception | None] = lambda _keys: None
         self.wallet = Wallet(WALLET_ID, TENANT, "o", "USD", WalletStatus.OPEN, (), 0, 0, 0, 1, NOW, NOW, None, 0)
 
-    async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
-        del wallet_ids
+    async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
+        self.reads.append(set(names))
+        return self._input(names, {key: self.records[key] for key in keys if key in self.records})
+
+    async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
         await self._pass_gate()
         error = self.fails(keys)
         if error is not None:
             raise error
-        rows = plan(Locked({WALLET_ID: self.wallet}, {}, NOW))
-        self.wallet = rows.changed[0]
+        rows = decide(self._input(names, {}))
+        self._write(rows)
         self.batches.append(len(keys))
         return list(range(1, len(rows.journal) + 1))
 
-    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
-        del keys
-        version = named[WALLET_ID].version
-        self.fenced.append(version)
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        del keys, expected
+        version = rows.moved[0].version - 1
+        self.sent.append(version)
         await self._pass_gate()
-        error = self.fenced_fails(version)
+        error = self.sent_fails(version)
         if error is not None:
             raise error
-        return Fenced(list(range(1, len(rows.journal) + 1)), NOW)
+        self._write(rows)
+        return Committed(list(range(1, len(rows.journal) + 1)), NOW)
+
+    def _input(self, names: Collection[RowName], records: Mapping[UnitKey, KeyRecord]) -> BatchInput:
+        rows = Rows({name: self.wallet if name == WALLET_ID else None for name in names})
+        return BatchInput(rows, {name: None if row is None else self.stamp for name, row in rows.items()}, records, NOW)
+
+    def _write(self, rows: BatchRows) -> None:
+        moved = rows.moved[0]
+        self.wallet = replace(self.wallet, version=moved.version, posted_minor=moved.posted_minor)
+        self.stamp = rows.stamp
+        for row in rows.idempotency:
+            self.records[row[:3]] = KeyRecord(row.fingerprint, (row.status, row.body), row.resource_id, ())
 
     async def _pass_gate(self) -> None:
         self.waiting += 1
@@ -74,6 +97,9 @@ class ScriptedLedger:
 
     def classify(self, error: Exception) -> Failure:
         return classify(error)
+
+    def conflict_of(self, error: BaseException) -> Conflict | None:
+        return Conflict.STAMP if isinstance(error, asyncpg.SerializationError) else None
 
 
 def a_deposit(key: str, *, deadline_s: float = 30.0, amount: int = 1) -> Unit:
@@ -100,19 +126,22 @@ def ledger() -> ScriptedLedger:
 class Driven:
     """A committer at work on a scripted ledger, and its queue."""
 
-    def __init__(self, ledger: ScriptedLedger, *, batch: int = 512, decides_ahead: bool = False, **limits: Any) -> None:
+    def __init__(self, ledger: ScriptedLedger, *, batch: int = 512, pipelining: bool = False, **limits: Any) -> None:
         metrics = CommitterMetrics(CollectorRegistry())
         self.queue = CommandQueue(dataclasses.replace(QueueLimits(), **limits), metrics=metrics)
         self.committer = Committer(
             ledger,
             self.queue,
             planning=Planning(
-                make_id=new_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+                ids=IDS,
+                draw_stamp=partial(getrandbits, 63),
+                hash_reference=lambda _tenant, reference: reference.encode(),
+                renderer=JsonRenderer(ANSWERS),
             ),
             metrics=metrics,
             settings=CommitterSettings(
                 batch_commands_max=batch,
-                decides_ahead=decides_ahead,
+                pipelining=pipelining,
                 retry_pause_min_s=0.0001,
                 retry_pause_max_s=0.0002,
             ),
@@ -276,52 +305,87 @@ async def test_a_closed_queue_is_drained_and_takes_no_more(ledger: ScriptedLedge
 
 
 async def test_a_batch_is_sent_behind_the_one_that_is_written_and_the_next_is_decided(ledger: ScriptedLedger) -> None:
-    driven = Driven(ledger, decides_ahead=True)
+    driven = Driven(ledger, pipelining=True)
     running = asyncio.create_task(driven.committer.run())
-    await driven.queue.submit(a_deposit("on locked rows"))
+    await driven.queue.submit(a_deposit("the first"))
 
     outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()
     await running
 
-    assert ledger.fenced == [2, 3, 4], "each batch is fenced by what the one before it leaves"
+    assert ledger.sent == [1, 2, 3, 4], "each batch expects what the one before it leaves"
     assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5]
-    assert ledger.batches == [1]
+    assert (ledger.reads, ledger.batches) == ([{WALLET_ID}], []), "what was read once is known"
 
 
 @pytest.mark.parametrize(
-    "error",
-    [asyncpg.SerializationError("the wallet was moved on by somebody else"), asyncio.CancelledError()],
-    ids=["memory was wrong", "cancelled from within"],
+    ("error", "sent"),
+    [
+        (asyncpg.SerializationError("the wallet was moved on by somebody else"), [1, 2, 3]),
+        (asyncio.CancelledError(), [1, 2, 3, 4]),
+    ],
+    ids=["a wrong guess, then a while of locks", "cancelled from within"],
 )
 async def test_a_batch_that_was_not_written_costs_nothing_but_time(
-    ledger: ScriptedLedger, error: BaseException
+    ledger: ScriptedLedger, error: BaseException, sent: list[int]
 ) -> None:
-    driven = Driven(ledger, decides_ahead=True)
+    driven = Driven(ledger, pipelining=True)
     running = asyncio.create_task(driven.committer.run())
-    await driven.queue.submit(a_deposit("on locked rows"))
-    ledger.fenced_fails = lambda _version: error
+    await driven.queue.submit(a_deposit("the first"))
+    ledger.sent_fails = lambda _version: error
 
     outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()
     await running
 
     assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5], "in the order in which they came"
-    assert (ledger.fenced, ledger.batches) == ([2, 3], [1, 1, 1, 1])
+    assert (ledger.sent, ledger.batches) == (sent, [1, 1, 1])
 
 
 async def test_what_was_written_behind_a_batch_that_was_not_is_answered(ledger: ScriptedLedger) -> None:
-    driven = Driven(ledger, decides_ahead=True)
+    driven = Driven(ledger, pipelining=True)
     running = asyncio.create_task(driven.committer.run())
-    await driven.queue.submit(a_deposit("on locked rows"))
-    ledger.fenced_fails = lambda version: asyncpg.SerializationError("moved on") if version == 2 else None
+    await driven.queue.submit(a_deposit("the first"))
+    ledger.sent_fails = lambda version: asyncpg.SerializationError("moved on") if version == 2 else None
 
     outcomes = await three_in_a_row(driven, ledger)
     driven.queue.close()
     await running
 
     assert version_in(outcomes[1]) == 4, "as it was sent: the database had accepted it"
-    assert ledger.batches == [1, 1, 1], "the first and the third on locked rows, the second not again"
+    assert ledger.batches == [1, 1], "the first and the third on locked rows, the second not again"
+
+
+async def test_a_repeat_of_what_was_seen_committed_is_answered_by_a_read(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, pipelining=True)
+    running = asyncio.create_task(driven.committer.run())
+    first = await driven.queue.submit(a_deposit("k"))
+
+    again = await driven.queue.submit(a_deposit("k"))
+    other = await driven.queue.submit(a_deposit("k", amount=2))
+    driven.queue.close()
+    await running
+
+    assert isinstance(first, Stored)
+    assert isinstance(again, Stored)
+    assert (again.answer, again.is_replayed) == (first.answer, True)
+    assert other == KeyReused()
+    assert (ledger.sent, ledger.batches) == ([1], []), "neither cost a batch"
+
+
+async def test_a_record_that_was_forgotten_leaves_its_key_free(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, pipelining=True)
+    running = asyncio.create_task(driven.committer.run())
+    await driven.queue.submit(a_deposit("k"))
+    ledger.records.clear()
+
+    again = await driven.queue.submit(a_deposit("k"))
+    driven.queue.close()
+    await running
+
+    assert isinstance(again, Stored)
+    assert not again.is_replayed
+    assert ledger.sent == [1, 2]
 
 
 async def three_in_a_row(driven: Driven, ledger: ScriptedLedger) -> list[Outcome]:

@@ -1,30 +1,32 @@
 """A dry run on a database that no longer speaks is given up at the command's deadline."""
 
 import asyncio
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Collection
 
 import pytest
 
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
+from wallet.adapters.ids import IDS
 from wallet.application.dry_run import DryRun
 from wallet.application.plan import Planning
-from wallet.application.rows import Locked
+from wallet.application.rows import BatchInput
 from wallet.application.units import Unit, fingerprint
-from wallet.domain.commands import DepositFunds
+from wallet.domain.money import DepositFunds
+from wallet.domain.rows import RowName
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 
 class Silent:
-    async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
+    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
         await asyncio.sleep(60)
-        raise AssertionError(wallet_ids)
+        raise AssertionError(names)
 
 
 async def test_a_dry_run_that_hangs_is_refused() -> None:
-    planning = Planning(make_id=new_id, hash_reference=lambda *_: b"", renderer=JsonRenderer())
+    planning = Planning(ids=IDS, draw_stamp=lambda: 1, hash_reference=lambda *_: b"", renderer=JsonRenderer(ANSWERS))
     commands = (DepositFunds(new_id(), 100, "USD"),)
     now_s = monotonic_s()
     unit = Unit(

@@ -1,7 +1,10 @@
 """A batch decided ahead is written only where every wallet is as it was remembered: its version alone does not tell."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from random import getrandbits
 from uuid import UUID
 
 import asyncpg
@@ -12,19 +15,27 @@ from servicekit.clock import monotonic_s
 from servicekit.failures import Failure
 from testkit.databases import Database
 from testkit.wallet_api import Client
-from wallet.adapters.ledger_postgres import PostgresLedger, make_id
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.plan import BatchPlan, Planning
-from wallet.application.rows import BatchRows, Locked
+from wallet.application.rows import BatchInput, BatchRows
 from wallet.application.units import Unit, UnitKey, fingerprint
 from wallet.config import WalletSettings
-from wallet.domain.commands import Command, DepositFunds, FreezeWallet, WithdrawFunds
+from wallet.domain.commands import Command
+from wallet.domain.money import DepositFunds, WithdrawFunds
+from wallet.domain.restrictions import FreezeWallet
+from wallet.domain.rows import Rows
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
 
 CLIENT = new_id()
 PLANNING = Planning(
-    make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+    ids=IDS,
+    draw_stamp=partial(getrandbits, 63),
+    hash_reference=lambda _tenant, reference: reference.encode(),
+    renderer=JsonRenderer(ANSWERS),
 )
 
 
@@ -53,11 +64,12 @@ class Decided:
             arrived_s=now_s,
             deadline_s=now_s + 30,
         )
-        self.plan = BatchPlan([unit], PLANNING)
+        self.units = [unit]
+        self.plan = BatchPlan(self.units, PLANNING)
 
-    def __call__(self, locked: Locked) -> BatchRows:
-        self.locked = locked
-        return self.plan(locked)
+    def __call__(self, given: BatchInput) -> BatchRows:
+        self.given = given
+        return self.plan(given)
 
 
 async def row_of(database: Database, wallet_id: UUID) -> Sequence[object]:
@@ -76,17 +88,31 @@ async def row_of(database: Database, wallet_id: UUID) -> Sequence[object]:
     return tuple(row)
 
 
-async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id: UUID) -> Locked:
+async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id: UUID) -> BatchInput:
     """Return the wallet as it is, and the time, by a deposit of one minor unit."""
     first = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "first")
     await ledger.commit([wallet_id], [first.key], first)
-    return Locked(dict(first.plan.wallets), {}, first.plan.now)
+    return left_by(first)
+
+
+def left_by(batch: Decided) -> BatchInput:
+    """Return the rows as *batch* leaves them, as the input of the next."""
+    after = batch.plan.after
+    rows = Rows({name: row for name, (row, _) in after.items()})
+    return BatchInput(rows, {name: stamp for name, (_, stamp) in after.items()}, {}, batch.plan.now)
+
+
+def version_of(given: BatchInput, wallet_id: UUID) -> int:
+    """Return the wallet's version as it was given to a plan."""
+    wallet = given.rows[wallet_id]
+    assert wallet is not None
+    return wallet.version
 
 
 async def refusal_of(ledger: PostgresLedger, batch: Decided, rows: BatchRows) -> str | None:
     """Return the SQLSTATE with which the fence refuses *batch*, which asks for it to be run again."""
     with pytest.raises(asyncpg.PostgresError) as refused:
-        await ledger.commit_fenced([batch.key], batch.plan.named, rows)
+        await ledger.commit_if_unchanged(batch.plan.free_keys, batch.plan.expected, rows)
     assert ledger.classify(refused.value) is Failure.RETRY
     return refused.value.sqlstate
 
@@ -100,13 +126,13 @@ async def test_a_batch_behind_one_that_was_not_written_is_refused(
     lost = Decided(settings, DepositFunds(wallet_id, 2_500, "USD"), "lost")
     lost(remembered)
     behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
-    rows = behind(Locked(dict(lost.plan.wallets), {}, lost.plan.now))
+    rows = behind(left_by(lost))
     other: Command = WithdrawFunds(wallet_id, 2_500, "USD")
     if somebody_else == "freezes":
         other = FreezeWallet(wallet_id, "operator", "debits", "a word")
     moved_on = Decided(settings, other, "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
-    assert moved_on.plan.wallets[wallet_id].version == behind.locked.wallets[wallet_id].version
+    assert moved_on.plan.after[wallet_id][0].version == version_of(behind.given, wallet_id)
     before = await row_of(database, wallet_id)
 
     refused_with = await refusal_of(ledger, behind, rows)
@@ -121,11 +147,11 @@ async def test_a_batch_behind_one_that_was_written_is_written(
     wallet_id = UUID(await client.open(deposit="100"))
     remembered = await looked_at(ledger, settings, wallet_id)
     first = Decided(settings, FreezeWallet(wallet_id, "operator", "debits", "a word"), "written")
-    await ledger.commit_fenced([first.key], remembered.wallets, first(remembered))
+    await ledger.commit_if_unchanged([], remembered.stamps, first(remembered))
     behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
-    rows = behind(Locked(dict(first.plan.wallets), {}, first.plan.now))
+    rows = behind(left_by(first))
 
-    await ledger.commit_fenced([behind.key], behind.plan.named, rows)
+    await ledger.commit_if_unchanged(behind.plan.free_keys, behind.plan.expected, rows)
 
     assert await row_of(database, wallet_id) == (5, 10_006, 5)
 
@@ -136,7 +162,7 @@ async def test_a_batch_decided_by_a_clock_that_was_set_back_is_refused(
     wallet_id = UUID(await client.open(deposit="100"))
     remembered = await looked_at(ledger, settings, wallet_id)
     ahead = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "ahead")
-    rows = ahead(Locked(remembered.wallets, {}, remembered.now + timedelta(hours=1)))
+    rows = ahead(replace(remembered, now=remembered.now + timedelta(hours=1)))
     before = await row_of(database, wallet_id)
 
     refused_with = await refusal_of(ledger, ahead, rows)
@@ -155,7 +181,7 @@ async def test_a_batch_whose_key_is_taken_is_refused(
     before = await row_of(database, wallet_id)
 
     with pytest.raises(asyncpg.UniqueViolationError) as refused:
-        await ledger.commit_fenced([again.key], again.plan.named, rows)
+        await ledger.commit_if_unchanged(again.plan.free_keys, again.plan.expected, rows)
 
     assert ledger.classify(refused.value) is Failure.RETRY
     assert await row_of(database, wallet_id) == before
@@ -168,7 +194,7 @@ async def test_a_refusal_by_a_wallet_that_has_moved_on_is_refused(
     remembered = await looked_at(ledger, settings, wallet_id)
     too_much = Decided(settings, WithdrawFunds(wallet_id, 10_002, "USD"), "too much")
     rows = too_much(remembered)
-    assert rows.changed == [], "the rule refuses, so nothing but the answer is written"
+    assert rows.moved == [], "the rule refuses, so nothing but the answer is written"
     moved_on = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
 
@@ -183,7 +209,8 @@ async def test_a_key_that_is_not_written_is_refused_where_it_is_taken(
 ) -> None:
     remembered = await looked_at(ledger, settings, UUID(await client.open(deposit="100")))
     nowhere = Decided(settings, DepositFunds(new_id(), 5, "USD"), "first")
-    rows = nowhere(Locked({}, {}, remembered.now))
+    absent = nowhere.units[0].commands[0].names(Rows())[0]
+    rows = nowhere(BatchInput(Rows({absent: None}), {absent: None}, {}, remembered.now))
     assert rows.idempotency == [], "an answer that there is no such wallet leaves the key free"
 
     refused_with = await refusal_of(ledger, nowhere, rows)

@@ -34,4 +34,4 @@ async def test_what_a_batch_calls_keeps_its_plans(connection: "asyncpg.Connectio
             where p.pronamespace = 'wallet'::regnamespace and 'plan_cache_mode=force_generic_plan' = any(p.proconfig)"""
     )
 
-    assert {row["proname"] for row in rows} == {"lock_batch", "write_batch", "commit_fenced_batch"}
+    assert {row["proname"] for row in rows} == {"read_rows", "lock_rows", "write_rows", "commit_rows"}

@@ -134,8 +134,8 @@ def _nodes(node: dict[str, object]) -> list[dict[str, object]]:
 
 async def _old_keys(admin: asyncpg.Connection, count: int, *, days: int = 31) -> None:
     await admin.execute(
-        """insert into wallet.idempotency (client, key, part, fingerprint, status, body, created_at)
-           select '00000000-0000-7000-8000-000000000001', n::text, 0, '', 201, '',
+        """insert into wallet.idempotency (client, key, part, fingerprint, status, body, shard, created_at)
+           select '00000000-0000-7000-8000-000000000001', n::text, 0, '', 201, '', n % 64,
                   now() - make_interval(days => $2) - make_interval(secs => n % 100)
              from generate_series(1, $1) n""",
         count,

@@ -5,8 +5,10 @@ The model is a dict of balances and a dict of answers. It knows nothing of batch
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from random import getrandbits
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -20,14 +22,15 @@ from prometheus_client import CollectorRegistry
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
-from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import Connection, PostgresLedger
 from wallet.adapters.verify_postgres import verify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
-from wallet.application.ports import Fenced
+from wallet.application.ports import Committed
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.rows import BatchRows, Locked
+from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import (
     Done,
     KeyReused,
@@ -40,15 +43,19 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
-from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
+from wallet.domain.commands import Command
+from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
+from wallet.domain.rows import RowName
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
 
 TENANT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000001")
 CLIENT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000002")
-STEPS: Final = ("begin", "lock", "write", "finish", "fenced")
+STEPS: Final = ("read", "begin", "lock", "write", "finish", "commit_rows")
 
 
 class BreakingLedger(PostgresLedger):
@@ -61,25 +68,35 @@ class BreakingLedger(PostgresLedger):
         await super().begin(connection)
         self._break("after", "begin", connection)
 
-    async def lock(self, connection: Connection, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey]) -> Locked:
+    async def read_rows(
+        self, connection: Connection, names: Collection[RowName], keys: Sequence[UnitKey]
+    ) -> BatchInput:
+        self._break("before", "read", connection)
+        found = await super().read_rows(connection, names, keys)
+        self._break("after", "read", connection)
+        return found
+
+    async def lock_rows(
+        self, connection: Connection, names: Collection[RowName], keys: Sequence[UnitKey]
+    ) -> BatchInput:
         self._break("before", "lock", connection)
-        locked = await super().lock(connection, wallet_ids, keys)
+        locked = await super().lock_rows(connection, names, keys)
         self._break("after", "lock", connection)
         return locked
 
-    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
+    async def write_rows(self, connection: Connection, rows: BatchRows) -> list[int]:
         self._break("before", "write", connection)
-        sequences = await super().write(connection, rows)
+        sequences = await super().write_rows(connection, rows)
         self._break("after", "write", connection)
         return sequences
 
-    async def write_fenced(
-        self, connection: Connection, keys: Sequence[UnitKey], named: Sequence[NamedRow], rows: BatchRows
-    ) -> Fenced:
-        self._break("before", "fenced", connection)
-        fenced = await super().write_fenced(connection, keys, named, rows)
-        self._break("after", "fenced", connection)
-        return fenced
+    async def commit_rows(
+        self, connection: Connection, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows
+    ) -> Committed:
+        self._break("before", "commit_rows", connection)
+        committed = await super().commit_rows(connection, keys, expected, rows)
+        self._break("after", "commit_rows", connection)
+        return committed
 
     async def finish(self, connection: Connection) -> None:
         self._break("before", "finish", connection)
@@ -135,18 +152,21 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
     )
 
 
-def a_committer(ledger: PostgresLedger, *, decides_ahead: bool) -> tuple[Committer, CommandQueue]:
+def a_committer(ledger: PostgresLedger, *, pipelining: bool) -> tuple[Committer, CommandQueue]:
     metrics = CommitterMetrics(CollectorRegistry())
     queue = CommandQueue(QueueLimits(), metrics=metrics)
     committer = Committer(
         ledger,
         queue,
         planning=Planning(
-            make_id=make_id, hash_reference=lambda _tenant, reference: reference.encode(), renderer=JsonRenderer()
+            ids=IDS,
+            draw_stamp=partial(getrandbits, 63),
+            hash_reference=lambda _tenant, reference: reference.encode(),
+            renderer=JsonRenderer(ANSWERS),
         ),
         metrics=metrics,
         settings=CommitterSettings(
-            decides_ahead=decides_ahead, batch_commands_max=3, retry_pause_min_s=0.0001, retry_pause_max_s=0.001
+            pipelining=pipelining, batch_commands_max=3, retry_pause_min_s=0.0001, retry_pause_max_s=0.001
         ),
     )
     return committer, queue
@@ -157,7 +177,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     database: ClassVar[Database]
     loop: ClassVar[asyncio.AbstractEventLoop]
-    decides_ahead: ClassVar[bool]
+    pipelining: ClassVar[bool]
     wallets = Bundle("wallets")
 
     def __init__(self) -> None:
@@ -166,7 +186,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.keys = 0
         self.prefix = str(new_id())
         self.ledger = BreakingLedger(self.database.dsn_app)
-        committer, self.queue = a_committer(self.ledger, decides_ahead=self.decides_ahead)
+        committer, self.queue = a_committer(self.ledger, pipelining=self.pipelining)
         self.running = self.loop.create_task(committer.run())
 
     def teardown(self) -> None:
@@ -205,12 +225,12 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.opened()
 
     def opened(self) -> UUID:
-        wallet_id = make_id()
-        (outcome,) = self.send(([OpenWallet(wallet_id, "owner", "USD")], self.fresh_key()))
+        (outcome,) = self.send(([OpenWallet("owner", "USD", placement=str(new_id()))], self.fresh_key()))
         assert isinstance(outcome, Stored)
         assert (outcome.result, outcome.answer[0]) == (Done(), 201)
-        self.model.balances[wallet_id] = 0
-        return wallet_id
+        assert outcome.resource_id is not None
+        self.model.balances[outcome.resource_id] = 0
+        return outcome.resource_id
 
     @rule(wallet=wallets, amount=st.integers(1, 1_000))
     def deposit(self, wallet: UUID, amount: int) -> None:
@@ -271,7 +291,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(amount=st.integers(1, 9))
     def pay_nobody(self, amount: int) -> None:
-        (outcome,) = self.send(([DepositFunds(make_id(), amount, "USD")], self.fresh_key()))
+        (outcome,) = self.send(([DepositFunds(new_id(), amount, "USD")], self.fresh_key()))
         assert isinstance(outcome, NotFound)
 
     @rule(when=st.sampled_from(["before", "after"]), step=st.sampled_from(STEPS))
@@ -298,15 +318,15 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-@pytest.mark.parametrize("decides_ahead", [True, False])
+@pytest.mark.parametrize("pipelining", [True, False])
 def test_every_answer_is_what_the_model_says(
-    wallet_template: TemplateDatabase, loop: asyncio.AbstractEventLoop, *, decides_ahead: bool
+    wallet_template: TemplateDatabase, loop: asyncio.AbstractEventLoop, *, pipelining: bool
 ) -> None:
     context = wallet_template.database()
     database = loop.run_until_complete(context.__aenter__())
     try:
         run_state_machine_as_test(
-            type("MachineHere", (LedgerMachine,), {"database": database, "loop": loop, "decides_ahead": decides_ahead}),
+            type("MachineHere", (LedgerMachine,), {"database": database, "loop": loop, "pipelining": pipelining}),
             settings=settings(
                 max_examples=50,
                 stateful_step_count=30,

@@ -46,7 +46,7 @@ async def test_rebuild_ends_with_1_where_a_row_differs(client: Client, database:
     wallet_id = await client.open(deposit="5")
     equal = await wallet(database, "rebuild")
     admin = await asyncpg.connect(database.dsn_admin)
-    await admin.execute("update wallet.wallet set posted_minor = 7")
+    await admin.execute("update wallet.wallet set stamp = stamp + 1, posted_minor = 7")
     await admin.close()
 
     code, said = await wallet(database, "rebuild")

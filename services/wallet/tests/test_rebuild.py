@@ -18,6 +18,7 @@ from wallet.adapters.rebuild_postgres import RepairRefusedError, count_rows, reb
 from wallet.adapters.verify_postgres import verify
 from wallet.application.rebuild import RebuildReport
 from wallet.bootstrap.api import open_api
+from wallet.bootstrap.operating import FOLDING
 from wallet.config import WalletSettings
 from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.rebuilding import show_rebuild
@@ -82,14 +83,14 @@ _COMMITTERS = "select 1 from pg_stat_activity where datname = current_database()
 
 
 async def compared(database: Database) -> RebuildReport:
-    return await rebuild(database.dsn_app, lambda _rows: None)
+    return await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
 
 
 async def test_an_honest_ledger_rebuilds_to_what_it_is(client: Client, database: Database) -> None:
     await some_life(client)
     seen: list[int] = []
 
-    report = await rebuild(database.dsn_app, seen.append)
+    report = await rebuild(database.dsn_app, FOLDING, seen.append)
 
     assert report.is_equal, report.differences
     assert report.wallets == 3
@@ -99,7 +100,7 @@ async def test_an_honest_ledger_rebuilds_to_what_it_is(client: Client, database:
 @pytest.mark.parametrize("column", sorted(TAMPERINGS))
 async def test_a_changed_column_is_named(client: Client, database: Database, column: str) -> None:
     wallet_id = await some_life(client)
-    await tamper(database, f"update wallet.wallet set {TAMPERINGS[column]} where id = '{wallet_id}'")
+    await tamper(database, f"update wallet.wallet set stamp = stamp + 1, {TAMPERINGS[column]} where id = '{wallet_id}'")
 
     report = await compared(database)
 
@@ -111,7 +112,8 @@ async def test_a_changed_column_is_named(client: Client, database: Database, col
 async def test_missing_and_invented_rows_are_named(client: Client, database: Database) -> None:
     wallet_id = await some_life(client)
     await tamper(
-        database, f"update wallet.wallet set id = '0190b5a4-0000-7000-8000-000000000001' where id = '{wallet_id}'"
+        database,
+        f"update wallet.wallet set id = '0190b5a4-0000-7000-8000-000000000001' where id = '{wallet_id}'",
     )
 
     report = await compared(database)
@@ -127,11 +129,12 @@ async def test_a_repair_sets_rows_to_what_the_journal_says(settings: WalletSetti
         wallet_id = await some_life(client)
         before = await client.wallet(wallet_id)
     for change in TAMPERINGS.values():
-        await tamper(database, f"update wallet.wallet set {change} where id = '{wallet_id}'")
+        await tamper(database, f"update wallet.wallet set stamp = stamp + 1, {change} where id = '{wallet_id}'")
     await until_no_committer(database)
 
     holds = await show_rebuild(
-        lambda: count_rows(database.dsn_app), lambda progress: repair(database.dsn_app, progress, operator="ann")
+        lambda: count_rows(database.dsn_app),
+        lambda progress: repair(database.dsn_app, FOLDING, progress, operator="ann"),
     )
 
     assert holds
@@ -150,7 +153,7 @@ async def test_a_repair_is_refused_beside_a_committer(client: Client, database: 
     await some_life(client)
 
     with pytest.raises(RepairRefusedError, match="stop every `wallet api`"):
-        await repair(database.dsn_app, lambda _rows: None, operator="ann")
+        await repair(database.dsn_app, FOLDING, lambda _rows: None, operator="ann")
 
 
 async def test_nothing_is_repaired_from_a_journal_that_contradicts_itself(
@@ -158,7 +161,7 @@ async def test_nothing_is_repaired_from_a_journal_that_contradicts_itself(
 ) -> None:
     async with an_api(settings) as client:
         wallet_id = await some_life(client)
-    await tamper(database, "update wallet.wallet set posted_minor = posted_minor + 1")
+    await tamper(database, "update wallet.wallet set stamp = stamp + 1, posted_minor = posted_minor + 1")
     await tamper(
         database,
         f"update wallet.journal set posted_delta = posted_delta + 1 where account_id = '{wallet_id}' and version = 2",
@@ -166,7 +169,7 @@ async def test_nothing_is_repaired_from_a_journal_that_contradicts_itself(
     await until_no_committer(database)
 
     with pytest.raises(RepairRefusedError, match="contradicts itself"):
-        await repair(database.dsn_app, lambda _rows: None, operator="ann")
+        await repair(database.dsn_app, FOLDING, lambda _rows: None, operator="ann")
 
     report = await compared(database)
     assert (report.breaches_total, report.differing) == (1, 2)
@@ -178,7 +181,7 @@ async def test_a_rebuild_starts_from_what_was_archived(
     await some_life(client)
     await fill(70)
     before = await compared(database)
-    async with open_archiver(database.dsn_owner) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING) as archiver:
         assert await show_archiving(archiver, keep=0) == 2
 
     report = await compared(database)

@@ -1,34 +1,31 @@
 """What results are answered: pinned to the byte, for a repeat is answered what an earlier release rendered."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from wallet.application.ports import CarriedOut
 from wallet.application.units import Done, Refused, Stored
-from wallet.domain.commands import (
-    CloseWallet,
-    Command,
-    DepositFunds,
-    Details,
-    FreezeWallet,
-    MoneyCommand,
-    TransferFunds,
-    UnfreezeWallet,
-    WithdrawFunds,
-)
-from wallet.domain.decide import BALANCE_MINOR_MAX, decide
-from wallet.domain.outcomes import Posted, RefusalCode, Rejected
+from wallet.domain.commands import Command, Context, Ids, decide
+from wallet.domain.facts import Fact
+from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed
+from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
+from wallet.domain.outcomes import Accepted, RefusalCode, Rejected
+from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
+from wallet.domain.rows import Rows
+from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Restriction, Wallet, WalletStatus
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.commands import _result
 from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT, ONE, OTHER, TRANSACTION = UUID(int=1), UUID(int=10), UUID(int=11), UUID(int=12)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATH = "/v1/test"
-RENDERER = JsonRenderer()
+CONTEXT = Context(TENANT, NOW, Ids(beside=lambda _home: TRANSACTION, placed=lambda _tenant, _group: ONE))
+RENDERER = JsonRenderer(ANSWERS)
 
 
 def a_wallet(wallet_id: UUID = ONE, **changes: object) -> Wallet:
@@ -54,16 +51,21 @@ def a_wallet(wallet_id: UUID = ONE, **changes: object) -> Wallet:
 
 def rejected(command: Command, **changes: object) -> Rejected:
     wallet = a_wallet(**changes)  # type: ignore[arg-type] # its id is not among them
-    decision = decide(command, {wallet.id: wallet}, tenant_id=TENANT, now=NOW)
+    decision = decide(command, Rows({wallet.id: wallet}), CONTEXT)
     assert isinstance(decision, Rejected)
     return decision
 
 
-def posted(command: MoneyCommand) -> Posted:
-    wallets = {wallet_id: a_wallet(wallet_id) for wallet_id in (ONE, OTHER)}
-    decision = decide(command, wallets, tenant_id=TENANT, now=NOW)
-    assert isinstance(decision, Posted)
-    return decision
+def done(command: Command) -> CarriedOut:
+    rows: dict[UUID, Wallet] = {wallet_id: a_wallet(wallet_id) for wallet_id in (ONE, OTHER)}
+    decision = decide(command, Rows(list(rows.items())), CONTEXT)
+    assert isinstance(decision, Accepted)
+    carried = []
+    for fact in decision.facts:
+        if isinstance(fact, Fact):
+            rows[fact.wallet_id] = fact.evolve(rows[fact.wallet_id], NOW)
+        carried.append((fact, rows[fact.wallet_id]))
+    return CarriedOut(carried, (), decision.transaction_id, "2026-03-01T12:00:00.000000Z")
 
 
 REFUSALS = {
@@ -167,7 +169,7 @@ def test_a_refused_batch_is_rendered_as_ever_and_read_back_as_what_refused_it() 
     assert RENDERER.result_of(answer) == Refused(RefusalCode.INSUFFICIENT_FUNDS)
 
 
-TRANSFER = TransferFunds(ONE, OTHER, 100, "USD", Details("ref", "desc", {"k": "v"}, "dest"))
+TRANSFER = TransferFunds(ONE, OTHER, 100, "USD", FreeText("ref", "desc", {"k": "v"}, "dest"))
 DEPOSIT = DepositFunds(ONE, 100, "USD")
 DEPOSITED = (
     b'{"id":"00000000-0000-0000-0000-00000000000c","type":"deposit","status":"posted",'
@@ -197,22 +199,22 @@ DEPOSITED = (
         (DEPOSIT, DEPOSITED),
     ],
 )
-def test_a_transaction_is_rendered_as_ever_and_read_back(command: MoneyCommand, body: bytes) -> None:
-    answer = RENDERER.transaction(TRANSACTION, command, posted(command), "2026-03-01T12:00:00.000000Z")
+def test_a_transaction_is_rendered_as_ever_and_read_back(command: Command, body: bytes) -> None:
+    answer = RENDERER.accepted(command, done(command))
 
     assert answer == (201, body)
     assert RENDERER.result_of(answer) == Done()
 
 
-@pytest.mark.parametrize(("render", "status"), [(RENDERER.opened, 201), (RENDERER.changed, 200)])
-def test_a_wallet_is_rendered_as_ever_and_read_back(render: Callable[[Wallet], tuple[int, bytes]], status: int) -> None:
+@pytest.mark.parametrize(("command", "status"), [(OpenWallet("owner", "USD"), 201), (CloseWallet(ONE), 200)])
+def test_a_wallet_is_rendered_as_ever_and_read_back(command: Command, status: int) -> None:
     wallet = a_wallet(
         restrictions=(Restriction("fraud", "debits", "why"),),
         private=b'{"key_id":null,"reference":null,"description":null,"metadata":{"a":"b"},"label":"l",'
         b'"destination":null,"reason":null}',
     )
 
-    answer = render(wallet)
+    answer = RENDERER.accepted(command, CarriedOut([(WalletClosed(ONE), wallet)], (), None, ""))
 
     assert answer == (
         status,

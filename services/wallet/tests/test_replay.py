@@ -20,7 +20,7 @@ from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client
 from wallet.adapters.archive_postgres import open_archiver
 from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
-from wallet.bootstrap.operating import replay_journal
+from wallet.bootstrap.operating import FOLDING, replay_journal
 from wallet.config import WalletSettings
 from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.replaying import show_replay
@@ -125,7 +125,7 @@ async def test_archived_partitions_are_replayed_too(
 ) -> None:
     await fill(75)
     journal = await journal_of(database)
-    async with open_archiver(database.dsn_owner) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING) as archiver:
         assert await show_archiving(archiver, keep=0) == 2
     seen: list[int] = []
 
@@ -218,7 +218,7 @@ async def test_a_missing_archived_partition_stops_it_unless_passed_by(
 ) -> None:
     await fill(75)
     journal = await journal_of(database)
-    async with open_archiver(database.dsn_owner) as archiver:
+    async with open_archiver(database.dsn_owner, FOLDING) as archiver:
         await show_archiving(archiver, keep=0)
     owner = await asyncpg.connect(database.dsn_owner)
     await owner.execute("alter table wallet.archived_journal detach partition wallet.journal_0")

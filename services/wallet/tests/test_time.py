@@ -10,7 +10,7 @@ import pytest
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.adapters.verify_postgres import verify
-from wallet.application.memory import Memory
+from wallet.application.speculation import Speculation
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.integration
@@ -31,7 +31,9 @@ async def put_ahead(admin: asyncpg.Connection, wallet_id: str, ahead: timedelta)
         wallet_id,
         ahead,
     )
-    await admin.execute("update wallet.wallet set last_at = now() + $2 where id = $1", wallet_id, ahead)
+    await admin.execute(
+        "update wallet.wallet set stamp = stamp + 1, last_at = now() + $2 where id = $1", wallet_id, ahead
+    )
 
 
 async def last_at(admin: asyncpg.Connection, wallet_id: str) -> datetime:
@@ -84,7 +86,7 @@ async def test_the_money_of_a_wallet_far_ahead_stands_still(client: Client, admi
     assert await last_at(admin, other) <= await clock(admin)
     assert await admin.fetchval("select max(created_at) <= clock_timestamp() from wallet.idempotency")
 
-    await admin.execute("update wallet.wallet set last_at = now() where id = $1", ahead)
+    await admin.execute("update wallet.wallet set stamp = stamp + 1, last_at = now() where id = $1", ahead)
     assert (await deposit(client, ahead, key="later")).status_code == 201
 
 
@@ -100,15 +102,14 @@ async def test_an_atomic_batch_with_such_a_wallet_does_nothing(client: Client, a
 
 
 def test_a_clock_that_was_set_back_is_followed_and_an_error_of_the_reckoning_is_not() -> None:
-    memory = Memory()
-    memory.read_clock(NOW, 0.0)
+    known = Speculation()
+    known.read_clock(NOW, 0.0)
 
-    memory.read_clock(NOW + timedelta(seconds=0.9), 1.0)
-    little = memory.recall([], 1.0)
-    memory.read_clock(NOW - timedelta(hours=1), 2.0)
-    back = memory.recall([], 2.0)
+    known.read_clock(NOW + timedelta(seconds=0.9), 1.0)
+    little = known.time_at(1.0)
+    known.read_clock(NOW - timedelta(hours=1), 2.0)
+    back = known.time_at(2.0)
 
-    assert little is not None
-    assert little.now == NOW + timedelta(seconds=1)
-    assert back is not None
-    assert back.now == NOW - timedelta(hours=1)
+    assert little == NOW + timedelta(seconds=1)
+    assert back == NOW - timedelta(hours=1)
+    assert known.time_at(3.5) is None, "read too long ago"

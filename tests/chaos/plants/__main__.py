@@ -21,7 +21,7 @@ from wallet.config import WalletSettings
 
 def _api(ledger_class: type[GatedLedger]) -> int:
     settings = WalletSettings()
-    ledger = ledger_class(settings.wallet_database_url, gate=Gate.of_process(), takes_turn=settings.wallet_takes_turn)
+    ledger = ledger_class(settings.wallet_database_url, gate=Gate.of_process(), commit_lock=settings.wallet_commit_lock)
     return run(
         lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
     )
@@ -45,6 +45,8 @@ def _projector(runner_class: type[ConsumerRunner]) -> int:
 _PARTS: Final[Mapping[str, Callable[[], int]]] = {
     "late-key": partial(_api, ledgers.LateKeyLedger),
     "early-answer": partial(_api, ledgers.EarlyAnswerLedger),
+    "unchecked-reads": partial(_api, ledgers.UncheckedReadsLedger),
+    "one-stamp": partial(_api, ledgers.OneStampLedger),
     "serial": partial(_relay, relays.SerialRelay),
     "horizon": partial(_relay, relays.HorizonRelay),
     "no-lease": partial(_relay, relays.UnleasedRelay),

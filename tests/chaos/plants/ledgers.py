@@ -1,18 +1,24 @@
-"""Ledgers with a bug, on the path of locked rows."""
+"""Ledgers with a bug: on the path of locked rows, or where batches are decided ahead."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.chaos.gate import Gate
 from tests.chaos.gated_ledger import FACTS, GatedLedger
 
 from wallet.adapters.ledger_postgres import Connection
-from wallet.application.rows import BatchRows, IdempotencyRow
+from wallet.application.ports import Committed
+from wallet.application.rows import BatchInput, BatchRows, IdempotencyRow, Stamps
+from wallet.application.units import UnitKey
+from wallet.domain.rows import RowName
 
 _STORE = """
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard,
+                                    created_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"""
 
 
 class LateKeyLedger(GatedLedger):
@@ -24,10 +30,11 @@ class LateKeyLedger(GatedLedger):
         self._records = []
         await super().begin(connection)
 
-    async def write(self, connection: Connection, rows: BatchRows) -> list[int]:
-        sequences = await super().write(connection, replace(rows, idempotency=[]))
+    async def write_rows(self, connection: Connection, rows: BatchRows) -> list[int]:
+        sequences = await super().write_rows(connection, replace(rows, idempotency=[]))
         self._records = [
-            (*record[:7], _positions(record, rows.shards, sequences), rows.now) for record in rows.idempotency
+            (*record[:7], _positions(record, rows.shards, sequences), record.shard, rows.now)
+            for record in rows.idempotency
         ]
         return sequences
 
@@ -67,3 +74,42 @@ class EarlyAnswerLedger(GatedLedger):
     async def _finish_late(self, connection: Connection, facts: dict[str, Any]) -> None:
         await self._gate.reach("answered", {**facts, "backend": connection.get_server_pid()})
         await super().finish(connection)
+
+
+class UncheckedReadsLedger(GatedLedger):
+    """Takes what was read without a lock as it was, whatever became of it."""
+
+    def __init__(self, dsn: str, *, gate: Gate, commit_lock: bool) -> None:
+        super().__init__(dsn, gate=gate, commit_lock=commit_lock)
+        self._read: set[RowName] = set()
+
+    async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
+        self._read.update(names)
+        return await super().read(names, keys)
+
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        checked = {name: stamp for name, stamp in expected.items() if name not in self._read}
+        return await super().commit_if_unchanged(keys, checked, rows)
+
+
+class OneStampLedger(GatedLedger):
+    """Gives every row that this process writes the same stamp."""
+
+    def __init__(self, dsn: str, *, gate: Gate, commit_lock: bool) -> None:
+        super().__init__(dsn, gate=gate, commit_lock=commit_lock)
+        self._drawn: set[int | None] = set()
+
+    async def write_rows(self, connection: Connection, rows: BatchRows) -> list[int]:
+        return await super().write_rows(connection, self._stamped(rows))
+
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        stamped = self._stamped(rows)
+        return await super().commit_if_unchanged(keys, {name: self._one(at) for name, at in expected.items()}, stamped)
+
+    def _stamped(self, rows: BatchRows) -> BatchRows:
+        self._drawn.add(rows.stamp)
+        moved = [wallet._replace(stamp_before=self._one(wallet.stamp_before)) for wallet in rows.moved]
+        return replace(rows, stamp=self._one(rows.stamp), moved=moved)
+
+    def _one(self, stamp: Any) -> Any:
+        return os.getpid() if stamp in self._drawn else stamp

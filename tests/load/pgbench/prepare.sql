@@ -3,8 +3,9 @@
 create schema bench;
 
 insert into wallet.wallet (id, tenant_id, owner_id, currency, status, posted_minor, held_minor, overdraft_limit_minor,
-                           floor_waived, version, opened_at, last_at)
-select md5('w' || n)::uuid, '00000000-0000-7000-8000-000000000001', 'bench', 'USD', 0, 1000000000000, 0, 0, false, 1, now(), now()
+                           version, opened_at, last_at, operator_version, stamp)
+select md5('w' || n)::uuid, '00000000-0000-7000-8000-000000000001', 'bench', 'USD', 0, 1000000000000, 0, 0, 1, now(), now(), 0,
+       random(0, 9223372036854775807)
   from generate_series(1, 1000) n;
 
 create function bench.transfer(payer uuid, payee uuid, amount bigint, client uuid, key text, payload_bytes int, body_bytes int)
@@ -20,8 +21,10 @@ begin
     if found then return null; end if;
     at := clock_timestamp();
     if a.posted_minor - a.held_minor - amount < -a.overdraft_limit_minor then return null; end if;
-    update wallet.wallet set posted_minor = posted_minor - amount, version = version + 1, last_at = at where id = payer;
-    update wallet.wallet set posted_minor = posted_minor + amount, version = version + 1, last_at = at where id = payee;
+    update wallet.wallet set posted_minor = posted_minor - amount, version = version + 1, last_at = at,
+           stamp = random(0, 9223372036854775807) where id = payer;
+    update wallet.wallet set posted_minor = posted_minor + amount, version = version + 1, last_at = at,
+           stamp = random(0, 9223372036854775807) where id = payee;
     sa := get_byte(uuid_send(payer), 15) & 63;
     sb := get_byte(uuid_send(payee), 15) & 63;
     perform pg_advisory_xact_lock(8, least(sa, sb));
@@ -36,9 +39,9 @@ begin
                                 currency, posted_delta, held_delta, posted_after, held_after, occurred_at, actor, payload)
     values (sb, s[2], uuidv7(), client, payee, b.version + 1, transaction, 1, 2, 5, 'USD', amount, 0, b.posted_minor + amount, 0,
             at, 'bench', convert_to(repeat('x', payload_bytes), 'UTF8'));
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard, created_at)
     values (client, key, 0, sha256(key::bytea), 201, convert_to(repeat('y', body_bytes), 'UTF8'), transaction,
-            array[sa, s[1], sb, s[2]], at);
+            array[sa, s[1], sb, s[2]], sa, at);
     return s[1];
 end $$;
 

@@ -1,5 +1,6 @@
 """Ids and shards: the one module that makes ids."""
 
+import hashlib
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +11,7 @@ SHARDS: Final = 64
 """Logical shards, for ever: a power of two, so that partitions divide it."""
 
 _SHARD_MASK: Final = SHARDS - 1
+_LAST_BYTES: Final = tuple(bytes((value,)) for value in range(256))
 _UUID_TEXT_LENGTH: Final = 36
 
 
@@ -24,8 +26,25 @@ def new_id_text() -> str:
 
 
 def shard_of(wallet_id: UUID) -> int:
-    """Return the wallet's shard, 0 to 63: the low six bits of its last byte."""
+    """Return the wallet's shard, 0 to 63: the low six bits of its last byte.
+
+    Ids of what a wallet is the home of (transactions, holds …) carry its shard in the same place.
+    """
     return wallet_id.bytes[-1] & _SHARD_MASK
+
+
+def home_shard(tenant_id: UUID, group: str) -> int:
+    """Return the shard of the tenant's placement *group*, 0 to 63: wallets of one group stand in one shard.
+
+    Pinned for ever: low six bits of the last byte of the SHA-256 of the tenant's 16 bytes and the group's UTF-8.
+    """
+    return hashlib.sha256(tenant_id.bytes + group.encode()).digest()[-1] & _SHARD_MASK
+
+
+def id_bytes_in(shard: int) -> bytes:
+    """Return the 16 bytes of a new UUIDv7 whose shard is *shard*."""
+    made = fast_uuid7().bytes
+    return made[:-1] + _LAST_BYTES[made[-1] & ~_SHARD_MASK | shard]
 
 
 def partition_of(shard: int, partitions: int) -> int:

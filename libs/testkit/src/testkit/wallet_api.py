@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import httpx2
 
+from contracts.ids import new_id_text
+
 Json = dict[str, Any]
 AT_ONCE: Final = 100
 
@@ -38,8 +40,9 @@ class Client:
         return await self.http.get(path, params=query)
 
     async def open(self, currency: str = "USD", deposit: str | None = None, owner_id: str = "owner") -> str:
-        """Open a wallet, put *deposit* into it, and return its id."""
-        opened = await self.post("/v1/wallets", {"owner_id": owner_id, "currency": currency})
+        """Open a wallet in a shard by chance, put *deposit* into it, and return its id."""
+        body = {"owner_id": owner_id, "currency": currency, "placement": new_id_text()}
+        opened = await self.post("/v1/wallets", body)
         assert opened.is_success, opened.text
         wallet_id: str = opened.json()["id"]
         if deposit is not None:

@@ -47,15 +47,15 @@ class WalletSettings(ServiceSettings):
         description="How far a wallet's newest event may be ahead of the database's clock, in seconds: beyond, its "
         "money stands still (503 `wallet_ahead_of_clock`) until the clock has caught up.",
     )
-    wallet_takes_turn: bool = Field(
+    wallet_commit_lock: bool = Field(
         default=True,
-        description="Whether a batch takes the database's turn before it locks a row: several instances then wait "
-        "for each other holding nothing.",
+        description="Whether a batch takes one lock of the whole database before it locks a row: several instances "
+        "then wait for each other holding nothing.",
     )
-    wallet_decides_ahead: bool = Field(
+    wallet_pipelining: bool = Field(
         default=True,
-        description="Whether the next batch is decided while the database writes the last one, on remembered rows that "
-        "the database checks.",
+        description="Whether the next batch is decided while the database writes the last one, on rows that are not "
+        "locked and that the database checks.",
     )
     wallet_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."

@@ -23,9 +23,10 @@ from wallet.adapters.journal_reads import (
     reading,
     rows_of_shard,
 )
-from wallet.adapters.wallet_rows import OPENING_COLUMNS, wallet_from_row, wallet_row
+from wallet.adapters.row_columns import OPENING_COLUMNS, wallet_from_row, wallet_row
 from wallet.application.archive import ArchiveError, Partition, ShardState
-from wallet.application.folding import JournalEvent, fold
+from wallet.application.folding import Folding
+from wallet.domain.facts import JournalEvent
 from wallet.domain.wallets import Wallet
 
 LOCK_TIMEOUT_MS: Final = 250
@@ -101,8 +102,9 @@ _HOLDERS: Final = """
 class Archiver:
     """Archives the oldest attached partition: see the port `Archive`. `open_archiver` makes one."""
 
-    def __init__(self, connection: Connection, *, lock_attempts: int) -> None:
+    def __init__(self, connection: Connection, folding: Folding, *, lock_attempts: int) -> None:
         self._connection = connection
+        self._folding = folding
         self._lock_attempts = lock_attempts
 
     async def oldest(self) -> Partition:
@@ -131,12 +133,41 @@ class Archiver:
             seqs = partition.first_seq, partition.end_seq
             rows: int = await tx.connection.fetchval(_REGISTER, partition.number, *seqs)
             for shard in range(SHARDS):
-                await _leave_shard(tx, partition, shard, progress)
+                await self._leave_shard(tx, partition, shard, progress)
             await tx.connection.execute(_ADD_SYSTEM_ACCOUNTS, *seqs)
             await tx.connection.execute(_ADD_TRANSACTIONS, *seqs)
             await tx.connection.execute(_FORGET_WHOLE_TRANSACTIONS)
             await self._briefly(_hand_over(partition))
         return rows
+
+    async def _leave_shard(self, tx: Transaction, partition: Partition, shard: int, progress: Progress) -> None:
+        """Write the shard's floor, and what the partition's rows make of its wallets."""
+        floor = await tx.connection.fetchrow(_FLOOR, shard)
+        digest = chained(b"" if floor is None else floor["hash"], [])
+        seq = 0 if floor is None else floor["seq"]
+        wallets: dict[UUID, Wallet] = {}
+        columns = f"{EVENT_COLUMNS}, {ROW_BYTES}"
+        async for rows in rows_of_shard(tx.connection, columns, shard, after=seq, end=partition.end_seq):
+            if rows[0][0] != seq + 1 or rows[-1][0] != seq + len(rows):
+                raise ArchiveError(f"shard {shard} has a gap behind sequence {seq}: verify the ledger")
+            seq = rows[-1][0]
+            for row in rows:
+                digest.update(row[-1])
+            await self._fold(tx, shard, wallets, [event for row in rows if (event := journal_event(row)) is not None])
+            progress(len(rows))
+        if seq != partition.last_seq:
+            raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
+        await tx.connection.execute(_ADD_FLOOR, shard, seq, digest.digest(), partition.number)
+        await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
+
+    async def _fold(
+        self, tx: Transaction, shard: int, wallets: dict[UUID, Wallet], events: Sequence[JournalEvent]
+    ) -> None:
+        unknown = list({event.account_id for event in events} - wallets.keys())
+        for row in await tx.connection.fetch(_OPENINGS, shard, unknown):
+            wallets[row[0]] = wallet_from_row(row)
+        for event in events:
+            wallets[event.account_id] = self._folding.fold(wallets.get(event.account_id), event)
 
     async def _bound(self, partition: Partition) -> None:
         """Give the partition its range as a constraint, so that nothing is scanned while it changes hands."""
@@ -180,11 +211,13 @@ class Archiver:
 
 
 @asynccontextmanager
-async def open_archiver(owner_dsn: str, *, lock_attempts: int = LOCK_ATTEMPTS) -> AsyncIterator[Archiver]:
+async def open_archiver(
+    owner_dsn: str, folding: Folding, *, lock_attempts: int = LOCK_ATTEMPTS
+) -> AsyncIterator[Archiver]:
     """Give an archiver on a connection of the owner; raises JournalBusyError and driver errors."""
     async with reading(owner_dsn, application_name="wallet-archive", alone=True) as connection:
         await connection.execute(f"set lock_timeout = '{VACUUM_ENDS_S}s'")
-        yield Archiver(connection, lock_attempts=lock_attempts)
+        yield Archiver(connection, folding, lock_attempts=lock_attempts)
 
 
 def _hand_over(partition: Partition) -> list[str]:
@@ -201,32 +234,3 @@ def _hand_over(partition: Partition) -> list[str]:
         f"alter table wallet.journal detach partition {name}",
         f"alter table wallet.archived_journal attach partition {name} for values {bounds}",
     ]
-
-
-async def _leave_shard(tx: Transaction, partition: Partition, shard: int, progress: Progress) -> None:
-    """Write the shard's floor, and what the partition's rows make of its wallets."""
-    floor = await tx.connection.fetchrow(_FLOOR, shard)
-    digest = chained(b"" if floor is None else floor["hash"], [])
-    seq = 0 if floor is None else floor["seq"]
-    wallets: dict[UUID, Wallet] = {}
-    columns = f"{EVENT_COLUMNS}, {ROW_BYTES}"
-    async for rows in rows_of_shard(tx.connection, columns, shard, after=seq, end=partition.end_seq):
-        if rows[0][0] != seq + 1 or rows[-1][0] != seq + len(rows):
-            raise ArchiveError(f"shard {shard} has a gap behind sequence {seq}: verify the ledger")
-        seq = rows[-1][0]
-        for row in rows:
-            digest.update(row[-1])
-        await _fold(tx, shard, wallets, [event for row in rows if (event := journal_event(row)) is not None])
-        progress(len(rows))
-    if seq != partition.last_seq:
-        raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
-    await tx.connection.execute(_ADD_FLOOR, shard, seq, digest.digest(), partition.number)
-    await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
-
-
-async def _fold(tx: Transaction, shard: int, wallets: dict[UUID, Wallet], events: Sequence[JournalEvent]) -> None:
-    unknown = list({event.account_id for event in events} - wallets.keys())
-    for row in await tx.connection.fetch(_OPENINGS, shard, unknown):
-        wallets[row[0]] = wallet_from_row(row)
-    for event in events:
-        wallets[event.account_id] = fold(wallets.get(event.account_id), event)

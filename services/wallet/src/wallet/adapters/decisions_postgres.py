@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from contracts.ids import shard_of
 from servicekit.postgres import Transaction
 from wallet.application.decisions import SettledDecision
 
@@ -21,9 +22,9 @@ class PostgresDecisionLog:
         """See the port."""
         await tx.connection.execute(
             """insert into wallet.settled_decision (decision_id, tenant_id, wallet_id, judged_version, rules_version,
-                                                    verdict, decided_at)
+                                                    verdict, decided_at, shard)
                select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[],
-                                    $7::timestamptz[])""",
+                                    $7::timestamptz[], $8::smallint[])""",
             [each.decision_id for each in settled],
             [each.tenant_id for each in settled],
             [each.wallet_id for each in settled],
@@ -31,4 +32,5 @@ class PostgresDecisionLog:
             [each.rules_version for each in settled],
             [each.verdict for each in settled],
             [each.decided_at for each in settled],
+            [shard_of(each.wallet_id) for each in settled],
         )

@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from servicekit.postgres import Connection, connect
-from wallet.application.folding import JournalEvent
+from wallet.domain.facts import JournalEvent
 
 ROWS_PER_READ: Final = 10_000
 ROW_BYTES: Final = """
@@ -27,7 +27,7 @@ Rows = AsyncIterator[list[asyncpg.Record]]
 
 _SESSION: Final = {"transaction_timeout": "0", "idle_in_transaction_session_timeout": "60s", "work_mem": "64MB"}
 _COMMAND_TIMEOUT_S: Final = 1_800.0
-# Beside the classes of lock_batch.sql: (7, 2) is shared by who reads the whole journal, and archiving takes it alone.
+# Beside the classes of lock_rows.sql: (7, 2) is shared by who reads the whole journal, and archiving takes it alone.
 _SHARE: Final = "select pg_try_advisory_lock_shared(7, 2)"
 _ALONE: Final = "select pg_try_advisory_lock(7, 2)"
 

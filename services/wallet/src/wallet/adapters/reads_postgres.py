@@ -1,7 +1,7 @@
 """Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -9,15 +9,14 @@ import asyncpg
 
 from servicekit.failures import Unavailable
 from servicekit.postgres import Pool
-from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
+from wallet.adapters.batch_reads import BatchReader
+from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_from_row
 from wallet.application.queries import JournalEntry, WalletFilter
-from wallet.application.rows import Locked
+from wallet.application.rows import BatchInput
+from wallet.domain.rows import RowKind, RowName
 from wallet.domain.wallets import Wallet, WalletStatus
 
 _GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 and id = $2"
-_SNAPSHOT: Final = f"""
-    select clock_timestamp() as now, {WALLET_COLUMNS}
-      from (values (1)) one (row) left join wallet.wallet on id = any ($1)"""
 _ENTRY_COLUMNS: Final = """
     j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.version, j.currency,
     j.posted_delta, j.posted_after, j.occurred_at, j.payload"""
@@ -51,8 +50,9 @@ _STATUS_PREDICATES: Final = {
 class PostgresReads:
     """Reads and snapshots on a pool: see the ports `Reads` and `Snapshots`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, kinds: Iterable[RowKind] = ()) -> None:
         self._pool = pool
+        self._reader = BatchReader(StateColumns(kinds))
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
         """See the port."""
@@ -82,12 +82,10 @@ class PostgresReads:
         async with self._pool.connection() as connection:
             return [wallet_from_row(row) for row in await connection.fetch(query, *values)]
 
-    async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
+    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
         """See the port."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(_SNAPSHOT, wallet_ids)
-        wallets = {row["id"]: wallet_from_row(row, first=1) for row in rows if row["id"] is not None}
-        return Locked(wallets, {}, rows[0]["now"])
+            return await self._reader.read(connection, names)
 
     async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
         """See the port."""

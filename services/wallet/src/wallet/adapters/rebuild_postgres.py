@@ -7,7 +7,8 @@ from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Transaction, transaction
 from wallet.adapters.journal_reads import EVENT_COLUMNS, Progress, journal_event, reading, rows_of_shard
 from wallet.adapters.ledger_postgres import COMMITTER
-from wallet.adapters.wallet_rows import OPENING_COLUMNS, WALLET_COLUMNS, wallet_from_row, wallet_row
+from wallet.adapters.row_columns import OPENING_COLUMNS, WALLET_COLUMNS, wallet_from_row, wallet_row
+from wallet.application.folding import Folding
 from wallet.application.rebuild import RebuildReport, ShardRebuild
 from wallet.domain.wallets import Wallet
 
@@ -28,17 +29,17 @@ _KEEP: Final = """
 # wallet_opening has a wallet row's columns behind its shard.
 _REPAIR: Final = """
     insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                               overdraft_limit_minor, floor_waived, version, opened_at, last_at, private,
-                               operator_version)
+                               overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
     select u.wallet_id, u.tenant_id, u.owner_id, u.currency, u.status, u.restrictions, u.posted_minor, u.held_minor,
-           u.overdraft_limit_minor, false, u.version, u.opened_at, u.last_at, u.private, u.operator_version
+           u.overdraft_limit_minor, u.version, u.opened_at, u.last_at, u.private, u.operator_version,
+           random(0, 9223372036854775807)
       from unnest($1::wallet.wallet_opening[]) u
         on conflict (id) do update
        set tenant_id = excluded.tenant_id, owner_id = excluded.owner_id, currency = excluded.currency,
            status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
            version = excluded.version, opened_at = excluded.opened_at, last_at = excluded.last_at,
-           private = excluded.private, operator_version = excluded.operator_version"""
+           private = excluded.private, operator_version = excluded.operator_version, stamp = excluded.stamp"""
 
 
 class RepairRefusedError(Exception):
@@ -52,7 +53,7 @@ async def count_rows(dsn: str) -> int:
         return rows
 
 
-async def rebuild(dsn: str, progress: Progress) -> RebuildReport:
+async def rebuild(dsn: str, folding: Folding, progress: Progress) -> RebuildReport:
     """Derive every wallet's row from the journal on one snapshot and compare; writers go on."""
     report = RebuildReport()
     async with (
@@ -60,11 +61,11 @@ async def rebuild(dsn: str, progress: Progress) -> RebuildReport:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         for shard in range(SHARDS):
-            await _rebuild_shard(connection, shard, report, progress)
+            await _rebuild_shard(connection, shard, report, folding, progress)
     return report
 
 
-async def repair(dsn: str, progress: Progress, *, operator: str) -> RebuildReport:
+async def repair(dsn: str, folding: Folding, progress: Progress, *, operator: str) -> RebuildReport:
     """Rebuild, and set the rows that differ to what the journal makes of them, all in one transaction.
 
     The API must be stopped: a committer decides on rows it remembers, which a repair does not reach. One that starts
@@ -78,7 +79,7 @@ async def repair(dsn: str, progress: Progress, *, operator: str) -> RebuildRepor
         if await tx.connection.fetchval(_COMMITTERS, COMMITTER):
             raise RepairRefusedError("a committer is connected: stop every `wallet api` and `wallet decisions` first")
         for shard in range(SHARDS):
-            wrong = await _rebuild_shard(tx.connection, shard, report, progress)
+            wrong = await _rebuild_shard(tx.connection, shard, report, folding, progress)
             await _set_rows(tx, wrong, operator)
             report.repaired += len(wrong)
         if report.breaches_total:
@@ -87,11 +88,11 @@ async def repair(dsn: str, progress: Progress, *, operator: str) -> RebuildRepor
 
 
 async def _rebuild_shard(
-    connection: Connection, shard: int, report: RebuildReport, progress: Progress
+    connection: Connection, shard: int, report: RebuildReport, folding: Folding, progress: Progress
 ) -> Sequence[Wallet]:
     """Return the wallets whose rows differ."""
     opening = {row[0]: wallet_from_row(row) for row in await connection.fetch(_OPENINGS, shard)}
-    rebuilt = ShardRebuild(shard, report, seq=await connection.fetchval(_FLOOR, shard), opening=opening)
+    rebuilt = ShardRebuild(shard, report, folding, seq=await connection.fetchval(_FLOOR, shard), opening=opening)
     async for rows in rows_of_shard(connection, EVENT_COLUMNS, shard, after=await connection.fetchval(_FLOOR, shard)):
         for row in rows:
             rebuilt.pass_by(row[0])

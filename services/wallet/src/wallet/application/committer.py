@@ -1,8 +1,9 @@
 """The committer: one per process, it turns the queue into batches, one after another, without a timer.
 
 The next batch is whatever queued while the last one was committed. It is decided ahead, on the rows that the batches
-before it leave behind, and sent as one call that the database fences: while batch N is written, N+1 stands behind it in
-the database already, and N+2 is decided. Where the memory cannot serve or was wrong, a batch is decided on locked rows.
+before it leave behind and on rows that are read without a lock, and sent as one call in which the database checks that
+they are still so: while batch N is written, N+1 stands behind it in the database already, and N+2 is decided. Where a
+check fails or a key is taken, a batch is decided on locked rows.
 
 The idempotency key decides every unknown outcome: a batch whose outcome is not known is run again on locked rows, and
 what is found under its key was done.
@@ -11,54 +12,56 @@ what is found under its key was done.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Final
 
 import structlog
 
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, Unavailable
-from wallet.application.memory import Memory
-from wallet.application.metrics import CommitterMetrics
+from wallet.application.metrics import BatchPath, BatchWhy, CommitterMetrics
 from wallet.application.plan import BatchPlan, Planning
-from wallet.application.ports import Fenced, Ledger
+from wallet.application.ports import Committed, Conflict, Ledger
 from wallet.application.queue import CommandQueue
 from wallet.application.rows import BatchRows
+from wallet.application.speculation import Gathering, Speculation
 from wallet.application.units import Outcome, Unit, keys_of
-from wallet.domain.commands import wallets_named
 
 _log = structlog.get_logger(__name__)
+READS_MAX: Final = 4
+"""Rounds of reading before a batch: names through links take three at most, and one may go to lost records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitterSettings:
-    """How batches are made. *decides_ahead* turns the pipeline on; the database has up to *in_flight_max* of them."""
+    """How batches are made. *pipelining* decides them ahead; the database has up to *in_flight_max* of them."""
 
     batch_commands_max: int = 512
-    decides_ahead: bool = True
+    pipelining: bool = True
     in_flight_max: int = 2
     retry_pause_min_s: float = 0.01
     retry_pause_max_s: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
-    """A batch decided on remembered rows."""
+class _SpeculativeBatch:
+    """A batch decided ahead. *why*: whether what it names was known or had to be read."""
 
     units: Sequence[Unit]
     plan: BatchPlan
     rows: BatchRows
     commands: int
+    why: BatchWhy
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
+class _InFlightBatch:
     """A batch decided ahead that the database has."""
 
-    ahead: _Ahead
+    batch: _SpeculativeBatch
     began_s: float
-    writing: "asyncio.Task[Fenced]"
+    writing: "asyncio.Task[Committed]"
 
 
 class Committer:
@@ -78,8 +81,8 @@ class Committer:
         self._planning = planning
         self._metrics = metrics
         self._settings = settings
-        self._memory = Memory()
-        self._flights: deque[_Flight] = deque()
+        self._speculation = Speculation()
+        self._in_flight: deque[_InFlightBatch] = deque()
 
     async def run(self) -> None:
         """Commit batches until the queue is closed and drained."""
@@ -92,13 +95,13 @@ class Committer:
             self._queue.abandon()
 
     async def _until_due(self) -> bool:
-        """Return True when a batch is to be made, False when all is done; lands what the database has written."""
+        """Return True when a batch is to be made, False when all is done; completes what the database has written."""
         while True:
-            if self._flights and self._flights[0].writing.done():
-                await self._land()
+            if self._in_flight and self._in_flight[0].writing.done():
+                await self._complete()
             elif self._is_worth_a_batch(self._queue.commands):
                 return True
-            elif not self._flights and self._queue.is_drained:
+            elif not self._in_flight and self._queue.is_drained:
                 return False
             else:
                 self._queue.wake.clear()
@@ -106,93 +109,132 @@ class Committer:
 
     def _is_worth_a_batch(self, commands: int) -> bool:
         """Return whether *commands* are enough: a batch much smaller than the last would only empty the pipeline."""
-        return commands > 0 and (not self._flights or commands * 2 >= self._flights[-1].ahead.commands)
+        return commands > 0 and (not self._in_flight or commands * 2 >= self._in_flight[-1].batch.commands)
 
     async def _next_batch(self) -> None:
-        units = self._queue.take(self._settings.batch_commands_max)
+        units: Sequence[Unit] = self._queue.take(self._settings.batch_commands_max)
         if not units:
             return
-        ahead = self._decide_ahead(units)
-        while len(self._flights) >= (1 if ahead is None else self._settings.in_flight_max):
-            await asyncio.wait([self._flights[0].writing])
-            if not await self._land():
-                ahead = None
-        if ahead is None:
-            await self._commit(self._queue.drop_overdue(units))
+        decided = await self._decide_ahead(units)
+        while len(self._in_flight) >= (self._settings.in_flight_max if isinstance(decided, _SpeculativeBatch) else 1):
+            await asyncio.wait([self._in_flight[0].writing])
+            if not await self._complete():
+                if isinstance(decided, _SpeculativeBatch):
+                    self._speculation.invalidate(decided.plan)
+                units = self._queue.drop_overdue(units)
+                decided = await self._decide_ahead(units)
+        if not isinstance(decided, _SpeculativeBatch):
+            await self._commit(self._queue.drop_overdue(units), decided)
+        elif decided.plan.writes_nothing:
+            self._metrics.batch(BatchPath.NONE, BatchWhy.REPEATS)
+            self._queue.answer(units, decided.plan.outcomes([]))
         else:
-            self._flights.append(self._send(ahead))
+            self._in_flight.append(self._send(decided))
 
     # -- decided ahead
 
-    def _decide_ahead(self, units: Sequence[Unit]) -> _Ahead | None:
-        """Decide *units* on remembered rows; None where the memory does not hold all they name."""
-        recalled = self._memory.recall(units, monotonic_s()) if self._settings.decides_ahead else None
-        if recalled is None:
-            return None
-        plan = self._plan(units)
+    async def _decide_ahead(self, units: Sequence[Unit]) -> _SpeculativeBatch | BatchWhy:
+        """Decide *units* on rows that are not locked, or return why that cannot be."""
+        if not self._settings.pipelining:
+            return BatchWhy.OFF
+        if self._speculation.backs_off():
+            return BatchWhy.BACKOFF
+        while self._in_flight and self._speculation.has_claims_in_flight(units):
+            await asyncio.wait([self._in_flight[0].writing])
+            await self._complete()
         try:
-            rows = plan(recalled)
-        except Exception as error:  # noqa: BLE001 - deciding on locked rows will show whose bug it is
+            return await self._speculate(units)
+        except Exception as error:  # noqa: BLE001 - deciding on locked rows will show whose fault it is
             _log.warning("batch.not_decided_ahead", error=repr(error))
-            return None
+            return BatchWhy.FAILURE
+
+    async def _speculate(self, units: Sequence[Unit]) -> _SpeculativeBatch | BatchWhy:
+        gathering = Gathering(units, self._speculation)
+        for _ in range(READS_MAX):
+            unread = gathering.unread()
+            now = self._speculation.time_at(monotonic_s())
+            if now is not None and not unread.names and not unread.keys:
+                break
+            found = await self._ledger.read(unread.names, unread.keys)
+            gathering.add(unread, found, monotonic_s())
+        else:
+            return BatchWhy.FAILURE
+        plan = self._plan(units)
+        rows = plan(gathering.given(now))
         if plan.ahead_of_clock:
-            return None
-        self._memory.remember(plan)
-        return _Ahead(units, plan, rows, sum(unit.weight for unit in units))
+            return BatchWhy.CLOCK
+        if plan.unnamed:
+            return BatchWhy.FAILURE
+        self._speculation.decided(plan)
+        why = BatchWhy.READ if gathering.reads else BatchWhy.KNOWN
+        return _SpeculativeBatch(units, plan, rows, sum(unit.weight for unit in units), why)
 
-    def _send(self, ahead: _Ahead) -> _Flight:
-        writing = asyncio.create_task(self._ledger.commit_fenced(keys_of(ahead.units), ahead.plan.named, ahead.rows))
+    def _send(self, batch: _SpeculativeBatch) -> _InFlightBatch:
+        plan = batch.plan
+        writing = asyncio.create_task(self._ledger.commit_if_unchanged(plan.free_keys, plan.expected, batch.rows))
         writing.add_done_callback(lambda _task: self._queue.wake.set())
-        return _Flight(ahead, monotonic_s(), writing)
+        return _InFlightBatch(batch, monotonic_s(), writing)
 
-    async def _land(self) -> bool:
+    async def _complete(self) -> bool:
         """Answer the batch that was sent first; where it was not written, settle all and return False."""
-        flight = self._flights.popleft()
-        if _error_of(flight) is not None:
-            await self._settle(flight)
+        flown = self._in_flight.popleft()
+        if _error_of(flown) is not None:
+            await self._settle(flown)
             return False
-        self._answer(flight)
-        self._memory.confirm()
+        self._answer(flown)
+        self._speculation.confirm()
         return True
 
-    def _answer(self, flight: _Flight) -> None:
-        fenced = flight.writing.result()
-        self._memory.read_clock(fenced.at, monotonic_s())
-        self._metrics.committed(flight.ahead.commands, monotonic_s() - flight.began_s)
-        self._queue.answer(flight.ahead.units, flight.ahead.plan.outcomes(fenced.sequences))
+    def _answer(self, flown: _InFlightBatch) -> None:
+        committed, batch = flown.writing.result(), flown.batch
+        self._speculation.read_clock(committed.at, monotonic_s())
+        self._speculation.acknowledged(batch.plan, batch.units)
+        self._metrics.committed(batch.commands, monotonic_s() - flown.began_s)
+        self._metrics.batch(BatchPath.AHEAD, batch.why)
+        self._queue.answer(batch.units, batch.plan.outcomes(committed.sequences))
 
-    async def _settle(self, failed: _Flight) -> None:
+    async def _settle(self, failed: _InFlightBatch) -> None:
         """Wait for what was sent behind *failed*, and commit on locked rows what was not written."""
-        flights = [failed, *self._flights]
-        self._flights.clear()
-        await asyncio.wait([flight.writing for flight in flights])
+        flown = [failed, *self._in_flight]
+        self._in_flight.clear()
+        await asyncio.wait([each.writing for each in flown])
         unwritten = []
-        for flight in flights:
-            error = _error_of(flight)
+        for each in flown:
+            error = _error_of(each)
             if error is None:
-                self._answer(flight)
+                self._answer(each)
             else:
-                assert isinstance(error, Exception)
-                self._metrics.failed(self._ledger.classify(error))
-                unwritten.append(flight)
-        self._memory.forget()
-        for flight in unwritten:
-            await self._commit(self._queue.drop_overdue(flight.ahead.units))
+                self._speculation.invalidate(each.batch.plan)
+                unwritten.append((each, self._why_not_written(error)))
+        if any(why is BatchWhy.STAMP for _, why in unwritten):
+            self._speculation.back_off()
+        for each, why in unwritten:
+            await self._commit(self._queue.drop_overdue(each.batch.units), why)
+
+    def _why_not_written(self, error: BaseException) -> BatchWhy:
+        assert isinstance(error, Exception)
+        self._metrics.failed(self._ledger.classify(error))
+        match self._ledger.conflict_of(error):
+            case Conflict.STAMP:
+                return BatchWhy.STAMP
+            case Conflict.KEY:
+                return BatchWhy.KEY
+            case None:
+                return BatchWhy.FAILURE
 
     # -- decided on locked rows
 
-    async def _commit(self, units: Sequence[Unit]) -> None:
+    async def _commit(self, units: Sequence[Unit], why: BatchWhy) -> None:
         """Bring every unit to an outcome or to its deadline."""
         attempt = 0
         while units:
             try:
-                outcomes = await self._attempt(units)
+                outcomes = await self._attempt(units, why)
             except Exception as error:  # noqa: BLE001 - whatever failed, every unit must be answered
                 failure = self._ledger.classify(error)
                 self._metrics.failed(failure)
-                self._memory.forget()
                 if failure is Failure.DATA and len(units) > 1:
-                    await self._commit_halves(units)
+                    await self._commit_halves(units, why)
                     return
                 if failure in {Failure.DATA, Failure.OTHER, Failure.RESOURCES}:
                     self._give_up(units, failure, error)
@@ -205,23 +247,35 @@ class Committer:
                 self._queue.answer(units, outcomes)
                 return
 
-    async def _attempt(self, units: Sequence[Unit]) -> list[Outcome]:
-        plan = self._plan(units)
-        began_s = monotonic_s()
-        sequences = await self._ledger.commit(list(set(_wallet_ids(units))), keys_of(units), plan)
+    async def _attempt(self, units: Sequence[Unit], why: BatchWhy) -> list[Outcome]:
+        """Commit *units* on locked rows: once more where the rows that were locked name others."""
+        gathering = Gathering(units, self._speculation)
+        names = gathering.unread().names | gathering.names
+        self._speculation.rows.discard(names)
+        for _ in range(READS_MAX):
+            began_s = monotonic_s()
+            plan = self._plan(units)
+            sequences = await self._ledger.commit(names, keys_of(units), plan)
+            if not plan.unnamed:
+                break
+            names |= plan.unnamed
+        else:
+            raise AssertionError(f"a command names rows without end: {plan.unnamed}")
         self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)
-        self._memory.read_clock(plan.now, monotonic_s())
-        self._memory.remember(plan)
+        self._metrics.batch(BatchPath.LOCKED, why)
+        self._speculation.read_clock(plan.now, monotonic_s())
+        self._speculation.decided(plan)
+        self._speculation.acknowledged(plan, units)
         if plan.ahead_of_clock:
             ahead_s = max((wallet.last_at - plan.now).total_seconds() for wallet in plan.ahead_of_clock)
             _log.warning("batch.wallets_ahead_of_clock", wallets=len(plan.ahead_of_clock), ahead_s=ahead_s)
         return plan.outcomes(sequences)
 
-    async def _commit_halves(self, units: Sequence[Unit]) -> None:
+    async def _commit_halves(self, units: Sequence[Unit], why: BatchWhy) -> None:
         """Commit the halves apart, so that one bad unit cannot fail the rest."""
         middle = len(units) // 2
-        await self._commit(units[:middle])
-        await self._commit(units[middle:])
+        await self._commit(units[:middle], why)
+        await self._commit(units[middle:], why)
 
     def _give_up(self, units: Sequence[Unit], failure: Failure, error: Exception) -> None:
         """Answer that nothing is known to have happened; the error is logged once, here."""
@@ -239,14 +293,8 @@ class Committer:
         return random.uniform(0, ceiling_s)  # noqa: S311 - jitter, not a secret
 
 
-def _wallet_ids(units: Sequence[Unit]) -> Iterator[UUID]:
-    for unit in units:
-        for command in unit.commands:
-            yield from wallets_named(command)
-
-
-def _error_of(flight: _Flight) -> BaseException | None:
-    """Return why *flight*'s write ended without a result; one that was cancelled from within has an unknown outcome."""
-    if flight.writing.cancelled():
+def _error_of(flown: _InFlightBatch) -> BaseException | None:
+    """Return why *flown*'s write ended without a result; one that was cancelled from within has an unknown outcome."""
+    if flown.writing.cancelled():
         return ConnectionError("the write was cancelled")
-    return flight.writing.exception()
+    return flown.writing.exception()

@@ -24,8 +24,8 @@ from servicekit.postgres import Transaction
 from servicekit.principal import client_of
 from wallet.application.metrics import DecisionMetrics
 from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit, fingerprint
-from wallet.domain.commands import FreezeWallet
 from wallet.domain.outcomes import RefusalCode
+from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.wallets import FRAUD
 
 _log = structlog.get_logger(__name__)
@@ -152,7 +152,7 @@ class DecisionsProjection:
 def _id_of(event: Envelope, decision: DecisionMade) -> UUID:
     decision_id = parse_id(decision.decision_id)
     if decision_id is None or decision.wallet_id != str(event.subject):
-        raise ProjectionError("the decision's id is none, or it is about another wallet than its event")
+        raise ProjectionError("the decision's id is not a valid id, or it is about another wallet than its event")
     return decision_id
 
 

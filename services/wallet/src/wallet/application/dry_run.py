@@ -1,13 +1,22 @@
 """The dry run: what commands would come to, decided on a snapshot and written nowhere."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from servicekit.failures import Overloaded
 from wallet.application.plan import BatchPlan, Planning
-from wallet.application.ports import Snapshots
+from wallet.application.rows import BatchInput
 from wallet.application.units import Outcome, Unit
-from wallet.domain.commands import wallets_named
+from wallet.domain.rows import RowName, Rows
+
+
+class Snapshots(Protocol):
+    """Where a dry run finds its rows."""
+
+    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
+        """Return the named rows and the time as of one snapshot, without a lock and without keys."""
+        ...
 
 
 class DryRun:
@@ -20,12 +29,21 @@ class DryRun:
 
     async def outcomes(self, units: Sequence[Unit]) -> list[Outcome]:
         """Return what *units*, one after another, would come to now; raise Overloaded where that takes too long."""
-        named = {wallet_id for unit in units for command in unit.commands for wallet_id in wallets_named(command)}
-        plan = BatchPlan(units, self._planning)
         try:
             async with asyncio.timeout(self._deadline_s):
-                found = await self._snapshots.snapshot(list(named))
+                return await self._outcomes(units)
         except TimeoutError as error:
             raise Overloaded("The dry run took too long and was given up.") from error
-        plan(found)
-        return plan.preview()
+
+    async def _outcomes(self, units: Sequence[Unit]) -> list[Outcome]:
+        """Decide on a snapshot of what *units* name; where its rows name others, on one of those too."""
+        known = Rows()
+        unnamed: set[RowName] = set()
+        while True:
+            names = {name for unit in units for command in unit.commands for name in command.names(known)} | unnamed
+            found = await self._snapshots.snapshot(names)
+            plan = BatchPlan(units, self._planning)
+            plan(found)
+            if not plan.unnamed:
+                return plan.preview()
+            known, unnamed = found.rows, unnamed | plan.unnamed

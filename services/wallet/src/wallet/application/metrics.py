@@ -1,6 +1,7 @@
 """What the committer tells of itself, as Prometheus metrics."""
 
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -12,6 +13,34 @@ _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
 
 
+class BatchPath(StrEnum):
+    """How a batch came to its outcome."""
+
+    AHEAD = "ahead"
+    LOCKED = "locked"
+    NONE = "none"
+    """All of it was a repeat: nothing was written."""
+
+
+class BatchWhy(StrEnum):
+    """Why a batch took its path."""
+
+    KNOWN = "known"
+    READ = "read"
+    """Rows or the clock were read ahead."""
+    REPEATS = "repeats"
+    STAMP = "stamp"
+    """A row was not as it was read."""
+    KEY = "key"
+    """A key was taken."""
+    BACKOFF = "backoff"
+    CLOCK = "clock"
+    """A wallet is ahead of the database's clock."""
+    FAILURE = "failure"
+    OFF = "off"
+    """Pipelining is turned off."""
+
+
 class CommitterMetrics:
     """Commands by type and outcome, batch sizes, commit times, refusals and failures; labels are closed sets."""
 
@@ -21,6 +50,12 @@ class CommitterMetrics:
         )
         self._batch = Histogram(
             "wallet_batch_commands", "Commands per committed batch.", buckets=_BATCH_SIZES, registry=registry
+        )
+        self._batches = Counter(
+            "wallet_batches_total",
+            "Batches brought to an outcome, by path and why they took it.",
+            ("path", "why"),
+            registry=registry,
         )
         self._commit = Histogram(
             "wallet_commit_seconds",
@@ -48,6 +83,10 @@ class CommitterMetrics:
         """Count one committed batch."""
         self._batch.observe(commands)
         self._commit.observe(seconds)
+
+    def batch(self, path: BatchPath, why: BatchWhy) -> None:
+        """Count one batch that was brought to its outcome."""
+        self._batches.labels(path, why).inc()
 
     def answered(self, unit: Unit, outcome: Outcome) -> None:
         """Count one answered unit."""

@@ -1,4 +1,4 @@
-"""Planning a batch: units decided one after another on the rows behind the locks, and all that is to be written."""
+"""Planning a batch: units decided one after another on the rows they name, and all that is to be written."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,23 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.ids import shard_of
 from wallet.application.journal import state_change_row, transaction_rows
-from wallet.application.ports import Renderer
-from wallet.application.private import seal, seal_opening, write_private
+from wallet.application.ports import CarriedOut, Renderer
+from wallet.application.private import private_text
 from wallet.application.rows import (
+    BatchInput,
     BatchRows,
     IdempotencyRow,
     JournalRow,
-    Locked,
+    MovedWallet,
     RaisedRow,
     ReferenceRow,
+    Stamps,
     idempotency_row,
 )
 from wallet.application.units import (
     AheadOfClock,
     Answer,
+    Claim,
     Done,
     KeyReused,
     NotFound,
@@ -34,13 +37,15 @@ from wallet.application.units import (
     Stored,
     Unit,
     UnitKey,
+    keys_of,
 )
-from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds, wallets_named
-from wallet.domain.decide import changed_wallets, decide
-from wallet.domain.outcomes import Accepted, Missing, Posted, Rejected, StateChanged
+from wallet.domain.commands import Command, Context, Ids, decide
+from wallet.domain.facts import AnyFact, Fact, SystemEntry
+from wallet.domain.outcomes import Accepted, Missing, Rejected, Unnamed
+from wallet.domain.rows import Row, RowName, Rows, StateRow
+from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
-MakeId = Callable[[], UUID]
 HashReference = Callable[[UUID, str], bytes]
 """Keyed hash of a tenant's reference: references are found by it and never indexed in clear."""
 
@@ -51,9 +56,10 @@ wrong."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
-    """What every plan of a process is made with."""
+    """What every plan of a process is made with. *draw_stamp* returns 63 random bits."""
 
-    make_id: MakeId
+    ids: Ids
+    draw_stamp: Callable[[], int]
     hash_reference: HashReference
     renderer: Renderer
     clock_ahead_max: timedelta = CLOCK_AHEAD_MAX
@@ -68,6 +74,8 @@ class _Answered(msgspec.Struct, frozen=True):
 
 
 _DONE: Final = Done()
+_NOT_READ: Final = Missing("row", UUID(int=0))
+"""What stands in a void plan for what cannot be decided: nothing is written of it."""
 _CLAIMED: Final[Answer] = (0, b"")
 """What stands under an independent batch's own key, rendered of nothing: the commands' answers stand under theirs."""
 
@@ -80,15 +88,15 @@ class _ToWrite(msgspec.Struct, frozen=True):
 
 
 class BatchPlan:
-    """Plan of one attempt at one batch. Call it once with what was locked; `outcomes` takes the sequence numbers."""
+    """Plan of one attempt at one batch. Call it once with its input; `outcomes` takes the sequence numbers."""
 
     def __init__(self, units: Sequence[Unit], planning: Planning) -> None:
         self._units = units
-        self._make_id = planning.make_id
-        self._hash_reference = planning.hash_reference
+        self._planning = planning
         self._renderer = planning.renderer
-        self._wallets: dict[UUID, Wallet] = {}
-        self._opened: list[Wallet] = []
+        self._stamp = planning.draw_stamp()
+        self._rows = Rows()
+        self._remade: set[RowName] = set()  # the wallets of which more changed than their money
         self._journal: list[JournalRow] = []
         self._shards: list[int] = []
         self._references: list[ReferenceRow] = []
@@ -97,32 +105,39 @@ class BatchPlan:
         self._printed: dict[UnitKey, bytes] = {}  # by the keys that the plan writes, where there are claims among them
         self.claimed: set[UnitKey] = set()
         """The keys of independent batches that the plan writes: other batches may hold more of their commands."""
+        self.unnamed: set[RowName] = set()
+        """Rows that a rule needs and nobody read. While there are any, the plan is void: decide again with them."""
         self._results: list[Outcome | _ToWrite] = []
-        self._ahead_max = planning.clock_ahead_max
-        self._ahead: dict[UUID, Wallet] = {}
+        self._ahead: dict[RowName, Wallet] = {}
         self._raised: list[RaisedRow] = []
 
-    def __call__(self, locked: Locked) -> BatchRows:
+    def __call__(self, given: BatchInput) -> BatchRows:
         """Decide every unit and return all that is to be written."""
-        self._locked = locked
-        self._now = locked.now
-        self._now_text = rfc3339(locked.now)
-        self._wallets = dict(locked.wallets)
-        self._ahead = {wallet.id: wallet for wallet in locked.wallets.values() if wallet.last_at > locked.now}
+        self._given = given
+        self._now = given.now
+        self._now_text = rfc3339(given.now)
+        self._rows = given.rows.copy()
+        self._ahead = {
+            name: row for name, row in given.rows.items() if isinstance(row, Wallet) and row.last_at > given.now
+        }
         self._results = [self._plan_unit(unit) for unit in self._units]
-        before = locked.wallets
-        changed = [wallet for wallet in self._wallets.values() if wallet.version != before[wallet.id].version]
-        return BatchRows(
+        rows = BatchRows(
             now=self._now,
-            opened=self._opened,
-            changed=changed,
-            versions_before=[before[wallet.id].version for wallet in changed],
+            stamp=self._stamp,
+            opened=[],
+            moved=[],
+            changed=[],
+            made_states=[],
+            changed_states=[],
             shards=self._shards,
             journal=self._journal,
             references=self._references,
-            idempotency=self._idempotency,
+            idempotency=self._idempotency if not self.unnamed else [],
             raised=self._raised,
         )
+        for name, row in self._changed_rows():
+            self._add_row(rows, name, row)
+        return rows
 
     @property
     def ahead_of_clock(self) -> Collection[Wallet]:
@@ -130,19 +145,38 @@ class BatchPlan:
         return self._ahead.values()
 
     @property
-    def named(self) -> Mapping[UUID, Wallet]:
-        """The wallets that the batch was decided on, as they were before it."""
-        return self._locked.wallets
+    def expected(self) -> Stamps:
+        """The stamps of the rows that the batch was decided on, as they were before it."""
+        return self._given.stamps
 
     @property
-    def wallets(self) -> Mapping[UUID, Wallet]:
-        """The named wallets and those opened, as the batch leaves them."""
-        return self._wallets | {wallet.id: wallet for wallet in self._opened}
+    def after(self) -> Mapping[RowName, tuple[Row, int]]:
+        """Every row that the batch names or makes, as the batch leaves it, with its stamp."""
+        stamps, before = self._given.stamps, self._given.rows
+        return {
+            name: (row, self._stamp if row is not before.get(name) else stamps[name] or 0)
+            for name, row in self._rows.items()
+            if row is not None
+        }
 
     @property
     def now(self) -> datetime:
         """The time at which all of the batch happens."""
         return self._now
+
+    @property
+    def free_keys(self) -> list[UnitKey]:
+        """The keys that were taken to be free and are not written: that they are free is to be checked."""
+        keys, found = keys_of(self._units), self._given.keys
+        if len(keys) == len(self._idempotency):
+            return []  # all are written, and their insert finds out which was taken
+        written = {row[:3] for row in self._idempotency}
+        return [key for key in keys if key not in written and key not in found]
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether all of it was answered before: there is nothing to write or to check."""
+        return not self._idempotency and not self.free_keys
 
     def outcomes(self, sequences: Sequence[int]) -> list[Outcome]:
         """Return each unit's outcome, given the *sequences* of the journal rows."""
@@ -157,13 +191,33 @@ class BatchPlan:
             for result in self._results
         ]
 
+    # -- the rows
+
+    def _changed_rows(self) -> list[tuple[RowName, Row]]:
+        before = self._given.rows
+        return [(name, row) for name, row in self._rows.items() if row is not None and row is not before.get(name)]
+
+    def _add_row(self, rows: BatchRows, name: RowName, row: Row) -> None:
+        """Add what is written of *row*, which the batch makes or changes."""
+        stamp_before = self._given.stamps.get(name)
+        if isinstance(row, StateRow):
+            (rows.made_states if stamp_before is None else rows.changed_states).append(row)
+        elif stamp_before is None:
+            rows.opened.append(row)
+        elif name in self._remade:
+            rows.changed.append(row)
+        else:
+            rows.moved.append(MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor))
+
+    # -- units
+
     def _stored(self, result: _ToWrite, sequences: Sequence[int]) -> Stored:
         positions = tuple((self._shards[number - 1], sequences[number - 1]) for number in result.last_rows)
         answered = result.answered
         return Stored(answered.result, answered.answer, answered.resource_id, positions, is_replayed=False)
 
     def _plan_unit(self, unit: Unit) -> Outcome | _ToWrite:
-        if self._has_claims or unit.key in self._locked.keys:
+        if self._has_claims or unit.key in self._given.keys:
             found = self._found_under_keys(unit)
             if found is not None:
                 return found
@@ -178,7 +232,8 @@ class BatchPlan:
                 return NotFound(missing, None)
             case Rejected() as rejected:
                 answer = self._renderer.rejected(rejected, unit.path)
-                return self._remember(unit, _Answered(Refused(rejected.code), answer, None), first_row)
+                answered = _Answered(Refused(rejected.code), answer, None)
+                return self._remember(unit, answered, first_row, rejected.subject.id)
             case _Answered() as answered:
                 return self._remember(unit, answered, first_row)
 
@@ -188,7 +243,7 @@ class BatchPlan:
             return KeyReused(by_batch=True)
         if self._print_of(unit.key) not in {None, unit.fingerprint}:
             return KeyReused()
-        record = self._locked.keys.get(unit.key)
+        record = self._given.keys.get(unit.key)
         if record is None:
             return None
         result = self._renderer.result_of(record.answer)
@@ -196,68 +251,98 @@ class BatchPlan:
 
     def _print_of(self, key: UnitKey) -> bytes | None:
         """Return the fingerprint of the request that *key* stands for already, None where it is free."""
-        record = self._locked.keys.get(key)
+        record = self._given.keys.get(key)
         return self._printed.get(key) if record is None else record.fingerprint
 
     def _too_far_ahead(self, unit: Unit) -> AheadOfClock | None:
         """Return that *unit* would move money at a time that is not believed; a freeze is let be."""
-        latest = self._now + self._ahead_max
+        latest = self._now + self._planning.clock_ahead_max
         for command in unit.commands:
-            if isinstance(command, DepositFunds | WithdrawFunds | TransferFunds):
-                for wallet_id in wallets_named(command):
-                    wallet = self._ahead.get(wallet_id)
+            if command.moves_money:
+                for name in command.names(self._rows):
+                    wallet = self._ahead.get(name)
                     if wallet is not None and wallet.last_at > latest:
-                        return AheadOfClock(wallet_id)
+                        return AheadOfClock(wallet.id)
         return None
 
     def _plan_atomic_batch(self, unit: Unit) -> Outcome | _ToWrite:
         """Decide all commands of *unit* or none: the first refusal takes back what the others did."""
-        wallets = self._wallets.copy()
-        marks = len(self._opened), len(self._journal), len(self._references), len(self._raised)
+        rows = self._rows.copy()
+        marks = len(self._journal), len(self._references), len(self._raised)
         answers = []
         for index, command in enumerate(unit.commands):
             attempt = self._attempt(unit, command)
             if isinstance(attempt, _Answered):
                 answers.append(attempt.answer)
                 continue
-            self._wallets = wallets
-            del self._opened[marks[0] :], self._journal[marks[1] :], self._references[marks[2] :]
-            del self._raised[marks[3] :]
+            self._rows = rows
+            del self._journal[marks[0] :], self._references[marks[1] :], self._raised[marks[2] :]
             if isinstance(attempt, Missing):
                 return NotFound(attempt, index)
             answer = self._renderer.rejected_batch(attempt, index, unit.path)
-            return self._remember(unit, _Answered(Refused(attempt.code), answer, None), marks[1])
-        return self._remember(unit, _Answered(_DONE, self._renderer.batch(answers), None), marks[1])
+            answered = _Answered(Refused(attempt.code), answer, None)
+            return self._remember(unit, answered, marks[0], attempt.subject.id)
+        return self._remember(unit, _Answered(_DONE, self._renderer.batch(answers), None), marks[0])
+
+    # -- commands
 
     def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing:
         """Decide *command*; where it is accepted, add its rows to the plan."""
-        decision = decide(command, self._wallets, tenant_id=unit.tenant_id, now=self._now)
-        if isinstance(decision, Rejected | Missing):
-            return decision
-        if isinstance(command, OpenWallet):
-            assert isinstance(decision, StateChanged)
-            return self._open(unit, command, decision)
-        for wallet in changed_wallets(decision):
-            self._wallets[wallet.id] = wallet
-        return self._accept(unit, command, decision)
+        decision = decide(command, self._rows, Context(unit.tenant_id, self._now, self._planning.ids))
+        if isinstance(decision, Accepted):
+            return self._accept(unit, command, decision)
+        if isinstance(decision, Unnamed):
+            self.unnamed.add(decision.name)
+            return _NOT_READ
+        return decision
 
     def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Answered:
-        if isinstance(accepted, Posted):
-            assert isinstance(command, DepositFunds | WithdrawFunds | TransferFunds)
-            transaction_id = self._make_id()
-            self._journal += transaction_rows(unit, command, accepted, transaction_id)
-            if command.details is not None and command.details.reference is not None:
-                reference_hash = self._hash_reference(unit.tenant_id, command.details.reference)
-                self._references.append(ReferenceRow(unit.tenant_id, reference_hash, transaction_id))
-            if self._ahead:
-                self._raise_rows([leg.wallet for leg in accepted.legs])
-            created_at = self._text_of(accepted.legs[0].wallet.last_at)
-            answer = self._renderer.transaction(transaction_id, command, accepted, created_at)
-            return _Answered(_DONE, answer, transaction_id)
-        self._journal.append(state_change_row(unit, accepted, seal(reason=accepted.reason)))
+        """Carry out the facts, and add their journal rows."""
+        private = private_text(accepted.text)
+        transaction_id = accepted.transaction_id
+        carried: list[tuple[AnyFact, Wallet]] = []
+        states: list[StateRow] = []
+        for fact in accepted.facts:
+            if isinstance(fact, Fact):
+                kept = fact.keeping(stored_text(private)) if fact.keeps_text else fact
+                carried.append((kept, self._carry_out(kept, states)))
+            else:
+                carried.append((fact, self._wallet(fact)))
+        if transaction_id is None:
+            self._journal += [
+                state_change_row(unit, fact, wallet, private) for fact, wallet in carried if isinstance(fact, Fact)
+            ]
+        else:
+            self._journal += transaction_rows(unit, command.kind, carried, transaction_id, private)
+            if accepted.text is not None and accepted.text.reference is not None:
+                self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
-            self._raise_rows([accepted.wallet])
-        return _Answered(_DONE, self._renderer.changed(accepted.wallet), None)
+            self._raise_rows([wallet for _, wallet in carried])
+        done = CarriedOut(carried, states, transaction_id, self._text_of(carried[0][1].last_at))
+        return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
+
+    def _carry_out(self, fact: Fact, states: list[StateRow]) -> Wallet:
+        """Make the fact's transition; return its wallet afterwards, and add to *states* the other rows it changed."""
+        rows, wallet_id = self._rows, fact.wallet_id
+        before = None if fact.opens else rows[wallet_id]
+        assert not isinstance(before, StateRow)
+        if fact.changes_states:
+            changed = fact.evolve_states(rows, self._now)
+            rows.update((state.name, state) for state in changed)
+            states += changed
+        wallet = rows[wallet_id] = fact.evolve(before, self._now)
+        if not fact.moves_only:
+            self._remade.add(wallet_id)
+        return wallet
+
+    def _wallet(self, entry: SystemEntry) -> Wallet:
+        wallet = self._rows[entry.wallet_id]
+        assert isinstance(wallet, Wallet)
+        return wallet
+
+    def _add_reference(self, tenant_id: UUID, reference: str, transaction_id: UUID) -> None:
+        hashed = self._planning.hash_reference(tenant_id, reference)
+        self._references.append(ReferenceRow(tenant_id, hashed, transaction_id, shard_of(transaction_id)))
 
     def _raise_rows(self, wallets: Sequence[Wallet]) -> None:
         """Note the time of the newest journal rows, one for each of *wallets*, where it is not the batch's."""
@@ -268,27 +353,26 @@ class BatchPlan:
     def _text_of(self, at: datetime) -> str:
         return self._now_text if at is self._now else rfc3339(at)
 
-    def _open(self, unit: Unit, command: OpenWallet, opened: StateChanged) -> _Answered:
-        private = seal_opening(command)
-        wallet = msgspec.structs.replace(opened.wallet, private=write_private(private))
-        self._opened.append(wallet)
-        self._journal.append(state_change_row(unit, opened, private))
-        return _Answered(_DONE, self._renderer.opened(wallet), wallet.id)
+    # -- keys
 
-    def _remember(self, unit: Unit, answered: _Answered, first_row: int) -> _ToWrite:
-        """Add the record that stands under the unit's key; its journal rows are those from *first_row* on."""
+    def _remember(self, unit: Unit, answered: _Answered, first_row: int, refused_id: UUID | None = None) -> _ToWrite:
+        """Add the record that stands under the unit's key; its journal rows are those from *first_row* on.
+
+        *refused_id* is what a rule refused for: the record stands in its shard.
+        """
         last_by_shard: dict[int, int] = {}
         for number, row in enumerate(self._journal[first_row:], first_row + 1):
             shard = shard_of(row.account_id)
             self._shards.append(shard)
             last_by_shard[shard] = number
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
+        home = self._shards[first_row] if refused_id is None else shard_of(refused_id)
         if unit.claim is not None and self._print_of(unit.claim.key) is None:
-            self._idempotency.append(idempotency_row(unit.claim.key, unit.claim.fingerprint, _CLAIMED, None, []))
+            self._idempotency.append(idempotency_row(unit.claim, _CLAIMED, None, [], home))
             self._printed[unit.claim.key] = unit.claim.fingerprint
             self.claimed.add(unit.claim.key)
         self._idempotency.append(
-            idempotency_row(unit.key, unit.fingerprint, answered.answer, answered.resource_id, last_rows)
+            idempotency_row(Claim(unit.key, unit.fingerprint), answered.answer, answered.resource_id, last_rows, home)
         )
         if self._has_claims:
             self._printed[unit.key] = unit.fingerprint

@@ -1,68 +1,89 @@
 """What the application needs from the world."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from servicekit.failures import Failure
-from wallet.application.rows import BatchRows, Locked
+from wallet.application.journal import Carried
+from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import Answer, Result, UnitKey
-from wallet.domain.commands import MoneyCommand
-from wallet.domain.outcomes import Posted, Rejected
-from wallet.domain.wallets import Wallet
+from wallet.domain.commands import Command
+from wallet.domain.outcomes import Rejected
+from wallet.domain.rows import RowName, StateRow
 
-Plan = Callable[[Locked], BatchRows]
+Decide = Callable[[BatchInput], BatchRows]
 """Decides a batch on what was found behind the locks. It never waits: rows stay locked while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fenced:
-    """What a fenced batch got: its journal rows' sequence numbers, and the database's clock."""
+class Committed:
+    """What a batch got that was committed in one call: its journal rows' sequence numbers, the database's clock."""
 
     sequences: Sequence[int]
     at: datetime
 
 
+class Conflict(StrEnum):
+    """Why the database did not write a batch that was decided ahead: it is decided again on locked rows."""
+
+    STAMP = "stamp"
+    """A row is not as it was when it was read."""
+    KEY = "key"
+    """An idempotency key is taken."""
+
+
 class Ledger(Protocol):
-    """Where batches are committed."""
+    """Where batches are committed. Four calls serve rows of every kind."""
 
-    async def commit(self, wallet_ids: Sequence[UUID], keys: Sequence[UnitKey], plan: Plan) -> list[int]:
-        """Lock what is named, decide by *plan*, write and commit in one transaction.
+    async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
+        """Return the rows and what stands under the keys, without a lock, and the database's clock."""
+        ...
 
-        Returns the sequence number of each journal row of the plan, in its order. Any error means that the outcome is
-        that of the keys: `classify` tells what to do.
+    async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
+        """Lock what is named, decide, write and commit in one transaction.
+
+        Returns the sequence number of each journal row, in its order. Any error means that the outcome is that of the
+        keys: `classify` tells what to do.
         """
         ...
 
-    async def commit_fenced(self, keys: Sequence[UnitKey], named: Mapping[UUID, Wallet], rows: BatchRows) -> Fenced:
-        """Write *rows*, decided on *named* as it was remembered, in one transaction that checks the memory.
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        """Write *rows* in one transaction that checks every *expected* stamp, and that *keys* are free.
 
-        Any error means what it means for `commit`; where a wallet is not as it was remembered, or a key is taken,
-        nothing was written. The version alone does not tell: behind a batch that was not written, somebody else may
-        have brought a wallet to the same one.
+        Any error means what it means for `commit`; where `conflict_of` tells a conflict, nothing was written.
         """
         ...
 
     def classify(self, error: Exception) -> Failure:
-        """Return what *error* of `commit` asks of the committer."""
+        """Return what *error* asks of the committer."""
         ...
+
+    def conflict_of(self, error: BaseException) -> Conflict | None:
+        """Return with what a batch that was decided ahead collided, None where *error* is another."""
+        ...
+
+
+class CarriedOut(NamedTuple):
+    """What a command did: its facts with the wallets as they left them, and the rows of other kinds afterwards.
+
+    *created_at* is written already; *transaction_id* is None where no ledger transaction was made.
+    """
+
+    facts: Carried
+    states: Sequence[StateRow]
+    transaction_id: UUID | None
+    created_at: str
 
 
 class Renderer(Protocol):
     """What makes answers of results, inside the batch: it never waits. *path* is the unit's."""
 
-    def transaction(self, transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> Answer:
-        """Render the transaction that *command* made; *created_at* is written already."""
-        ...
-
-    def opened(self, wallet: Wallet) -> Answer:
-        """Render a new wallet."""
-        ...
-
-    def changed(self, wallet: Wallet) -> Answer:
-        """Render a wallet whose state was changed."""
+    def accepted(self, command: Command, done: CarriedOut) -> Answer:
+        """Render what *command* made or changed."""
         ...
 
     def rejected(self, rejected: Rejected, path: str | None) -> Answer:
@@ -79,12 +100,4 @@ class Renderer(Protocol):
 
     def result_of(self, answer: Answer) -> Result:
         """Return the result that *answer*, stored by this release or another, was rendered of."""
-        ...
-
-
-class Snapshots(Protocol):
-    """Where a dry run finds its rows."""
-
-    async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
-        """Return the named wallets and the time as of one snapshot, without a lock and without keys."""
         ...

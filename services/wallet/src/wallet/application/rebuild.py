@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from wallet.application.folding import JournalBreachError, JournalEvent, fold
+from wallet.application.folding import Folding
+from wallet.domain.facts import JournalBreachError, JournalEvent
 from wallet.domain.wallets import Wallet
 
 LISTED_MAX: Final = 100
@@ -80,7 +81,10 @@ def _shown(column: str, value: Any) -> str:
 class ShardRebuild:
     """One shard's wallets, from *opening* on, event by event in sequence order."""
 
-    def __init__(self, shard: int, report: RebuildReport, *, seq: int, opening: Mapping[UUID, Wallet]) -> None:
+    def __init__(
+        self, shard: int, report: RebuildReport, folding: Folding, *, seq: int, opening: Mapping[UUID, Wallet]
+    ) -> None:
+        self._folding = folding
         self._shard = shard
         self._report = report
         self._seq = seq
@@ -109,7 +113,7 @@ class ShardRebuild:
             if event.account_id in self._unsound:
                 continue
             try:
-                self._wallets[event.account_id] = fold(self._wallets.get(event.account_id), event)
+                self._wallets[event.account_id] = self._folding.fold(self._wallets.get(event.account_id), event)
             except JournalBreachError as error:
                 self._report.find_breach(str(error))
                 self._unsound.add(event.account_id)

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from wallet.application.units import Answer, UnitKey
+from wallet.application.units import Answer, Claim, UnitKey
+from wallet.domain.rows import RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 
 
@@ -33,7 +34,7 @@ class JournalRow(NamedTuple):
 
 
 class IdempotencyRow(NamedTuple):
-    """What stands under a key; *status* and *body* are its answer.
+    """What stands under a key; *status* and *body* are its answer, *shard* is its command's home.
 
     The row numbers (from 1) name the command's last journal row in each of its shards.
     """
@@ -48,14 +49,15 @@ class IdempotencyRow(NamedTuple):
     first_row: int | None
     second_row: int | None
     more_rows: str | None
+    shard: int
 
 
 def idempotency_row(
-    key: UnitKey, fingerprint: bytes, answer: Answer, resource_id: UUID | None, last_rows: list[int]
+    held: Claim, answer: Answer, resource_id: UUID | None, last_rows: list[int], shard: int
 ) -> IdempotencyRow:
-    """Return the record of *answer* under *key*."""
+    """Return the record of *answer* under the key that is *held* by its request."""
     status, body = answer
-    return IdempotencyRow(*key, fingerprint, status, body, resource_id, *_places(last_rows))
+    return IdempotencyRow(*held.key, held.fingerprint, status, body, resource_id, *_places(last_rows), shard)
 
 
 def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
@@ -72,11 +74,12 @@ def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
 
 
 class ReferenceRow(NamedTuple):
-    """Where a reference's keyed hash leads."""
+    """Where a reference's keyed hash leads; *shard* is the transaction's."""
 
     tenant_id: UUID
     reference_hash: bytes
     transaction_id: UUID
+    shard: int
 
 
 class RaisedRow(NamedTuple):
@@ -96,30 +99,47 @@ class KeyRecord:
     positions: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """What a batch found behind its locks.
+Stamps = Mapping[RowName, int | None]
+"""The stamp of each row, None if there is no such row. Whoever writes a row draws it anew, so it names a content."""
 
-    *now* is the time at which all of it happens, but for wallets whose newest event is later: the database's clock
-    after the locks were granted.
+
+@dataclass(frozen=True, slots=True)
+class BatchInput:
+    """What a batch is decided on: the rows it names with their stamps, and what stands under its keys.
+
+    *now* is the time at which all of it happens, but for wallets whose newest event is later: the database's clock.
     """
 
-    wallets: Mapping[UUID, Wallet]
+    rows: Rows
+    stamps: Stamps
     keys: Mapping[UnitKey, KeyRecord]
     now: datetime
+
+
+class MovedWallet(NamedTuple):
+    """A wallet of which nothing but the money changed."""
+
+    id: UUID
+    stamp_before: int
+    version: int
+    posted_minor: int
+    held_minor: int
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
     """All that a batch writes.
 
-    *versions_before* has the version each of *changed* had when it was locked, *shards* the shard of each journal row.
+    *stamp* is given to every row that is made or changed. *shards* has the shard of each journal row.
     """
 
     now: datetime
+    stamp: int
     opened: list[Wallet]
+    moved: list[MovedWallet]
     changed: list[Wallet]
-    versions_before: list[int]
+    made_states: list[StateRow]
+    changed_states: list[StateRow]
     shards: list[int]
     journal: list[JournalRow]
     references: list[ReferenceRow]

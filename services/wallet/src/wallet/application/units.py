@@ -4,15 +4,14 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from wallet.domain.commands import Command, OpenWallet
+from wallet.domain.commands import Command
 from wallet.domain.outcomes import Missing
 
-NIL_ID: Final = UUID(int=0)
 _canonical = msgspec.msgpack.Encoder(order="deterministic").encode
 
 UnitKey = tuple[UUID, str, int]
@@ -20,7 +19,7 @@ UnitKey = tuple[UUID, str, int]
 
 
 class Claim(NamedTuple):
-    """What each command of an independent batch holds besides its own key: part 0 of the batch's, for all of it."""
+    """A key, and the request that it stands for. A command of an independent batch holds part 0 of the batch's too."""
 
     key: UnitKey
     fingerprint: bytes
@@ -116,12 +115,4 @@ def keys_of(units: Sequence[Unit]) -> list[UnitKey]:
 
 def fingerprint(route: str, commands: Sequence[Command]) -> bytes:
     """Return what tells one request from another: `12.3` equals `12.30`, and the order of members does not count."""
-    parts = [(command.kind, _without_made_ids(command)) for command in commands]
-    return hashlib.sha256(_canonical((route, parts))).digest()
-
-
-def _without_made_ids(command: Command) -> Command:
-    """Return the command as the client sent it: the id of a wallet to open is made here, anew for each repeat."""
-    if isinstance(command, OpenWallet):
-        return msgspec.structs.replace(command, wallet_id=NIL_ID)
-    return command
+    return hashlib.sha256(_canonical((route, [(command.kind, command) for command in commands]))).digest()

@@ -26,6 +26,7 @@ from wallet.bootstrap import SERVICE, jobs, maintaining, pool_settings
 from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
+from wallet.domain.catalog import KINDS
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
@@ -94,7 +95,7 @@ def _app(
 ) -> Edge:
     planned = planning(settings)
     deadline_s = settings.wallet_command_deadline_s
-    reads = PostgresReads(pool)
+    reads = PostgresReads(pool, KINDS)
     handlers = CommandHandlers(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),

@@ -1,9 +1,11 @@
 """The committer at work on its queue, as every process has it that takes commands."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from servicekit.postgres import connect
 from servicekit.process import Shutdown
@@ -11,7 +13,8 @@ from servicekit.service.processes import end_with
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry, get_logger
 from wallet.adapters.durability_postgres import unsafe_settings
-from wallet.adapters.ledger_postgres import PostgresLedger, make_id
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.adapters.reference_hash import reference_hasher
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
@@ -20,6 +23,8 @@ from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
+from wallet.domain.catalog import KINDS
+from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 
@@ -39,7 +44,7 @@ async def open_committer(
     MoneyUnsafe.
     """
     await refuse_unsafe_money(settings)
-    own_ledger = PostgresLedger(settings.wallet_database_url, takes_turn=settings.wallet_takes_turn)
+    own_ledger = PostgresLedger(settings.wallet_database_url, kinds=KINDS, commit_lock=settings.wallet_commit_lock)
     metrics = CommitterMetrics(telemetry.registry)
     queue = _queue(settings, metrics, halt)
     committer = _committer(committer_class, settings, metrics, ledger or own_ledger, queue)
@@ -75,9 +80,10 @@ async def refuse_unsafe_money(settings: WalletSettings) -> None:
 def planning(settings: WalletSettings) -> Planning:
     """Return what the plans of a process are made with, those of dry runs too."""
     return Planning(
-        make_id=make_id,
+        ids=IDS,
+        draw_stamp=partial(secrets.randbits, 63),
         hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
-        renderer=JsonRenderer(),
+        renderer=JsonRenderer(ANSWERS),
         clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
     )
 
@@ -103,8 +109,8 @@ def _committer(
         metrics=metrics,
         settings=CommitterSettings(
             batch_commands_max=settings.wallet_batch_commands,
-            decides_ahead=settings.wallet_decides_ahead,
-            # Without a turn, a batch sent behind another looks at its rows before that one has moved them on.
-            in_flight_max=2 if settings.wallet_takes_turn else 1,
+            pipelining=settings.wallet_pipelining,
+            # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
+            in_flight_max=2 if settings.wallet_commit_lock else 1,
         ),
     )

@@ -16,10 +16,12 @@ from wallet.adapters.rebuild_postgres import RepairRefusedError
 from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
 from wallet.application.archive import ArchiveError
 from wallet.application.decisions import DecisionsProjection
-from wallet.application.folding import JournalBreachError
+from wallet.application.folding import Folding
 from wallet.bootstrap import SERVICE, SOURCE, pool_settings
 from wallet.bootstrap.background import open_decisions
 from wallet.config import WalletOwnerSettings, WalletSettings
+from wallet.domain.catalog import FACTS
+from wallet.domain.facts import JournalBreachError
 from wallet.entrypoints.archiving import show_archiving
 from wallet.entrypoints.rebuilding import show_rebuild
 from wallet.entrypoints.replaying import show_replay
@@ -35,6 +37,7 @@ EXPECTED_ERRORS: Final = (
     UnknownTopic,
 )
 """What an operator's command says in a sentence: nothing was done."""
+FOLDING: Final = Folding(FACTS)
 
 
 @asynccontextmanager
@@ -67,7 +70,7 @@ async def archive_partitions(owner: WalletOwnerSettings, *, keep: int) -> int:
     As the owner: only it can detach, and the app role, which every process has, must stay unable to.
     Raises ArchiveError, JournalBusyError and JournalBreachError.
     """
-    async with open_archiver(owner.wallet_owner_database_url) as archiver:
+    async with open_archiver(owner.wallet_owner_database_url, FOLDING) as archiver:
         return await show_archiving(archiver, keep=keep)
 
 
@@ -78,7 +81,7 @@ async def rebuild_wallets(settings: WalletSettings, *, operator: str | None) -> 
     """
     dsn = settings.wallet_database_url
     work = rebuild_postgres.rebuild if operator is None else partial(rebuild_postgres.repair, operator=operator)
-    return await show_rebuild(lambda: rebuild_postgres.count_rows(dsn), lambda progress: work(dsn, progress))
+    return await show_rebuild(lambda: rebuild_postgres.count_rows(dsn), lambda progress: work(dsn, FOLDING, progress))
 
 
 async def replay_journal(settings: WalletSettings, topic: str, *, resume: bool, without_missing: bool) -> bool:

@@ -1,106 +1,65 @@
-"""Commands: what somebody wants done, parsed and valid in itself. Amounts are positive minor units."""
+"""What a command is: what somebody wants done, parsed and valid in itself. Amounts are positive minor units."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
-from wallet.domain.wallets import RestrictionScope
+from wallet.domain.outcomes import Decision, Unnamed
+from wallet.domain.rows import RowName, Rows, UnnamedRowError
 
 
-class Details(msgspec.Struct, frozen=True):
-    """The free text that travels with a transaction. It is personal data: never a rule's business, never indexed."""
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Makes ids. They are given to the rules, which know no randomness.
 
-    reference: str | None = None
-    description: str | None = None
-    metadata: dict[str, str] | None = None
-    destination: str | None = None
-
-
-class OpenWallet(msgspec.Struct, frozen=True):
-    """Open a wallet under *wallet_id*, made by the shell."""
-
-    kind: ClassVar[str] = "open_wallet"
-    wallet_id: UUID
-    owner_id: str
-    currency: str
-    label: str | None = None
-    metadata: dict[str, str] | None = None
-
-
-class DepositFunds(msgspec.Struct, frozen=True):
-    """Take money in from `external:<currency>`."""
-
-    kind: ClassVar[str] = "deposit"
-    wallet_id: UUID
-    amount_minor: int
-    currency: str
-    details: Details | None = None
-
-
-class WithdrawFunds(msgspec.Struct, frozen=True):
-    """Pay money out to `external:<currency>`."""
-
-    kind: ClassVar[str] = "withdrawal"
-    wallet_id: UUID
-    amount_minor: int
-    currency: str
-    details: Details | None = None
-
-
-class TransferFunds(msgspec.Struct, frozen=True):
-    """Move money between two different wallets of one currency."""
-
-    kind: ClassVar[str] = "transfer"
-    source_wallet_id: UUID
-    destination_wallet_id: UUID
-    amount_minor: int
-    currency: str
-    details: Details | None = None
-
-
-class FreezeWallet(msgspec.Struct, frozen=True):
-    """Restrict a wallet in the name of *source*; a second freeze by the same source replaces its first.
-
-    *judged_version* is None for an operator. A service names the wallet's version that it judged: where an operator has
-    changed the restrictions since, the operator's word stands.
+    *beside* returns a new id in the shard of a given one: what is made stands with its home wallet. *placed* returns a
+    new wallet's, in the shard of a tenant's placement group.
     """
 
-    kind: ClassVar[str] = "freeze"
-    wallet_id: UUID
-    source: str
-    scope: RestrictionScope
-    reason: str
-    judged_version: int | None = None
+    beside: Callable[[UUID], UUID]
+    placed: Callable[[UUID, str], UUID]
 
 
-class UnfreezeWallet(msgspec.Struct, frozen=True):
-    """Lift, as an operator, the restriction that *source* holds on a wallet."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """On whose behalf a command is decided, and at what time."""
 
-    kind: ClassVar[str] = "unfreeze"
-    wallet_id: UUID
-    source: str
-    reason: str | None = None
-
-
-class CloseWallet(msgspec.Struct, frozen=True):
-    """Close an empty wallet for good."""
-
-    kind: ClassVar[str] = "close"
-    wallet_id: UUID
+    tenant_id: UUID
+    now: datetime
+    ids: Ids
 
 
-MoneyCommand = DepositFunds | WithdrawFunds | TransferFunds
-StatusCommand = FreezeWallet | UnfreezeWallet | CloseWallet
-Command = OpenWallet | MoneyCommand | StatusCommand
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command. Its members are what its fingerprint is made of: one that is added has a default."""
+
+    kind: ClassVar[str]
+    """Its name in metrics and fingerprints."""
+    moves_money: ClassVar[bool] = False
+    """Whether it is refused while a wallet's clock is not believed."""
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the rows that the command reads or changes, as far as *known* rows tell.
+
+        They are found through links that never change, and are locked, or checked to be as they were read, when the
+        command is committed.
+        """
+        raise NotImplementedError
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Return what the command does to *rows*, or why it is refused; raises UnnamedRowError.
+
+        A wallet whose newest event is later than the context's time keeps its own time.
+        """
+        raise NotImplementedError
 
 
-def wallets_named(command: Command) -> tuple[UUID, ...]:
-    """Return the ids of the existing wallets that *command* reads or changes; they are locked before it is decided."""
-    match command:
-        case TransferFunds():
-            return (command.source_wallet_id, command.destination_wallet_id)
-        case OpenWallet():
-            return ()
-        case _:
-            return (command.wallet_id,)
+def decide(command: Command, rows: Rows, context: Context) -> Decision:
+    """Return what *command* does to *rows*, or why it is refused."""
+    try:
+        return command.decide(rows, context)
+    except UnnamedRowError as error:
+        return Unnamed(error.name)

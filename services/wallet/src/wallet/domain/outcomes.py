@@ -1,61 +1,29 @@
-"""What a decision can be: a closed set. `Accepted` carries everything that is to be written."""
+"""What a decision can be: a closed set. `Accepted` carries everything that happened."""
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from wallet.domain.facts import AnyFact
+from wallet.domain.rows import RowName
+from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
 
 
-class Fact(StrEnum):
-    """What happened to a wallet. One event type each."""
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The command is carried out by *facts*, in their order.
 
-    OPENED = "opened"
-    DEPOSITED = "deposited"
-    WITHDRAWN = "withdrawn"
-    SENT = "sent"
-    RECEIVED = "received"
-    RESTRICTED = "restricted"
-    UNRESTRICTED = "unrestricted"
-    CLOSED = "closed"
+    *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
+    whose entries are among the facts, which sum to zero per currency. *text* is the free text of all of it.
+    """
 
-
-class WalletLeg(msgspec.Struct, frozen=True, gc=False):
-    """A wallet's entry of a transaction: *wallet* as it is afterwards, *amount_minor* signed, and who it dealt with."""
-
-    fact: Fact
-    wallet: Wallet
-    amount_minor: int
-    counterparty: "Wallet | str"
-
-
-class SystemLeg(msgspec.Struct, frozen=True, gc=False):
-    """A system account's entry, which balances the entry of *wallet* and stands in its stream."""
-
-    account: str
-    amount_minor: int
-    wallet: Wallet
-
-
-class Posted(msgspec.Struct, frozen=True, gc=False):
-    """A ledger transaction: at least two legs that sum to zero per currency."""
-
-    legs: tuple[WalletLeg | SystemLeg, ...]
-
-
-class StateChanged(msgspec.Struct, frozen=True, gc=False):
-    """A wallet's state changed, no money moved. *wallet* is as it is afterwards; *source* and *reason* say why."""
-
-    fact: Fact
-    wallet: Wallet
-    source: str | None = None
-    scope: str | None = None
-    reason: str | None = None
-
-
-Accepted = Posted | StateChanged
+    facts: tuple[AnyFact, ...]
+    resource_id: UUID | None = None
+    transaction_id: UUID | None = None
+    text: FreeText | None = None
 
 
 class RefusalCode(StrEnum):
@@ -71,16 +39,14 @@ class RefusalCode(StrEnum):
     BALANCE_OVERFLOW = "balance_overflow"
 
 
-class SubjectKind(StrEnum):
-    """What a command can name and a rule can refuse for."""
-
-    WALLET = "wallet"
+WALLET: Final = "wallet"
+"""The kind of subject that a wallet is; any other is the name of its RowKind."""
 
 
 class Subject(msgspec.Struct, frozen=True):
     """The one row that stands in a command's way."""
 
-    kind: SubjectKind
+    kind: str
     id: UUID
 
 
@@ -102,9 +68,12 @@ FactValue = Amount | str | tuple[RestrictedBy, ...]
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A rule refuses the command: which, for what, and the *facts*, by name, that its sender needs to act."""
+    """A rule refuses the command: *code* tells which, *subject* for what, *facts* by name what its sender may act on.
 
-    code: RefusalCode
+    *code* is a RefusalCode's value, or that of a capability which brings its own.
+    """
+
+    code: str
     subject: Subject
     facts: Mapping[str, FactValue]
 
@@ -112,8 +81,29 @@ class Rejected(msgspec.Struct, frozen=True):
 class Missing(msgspec.Struct, frozen=True):
     """The command names something that does not exist for its tenant."""
 
-    kind: SubjectKind
+    kind: str
     id: UUID
 
 
-Decision = Accepted | Rejected | Missing
+class Unnamed(msgspec.Struct, frozen=True):
+    """The rule needs a row that was not read: it is to be read, and the command decided again."""
+
+    name: RowName
+
+
+Decision = Accepted | Rejected | Missing | Unnamed
+
+
+def missing_wallet(wallet_id: UUID) -> Missing:
+    """Return that there is no such wallet."""
+    return Missing(WALLET, wallet_id)
+
+
+def rejected(code: RefusalCode, wallet: Wallet, **facts: FactValue) -> Rejected:
+    """Return that a rule refuses for *wallet*."""
+    return Rejected(code, Subject(WALLET, wallet.id), facts)
+
+
+def available(wallet: Wallet) -> Amount:
+    """Return what can be spent of *wallet*, before any overdraft."""
+    return Amount(wallet.available_minor, wallet.currency)

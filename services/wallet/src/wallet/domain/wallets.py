@@ -80,8 +80,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
         """Return the restriction that *source* holds on the wallet, if any."""
         return next((restriction for restriction in self.restrictions if restriction.source == source), None)
 
-    def with_posted(self, delta_minor: int, at: datetime) -> "Wallet":
-        """Return the wallet one version on, with *delta_minor* posted to it."""
+    def moved(self, posted_delta_minor: int, held_delta_minor: int, at: datetime) -> "Wallet":
+        """Return the wallet one version on, with the deltas added to what is posted and held."""
         return Wallet(
             self.id,
             self.tenant_id,
@@ -89,8 +89,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             self.currency,
             self.status,
             self.restrictions,
-            self.posted_minor + delta_minor,
-            self.held_minor,
+            self.posted_minor + posted_delta_minor,
+            self.held_minor + held_delta_minor,
             self.overdraft_limit_minor,
             self.version + 1,
             self.opened_at,

@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
-from wallet.application.private import read_private
-from wallet.domain.outcomes import SystemLeg, WalletLeg
+from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
+from wallet.domain.texts import read_text
 from wallet.domain.wallets import Restriction, Wallet
 
 
@@ -90,7 +90,7 @@ def wallet_status(wallet: Wallet) -> str:
 
 def wallet_body(wallet: Wallet) -> WalletBody:
     """Return *wallet* as a client sees it."""
-    private = read_private(wallet.private)
+    private = read_text(wallet.private)
     currency = wallet.currency
     return WalletBody(
         id=wallet.id,
@@ -112,10 +112,12 @@ def wallet_body(wallet: Wallet) -> WalletBody:
     )
 
 
-def entry_body(leg: WalletLeg | SystemLeg, currency: str) -> EntryBody:
-    """Return an entry of a transaction that was just made as a client sees it."""
-    amount = money(leg.amount_minor, currency)
-    if isinstance(leg, SystemLeg):
-        return EntryBody(amount, system_account=leg.account)
-    wallet = leg.wallet
-    return EntryBody(amount, wallet.id, money(wallet.posted_minor, currency), wallet.version)
+def entry_body(fact: AnyFact, wallet: Wallet) -> EntryBody:
+    """Return an entry that was just made, *wallet* as it left it, as a client sees it."""
+    if isinstance(fact, SystemEntry):
+        return EntryBody(money(fact.amount_minor, wallet.currency), system_account=fact.account)
+    assert isinstance(fact, EntryFact), "every fact of a transaction is an entry"
+    currency = wallet.currency
+    return EntryBody(
+        money(fact.amount_minor, currency), wallet.id, money(wallet.posted_minor, currency), wallet.version
+    )

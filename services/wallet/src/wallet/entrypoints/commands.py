@@ -10,6 +10,7 @@ import msgspec
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.positions import format_position
+from contracts.problems import PROBLEM_CODES
 from servicekit.http.decoding import invalid_request
 from servicekit.http.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
@@ -29,7 +30,6 @@ from wallet.application.units import (
     fingerprint,
 )
 from wallet.domain.commands import Command
-from wallet.domain.outcomes import SubjectKind
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
@@ -38,7 +38,6 @@ RETRY_AFTER_S: Final = 1
 _WALLETS: Final = b"/v1/wallets/"
 _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
-_NOT_FOUND: Final = {SubjectKind.WALLET: problems.WALLET_NOT_FOUND}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -63,7 +62,7 @@ class CommandHandlers:
         assert request.path_id is not None
         wallet_id = parse_id(request.path_id)
         if wallet_id is None:
-            raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is no wallet id.")
+            raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is not a wallet id.")
         # The id in its canonical form: it may be repeated in capitals.
         path = request.path.replace(request.path_id, str(wallet_id))
         return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
@@ -209,7 +208,7 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem
     facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
     if outcome.index is not None:
         facts["index"] = outcome.index
-    return Problem(_NOT_FOUND[missing.kind], f"There is no {missing.kind} {missing.id}.", **facts)
+    return Problem(PROBLEM_CODES[f"{missing.kind}_not_found"], f"There is no {missing.kind} {missing.id}.", **facts)
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -1,8 +1,7 @@
 """What results are answered over HTTP: a status and the bytes of a body, made once and stored as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
@@ -10,15 +9,17 @@ from contracts import problems
 from contracts.money import money
 from contracts.problems import PROBLEM_CODES
 from servicekit.http.problems import is_problem, render_problem
+from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
-from wallet.domain.commands import Details, MoneyCommand
-from wallet.domain.outcomes import Amount, FactValue, Posted, Rejected
-from wallet.domain.wallets import Wallet
+from wallet.domain.commands import Command
+from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
+from wallet.domain.outcomes import Amount, FactValue, Rejected
+from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, wallet_body
 
 OK: Final = 200
 CREATED: Final = 201
-_NO_DETAILS: Final = Details()
+_NO_TEXT: Final = FreeText()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,35 +33,19 @@ class _StoredProblem(msgspec.Struct):
 _decode_problem = msgspec.json.Decoder(_StoredProblem).decode
 
 
+Answers = Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]
+"""How each command is answered."""
+
+
 class JsonRenderer:
     """Renders resources and problem documents: see the port `Renderer`. An answer is (status, body)."""
 
-    def transaction(self, transaction_id: UUID, command: MoneyCommand, posted: Posted, created_at: str) -> Answer:
-        """See the port."""
-        currency = command.currency
-        details = command.details or _NO_DETAILS
-        body = TransactionBody(
-            transaction_id,
-            command.kind,
-            "posted",
-            money(command.amount_minor, currency),
-            [entry_body(leg, currency) for leg in posted.legs],
-            money(0, currency),
-            details.reference,
-            details.description,
-            details.metadata,
-            details.destination,
-            created_at,
-        )
-        return CREATED, _encode(body)
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
 
-    def opened(self, wallet: Wallet) -> Answer:
+    def accepted(self, command: Command, done: CarriedOut) -> Answer:
         """See the port."""
-        return CREATED, _encode(wallet_body(wallet))
-
-    def changed(self, wallet: Wallet) -> Answer:
-        """See the port."""
-        return OK, _encode(wallet_body(wallet))
+        return self._answers[type(command)](command, done)
 
     def rejected(self, rejected: Rejected, path: str | None) -> Answer:
         """See the port."""
@@ -89,6 +74,36 @@ class JsonRenderer:
             return Done()
         told = _decode_problem(body)
         return Refused((told.problem or told).code)
+
+
+def answer_wallet(_command: Command, done: CarriedOut) -> Answer:
+    """Answer with the wallet that was changed."""
+    return OK, _encode(wallet_body(done.facts[0][1]))
+
+
+def answer_new_wallet(_command: Command, done: CarriedOut) -> Answer:
+    """Answer with the wallet that was made."""
+    return CREATED, _encode(wallet_body(done.facts[0][1]))
+
+
+def answer_transaction(command: DepositFunds | WithdrawFunds | TransferFunds, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that was made."""
+    text = command.text or _NO_TEXT
+    assert done.transaction_id is not None
+    body = TransactionBody(
+        done.transaction_id,
+        command.kind,
+        "posted",
+        money(command.amount_minor, command.currency),
+        [entry_body(fact, wallet) for fact, wallet in done.facts],
+        money(0, command.currency),
+        text.reference,
+        text.description,
+        text.metadata,
+        text.destination,
+        done.created_at,
+    )
+    return CREATED, _encode(body)
 
 
 def _fact(value: FactValue) -> Any:

@@ -6,21 +6,14 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from contracts.ids import new_id
 from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor
 from servicekit.http.decoding import invalid_request
 from servicekit.http.problems import FieldError
-from wallet.domain.commands import (
-    CloseWallet,
-    Command,
-    DepositFunds,
-    Details,
-    FreezeWallet,
-    OpenWallet,
-    TransferFunds,
-    UnfreezeWallet,
-    WithdrawFunds,
-)
+from wallet.domain.commands import Command
+from wallet.domain.lifecycle import CloseWallet, OpenWallet
+from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
+from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
+from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope
 
 OPERATOR: Final = "operator"
@@ -39,6 +32,15 @@ OwnerId = Annotated[
 ]
 CurrencyCode = Annotated[
     str, Meta(min_length=3, max_length=3, description="An ISO 4217 code.", extra_json_schema=_KNOWN)
+]
+Placement = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="Wallets of one placement group are stored together; the owner's own group unless named.",
+        extra_json_schema=_NO_NUL,
+    ),
 ]
 Label = Annotated[str, Meta(max_length=100, extra_json_schema=_NO_NUL)]
 Reference = Annotated[
@@ -70,6 +72,7 @@ class OpenWalletRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     currency: CurrencyCode
     label: Label | None = None
     metadata: Metadata | None = None
+    placement: Placement | None = None
 
 
 class DepositRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -218,7 +221,10 @@ def _open(request: OpenWalletRequest, pointer: str) -> OpenWallet:
         raise invalid_request(
             FieldError(f"{pointer}/currency", "unknown_currency", "The currency is not an ISO 4217 code known here.")
         )
-    return OpenWallet(new_id(), request.owner_id, request.currency, request.label, _sorted(request.metadata))
+    text = None
+    if request.label is not None or request.metadata is not None:
+        text = FreeText(label=request.label, metadata=_sorted(request.metadata))
+    return OpenWallet(request.owner_id, request.currency, text, request.placement)
 
 
 def _transfer(request: TransferRequest, pointer: str) -> TransferFunds:
@@ -269,10 +275,10 @@ def _amount_minor(amount: Money, pointer: str) -> int:
 
 def _details(
     reference: str | None, description: str | None, metadata: dict[str, str] | None, destination: str | None = None
-) -> Details | None:
+) -> FreeText | None:
     if reference is None and description is None and metadata is None and destination is None:
         return None
-    return Details(reference, description, _sorted(metadata), destination)
+    return FreeText(reference, description, _sorted(metadata), destination)
 
 
 def _sorted(metadata: dict[str, str] | None) -> dict[str, str] | None:

@@ -1,34 +1,34 @@
--- The second of a batch's two calls, VOLATILE like lock_batch. The rows of a batch, as the committer sends them:
-create type wallet.opened_row as (
-    id uuid, tenant_id uuid, owner_id text, currency text, private bytea);
+-- The second of a batch's two calls, VOLATILE like lock_rows. The rows of a batch, as the committer sends them; those
+-- that are made, or of which anything may have changed, come whole.
+-- needs: wallet_as_read, state_as_read
 
-create type wallet.changed_row as (
-    id uuid, version_before bigint, version bigint, posted_minor bigint, held_minor bigint, status smallint,
-    restrictions text, operator_version bigint);
+-- A wallet of which nothing but the money changed.
+create type wallet.moved_wallet as (
+    id uuid, stamp_before bigint, version bigint, posted_minor bigint, held_minor bigint);
 
 create type wallet.journal_row as (
     tenant_id uuid, account_id uuid, system_account text, version bigint, transaction_id uuid, entry_index smallint,
     entry_count smallint, type smallint, currency text, posted_delta bigint, held_delta bigint, posted_after bigint,
     held_after bigint, actor text, causation_id uuid, traceparent text, payload bytea);
 
-create type wallet.reference_row as (tenant_id uuid, reference_hash bytea, transaction_id uuid);
+create type wallet.reference_row as (tenant_id uuid, reference_hash bytea, transaction_id uuid, shard smallint);
 
 -- first_row and second_row number the last journal row of the record's command in each of its (at most two) shards,
 -- from 1; more_rows is an int[] literal for a command over more shards.
 create type wallet.idempotency_row as (
     client uuid, key text, part smallint, fingerprint bytea, status smallint, body bytea, resource_id uuid,
-    first_row int, second_row int, more_rows text);
+    first_row int, second_row int, more_rows text, shard smallint);
 
 -- When a journal row's wallet is ahead of the batch's time: *row* is its number (from 1), *at* when its event occurred.
 create type wallet.raised_row as ("row" int, at timestamptz);
 
--- Write what a batch decided, opened wallets at their first version; returns the sequence number of each journal row,
--- in the order given. An event is never earlier than its wallet's last one, and no wallet takes another's time. Raises
--- WL001 when a wallet is not at the version that was read.
-create or replace function wallet.write_batch(
-    now timestamptz, opened wallet.opened_row[], changed wallet.changed_row[], shards smallint[],
-    journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[],
-    raised wallet.raised_row[])
+-- Write what a batch decided, each row that it makes or changes with the batch's *stamp*; returns the sequence number of
+-- each journal row, in the order given. An event is never earlier than its wallet's last one, and no wallet takes
+-- another's time. Raises WL001 when a row is not as it was read.
+create or replace function wallet.write_rows(
+    now timestamptz, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[],
+    made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[],
+    refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[])
 returns bigint[] language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     touched int;
@@ -38,21 +38,47 @@ declare
 begin
     if cardinality(opened) > 0 then
         insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                                   overdraft_limit_minor, floor_waived, version, opened_at, last_at, private)
-        select u.id, u.tenant_id, u.owner_id, u.currency, 0, null, 0, 0, 0, false, 1, write_batch.now,
-               write_batch.now, u.private
-          from unnest(opened) u;
+                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+        select u.* from unnest(opened) u;
+    end if;
+    if cardinality(moved) > 0 then
+        update wallet.wallet w
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version,
+               stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
+          from unnest(moved) u
+         where w.id = u.id and w.stamp = u.stamp_before;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(moved) then
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
     end if;
     if cardinality(changed) > 0 then
         update wallet.wallet w
-           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, status = u.status,
-               restrictions = u.restrictions, operator_version = u.operator_version,
-               last_at = greatest(w.last_at, write_batch.now)
+           set status = u.status, restrictions = u.restrictions, posted_minor = u.posted_minor,
+               held_minor = u.held_minor, overdraft_limit_minor = u.overdraft_limit_minor, version = u.version,
+               last_at = u.last_at, private = u.private, operator_version = u.operator_version,
+               stamp = u.stamp
           from unnest(changed) u
-         where w.id = u.id and w.version = u.version_before;
+         where w.id = u.id and w.version < u.version;
         get diagnostics touched = row_count;
         if touched <> cardinality(changed) then
-            raise exception 'a wallet is not at the version that was read' using errcode = 'WL001';
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(made_states) > 0 then
+        insert into wallet.state (kind, id, tenant_id, wallet_id, status, cap_minor, used_minor, due_at, version,
+                                  changed_at, body, private, stamp)
+        select u.* from unnest(made_states) u;
+    end if;
+    if cardinality(changed_states) > 0 then
+        update wallet.state t
+           set status = u.status, cap_minor = u.cap_minor, used_minor = u.used_minor, due_at = u.due_at,
+               version = u.version, changed_at = u.changed_at, body = u.body, private = u.private, stamp = u.stamp
+          from unnest(changed_states) u
+         where t.kind = u.kind and t.id = u.id and t.version < u.version;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(changed_states) then
+            raise exception 'a row is not as it was read' using errcode = 'WL001';
         end if;
     end if;
     if cardinality(shards) > 0 then
@@ -80,8 +106,8 @@ begin
                u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
                u.held_after,
                case when has_raised
-                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_batch.now)
-                    else write_batch.now end,
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_rows.now)
+                    else write_rows.now end,
                u.actor, u.causation_id, u.traceparent, u.payload
           from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
                u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
@@ -89,11 +115,12 @@ begin
                   payload, ordinal);
     end if;
     if cardinality(refs) > 0 then
-        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id)
-        select u.tenant_id, u.reference_hash, u.transaction_id from unnest(refs) u;
+        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id, shard)
+        select u.tenant_id, u.reference_hash, u.transaction_id, u.shard from unnest(refs) u;
     end if;
     -- In key order, so that two writers of the same keys never wait for each other in a circle.
-    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, created_at)
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard,
+                                    created_at)
     select u.client, u.key, u.part, u.fingerprint, u.status, u.body, u.resource_id,
            case
                when u.more_rows is not null then
@@ -104,11 +131,11 @@ begin
                when u.second_row is null then array[shards[u.first_row], seqs[u.first_row]]
                else array[shards[u.first_row], seqs[u.first_row], shards[u.second_row], seqs[u.second_row]]
            end,
-           write_batch.now
+           u.shard, write_rows.now
       from unnest(records) u
      order by u.client, u.key, u.part;
     return seqs;
 end $$;
 
-revoke execute on function wallet.write_batch from public;
-grant execute on function wallet.write_batch to :"app_role";
+revoke execute on function wallet.write_rows from public;
+grant execute on function wallet.write_rows to :"app_role";

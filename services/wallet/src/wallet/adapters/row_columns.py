@@ -1,0 +1,62 @@
+"""The columns of the rows a batch reads and writes: for each kind of row in one place, in the order of its struct."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from wallet.domain.rows import RowKind, StateRow
+from wallet.domain.wallets import Restriction, Wallet, WalletStatus
+
+WALLET_COLUMNS: Final = ", ".join(Wallet.__struct_fields__)
+"""The columns `wallet_from_row` reads, in their order."""
+OPENING_COLUMNS: Final = WALLET_COLUMNS.replace("id, ", "wallet_id, ", 1)
+"""The same of `wallet.wallet_opening`."""
+
+_WIDTH: Final = len(Wallet.__struct_fields__)
+_STATUS: Final = Wallet.__struct_fields__.index("status")
+_RESTRICTIONS: Final = Wallet.__struct_fields__.index("restrictions")
+_STATUSES: Final = {int(status): status for status in WalletStatus}
+_restrictions = msgspec.json.Decoder(tuple[Restriction, ...])
+_encode = msgspec.json.Encoder().encode
+
+
+def wallet_from_row(row: asyncpg.Record, first: int = 0) -> Wallet:
+    """Return the wallet whose WALLET_COLUMNS start at *first*."""
+    fields = list(row[first : first + _WIDTH])
+    fields[_STATUS] = _STATUSES[fields[_STATUS]]
+    fields[_RESTRICTIONS] = _restrictions.decode(fields[_RESTRICTIONS]) if fields[_RESTRICTIONS] else ()
+    return Wallet(*fields)
+
+
+def wallet_row(wallet: Wallet) -> tuple[object, ...]:
+    """Return *wallet* in the order of its columns."""
+    fields = list(msgspec.structs.astuple(wallet))
+    fields[_RESTRICTIONS] = _encode(wallet.restrictions).decode() if wallet.restrictions else None
+    return tuple(fields)
+
+
+_STATE_FIELDS: Final = StateRow.__struct_fields__
+_BODY: Final = _STATE_FIELDS.index("body")
+
+
+class StateColumns:
+    """Reads and writes the rows of `wallet.state`, of these *kinds*."""
+
+    def __init__(self, kinds: Iterable[RowKind]) -> None:
+        self._decoders: Mapping[int, msgspec.json.Decoder[msgspec.Struct]] = {
+            kind.number: msgspec.json.Decoder(kind.body) for kind in kinds
+        }
+
+    def from_row(self, row: asyncpg.Record) -> StateRow:
+        """Return the row whose columns stand in the order of the struct."""
+        fields = dict(zip(_STATE_FIELDS, row, strict=False))
+        fields["body"] = self._decoders[fields["kind"]].decode(fields["body"])
+        return StateRow(**fields)
+
+    def to_row(self, state: StateRow) -> tuple[object, ...]:
+        """Return *state* in the order of its columns."""
+        fields = list(msgspec.structs.astuple(state))
+        fields[_BODY] = _encode(state.body)
+        return tuple(fields)

@@ -1,0 +1,199 @@
+"""Money moves: deposits, withdrawals, transfers."""
+
+from typing import ClassVar, Final
+from uuid import UUID
+
+from contracts import events
+from contracts.event_types import EventType
+from wallet.domain.commands import Command, Context
+from wallet.domain.facts import EntryFact, SystemEntry
+from wallet.domain.outcomes import (
+    Accepted,
+    Decision,
+    RefusalCode,
+    Rejected,
+    RestrictedBy,
+    available,
+    missing_wallet,
+    rejected,
+)
+from wallet.domain.rows import RowName, Rows
+from wallet.domain.texts import FreeText
+from wallet.domain.wallets import Wallet, WalletStatus
+
+BALANCE_MINOR_MAX: Final = 9 * 10**18
+"""No balance goes beyond this, either way."""
+
+
+class FundsDeposited(EntryFact, frozen=True, gc=False):
+    """Money came in from outside."""
+
+    event: ClassVar[EventType] = events.FUNDS_DEPOSITED
+
+
+class FundsWithdrawn(EntryFact, frozen=True, gc=False):
+    """Money was paid out."""
+
+    event: ClassVar[EventType] = events.FUNDS_WITHDRAWN
+
+
+class FundsSent(EntryFact, frozen=True, gc=False):
+    """Money went to another wallet."""
+
+    event: ClassVar[EventType] = events.FUNDS_SENT
+
+
+class FundsReceived(EntryFact, frozen=True, gc=False):
+    """Money came from another wallet."""
+
+    event: ClassVar[EventType] = events.FUNDS_RECEIVED
+
+
+class MoneyCommand(Command, frozen=True):
+    """A command that makes a ledger transaction of *amount_minor*."""
+
+    moves_money: ClassVar[bool] = True
+
+
+class DepositFunds(MoneyCommand, frozen=True):
+    """Take money in from `external:<currency>`."""
+
+    kind: ClassVar[str] = "deposit"
+    wallet_id: UUID
+    amount_minor: int
+    currency: str
+    text: FreeText | None = None
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the wallet."""
+        del known
+        return (self.wallet_id,)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the wallet may not receive, else post it."""
+        payee = rows.wallet(self.wallet_id, context.tenant_id)
+        if payee is None:
+            return missing_wallet(self.wallet_id)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency)
+        if refusal is not None:
+            return refusal
+        outside = external_account(payee.currency)
+        return _transaction(
+            payee,
+            context,
+            self.text,
+            FundsDeposited(payee.id, self.amount_minor, outside),
+            SystemEntry(payee.id, -self.amount_minor, outside),
+        )
+
+
+class WithdrawFunds(MoneyCommand, frozen=True):
+    """Pay money out to `external:<currency>`."""
+
+    kind: ClassVar[str] = "withdrawal"
+    wallet_id: UUID
+    amount_minor: int
+    currency: str
+    text: FreeText | None = None
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the wallet."""
+        del known
+        return (self.wallet_id,)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the wallet may not spend, else post it."""
+        payer = rows.wallet(self.wallet_id, context.tenant_id)
+        if payer is None:
+            return missing_wallet(self.wallet_id)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency)
+        if refusal is not None:
+            return refusal
+        outside = external_account(payer.currency)
+        return _transaction(
+            payer,
+            context,
+            self.text,
+            FundsWithdrawn(payer.id, -self.amount_minor, outside),
+            SystemEntry(payer.id, self.amount_minor, outside),
+        )
+
+
+class TransferFunds(MoneyCommand, frozen=True):
+    """Move money between two different wallets of one currency."""
+
+    kind: ClassVar[str] = "transfer"
+    source_wallet_id: UUID
+    destination_wallet_id: UUID
+    amount_minor: int
+    currency: str
+    text: FreeText | None = None
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return both wallets."""
+        del known
+        return (self.source_wallet_id, self.destination_wallet_id)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the payer may not spend or the payee not receive, else post both entries."""
+        payer = rows.wallet(self.source_wallet_id, context.tenant_id)
+        if payer is None:
+            return missing_wallet(self.source_wallet_id)
+        payee = rows.wallet(self.destination_wallet_id, context.tenant_id)
+        if payee is None:
+            return missing_wallet(self.destination_wallet_id)
+        assert payer.id != payee.id, "the edge refuses a transfer to oneself"
+        amount_minor, currency = self.amount_minor, self.currency
+        refusal = refuse_debit(payer, amount_minor, currency) or refuse_credit(payee, amount_minor, currency)
+        if refusal is not None:
+            return refusal
+        return _transaction(
+            payer,
+            context,
+            self.text,
+            FundsSent(payer.id, -amount_minor, payee),
+            FundsReceived(payee.id, amount_minor, payer),
+        )
+
+
+def external_account(currency: str) -> str:
+    """Return the system account for money outside the platform."""
+    return f"external:{currency}"
+
+
+def refuse_debit(payer: Wallet, amount_minor: int, currency: str) -> Rejected | None:
+    """Return why *payer* may not spend the amount, or None."""
+    if payer.status == WalletStatus.CLOSED:
+        return rejected(RefusalCode.WALLET_CLOSED, payer)
+    if payer.restrictions:
+        return rejected(RefusalCode.WALLET_FROZEN, payer, restrictions=_in_force(payer))
+    if payer.currency != currency:
+        return rejected(RefusalCode.CURRENCY_MISMATCH, payer, currency=payer.currency)
+    if amount_minor > payer.spendable_minor:
+        return rejected(RefusalCode.INSUFFICIENT_FUNDS, payer, available=available(payer))
+    if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+        return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
+    return None
+
+
+def refuse_credit(payee: Wallet, amount_minor: int, currency: str) -> Rejected | None:
+    """Return why *payee* may not receive the amount, or None."""
+    if payee.status == WalletStatus.CLOSED:
+        return rejected(RefusalCode.WALLET_CLOSED, payee)
+    if payee.restrictions and payee.refuses_credits:
+        return rejected(RefusalCode.WALLET_FROZEN, payee, restrictions=_in_force(payee))
+    if payee.currency != currency:
+        return rejected(RefusalCode.CURRENCY_MISMATCH, payee, currency=payee.currency)
+    if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX:
+        return rejected(RefusalCode.BALANCE_OVERFLOW, payee)
+    return None
+
+
+def _transaction(home: Wallet, context: Context, text: FreeText | None, *facts: EntryFact | SystemEntry) -> Accepted:
+    """Return the ledger transaction of *facts*, whose id stands in the shard of its *home* wallet."""
+    transaction_id = context.ids.beside(home.id)
+    return Accepted(facts, transaction_id, transaction_id, text)
+
+
+def _in_force(wallet: Wallet) -> tuple[RestrictedBy, ...]:
+    return tuple(RestrictedBy(restriction.source, restriction.scope) for restriction in wallet.restrictions)

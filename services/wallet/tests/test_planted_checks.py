@@ -1,0 +1,199 @@
+"""What is decided ahead is checked row by row: each check is taken out once, to see that its test would notice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
+from random import getrandbits
+from uuid import UUID
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+from services.wallet.tests.vouchers import VOUCHER, IssueVoucher, RedeemVoucher
+
+from contracts.ids import new_id
+from servicekit.clock import monotonic_s
+from testkit.databases import Database
+from wallet.adapters.ids import IDS
+from wallet.adapters.ledger_postgres import PostgresLedger
+from wallet.application.committer import Committer, CommitterSettings
+from wallet.application.metrics import CommitterMetrics
+from wallet.application.plan import Planning
+from wallet.application.queue import CommandQueue, QueueLimits
+from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, Unit, fingerprint
+from wallet.domain.commands import Command
+from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.outcomes import RefusalCode
+from wallet.entrypoints.catalog import ANSWERS
+from wallet.entrypoints.rendering import Answers, JsonRenderer, answer_wallet
+
+pytestmark = pytest.mark.integration
+
+TENANT, CLIENT = new_id(), new_id()
+_COMMIT_LOCK = "select pg_advisory_lock(7, 0)"
+_RELEASE = "select pg_advisory_unlock(7, 0)"
+_WAITING = """
+    select count(*) from pg_stat_activity
+     where datname = current_database() and application_name = 'wallet-committer' and wait_event_type = 'Lock'"""
+
+
+class Instance:
+    """A committer at work on the database, as each process of the API has one."""
+
+    def __init__(self, database: Database) -> None:
+        metrics = CommitterMetrics(CollectorRegistry())
+        self.queue = CommandQueue(QueueLimits(), metrics=metrics)
+        self.ledger = PostgresLedger(database.dsn_app, kinds=[VOUCHER])
+        answers: Answers = {**ANSWERS, IssueVoucher: answer_wallet, RedeemVoucher: answer_wallet}
+        committer = Committer(
+            self.ledger,
+            self.queue,
+            planning=Planning(
+                ids=IDS,
+                draw_stamp=partial(getrandbits, 63),
+                hash_reference=lambda _tenant, reference: reference.encode(),
+                renderer=JsonRenderer(answers),
+            ),
+            metrics=metrics,
+            settings=CommitterSettings(),
+        )
+        self.running = asyncio.create_task(committer.run())
+
+    def submit(self, command: Command) -> "asyncio.Future[Outcome]":
+        now_s = monotonic_s()
+        unit = Unit(
+            path="/v1/test",
+            commands=(command,),
+            is_atomic_batch=False,
+            tenant_id=TENANT,
+            actor="tester",
+            key=(CLIENT, str(new_id()), 0),
+            fingerprint=fingerprint("/v1/test", (command,)),
+            arrived_s=now_s,
+            deadline_s=now_s + 30,
+        )
+        return self.queue.submit(unit)
+
+    async def do(self, command: Command) -> UUID:
+        """Carry out *command*; return the id of what it made."""
+        outcome = await self.submit(command)
+        assert isinstance(outcome, Stored)
+        assert outcome.result == Done()
+        assert outcome.resource_id is not None
+        return outcome.resource_id
+
+    async def close(self) -> None:
+        self.queue.close()
+        await self.running
+        await self.ledger.close()
+
+
+@pytest.fixture
+async def instances(database: Database) -> AsyncIterator[tuple[Instance, Instance]]:
+    """Give two instances on one database."""
+    both = Instance(database), Instance(database)
+    yield both
+    for instance in both:
+        await instance.close()
+
+
+@pytest.fixture
+async def admin(database: Database) -> AsyncIterator[asyncpg.Connection]:
+    """Give a session that may do anything."""
+    connection = await asyncpg.connect(database.dsn_admin)
+    yield connection
+    await connection.close()
+
+
+async def plant(admin: asyncpg.Connection, function: str, old: str, new: str) -> None:
+    """Plant a bug in a function of the database."""
+    source: str = await admin.fetchval("select pg_get_functiondef($1::regproc)", function)
+    assert source.count(old) == 1, f"{function} is not as the plant knows it"
+    await admin.execute(source.replace(old, new))
+
+
+async def one_behind_the_other(
+    admin: asyncpg.Connection, *sends: Callable[[], "asyncio.Future[Outcome]"]
+) -> list[Outcome]:
+    """Have each batch decided before any is committed, and committed in this order; return their outcomes."""
+    await admin.execute(_COMMIT_LOCK)
+    sent = []
+    async with asyncio.timeout(10):
+        for send in sends:
+            sent.append(send())
+            while await admin.fetchval(_WAITING) < len(sent):  # noqa: ASYNC110 - in the database
+                await asyncio.sleep(0.005)
+    await admin.execute(_RELEASE)
+    return list(await asyncio.gather(*sent))
+
+
+async def redeemed_minor(admin: asyncpg.Connection, wallet_ids: Collection[UUID]) -> int:
+    total: int = await admin.fetchval(
+        "select sum(posted_minor)::bigint from wallet.wallet where id = any ($1)", wallet_ids
+    )
+    return total
+
+
+@pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "rows besides wallets left out of the check"])
+async def test_a_voucher_is_not_redeemed_beyond_its_cap_by_two_instances(
+    instances: tuple[Instance, Instance], admin: asyncpg.Connection, *, is_planted: bool
+) -> None:
+    one, other = instances
+    issuer, first, second = [await one.do(OpenWallet("owner", "USD")) for _ in range(3)]
+    voucher = await one.do(IssueVoucher(issuer, 100))
+    await one.do(RedeemVoucher(voucher, first, 1, "USD"))  # the other has yet to read it
+    if is_planted:
+        await plant(
+            admin, "wallet.commit_rows", "where s.stamp = e.stamp order by s.kind", "where true order by s.kind"
+        )
+        await plant(admin, "wallet.write_rows", " and t.version < u.version", "")
+
+    outcomes = await one_behind_the_other(
+        admin,
+        lambda: one.submit(RedeemVoucher(voucher, first, 60, "USD")),
+        lambda: other.submit(RedeemVoucher(voucher, second, 60, "USD")),
+    )
+
+    results = [outcome.result for outcome in outcomes if isinstance(outcome, Stored)]
+    redeemed = await redeemed_minor(admin, [first, second])
+    if is_planted:
+        assert redeemed == 121, "more than its cap"
+    else:
+        assert results == [Done(), Refused(RefusalCode.INSUFFICIENT_FUNDS)]
+        assert redeemed == 61
+
+
+@pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "absence not checked"])
+async def test_what_is_decided_on_an_absence_is_decided_again_where_the_row_was_made(
+    instances: tuple[Instance, Instance], admin: asyncpg.Connection, *, is_planted: bool
+) -> None:
+    one, other = instances
+    issuer, payee = [await one.do(OpenWallet("owner", "USD")) for _ in range(2)]
+    voucher = new_id()
+    if is_planted:
+        absent = "not exists (select from wallet.state s where s.kind = e.kind and s.id = e.id)"
+        await plant(admin, "wallet.commit_rows", absent, "true")
+
+    _, redeemed = await one_behind_the_other(
+        admin,
+        lambda: one.submit(IssueVoucher(issuer, 100, voucher)),
+        lambda: other.submit(RedeemVoucher(voucher, payee, 60, "USD")),
+    )
+
+    if is_planted:
+        assert isinstance(redeemed, NotFound), "though it was there when this was committed"
+    else:
+        assert isinstance(redeemed, Stored)
+        assert redeemed.result == Done()
+
+
+async def test_the_database_refuses_a_row_that_is_used_beyond_its_cap(
+    instances: tuple[Instance, Instance], admin: asyncpg.Connection
+) -> None:
+    one, _ = instances
+    voucher = await one.do(IssueVoucher(await one.do(OpenWallet("owner", "USD")), 100))
+
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await admin.execute("update wallet.state set used_minor = 101 where id = $1", voucher)
+
+    assert refused.value.constraint_name == "state_is_used_within_its_cap"

@@ -1,0 +1,163 @@
+"""A capability that exists in tests alone: a wallet issues vouchers, and other wallets redeem them up to their cap.
+
+It has all that one can have: commands, a refusal, a kind of row with a cap, events, and a row found through a link.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Final
+from uuid import UUID
+
+import msgspec
+
+from contracts import events
+from contracts.event_types import EventType
+from contracts.events import Private
+from wallet.domain.commands import Command, Context
+from wallet.domain.facts import EntryFact, Fact, JournalEvent, SystemEntry, Transaction, body_of
+from wallet.domain.money import MoneyCommand, external_account, refuse_credit
+from wallet.domain.outcomes import Accepted, Amount, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
+from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
+from wallet.domain.wallets import Wallet
+
+
+class Voucher(msgspec.Struct, frozen=True):
+    """What a voucher's row holds besides its columns."""
+
+    currency: str
+
+
+class VoucherIssuedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet has issued a voucher."""
+
+    wallet_id: str
+    voucher_id: str
+    cap_minor: int
+
+
+VOUCHER: Final = RowKind(99, "voucher", Voucher)
+ISSUED: Final = EventType(901, "wallet.voucher_issued.v1", VoucherIssuedBody)
+REDEEMED: Final = EventType(902, "wallet.voucher_redeemed.v1", events.EntryPosted)
+
+
+class VoucherIssued(Fact, frozen=True):
+    """A voucher is there from now on."""
+
+    event: ClassVar[EventType] = ISSUED
+    changes_states: ClassVar[bool] = True
+    voucher_id: UUID
+    cap_minor: int
+
+    def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
+        assert wallet is not None
+        return wallet.moved(0, 0, at)
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        wallet = rows[self.wallet_id]
+        assert isinstance(wallet, Wallet)
+        voucher = StateRow(
+            kind=VOUCHER.number,
+            id=self.voucher_id,
+            tenant_id=wallet.tenant_id,
+            wallet_id=wallet.id,
+            status=0,
+            cap_minor=self.cap_minor,
+            used_minor=0,
+            due_at=None,
+            version=1,
+            changed_at=at,
+            body=Voucher(wallet.currency),
+            private=None,
+        )
+        return (voucher,)
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        del transaction, private
+        return VoucherIssuedBody(wallet_id=str(wallet.id), voucher_id=str(self.voucher_id), cap_minor=self.cap_minor)
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        told = body_of(event, VoucherIssuedBody)
+        return cls(event.account_id, UUID(told.voucher_id), told.cap_minor)
+
+
+class VoucherRedeemed(EntryFact, frozen=True):
+    """A wallet was paid by a voucher."""
+
+    event: ClassVar[EventType] = REDEEMED
+    changes_states: ClassVar[bool] = True
+    voucher_id: UUID | None = None
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        assert self.voucher_id is not None
+        voucher = rows[StateName(VOUCHER.number, self.voucher_id)]
+        assert isinstance(voucher, StateRow)
+        used_minor = voucher.used_minor + self.amount_minor
+        is_used_up = used_minor == voucher.cap_minor
+        return (
+            msgspec.structs.replace(
+                voucher, used_minor=used_minor, status=int(is_used_up), version=voucher.version + 1, changed_at=at
+            ),
+        )
+
+
+class IssueVoucher(Command, frozen=True):
+    """Issue a voucher of *amount_minor* in a wallet's name."""
+
+    kind: ClassVar[str] = "issue_voucher"
+    wallet_id: UUID
+    amount_minor: int
+    voucher_id: UUID | None = None
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        del known
+        if self.voucher_id is None:
+            return (self.wallet_id,)
+        return (self.wallet_id, StateName(VOUCHER.number, self.voucher_id))
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        wallet = rows.wallet(self.wallet_id, context.tenant_id)
+        if wallet is None:
+            return missing_wallet(self.wallet_id)
+        voucher_id = self.voucher_id or context.ids.beside(wallet.id)
+        return Accepted((VoucherIssued(wallet.id, voucher_id, self.amount_minor),), resource_id=voucher_id)
+
+
+class RedeemVoucher(MoneyCommand, frozen=True):
+    """Pay *amount_minor* of a voucher to a wallet."""
+
+    kind: ClassVar[str] = "redeem_voucher"
+    voucher_id: UUID
+    wallet_id: UUID
+    amount_minor: int
+    currency: str
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        name = StateName(VOUCHER.number, self.voucher_id)
+        voucher = known.get(name)
+        if isinstance(voucher, StateRow) and voucher.wallet_id is not None:
+            return (self.wallet_id, name, voucher.wallet_id)
+        return (self.wallet_id, name)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        voucher = rows.state(VOUCHER, self.voucher_id, context.tenant_id)
+        if voucher is None:
+            return Missing(VOUCHER.name, self.voucher_id)
+        assert voucher.wallet_id is not None
+        issuer = rows.wallet(voucher.wallet_id, context.tenant_id)
+        payee = rows.wallet(self.wallet_id, context.tenant_id)
+        if payee is None:
+            return missing_wallet(self.wallet_id)
+        assert issuer is not None
+        assert voucher.cap_minor is not None
+        remaining_minor = voucher.cap_minor - voucher.used_minor
+        if issuer.is_closed or self.amount_minor > remaining_minor:
+            facts = {"available": Amount(remaining_minor, self.currency)}
+            return Rejected(RefusalCode.INSUFFICIENT_FUNDS, Subject(VOUCHER.name, voucher.id), facts)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency)
+        if refusal is not None:
+            return refusal
+        outside = external_account(payee.currency)
+        transaction_id = context.ids.beside(payee.id)
+        redeemed = VoucherRedeemed(payee.id, self.amount_minor, outside, voucher_id=voucher.id)
+        return Accepted((redeemed, SystemEntry(payee.id, -self.amount_minor, outside)), transaction_id, transaction_id)

@@ -55,7 +55,7 @@ status: ## Show the processes of the local stack.
 test: setup ## Set up and pass every check and test, with the time of each stage.
 	@$(RUN) -m tests.stages
 
-check: setup ## Run the formatter, the linter, the type checker and the architecture contracts.
+check: setup ## Run the formatter, the linter, the type checker and the contracts of imports and dependencies.
 	@$(RUN) -m tests.stages check
 
 bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, BEFORE=commit compares.

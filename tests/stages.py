@@ -50,6 +50,7 @@ def static_stages() -> list[Stage]:
         Stage("types of the sources", tool("mypy", *folders("src"))),
         Stage("types of the tests", tool("mypy", *folders("tests"), "tests")),
         Stage("architecture", tool("lint-imports", "--no-cache")),
+        Stage("dependencies", (PYTHON, "-m", "tests.dependencies")),
     ]
 
 

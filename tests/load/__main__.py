@@ -59,6 +59,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         pools=(4, 8, 16),
         instances=(2, 4),
         sizes=tuple(int(rows) for rows in given.sizes.split(",") if rows),
+        wallets=1_000_000,
         backlog_events=given.events,
         old_keys=300_000,
         replays=500,

@@ -78,23 +78,39 @@ def checked_out(commit: str) -> Path:
 async def measure(comparison: Comparison, console: Console) -> dict[str, Any]:
     """Run every round on both sides, print the ratios, and return all that was measured."""
     measured = Measured()
+    known = {side: _known_cells(root) for side, root in comparison.roots.items()}
+    for side, cells in known.items():
+        if missing := comparison.cells - cells:
+            console.print(f"{side} has no cell {', '.join(sorted(missing))}: it is not compared")
     for number in range(1, comparison.rounds + 1):
         for side in SIDES:
             console.print(f"round {number} of {comparison.rounds}: {side}")
-            await _one_round(comparison, side, measured)
+            await _one_round(comparison, side, measured, known[side])
     told = _document(comparison, measured)
     _show(told, console)
     return told
 
 
-async def _one_round(comparison: Comparison, side: str, measured: Measured) -> None:
+async def _one_round(comparison: Comparison, side: str, measured: Measured, known: frozenset[str]) -> None:
     root = comparison.roots[side]
-    if others := comparison.cells - {VISIBLE}:
+    if others := (comparison.cells & known) - {VISIBLE}:
         measured.add(side, await asyncio.to_thread(_cells, root, sorted(others), comparison.seconds))
     if VISIBLE in comparison.cells:
         async with _platform(root) as platform:
             seen = await visible.measure(platform, comparison.per_s, comparison.visible_s)
         measured.seen[side].append(seen)
+
+
+def _known_cells(root: Path) -> frozenset[str]:
+    """Return the cells that the benchmark in *root* has: an earlier commit may lack some of today's."""
+    names = subprocess.run(
+        [_python(root), "-c", "from tests.load.plan import CELLS; print(*CELLS)"],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return frozenset(names.split())
 
 
 def _cells(root: Path, cells: Sequence[str], seconds: float) -> Mapping[str, Any]:
@@ -153,7 +169,7 @@ def _python(root: Path) -> str:
 
 def _document(comparison: Comparison, measured: Measured) -> dict[str, Any]:
     cells = {
-        cell: {side: round(statistics.median(rates)) for side, rates in of_sides.items() if rates}
+        cell: {side: _rounded(statistics.median(rates)) for side, rates in of_sides.items() if rates}
         for cell, of_sides in sorted(measured.rates.items())
     }
     told: dict[str, Any] = {"rounds": comparison.rounds, "cells": cells}
@@ -162,6 +178,11 @@ def _document(comparison: Comparison, measured: Measured) -> dict[str, Any]:
         told["visible"] = {side: _seen(seen) for side, seen in measured.seen.items()}
     told["ratios"] = _ratios(told)
     return told
+
+
+def _rounded(median: float) -> float:
+    """Return whole transfers of a rate; what is as small as a share keeps its decimals."""
+    return round(median) if median >= 10 else round(median, 3)
 
 
 def _seen(seen: Sequence[Visible]) -> dict[str, Any]:
@@ -182,7 +203,9 @@ def _platform_us(seen: Visible) -> float:
 
 def _ratios(told: Mapping[str, Any]) -> dict[str, float]:
     ratios = {
-        cell: sides["this"] / sides["before"] for cell, sides in told["cells"].items() if len(sides) == len(SIDES)
+        cell: sides["this"] / sides["before"]
+        for cell, sides in told["cells"].items()
+        if len(sides) == len(SIDES) and sides["before"]
     }
     if "visible" in told:
         before, this = (told["visible"][side] for side in SIDES)
@@ -194,7 +217,9 @@ def _ratios(told: Mapping[str, Any]) -> dict[str, float]:
 def _show(told: Mapping[str, Any], console: Console) -> None:
     ratios = Table("what", *SIDES, "this ÷ before", title="beside the commit before")
     for cell, sides in told["cells"].items():
-        ratios.add_row(cell, *(f"{sides.get(side, 0):,}" for side in SIDES), f"{told['ratios'].get(cell, 0):.3f}")
+        ratio = told["ratios"].get(cell)
+        measured = (f"{sides[side]:,}" if side in sides else "" for side in SIDES)
+        ratios.add_row(cell, *measured, f"{ratio:.3f}" if ratio else "")
     if "visible" in told:
         sides = [told["visible"][side] for side in SIDES]
         for name in ("per_s", "platform_us", "p50_ms", "p99_ms"):

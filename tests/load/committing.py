@@ -34,13 +34,19 @@ PLANNING = Planning(
     renderer=JsonRenderer(ANSWERS),
 )
 IsEnough = Callable[[int], bool]
-"""Given how many transfers are done, tells whether no more are to be submitted."""
+"""Given how many units are done, tells whether no more are to be submitted."""
+MakeUnit = Callable[[], Unit]
 
 
 @asynccontextmanager
-async def committer(ledger: PostgresLedger, *, pipelining: bool = True) -> AsyncIterator[CommandQueue]:
-    """Give the queue of a committer at work; what was submitted is done on the way out, and *ledger* closed."""
-    metrics = CommitterMetrics(CollectorRegistry())
+async def committer(
+    ledger: PostgresLedger, *, pipelining: bool = True, registry: CollectorRegistry | None = None
+) -> AsyncIterator[CommandQueue]:
+    """Give the queue of a committer at work; what was submitted is done on the way out, and *ledger* closed.
+
+    Its metrics go to *registry*; None: they are not read.
+    """
+    metrics = CommitterMetrics(registry or CollectorRegistry())
     queue = CommandQueue(QueueLimits(age_max_s=DEADLINE_S), metrics=metrics)
     driven = Committer(
         ledger,
@@ -61,15 +67,30 @@ async def committer(ledger: PostgresLedger, *, pipelining: bool = True) -> Async
 async def rate(ledger: PostgresLedger, wallet_ids: Sequence[str], *, hot: bool, ahead: bool, seconds: float) -> Rate:
     """Commit transfers to *ledger* for *seconds*."""
     async with committer(ledger, pipelining=ahead) as queue:
-        began_s, cpu_s = monotonic_s(), _cpu_s()
-        done = await transfers(queue, wallet_ids, hot=hot, is_enough=lambda _: monotonic_s() >= began_s + seconds)
-        elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - cpu_s
+        return await timed(queue, _transfers_among(wallet_ids, hot=hot), seconds)
+
+
+async def timed(queue: CommandQueue, make_unit: MakeUnit, seconds: float) -> Rate:
+    """Commit what *make_unit* makes for *seconds*."""
+    began_s, cpu_s = monotonic_s(), _cpu_s()
+    done = await drive(queue, make_unit, is_enough=lambda _: monotonic_s() >= began_s + seconds)
+    elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - cpu_s
     return Rate(done / elapsed_s, 1e6 * used_s / done)
 
 
 async def transfers(queue: CommandQueue, wallet_ids: Sequence[str], *, hot: bool, is_enough: IsEnough) -> int:
     """Submit the next transfer whenever one is answered; return how many were made."""
-    return await _Driver(queue, [UUID(text) for text in wallet_ids], hot=hot, is_enough=is_enough).run()
+    return await drive(queue, _transfers_among(wallet_ids, hot=hot), is_enough=is_enough)
+
+
+async def drive(queue: CommandQueue, make_unit: MakeUnit, *, is_enough: IsEnough) -> int:
+    """Submit the next unit whenever one is answered; return how many were done. Raises AssertionError at a refusal."""
+    return await _Driver(queue, make_unit, is_enough=is_enough).run()
+
+
+def _transfers_among(wallet_ids: Sequence[str], *, hot: bool) -> MakeUnit:
+    ids = [UUID(text) for text in wallet_ids]
+    return lambda: unit_of(random_transfer(ids, hot=hot))
 
 
 def unit_of(command: Command, path: str = "/v1/transfers") -> Unit:
@@ -93,10 +114,9 @@ def random_transfer(wallet_ids: Sequence[UUID], *, hot: bool) -> TransferFunds:
 class _Driver:
     """Has one callback per command, and no task."""
 
-    def __init__(self, queue: CommandQueue, wallet_ids: list[UUID], *, hot: bool, is_enough: IsEnough) -> None:
+    def __init__(self, queue: CommandQueue, make_unit: MakeUnit, *, is_enough: IsEnough) -> None:
         self._queue = queue
-        self._wallet_ids = wallet_ids
-        self._hot = hot
+        self._make_unit = make_unit
         self._is_enough = is_enough
         self._done = 0
         self._outstanding = 0
@@ -108,7 +128,11 @@ class _Driver:
         return await self._ended
 
     def _submit(self) -> None:
-        unit = unit_of(random_transfer(self._wallet_ids, hot=self._hot))
+        try:
+            unit = self._make_unit()
+        except Exception as error:  # noqa: BLE001 - a callback has nobody else to raise it to
+            self._fail(error)
+            return
         self._outstanding += 1
         self._queue.submit(unit).add_done_callback(self._answered)
 
@@ -116,14 +140,17 @@ class _Driver:
         outcome = future.result()
         self._outstanding -= 1
         if not isinstance(outcome, Stored) or outcome.result != Done():
-            if not self._ended.done():
-                self._ended.set_exception(AssertionError(f"a transfer was not accepted: {outcome}"))
+            self._fail(AssertionError(f"a unit was not accepted: {outcome}"))
             return
         self._done += 1
         if not self._is_enough(self._done + self._outstanding):
             self._submit()
         elif self._outstanding == 0:
             self._ended.set_result(self._done)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
 
 def _cpu_s() -> float:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
@@ -25,6 +26,12 @@ FOR_LOAD = {
 WALLETS = 1_000
 PARTITIONS_AHEAD = 4
 _PREPARE = "tests/load/pgbench/prepare.sql"
+_ADD_FUNDED = """
+    insert into wallet.wallet (id, tenant_id, owner_id, currency, status, posted_minor, held_minor,
+                               overdraft_limit_minor, version, opened_at, last_at, operator_version, stamp)
+    select uuidv7(), $1, 'bench', 'USD', 0, 1000000000000, 0, 0, 1, now(), now(), 0, random(0, 9223372036854775807)
+      from generate_series(1, $2::int)
+    returning id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,14 @@ async def wallet_ids(connection: asyncpg.Connection) -> list[str]:
     rows = await connection.fetch(
         "select md5('w' || n)::uuid::text as id from generate_series(1, $1::int) n order by n", WALLETS
     )
+    return [row["id"] for row in rows]
+
+
+async def add_funded_wallets(dsn: str, tenant_id: UUID, count: int) -> list[UUID]:
+    """Add *count* funded wallets that no process has seen; return their ids."""
+    async with connected(dsn) as connection:
+        rows = await connection.fetch(_ADD_FUNDED, tenant_id, count)
+        await connection.execute("vacuum (analyze) wallet.wallet")
     return [row["id"] for row in rows]
 
 

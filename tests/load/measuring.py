@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from tests.load import backlog, cells, freezing, maintaining, profile, sizes, standby, visible
+from tests.load import backlog, cells, freezing, maintaining, million, mixed, profile, sizes, standby, visible
 from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
 from tests.load.plan import KINDS, Plan
@@ -54,6 +54,10 @@ class Run:
         with server() as running:
             async with prepared(running) as bench:
                 await self._on_one_database(bench)
+            if self.plan.has("mixed"):
+                await self._attempt("mixed", lambda: self._mixed(running))
+            if self.plan.has("million"):
+                await self._attempt("million", lambda: self._million(running))
             if self.plan.has("backlog"):
                 await self._attempt("backlog", lambda: self._backlog(running))
         if self.plan.has("sizes"):
@@ -80,6 +84,20 @@ class Run:
             await self._attempt("maintenance", lambda: self._maintenance(bench))
         if self.plan.has("visible") and self.outcome.series.best("http uniform") is None:
             await self._attempt("http", lambda: self._http_alone(bench))
+
+    async def _mixed(self, running: PostgresServer) -> None:
+        self.console.print("mixed")
+        async with prepared(running) as bench:
+            batches = await mixed.measure(
+                bench, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds
+            )
+        self.outcome.figures["mixed_share_ahead"] = round(batches.share_ahead, 3)
+
+    async def _million(self, running: PostgresServer) -> None:
+        self.console.print(f"transfers between {self.plan.wallets:,} wallets")
+        await million.measure(
+            running, self.plan.wallets, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds
+        )
 
     async def _profile(self, bench: Bench) -> None:
         self.console.print("profile")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 KINDS = ("uniform", "hot")
 CELLS = {
     "committer": "the committer in process",
+    "mixed": "the committer on mixed commands, with wallets never seen, opens and repeated keys among them",
+    "million": "the committer on transfers between a million wallets",
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",
     "traced": "the same with no request traced and with every one",
@@ -37,6 +39,7 @@ class Plan:
     pools: tuple[int, ...]
     instances: tuple[int, ...]
     sizes: tuple[int, ...]
+    wallets: int
     backlog_events: int
     old_keys: int
     replays: int
@@ -60,6 +63,7 @@ def smoke(cells: frozenset[str]) -> Plan:
         pools=(4,),
         instances=(2,),
         sizes=(6_000,),
+        wallets=1_000,
         backlog_events=2_000,
         old_keys=2_000,
         replays=5,

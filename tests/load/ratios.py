@@ -14,6 +14,8 @@ def ratios(series: Series) -> dict[str, float]:
     http = series.best("http uniform")
     named: dict[str, Value] = {
         "committer_hot_vs_uniform": _share(series.best("committer hot"), series.best("committer uniform")),
+        "mixed_ahead_vs_locked": _share(series.median("mixed ahead"), series.median("mixed locked")),
+        "million_ahead_vs_locked": _share(series.median("million ahead"), series.median("million locked")),
         "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
         "batch_vs_pgbench_uniform": _share(
             series.best("batches uniform"), series.best("pgbench several_statements uniform")
@@ -85,6 +87,9 @@ class Floor:
 
 
 _COMMITTER = "the committer's core: deciding, encoding and the driver take most of it (see its cells' µs of CPU)"
+_AHEAD = (
+    "what the memory lacks: a batch that names a wallet it does not hold, or repeats a key, is decided on locked rows"
+)
 _HTTP = "the API process's core: parsing, deciding, encoding and the driver share it (see the µs per command)"
 _PLATFORM = (
     "the machine's cores, which every process of the platform and the generator share (see what takes the cores)"
@@ -96,6 +101,9 @@ FLOORS = (
     Floor("committer_vs_pgbench_hot", 20, "the same on one hot wallet", _COMMITTER),
     Floor("committer_hot_vs_uniform", 0.9, "a hot wallet ÷ a thousand", _COMMITTER),
     Floor("ahead_vs_locked_uniform", 1.3, "decided ahead ÷ decided on locked rows", _COMMITTER),
+    Floor("mixed_share_ahead", 0.95, "batches of mixed commands that were decided ahead ÷ all of them", _AHEAD),
+    Floor("mixed_ahead_vs_locked", 1.25, "mixed commands decided ahead ÷ decided on locked rows", _AHEAD),
+    Floor("million_ahead_vs_locked", 1.15, "the same between a million wallets", _AHEAD),
     Floor("http_vs_pgbench_uniform", 2.8, "single transfers over HTTP ÷ pgbench, several statements", _HTTP),
     Floor("http_vs_pgbench_hot", 7.5, "the same on one hot wallet", _HTTP),
     Floor("http_vs_one_tx_uniform", 5, "÷ the same handler with one transaction per request", _HTTP),

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -18,7 +17,7 @@ from contracts.envelope import from_record
 from local_stack.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
-from testkit.processes import Running, command, process
+from testkit.processes import Running, command, process, read
 from testkit.pytest_plugin import MakeTopic
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -117,13 +116,3 @@ async def first_decision(brokers: str, topic: str) -> DecisionMade:
         await consumer.stop()
     assert json.loads(event.data)["trigger"]["event_id"] == str(event.causation_id)
     return DECISION_STREAM.parse(event.type, event.data)
-
-
-async def read(api: httpx2.AsyncClient, path: str, min_position: str) -> Any:
-    """Read as a client does that was told to come again."""
-    async with asyncio.timeout(60):
-        while True:
-            answer = await api.get(path, headers={"Min-Position": min_position})
-            if answer.status_code == 200:
-                return answer.json()
-            assert answer.json()["code"] == "position_not_reached"

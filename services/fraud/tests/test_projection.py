@@ -167,7 +167,7 @@ async def test_every_event_three_times_and_the_whole_again_changes_nothing(bench
 
 
 async def test_a_rebuild_from_nothing_makes_the_same_profiles_and_the_same_decisions(
-    bench: Bench, fraud_template: TemplateDatabase
+    bench: Bench, database_template: TemplateDatabase
 ) -> None:
     events = day(bench.stream, 2)
     async with projecting(bench):
@@ -176,7 +176,7 @@ async def test_a_rebuild_from_nothing_makes_the_same_profiles_and_the_same_decis
     first = await state(bench.pool)
 
     async with (
-        fraud_template.database() as other,
+        database_template.database() as other,
         await open_pool(PoolSettings(dsn=other.dsn_app, application_name="test")) as pool,
     ):
         await rebuild(bench, pool)

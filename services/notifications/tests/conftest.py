@@ -16,7 +16,7 @@ from notifications.domain.addresses import Address
 from notifications.domain.targets import Refusal, UrlRefused
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
-from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.events import received
@@ -25,20 +25,8 @@ from testkit.running import running
 
 
 @pytest.fixture(scope="session")
-def notifications_template(postgres_server: Server) -> TemplateDatabase:
+def database_template(postgres_server: Server) -> TemplateDatabase:
     return migrated_template(postgres_server, "notifications", bootstrap.migration_sources())
-
-
-@pytest.fixture
-async def database(notifications_template: TemplateDatabase) -> AsyncIterator[Database]:
-    async with notifications_template.database() as made:
-        yield made
-
-
-@pytest.fixture
-async def pool(database: Database) -> AsyncIterator[Pool]:
-    async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="test")) as opened:
-        yield opened
 
 
 class FakeResolver:

@@ -1,17 +1,14 @@
 """The service's processes as an operator starts them."""
 
-import asyncio
 import os
 from collections.abc import Mapping
-from typing import Any
 
-import httpx2
 import pytest
 
 from local_stack.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
-from testkit.processes import command, process
+from testkit.processes import command, process, read
 from testkit.pytest_plugin import MakeTopic
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -63,13 +60,3 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
         assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
-
-
-async def read(api: httpx2.AsyncClient, path: str, min_position: str) -> Any:
-    """Read as a client does that was told to come again."""
-    async with asyncio.timeout(60):
-        while True:
-            answer = await api.get(path, headers={"Min-Position": min_position})
-            if answer.status_code == 200:
-                return answer.json()
-            assert answer.json()["code"] == "position_not_reached"

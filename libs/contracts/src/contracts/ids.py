@@ -1,4 +1,8 @@
-"""Ids and shards: the one module that makes ids."""
+"""Ids and shards.
+
+What needs an id in Python takes it here, but for the committer, whose ids are of the driver's own type. A journal row's
+event id is PostgreSQL's, and a fraud decision's follows from what it was decided at.
+"""
 
 import hashlib
 from typing import Final

@@ -7,12 +7,14 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
 from testkit.waiting import eventually
 
 END_WITHIN_S = 30
+READ_WITHIN_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,16 @@ async def command(package: str, environment: Mapping[str, str], *arguments: str)
     printed, _ = await child.communicate()
     assert child.returncode is not None
     return child.returncode, printed.decode()
+
+
+async def read(api: httpx2.AsyncClient, path: str, min_position: str) -> Any:
+    """Read as a client does that is told to come again until the read side has reached *min_position*."""
+    async with asyncio.timeout(READ_WITHIN_S):
+        while True:
+            answer = await api.get(path, headers={"Min-Position": min_position})
+            if answer.is_success:
+                return answer.json()
+            assert answer.json()["code"] == "position_not_reached"
 
 
 async def _is_ready(client: httpx2.AsyncClient) -> bool:

@@ -21,6 +21,8 @@ from local_stack.postgres import VOLATILE, PostgresServer
 from testkit import containers, engines, topics
 from testkit.databases import Server
 
+pytest_plugins = ("testkit.database_fixtures",)
+
 # Whatever else the machine does meanwhile is no finding: the whole test has its timeout.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")

@@ -24,7 +24,7 @@ class HistorySettings(ServiceSettings):
 
 
 class HistoryOwnerSettings(ServiceSettings):
-    """What `migrate` takes from the environment."""
+    """What `migrate` and `projections rebuild` take from the environment."""
 
     transaction_history_owner_database_url: str = Field(
         repr=False, description="Where the owner role migrates the database."

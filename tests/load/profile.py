@@ -17,7 +17,7 @@ from tests.load import committing
 from tests.load.database import Bench, connected
 
 from servicekit.clock import monotonic_s
-from servicekit.http.decoding import decode_body
+from servicekit.http.edge.decoding import decode_body
 from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
 from wallet.adapters.wallet_rows import wallet_from_row
 from wallet.application.journal import transaction_rows

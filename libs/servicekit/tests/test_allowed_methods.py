@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from servicekit.http import create_app
+from servicekit.http.app import create_app
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 

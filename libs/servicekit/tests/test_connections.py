@@ -11,8 +11,9 @@ import msgspec
 import pytest
 from fastapi import APIRouter
 
-from servicekit.http import HotRequest, HotResponse, HotRoute, create_app
-from servicekit.http.connection import ConnectionLimits
+from servicekit.http.app import create_app
+from servicekit.http.edge.connection import ConnectionLimits
+from servicekit.http.edge.hot import HotRequest, HotResponse, HotRoute
 from servicekit.process import Shutdown, serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing

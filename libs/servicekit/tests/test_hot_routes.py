@@ -4,8 +4,9 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
-from servicekit.http import HotRequest, HotResponse, HotRoute, create_app
-from servicekit.http.decoding import decode_body
+from servicekit.http.app import create_app
+from servicekit.http.edge.decoding import decode_body
+from servicekit.http.edge.hot import HotRequest, HotResponse, HotRoute
 from servicekit.http.problems import Problem
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing

@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from servicekit.http import MinPosition, Page, Problem, create_app, decode_cursor, encode_cursor
+from servicekit.http.app import create_app
+from servicekit.http.problems import Problem
+from servicekit.http.routes.dependencies import MinPosition
+from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry

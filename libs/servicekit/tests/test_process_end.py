@@ -15,7 +15,7 @@ import pytest
 PROGRAM = """
 import asyncio, sys
 from fastapi import APIRouter
-from servicekit.http import create_app
+from servicekit.http.app import create_app
 from servicekit.process import event_loop_delay, run, serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import open_telemetry

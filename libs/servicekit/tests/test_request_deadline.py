@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from servicekit.http import create_app
+from servicekit.http.app import create_app
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 

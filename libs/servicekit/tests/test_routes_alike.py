@@ -18,10 +18,13 @@ from starlette.types import Message
 
 from contracts import problems
 from servicekit.failures import PoolExhausted, Unavailable
-from servicekit.http import Context, HotRequest, HotResponse, HotRoute, IdempotencyKey, Problem, create_app
-from servicekit.http.context import GIVEN_ONCE
-from servicekit.http.edge import Edge
-from servicekit.http.observe import LINES_PER_S_MAX
+from servicekit.http.app import create_app
+from servicekit.http.edge.context import GIVEN_ONCE
+from servicekit.http.edge.hot import HotRequest, HotResponse, HotRoute
+from servicekit.http.edge.observe import LINES_PER_S_MAX
+from servicekit.http.edge.outermost import Edge
+from servicekit.http.problems import Problem
+from servicekit.http.routes.dependencies import Context, IdempotencyKey
 from servicekit.settings import AccessLog, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.tracing import CLIENT_TRACES_PER_S
@@ -387,8 +390,8 @@ def test_an_unsampled_request_leaves_no_span(probe: Probe, route: str, headers: 
 def test_only_so_many_traces_of_clients_are_granted_a_second(
     probe: Probe, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("hot", "edge"):
-        monkeypatch.setattr(f"servicekit.http.{module}.monotonic_s", lambda: 1_000.5)
+    for module in ("hot", "outermost"):
+        monkeypatch.setattr(f"servicekit.http.edge.{module}.monotonic_s", lambda: 1_000.5)
     headers = {**KEY, "traceparent": SAMPLED}
 
     answers = [probe.client.post(route, json=BODY, headers=headers) for _ in range(CLIENT_TRACES_PER_S + 3)]

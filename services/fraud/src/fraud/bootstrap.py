@@ -31,7 +31,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool

@@ -49,7 +49,7 @@ from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.maintenance import Job, Turn, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source

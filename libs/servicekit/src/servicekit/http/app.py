@@ -6,15 +6,16 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from servicekit.http.dependencies import refuse_unknown_query
-from servicekit.http.docs import add_docs
-from servicekit.http.edge import Edge
-from servicekit.http.handlers import add_error_handlers
+from servicekit.http.edge.handlers import add_error_handlers
+from servicekit.http.edge.hot import HotEndpoint, HotRoute, HotRoutes
+from servicekit.http.edge.observe import Observer
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import HealthCheck, healthy
-from servicekit.http.hot import HotEndpoint, HotRoute, HotRoutes
-from servicekit.http.observe import Observer
-from servicekit.http.openapi import install_openapi
-from servicekit.http.pages import add_process_pages, add_reference_pages
+from servicekit.http.openapi.document import install_openapi
+from servicekit.http.pages.docs import add_docs
+from servicekit.http.pages.process import add_process_pages
+from servicekit.http.pages.reference import add_reference_pages
+from servicekit.http.routes.dependencies import refuse_unknown_query
 from servicekit.principal import PrincipalOf, principals
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry

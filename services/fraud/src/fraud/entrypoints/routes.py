@@ -23,11 +23,11 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.edge.context import invalid_query
+from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
+from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
 from servicekit.projected import WalletParked
 
 # A query has no null: a parameter is left out.

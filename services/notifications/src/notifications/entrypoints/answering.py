@@ -16,10 +16,10 @@ from contracts.ids import parse_id
 from contracts.problems import PROBLEM_CODES
 from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
-from servicekit.http.decoding import check_json, invalid_request
-from servicekit.http.dependencies import Caller, IdempotencyKey
-from servicekit.http.pages import json_response
+from servicekit.http.edge.decoding import check_json, invalid_request
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, is_problem
+from servicekit.http.routes.dependencies import Caller, IdempotencyKey
+from servicekit.http.routes.responses import json_response
 from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 

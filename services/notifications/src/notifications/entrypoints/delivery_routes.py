@@ -28,11 +28,11 @@ from notifications.entrypoints.bodies import (
     delivery_with_attempts_body,
 )
 from notifications.entrypoints.endpoint_answers import DELIVERIES, EndpointAnswers
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.edge.context import invalid_query
+from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.problems import FieldError
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
 from servicekit.postgres import Pool
 
 

@@ -40,9 +40,9 @@ from notifications.entrypoints.requests import (
     url_problem,
     wanted_of,
 )
-from servicekit.http.answers import Link, declared
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.openapi.answers import Link, declared
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
 from servicekit.postgres import Pool
 
 NO_CONTENT: Final = 204

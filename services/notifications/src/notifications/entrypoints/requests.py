@@ -14,7 +14,7 @@ from notifications.application.commands import Wanted
 from notifications.domain.messages import SUBSCRIBABLE
 from notifications.domain.targets import URL_CHARACTERS_MAX, UrlRefused
 from notifications.entrypoints.answering import Said
-from servicekit.http.decoding import invalid_request
+from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem
 
 DESCRIPTION_CHARACTERS_MAX: Final = 500

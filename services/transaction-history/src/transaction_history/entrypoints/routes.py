@@ -11,11 +11,11 @@ from contracts import problems
 from contracts.envelope import rfc3339
 from contracts.ids import parse_id
 from contracts.times import InstantError, parse_instant
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition, PathId, any_text
-from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
+from servicekit.http.edge.context import invalid_query
+from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.routes.dependencies import Caller, MinPosition, PathId, any_text
+from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.principal import Principal
 from servicekit.projected import WalletParked
 from transaction_history.application.queries import (

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool

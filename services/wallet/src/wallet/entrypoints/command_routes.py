@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.answers import Link
-from servicekit.http.hot import HotRoute
+from servicekit.http.edge.hot import HotRoute
+from servicekit.http.openapi.answers import Link
 from wallet.entrypoints.bodies import BatchBody, TransactionBody, WalletBody
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.requests import (

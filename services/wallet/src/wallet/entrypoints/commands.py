@@ -10,8 +10,8 @@ import msgspec
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.positions import format_position
-from servicekit.http.decoding import invalid_request
-from servicekit.http.hot import HotRequest, HotResponse
+from servicekit.http.edge.decoding import invalid_request
+from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
 from wallet.application.dry_run import DryRun
 from wallet.application.failures import InFlight, OutcomeUnknown

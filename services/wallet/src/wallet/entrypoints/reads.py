@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Response
 from contracts import problems
 from contracts.ids import parse_id
 from contracts.problems import ProblemCode
-from servicekit.http.answers import declared
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
+from servicekit.http.openapi.answers import declared
 from servicekit.http.problems import Problem
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, encode_cursor
 from wallet.application.plan import HashReference
 from wallet.application.queries import Reads, WalletFilter
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from contracts.ids import new_id
 from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor
-from servicekit.http.decoding import invalid_request
+from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from wallet.domain.commands import (
     CloseWallet,

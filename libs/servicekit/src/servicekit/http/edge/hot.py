@@ -15,11 +15,11 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.problems import ProblemCode
 from servicekit.clock import monotonic_s
-from servicekit.http.answers import Link
-from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import check_head, dry_run_of, idempotency_key_of, request_id_of
-from servicekit.http.decoding import decode_body
-from servicekit.http.observe import Observer, traceparent_in
+from servicekit.http.edge.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, request_id_of
+from servicekit.http.edge.decoding import decode_body
+from servicekit.http.edge.observe import Observer, traceparent_in
+from servicekit.http.openapi.answers import Link
 from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, is_problem, problem_from
 from servicekit.principal import Principal, PrincipalOf
 

@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts import problems
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
-from servicekit.http.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
-from servicekit.http.decoding import check_json, refuse_nul
-from servicekit.http.hot import HotRoutes
-from servicekit.http.observe import UNMATCHED, Observer, traceparent_in
+from servicekit.http.edge.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
+from servicekit.http.edge.decoding import check_json, refuse_nul
+from servicekit.http.edge.hot import HotRoutes
+from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})

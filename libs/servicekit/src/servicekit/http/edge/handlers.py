@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.context import CONTEXT_KEY, invalid_query
-from servicekit.http.decoding import EMPTY_BODY, escape, invalid_request
-from servicekit.http.hot import HotRoutes
+from servicekit.http.edge.context import CONTEXT_KEY, invalid_query
+from servicekit.http.edge.decoding import EMPTY_BODY, escape, invalid_request
+from servicekit.http.edge.hot import HotRoutes
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, problem_from
 
 _BY_STATUS: Final[Mapping[int, ProblemCode]] = {

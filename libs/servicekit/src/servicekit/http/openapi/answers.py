@@ -60,3 +60,8 @@ def headers_of(described: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def links_of(links: Iterable[Link]) -> dict[str, dict[str, Any]]:
     """Return the links of an answer by name, which is that of the operation they lead to."""
     return {operation: {"operationId": operation, "parameters": parameters} for operation, parameters in links}
+
+
+def page_content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what the document says of a page: its media type and its schema."""
+    return {"description": "The page.", "content": {media_type: {"schema": schema}}}

@@ -12,7 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.context import (
+from servicekit.http.edge.context import (
     CONTEXT_KEY,
     RequestContext,
     header,
@@ -20,8 +20,8 @@ from servicekit.http.context import (
     invalid_query,
     min_position_of,
 )
-from servicekit.http.paging import page_request
 from servicekit.http.problems import FieldError, Problem
+from servicekit.http.routes.paging import page_request
 from servicekit.principal import Principal, PrincipalOf
 
 _QUERY_NAMES_SHOWN = 10

@@ -10,10 +10,10 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from contracts import problems
-from servicekit.http.answers import REF, ProblemDocument, headers_of, links_of, refusals
-from servicekit.http.body import BODILESS
-from servicekit.http.dependencies import DECLARED, KEY_HEADER
-from servicekit.http.hot import HotRoute
+from servicekit.http.edge.body import BODILESS
+from servicekit.http.edge.hot import HotRoute
+from servicekit.http.openapi.answers import REF, ProblemDocument, headers_of, links_of, refusals
+from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER
 
 _OK: Final = 200
 _NO_NUL: Final = r"^[^\x00]*$"

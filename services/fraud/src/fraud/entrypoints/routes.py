@@ -11,7 +11,6 @@ from pydantic.json_schema import SkipJsonSchema
 
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
-from contracts.ids import parse_id
 from fraud.application.ports import DecisionFilter
 from fraud.application.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.entrypoints.bodies import (
@@ -23,11 +22,11 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
-from servicekit.http.edge.context import invalid_query
 from servicekit.http.openapi.answers import Link, declared
-from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.problems import Told, told_as
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
-from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import filtered_id, path_id
 from servicekit.projected import WalletParked
 
 # A query has no null: a parameter is left out.
@@ -36,6 +35,8 @@ WalletId = Annotated[Id | SkipJsonSchema[None], Query(description="Only decision
 Outcome = Annotated[DecisionOutcome | SkipJsonSchema[None], Query(description="Only decisions with this outcome.")]
 Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only decisions of this mode.")]
 
+_wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+_decision_id: Final = path_id(problems.NOT_FOUND, "There is no such decision.")
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
@@ -65,9 +66,7 @@ def wallet_routes(queries: RiskQueries) -> APIRouter:
     async def wallet(
         wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> WalletRiskBody:
-        known = parse_id(wallet_id)
-        if known is None:
-            raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+        known = _wallet_id(wallet_id)
         with told_as(_TOLD):
             found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
         found.freshness.tell(response)
@@ -96,19 +95,16 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         outcome: Outcome = None,
         mode: Mode = None,
     ) -> DecisionsBody:
-        wanted = DecisionFilter(wallet_id=_filtered_wallet(wallet_id), outcome=outcome, mode=mode)
-        fingerprint = f"decisions|{caller.tenant_id}|{wanted.wallet_id}|{outcome}|{mode}"
-        before = None
-        if page.cursor is not None:
-            before = decode_cursor(page.cursor, fingerprint, tuple[datetime, UUID])
+        known = filtered_id(wallet_id, "wallet_id", "wallet_id is not an id in its canonical form.")
+        wanted = DecisionFilter(wallet_id=known, outcome=outcome, mode=mode)
+        asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, wanted)
         with told_as(_TOLD):
             found = await queries.decisions(
-                caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
+                caller.tenant_id, wanted, before=asked.position, limit=asked.limit, min_position=min_position
             )
         found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
-        return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)
+        shown = asked.show(found.rows, lambda row: (row.decided_at, row.decision_id))
+        return DecisionsBody(data=[decision_body(row) for row in shown.rows], next_cursor=shown.next_cursor)
 
     @router.get(
         "/decisions/{decision_id}",
@@ -117,9 +113,7 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         responses=declared(problems.NOT_FOUND, links=_FROM_DECISION),
     )
     async def decision(decision_id: PathId, caller: Caller) -> DecisionBody:
-        known = parse_id(decision_id)
-        if known is None:
-            raise Problem(problems.NOT_FOUND, "There is no such decision.")
+        known = _decision_id(decision_id)
         with told_as(_TOLD):
             return decision_body(await queries.decision(caller.tenant_id, known))
 
@@ -139,12 +133,3 @@ def rule_routes(queries: RiskQueries) -> APIRouter:
 
 def _router() -> APIRouter:
     return APIRouter(prefix="/v1/risk", tags=["risk"])
-
-
-def _filtered_wallet(text: str | None) -> UUID | None:
-    if text is None:
-        return None
-    known = parse_id(text)
-    if known is None:
-        raise invalid_query(FieldError("/wallet_id", "invalid_id", "wallet_id is not an id in its canonical form."))
-    return known

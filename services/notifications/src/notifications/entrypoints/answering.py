@@ -5,25 +5,26 @@ import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Final
-from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel
 
 from contracts import problems
-from contracts.ids import parse_id
 from contracts.problems import PROBLEM_CODES
 from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
 from servicekit.http.edge.decoding import check_json, invalid_request
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, is_problem
 from servicekit.http.routes.dependencies import Caller, IdempotencyKey
+from servicekit.http.routes.parsing import path_id
 from servicekit.http.routes.responses import json_response
 from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 
 RETRY_AFTER_S: Final = 1
+endpoint_id_of: Final = path_id(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
+delivery_id_of: Final = path_id(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
 Work = Callable[[Transaction], Awaitable[Answer]]
 Said = Sequence[object] | None
 """What a command says besides its path, parsed: however it was spelt, the same is the same."""
@@ -111,22 +112,6 @@ def answer(status: int, body: BaseModel, *, location: str | None = None, stored:
         location=location,
         stored=None if stored is None else stored.model_dump_json().encode(),
     )
-
-
-def endpoint_id_of(text: str) -> UUID:
-    """Return the id in the path; raise Problem `endpoint_not_found`."""
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
-    return known
-
-
-def delivery_id_of(text: str) -> UUID:
-    """Return the id in the path; raise Problem `delivery_not_found`."""
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
-    return known
 
 
 def _response(given: Answer) -> Response:

@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from contracts import problems
-from contracts.ids import parse_id
 from notifications.application.commands import DeliveryUnknown
 from notifications.application.idempotency import Once
 from notifications.application.ports import Deliveries, DeliveryFilter
@@ -32,7 +31,8 @@ from servicekit.http.edge.context import invalid_query
 from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.problems import FieldError
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import filtered_id
 from servicekit.postgres import Pool
 
 
@@ -77,13 +77,13 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
         event_type: TypeQuery = None,
     ) -> DeliveriesBody:
         wanted = _filter(endpoint_id, status, event_type)
-        fingerprint = f"deliveries|{caller.tenant_id}|{wanted}"
-        before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
+        asked = paged(page, UUID, "deliveries", caller.tenant_id, wanted)
         async with pool.connection() as connection:
-            found = await deliveries.page(connection, caller.tenant_id, wanted, before=before, limit=page.limit + 1)
-        shown = found[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
-        return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown], next_cursor=more)
+            found = await deliveries.page(
+                connection, caller.tenant_id, wanted, before=asked.position, limit=asked.limit
+            )
+        shown = asked.show(found, lambda delivery: delivery.id)
+        return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown.rows], next_cursor=shown.next_cursor)
 
     @router.get(
         "/{delivery_id}",
@@ -125,9 +125,7 @@ def delivery_commands(once: Once, answers: EndpointAnswers) -> APIRouter:
 
 
 def _filter(endpoint_id: str | None, status: DeliveryStatus | None, event_type: str | None) -> DeliveryFilter:
-    known = None if endpoint_id is None else parse_id(endpoint_id)
-    if endpoint_id is not None and known is None:
-        raise invalid_query(FieldError("/endpoint_id", "invalid_id", "endpoint_id is not an id."))
+    known = filtered_id(endpoint_id, "endpoint_id", "endpoint_id is not an id.")
     if event_type is not None and event_type not in _TYPES["enum"]:
         raise invalid_query(FieldError("/event_type", "unknown_event_type", "There is no such event type."))
     return DeliveryFilter(endpoint_id=known, status=None if status is None else status.value, type=event_type)

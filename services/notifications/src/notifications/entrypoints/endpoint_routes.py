@@ -35,14 +35,15 @@ from notifications.entrypoints.requests import (
     ChangeEndpoint,
     CreateEndpoint,
     RecoverEndpoint,
-    instant_of,
     said,
     url_problem,
     wanted_of,
 )
+from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import instant_of
 from servicekit.postgres import Pool
 
 NO_CONTENT: Final = 204
@@ -75,13 +76,11 @@ def endpoint_reads(pool: Pool, endpoints: Endpoints) -> APIRouter:
         responses=declared(links=[("get_webhook_endpoint", {"endpoint_id": "$response.body#/data/0/id"})]),
     )
     async def list_endpoints(caller: Caller, page: Page) -> EndpointsBody:
-        fingerprint = f"webhook_endpoints|{caller.tenant_id}"
-        before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
+        asked = paged(page, UUID, "webhook_endpoints", caller.tenant_id)
         async with pool.connection() as connection:
-            found = await endpoints.page(connection, caller.tenant_id, before=before, limit=page.limit + 1)
-        shown = found[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
-        return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown], next_cursor=more)
+            found = await endpoints.page(connection, caller.tenant_id, before=asked.position, limit=asked.limit)
+        shown = asked.show(found, lambda endpoint: endpoint.id)
+        return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown.rows], next_cursor=shown.next_cursor)
 
     @router.get(
         "/{endpoint_id}",
@@ -173,7 +172,7 @@ def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) ->
         ),
     )
     async def recover_endpoint(endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
-        known, since = endpoint_id_of(endpoint_id), instant_of(body.since)
+        known, since = endpoint_id_of(endpoint_id), instant_of(body.since, "since", invalid_request)
         return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), [since])
 
     return router

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 
 from contracts import problems
 from contracts.envelope import rfc3339
-from contracts.ids import parse_id
-from contracts.times import InstantError, parse_instant
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.openapi.answers import Link, declared
-from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.problems import Problem, Told, told_as
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId, any_text
-from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, encode_cursor
+from servicekit.http.routes.paging import Page, PageRequest, Shown, paged
+from servicekit.http.routes.parsing import instant_of, path_id
 from servicekit.principal import Principal
 from servicekit.projected import WalletParked
 from transaction_history.application.queries import (
@@ -24,6 +23,7 @@ from transaction_history.application.queries import (
     TransactionUnknown,
     WalletUnknown,
 )
+from transaction_history.domain.rows import EntryRow
 from transaction_history.entrypoints.bodies import (
     BalanceAtBody,
     EntriesBody,
@@ -32,8 +32,6 @@ from transaction_history.entrypoints.bodies import (
     entry_body,
     transaction_body,
 )
-
-T = TypeVar("T")
 
 OWNER_CHARACTERS_MAX: Final = 100
 
@@ -45,6 +43,8 @@ At = Annotated[
     str, Query(description="The instant, RFC 3339 with its offset.", json_schema_extra={"format": "date-time"})
 ]
 
+_wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+_transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
@@ -77,18 +77,17 @@ def wallet_entry_routes(queries: HistoryQueries) -> APIRouter:
         wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
-        fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
+        asked = paged(page, int, "wallet_entries", caller.tenant_id, known)
         with told_as(_TOLD):
             found = await queries.wallet_entries(
                 caller.tenant_id,
                 known,
-                before_version=_position(page, fingerprint, int),
-                limit=page.limit,
+                before_version=asked.position,
+                limit=asked.limit,
                 min_position=min_position,
             )
         found.freshness.tell(response)
-        more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+        return _entries(asked.show(found.rows, lambda row: row.version))
 
     return router
 
@@ -100,19 +99,17 @@ def owner_entry_routes(queries: HistoryQueries) -> APIRouter:
     async def of_owner(
         owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
     ) -> EntriesBody:
-        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
+        asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, owner_id)
         with told_as(_TOLD):
             found = await queries.owner_entries(
                 caller.tenant_id,
                 owner_id,
-                before=_position(page, fingerprint, tuple[datetime, UUID]),
-                limit=page.limit,
+                before=asked.position,
+                limit=asked.limit,
                 min_position=min_position,
             )
         found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+        return _entries(asked.show(found.rows, lambda row: (row.occurred_at, row.event_id)))
 
     @router.get(
         f"/owners/{any_text('owner_id')}/entries",
@@ -153,9 +150,7 @@ def transaction_routes(queries: HistoryQueries) -> APIRouter:
     async def transaction(
         transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> TransactionBody:
-        known = parse_id(transaction_id)
-        if known is None:
-            raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
+        known = _transaction_id(transaction_id)
         with told_as(_TOLD):
             legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
         legs.freshness.tell(response)
@@ -177,7 +172,7 @@ def balance_routes(queries: HistoryQueries) -> APIRouter:
     async def balance_at(
         wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
     ) -> BalanceAtBody:
-        known, instant = _wallet_id(wallet_id), _instant(at)
+        known, instant = _wallet_id(wallet_id), instant_of(at, "at", invalid_query)
         try:
             with told_as(_TOLD):
                 found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
@@ -195,19 +190,5 @@ def _router() -> APIRouter:
     return APIRouter(prefix="/v1/history", tags=["history"])
 
 
-def _wallet_id(text: str) -> UUID:
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
-    return known
-
-
-def _position(page: PageRequest, fingerprint: str, position: type[T]) -> T | None:
-    return None if page.cursor is None else decode_cursor(page.cursor, fingerprint, position)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except InstantError as error:
-        raise invalid_query(FieldError("/at", "invalid_value", str(error))) from None
+def _entries(shown: Shown[EntryRow]) -> EntriesBody:
+    return EntriesBody(data=[entry_body(row) for row in shown.rows], next_cursor=shown.next_cursor)

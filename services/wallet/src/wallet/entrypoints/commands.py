@@ -8,11 +8,11 @@ from typing import Any, Final
 import msgspec
 
 from contracts import problems
-from contracts.ids import parse_id
 from contracts.positions import format_position
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
+from servicekit.http.routes.parsing import path_id
 from wallet.application.dry_run import DryRun
 from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.queue import CommandQueue
@@ -39,6 +39,7 @@ _WALLETS: Final = b"/v1/wallets/"
 _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _NOT_FOUND: Final = {SubjectKind.WALLET: problems.WALLET_NOT_FOUND}
+_wallet_id = path_id(problems.WALLET_NOT_FOUND, "The id in the path is no wallet id.")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -61,9 +62,7 @@ class CommandHandlers:
     async def change_status(self, request: HotRequest[Any]) -> HotResponse:
         """Freeze, unfreeze or close the wallet in the path."""
         assert request.path_id is not None
-        wallet_id = parse_id(request.path_id)
-        if wallet_id is None:
-            raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is no wallet id.")
+        wallet_id = _wallet_id(request.path_id)
         # The id in its canonical form: it may be repeated in capitals.
         path = request.path.replace(request.path_id, str(wallet_id))
         return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)

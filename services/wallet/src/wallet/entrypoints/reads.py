@@ -8,12 +8,11 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from contracts import problems
-from contracts.ids import parse_id
 from contracts.problems import ProblemCode
 from servicekit.http.openapi.answers import declared
-from servicekit.http.problems import Problem
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, encode_cursor
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import path_id
 from wallet.application.plan import HashReference
 from wallet.application.queries import Reads, WalletFilter
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
@@ -25,6 +24,9 @@ Status = Literal["open", "frozen", "closed"]
 OwnerQuery = Annotated[str | None, Query(min_length=1, max_length=100, description="Only this owner's wallets.")]
 CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", description="Only wallets of this currency.")]
 StatusQuery = Annotated[Status | None, Query(description="Only wallets of this status.")]
+
+_wallet_id = path_id(problems.WALLET_NOT_FOUND, "There is no wallet {}.")
+_transaction_id = path_id(problems.TRANSACTION_NOT_FOUND, "There is no transaction {}.")
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
 
@@ -40,10 +42,9 @@ def wallet_reads(reads: Reads) -> APIRouter:
         responses=_answers(_schema_of("WalletBody"), problems.WALLET_NOT_FOUND),
     )
     async def get_wallet(wallet_id: PathId, caller: Caller) -> Response:
-        known = parse_id(wallet_id)
-        wallet = None if known is None else await reads.wallet(caller.tenant_id, known)
+        wallet = await reads.wallet(caller.tenant_id, _wallet_id(wallet_id))
         if wallet is None:
-            raise Problem(problems.WALLET_NOT_FOUND, f"There is no wallet {wallet_id[:64]}.")
+            raise _wallet_id.missing(wallet_id)
         return _json(wallet_body(wallet))
 
     @router.get(
@@ -61,12 +62,10 @@ def wallet_reads(reads: Reads) -> APIRouter:
         status: StatusQuery = None,
     ) -> Response:
         wanted = WalletFilter(owner_id=owner_id, currency=currency, status=status)
-        fingerprint = f"wallets|{caller.tenant_id}|{wanted}"
-        before = _before(page, fingerprint)
-        wallets = await reads.wallets(caller.tenant_id, wanted, before=before, limit=page.limit + 1)
-        shown = wallets[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(wallets) > page.limit else None
-        return _json(_List([wallet_body(wallet) for wallet in shown], more))
+        asked = paged(page, UUID, "wallets", caller.tenant_id, wanted)
+        wallets = await reads.wallets(caller.tenant_id, wanted, before=asked.position, limit=asked.limit)
+        shown = asked.show(wallets, lambda wallet: wallet.id)
+        return _json(_List([wallet_body(wallet) for wallet in shown.rows], shown.next_cursor))
 
     return router
 
@@ -83,10 +82,9 @@ def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
         responses=_answers(_schema_of("TransactionBody"), problems.TRANSACTION_NOT_FOUND),
     )
     async def get_transaction(transaction_id: PathId, caller: Caller) -> Response:
-        known = parse_id(transaction_id)
-        found = [] if known is None else transaction_bodies(await reads.entries(caller.tenant_id, [known]))
+        found = transaction_bodies(await reads.entries(caller.tenant_id, [_transaction_id(transaction_id)]))
         if not found:
-            raise Problem(problems.TRANSACTION_NOT_FOUND, f"There is no transaction {transaction_id[:64]}.")
+            raise _transaction_id.missing(transaction_id)
         return _json(found[0])
 
     @router.get(
@@ -98,13 +96,11 @@ def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
     )
     async def list_transactions(caller: Caller, page: Page, reference: ReferenceQuery) -> Response:
         hashed = hash_reference(caller.tenant_id, reference)
-        fingerprint = f"transactions|{caller.tenant_id}|{hashed.hex()}"
-        before = _before(page, fingerprint)
-        ids = await reads.transactions_by_reference(caller.tenant_id, hashed, before=before, limit=page.limit + 1)
-        shown = ids[: page.limit]
-        bodies = transaction_bodies(await reads.entries(caller.tenant_id, shown)) if shown else []
-        more = encode_cursor(fingerprint, shown[-1].bytes) if len(ids) > page.limit else None
-        return _json(_List(bodies, more))
+        asked = paged(page, UUID, "transactions", caller.tenant_id, hashed)
+        ids = await reads.transactions_by_reference(caller.tenant_id, hashed, before=asked.position, limit=asked.limit)
+        shown = asked.show(ids, lambda transaction_id: transaction_id)
+        bodies = transaction_bodies(await reads.entries(caller.tenant_id, shown.rows)) if shown.rows else []
+        return _json(_List(bodies, shown.next_cursor))
 
     return router
 
@@ -112,12 +108,6 @@ def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
 class _List(msgspec.Struct, frozen=True):
     data: Sequence[WalletBody | TransactionBody]
     next_cursor: str | None
-
-
-def _before(page: PageRequest, fingerprint: str) -> UUID | None:
-    if page.cursor is None:
-        return None
-    return UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
 
 
 def _json(body: Any) -> Response:

@@ -6,31 +6,31 @@ from uuid import UUID
 
 import pytest
 from asyncpg.pgproto import pgproto
-from fastapi import APIRouter
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from servicekit.http.app import create_app
 from servicekit.http.problems import Problem
+from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import MinPosition
 from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, encode_cursor, paged
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
 
-router = APIRouter()
 
-
-@router.get("/v1/things")
 async def things(page: Page, position: MinPosition) -> dict[str, object]:
     return {"limit": page.limit, "cursor": page.cursor, "position": position}
+
+
+ROUTE = Route(method="GET", path="/v1/things", handler=things, operation_id="things", summary="Things.")
 
 
 @pytest.fixture
 def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", open_registry("probe", "api", "1"), Tracing("probe", 0.0))
-    return TestClient(create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routers=[router]))
+    return TestClient(create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routes=[ROUTE]))
 
 
 @given(st.text(), st.tuples(st.integers(0, 2**62), st.text(max_size=50)))

@@ -101,7 +101,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
         description="What the rules make of wallets, from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[wallet_routes(queries), decision_routes(queries), rule_routes(queries)],
+        routes=[*wallet_routes(queries), *decision_routes(queries), *rule_routes(queries)],
         readiness=lambda: database_check(health),
         deep=deep,
     )

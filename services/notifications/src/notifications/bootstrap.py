@@ -37,13 +37,16 @@ from notifications.application.vetting import Vetting
 from notifications.application.worker import Worker, WorkerSettings
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
 from notifications.domain.outcomes import Policy
+from notifications.entrypoints.answering import Commands
 from notifications.entrypoints.delivery_routes import delivery_commands, delivery_reads
 from notifications.entrypoints.endpoint_answers import EndpointAnswers
+from notifications.entrypoints.endpoint_handlers import EndpointChanges, EndpointHandlers, EndpointReads
 from notifications.entrypoints.endpoint_routes import (
     endpoint_changes,
     endpoint_commands,
     endpoint_reads,
     endpoint_switches,
+    endpoint_trials,
 )
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
@@ -151,7 +154,8 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         endpoints_max=settings.notifications_endpoints_max,
         rotation_overlap=timedelta(seconds=settings.notifications_rotation_overlap_s),
     )
-    once, answers = Once(pool, PostgresRecords()), EndpointAnswers(commands)
+    keyed, answers = Commands(Once(pool, PostgresRecords())), EndpointAnswers(commands)
+    handlers = EndpointHandlers(keyed, answers, vetting)
 
     async def ready() -> Mapping[str, Check]:
         return await database_check(health)
@@ -161,13 +165,14 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         description="Signed webhooks about what happened.",
         settings=settings,
         telemetry=telemetry,
-        routers=[
-            endpoint_reads(pool, endpoints),
-            endpoint_changes(pool, commands, vetting),
-            endpoint_commands(once, answers, vetting),
-            endpoint_switches(once, answers),
-            delivery_reads(pool, deliveries),
-            delivery_commands(once, answers),
+        routes=[
+            *endpoint_reads(EndpointReads(pool, endpoints)),
+            *endpoint_changes(EndpointChanges(pool, commands, vetting)),
+            *endpoint_commands(handlers),
+            *endpoint_switches(handlers),
+            *endpoint_trials(handlers),
+            *delivery_reads(pool, deliveries),
+            *delivery_commands(keyed, answers),
         ],
         readiness=ready,
         deep=ready,

@@ -91,11 +91,11 @@ def _app(
         description="The query side: what happened to wallets, read from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[
-            wallet_entry_routes(queries),
-            owner_entry_routes(queries),
-            transaction_routes(queries),
-            balance_routes(queries),
+        routes=[
+            *wallet_entry_routes(queries),
+            *owner_entry_routes(queries),
+            *transaction_routes(queries),
+            *balance_routes(queries),
         ],
         readiness=lambda: database_check(health),
         deep=deep,

@@ -4,19 +4,20 @@ import hashlib
 import math
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel
 
 from contracts import problems
 from contracts.problems import PROBLEM_CODES
 from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
 from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
-from servicekit.http.edge.decoding import check_json, invalid_request
-from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, is_problem
-from servicekit.http.routes.dependencies import Caller, IdempotencyKey
+from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem
+from servicekit.http.routes.dependencies import Caller, Context, IdempotencyKey
 from servicekit.http.routes.parsing import path_id
 from servicekit.http.routes.responses import json_response
 from servicekit.postgres import Transaction
@@ -30,23 +31,41 @@ Said = Sequence[object] | None
 """What a command says besides its path, parsed: however it was spelt, the same is the same."""
 
 
-class Command:
+@dataclass(frozen=True, slots=True)
+class SentCommand:
     """A command as it came: who sends it, under which key, to which path."""
 
-    def __init__(self, once: Once, caller: Principal, key: str, path: str) -> None:
-        self._once = once
-        self._key = key
-        self._path = path
-        self._client = caller.client
-        self.tenant_id = caller.tenant_id
+    caller: Principal
+    key: str
+    path: str
 
-    async def replay(self, said: Said = None) -> Response | None:
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose endpoints it is about."""
+        return self.caller.tenant_id
+
+
+def _sent(caller: Caller, key: IdempotencyKey, context: Context) -> SentCommand:
+    # Every route is written small, and so are ids in their canonical form.
+    return SentCommand(caller, key, context.path.lower())
+
+
+Sent = Annotated[SentCommand, Depends(_sent)]
+
+
+class Commands:
+    """Answers commands, each once under its key."""
+
+    def __init__(self, once: Once) -> None:
+        self._once = once
+
+    async def replay(self, sent: SentCommand, said: Said = None) -> Response | None:
         """Return the stored answer, None where the key is free; what costs something is done only then."""
         with told():
-            answer = await self._once.replay(self._keyed(said))
+            answer = await self._once.replay(_keyed(sent, said))
         return None if answer is None else _response(answer)
 
-    async def run(self, work: Work, said: Said = None) -> Response:
+    async def run(self, sent: SentCommand, work: Work, said: Said = None) -> Response:
         """Do *work* once, and answer it or what was answered before; a refusal is stored like a success."""
 
         async def refusable(tx: Transaction) -> Answer:
@@ -54,34 +73,15 @@ class Command:
                 return await work(tx)
             except Refused as refused:
                 problem = Problem(PROBLEM_CODES[refused.code], refused.detail, **refused.facts)
-                return Answer(status=problem.code.status, body=problem.render(self._path))
+                return Answer(status=problem.code.status, body=problem.render(sent.path))
 
         with told():
-            return _response(await self._once.run(self._keyed(said), refusable))
-
-    def _keyed(self, said: Said) -> Keyed:
-        request = msgspec.json.encode([self._path, said])
-        return Keyed(client=self._client, key=self._key, fingerprint=hashlib.sha256(request).digest())
+            return _response(await self._once.run(_keyed(sent, said), refusable))
 
 
-def command_of(once: Once) -> Callable[..., Command]:
-    """Return the dependency that gives a route its command."""
-
-    def dependency(request: Request, caller: Caller, key: IdempotencyKey) -> Command:
-        # Every route is written small, and so are ids in their canonical form.
-        return Command(once, caller, key, request.url.path.lower())
-
-    return dependency
-
-
-async def _no_body(request: Request) -> None:
-    """Raise Problem `invalid_request` where the request says something: its route takes nothing."""
-    body = await request.body()
-    if body and check_json(body) != {}:
-        raise invalid_request(FieldError("", "unknown_field", "The route takes no body."))
-
-
-NoBody = Annotated[None, Depends(_no_body)]
+def _keyed(sent: SentCommand, said: Said) -> Keyed:
+    request = msgspec.json.encode([sent.path, said])
+    return Keyed(client=sent.caller.client, key=sent.key, fingerprint=hashlib.sha256(request).digest())
 
 
 @contextmanager

@@ -1,23 +1,20 @@
 """The routes of deliveries."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Query, Response
 
 from contracts import problems
-from notifications.application.commands import DeliveryUnknown
-from notifications.application.idempotency import Once
 from notifications.application.ports import Deliveries, DeliveryFilter
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
 from notifications.entrypoints.answering import (
-    Command,
-    NoBody,
-    command_of,
+    Commands,
+    Sent,
     delivery_id_of,
-    told,
 )
 from notifications.entrypoints.bodies import (
     DeliveriesBody,
@@ -28,8 +25,8 @@ from notifications.entrypoints.bodies import (
 )
 from notifications.entrypoints.endpoint_answers import DELIVERIES, EndpointAnswers
 from servicekit.http.edge.context import invalid_query
-from servicekit.http.openapi.answers import Link, declared
 from servicekit.http.problems import FieldError
+from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import filtered_id
@@ -62,14 +59,58 @@ _FROM_LIST: Final[Sequence[Link]] = tuple(
 )
 
 
-def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
+def delivery_reads(pool: Pool, deliveries: Deliveries) -> Sequence[Route]:
     """Return the routes that read deliveries."""
-    router = APIRouter(prefix=DELIVERIES, tags=["deliveries"])
-
-    @router.get(
-        "", operation_id="list_deliveries", summary="The tenant's deliveries", responses=declared(links=_FROM_LIST)
+    handlers = _Reads(pool, deliveries)
+    return (
+        Route(
+            method="GET",
+            path=DELIVERIES,
+            handler=handlers.list,
+            operation_id="list_deliveries",
+            summary="The tenant's deliveries",
+            tags=["deliveries"],
+            response=DeliveriesBody,
+            links=_FROM_LIST,
+        ),
+        Route(
+            method="GET",
+            path=f"{DELIVERIES}/{{delivery_id}}",
+            handler=handlers.get,
+            operation_id="get_delivery",
+            summary="A delivery with its attempts",
+            tags=["deliveries"],
+            response=DeliveryWithAttemptsBody,
+            problems=[problems.DELIVERY_NOT_FOUND],
+            links=_FROM_DELIVERY,
+        ),
     )
-    async def list_deliveries(
+
+
+def delivery_commands(commands: Commands, answers: EndpointAnswers) -> Sequence[Route]:
+    """Return the routes that need an Idempotency-Key."""
+    return (
+        Route(
+            method="POST",
+            path=f"{DELIVERIES}/{{delivery_id}}/resend",
+            handler=_CommandHandlers(commands, answers).resend,
+            operation_id="resend_delivery",
+            summary="Attempt a delivery again, now, whatever became of it",
+            tags=["deliveries"],
+            response=DeliveryBody,
+            problems=[problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE],
+            links=_TO_DELIVERY,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    pool: Pool
+    deliveries: Deliveries
+
+    async def list(
+        self,
         caller: Caller,
         page: Page,
         endpoint_id: EndpointIdQuery = None,
@@ -78,50 +119,32 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
     ) -> DeliveriesBody:
         wanted = _filter(endpoint_id, status, event_type)
         asked = paged(page, UUID, "deliveries", caller.tenant_id, wanted)
-        async with pool.connection() as connection:
-            found = await deliveries.page(
+        async with self.pool.connection() as connection:
+            found = await self.deliveries.page(
                 connection, caller.tenant_id, wanted, before=asked.position, limit=asked.limit
             )
         shown = asked.show(found, lambda delivery: delivery.id)
         return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown.rows], next_cursor=shown.next_cursor)
 
-    @router.get(
-        "/{delivery_id}",
-        operation_id="get_delivery",
-        summary="A delivery with its attempts",
-        responses=declared(problems.DELIVERY_NOT_FOUND, links=_FROM_DELIVERY),
-    )
-    async def get_delivery(delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
+    async def get(self, delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
         known = delivery_id_of(delivery_id)
-        with told():
-            async with pool.connection() as connection:
-                found = await deliveries.get(connection, caller.tenant_id, known)
-                if found is None:
-                    raise DeliveryUnknown
-                return delivery_with_attempts_body(
-                    found, await deliveries.attempts(connection, caller.tenant_id, found.id)
-                )
-
-    return router
+        async with self.pool.connection() as connection:
+            found = await self.deliveries.get(connection, caller.tenant_id, known)
+            if found is None:
+                raise delivery_id_of.missing(delivery_id)
+            return delivery_with_attempts_body(
+                found, await self.deliveries.attempts(connection, caller.tenant_id, found.id)
+            )
 
 
-def delivery_commands(once: Once, answers: EndpointAnswers) -> APIRouter:
-    """Return the routes that need an Idempotency-Key."""
-    router = APIRouter(prefix=DELIVERIES, tags=["deliveries"])
-    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
+@dataclass(frozen=True, slots=True)
+class _CommandHandlers:
+    commands: Commands
+    answers: EndpointAnswers
 
-    @router.post(
-        "/{delivery_id}/resend",
-        operation_id="resend_delivery",
-        summary="Attempt a delivery again, now, whatever became of it",
-        response_model=DeliveryBody,
-        responses=declared(problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE, links=_TO_DELIVERY),
-    )
-    async def resend(delivery_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
+    async def resend(self, delivery_id: PathId, sent: Sent) -> Response:
         known = delivery_id_of(delivery_id)
-        return await sent.run(lambda tx: answers.resend(tx, sent.tenant_id, known))
-
-    return router
+        return await self.commands.run(sent, lambda tx: self.answers.resend(tx, sent.tenant_id, known))
 
 
 def _filter(endpoint_id: str | None, status: DeliveryStatus | None, event_type: str | None) -> DeliveryFilter:

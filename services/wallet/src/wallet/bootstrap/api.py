@@ -136,8 +136,11 @@ def _app(
         description="The command side: wallets, and the money in them.",
         settings=settings,
         telemetry=telemetry,
-        routers=[wallet_reads(reads), transaction_reads(reads, planned.hash_reference)],
-        hot_routes=command_routes(handlers),
+        routes=[
+            *wallet_reads(reads),
+            *transaction_reads(reads, planned.hash_reference),
+            *command_routes(handlers),
+        ],
         readiness=ready,
         deep=deep,
     )

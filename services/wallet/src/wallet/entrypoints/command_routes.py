@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.edge.hot import HotRoute
-from servicekit.http.openapi.answers import Link
+from servicekit.http.route import Engine, Link, Route
 from wallet.entrypoints.bodies import BatchBody, TransactionBody, WalletBody
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.requests import (
@@ -41,16 +40,19 @@ _TO_WALLET: Final[Sequence[Link]] = tuple(
 _TO_TRANSACTION: Final[Sequence[Link]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
 
 
-def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
+def command_routes(handlers: CommandHandlers) -> Sequence[Route]:
     """Return every command route of the service."""
     return (
-        HotRoute(
+        Route(
+            engine=Engine.HOT,
+            method="POST",
             path="/v1/wallets",
             request=OpenWalletRequest,
             handler=handlers.open_wallet,
             operation_id="open_wallet",
             summary="Open a wallet",
             tags=["wallets"],
+            status=201,
             response=WalletBody,
             response_headers=_LOCATED,
             links=_TO_WALLET,
@@ -84,7 +86,9 @@ def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
             problems.WALLET_CLOSED,
             problems.WALLET_NOT_EMPTY,
         ),
-        HotRoute(
+        Route(
+            engine=Engine.HOT,
+            method="POST",
             path="/v1/batches",
             request=BatchRequest,
             handler=handlers.batch,
@@ -93,7 +97,6 @@ def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
             description="`atomic`: all or none. `independent`: each for itself; a repeat of the same commands runs "
             "what is not done yet, other commands need another key.",
             tags=["batches"],
-            status=200,
             response=BatchBody,
             problems=(*_MONEY, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
             body_max_bytes=BATCH_BYTES_MAX,
@@ -104,14 +107,17 @@ def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
 
 def _money_route(
     handlers: CommandHandlers, path: str, request: type[Any], operation_id: str, summary: str, *refusals: ProblemCode
-) -> HotRoute[Any]:
-    return HotRoute(
+) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
         path=path,
         request=request,
         handler=handlers.move_money,
         operation_id=operation_id,
         summary=summary,
         tags=["money"],
+        status=201,
         response=TransactionBody,
         problems=(*_MONEY, *refusals),
         response_headers=_LOCATED,
@@ -121,15 +127,16 @@ def _money_route(
 
 def _status_route(
     handlers: CommandHandlers, verb: str, request: type[Any], summary: str, *refusals: ProblemCode
-) -> HotRoute[Any]:
-    return HotRoute(
+) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
         path=f"/v1/wallets/{{wallet_id}}/{verb}",
         request=request,
         handler=handlers.change_status,
         operation_id=f"{verb}_wallet",
         summary=summary,
         tags=["wallets"],
-        status=200,
         response=WalletBody,
         problems=(problems.WALLET_NOT_FOUND, *refusals),
         response_headers=_HEADERS,

@@ -61,10 +61,10 @@ class CommandHandlers:
 
     async def change_status(self, request: HotRequest[Any]) -> HotResponse:
         """Freeze, unfreeze or close the wallet in the path."""
-        assert request.path_id is not None
-        wallet_id = _wallet_id(request.path_id)
+        given = request.path_params["wallet_id"]
+        wallet_id = _wallet_id(given)
         # The id in its canonical form: it may be repeated in capitals.
-        path = request.path.replace(request.path_id, str(wallet_id))
+        path = request.path.replace(given, str(wallet_id))
         return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
 
     async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:

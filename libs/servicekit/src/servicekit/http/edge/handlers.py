@@ -47,7 +47,7 @@ def add_error_handlers(app: FastAPI, hot: HotRoutes) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         problem = _problem(request, error, hot)
         request.scope[CONTEXT_KEY].error = error  # the edge logs it where it is our failure
-        return problem_response(problem, request.url.path)
+        return problem_response(problem, request.scope[CONTEXT_KEY].path)
 
     for kind in (HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)

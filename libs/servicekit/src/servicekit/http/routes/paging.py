@@ -53,6 +53,13 @@ class Shown(Generic[Row]):
     next_cursor: str | None
 
 
+class PageBody(msgspec.Struct, Generic[Row], frozen=True):
+    """A page as structs: what a route whose response is a `PageOf` answers."""
+
+    data: Sequence[Row]
+    next_cursor: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Paged(Generic[P]):
     """What to read for a page: up to *limit* rows that come after *position*, or the first ones.

@@ -1,0 +1,131 @@
+"""What is done with requests about webhook endpoints."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from fastapi import Response
+
+from notifications.application.commands import EndpointCommands
+from notifications.application.ports import Endpoints
+from notifications.application.vetting import Vetting
+from notifications.domain.targets import UrlRefused
+from notifications.entrypoints.answering import Commands, Sent, endpoint_id_of, told
+from notifications.entrypoints.bodies import EndpointBody, EndpointsBody, endpoint_body
+from notifications.entrypoints.endpoint_answers import EndpointAnswers
+from notifications.entrypoints.requests import (
+    ChangeEndpoint,
+    CreateEndpoint,
+    RecoverEndpoint,
+    said,
+    url_problem,
+    wanted_of,
+)
+from servicekit.http.edge.decoding import invalid_request
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import instant_of
+from servicekit.postgres import Pool
+
+NO_CONTENT: Final = 204
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReads:
+    """Reads of endpoints."""
+
+    pool: Pool
+    endpoints: Endpoints
+
+    async def list(self, caller: Caller, page: Page) -> EndpointsBody:
+        """Answer a page of the caller's endpoints."""
+        asked = paged(page, UUID, "webhook_endpoints", caller.tenant_id)
+        async with self.pool.connection() as connection:
+            found = await self.endpoints.page(connection, caller.tenant_id, before=asked.position, limit=asked.limit)
+        shown = asked.show(found, lambda endpoint: endpoint.id)
+        return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown.rows], next_cursor=shown.next_cursor)
+
+    async def get(self, endpoint_id: PathId, caller: Caller) -> EndpointBody:
+        """Answer an endpoint."""
+        known = endpoint_id_of(endpoint_id)
+        async with self.pool.connection() as connection:
+            found = await self.endpoints.get(connection, caller.tenant_id, known)
+        if found is None:
+            raise endpoint_id_of.missing(endpoint_id)
+        return endpoint_body(found)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointChanges:
+    """Changes that are repeated without harm."""
+
+    pool: Pool
+    commands: EndpointCommands
+    vetting: Vetting
+
+    async def change(self, endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
+        """Change what is given."""
+        known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
+        if wanted.url is not None:
+            await _vet(self.vetting, wanted.url, caller.tenant_id)
+        with told():
+            async with self.pool.transaction() as tx:
+                return endpoint_body(await self.commands.change(tx, caller.tenant_id, known, wanted))
+
+    async def delete(self, endpoint_id: PathId, caller: Caller) -> Response:
+        """Delete an endpoint."""
+        known = endpoint_id_of(endpoint_id)
+        with told():
+            async with self.pool.transaction() as tx:
+                await self.commands.delete(tx, caller.tenant_id, known)
+        return Response(status_code=NO_CONTENT)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHandlers:
+    """Commands that need an Idempotency-Key."""
+
+    commands: Commands
+    answers: EndpointAnswers
+    vetting: Vetting
+
+    async def create(self, sent: Sent, body: CreateEndpoint) -> Response:
+        """Create an endpoint; its URL is vetted unless the command is a repeat."""
+        wanted = wanted_of(body)
+        replayed = await self.commands.replay(sent, said(wanted))
+        if replayed is not None:
+            return replayed
+        await _vet(self.vetting, body.url, sent.tenant_id)
+        return await self.commands.run(sent, lambda tx: self.answers.create(tx, sent.tenant_id, wanted), said(wanted))
+
+    async def recover(self, endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
+        """Attempt failed deliveries again."""
+        known, since = endpoint_id_of(endpoint_id), instant_of(body.since, "since", invalid_request)
+        return await self.commands.run(sent, lambda tx: self.answers.recover(tx, sent.tenant_id, known, since), [since])
+
+    async def pause(self, endpoint_id: PathId, sent: Sent) -> Response:
+        """Pause an endpoint."""
+        known = endpoint_id_of(endpoint_id)
+        return await self.commands.run(sent, lambda tx: self.answers.pause(tx, sent.tenant_id, known))
+
+    async def resume(self, endpoint_id: PathId, sent: Sent) -> Response:
+        """Resume an endpoint."""
+        known = endpoint_id_of(endpoint_id)
+        return await self.commands.run(sent, lambda tx: self.answers.resume(tx, sent.tenant_id, known))
+
+    async def test(self, endpoint_id: PathId, sent: Sent) -> Response:
+        """Send a test message."""
+        known = endpoint_id_of(endpoint_id)
+        return await self.commands.run(sent, lambda tx: self.answers.test(tx, sent.tenant_id, known))
+
+    async def rotate(self, endpoint_id: PathId, sent: Sent) -> Response:
+        """Make a new secret."""
+        known = endpoint_id_of(endpoint_id)
+        return await self.commands.run(sent, lambda tx: self.answers.rotate(tx, sent.tenant_id, known))
+
+
+async def _vet(vetting: Vetting, url: str, tenant_id: UUID) -> None:
+    try:
+        await vetting.vet(url, tenant_id)
+    except UrlRefused as refused:
+        raise url_problem(refused) from None

@@ -8,6 +8,7 @@ import asyncpg
 
 from notifications.application.ports import DeliveryFilter
 from notifications.application.rows import Attempt, Delivery
+from notifications.domain.outcomes import DeliveryStatus, Outcome
 from servicekit.conditions import where
 from servicekit.postgres import Connection, Transaction
 
@@ -38,7 +39,7 @@ class PostgresDeliveries:
             delivery_id,
             tenant_id,
         )
-        return [Attempt(**dict(row)) for row in rows]
+        return [Attempt(**{**dict(row), "outcome": Outcome(row["outcome"])}) for row in rows]
 
     async def page(
         self, connection: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, before: UUID | None, limit: int
@@ -91,4 +92,4 @@ def _count(tag: str) -> int:
 
 
 def _delivery(row: "asyncpg.Record") -> Delivery:
-    return Delivery(**dict(row))
+    return Delivery(**{**dict(row), "status": DeliveryStatus(row["status"])})

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query, Response
 
 from contracts import problems
+from notifications.application.commands import EndpointCommands
 from notifications.application.ports import Deliveries, DeliveryFilter
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
-from notifications.entrypoints.answering import (
-    Commands,
-    Sent,
-    delivery_id_of,
-)
+from notifications.domain.outcomes import DeliveryStatus
+from notifications.entrypoints.answering import DELIVERIES, OK, answered, delivery_id_of
 from notifications.entrypoints.bodies import (
     DeliveriesBody,
     DeliveryBody,
@@ -23,24 +20,14 @@ from notifications.entrypoints.bodies import (
     delivery_body,
     delivery_with_attempts_body,
 )
-from notifications.entrypoints.endpoint_answers import DELIVERIES, EndpointAnswers
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import filtered_id
 from servicekit.postgres import Pool
-
-
-class DeliveryStatus(StrEnum):
-    """How far a delivery has come."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    EXHAUSTED = "exhausted"
-    CANCELLED = "cancelled"
-
 
 _TYPES: Final = {"enum": sorted({*SUBSCRIBABLE, TEST_TYPE})}
 EndpointIdQuery = Annotated[
@@ -87,13 +74,13 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> Sequence[Route]:
     )
 
 
-def delivery_commands(commands: Commands, answers: EndpointAnswers) -> Sequence[Route]:
+def delivery_commands(keyed: KeyedCommands, commands: EndpointCommands) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key."""
     return (
         Route(
             method="POST",
             path=f"{DELIVERIES}/{{delivery_id}}/resend",
-            handler=_CommandHandlers(commands, answers).resend,
+            handler=_CommandHandlers(keyed, commands).resend,
             operation_id="resend_delivery",
             summary="Attempt a delivery again, now, whatever became of it",
             tags=["deliveries"],
@@ -139,16 +126,21 @@ class _Reads:
 
 @dataclass(frozen=True, slots=True)
 class _CommandHandlers:
-    commands: Commands
-    answers: EndpointAnswers
+    keyed: KeyedCommands
+    commands: EndpointCommands
 
     async def resend(self, delivery_id: PathId, sent: Sent) -> Response:
         known = delivery_id_of(delivery_id)
-        return await self.commands.run(sent, lambda tx: self.answers.resend(tx, sent.tenant_id, known))
+        return await answered(
+            self.keyed,
+            sent,
+            lambda tx: self.commands.resend(tx, sent.tenant_id, known),
+            lambda delivery: answer(OK, delivery_body(delivery)),
+        )
 
 
 def _filter(endpoint_id: str | None, status: DeliveryStatus | None, event_type: str | None) -> DeliveryFilter:
     known = filtered_id(endpoint_id, "endpoint_id", "endpoint_id is not an id.")
     if event_type is not None and event_type not in _TYPES["enum"]:
         raise invalid_query(FieldError("/event_type", "unknown_event_type", "There is no such event type."))
-    return DeliveryFilter(endpoint_id=known, status=None if status is None else status.value, type=event_type)
+    return DeliveryFilter(endpoint_id=known, status=status, type=event_type)

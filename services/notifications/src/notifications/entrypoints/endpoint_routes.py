@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from contracts import problems
 from contracts.problems import ProblemCode
+from notifications.entrypoints.answering import CREATED, ENDPOINTS, OK
 from notifications.entrypoints.bodies import (
     DeliveryBody,
     EndpointBody,
@@ -16,7 +17,6 @@ from notifications.entrypoints.bodies import (
     RecoveredBody,
     RotatedBody,
 )
-from notifications.entrypoints.endpoint_answers import CREATED, ENDPOINTS, OK
 from notifications.entrypoints.endpoint_handlers import NO_CONTENT, EndpointChanges, EndpointHandlers, EndpointReads
 from notifications.entrypoints.requests import ChangeEndpoint, CreateEndpoint, RecoverEndpoint
 from servicekit.http.route import Link, Route

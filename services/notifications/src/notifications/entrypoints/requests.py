@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import problems
 from contracts.ids import parse_id
-from notifications.application.commands import Wanted
+from notifications.domain.endpoints import Wanted
 from notifications.domain.messages import SUBSCRIBABLE
 from notifications.domain.targets import URL_CHARACTERS_MAX, UrlRefused
-from notifications.entrypoints.answering import Said
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem
+from servicekit.http.routes.keyed import Said
 
 DESCRIPTION_CHARACTERS_MAX: Final = 500
 WALLETS_MAX: Final = 1_000

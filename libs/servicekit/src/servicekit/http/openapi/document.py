@@ -75,6 +75,7 @@ def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[
     known: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     known.pop("HTTPValidationError", None)
     known.pop("ValidationError", None)
+    assert not known.keys() & components.keys(), "two schemas of one name"
     known.update(components)
     return document
 

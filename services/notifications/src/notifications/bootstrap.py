@@ -30,6 +30,7 @@ from notifications.application.commands import EndpointCommands
 from notifications.application.metrics import BacklogMetrics, WorkerMetrics
 from notifications.application.ports import Resolver, Sender
 from notifications.application.projection import NAME, DeliveryProjection
+from notifications.application.queries import Queries
 from notifications.application.settling import Settling
 from notifications.application.vetting import Vetting
 from notifications.application.worker import Worker, WorkerSettings
@@ -153,6 +154,7 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         rotation_overlap=timedelta(seconds=settings.notifications_rotation_overlap_s),
     )
     keyed = KeyedCommands(Once(pool, table="notifications.idempotency"))
+    queries = Queries(pool, endpoints, deliveries)
     handlers = EndpointHandlers(keyed, commands, vetting)
 
     async def ready() -> Mapping[str, Check]:
@@ -164,12 +166,12 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         settings=settings,
         telemetry=telemetry,
         routes=[
-            *endpoint_reads(EndpointReads(pool, endpoints)),
+            *endpoint_reads(EndpointReads(queries)),
             *endpoint_changes(EndpointChanges(pool, commands, vetting)),
             *endpoint_commands(handlers),
             *endpoint_switches(handlers),
             *endpoint_trials(handlers),
-            *delivery_reads(pool, deliveries),
+            *delivery_reads(queries),
             *delivery_commands(keyed, commands),
         ],
         readiness=ready,

@@ -1,5 +1,6 @@
 """What a client is answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -141,7 +142,7 @@ def delivery_body(delivery: Delivery) -> DeliveryBody:
     )
 
 
-def delivery_with_attempts_body(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsBody:
+def delivery_with_attempts_body(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryWithAttemptsBody:
     """Return *delivery* with its *attempts*."""
     return DeliveryWithAttemptsBody(
         **delivery_body(delivery).model_dump(), attempts=[_attempt_body(attempt) for attempt in attempts]

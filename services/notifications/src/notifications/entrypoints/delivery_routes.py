@@ -9,10 +9,12 @@ from fastapi import Query, Response
 
 from contracts import problems
 from notifications.application.commands import EndpointCommands
-from notifications.application.ports import Deliveries, DeliveryFilter
+from notifications.application.ports import DeliveryFilter
+from notifications.application.queries import Queries
+from notifications.domain.endpoints import DeliveryUnknown
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
 from notifications.domain.outcomes import DeliveryStatus
-from notifications.entrypoints.answering import DELIVERIES, OK, answered, delivery_id_of
+from notifications.entrypoints.answering import DELIVERIES, OK, answered, delivery_id_of, problem_of
 from notifications.entrypoints.bodies import (
     DeliveriesBody,
     DeliveryBody,
@@ -27,7 +29,6 @@ from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import filtered_id
-from servicekit.postgres import Pool
 
 _TYPES: Final = {"enum": sorted({*SUBSCRIBABLE, TEST_TYPE})}
 EndpointIdQuery = Annotated[
@@ -46,9 +47,9 @@ _FROM_LIST: Final[Sequence[Link]] = tuple(
 )
 
 
-def delivery_reads(pool: Pool, deliveries: Deliveries) -> Sequence[Route]:
+def delivery_reads(queries: Queries) -> Sequence[Route]:
     """Return the routes that read deliveries."""
-    handlers = _Reads(pool, deliveries)
+    handlers = _Reads(queries)
     return (
         Route(
             method="GET",
@@ -93,8 +94,7 @@ def delivery_commands(keyed: KeyedCommands, commands: EndpointCommands) -> Seque
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    pool: Pool
-    deliveries: Deliveries
+    queries: Queries
 
     async def list(
         self,
@@ -106,22 +106,16 @@ class _Reads:
     ) -> DeliveriesBody:
         wanted = _filter(endpoint_id, status, event_type)
         asked = paged(page, UUID, "deliveries", caller.tenant_id, wanted)
-        async with self.pool.connection() as connection:
-            found = await self.deliveries.page(
-                connection, caller.tenant_id, wanted, before=asked.position, limit=asked.limit
-            )
+        found = await self.queries.deliveries(caller.tenant_id, wanted, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda delivery: delivery.id)
         return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
         known = delivery_id_of(delivery_id)
-        async with self.pool.connection() as connection:
-            found = await self.deliveries.get(connection, caller.tenant_id, known)
-            if found is None:
-                raise delivery_id_of.missing(delivery_id)
-            return delivery_with_attempts_body(
-                found, await self.deliveries.attempts(connection, caller.tenant_id, found.id)
-            )
+        found = await self.queries.delivery(caller.tenant_id, known)
+        if isinstance(found, DeliveryUnknown):
+            raise problem_of(found)
+        return delivery_with_attempts_body(found.delivery, found.attempts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from contracts.envelope import rfc3339
 from notifications.application.commands import Created, EndpointCommands, Recovered, Rotated
-from notifications.application.ports import Endpoints
+from notifications.application.queries import Queries
 from notifications.application.rows import Delivery
 from notifications.application.vetting import Vetting
 from notifications.domain.endpoints import Endpoint, EndpointUnknown
@@ -46,24 +46,21 @@ NO_CONTENT: Final = 204
 class EndpointReads:
     """Reads of endpoints."""
 
-    pool: Pool
-    endpoints: Endpoints
+    queries: Queries
 
     async def list(self, caller: Caller, page: Page) -> EndpointsBody:
         """Answer a page of the caller's endpoints."""
         asked = paged(page, UUID, "webhook_endpoints", caller.tenant_id)
-        async with self.pool.connection() as connection:
-            found = await self.endpoints.page(connection, caller.tenant_id, before=asked.position, limit=asked.limit)
+        found = await self.queries.endpoints(caller.tenant_id, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda endpoint: endpoint.id)
         return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, endpoint_id: PathId, caller: Caller) -> EndpointBody:
         """Answer an endpoint."""
         known = endpoint_id_of(endpoint_id)
-        async with self.pool.connection() as connection:
-            found = await self.endpoints.get(connection, caller.tenant_id, known)
-        if found is None:
-            raise endpoint_id_of.missing(endpoint_id)
+        found = await self.queries.endpoint(caller.tenant_id, known)
+        if isinstance(found, EndpointUnknown):
+            raise problem_of(found)
         return endpoint_body(found)
 
 

@@ -85,7 +85,8 @@ def test_the_document_tells_a_paths_parameters_and_of_no_body_where_none_is_take
     document = bench.client.get("/openapi.json").json()
 
     operation = document["paths"][path_of(engine, "/owners/{owner}/things/{thing}/place")]["post"]
-    assert [each["name"] for each in operation["parameters"] if each["in"] == "path"] == ["owner", "thing"]
+    formats = {each["name"]: each["schema"].get("format") for each in operation["parameters"] if each["in"] == "path"}
+    assert formats == {"owner": None, "thing": "uuid"}
     assert "requestBody" not in operation
 
 

@@ -17,7 +17,7 @@ from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.edge.outermost import Edge
 from servicekit.http.problems import Problem
 from servicekit.http.route import Engine, Route
-from servicekit.http.routes.dependencies import Context, IdempotencyKey
+from servicekit.http.routes.dependencies import Context, IdempotencyKey, PathId
 from servicekit.settings import AccessLog, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 
@@ -121,7 +121,7 @@ async def _act_large(body: Annotated[LargeOrdinaryBody, Body()], context: Contex
     return _act(body.name, context.traceparent)
 
 
-async def _place_ordinary(owner: Annotated[str, Path()], thing: Annotated[str, Path()], _key: IdempotencyKey) -> Placed:
+async def _place_ordinary(owner: Annotated[str, Path()], thing: PathId, _key: IdempotencyKey) -> Placed:
     return Placed(owner, thing)
 
 
@@ -148,6 +148,7 @@ def _routes(engine: Engine) -> list[Route]:
             handler=_place_hot if is_hot else _place_ordinary,
             operation_id=f"place_{engine.value}",
             summary="Tell what the path names.",
+            path_schemas={"owner": {"type": "string"}} if is_hot else {},
             response=Placed,
         ),
         Route(

@@ -49,6 +49,8 @@ class Route:
     summary: str
     description: str = ""
     tags: Sequence[str] = ()
+    path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """JSON schemas of a hot route's parameters in its path; what is not among them is an id."""
     request: type | None = None
     response: Any = None
     status: int = 200

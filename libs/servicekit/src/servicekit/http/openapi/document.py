@@ -17,6 +17,7 @@ from servicekit.http.route import Engine, PageOf, Route, is_struct
 from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER, Declared
 
 _OK: Final = 200
+_ID: Final = {"type": "string", "format": "uuid"}
 _NO_NUL: Final = r"^[^\x00]*$"
 _OF_A_BODY: Final = (
     problems.MALFORMED_JSON,
@@ -194,8 +195,8 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
             "schema": {"type": "boolean", "default": False},
         },
     ]
-    schema = {"type": "string", "format": "uuid"}
     in_path = [
-        {"name": name, "in": "path", "required": True, "schema": schema} for name in PARAMETER.findall(route.path)
+        {"name": name, "in": "path", "required": True, "schema": route.path_schemas.get(name, _ID)}
+        for name in PARAMETER.findall(route.path)
     ]
     return in_path + parameters

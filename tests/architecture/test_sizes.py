@@ -12,7 +12,6 @@ FUNCTION_LINES_MAX: Final = 70
 STILL_ALLOWED: Final = {
     "libs/servicekit/src/servicekit/consumer/runner.py",
     "libs/servicekit/src/servicekit/relay/relay.py",
-    "libs/servicekit/tests/test_routes_alike.py",
 }
 """Longer files, to be split: nothing is added here, and what has become shorter must go from here."""
 

@@ -16,7 +16,7 @@ from tests.load import committing
 from tests.load.database import Bench, connected
 
 from servicekit.clock import monotonic_s
-from servicekit.http.decoding import decode_body
+from servicekit.http.edge.decoding import decode_body
 from wallet.adapters.batch_reads import BatchReader
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger

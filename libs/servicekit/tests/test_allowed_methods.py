@@ -1,36 +1,41 @@
 """A 405 names every method that the path takes, whichever route takes it."""
 
 import pytest
-from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from servicekit.http import create_app
+from servicekit.http.app import create_app
+from servicekit.http.route import Route
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 
-router = APIRouter()
 
-
-@router.get("/things/{thing_id}")
 async def read(thing_id: str) -> str:
     return thing_id
 
 
-@router.get("/things")
 async def read_all() -> list[str]:
     return ["7"]
 
 
-@router.delete("/things/{thing_id}")
 async def remove(thing_id: str) -> str:
     return thing_id
+
+
+ROUTES = [
+    Route(method=method, path=path, handler=handler, operation_id=handler.__name__, summary="Probe.")
+    for method, path, handler in (
+        ("GET", "/things/{thing_id}", read),
+        ("GET", "/things", read_all),
+        ("DELETE", "/things/{thing_id}", remove),
+    )
+]
 
 
 @pytest.fixture
 def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", CollectorRegistry(), Tracing("probe", 0.0))
-    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routers=[router]))
+    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES))
 
 
 @pytest.mark.parametrize("path", ["/things", "/things/7", "/health/ready", "/metrics", "/openapi.json", "/nowhere"])

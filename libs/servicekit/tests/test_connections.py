@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from fastapi import APIRouter
 
-from servicekit.http import HotRequest, HotResponse, HotRoute, create_app
-from servicekit.http.connection import ConnectionLimits
+from servicekit.http.app import create_app
+from servicekit.http.edge.connection import ConnectionLimits
+from servicekit.http.edge.hot import HotRequest, HotResponse
+from servicekit.http.route import Engine, Route
 from servicekit.process import Shutdown, serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
@@ -23,19 +24,15 @@ HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: appl
 READY = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 LARGE_BYTES = 8 * 1024 * 1024
 
-router = APIRouter()
-
 
 class Command(msgspec.Struct):
     name: str
 
 
-@router.post("/v1/ordinary")
 async def ordinary() -> str:
     return "done"
 
 
-@router.get("/large")
 async def large() -> str:
     return "x" * LARGE_BYTES
 
@@ -44,11 +41,25 @@ async def hot(_request: HotRequest[Command]) -> HotResponse:
     return HotResponse(200, b'"done"', [])
 
 
+ROUTES = (
+    Route(method="POST", path="/v1/ordinary", handler=ordinary, operation_id="ordinary", summary="Act."),
+    Route(method="GET", path="/large", handler=large, operation_id="large", summary="Answer much."),
+    Route(
+        engine=Engine.HOT,
+        method="POST",
+        path="/v1/hot",
+        request=Command,
+        handler=hot,
+        operation_id="hot",
+        summary="Act.",
+    ),
+)
+
+
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     telemetry = Telemetry("probe", "api", "1", open_registry("probe", "api", "1"), Tracing("probe", 0.0))
-    route = HotRoute(path="/v1/hot", request=Command, handler=hot, operation_id="hot", summary="Act.")
-    app = create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routers=[router], hot_routes=[route])
+    app = create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES)
     shutdown, ready = Shutdown(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve_http(

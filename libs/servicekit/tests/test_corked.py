@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from servicekit.http.corked import CorkedTransport
+from servicekit.http.edge.corked import CorkedTransport
 
 
 class RecordingTransport:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.http.decoding import check_json
+from servicekit.http.edge.decoding import check_json
 from servicekit.http.problems import Problem
 
 NAMES = st.text(alphabet='ab"\\:,{}é\n', max_size=3)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from servicekit.failures import Overloaded, Unavailable
-from servicekit.http import Problem
+from servicekit.http.problems import Problem
 from servicekit.reads import PositionWaiter
 
 

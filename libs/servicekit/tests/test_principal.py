@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from starlette.testclient import TestClient
 
-from servicekit.http import create_app
+from servicekit.http.app import create_app
 from servicekit.principal import SERVICE_SUBJECTS, Principal, PrincipalError, client_of, principals
 from servicekit.settings import Mode, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing

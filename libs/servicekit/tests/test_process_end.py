@@ -14,24 +14,23 @@ import pytest
 
 PROGRAM = """
 import asyncio, sys
-from fastapi import APIRouter
-from servicekit.http import create_app
+from servicekit.http.app import create_app
+from servicekit.http.route import Route
 from servicekit.process import event_loop_delay, run, serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import open_telemetry
 
 settings = ServiceSettings(trace_sample_ratio=0)
-router = APIRouter()
-
-@router.get("/slow")
 async def slow() -> str:
     print("slow begun", flush=True)
     await asyncio.sleep(float(sys.argv[2]))
     return "done"
 
+route = Route(method="GET", path="/slow", handler=slow, operation_id="slow", summary="Be slow.")
+
 async def main(shutdown):
     telemetry = open_telemetry(settings, service="probe", process="api", version="1")
-    app = create_app(title="Probe", settings=settings, telemetry=telemetry, routers=[router])
+    app = create_app(title="Probe", settings=settings, telemetry=telemetry, routes=[route])
     async with event_loop_delay(telemetry.registry):
         await serve_http(
             app, host="127.0.0.1", port=int(sys.argv[1]), shutdown=shutdown, drain_s=float(sys.argv[3]),

@@ -1,35 +1,31 @@
 """A request that hangs is given up at its deadline; an answer that has begun may take longer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
 from starlette.testclient import TestClient
 
-from servicekit.http import create_app
+from servicekit.http.app import create_app
+from servicekit.http.route import Route
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 
 DEADLINE_S = 0.1
-router = APIRouter()
 
 
-@router.get("/v1/hangs")
 async def hangs() -> None:
     await asyncio.sleep(60)
 
 
-@router.get("/v1/own-timeout")
 async def own_timeout() -> None:
     raise TimeoutError
 
 
-@router.get("/v1/streams")
 async def streams() -> StreamingResponse:
     async def lines() -> AsyncIterator[str]:
         yield "first\n"
@@ -39,6 +35,13 @@ async def streams() -> StreamingResponse:
     return StreamingResponse(lines(), media_type="text/plain")
 
 
+HANDLERS: dict[str, Callable[[], Awaitable[object]]] = {
+    "/v1/hangs": hangs,
+    "/v1/own-timeout": own_timeout,
+    "/v1/streams": streams,
+}
+
+
 @pytest.fixture
 def client() -> Iterator[TestClient]:
     tracing = Tracing("probe", 0.0, SimpleSpanProcessor(InMemorySpanExporter()))
@@ -46,7 +49,10 @@ def client() -> Iterator[TestClient]:
         title="Probe",
         settings=ServiceSettings(request_deadline_s=DEADLINE_S),
         telemetry=Telemetry("probe", "api", "1.2.3", CollectorRegistry(), tracing),
-        routers=[router],
+        routes=[
+            Route(method="GET", path=path, handler=handler, operation_id=path, summary="Probe.")
+            for path, handler in HANDLERS.items()
+        ],
     )
     yield TestClient(app)
     tracing.close()

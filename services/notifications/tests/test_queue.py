@@ -10,7 +10,7 @@ from notifications.adapters import queue_postgres
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.application.ports import Settlement
 from notifications.application.rows import Lease, Result
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import Delivered, Outcome
 from notifications.domain.sharing import QUICK_NEEDED, SLOW_MS, Slots, share_out
 from servicekit.postgres import Pool
 from testkit.events import wallet_in
@@ -70,7 +70,7 @@ async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> N
 async def settle(bench: Bench, each: Lease, held_ms: int) -> None:
     result = Result(outcome=Outcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
     async with bench.pool.connection() as connection:
-        await QUEUE.settle(connection, each, result, Settlement(status="delivered", failures=0, delay_ms=None))
+        await QUEUE.settle(connection, each, result, Settlement(step=Delivered(), failures=0))
 
 
 async def test_one_slow_success_makes_an_endpoint_slow_until_many_were_quick(bench: Bench) -> None:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp
 
 from servicekit.clock import monotonic_s
-from servicekit.http.connection import ConnectionLimits, LimitedProtocol
+from servicekit.http.edge.connection import ConnectionLimits, LimitedProtocol
 from servicekit.telemetry import get_logger
 
 EXIT_FAILED: Final = 1

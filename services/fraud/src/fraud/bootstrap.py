@@ -31,7 +31,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
@@ -101,7 +101,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
         description="What the rules make of wallets, from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[wallet_routes(queries), decision_routes(queries), rule_routes(queries)],
+        routes=[*wallet_routes(queries), *decision_routes(queries), *rule_routes(queries)],
         readiness=lambda: database_check(health),
         deep=deep,
     )

@@ -20,7 +20,6 @@ from notifications.adapters.forgetting_postgres import (
     DeliveryForgetting,
     KeyForgetting,
 )
-from notifications.adapters.idempotency_postgres import PostgresRecords
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
 from notifications.adapters.resolver import DnsResolver
@@ -28,29 +27,32 @@ from notifications.adapters.sealing import AesGcmSealer, parse_keys
 from notifications.adapters.sender_http import HttpSender
 from notifications.application.attempts import Attempts
 from notifications.application.commands import EndpointCommands
-from notifications.application.idempotency import Once
 from notifications.application.metrics import BacklogMetrics, WorkerMetrics
 from notifications.application.ports import Resolver, Sender
 from notifications.application.projection import NAME, DeliveryProjection
+from notifications.application.queries import Queries
 from notifications.application.settling import Settling
 from notifications.application.vetting import Vetting
 from notifications.application.worker import Worker, WorkerSettings
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
 from notifications.domain.outcomes import Policy
 from notifications.entrypoints.delivery_routes import delivery_commands, delivery_reads
-from notifications.entrypoints.endpoint_answers import EndpointAnswers
+from notifications.entrypoints.endpoint_handlers import EndpointChanges, EndpointHandlers, EndpointReads
 from notifications.entrypoints.endpoint_routes import (
     endpoint_changes,
     endpoint_commands,
     endpoint_reads,
     endpoint_switches,
+    endpoint_trials,
 )
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
+from servicekit.http.routes.keyed import KeyedCommands
+from servicekit.idempotency import Once
 from servicekit.maintenance import Job, Turn, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
@@ -151,7 +153,9 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         endpoints_max=settings.notifications_endpoints_max,
         rotation_overlap=timedelta(seconds=settings.notifications_rotation_overlap_s),
     )
-    once, answers = Once(pool, PostgresRecords()), EndpointAnswers(commands)
+    keyed = KeyedCommands(Once(pool, table="notifications.idempotency"))
+    queries = Queries(pool, endpoints, deliveries)
+    handlers = EndpointHandlers(keyed, commands, vetting)
 
     async def ready() -> Mapping[str, Check]:
         return await database_check(health)
@@ -161,13 +165,14 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         description="Signed webhooks about what happened.",
         settings=settings,
         telemetry=telemetry,
-        routers=[
-            endpoint_reads(pool, endpoints),
-            endpoint_changes(pool, commands, vetting),
-            endpoint_commands(once, answers, vetting),
-            endpoint_switches(once, answers),
-            delivery_reads(pool, deliveries),
-            delivery_commands(once, answers),
+        routes=[
+            *endpoint_reads(EndpointReads(queries)),
+            *endpoint_changes(EndpointChanges(pool, commands, vetting)),
+            *endpoint_commands(handlers),
+            *endpoint_switches(handlers),
+            *endpoint_trials(handlers),
+            *delivery_reads(queries),
+            *delivery_commands(keyed, commands),
         ],
         readiness=ready,
         deep=ready,

@@ -12,7 +12,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import BY_INDEX, Pool, PoolSettings, open_pool
@@ -91,11 +91,11 @@ def _app(
         description="The query side: what happened to wallets, read from the events alone.",
         settings=settings,
         telemetry=telemetry,
-        routers=[
-            wallet_entry_routes(queries),
-            owner_entry_routes(queries),
-            transaction_routes(queries),
-            balance_routes(queries),
+        routes=[
+            *wallet_entry_routes(queries),
+            *owner_entry_routes(queries),
+            *transaction_routes(queries),
+            *balance_routes(queries),
         ],
         readiness=lambda: database_check(health),
         deep=deep,

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from servicekit.http.dependencies import refuse_unknown_query
-from servicekit.http.docs import add_docs
-from servicekit.http.edge import Edge
-from servicekit.http.handlers import add_error_handlers
+from servicekit.http.edge.handlers import add_error_handlers
+from servicekit.http.edge.hot import HotRoutes, hot_routes
+from servicekit.http.edge.matching import RouteTable
+from servicekit.http.edge.observe import Observer
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import HealthCheck, healthy
-from servicekit.http.hot import HotEndpoint, HotRoute, HotRoutes
-from servicekit.http.observe import Observer
-from servicekit.http.openapi import install_openapi
-from servicekit.http.pages import add_process_pages, add_reference_pages
+from servicekit.http.openapi.document import install_openapi
+from servicekit.http.pages.docs import add_docs
+from servicekit.http.pages.process import add_process_pages
+from servicekit.http.pages.reference import add_reference_pages
+from servicekit.http.route import Engine, Route
+from servicekit.http.routes.dependencies import refuse_unknown_query
+from servicekit.http.routes.ordinary import ordinary_router
 from servicekit.principal import PrincipalOf, principals
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry
@@ -28,8 +31,7 @@ def create_app(
     description: str = "",
     settings: ServiceSettings,
     telemetry: Telemetry,
-    routers: Sequence[APIRouter] = (),
-    hot_routes: Sequence[HotRoute[Any]] = (),
+    routes: Sequence[Route] = (),
     readiness: HealthCheck = healthy,
     deep: HealthCheck = healthy,
     lifespan: Lifespan | None = None,
@@ -42,29 +44,33 @@ def create_app(
     """
     named = principal_of or principals(settings)
     observer = Observer(telemetry, settings.access_log)
-    hot = HotRoutes([HotEndpoint(route, observer, named) for route in hot_routes])
+    hot = hot_routes(routes, observer, named)
+    ordinary = [route for route in routes if route.engine is Engine.ORDINARY]
+    router = ordinary_router(ordinary)
     app = _fastapi(title, description, telemetry.version, lifespan)
     app.state.principal_of = named
-    for router in routers:
-        app.include_router(router)
+    app.include_router(router)
     add_process_pages(app, telemetry, readiness, deep)
     add_reference_pages(app)
     add_docs(app)
     add_error_handlers(app, hot)
-    install_openapi(app, routers, hot_routes)
-    return Edge(app, hot, observer, deadline_s=settings.request_deadline_s)
+    install_openapi(app, router, routes)
+    return Edge(
+        app, hot, RouteTable((route, route) for route in ordinary), observer, deadline_s=settings.request_deadline_s
+    )
 
 
 def create_process_app(
     *, settings: ServiceSettings, telemetry: Telemetry, readiness: HealthCheck = healthy, deep: HealthCheck = healthy
 ) -> Edge:
     """Return the application of a process without an API: `/health/…` and `/metrics`."""
-    hot = HotRoutes([])
+    hot = HotRoutes(())
     app = _fastapi(f"{telemetry.service} {telemetry.process}", "", telemetry.version, None)
     add_process_pages(app, telemetry, readiness, deep)
     add_error_handlers(app, hot)
-    install_openapi(app, [], [])
-    return Edge(app, hot, Observer(telemetry, settings.access_log), deadline_s=settings.request_deadline_s)
+    install_openapi(app, APIRouter(), ())
+    observer = Observer(telemetry, settings.access_log)
+    return Edge(app, hot, RouteTable(()), observer, deadline_s=settings.request_deadline_s)
 
 
 def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | None) -> FastAPI:

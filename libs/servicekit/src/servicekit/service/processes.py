@@ -16,7 +16,7 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import POLL_S_MIN, ConsumerRunner, ConsumerSettings
 from servicekit.http.app import create_process_app
-from servicekit.http.connection import ConnectionLimits
+from servicekit.http.edge.connection import ConnectionLimits
 from servicekit.http.health import Check, HealthCheck, healthy
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool

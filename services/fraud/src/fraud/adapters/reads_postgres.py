@@ -11,13 +11,14 @@ from fraud.adapters import rules_postgres
 from fraud.adapters.profile_rows import COLUMNS, profile_from
 from fraud.application.ports import DecisionFilter, StoredDecision, StoredReason, StoredRules
 from fraud.domain.profile import Profile
+from servicekit.conditions import where
 from servicekit.postgres import Pool
 
 _PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"
 _DECISION: Final = """
     select decision_id, wallet_id, owner_id, wallet_version, outcome, mode, rules_version, trigger_event_id,
            trigger_shard, trigger_seq, decided_at, reasons
-    from fraud.decision where tenant_id = $1"""
+    from fraud.decision"""
 _reasons: Final = msgspec.json.Decoder(list[StoredReason]).decode
 
 
@@ -36,26 +37,20 @@ class PostgresReads:
     async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision | None:
         """Return a decision."""
         async with self._pool.connection() as connection:
-            row = await connection.fetchrow(f"{_DECISION} and decision_id = $2", tenant_id, decision_id)
+            row = await connection.fetchrow(
+                f"{_DECISION} where tenant_id = $1 and decision_id = $2", tenant_id, decision_id
+            )
         return None if row is None else _decision(row)
 
     async def decisions(
         self, tenant_id: UUID, wanted: DecisionFilter, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[StoredDecision]:
         """Return decisions, newest first, those older than *before* (time, id)."""
-        arguments: list[object] = [tenant_id]
-        statement = _DECISION
-        for column, value in (("wallet_id", wanted.wallet_id), ("outcome", wanted.outcome), ("mode", wanted.mode)):
-            if value is not None:
-                arguments.append(value)
-                statement += f" and {column} = ${len(arguments)}"
-        if before is not None:
-            arguments += before
-            statement += f" and (decided_at, decision_id) < (${len(arguments) - 1}, ${len(arguments)})"
-        arguments.append(limit)
-        statement += f" order by decided_at desc, decision_id desc limit ${len(arguments)}"
+        asked = where(wanted, tenant_id=tenant_id)
+        asked.before(("decided_at", "decision_id"), before)
+        statement = f"{_DECISION} {asked} order by decided_at desc, decision_id desc limit {asked.value(limit)}"
         async with self._pool.connection() as connection:
-            return [_decision(row) for row in await connection.fetch(statement, *arguments)]
+            return [_decision(row) for row in await connection.fetch(statement, *asked.values)]
 
     async def stored_rules(self) -> StoredRules | None:
         """Return the rules in force, None where no projector has loaded any yet."""

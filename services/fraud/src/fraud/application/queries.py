@@ -46,10 +46,9 @@ class WalletRisk:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """A page of decisions, newest first; *has_more* tells whether there are older ones."""
+    """Decisions, newest first."""
 
     rows: Sequence[StoredDecision]
-    has_more: bool
     freshness: Freshness
 
 
@@ -83,15 +82,15 @@ class RiskQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Decisions:
-        """Return a page of decisions; raises WalletParked where they are asked for one wallet that is."""
+        """Return up to *limit* decisions; raises WalletParked where they are asked for one wallet that is."""
         progress = await self._projected.progress_after(min_position)
         shards: Iterable[int] = progress
         if wanted.wallet_id is not None:
             shards = [*min_position, shard_of(wanted.wallet_id)]
             if await self._reads.profile(tenant_id, wanted.wallet_id) is not None:
                 await self._projected.refuse_parked([wanted.wallet_id])
-        rows = await self._reads.decisions(tenant_id, wanted, before=before, limit=limit + 1)
-        return Decisions(rows[:limit], len(rows) > limit, freshness(progress, shards))
+        rows = await self._reads.decisions(tenant_id, wanted, before=before, limit=limit)
+        return Decisions(rows, freshness(progress, shards))
 
     async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision:
         """Return a decision; raises DecisionUnknown."""

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import rfc3339
-from contracts.money import money
 from fraud.application.ports import StoredDecision
 from fraud.application.queries import Rules, WalletRisk
 from fraud.domain.judge import decimal, seconds
@@ -16,6 +15,7 @@ from fraud.domain.observed import Kind, from_us
 from fraud.domain.profile import Profile
 from fraud.domain.rules import AmountRatio, AmountRule, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
 from fraud.domain.track import since
+from servicekit.http.routes.money import MoneyBody
 
 _TYPES: Final[dict[type[AnyRule], str]] = {
     VelocityCount: "velocity_count",
@@ -23,13 +23,6 @@ _TYPES: Final[dict[type[AnyRule], str]] = {
     AmountRatio: "amount_ratio",
     AmountZ: "amount_z",
 }
-
-
-class MoneyBody(BaseModel):
-    """An amount: a decimal string with all of the currency's decimals."""
-
-    amount: str
-    currency: str
 
 
 class VelocityBody(BaseModel):
@@ -248,7 +241,7 @@ def _velocity(profile: Profile, rules: RuleSet) -> list[VelocityBody]:
                 window_s=seconds(window_us),
                 events=list(kinds),
                 count=sum(count for count, _ in of_kinds),
-                sum=_money(sum(sum_minor for _, sum_minor in of_kinds), profile.currency),
+                sum=MoneyBody.of(sum(sum_minor for _, sum_minor in of_kinds), profile.currency),
             )
         )
     return bodies
@@ -258,12 +251,12 @@ def _past(profile: Profile, kind: Kind) -> PastBody:
     track, mean, deviation = profile.track(kind), None, None
     if track.count:
         variance = track.count * track.squares - track.sum_minor**2
-        mean = _money(track.sum_minor // track.count, profile.currency)
-        deviation = _money(isqrt(variance) // track.count, profile.currency)
+        mean = MoneyBody.of(track.sum_minor // track.count, profile.currency)
+        deviation = MoneyBody.of(isqrt(variance) // track.count, profile.currency)
     return PastBody(
         events=kind,
         count=track.count,
-        sum=_money(track.sum_minor, profile.currency),
+        sum=MoneyBody.of(track.sum_minor, profile.currency),
         mean=mean,
         standard_deviation=deviation,
     )
@@ -288,12 +281,7 @@ def _rule(rule: AnyRule) -> RuleBody:
 
 
 def _amounts(by_currency: Mapping[str, int]) -> list[MoneyBody]:
-    return [_money(amount_minor, currency) for currency, amount_minor in sorted(by_currency.items())]
-
-
-def _money(amount_minor: int, currency: str) -> MoneyBody:
-    body = money(amount_minor, currency)
-    return MoneyBody(amount=body.amount, currency=body.currency)
+    return [MoneyBody.of(amount_minor, currency) for currency, amount_minor in sorted(by_currency.items())]
 
 
 def _instant(instant_us: int) -> str:

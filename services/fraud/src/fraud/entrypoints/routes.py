@@ -1,17 +1,17 @@
 """The routes of risk: wallets, decisions, and the rules behind them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
-from contracts.ids import parse_id
 from fraud.application.ports import DecisionFilter
 from fraud.application.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.entrypoints.bodies import (
@@ -23,11 +23,11 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
-from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.problems import Told, told_as
+from servicekit.http.route import Link, Route
+from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import filtered_id, path_id
 from servicekit.projected import WalletParked
 
 # A query has no null: a parameter is left out.
@@ -36,6 +36,9 @@ WalletId = Annotated[Id | SkipJsonSchema[None], Query(description="Only decision
 Outcome = Annotated[DecisionOutcome | SkipJsonSchema[None], Query(description="Only decisions with this outcome.")]
 Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only decisions of this mode.")]
 
+_RISK: Final = "/v1/risk"
+_wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+_decision_id: Final = path_id(problems.NOT_FOUND, "There is no such decision.")
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
@@ -52,41 +55,82 @@ _FROM_DECISIONS: Final[Sequence[Link]] = (
 _FROM_DECISION: Final[Sequence[Link]] = (("get_wallet_risk", {"wallet_id": "$response.body#/wallet_id"}),)
 
 
-def wallet_routes(queries: RiskQueries) -> APIRouter:
+def wallet_routes(queries: RiskQueries) -> Sequence[Route]:
     """Return the route of a wallet's risk."""
-    router = _router()
-
-    @router.get(
-        "/wallets/{wallet_id}",
-        operation_id="get_wallet_risk",
-        summary="A wallet's profile, and why",
-        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_RISK),
+    return (
+        Route(
+            method="GET",
+            path=f"{_RISK}/wallets/{{wallet_id}}",
+            handler=_Handlers(queries).wallet,
+            operation_id="get_wallet_risk",
+            summary="A wallet's profile, and why",
+            tags=["risk"],
+            response=WalletRiskBody,
+            problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
+            links=_FROM_RISK,
+        ),
     )
+
+
+def decision_routes(queries: RiskQueries) -> Sequence[Route]:
+    """Return the routes of decisions."""
+    handlers = _Handlers(queries)
+    return (
+        Route(
+            method="GET",
+            path=f"{_RISK}/decisions",
+            handler=handlers.decisions,
+            operation_id="list_decisions",
+            summary="Decisions, newest first",
+            tags=["risk"],
+            response=DecisionsBody,
+            problems=[problems.WALLET_PARKED],
+            links=_FROM_DECISIONS,
+        ),
+        Route(
+            method="GET",
+            path=f"{_RISK}/decisions/{{decision_id}}",
+            handler=handlers.decision,
+            operation_id="get_decision",
+            summary="A decision and its reasons",
+            tags=["risk"],
+            response=DecisionBody,
+            problems=[problems.NOT_FOUND],
+            links=_FROM_DECISION,
+        ),
+    )
+
+
+def rule_routes(queries: RiskQueries) -> Sequence[Route]:
+    """Return the route of the rules."""
+    return (
+        Route(
+            method="GET",
+            path=f"{_RISK}/rules",
+            handler=_Handlers(queries).rules,
+            operation_id="get_rules",
+            summary="The rules in force",
+            tags=["risk"],
+            response=RulesBody,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    queries: RiskQueries
+
     async def wallet(
-        wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
+        self, wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> WalletRiskBody:
-        known = parse_id(wallet_id)
-        if known is None:
-            raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+        known = _wallet_id(wallet_id)
         with told_as(_TOLD):
-            found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
+            found = await self.queries.wallet(caller.tenant_id, known, min_position=min_position)
         found.freshness.tell(response)
         return wallet_risk_body(found)
 
-    return router
-
-
-def decision_routes(queries: RiskQueries) -> APIRouter:
-    """Return the routes of decisions."""
-    router = _router()
-
-    @router.get(
-        "/decisions",
-        operation_id="list_decisions",
-        summary="Decisions, newest first",
-        responses=declared(problems.WALLET_PARKED, links=_FROM_DECISIONS),
-    )
     async def decisions(
+        self,
         caller: Caller,
         page: Page,
         min_position: MinPosition,
@@ -96,55 +140,21 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         outcome: Outcome = None,
         mode: Mode = None,
     ) -> DecisionsBody:
-        wanted = DecisionFilter(wallet_id=_filtered_wallet(wallet_id), outcome=outcome, mode=mode)
-        fingerprint = f"decisions|{caller.tenant_id}|{wanted.wallet_id}|{outcome}|{mode}"
-        before = None
-        if page.cursor is not None:
-            before = decode_cursor(page.cursor, fingerprint, tuple[datetime, UUID])
+        known = filtered_id(wallet_id, "wallet_id", "wallet_id is not an id in its canonical form.")
+        wanted = DecisionFilter(wallet_id=known, outcome=outcome, mode=mode)
+        asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, wanted)
         with told_as(_TOLD):
-            found = await queries.decisions(
-                caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
+            found = await self.queries.decisions(
+                caller.tenant_id, wanted, before=asked.position, limit=asked.limit, min_position=min_position
             )
         found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
-        return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)
+        shown = asked.show(found.rows, lambda row: (row.decided_at, row.decision_id))
+        return DecisionsBody(data=[decision_body(row) for row in shown.rows], next_cursor=shown.next_cursor)
 
-    @router.get(
-        "/decisions/{decision_id}",
-        operation_id="get_decision",
-        summary="A decision and its reasons",
-        responses=declared(problems.NOT_FOUND, links=_FROM_DECISION),
-    )
-    async def decision(decision_id: PathId, caller: Caller) -> DecisionBody:
-        known = parse_id(decision_id)
-        if known is None:
-            raise Problem(problems.NOT_FOUND, "There is no such decision.")
+    async def decision(self, decision_id: PathId, caller: Caller) -> DecisionBody:
+        known = _decision_id(decision_id)
         with told_as(_TOLD):
-            return decision_body(await queries.decision(caller.tenant_id, known))
+            return decision_body(await self.queries.decision(caller.tenant_id, known))
 
-    return router
-
-
-def rule_routes(queries: RiskQueries) -> APIRouter:
-    """Return the route of the rules."""
-    router = _router()
-
-    @router.get("/rules", operation_id="get_rules", summary="The rules in force")
-    async def rules(_caller: Caller) -> RulesBody:
-        return rules_body(await queries.rules())
-
-    return router
-
-
-def _router() -> APIRouter:
-    return APIRouter(prefix="/v1/risk", tags=["risk"])
-
-
-def _filtered_wallet(text: str | None) -> UUID | None:
-    if text is None:
-        return None
-    known = parse_id(text)
-    if known is None:
-        raise invalid_query(FieldError("/wallet_id", "invalid_id", "wallet_id is not an id in its canonical form."))
-    return known
+    async def rules(self, _caller: Caller) -> RulesBody:
+        return rules_body(await self.queries.rules())

@@ -8,6 +8,8 @@ import asyncpg
 
 from notifications.application.ports import DeliveryFilter
 from notifications.application.rows import Attempt, Delivery
+from notifications.domain.outcomes import DeliveryStatus, Outcome
+from servicekit.conditions import where
 from servicekit.postgres import Connection, Transaction
 
 _SELECT: Final = """
@@ -37,22 +39,15 @@ class PostgresDeliveries:
             delivery_id,
             tenant_id,
         )
-        return [Attempt(**dict(row)) for row in rows]
+        return [Attempt(**{**dict(row), "outcome": Outcome(row["outcome"])}) for row in rows]
 
     async def page(
         self, connection: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, before: UUID | None, limit: int
     ) -> list[Delivery]:
         """Read as `Deliveries.page` says; ids are made in the order of time."""
-        asked = {"id <": before, "endpoint_id =": wanted.endpoint_id, "status =": wanted.status, "type =": wanted.type}
-        # Only what is asked for stands in the statement: a plan for everything would read a tenant's every delivery.
-        given = {condition: value for condition, value in asked.items() if value is not None}
-        conditions = "".join(f" and d.{condition} ${number}" for number, condition in enumerate(given, start=3))
-        rows = await connection.fetch(
-            f"{_SELECT} where d.tenant_id = $1{conditions} order by d.id desc limit $2",
-            tenant_id,
-            limit,
-            *given.values(),
-        )
+        asked = where(wanted, prefix="d.", tenant_id=tenant_id)
+        asked.before(("id",), None if before is None else (before,))
+        rows = await connection.fetch(f"{_SELECT} {asked} order by d.id desc limit {asked.value(limit)}", *asked.values)
         return [_delivery(row) for row in rows]
 
     async def make_due(self, tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> None:
@@ -97,4 +92,4 @@ def _count(tag: str) -> int:
 
 
 def _delivery(row: "asyncpg.Record") -> Delivery:
-    return Delivery(**dict(row))
+    return Delivery(**{**dict(row), "status": DeliveryStatus(row["status"])})

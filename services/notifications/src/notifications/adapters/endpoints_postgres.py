@@ -6,7 +6,9 @@ from uuid import UUID
 
 import asyncpg
 
-from notifications.application.rows import Endpoint, SealedSecret
+from notifications.application.rows import SealedSecret
+from notifications.domain.endpoints import Endpoint
+from notifications.domain.outcomes import DisabledReason, EndpointStatus
 from servicekit.postgres import Connection, Transaction
 
 _LOCK_CLASS: Final = 11
@@ -111,10 +113,10 @@ class PostgresEndpoints:
         )
         await self._add_wallets(tx, endpoint)
 
-    async def keep_paid(self, tx: Transaction, endpoint_id: UUID, paid_until: datetime) -> None:
+    async def keep_paid(self, tx: Transaction, endpoint: Endpoint) -> None:
         """Write as `Endpoints.keep_paid` says."""
         await tx.connection.execute(
-            "update notifications.endpoint set paid_until = $2 where id = $1", endpoint_id, paid_until
+            "update notifications.endpoint set paid_until = $2 where id = $1", endpoint.id, endpoint.paid_until
         )
 
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
@@ -158,5 +160,11 @@ class PostgresEndpoints:
 
 
 def _endpoint(row: "asyncpg.Record") -> Endpoint:
-    columns = dict(row)
-    return Endpoint(**columns | {name: tuple(columns[name]) for name in ("event_types", "wallet_ids")})
+    reason = row["disabled_reason"]
+    typed = {
+        "event_types": tuple(row["event_types"]),
+        "wallet_ids": tuple(row["wallet_ids"]),
+        "status": EndpointStatus(row["status"]),
+        "disabled_reason": None if reason is None else DisabledReason(reason),
+    }
+    return Endpoint(**{**dict(row), **typed})

@@ -1,13 +1,14 @@
 """Deliveries as workers take and settle them, in PostgreSQL; every instant is the database's clock."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import asyncpg
 
 from notifications.application.ports import Backlog, Settled, Settlement
 from notifications.application.rows import Lease, Result, SealedSecret
+from notifications.domain.outcomes import Delivered, DeliveryStatus, DisabledReason, Exhausted, RetryLater, Step
 from notifications.domain.sharing import QUICK_NEEDED, Candidate, Grant, is_slow
 from servicekit.postgres import Connection, Transaction
 
@@ -116,13 +117,14 @@ class PostgresQueue:
         self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
     ) -> Settled | None:
         """Write as `DeliveryQueue.settle` says."""
+        status, delay_ms = _columns_of(settlement.step)
         row = await connection.fetchrow(
             _SETTLE,
             lease.delivery_id,
             lease.token,
-            settlement.status,
+            status,
             settlement.failures,
-            settlement.delay_ms or 0,
+            delay_ms,
             lease.attempt,
             result.outcome,
             result.duration_ms,
@@ -134,7 +136,7 @@ class PostgresQueue:
         )
         return None if row is None else Settled(at=row["at"], failing_since=row["failing_since"])
 
-    async def disable(self, tx: Transaction, endpoint_id: UUID, reason: str) -> bool:
+    async def disable(self, tx: Transaction, endpoint_id: UUID, reason: DisabledReason) -> bool:
         """Disable as `DeliveryQueue.disable` says."""
         done = await tx.connection.fetchval(
             """update notifications.endpoint set status = 'disabled', disabled_reason = $2, updated_at = now()
@@ -151,6 +153,19 @@ class PostgresQueue:
         assert row is not None
         endpoints = {count["status"]: count["n"] for count in counts}
         return Backlog(due=row["due"], oldest_s=row["oldest_s"], endpoints=endpoints)
+
+
+def _columns_of(step: Step) -> tuple[DeliveryStatus, int]:
+    """Return the status after *step*, and after how many milliseconds the delivery is due again."""
+    match step:
+        case Delivered():
+            return DeliveryStatus.DELIVERED, 0
+        case RetryLater(delay_ms=delay_ms):
+            return DeliveryStatus.PENDING, delay_ms
+        case Exhausted():
+            return DeliveryStatus.EXHAUSTED, 0
+        case _:
+            assert_never(step)
 
 
 def _lease(token: UUID, row: "asyncpg.Record", *, is_lagging: bool) -> Lease:

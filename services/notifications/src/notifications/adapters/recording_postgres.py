@@ -7,6 +7,7 @@ from uuid import UUID
 from contracts.envelope import Envelope
 from notifications.application.rows import Message, NewDelivery
 from notifications.domain.versions import Newest
+from servicekit.columns import columns
 from servicekit.postgres import Transaction
 
 # Endpoints for all wallets are few; those for some are found from the wallet.
@@ -71,11 +72,7 @@ class PostgresRecorder:
             return []
         rows = await tx.connection.fetch(
             _MATCHES,
-            [event.tenant_id for event in events],
-            [event.subject for event in events],
-            [event.type for event in events],
-            [event.shard for event in events],
-            [event.sequence for event in events],
+            *columns(events, "tenant_id", "subject", "type", "shard", "sequence"),
         )
         return [(row["number"], row["id"]) for row in rows]
 
@@ -83,19 +80,9 @@ class PostgresRecorder:
         """Add as `Recorder.add` says."""
         await tx.connection.execute(
             _ADD_MESSAGES,
-            [message.id for message in messages],
-            [message.tenant_id for message in messages],
-            [message.type for message in messages],
-            [message.wallet_id for message in messages],
-            [message.body for message in messages],
-            [message.traceparent for message in messages],
-            [message.occurred_at for message in messages],
+            *columns(messages, "id", "tenant_id", "type", "wallet_id", "body", "traceparent", "occurred_at"),
         )
         await tx.connection.execute(
             _ADD_DELIVERIES,
-            [delivery.id for delivery in deliveries],
-            [delivery.tenant_id for delivery in deliveries],
-            [delivery.endpoint_id for delivery in deliveries],
-            [delivery.message_id for delivery in deliveries],
-            [delivery.type for delivery in deliveries],
+            *columns(deliveries, "id", "tenant_id", "endpoint_id", "message_id", "type"),
         )

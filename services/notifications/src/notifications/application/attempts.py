@@ -8,7 +8,7 @@ from notifications.application.rows import Lease, Result
 from notifications.application.vetting import Vetting
 from notifications.domain.outcomes import Fault, Outcome
 from notifications.domain.signing import signed_headers, webhook_id_of
-from notifications.domain.targets import UrlRefused
+from notifications.domain.targets import Refusal, UrlRefused
 from servicekit.clock import monotonic_s, utc_now
 from servicekit.telemetry import current_traceparent, get_logger
 
@@ -73,7 +73,7 @@ def failed_within(result: Result) -> Result:
     )
 
 
-def _ended(outcome: Outcome, error: str, started_s: float) -> Result:
+def _ended(outcome: Outcome, error: Fault | Refusal, started_s: float) -> Result:
     return Result(outcome=outcome, duration_ms=_elapsed_ms(started_s), error=error)
 
 

@@ -10,7 +10,6 @@ from contracts.envelope import Envelope
 from notifications.application.rows import (
     Attempt,
     Delivery,
-    Endpoint,
     Lease,
     Message,
     NewDelivery,
@@ -18,6 +17,8 @@ from notifications.application.rows import (
     SealedSecret,
 )
 from notifications.domain.addresses import Address
+from notifications.domain.endpoints import Endpoint
+from notifications.domain.outcomes import DeliveryStatus, DisabledReason, Step
 from notifications.domain.sharing import Candidate, Grant
 from notifications.domain.targets import Target
 from notifications.domain.versions import Newest
@@ -107,7 +108,7 @@ class Endpoints(Protocol):
         """Write what commands can change; the caller holds the row."""
         ...
 
-    async def keep_paid(self, tx: Transaction, endpoint_id: UUID, paid_until: datetime) -> None:
+    async def keep_paid(self, tx: Transaction, endpoint: Endpoint) -> None:
         """Write until when its paced commands are paid for; the caller holds the row."""
         ...
 
@@ -127,7 +128,7 @@ class DeliveryFilter:
     """Which deliveries are asked for; None means any."""
 
     endpoint_id: UUID | None
-    status: str | None
+    status: DeliveryStatus | None
     type: str | None
 
 
@@ -163,11 +164,10 @@ class Deliveries(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What is written of an attempt: the delivery's new state. *delay_ms* is given while it stays pending."""
+    """What is written of an attempt: what becomes of its delivery, which has failed so often in a row by now."""
 
-    status: str
+    step: Step
     failures: int
-    delay_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class DeliveryQueue(Protocol):
         """Write how the attempt went in one statement, or nothing at all (None) where the lease is another's by now."""
         ...
 
-    async def disable(self, tx: Transaction, endpoint_id: UUID, reason: str) -> bool:
+    async def disable(self, tx: Transaction, endpoint_id: UUID, reason: DisabledReason) -> bool:
         """Disable an active endpoint; tell whether it was one."""
         ...
 

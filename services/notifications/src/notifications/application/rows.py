@@ -4,28 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from notifications.domain.outcomes import Outcome
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where a tenant wants to be told. No event types, or no wallets, means all of them.
-
-    *paid_until* is what its paced commands come to.
-    """
-
-    id: UUID
-    tenant_id: UUID
-    url: str
-    description: str | None
-    event_types: tuple[str, ...]
-    wallet_ids: tuple[UUID, ...]
-    status: str
-    disabled_reason: str | None
-    failing_since: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    paid_until: datetime | None = None
+from notifications.domain.outcomes import DeliveryStatus, Fault, Outcome
+from notifications.domain.targets import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +50,7 @@ class Delivery:
     message_id: UUID
     type: str
     wallet_id: UUID | None
-    status: str
+    status: DeliveryStatus
     attempts: int
     next_attempt_at: datetime
     created_at: datetime
@@ -83,7 +63,7 @@ class Attempt:
 
     number: int
     started_at: datetime
-    outcome: str
+    outcome: Outcome
     duration_ms: int | None
     status_code: int | None
     error: str | None
@@ -115,7 +95,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How an attempt went. *error* is a code that says why there is no status.
+    """How an attempt went. *error* says why there is no status.
 
     *duration_ms* is until the status, *held_ms* until the attempt's slot is free again.
     """
@@ -123,7 +103,7 @@ class Result:
     outcome: Outcome
     duration_ms: int
     status_code: int | None = None
-    error: str | None = None
+    error: Fault | Refusal | None = None
     response_head: str | None = None
     retry_after_ms: int | None = None
     held_ms: int = 0

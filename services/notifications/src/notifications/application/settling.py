@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
 from contracts.ids import new_id
 from contracts.notices import DELIVERY_EXHAUSTED, ENDPOINT_DISABLED, DeliveryExhausted, EndpointDisabled
@@ -11,12 +10,11 @@ from notifications.application.ports import DeliveryQueue, Settlement
 from notifications.application.rows import Lease, Result
 from notifications.domain.messages import TEST_TYPE
 from notifications.domain.outcomes import (
-    Delivered,
     DisabledReason,
     Exhausted,
     Outcome,
     Policy,
-    RetryLater,
+    Step,
     disabled_because,
     next_step,
 )
@@ -26,12 +24,16 @@ from servicekit.relay import outbox
 from servicekit.relay.outbox import OutboxEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What became of an attempt. *is_stale*: nothing was written, the delivery is another worker's."""
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Nothing was written: the delivery is another worker's."""
 
-    is_stale: bool
-    is_exhausted: bool = False
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the delivery, and why its endpoint was disabled, None where it was not."""
+
+    step: Step
     disabled: DisabledReason | None = None
 
 
@@ -44,19 +46,19 @@ class Settling:
         self._policy = policy
         self._jitter = jitter
 
-    async def settle(self, lease: Lease, result: Result) -> Told:
+    async def settle(self, lease: Lease, result: Result) -> Stale | Written:
         """Write how the attempt went, unless its lease has passed on."""
         settlement = self._settlement(lease, result)
         if result.outcome is Outcome.DELIVERED:
             async with self._pool.connection() as connection:
-                return Told(is_stale=await self._queue.settle(connection, lease, result, settlement) is None)
+                settled = await self._queue.settle(connection, lease, result, settlement)
+            return Stale() if settled is None else Written(settlement.step)
         async with self._pool.transaction() as tx:
             settled = await self._queue.settle(tx.connection, lease, result, settlement)
             if settled is None:
-                return Told(is_stale=True)
+                return Stale()
             events = []
-            is_exhausted = settlement.status == "exhausted"
-            if is_exhausted:
+            if isinstance(settlement.step, Exhausted):
                 events.append(_exhausted(lease, result, settled.at))
             reason = disabled_because(
                 result.outcome, failing_since=settled.failing_since, now=settled.at, policy=self._policy
@@ -64,7 +66,7 @@ class Settling:
             if reason is not None and await self._queue.disable(tx, lease.endpoint_id, reason):
                 events.append(_disabled(lease, reason, settled.at))
             await outbox.append(tx, events)
-        return Told(is_stale=False, is_exhausted=is_exhausted, disabled=reason)
+        return Written(settlement.step, reason)
 
     def _settlement(self, lease: Lease, result: Result) -> Settlement:
         failures = 0 if result.outcome is Outcome.DELIVERED else lease.failures + 1
@@ -75,15 +77,7 @@ class Settling:
             draw=self._jitter.randint(0, DRAW_MAX),
             retry_after_ms=result.retry_after_ms,
         )
-        match step:
-            case Delivered():
-                return Settlement(status="delivered", failures=0, delay_ms=None)
-            case RetryLater(delay_ms=delay_ms):
-                return Settlement(status="pending", failures=failures, delay_ms=delay_ms)
-            case Exhausted():
-                return Settlement(status="exhausted", failures=failures, delay_ms=None)
-            case _:
-                assert_never(step)
+        return Settlement(step=step, failures=failures)
 
 
 def _exhausted(lease: Lease, result: Result, at: datetime) -> OutboxEvent:

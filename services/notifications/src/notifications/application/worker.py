@@ -12,8 +12,8 @@ from notifications.application.attempts import Attempts, failed_within
 from notifications.application.metrics import WorkerMetrics
 from notifications.application.ports import DeliveryQueue
 from notifications.application.rows import Lease, Result
-from notifications.application.settling import Settling, Told
-from notifications.domain.outcomes import Outcome
+from notifications.application.settling import Settling, Stale, Written
+from notifications.domain.outcomes import Exhausted, Outcome
 from notifications.domain.sharing import Held, Slots, share_out
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
@@ -151,12 +151,12 @@ class Worker:
                 span.set_attribute("webhook.outcome", result.outcome.value)
                 if result.status_code is not None:
                     span.set_attribute("http.response.status_code", result.status_code)
-            told = await self._settle(lease, result, lease_ends_s)
-            if told is None and span is not None:
+            settled = await self._settle(lease, result, lease_ends_s)
+            if settled is None and span is not None:
                 mark_failed(span, "not settled")
-            self._tell(lease, result, told)
+            self._tell(lease, result, settled)
 
-    async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Told | None:
+    async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Stale | Written | None:
         """Settle, again where the database is away for a moment; None where it stays away: the lease will end.
 
         What cannot be written as it is, is written as a failure of ours.
@@ -177,13 +177,15 @@ class Worker:
                 result = failed_within(result)
         return None
 
-    def _tell(self, lease: Lease, result: Result, told: Told | None) -> None:
+    def _tell(self, lease: Lease, result: Result, settled: Stale | Written | None) -> None:
         """Count the attempt and write its line: whose it is, never where it went or what it said."""
-        if told is None or told.is_stale:
-            self._metrics.stale()
-        else:
+        is_exhausted, disabled = False, None
+        if isinstance(settled, Written):
+            is_exhausted, disabled = isinstance(settled.step, Exhausted), settled.disabled
             self._metrics.attempted(result.outcome, result.duration_ms / 1_000)
-        if told is not None and told.is_exhausted:
+        else:
+            self._metrics.stale()
+        if is_exhausted:
             self._metrics.exhausted()
         get_logger().info(
             "webhook.attempt",
@@ -195,9 +197,9 @@ class Worker:
             status_code=result.status_code,
             error=result.error,
             duration_ms=result.duration_ms,
-            is_settled=told is not None and not told.is_stale,
-            is_exhausted=told is not None and told.is_exhausted,
-            disabled=None if told is None or told.disabled is None else told.disabled.value,
+            is_settled=isinstance(settled, Written),
+            is_exhausted=is_exhausted,
+            disabled=None if disabled is None else disabled.value,
         )
 
     def _failed(self, action: str, error: OperationalError) -> None:

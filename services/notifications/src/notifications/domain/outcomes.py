@@ -55,6 +55,15 @@ class EndpointStatus(StrEnum):
     DISABLED = "disabled"
 
 
+class DeliveryStatus(StrEnum):
+    """How far a delivery has come."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    CANCELLED = "cancelled"
+
+
 class RefusalCode(StrEnum):
     """Which rule refuses a command. The values are published: clients act on them."""
 
@@ -86,6 +95,10 @@ class Exhausted:
     """It failed for the last time."""
 
 
+Step = Delivered | RetryLater | Exhausted
+"""What becomes of a delivery after an attempt."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How failures are answered. *disable_after* is how long an endpoint may fail without one success."""
@@ -105,9 +118,7 @@ def outcome_of_status(status: int) -> Outcome:
     return Outcome.CLIENT_ERROR if REDIRECT_MAX < status <= CLIENT_ERROR_MAX else Outcome.SERVER_ERROR
 
 
-def next_step(
-    outcome: Outcome, *, failures: int, policy: Policy, draw: int, retry_after_ms: int | None
-) -> Delivered | RetryLater | Exhausted:
+def next_step(outcome: Outcome, *, failures: int, policy: Policy, draw: int, retry_after_ms: int | None) -> Step:
     """Return what becomes of a delivery whose attempt ended so; *failures* counts this one."""
     if outcome is Outcome.DELIVERED:
         return Delivered()

@@ -1,140 +1,60 @@
-"""Commands over HTTP: each happens once under its key, and what a repeat is answered has no secret."""
+"""What commands come to, as answers and problems."""
 
-import hashlib
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Final
-from uuid import UUID
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
-import msgspec
-from fastapi import Depends, Request, Response
-from pydantic import BaseModel
+from fastapi import Response
 
 from contracts import problems
-from contracts.ids import parse_id
 from contracts.problems import PROBLEM_CODES
-from notifications.application.commands import DeliveryUnknown, EndpointUnknown, Refused, TooOften
-from notifications.application.idempotency import Answer, InFlight, Keyed, KeyReused, Once
-from servicekit.http.decoding import check_json, invalid_request
-from servicekit.http.dependencies import Caller, IdempotencyKey
-from servicekit.http.pages import json_response
-from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, is_problem
+from notifications.domain.endpoints import DeliveryUnknown, EndpointUnknown, Refused, TooOften
+from servicekit.http.problems import Problem
+from servicekit.http.routes.keyed import KeyedCommands, Said, SentCommand, refusal
+from servicekit.http.routes.parsing import path_id
+from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Transaction
-from servicekit.principal import Principal
 
-RETRY_AFTER_S: Final = 1
-Work = Callable[[Transaction], Awaitable[Answer]]
-Said = Sequence[object] | None
-"""What a command says besides its path, parsed: however it was spelt, the same is the same."""
+T = TypeVar("T")
 
+ENDPOINTS: Final = "/v1/webhook-endpoints"
+DELIVERIES: Final = "/v1/deliveries"
+OK: Final = 200
+CREATED: Final = 201
 
-class Command:
-    """A command as it came: who sends it, under which key, to which path."""
-
-    def __init__(self, once: Once, caller: Principal, key: str, path: str) -> None:
-        self._once = once
-        self._key = key
-        self._path = path
-        self._client = caller.client
-        self.tenant_id = caller.tenant_id
-
-    async def replay(self, said: Said = None) -> Response | None:
-        """Return the stored answer, None where the key is free; what costs something is done only then."""
-        with told():
-            answer = await self._once.replay(self._keyed(said))
-        return None if answer is None else _response(answer)
-
-    async def run(self, work: Work, said: Said = None) -> Response:
-        """Do *work* once, and answer it or what was answered before; a refusal is stored like a success."""
-
-        async def refusable(tx: Transaction) -> Answer:
-            try:
-                return await work(tx)
-            except Refused as refused:
-                problem = Problem(PROBLEM_CODES[refused.code], refused.detail, **refused.facts)
-                return Answer(status=problem.code.status, body=problem.render(self._path))
-
-        with told():
-            return _response(await self._once.run(self._keyed(said), refusable))
-
-    def _keyed(self, said: Said) -> Keyed:
-        request = msgspec.json.encode([self._path, said])
-        return Keyed(client=self._client, key=self._key, fingerprint=hashlib.sha256(request).digest())
+endpoint_id_of: Final = path_id(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
+delivery_id_of: Final = path_id(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
+Passing = EndpointUnknown | DeliveryUnknown | TooOften
+"""What is so for now, and not stored: the same command may succeed later."""
 
 
-def command_of(once: Once) -> Callable[..., Command]:
-    """Return the dependency that gives a route its command."""
+async def answered(
+    commands: KeyedCommands,
+    sent: SentCommand,
+    command: Callable[[Transaction], Awaitable[T | Refused | Passing]],
+    render: Callable[[T], Answer],
+    said: Said = None,
+) -> Response:
+    """Carry *command* out once under its key and answer what it came to; a rule's refusal is stored like a success."""
 
-    def dependency(request: Request, caller: Caller, key: IdempotencyKey) -> Command:
-        # Every route is written small, and so are ids in their canonical form.
-        return Command(once, caller, key, request.url.path.lower())
+    async def work(tx: Transaction) -> Answer | Undone[Problem]:
+        outcome = await command(tx)
+        if isinstance(outcome, Refused):
+            return refusal(Problem(PROBLEM_CODES[outcome.code], outcome.detail, **outcome.facts), sent)
+        if isinstance(outcome, Passing):
+            return Undone(problem_of(outcome))
+        return render(outcome)
 
-    return dependency
-
-
-async def _no_body(request: Request) -> None:
-    """Raise Problem `invalid_request` where the request says something: its route takes nothing."""
-    body = await request.body()
-    if body and check_json(body) != {}:
-        raise invalid_request(FieldError("", "unknown_field", "The route takes no body."))
-
-
-NoBody = Annotated[None, Depends(_no_body)]
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Answer what the application found out as problems."""
-    try:
-        yield
-    except EndpointUnknown:
-        raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.") from None
-    except DeliveryUnknown:
-        raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.") from None
-    except TooOften as often:
-        detail = "The endpoint was tested, recovered or resumed too often; nothing was done."
-        raise Problem(problems.RATE_LIMITED, detail, retry_after_s=math.ceil(often.wait.total_seconds())) from None
-    except KeyReused:
-        detail = "The key was used for another request; nothing was done."
-        raise Problem(problems.IDEMPOTENCY_KEY_REUSED, detail) from None
-    except InFlight:
-        detail = "Another request is working on the key."
-        raise Problem(problems.IN_FLIGHT, detail, retry_after_s=RETRY_AFTER_S) from None
+    return await commands.run(sent, work, said)
 
 
-def answer(status: int, body: BaseModel, *, location: str | None = None, stored: BaseModel | None = None) -> Answer:
-    """Return a command's answer; *stored* is *body* without its secret."""
-    return Answer(
-        status=status,
-        body=body.model_dump_json().encode(),
-        location=location,
-        stored=None if stored is None else stored.model_dump_json().encode(),
-    )
-
-
-def endpoint_id_of(text: str) -> UUID:
-    """Return the id in the path; raise Problem `endpoint_not_found`."""
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
-    return known
-
-
-def delivery_id_of(text: str) -> UUID:
-    """Return the id in the path; raise Problem `delivery_not_found`."""
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
-    return known
-
-
-def _response(given: Answer) -> Response:
-    headers = {}
-    if given.location is not None:
-        headers["location"] = given.location
-    if given.is_replayed:
-        headers["idempotency-replayed"] = "true"
-    if is_problem(given.status):
-        return Response(given.body, given.status, headers=headers, media_type=PROBLEM_TYPE.decode())
-    return json_response(given.body, given.status, headers)
+def problem_of(outcome: Passing) -> Problem:
+    """Return what a client is told."""
+    match outcome:
+        case EndpointUnknown():
+            return Problem(problems.ENDPOINT_NOT_FOUND, endpoint_id_of.detail)
+        case DeliveryUnknown():
+            return Problem(problems.DELIVERY_NOT_FOUND, delivery_id_of.detail)
+        case TooOften(wait=wait):
+            detail = "The endpoint was tested, recovered or resumed too often; nothing was done."
+            return Problem(problems.RATE_LIMITED, detail, retry_after_s=math.ceil(wait.total_seconds()))

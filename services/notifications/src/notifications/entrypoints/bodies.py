@@ -1,12 +1,15 @@
 """What a client is answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
-from notifications.application.rows import Attempt, Delivery, Endpoint
+from notifications.application.rows import Attempt, Delivery
+from notifications.domain.endpoints import Endpoint
 from notifications.domain.messages import TEST_TYPE
+from notifications.domain.outcomes import DeliveryStatus
 from notifications.domain.signing import webhook_id_of
 
 
@@ -133,13 +136,13 @@ def delivery_body(delivery: Delivery) -> DeliveryBody:
         wallet_id=None if delivery.wallet_id is None else str(delivery.wallet_id),
         status=delivery.status,
         attempt_count=delivery.attempts,
-        next_attempt_at=rfc3339(delivery.next_attempt_at) if delivery.status == "pending" else None,
+        next_attempt_at=rfc3339(delivery.next_attempt_at) if delivery.status is DeliveryStatus.PENDING else None,
         created_at=rfc3339(delivery.created_at),
         delivered_at=_time(delivery.delivered_at),
     )
 
 
-def delivery_with_attempts_body(delivery: Delivery, attempts: list[Attempt]) -> DeliveryWithAttemptsBody:
+def delivery_with_attempts_body(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryWithAttemptsBody:
     """Return *delivery* with its *attempts*."""
     return DeliveryWithAttemptsBody(
         **delivery_body(delivery).model_dump(), attempts=[_attempt_body(attempt) for attempt in attempts]

@@ -1,25 +1,20 @@
 """The routes of deliveries."""
 
 from collections.abc import Sequence
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Query, Response
 
 from contracts import problems
-from contracts.ids import parse_id
-from notifications.application.commands import DeliveryUnknown
-from notifications.application.idempotency import Once
-from notifications.application.ports import Deliveries, DeliveryFilter
+from notifications.application.commands import EndpointCommands
+from notifications.application.ports import DeliveryFilter
+from notifications.application.queries import Queries
+from notifications.domain.endpoints import DeliveryUnknown
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
-from notifications.entrypoints.answering import (
-    Command,
-    NoBody,
-    command_of,
-    delivery_id_of,
-    told,
-)
+from notifications.domain.outcomes import DeliveryStatus
+from notifications.entrypoints.answering import DELIVERIES, OK, answered, delivery_id_of, problem_of
 from notifications.entrypoints.bodies import (
     DeliveriesBody,
     DeliveryBody,
@@ -27,23 +22,13 @@ from notifications.entrypoints.bodies import (
     delivery_body,
     delivery_with_attempts_body,
 )
-from notifications.entrypoints.endpoint_answers import DELIVERIES, EndpointAnswers
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
+from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
-from servicekit.postgres import Pool
-
-
-class DeliveryStatus(StrEnum):
-    """How far a delivery has come."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    EXHAUSTED = "exhausted"
-    CANCELLED = "cancelled"
-
+from servicekit.http.route import Link, Route
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
+from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.parsing import filtered_id
 
 _TYPES: Final = {"enum": sorted({*SUBSCRIBABLE, TEST_TYPE})}
 EndpointIdQuery = Annotated[
@@ -62,14 +47,57 @@ _FROM_LIST: Final[Sequence[Link]] = tuple(
 )
 
 
-def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
+def delivery_reads(queries: Queries) -> Sequence[Route]:
     """Return the routes that read deliveries."""
-    router = APIRouter(prefix=DELIVERIES, tags=["deliveries"])
-
-    @router.get(
-        "", operation_id="list_deliveries", summary="The tenant's deliveries", responses=declared(links=_FROM_LIST)
+    handlers = _Reads(queries)
+    return (
+        Route(
+            method="GET",
+            path=DELIVERIES,
+            handler=handlers.list,
+            operation_id="list_deliveries",
+            summary="The tenant's deliveries",
+            tags=["deliveries"],
+            response=DeliveriesBody,
+            links=_FROM_LIST,
+        ),
+        Route(
+            method="GET",
+            path=f"{DELIVERIES}/{{delivery_id}}",
+            handler=handlers.get,
+            operation_id="get_delivery",
+            summary="A delivery with its attempts",
+            tags=["deliveries"],
+            response=DeliveryWithAttemptsBody,
+            problems=[problems.DELIVERY_NOT_FOUND],
+            links=_FROM_DELIVERY,
+        ),
     )
-    async def list_deliveries(
+
+
+def delivery_commands(keyed: KeyedCommands, commands: EndpointCommands) -> Sequence[Route]:
+    """Return the routes that need an Idempotency-Key."""
+    return (
+        Route(
+            method="POST",
+            path=f"{DELIVERIES}/{{delivery_id}}/resend",
+            handler=_CommandHandlers(keyed, commands).resend,
+            operation_id="resend_delivery",
+            summary="Attempt a delivery again, now, whatever became of it",
+            tags=["deliveries"],
+            response=DeliveryBody,
+            problems=[problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE],
+            links=_TO_DELIVERY,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    queries: Queries
+
+    async def list(
+        self,
         caller: Caller,
         page: Page,
         endpoint_id: EndpointIdQuery = None,
@@ -77,57 +105,36 @@ def delivery_reads(pool: Pool, deliveries: Deliveries) -> APIRouter:
         event_type: TypeQuery = None,
     ) -> DeliveriesBody:
         wanted = _filter(endpoint_id, status, event_type)
-        fingerprint = f"deliveries|{caller.tenant_id}|{wanted}"
-        before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
-        async with pool.connection() as connection:
-            found = await deliveries.page(connection, caller.tenant_id, wanted, before=before, limit=page.limit + 1)
-        shown = found[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
-        return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown], next_cursor=more)
+        asked = paged(page, UUID, "deliveries", caller.tenant_id, wanted)
+        found = await self.queries.deliveries(caller.tenant_id, wanted, before=asked.position, limit=asked.limit)
+        shown = asked.show(found, lambda delivery: delivery.id)
+        return DeliveriesBody(data=[delivery_body(delivery) for delivery in shown.rows], next_cursor=shown.next_cursor)
 
-    @router.get(
-        "/{delivery_id}",
-        operation_id="get_delivery",
-        summary="A delivery with its attempts",
-        responses=declared(problems.DELIVERY_NOT_FOUND, links=_FROM_DELIVERY),
-    )
-    async def get_delivery(delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
+    async def get(self, delivery_id: PathId, caller: Caller) -> DeliveryWithAttemptsBody:
         known = delivery_id_of(delivery_id)
-        with told():
-            async with pool.connection() as connection:
-                found = await deliveries.get(connection, caller.tenant_id, known)
-                if found is None:
-                    raise DeliveryUnknown
-                return delivery_with_attempts_body(
-                    found, await deliveries.attempts(connection, caller.tenant_id, found.id)
-                )
-
-    return router
+        found = await self.queries.delivery(caller.tenant_id, known)
+        if isinstance(found, DeliveryUnknown):
+            raise problem_of(found)
+        return delivery_with_attempts_body(found.delivery, found.attempts)
 
 
-def delivery_commands(once: Once, answers: EndpointAnswers) -> APIRouter:
-    """Return the routes that need an Idempotency-Key."""
-    router = APIRouter(prefix=DELIVERIES, tags=["deliveries"])
-    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
+@dataclass(frozen=True, slots=True)
+class _CommandHandlers:
+    keyed: KeyedCommands
+    commands: EndpointCommands
 
-    @router.post(
-        "/{delivery_id}/resend",
-        operation_id="resend_delivery",
-        summary="Attempt a delivery again, now, whatever became of it",
-        response_model=DeliveryBody,
-        responses=declared(problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE, links=_TO_DELIVERY),
-    )
-    async def resend(delivery_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
+    async def resend(self, delivery_id: PathId, sent: Sent) -> Response:
         known = delivery_id_of(delivery_id)
-        return await sent.run(lambda tx: answers.resend(tx, sent.tenant_id, known))
-
-    return router
+        return await answered(
+            self.keyed,
+            sent,
+            lambda tx: self.commands.resend(tx, sent.tenant_id, known),
+            lambda delivery: answer(OK, delivery_body(delivery)),
+        )
 
 
 def _filter(endpoint_id: str | None, status: DeliveryStatus | None, event_type: str | None) -> DeliveryFilter:
-    known = None if endpoint_id is None else parse_id(endpoint_id)
-    if endpoint_id is not None and known is None:
-        raise invalid_query(FieldError("/endpoint_id", "invalid_id", "endpoint_id is not an id."))
+    known = filtered_id(endpoint_id, "endpoint_id", "endpoint_id is not an id.")
     if event_type is not None and event_type not in _TYPES["enum"]:
         raise invalid_query(FieldError("/event_type", "unknown_event_type", "There is no such event type."))
-    return DeliveryFilter(endpoint_id=known, status=None if status is None else status.value, type=event_type)
+    return DeliveryFilter(endpoint_id=known, status=status, type=event_type)

@@ -1,26 +1,14 @@
 """The routes of webhook endpoints."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
-from uuid import UUID
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from notifications.application.commands import EndpointCommands, EndpointUnknown
-from notifications.application.idempotency import Once
-from notifications.application.ports import Endpoints
-from notifications.application.vetting import Vetting
-from notifications.domain.targets import UrlRefused
-from notifications.entrypoints.answering import (
-    Command,
-    NoBody,
-    command_of,
-    endpoint_id_of,
-    told,
-)
+from notifications.entrypoints.answering import CREATED, ENDPOINTS, OK
 from notifications.entrypoints.bodies import (
     DeliveryBody,
     EndpointBody,
@@ -28,24 +16,13 @@ from notifications.entrypoints.bodies import (
     NewEndpointBody,
     RecoveredBody,
     RotatedBody,
-    endpoint_body,
 )
-from notifications.entrypoints.endpoint_answers import CREATED, ENDPOINTS, OK, EndpointAnswers
-from notifications.entrypoints.requests import (
-    ChangeEndpoint,
-    CreateEndpoint,
-    RecoverEndpoint,
-    instant_of,
-    said,
-    url_problem,
-    wanted_of,
-)
-from servicekit.http.answers import Link, declared
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, decode_cursor, encode_cursor
-from servicekit.postgres import Pool
+from notifications.entrypoints.endpoint_handlers import NO_CONTENT, EndpointChanges, EndpointHandlers, EndpointReads
+from notifications.entrypoints.requests import ChangeEndpoint, CreateEndpoint, RecoverEndpoint
+from servicekit.http.route import Link, Route
 
-NO_CONTENT: Final = 204
+_TAGS: Final = ("webhook endpoints",)
+_ENDPOINT: Final = f"{ENDPOINTS}/{{endpoint_id}}"
 _TO_ENDPOINT: Final[Sequence[Link]] = tuple(
     (operation, {"endpoint_id": "$response.body#/id"})
     for operation in (
@@ -59,208 +36,169 @@ _TO_ENDPOINT: Final[Sequence[Link]] = tuple(
         "delete_webhook_endpoint",
     )
 )
+_FIRST: Final[Sequence[Link]] = (("get_webhook_endpoint", {"endpoint_id": "$response.body#/data/0/id"}),)
 _TO_DELIVERY: Final[Sequence[Link]] = tuple(
     (operation, {"delivery_id": "$response.body#/id"}) for operation in ("get_delivery", "resend_delivery")
 )
 
 
-def endpoint_reads(pool: Pool, endpoints: Endpoints) -> APIRouter:
+def endpoint_reads(handlers: EndpointReads) -> Sequence[Route]:
     """Return the routes that read endpoints."""
-    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
-
-    @router.get(
-        "",
-        operation_id="list_webhook_endpoints",
-        summary="The tenant's endpoints",
-        responses=declared(links=[("get_webhook_endpoint", {"endpoint_id": "$response.body#/data/0/id"})]),
+    return (
+        Route(
+            method="GET",
+            path=ENDPOINTS,
+            handler=handlers.list,
+            operation_id="list_webhook_endpoints",
+            summary="The tenant's endpoints",
+            tags=_TAGS,
+            response=EndpointsBody,
+            links=_FIRST,
+        ),
+        Route(
+            method="GET",
+            path=_ENDPOINT,
+            handler=handlers.get,
+            operation_id="get_webhook_endpoint",
+            summary="An endpoint",
+            tags=_TAGS,
+            response=EndpointBody,
+            problems=[problems.ENDPOINT_NOT_FOUND],
+            links=_TO_ENDPOINT,
+        ),
     )
-    async def list_endpoints(caller: Caller, page: Page) -> EndpointsBody:
-        fingerprint = f"webhook_endpoints|{caller.tenant_id}"
-        before = None if page.cursor is None else UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
-        async with pool.connection() as connection:
-            found = await endpoints.page(connection, caller.tenant_id, before=before, limit=page.limit + 1)
-        shown = found[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(found) > page.limit else None
-        return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown], next_cursor=more)
-
-    @router.get(
-        "/{endpoint_id}",
-        operation_id="get_webhook_endpoint",
-        summary="An endpoint",
-        responses=declared(problems.ENDPOINT_NOT_FOUND, links=_TO_ENDPOINT),
-    )
-    async def get_endpoint(endpoint_id: PathId, caller: Caller) -> EndpointBody:
-        known = endpoint_id_of(endpoint_id)
-        with told():
-            async with pool.connection() as connection:
-                found = await endpoints.get(connection, caller.tenant_id, known)
-            if found is None:
-                raise EndpointUnknown
-        return endpoint_body(found)
-
-    return router
 
 
-def endpoint_changes(pool: Pool, commands: EndpointCommands, vetting: Vetting) -> APIRouter:
+def endpoint_changes(handlers: EndpointChanges) -> Sequence[Route]:
     """Return the routes that are repeated without harm, and so need no key."""
-    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
-
-    @router.patch(
-        "/{endpoint_id}",
-        operation_id="change_webhook_endpoint",
-        summary="Change what is given",
-        responses=declared(problems.ENDPOINT_NOT_FOUND, problems.WEBHOOK_URL_REFUSED, links=_TO_ENDPOINT),
+    return (
+        Route(
+            method="PATCH",
+            path=_ENDPOINT,
+            handler=handlers.change,
+            operation_id="change_webhook_endpoint",
+            summary="Change what is given",
+            tags=_TAGS,
+            request=ChangeEndpoint,
+            response=EndpointBody,
+            problems=[problems.ENDPOINT_NOT_FOUND, problems.WEBHOOK_URL_REFUSED],
+            links=_TO_ENDPOINT,
+        ),
+        Route(
+            method="DELETE",
+            path=_ENDPOINT,
+            handler=handlers.delete,
+            operation_id="delete_webhook_endpoint",
+            summary="Delete an endpoint and cancel its pending deliveries",
+            tags=_TAGS,
+            status=NO_CONTENT,
+            problems=[problems.ENDPOINT_NOT_FOUND],
+        ),
     )
-    async def change_endpoint(endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
-        known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
-        if wanted.url is not None:
-            await _vet(vetting, wanted.url, caller.tenant_id)
-        with told():
-            async with pool.transaction() as tx:
-                return endpoint_body(await commands.change(tx, caller.tenant_id, known, wanted))
-
-    @router.delete(
-        "/{endpoint_id}",
-        operation_id="delete_webhook_endpoint",
-        summary="Delete an endpoint and cancel its pending deliveries",
-        status_code=NO_CONTENT,
-        responses=declared(problems.ENDPOINT_NOT_FOUND),
-    )
-    async def delete_endpoint(endpoint_id: PathId, caller: Caller, _nothing: NoBody) -> Response:
-        known = endpoint_id_of(endpoint_id)
-        with told():
-            async with pool.transaction() as tx:
-                await commands.delete(tx, caller.tenant_id, known)
-        return Response(status_code=NO_CONTENT)
-
-    return router
 
 
-def endpoint_commands(once: Once, answers: EndpointAnswers, vetting: Vetting) -> APIRouter:
+def endpoint_commands(handlers: EndpointHandlers) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key and say something."""
-    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
-    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
-
-    @router.post(
-        "",
-        **_post(
+    return (
+        _command(
+            ENDPOINTS,
+            handlers.create,
             "create_webhook_endpoint",
             "Create an endpoint; its secret is shown once",
-            NewEndpointBody,
             problems.ENDPOINT_LIMIT_REACHED,
             problems.WEBHOOK_URL_REFUSED,
+            request=CreateEndpoint,
+            response=NewEndpointBody,
             status=CREATED,
             links=_TO_ENDPOINT,
         ),
-    )
-    async def create_endpoint(sent: Sent, body: CreateEndpoint) -> Response:
-        wanted = wanted_of(body)
-        replayed = await sent.replay(said(wanted))
-        if replayed is not None:
-            return replayed
-        await _vet(vetting, body.url, sent.tenant_id)
-        return await sent.run(lambda tx: answers.create(tx, sent.tenant_id, wanted), said(wanted))
-
-    @router.post(
-        "/{endpoint_id}/recover",
-        **_post(
+        _command(
+            f"{_ENDPOINT}/recover",
+            handlers.recover,
             "recover_webhook_endpoint",
             "Attempt failed deliveries again, now",
-            RecoveredBody,
             problems.ENDPOINT_NOT_FOUND,
             problems.RATE_LIMITED,
             problems.ENDPOINT_NOT_ACTIVE,
+            request=RecoverEndpoint,
+            response=RecoveredBody,
         ),
     )
-    async def recover_endpoint(endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
-        known, since = endpoint_id_of(endpoint_id), instant_of(body.since)
-        return await sent.run(lambda tx: answers.recover(tx, sent.tenant_id, known, since), [since])
-
-    return router
 
 
-def endpoint_switches(once: Once, answers: EndpointAnswers) -> APIRouter:
-    """Return the routes that need an Idempotency-Key and nothing else."""
-    router = APIRouter(prefix=ENDPOINTS, tags=["webhook endpoints"])
-    Sent = Annotated[Command, Depends(command_of(once))]  # noqa: N806  it is a type
-
-    @router.post(
-        "/{endpoint_id}/pause",
-        **_post(
+def endpoint_switches(handlers: EndpointHandlers) -> Sequence[Route]:
+    """Return the routes that need an Idempotency-Key and turn an endpoint off and on."""
+    return (
+        _command(
+            f"{_ENDPOINT}/pause",
+            handlers.pause,
             "pause_webhook_endpoint",
             "Gather deliveries and send none",
-            EndpointBody,
             problems.ENDPOINT_NOT_FOUND,
             problems.ENDPOINT_NOT_ACTIVE,
+            response=EndpointBody,
             links=_TO_ENDPOINT,
         ),
-    )
-    async def pause_endpoint(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
-        known = endpoint_id_of(endpoint_id)
-        return await sent.run(lambda tx: answers.pause(tx, sent.tenant_id, known))
-
-    @router.post(
-        "/{endpoint_id}/resume",
-        **_post(
+        _command(
+            f"{_ENDPOINT}/resume",
+            handlers.resume,
             "resume_webhook_endpoint",
             "Send again, also where disabled",
-            EndpointBody,
             problems.ENDPOINT_NOT_FOUND,
             problems.RATE_LIMITED,
+            response=EndpointBody,
             links=_TO_ENDPOINT,
         ),
     )
-    async def resume_endpoint(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
-        known = endpoint_id_of(endpoint_id)
-        return await sent.run(lambda tx: answers.resume(tx, sent.tenant_id, known))
 
-    @router.post(
-        "/{endpoint_id}/test",
-        **_post(
+
+def endpoint_trials(handlers: EndpointHandlers) -> Sequence[Route]:
+    """Return the routes that need an Idempotency-Key and make something new of an endpoint: a message, a secret."""
+    return (
+        _command(
+            f"{_ENDPOINT}/test",
+            handlers.test,
             "test_webhook_endpoint",
             "Send a signed test message",
-            DeliveryBody,
             problems.ENDPOINT_NOT_FOUND,
             problems.RATE_LIMITED,
             problems.ENDPOINT_NOT_ACTIVE,
+            response=DeliveryBody,
             status=CREATED,
             links=_TO_DELIVERY,
         ),
+        _command(
+            f"{_ENDPOINT}/rotate-secret",
+            handlers.rotate,
+            "rotate_webhook_secret",
+            "Make a new secret, shown once",
+            problems.ENDPOINT_NOT_FOUND,
+            response=RotatedBody,
+        ),
     )
-    async def send_test(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
-        known = endpoint_id_of(endpoint_id)
-        return await sent.run(lambda tx: answers.test(tx, sent.tenant_id, known))
-
-    @router.post(
-        "/{endpoint_id}/rotate-secret",
-        **_post("rotate_webhook_secret", "Make a new secret, shown once", RotatedBody, problems.ENDPOINT_NOT_FOUND),
-    )
-    async def rotate_secret(endpoint_id: PathId, sent: Sent, _nothing: NoBody) -> Response:
-        known = endpoint_id_of(endpoint_id)
-        return await sent.run(lambda tx: answers.rotate(tx, sent.tenant_id, known))
-
-    return router
 
 
-def _post(
+def _command(
+    path: str,
+    handler: Callable[..., Awaitable[Response]],
     operation_id: str,
     summary: str,
-    body: type[BaseModel],
     *refusals: ProblemCode,
+    response: type[BaseModel],
+    request: type[BaseModel] | None = None,
     status: int = OK,
     links: Sequence[Link] = (),
-) -> dict[str, Any]:
-    return {
-        "operation_id": operation_id,
-        "summary": summary,
-        "status_code": status,
-        "response_model": body,
-        "responses": declared(*refusals, status=status, links=links),
-    }
-
-
-async def _vet(vetting: Vetting, url: str, tenant_id: UUID) -> None:
-    try:
-        await vetting.vet(url, tenant_id)
-    except UrlRefused as refused:
-        raise url_problem(refused) from None
+) -> Route:
+    return Route(
+        method="POST",
+        path=path,
+        handler=handler,
+        operation_id=operation_id,
+        summary=summary,
+        tags=_TAGS,
+        request=request,
+        response=response,
+        status=status,
+        problems=refusals,
+        links=links,
+    )

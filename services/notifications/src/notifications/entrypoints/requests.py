@@ -1,7 +1,6 @@
 """What clients send, and how it becomes what the application takes."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -9,13 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import problems
 from contracts.ids import parse_id
-from contracts.times import InstantError, parse_instant
-from notifications.application.commands import Wanted
+from notifications.domain.endpoints import Wanted
 from notifications.domain.messages import SUBSCRIBABLE
 from notifications.domain.targets import URL_CHARACTERS_MAX, UrlRefused
-from notifications.entrypoints.answering import Said
-from servicekit.http.decoding import invalid_request
+from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem
+from servicekit.http.routes.keyed import Said
 
 DESCRIPTION_CHARACTERS_MAX: Final = 500
 WALLETS_MAX: Final = 1_000
@@ -109,14 +107,6 @@ def wanted_of(body: CreateEndpoint | ChangeEndpoint) -> Wanted:
 def said(wanted: Wanted) -> Said:
     """Return what tells a new endpoint from another: no list is an empty one, and no description is none."""
     return [wanted.url, wanted.description or None, wanted.event_types or (), wanted.wallet_ids or ()]
-
-
-def instant_of(text: str) -> datetime:
-    """Return the instant of `since`; raise Problem `invalid_request`."""
-    try:
-        return parse_instant(text)
-    except InstantError as error:
-        raise invalid_request(FieldError("/since", "invalid_value", str(error))) from None
 
 
 def url_problem(refused: UrlRefused) -> Problem:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import astuple
 
+from servicekit.columns import columns
 from servicekit.postgres import Transaction
 from transaction_history.adapters.columns import Row, columns_of, selected
 from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
@@ -46,13 +47,9 @@ class PostgresReadModel:
         if rows:
             await tx.connection.execute(
                 self._update_wallets,
-                [row.wallet_id for row in rows],
-                [row.status for row in rows],
-                [row.restrictions for row in rows],
-                [row.posted_minor for row in rows],
-                [row.held_minor for row in rows],
-                [row.version for row in rows],
-                [row.last_at for row in rows],
+                *columns(
+                    rows, "wallet_id", "status", "restrictions", "posted_minor", "held_minor", "version", "last_at"
+                ),
             )
 
     async def add_entries(self, tx: Transaction, rows: Sequence[EntryRow]) -> None:

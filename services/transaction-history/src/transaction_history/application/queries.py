@@ -29,10 +29,9 @@ class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """A page of entries, newest first; *has_more* tells whether there are older ones."""
+    """Entries, newest first."""
 
     rows: Sequence[EntryRow]
-    has_more: bool
     freshness: Freshness
 
 
@@ -76,11 +75,11 @@ class HistoryQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Entries:
-        """Return a wallet's entries; raises WalletUnknown and WalletParked."""
+        """Return up to *limit* of a wallet's entries; raises WalletUnknown and WalletParked."""
         progress = await self._projected.progress_after(min_position)
         await self._known_wallet(tenant_id, wallet_id)
-        rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, freshness(progress, [*min_position, shard_of(wallet_id)]))
+        rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit)
+        return Entries(rows, freshness(progress, [*min_position, shard_of(wallet_id)]))
 
     async def owner_entries(
         self,
@@ -91,13 +90,13 @@ class HistoryQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Entries:
-        """Return the entries of all of an owner's wallets, none for an unknown owner; raises WalletParked."""
+        """Return up to *limit* entries of an owner's wallets, none for an unknown owner; raises WalletParked."""
         progress = await self._projected.progress_after(min_position)
         scope = await self._reads.owner_scope(tenant_id, owner_id)
         if scope.is_parked:
             raise WalletParked
-        rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit + 1)
-        return Entries(rows[:limit], len(rows) > limit, freshness(progress, [*min_position, *scope.shards]))
+        rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit)
+        return Entries(rows, freshness(progress, [*min_position, *scope.shards]))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
         """Return a transaction's legs; raises TransactionUnknown and WalletParked."""

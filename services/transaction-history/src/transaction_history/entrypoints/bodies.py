@@ -6,16 +6,13 @@ import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
-from contracts.money import money
+from servicekit.http.routes import money
 from transaction_history.application.queries import BalanceAt, Legs
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
 
 
-class MoneyBody(BaseModel):
+class MoneyBody(money.MoneyBody):
     """An amount: a decimal string with all of the currency's decimals, signed where a direction is meant."""
-
-    amount: str
-    currency: str
 
 
 class BalanceBody(BaseModel):
@@ -114,7 +111,7 @@ def entry_body(row: EntryRow) -> EntryBody:
         transaction_type=row.transaction_type,
         entry_index=row.entry_index,
         entry_count=row.entry_count,
-        amount=_money(row.amount_minor, row.currency),
+        amount=MoneyBody.of(row.amount_minor, row.currency),
         balance=_balance(row.posted_minor_after, row.held_minor_after, row.currency),
         counterparty=_counterparty(row),
         reference=private.get("reference"),
@@ -135,9 +132,9 @@ def transaction_body(legs: Legs) -> TransactionBody:
         type=first.transaction_type,
         status="posted",
         complete=legs.is_complete,
-        amount=_money(abs(first.amount_minor), first.currency),
+        amount=MoneyBody.of(abs(first.amount_minor), first.currency),
         entries=sorted(bodies, key=lambda leg: leg.entry_index),
-        refunded=_money(0, first.currency),
+        refunded=MoneyBody.of(0, first.currency),
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
@@ -162,8 +159,8 @@ def _wallet_leg(row: EntryRow) -> LegBody:
         wallet_id=str(row.wallet_id),
         owner_id=row.owner_id,
         system_account=None,
-        amount=_money(row.amount_minor, row.currency),
-        balance_after=_money(row.posted_minor_after, row.currency),
+        amount=MoneyBody.of(row.amount_minor, row.currency),
+        balance_after=MoneyBody.of(row.posted_minor_after, row.currency),
         version=row.version,
     )
 
@@ -174,22 +171,17 @@ def _system_leg(row: SystemEntryRow) -> LegBody:
         wallet_id=None,
         owner_id=None,
         system_account=row.account,
-        amount=_money(row.amount_minor, row.currency),
+        amount=MoneyBody.of(row.amount_minor, row.currency),
         balance_after=None,
         version=None,
     )
 
 
-def _money(amount_minor: int, currency: str) -> MoneyBody:
-    body = money(amount_minor, currency)
-    return MoneyBody(amount=body.amount, currency=body.currency)
-
-
 def _balance(posted_minor: int, held_minor: int, currency: str) -> BalanceBody:
     return BalanceBody(
-        posted=_money(posted_minor, currency),
-        held=_money(held_minor, currency),
-        available=_money(posted_minor - held_minor, currency),
+        posted=MoneyBody.of(posted_minor, currency),
+        held=MoneyBody.of(held_minor, currency),
+        available=MoneyBody.of(posted_minor - held_minor, currency),
     )
 
 

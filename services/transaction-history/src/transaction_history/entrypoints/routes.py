@@ -1,21 +1,21 @@
 """The routes of the history: entries, transactions, and balances in the past."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from contracts import problems
 from contracts.envelope import rfc3339
-from contracts.ids import parse_id
-from contracts.times import InstantError, parse_instant
-from servicekit.http.answers import Link, declared
-from servicekit.http.context import invalid_query
-from servicekit.http.dependencies import Caller, MinPosition, PathId, any_text
-from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
-from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.edge.context import invalid_query
+from servicekit.http.problems import Problem, Told, told_as
+from servicekit.http.route import Link, Route
+from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
+from servicekit.http.routes.paging import Page, PageRequest, Shown, paged
+from servicekit.http.routes.parsing import instant_of, path_id
 from servicekit.principal import Principal
 from servicekit.projected import WalletParked
 from transaction_history.application.queries import (
@@ -24,6 +24,7 @@ from transaction_history.application.queries import (
     TransactionUnknown,
     WalletUnknown,
 )
+from transaction_history.domain.rows import EntryRow
 from transaction_history.entrypoints.bodies import (
     BalanceAtBody,
     EntriesBody,
@@ -32,8 +33,6 @@ from transaction_history.entrypoints.bodies import (
     entry_body,
     transaction_body,
 )
-
-T = TypeVar("T")
 
 OWNER_CHARACTERS_MAX: Final = 100
 
@@ -45,6 +44,9 @@ At = Annotated[
     str, Query(description="The instant, RFC 3339 with its offset.", json_schema_extra={"format": "date-time"})
 ]
 
+_HISTORY: Final = "/v1/history"
+_wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
+_transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
@@ -63,151 +65,160 @@ _FROM_TRANSACTION: Final[Sequence[Link]] = (
 )
 
 
-def wallet_entry_routes(queries: HistoryQueries) -> APIRouter:
+def wallet_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
     """Return the route of a wallet's entries."""
-    router = _router()
-
-    @router.get(
-        "/wallets/{wallet_id}/entries",
-        operation_id="list_wallet_entries",
-        summary="A wallet's entries",
-        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_ENTRIES),
+    return (
+        Route(
+            method="GET",
+            path=f"{_HISTORY}/wallets/{{wallet_id}}/entries",
+            handler=_EntryHandlers(queries).of_wallet,
+            operation_id="list_wallet_entries",
+            summary="A wallet's entries",
+            tags=["history"],
+            response=EntriesBody,
+            problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
+            links=_FROM_ENTRIES,
+        ),
     )
-    async def wallet_entries(
-        wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
+
+
+def owner_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
+    """Return the routes of an owner's entries."""
+    handlers = _EntryHandlers(queries)
+    return (
+        Route(
+            method="GET",
+            path=f"{_HISTORY}/owners/{{owner_id}}/entries",
+            handler=handlers.of_owner_in_path,
+            operation_id="list_owner_entries",
+            summary="An owner's entries",
+            tags=["history"],
+            response=EntriesBody,
+            problems=[problems.NOT_FOUND, problems.WALLET_PARKED],
+            links=_FROM_ENTRIES,
+        ),
+        Route(
+            method="GET",
+            path=f"{_HISTORY}/entries",
+            handler=handlers.of_owner_in_query,
+            operation_id="list_entries",
+            summary="An owner's entries, the owner in the query",
+            description="For ids that clients and gateways change in a path, such as `..`.",
+            tags=["history"],
+            response=EntriesBody,
+            problems=[problems.WALLET_PARKED],
+            links=_FROM_ENTRIES,
+        ),
+    )
+
+
+def transaction_routes(queries: HistoryQueries) -> Sequence[Route]:
+    """Return the route of a transaction."""
+    return (
+        Route(
+            method="GET",
+            path=f"{_HISTORY}/transactions/{{transaction_id}}",
+            handler=_TransactionHandlers(queries).transaction,
+            operation_id="get_transaction",
+            summary="A transaction's legs",
+            tags=["history"],
+            response=TransactionBody,
+            problems=[problems.TRANSACTION_NOT_FOUND, problems.WALLET_PARKED],
+            links=_FROM_TRANSACTION,
+        ),
+    )
+
+
+def balance_routes(queries: HistoryQueries) -> Sequence[Route]:
+    """Return the route of a balance in the past."""
+    return (
+        Route(
+            method="GET",
+            path=f"{_HISTORY}/wallets/{{wallet_id}}/balance",
+            handler=_BalanceHandlers(queries).balance_at,
+            operation_id="get_balance_at",
+            summary="A balance in the past",
+            tags=["history"],
+            response=BalanceAtBody,
+            problems=[problems.WALLET_NOT_FOUND, problems.WALLET_NOT_OPEN_YET, problems.WALLET_PARKED],
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _EntryHandlers:
+    queries: HistoryQueries
+
+    async def of_wallet(
+        self, wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
-        fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
+        asked = paged(page, int, "wallet_entries", caller.tenant_id, known)
         with told_as(_TOLD):
-            found = await queries.wallet_entries(
+            found = await self.queries.wallet_entries(
                 caller.tenant_id,
                 known,
-                before_version=_position(page, fingerprint, int),
-                limit=page.limit,
+                before_version=asked.position,
+                limit=asked.limit,
                 min_position=min_position,
             )
         found.freshness.tell(response)
-        more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
+        return _entries(asked.show(found.rows, lambda row: row.version))
 
-    return router
-
-
-def owner_entry_routes(queries: HistoryQueries) -> APIRouter:
-    """Return the routes of an owner's entries."""
-    router = _router()
-
-    async def of_owner(
-        owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
+    async def of_owner_in_path(
+        self, owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
-        fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
+        return await self._of_owner(owner_id, caller, page, min_position, response)
+
+    async def of_owner_in_query(
+        self, owner_id: OwnerQuery, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    ) -> EntriesBody:
+        return await self._of_owner(owner_id, caller, page, min_position, response)
+
+    async def _of_owner(
+        self, owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
+    ) -> EntriesBody:
+        asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, owner_id)
         with told_as(_TOLD):
-            found = await queries.owner_entries(
-                caller.tenant_id,
-                owner_id,
-                before=_position(page, fingerprint, tuple[datetime, UUID]),
-                limit=page.limit,
-                min_position=min_position,
+            found = await self.queries.owner_entries(
+                caller.tenant_id, owner_id, before=asked.position, limit=asked.limit, min_position=min_position
             )
         found.freshness.tell(response)
-        last = found.rows[-1] if found.has_more else None
-        more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
-        return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
-
-    @router.get(
-        f"/owners/{any_text('owner_id')}/entries",
-        operation_id="list_owner_entries",
-        summary="An owner's entries",
-        responses=declared(problems.NOT_FOUND, problems.WALLET_PARKED, links=_FROM_ENTRIES),
-    )
-    async def owner_entries(
-        owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
-    ) -> EntriesBody:
-        return await of_owner(owner_id, caller, page, min_position, response)
-
-    @router.get(
-        "/entries",
-        operation_id="list_entries",
-        summary="An owner's entries, the owner in the query",
-        description="For ids that clients and gateways change in a path, such as `..`.",
-        responses=declared(problems.WALLET_PARKED, links=_FROM_ENTRIES),
-    )
-    async def entries(
-        owner_id: OwnerQuery, caller: Caller, page: Page, min_position: MinPosition, response: Response
-    ) -> EntriesBody:
-        return await of_owner(owner_id, caller, page, min_position, response)
-
-    return router
+        return _entries(asked.show(found.rows, lambda row: (row.occurred_at, row.event_id)))
 
 
-def transaction_routes(queries: HistoryQueries) -> APIRouter:
-    """Return the route of a transaction."""
-    router = _router()
+def _entries(shown: Shown[EntryRow]) -> EntriesBody:
+    return EntriesBody(data=[entry_body(row) for row in shown.rows], next_cursor=shown.next_cursor)
 
-    @router.get(
-        "/transactions/{transaction_id}",
-        operation_id="get_transaction",
-        summary="A transaction's legs",
-        responses=declared(problems.TRANSACTION_NOT_FOUND, problems.WALLET_PARKED, links=_FROM_TRANSACTION),
-    )
+
+@dataclass(frozen=True, slots=True)
+class _TransactionHandlers:
+    queries: HistoryQueries
+
     async def transaction(
-        transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
+        self, transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> TransactionBody:
-        known = parse_id(transaction_id)
-        if known is None:
-            raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
+        known = _transaction_id(transaction_id)
         with told_as(_TOLD):
-            legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
+            legs = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
         legs.freshness.tell(response)
         return transaction_body(legs)
 
-    return router
 
+@dataclass(frozen=True, slots=True)
+class _BalanceHandlers:
+    queries: HistoryQueries
 
-def balance_routes(queries: HistoryQueries) -> APIRouter:
-    """Return the route of a balance in the past."""
-    router = _router()
-
-    @router.get(
-        "/wallets/{wallet_id}/balance",
-        operation_id="get_balance_at",
-        summary="A balance in the past",
-        responses=declared(problems.WALLET_NOT_FOUND, problems.WALLET_NOT_OPEN_YET, problems.WALLET_PARKED),
-    )
     async def balance_at(
-        wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
+        self, wallet_id: PathId, caller: Caller, at: At, min_position: MinPosition, response: Response
     ) -> BalanceAtBody:
-        known, instant = _wallet_id(wallet_id), _instant(at)
+        known, instant = _wallet_id(wallet_id), instant_of(at, "at", invalid_query)
         try:
             with told_as(_TOLD):
-                found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
+                found = await self.queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
         except OpenedLater as later:
             opened_at = rfc3339(later.opened_at)
             detail = f"The wallet was opened at {opened_at}: there is no balance before."
             raise Problem(problems.WALLET_NOT_OPEN_YET, detail, opened_at=opened_at) from None
         found.freshness.tell(response)
         return balance_at_body(found, at)
-
-    return router
-
-
-def _router() -> APIRouter:
-    return APIRouter(prefix="/v1/history", tags=["history"])
-
-
-def _wallet_id(text: str) -> UUID:
-    known = parse_id(text)
-    if known is None:
-        raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
-    return known
-
-
-def _position(page: PageRequest, fingerprint: str, position: type[T]) -> T | None:
-    return None if page.cursor is None else decode_cursor(page.cursor, fingerprint, position)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except InstantError as error:
-        raise invalid_query(FieldError("/at", "invalid_value", str(error))) from None

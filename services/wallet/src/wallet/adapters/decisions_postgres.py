@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from contracts.ids import shard_of
+from servicekit.columns import columns
 from servicekit.postgres import Transaction
 from wallet.application.decisions import SettledDecision
 
@@ -25,12 +26,15 @@ class PostgresDecisionLog:
                                                     verdict, decided_at, shard)
                select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[],
                                     $7::timestamptz[], $8::smallint[])""",
-            [each.decision_id for each in settled],
-            [each.tenant_id for each in settled],
-            [each.wallet_id for each in settled],
-            [each.judged_version for each in settled],
-            [each.rules_version for each in settled],
-            [each.verdict for each in settled],
-            [each.decided_at for each in settled],
+            *columns(
+                settled,
+                "decision_id",
+                "tenant_id",
+                "wallet_id",
+                "judged_version",
+                "rules_version",
+                "verdict",
+                "decided_at",
+            ),
             [shard_of(each.wallet_id) for each in settled],
         )

@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from servicekit.conditions import where
 from servicekit.failures import Unavailable
 from servicekit.postgres import Pool
 from wallet.adapters.batch_reads import BatchReader
@@ -62,25 +64,13 @@ class PostgresReads:
 
     async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
         """See the port."""
-        conditions = ["tenant_id = $1"]
-        values: list[object] = [tenant_id]
-        for column, operator, value in (
-            ("owner_id", "=", wanted.owner_id),
-            ("currency", "=", wanted.currency),
-            ("id", "<", before),
-        ):
-            if value is not None:
-                values.append(value)
-                conditions.append(f"{column} {operator} ${len(values)}")
+        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is no column
         if wanted.status is not None:
-            conditions.append(_STATUS_PREDICATES[wanted.status])
-        values.append(limit)
-        query = (
-            f"select {WALLET_COLUMNS} from wallet.wallet where {' and '.join(conditions)} "
-            f"order by id desc limit ${len(values)}"
-        )
+            asked.require(_STATUS_PREDICATES[wanted.status])
+        asked.before(("id",), None if before is None else (before,))
+        query = f"select {WALLET_COLUMNS} from wallet.wallet {asked} order by id desc limit {asked.value(limit)}"
         async with self._pool.connection() as connection:
-            return [wallet_from_row(row) for row in await connection.fetch(query, *values)]
+            return [wallet_from_row(row) for row in await connection.fetch(query, *asked.values)]
 
     async def snapshot(self, names: Collection[RowName]) -> BatchInput:
         """See the port."""

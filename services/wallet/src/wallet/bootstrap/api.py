@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from servicekit.http.app import create_app
-from servicekit.http.edge import Edge
+from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
@@ -137,8 +137,11 @@ def _app(
         description="The command side: wallets, and the money in them.",
         settings=settings,
         telemetry=telemetry,
-        routers=[wallet_reads(reads), transaction_reads(reads, planned.hash_reference)],
-        hot_routes=command_routes(handlers),
+        routes=[
+            *wallet_reads(reads),
+            *transaction_reads(reads, planned.hash_reference),
+            *command_routes(handlers),
+        ],
         readiness=ready,
         deep=deep,
     )

@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.answers import Link
-from servicekit.http.hot import HotRoute
+from servicekit.http.route import Engine, Link, Route
 from wallet.entrypoints.bodies import BatchBody, TransactionBody, WalletBody
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.requests import (
@@ -41,77 +40,80 @@ _TO_WALLET: Final[Sequence[Link]] = tuple(
 _TO_TRANSACTION: Final[Sequence[Link]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
 
 
-def command_routes(handlers: CommandHandlers) -> Sequence[HotRoute[Any]]:
+def command_routes(handlers: CommandHandlers) -> Sequence[Route]:
     """Return every command route of the service."""
+    return (_open_route(handlers), *_money_routes(handlers), *_status_routes(handlers), _batch_route(handlers))
+
+
+def _open_route(handlers: CommandHandlers) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
+        path="/v1/wallets",
+        request=OpenWalletRequest,
+        handler=handlers.open_wallet,
+        operation_id="open_wallet",
+        summary="Open a wallet",
+        tags=["wallets"],
+        status=201,
+        response=WalletBody,
+        response_headers=_LOCATED,
+        links=_TO_WALLET,
+    )
+
+
+def _money_routes(handlers: CommandHandlers) -> Sequence[Route]:
+    short = problems.INSUFFICIENT_FUNDS
+    transfer = "Move money between two wallets of one currency"
     return (
-        HotRoute(
-            path="/v1/wallets",
-            request=OpenWalletRequest,
-            handler=handlers.open_wallet,
-            operation_id="open_wallet",
-            summary="Open a wallet",
-            tags=["wallets"],
-            response=WalletBody,
-            response_headers=_LOCATED,
-            links=_TO_WALLET,
-        ),
         _money_route(handlers, "/v1/deposits", DepositRequest, "deposit", "Take money in from outside"),
-        _money_route(
-            handlers, "/v1/withdrawals", WithdrawalRequest, "withdraw", "Pay money out", problems.INSUFFICIENT_FUNDS
-        ),
-        _money_route(
-            handlers,
-            "/v1/transfers",
-            TransferRequest,
-            "transfer",
-            "Move money between two wallets of one currency",
-            problems.INSUFFICIENT_FUNDS,
-        ),
-        _status_route(handlers, "freeze", FreezeRequest, "Restrict a wallet", problems.WALLET_CLOSED),
-        _status_route(
-            handlers,
-            "unfreeze",
-            UnfreezeRequest,
-            "Lift the operator's restriction",
-            problems.WALLET_CLOSED,
-            problems.WALLET_NOT_FROZEN,
-        ),
-        _status_route(
-            handlers,
-            "close",
-            CloseRequest,
-            "Close an empty wallet for good",
-            problems.WALLET_CLOSED,
-            problems.WALLET_NOT_EMPTY,
-        ),
-        HotRoute(
-            path="/v1/batches",
-            request=BatchRequest,
-            handler=handlers.batch,
-            operation_id="batch",
-            summary="Carry out 1 to 1,000 commands",
-            description="`atomic`: all or none. `independent`: each for itself; a repeat of the same commands runs "
-            "what is not done yet, other commands need another key.",
-            tags=["batches"],
-            status=200,
-            response=BatchBody,
-            problems=(*_MONEY, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
-            body_max_bytes=BATCH_BYTES_MAX,
-            response_headers=_HEADERS,
-        ),
+        _money_route(handlers, "/v1/withdrawals", WithdrawalRequest, "withdraw", "Pay money out", short),
+        _money_route(handlers, "/v1/transfers", TransferRequest, "transfer", transfer, short),
+    )
+
+
+def _status_routes(handlers: CommandHandlers) -> Sequence[Route]:
+    closed = problems.WALLET_CLOSED
+    lift, close = "Lift the operator's restriction", "Close an empty wallet for good"
+    return (
+        _status_route(handlers, "freeze", FreezeRequest, "Restrict a wallet", closed),
+        _status_route(handlers, "unfreeze", UnfreezeRequest, lift, closed, problems.WALLET_NOT_FROZEN),
+        _status_route(handlers, "close", CloseRequest, close, closed, problems.WALLET_NOT_EMPTY),
+    )
+
+
+def _batch_route(handlers: CommandHandlers) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
+        path="/v1/batches",
+        request=BatchRequest,
+        handler=handlers.batch,
+        operation_id="batch",
+        summary="Carry out 1 to 1,000 commands",
+        description="`atomic`: all or none. `independent`: each for itself; a repeat of the same commands runs "
+        "what is not done yet, other commands need another key.",
+        tags=["batches"],
+        response=BatchBody,
+        problems=(*_MONEY, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
+        body_max_bytes=BATCH_BYTES_MAX,
+        response_headers=_HEADERS,
     )
 
 
 def _money_route(
     handlers: CommandHandlers, path: str, request: type[Any], operation_id: str, summary: str, *refusals: ProblemCode
-) -> HotRoute[Any]:
-    return HotRoute(
+) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
         path=path,
         request=request,
         handler=handlers.move_money,
         operation_id=operation_id,
         summary=summary,
         tags=["money"],
+        status=201,
         response=TransactionBody,
         problems=(*_MONEY, *refusals),
         response_headers=_LOCATED,
@@ -121,15 +123,16 @@ def _money_route(
 
 def _status_route(
     handlers: CommandHandlers, verb: str, request: type[Any], summary: str, *refusals: ProblemCode
-) -> HotRoute[Any]:
-    return HotRoute(
+) -> Route:
+    return Route(
+        engine=Engine.HOT,
+        method="POST",
         path=f"/v1/wallets/{{wallet_id}}/{verb}",
         request=request,
         handler=handlers.change_status,
         operation_id=f"{verb}_wallet",
         summary=summary,
         tags=["wallets"],
-        status=200,
         response=WalletBody,
         problems=(problems.WALLET_NOT_FOUND, *refusals),
         response_headers=_HEADERS,

@@ -8,12 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from contracts import problems
-from contracts.ids import parse_id
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES
-from servicekit.http.decoding import invalid_request
-from servicekit.http.hot import HotRequest, HotResponse
+from servicekit.http.edge.decoding import invalid_request
+from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
+from servicekit.http.routes.parsing import path_id
 from wallet.application.dry_run import DryRun
 from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.queue import CommandQueue
@@ -38,6 +38,7 @@ RETRY_AFTER_S: Final = 1
 _WALLETS: Final = b"/v1/wallets/"
 _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
+_wallet_id = path_id(problems.WALLET_NOT_FOUND, "The id in the path is not a wallet id.")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,12 +60,10 @@ class CommandHandlers:
 
     async def change_status(self, request: HotRequest[Any]) -> HotResponse:
         """Freeze, unfreeze or close the wallet in the path."""
-        assert request.path_id is not None
-        wallet_id = parse_id(request.path_id)
-        if wallet_id is None:
-            raise Problem(problems.WALLET_NOT_FOUND, "The id in the path is not a wallet id.")
+        given = request.path_params["wallet_id"]
+        wallet_id = _wallet_id(given)
         # The id in its canonical form: it may be repeated in capitals.
-        path = request.path.replace(request.path_id, str(wallet_id))
+        path = request.path.replace(given, str(wallet_id))
         return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
 
     async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:

@@ -1,25 +1,21 @@
 """The reading routes: wallets and transactions as of now, from the ledger itself."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query
 
 from contracts import problems
-from contracts.ids import parse_id
-from contracts.problems import ProblemCode
-from servicekit.http.answers import declared
-from servicekit.http.dependencies import Caller, PathId
-from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
-from servicekit.http.problems import Problem
+from servicekit.http.route import PageOf, Route
+from servicekit.http.routes.dependencies import Caller, PathId
+from servicekit.http.routes.paging import Page, PageBody, paged
+from servicekit.http.routes.parsing import path_id
 from wallet.application.plan import HashReference
 from wallet.application.queries import Reads, WalletFilter
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
 from wallet.entrypoints.transactions import transaction_bodies
-
-_encode = msgspec.json.Encoder().encode
 
 Status = Literal["open", "frozen", "closed"]
 OwnerQuery = Annotated[str | None, Query(min_length=1, max_length=100, description="Only this owner's wallets.")]
@@ -27,119 +23,104 @@ CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", description="O
 StatusQuery = Annotated[Status | None, Query(description="Only wallets of this status.")]
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
+_WALLETS: Final = "/v1/wallets"
+_TRANSACTIONS: Final = "/v1/transactions"
+_wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no wallet {}.")
+_transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no transaction {}.")
 
-def wallet_reads(reads: Reads) -> APIRouter:
+
+def wallet_reads(reads: Reads) -> Sequence[Route]:
     """Return the routes that read wallets."""
-    router = APIRouter(prefix="/v1/wallets", tags=["wallets"])
-
-    @router.get(
-        "/{wallet_id}",
-        operation_id="get_wallet",
-        summary="A wallet with its balance",
-        response_class=Response,
-        responses=_answers(_schema_of("WalletBody"), problems.WALLET_NOT_FOUND),
+    handlers = _WalletHandlers(reads)
+    return (
+        Route(
+            method="GET",
+            path=f"{_WALLETS}/{{wallet_id}}",
+            handler=handlers.get,
+            operation_id="get_wallet",
+            summary="A wallet with its balance",
+            tags=["wallets"],
+            response=WalletBody,
+            problems=[problems.WALLET_NOT_FOUND],
+        ),
+        Route(
+            method="GET",
+            path=_WALLETS,
+            handler=handlers.list,
+            operation_id="list_wallets",
+            summary="Wallets, newest first",
+            tags=["wallets"],
+            response=PageOf(WalletBody),
+        ),
     )
-    async def get_wallet(wallet_id: PathId, caller: Caller) -> Response:
-        known = parse_id(wallet_id)
-        wallet = None if known is None else await reads.wallet(caller.tenant_id, known)
+
+
+def transaction_reads(reads: Reads, hash_reference: HashReference) -> Sequence[Route]:
+    """Return the routes that read transactions."""
+    handlers = _TransactionHandlers(reads, hash_reference)
+    return (
+        Route(
+            method="GET",
+            path=f"{_TRANSACTIONS}/{{transaction_id}}",
+            handler=handlers.get,
+            operation_id="get_transaction",
+            summary="A transaction with all its entries",
+            tags=["transactions"],
+            response=TransactionBody,
+            problems=[problems.TRANSACTION_NOT_FOUND],
+        ),
+        Route(
+            method="GET",
+            path=_TRANSACTIONS,
+            handler=handlers.list,
+            operation_id="list_transactions",
+            summary="The transactions under a reference, newest first",
+            tags=["transactions"],
+            response=PageOf(TransactionBody),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _WalletHandlers:
+    reads: Reads
+
+    async def get(self, wallet_id: PathId, caller: Caller) -> WalletBody:
+        wallet = await self.reads.wallet(caller.tenant_id, _wallet_id(wallet_id))
         if wallet is None:
-            raise Problem(problems.WALLET_NOT_FOUND, f"There is no wallet {wallet_id[:64]}.")
-        return _json(wallet_body(wallet))
+            raise _wallet_id.missing(wallet_id)
+        return wallet_body(wallet)
 
-    @router.get(
-        "",
-        operation_id="list_wallets",
-        summary="Wallets, newest first",
-        response_class=Response,
-        responses=_answers(_list_of("WalletBody")),
-    )
-    async def list_wallets(
+    async def list(
+        self,
         caller: Caller,
         page: Page,
         owner_id: OwnerQuery = None,
         currency: CurrencyQuery = None,
         status: StatusQuery = None,
-    ) -> Response:
+    ) -> PageBody[WalletBody]:
         wanted = WalletFilter(owner_id=owner_id, currency=currency, status=status)
-        fingerprint = f"wallets|{caller.tenant_id}|{wanted}"
-        before = _before(page, fingerprint)
-        wallets = await reads.wallets(caller.tenant_id, wanted, before=before, limit=page.limit + 1)
-        shown = wallets[: page.limit]
-        more = encode_cursor(fingerprint, shown[-1].id.bytes) if len(wallets) > page.limit else None
-        return _json(_List([wallet_body(wallet) for wallet in shown], more))
-
-    return router
+        asked = paged(page, UUID, "wallets", caller.tenant_id, wanted)
+        wallets = await self.reads.wallets(caller.tenant_id, wanted, before=asked.position, limit=asked.limit)
+        shown = asked.show(wallets, lambda wallet: wallet.id)
+        return PageBody([wallet_body(wallet) for wallet in shown.rows], shown.next_cursor)
 
 
-def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
-    """Return the routes that read transactions."""
-    router = APIRouter(prefix="/v1/transactions", tags=["transactions"])
+@dataclass(frozen=True, slots=True)
+class _TransactionHandlers:
+    reads: Reads
+    hash_reference: HashReference
 
-    @router.get(
-        "/{transaction_id}",
-        operation_id="get_transaction",
-        summary="A transaction with all its entries",
-        response_class=Response,
-        responses=_answers(_schema_of("TransactionBody"), problems.TRANSACTION_NOT_FOUND),
-    )
-    async def get_transaction(transaction_id: PathId, caller: Caller) -> Response:
-        known = parse_id(transaction_id)
-        found = [] if known is None else transaction_bodies(await reads.entries(caller.tenant_id, [known]))
+    async def get(self, transaction_id: PathId, caller: Caller) -> TransactionBody:
+        found = transaction_bodies(await self.reads.entries(caller.tenant_id, [_transaction_id(transaction_id)]))
         if not found:
-            raise Problem(problems.TRANSACTION_NOT_FOUND, f"There is no transaction {transaction_id[:64]}.")
-        return _json(found[0])
+            raise _transaction_id.missing(transaction_id)
+        return found[0]
 
-    @router.get(
-        "",
-        operation_id="list_transactions",
-        summary="The transactions under a reference, newest first",
-        response_class=Response,
-        responses=_answers(_list_of("TransactionBody")),
-    )
-    async def list_transactions(caller: Caller, page: Page, reference: ReferenceQuery) -> Response:
-        hashed = hash_reference(caller.tenant_id, reference)
-        fingerprint = f"transactions|{caller.tenant_id}|{hashed.hex()}"
-        before = _before(page, fingerprint)
-        ids = await reads.transactions_by_reference(caller.tenant_id, hashed, before=before, limit=page.limit + 1)
-        shown = ids[: page.limit]
-        bodies = transaction_bodies(await reads.entries(caller.tenant_id, shown)) if shown else []
-        more = encode_cursor(fingerprint, shown[-1].bytes) if len(ids) > page.limit else None
-        return _json(_List(bodies, more))
-
-    return router
-
-
-class _List(msgspec.Struct, frozen=True):
-    data: Sequence[WalletBody | TransactionBody]
-    next_cursor: str | None
-
-
-def _before(page: PageRequest, fingerprint: str) -> UUID | None:
-    if page.cursor is None:
-        return None
-    return UUID(bytes=decode_cursor(page.cursor, fingerprint, bytes))
-
-
-def _json(body: Any) -> Response:
-    return Response(_encode(body), media_type="application/json")
-
-
-def _schema_of(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list_of(name: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["data", "next_cursor"],
-        "properties": {
-            "data": {"type": "array", "items": _schema_of(name)},
-            "next_cursor": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        },
-    }
-
-
-def _answers(schema: dict[str, Any], *codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
-    """Return what the OpenAPI document says of a route's answers: its body, and its own problems by status."""
-    found = {"description": "Found.", "content": {"application/json": {"schema": schema}}}
-    return {200: found, **declared(*codes)}
+    async def list(self, caller: Caller, page: Page, reference: ReferenceQuery) -> PageBody[TransactionBody]:
+        tenant_id, hashed = caller.tenant_id, self.hash_reference(caller.tenant_id, reference)
+        asked = paged(page, UUID, "transactions", tenant_id, hashed)
+        ids = await self.reads.transactions_by_reference(tenant_id, hashed, before=asked.position, limit=asked.limit)
+        shown = asked.show(ids, lambda transaction_id: transaction_id)
+        bodies = transaction_bodies(await self.reads.entries(tenant_id, shown.rows)) if shown.rows else []
+        return PageBody(bodies, shown.next_cursor)

@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor
-from servicekit.http.decoding import invalid_request
+from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import CloseWallet, OpenWallet

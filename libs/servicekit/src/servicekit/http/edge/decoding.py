@@ -113,6 +113,12 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes, pointer: str = ""
     return decoded
 
 
+def refuse_body(body: bytes) -> None:
+    """Raise Problem `invalid_request` where *body* says something to a route that takes none: `{}` says nothing."""
+    if body and check_json(body) != {}:
+        raise invalid_request(FieldError("", "unknown_field", "The route takes no body."))
+
+
 def invalid_request(*errors: FieldError) -> Problem:
     """Return the problem of a body that is JSON but not what the route takes."""
     return Problem(problems.INVALID_REQUEST, "The request has invalid fields.", errors=errors)

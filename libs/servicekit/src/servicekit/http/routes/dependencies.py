@@ -8,11 +8,10 @@ from fastapi import Depends, Path, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
-from starlette.convertors import Convertor, register_url_convertor
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.context import (
+from servicekit.http.edge.context import (
     CONTEXT_KEY,
     RequestContext,
     header,
@@ -20,8 +19,9 @@ from servicekit.http.context import (
     invalid_query,
     min_position_of,
 )
-from servicekit.http.paging import page_request
+from servicekit.http.edge.decoding import refuse_body
 from servicekit.http.problems import FieldError, Problem
+from servicekit.http.routes.paging import page_request
 from servicekit.principal import Principal, PrincipalOf
 
 _QUERY_NAMES_SHOWN = 10
@@ -53,20 +53,12 @@ PathId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 """An id in the path as text: what is none is not found."""
 
 
-class _AnyText(Convertor[str]):
-    regex = r"[\s\S]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
+async def _no_body(request: Request) -> None:
+    refuse_body(await request.body())
 
 
-def any_text(name: str) -> str:
-    """Return the part of a route's path that takes any text as *name*, slashes and newlines too."""
-    register_url_convertor("any_text", _AnyText())
-    return f"{{{name}:any_text}}"
+NoBody = Annotated[None, Depends(_no_body)]
+"""That the request says nothing in a body."""
 
 
 @dataclass(frozen=True, slots=True)

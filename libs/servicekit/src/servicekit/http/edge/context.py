@@ -39,6 +39,8 @@ class RequestContext(msgspec.Struct, kw_only=True):
     """One request as its handler sees it. *traceparent* is None unless the request is traced."""
 
     request_id: str
+    path: str
+    """As it was sent, decoded: the `instance` of its problems."""
     received_s: float
     traceparent: str | None
     principal: Principal | None = None

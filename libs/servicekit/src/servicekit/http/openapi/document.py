@@ -1,4 +1,4 @@
-"""One OpenAPI document for both kinds of routes: hot operations come from the structs that decode them."""
+"""One OpenAPI document for both engines, made of what routes declare and of what decodes their requests."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -10,12 +10,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from contracts import problems
-from servicekit.http.answers import REF, ProblemDocument, headers_of, links_of, refusals
-from servicekit.http.body import BODILESS
-from servicekit.http.dependencies import DECLARED, KEY_HEADER
-from servicekit.http.hot import HotRoute
+from servicekit.http.edge.body import BODILESS
+from servicekit.http.edge.matching import PARAMETER
+from servicekit.http.openapi.answers import REF, ProblemDocument, headers_of, links_of, refusals
+from servicekit.http.route import Engine, PageOf, Route, is_struct
+from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER, Declared
 
 _OK: Final = 200
+_ID: Final = {"type": "string", "format": "uuid"}
 _NO_NUL: Final = r"^[^\x00]*$"
 _OF_A_BODY: Final = (
     problems.MALFORMED_JSON,
@@ -42,18 +44,18 @@ _ALWAYS: Final = (
 """What any command may answer besides its own refusals."""
 
 
-def install_openapi(app: FastAPI, routers: Sequence[APIRouter], hot_routes: Sequence[HotRoute[Any]]) -> None:
-    """Make `/openapi.json` tell of *hot_routes* too, and of what the routes of *routers* refuse."""
+def install_openapi(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> None:
+    """Make `/openapi.json` tell all that *routes* declare; *router* carries the ordinary ones among them."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, routers, hot_routes)
+            app.openapi_schema = _document(app, router, routes)
         return app.openapi_schema
 
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
-def _document(app: FastAPI, routers: Sequence[APIRouter], hot_routes: Sequence[HotRoute[Any]]) -> dict[str, Any]:
+def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[str, Any]:
     document: dict[str, Any] = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
@@ -61,20 +63,28 @@ def _document(app: FastAPI, routers: Sequence[APIRouter], hot_routes: Sequence[H
     for operations in paths.values():
         for operation in operations.values():
             _correct(operation)
-    for route in (each for router in routers for each in router.routes):
-        assert isinstance(route, APIRoute)
-        for method in route.methods or ():
-            _declare(paths[route.path_format][method.lower()], method, route)
-    types = [ProblemDocument, *_types_of(hot_routes)]
-    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
-    by_type = dict(zip(types, schemas, strict=True))
-    for hot in hot_routes:
-        paths.setdefault(hot.path, {})[hot.method.lower()] = _operation(hot, by_type)
+    structs = _structs(routes)
+    schemas, components = msgspec.json.schema_components(structs, ref_template=REF)
+    by_struct = dict(zip(structs, schemas, strict=True))
+    asked = {each.operation_id: each.dependant for each in router.routes if isinstance(each, APIRoute)}
+    for route in routes:
+        operations = paths.setdefault(route.path, {})
+        if route.engine is Engine.HOT:
+            operations[route.method.lower()] = _operation(route, by_struct)
+        else:
+            _declare(operations[route.method.lower()], route, asked[route.operation_id], by_struct)
     known: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
     known.pop("HTTPValidationError", None)
     known.pop("ValidationError", None)
+    assert not known.keys() & components.keys(), "two schemas of one name"
     known.update(components)
     return document
+
+
+def _structs(routes: Sequence[Route]) -> list[type[msgspec.Struct]]:
+    requests = [route.request for route in routes if is_struct(route.request)]
+    answered = [route.answered_struct for route in routes if route.answered_struct is not None]
+    return list(dict.fromkeys([ProblemDocument, *requests, *answered]))
 
 
 def _correct(operation: dict[str, Any]) -> None:
@@ -91,22 +101,50 @@ def _correct(operation: dict[str, Any]) -> None:
             schema["pattern"] = _NO_NUL
 
 
-def _declare(operation: dict[str, Any], method: str, route: APIRoute) -> None:
-    """Add the headers that *route* reads by its dependencies, and what they, its query and its body may refuse."""
-    declared = [DECLARED[call] for call in _calls(route.dependant) if call in DECLARED]
+def _declare(operation: dict[str, Any], route: Route, dependant: Dependant, schemas: Mapping[Any, Any]) -> None:
+    """Add what *route* declares, and what its handler's dependencies, its query and its body read and may refuse."""
+    declared = [DECLARED[call] for call in _calls(dependant) if call in DECLARED]
     codes = [*_OF_A_HEAD, problems.INVALID_QUERY, *(code for each in declared for code in each.problems)]
-    if method not in BODILESS:
+    if route.method not in BODILESS:
         codes += _OF_A_BODY
     headers = [dict(each.header) for each in declared if each.header is not None]
     if headers:
         operation.setdefault("parameters", []).extend(headers)
-    answered = headers_of({name: said for each in declared for name, said in each.answered.items()})
-    if answered:
-        operation["responses"][str(route.status_code or _OK)]["headers"] = answered
+    responses = operation["responses"]
+    responses.update(refusals(route.problems))
+    _describe_success(responses[str(route.status)], route, declared, schemas)
     for status, told in refusals(codes).items():
-        own = operation["responses"].setdefault(status, {"description": ""})
+        own = responses.setdefault(status, {"description": ""})
         description = f"{own['description']} {told['description']}".strip()
         own.update(told | {"description": description})
+
+
+def _describe_success(
+    success: dict[str, Any], route: Route, declared: Sequence[Declared], schemas: Mapping[Any, Any]
+) -> None:
+    if route.answered_struct is not None:
+        success.update(description="Found.", content={"application/json": {"schema": _schema(route, schemas)}})
+    if route.links:
+        success["links"] = links_of(route.links)
+    answered = dict(route.response_headers)
+    for each in declared:
+        answered |= each.answered
+    if answered:
+        success["headers"] = headers_of(answered)
+
+
+def _schema(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the schema of a response of structs."""
+    if not isinstance(route.response, PageOf):
+        return dict(schemas[route.response])
+    return {
+        "type": "object",
+        "required": ["data", "next_cursor"],
+        "properties": {
+            "data": {"type": "array", "items": schemas[route.response.item]},
+            "next_cursor": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        },
+    }
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
@@ -116,35 +154,33 @@ def _calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         yield from _calls(each)
 
 
-def _types_of(hot_routes: Sequence[HotRoute[Any]]) -> list[Any]:
-    types = [route.request for route in hot_routes]
-    types += [route.response for route in hot_routes if route.response is not None]
-    return list(dict.fromkeys(types))
-
-
-def _operation(route: HotRoute[Any], schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "Done, or what would be done in a dry run."}
     if route.response is not None:
-        success["content"] = {"application/json": {"schema": schemas[route.response]}}
+        success["content"] = {"application/json": {"schema": _schema(route, schemas)}}
     success["headers"] = headers_of(route.response_headers)
+    body: dict[str, Any] = {}
+    if route.request is not None:
+        content = {"application/json": {"schema": schemas[route.request]}}
+        body["requestBody"] = {"required": True, "content": content}
     return {
         "operationId": route.operation_id,
         "summary": route.summary,
         "description": route.description,
         "tags": list(route.tags),
         "parameters": _parameters(route),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[route.request]}}},
+        **body,
         "responses": {**_successes(route, success), **refusals([*_ALWAYS, *route.problems])},
     }
 
 
-def _successes(route: HotRoute[Any], success: dict[str, Any]) -> dict[str, Any]:
+def _successes(route: Route, success: dict[str, Any]) -> dict[str, Any]:
     """Return the success by status: a dry run of what creates is a 200, and leads nowhere."""
     found = {str(route.status): {**success, "links": links_of(route.links)} if route.links else success}
     return found if route.status == _OK else {str(_OK): {**success, "description": "A dry run."}, **found}
 
 
-def _parameters(route: HotRoute[Any]) -> list[dict[str, Any]]:
+def _parameters(route: Route) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
         {
             **KEY_HEADER,
@@ -159,8 +195,8 @@ def _parameters(route: HotRoute[Any]) -> list[dict[str, Any]]:
             "schema": {"type": "boolean", "default": False},
         },
     ]
-    if "{" in route.path:
-        name = route.path[route.path.index("{") + 1 : route.path.index("}")]
-        schema = {"type": "string", "format": "uuid"}
-        parameters.insert(0, {"name": name, "in": "path", "required": True, "schema": schema})
-    return parameters
+    in_path = [
+        {"name": name, "in": "path", "required": True, "schema": route.path_schemas.get(name, _ID)}
+        for name in PARAMETER.findall(route.path)
+    ]
+    return in_path + parameters

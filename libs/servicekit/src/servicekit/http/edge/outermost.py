@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts import problems
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
-from servicekit.http.body import BODILESS, BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
-from servicekit.http.decoding import check_json, refuse_nul
-from servicekit.http.hot import HotRoutes
-from servicekit.http.observe import UNMATCHED, Observer, traceparent_in
+from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
+from servicekit.http.edge.decoding import check_json, refuse_nul
+from servicekit.http.edge.hot import HotRoutes
+from servicekit.http.edge.matching import RouteTable, routed_path
+from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
+from servicekit.http.route import BODY_BYTES_MAX, Route
 
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -28,9 +30,12 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 class Edge:
     """Takes every request of an API: hot routes answer themselves, the rest goes to *inner* observed and guarded."""
 
-    def __init__(self, inner: ASGIApp, hot: HotRoutes, observer: Observer, *, deadline_s: float) -> None:
+    def __init__(
+        self, inner: ASGIApp, hot: HotRoutes, ordinary: RouteTable[Route], observer: Observer, *, deadline_s: float
+    ) -> None:
         self._inner = inner
         self._hot = hot
+        self._ordinary = ordinary
         self._observer = observer
         self._deadline_s = deadline_s
 
@@ -39,39 +44,44 @@ class Edge:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        found = self._hot.find(scope["method"], scope["path"])
+        found = self._hot.find(scope)
         if found is not None:
-            endpoint, path_id = found
-            await endpoint(scope, receive, send, path_id)
+            endpoint, path_params = found
+            await endpoint(scope, receive, send, path_params)
             return
         if scope["method"] == "HEAD":
-            await self._ordinary({**scope, "method": "GET"}, receive, bodiless(send))
+            await self._serve({**scope, "method": "GET"}, receive, bodiless(send))
             return
-        await self._ordinary(scope, receive, send)
+        await self._serve(scope, receive, send)
 
-    async def _ordinary(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_s = monotonic_s()
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s, path = monotonic_s(), scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
         answer = Answer(send, request_id_of(headers.get(b"request-id")))
         error: Exception | None = None
         with self._span(scope, traceparent, started_s) as (span, handed_on):
             scope[CONTEXT_KEY] = RequestContext(
-                request_id=answer.request_id.decode("ascii"), received_s=started_s, traceparent=handed_on
+                request_id=answer.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
             )
             try:
                 check_head(scope, headers)
-                _refuse_newline(scope["path"])
-                received = await guarded(scope["method"], headers, receive)
+                _refuse_newline(path)
+                scope["path"] = routed_path(scope)
+                received = await guarded(scope["method"], headers, receive, self._body_bytes_max(scope))
                 async with answer.begins_within(self._deadline_s):
                     await self._inner(scope, received, answer.send)
             except ClientDisconnected:
                 return
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
                 error = scope[CONTEXT_KEY].error or caught
-                await answer.refuse(caught, scope["path"])
+                await answer.refuse(caught, path)
             error = error or scope[CONTEXT_KEY].error
             self._finish(scope, answer, started_s, span, error)
+
+    def _body_bytes_max(self, scope: Scope) -> int:
+        found = None if scope["method"] in BODILESS else self._ordinary.find(scope)
+        return BODY_BYTES_MAX if found is None else found[0].body_max_bytes
 
     def _span(
         self, scope: Scope, traceparent: str | None, now_s: float
@@ -83,13 +93,19 @@ class Edge:
     def _finish(
         self, scope: Scope, answer: "Answer", started_s: float, span: Span | None, error: Exception | None
     ) -> None:
-        method, route = _method_label(scope), getattr(scope.get("route"), "path", UNMATCHED)
+        method, route = _method_label(scope), getattr(scope.get("route"), "path_format", UNMATCHED)
         if span is not None:  # the route is known only now
             span.update_name(f"{method} {route}")
             span.set_attribute("http.route", route)
         series = self._observer.series(method, route)
         self._observer.finish(
-            series, answer.status, started_s, answer.request_id, path=scope["path"], span=span, error=error
+            series,
+            answer.status,
+            started_s,
+            answer.request_id,
+            path=scope[CONTEXT_KEY].path,
+            span=span,
+            error=error,
         )
 
 
@@ -137,11 +153,11 @@ class Answer:
         await self.send({"type": "http.response.body", "body": body})
 
 
-async def guarded(method: str, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+async def guarded(method: str, headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -> Receive:
     """Return a receive that replays a body already checked: its size, its content type, its JSON, no NUL."""
     if method in BODILESS:
         return receive
-    body = await read_body(receive, BODY_BYTES_MAX, headers.get(b"content-length"))
+    body = await read_body(receive, bytes_max, headers.get(b"content-length"))
     if body:
         check_content_type(headers)
         tree = check_json(body)

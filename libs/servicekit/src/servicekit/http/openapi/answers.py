@@ -1,15 +1,13 @@
 """What the OpenAPI document says of an operation's answers: refusals by status, and where an answer leads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from contracts.problems import ProblemCode
 from servicekit.http.problems import FieldError
-
-Link = tuple[str, dict[str, str]]
-"""An operation's id, and its parameters as expressions over the answer before it."""
+from servicekit.http.route import Link
 
 REF: Final = "#/components/schemas/{name}"
 
@@ -26,15 +24,9 @@ class ProblemDocument(msgspec.Struct, kw_only=True):
     errors: list[FieldError] = []
 
 
-def declared(*codes: ProblemCode, status: int = 200, links: Sequence[Link] = ()) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of an ordinary route: its own refusals, and where its success leads.
-
-    What its dependencies refuse is declared by them.
-    """
-    found: dict[int | str, dict[str, Any]] = {int(status): told for status, told in refusals(codes).items()}
-    if links:
-        found[status] = {"links": links_of(links)}
-    return found
+def declared(*codes: ProblemCode) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a page: what it refuses."""
+    return {int(status): told for status, told in refusals(codes).items()}
 
 
 def refusals(codes: Iterable[ProblemCode]) -> dict[str, dict[str, Any]]:
@@ -60,3 +52,8 @@ def headers_of(described: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def links_of(links: Iterable[Link]) -> dict[str, dict[str, Any]]:
     """Return the links of an answer by name, which is that of the operation they lead to."""
     return {operation: {"operationId": operation, "parameters": parameters} for operation, parameters in links}
+
+
+def page_content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what the document says of a page: its media type and its schema."""
+    return {"description": "The page.", "content": {media_type: {"schema": schema}}}

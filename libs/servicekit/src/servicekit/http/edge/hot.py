@@ -4,23 +4,22 @@ A hot route costs a fraction of an ordinary one because its path is looked up in
 into a struct, and nothing is built that is not sent: no contextvar, log line or span for a request that is not traced.
 """
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from contracts.problems import ProblemCode
 from servicekit.clock import monotonic_s
-from servicekit.http.answers import Link
-from servicekit.http.body import BODY_BYTES_MAX, ClientDisconnected, check_content_type, read_body
-from servicekit.http.context import check_head, dry_run_of, idempotency_key_of, request_id_of
-from servicekit.http.decoding import decode_body
-from servicekit.http.observe import Observer, traceparent_in
+from servicekit.http.edge.body import ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, request_id_of
+from servicekit.http.edge.decoding import decode_body, refuse_body
+from servicekit.http.edge.matching import RouteTable
+from servicekit.http.edge.observe import Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, is_problem, problem_from
+from servicekit.http.route import Engine, Route
 from servicekit.principal import Principal, PrincipalOf
 
 S = TypeVar("S")
@@ -33,6 +32,7 @@ class HotRequest(msgspec.Struct, Generic[S], frozen=True):
     """A command as its handler gets it. *path* is the request's, the `instance` of its problems."""
 
     body: S
+    """None where the route takes none."""
     idempotency_key: str | None
     """None only where `dry_run` is true: a dry run needs no key."""
     dry_run: bool
@@ -43,8 +43,8 @@ class HotRequest(msgspec.Struct, Generic[S], frozen=True):
     received_s: float
     """When the request came, on the monotonic clock: deadlines start here."""
     path: str
-    path_id: str | None
-    """The id in the path of a route with a `{…}`, as written."""
+    path_params: Mapping[str, str]
+    """The text of each `{…}` in the route's path."""
 
 
 class HotResponse(msgspec.Struct, frozen=True):
@@ -55,43 +55,18 @@ class HotResponse(msgspec.Struct, frozen=True):
     headers: RawHeaders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HotRoute(Generic[S]):
-    """A command's route: *path* is exact or has one `{id}`; *request* is its body, decoded as it stands.
-
-    *response* and *problems* tell the OpenAPI document what is answered: the type with *status*, and refusals.
-    """
-
-    method: str = "POST"
-    path: str
-    request: type[S]
-    handler: Callable[[HotRequest[S]], Awaitable[HotResponse]]
-    operation_id: str
-    summary: str
-    description: str = ""
-    tags: Sequence[str] = ()
-    status: int = 201
-    response: type[msgspec.Struct] | None = None
-    problems: Sequence[ProblemCode] = ()
-    body_max_bytes: int = BODY_BYTES_MAX
-    response_headers: Mapping[str, str] = field(default_factory=dict)
-    """Header name to its description, for the OpenAPI document."""
-    links: Sequence[Link] = ()
-    """Where its answer leads, for the OpenAPI document."""
-
-
 class HotEndpoint:
     """One hot route at work."""
 
-    def __init__(self, route: HotRoute[Any], observer: Observer, principal_of: PrincipalOf) -> None:
+    def __init__(self, route: Route, observer: Observer, principal_of: PrincipalOf) -> None:
         self.route = route
         self._observer = observer
         self._series = observer.series(route.method, route.path)
         self._is_sampled = observer.tracing.is_sampled
         self._principal_of = principal_of
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(route.request)
+        self._decode = _decoding(route.request)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send, path_id: str | None) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, str]) -> None:
         """Answer one request; every error becomes a problem document."""
         received_s = monotonic_s()
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -113,7 +88,7 @@ class HotEndpoint:
                     request_id=request_id,
                     traceparent=handed_on,
                     received_s=received_s,
-                    path_id=path_id,
+                    path_params=path_params,
                 )
                 response = await self.route.handler(request)
             except ClientDisconnected:
@@ -135,7 +110,7 @@ class HotEndpoint:
         request_id: bytes,
         traceparent: str | None,
         received_s: float,
-        path_id: str | None,
+        path_params: Mapping[str, str],
     ) -> HotRequest[Any]:
         check_head(scope, headers)
         principal = self._principal_of(scope["headers"])
@@ -146,7 +121,7 @@ class HotEndpoint:
         if body:
             check_content_type(headers)
         return HotRequest(
-            decode_body(self._decoder, body),
+            self._decode(body),
             key,
             dry_run,
             principal,
@@ -154,39 +129,22 @@ class HotEndpoint:
             traceparent,
             received_s,
             scope["path"],
-            path_id,
+            path_params,
         )
 
 
-class HotRoutes:
-    """Finds the endpoint of a request: exact paths by one look-up, those with an id by their pattern."""
+HotRoutes = RouteTable[HotEndpoint]
 
-    def __init__(self, endpoints: Sequence[HotEndpoint]) -> None:
-        self._exact: dict[tuple[str, str], HotEndpoint] = {}
-        self._patterns: list[tuple[str, re.Pattern[str], HotEndpoint]] = []
-        for endpoint in endpoints:
-            route = endpoint.route
-            if "{" in route.path:
-                pattern = re.compile(re.sub(r"\\\{\w+\\\}", "([^/]+)", re.escape(route.path)))
-                self._patterns.append((route.method, pattern, endpoint))
-            else:
-                assert (route.method, route.path) not in self._exact, route.path
-                self._exact[route.method, route.path] = endpoint
 
-    def find(self, method: str, path: str) -> tuple[HotEndpoint, str | None] | None:
-        """Return the endpoint that takes *method* and *path* with the id in the path, or None."""
-        endpoint = self._exact.get((method, path))
-        if endpoint is not None:
-            return endpoint, None
-        for wanted, pattern, candidate in self._patterns:
-            if wanted == method and (match := pattern.fullmatch(path)) is not None:
-                return candidate, match[1]
-        return None
+def hot_routes(routes: Iterable[Route], observer: Observer, principal_of: PrincipalOf) -> HotRoutes:
+    """Return the table of those of *routes* whose engine is the hot one."""
+    return RouteTable(
+        (route, HotEndpoint(route, observer, principal_of)) for route in routes if route.engine is Engine.HOT
+    )
 
-    def methods_of(self, path: str) -> set[str]:
-        """Return the methods that *path* takes here: what a 405 names in `Allow`."""
-        exact = {method for method, known in self._exact if known == path}
-        return exact | {method for method, pattern, _ in self._patterns if pattern.fullmatch(path)}
+
+def _decoding(request: type[S] | None) -> Callable[[bytes], S | None]:
+    return refuse_body if request is None else partial(decode_body, msgspec.json.Decoder(request))
 
 
 _UNTRACED: Final[Any] = nullcontext((None, None))

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from contracts import problems
 from contracts.problems import ProblemCode
-from servicekit.http.context import CONTEXT_KEY, invalid_query
-from servicekit.http.decoding import EMPTY_BODY, escape, invalid_request
-from servicekit.http.hot import HotRoutes
+from servicekit.http.edge.context import CONTEXT_KEY, invalid_query
+from servicekit.http.edge.decoding import EMPTY_BODY, escape, invalid_request
+from servicekit.http.edge.hot import HotRoutes
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, problem_from
 
 _BY_STATUS: Final[Mapping[int, ProblemCode]] = {
@@ -47,7 +47,7 @@ def add_error_handlers(app: FastAPI, hot: HotRoutes) -> None:
     async def answer(request: Request, error: Exception) -> Response:
         problem = _problem(request, error, hot)
         request.scope[CONTEXT_KEY].error = error  # the edge logs it where it is our failure
-        return problem_response(problem, request.url.path)
+        return problem_response(problem, request.scope[CONTEXT_KEY].path)
 
     for kind in (HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, answer)

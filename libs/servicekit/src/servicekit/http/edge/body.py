@@ -8,7 +8,6 @@ from starlette.types import Message, Receive
 from contracts import problems
 from servicekit.http.problems import Problem
 
-BODY_BYTES_MAX: Final = 64 * 1024
 DRAIN_BYTES_MAX: Final = 8 * 1024 * 1024
 """What is read and thrown away of a body that is too large, so that its sender gets to read the answer."""
 

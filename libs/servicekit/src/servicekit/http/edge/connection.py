@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from contracts import problems
 from contracts.ids import new_id_text
-from servicekit.http.corked import CorkedProtocol
+from servicekit.http.edge.corked import CorkedProtocol
 from servicekit.http.problems import PROBLEM_TYPE, Problem
 
 _SURPLUS_S: Final = 1.0

@@ -1,0 +1,51 @@
+"""The `where` of a statement whose filters are optional."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class Where:
+    """The conditions of a statement and the values of its placeholders.
+
+    Only what is asked for stands in the statement: a plan for every filter at once would read a tenant's every row.
+    """
+
+    def __init__(self, columns: Mapping[str, object], prefix: str = "") -> None:
+        self._prefix = prefix
+        self._conditions: list[str] = []
+        self.values: list[object] = []
+        for column, value in columns.items():
+            if value is not None:
+                self.require(f"{prefix}{column} = {self.value(value)}")
+
+    def __str__(self) -> str:
+        """Return the clause."""
+        return f"where {' and '.join(self._conditions)}"
+
+    def value(self, value: object) -> str:
+        """Return the placeholder of *value*, which is given to the statement from now on."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+    def require(self, condition: str) -> None:
+        """Add *condition*, which is SQL as it stands."""
+        self._conditions.append(condition)
+
+    def before(self, columns: Sequence[str], position: Sequence[object] | None) -> None:
+        """Require that *columns* come before *position*; None is the end of the list, which everything comes before."""
+        if position is not None:
+            left = ", ".join(f"{self._prefix}{column}" for column in columns)
+            self.require(f"({left}) < ({', '.join(self.value(value) for value in position)})")
+
+
+def where(wanted: "DataclassInstance", *, prefix: str = "", **always: Any) -> Where:
+    """Return the conditions that the columns named in *always* equal its values, and those of *wanted* its fields.
+
+    A field that is None does not filter. *prefix* is that of the columns' table, such as `d.`.
+    """
+    given = {each.name: getattr(wanted, each.name) for each in fields(wanted)}
+    return Where(always | given, prefix)

@@ -1,0 +1,1 @@
+"""Pages that every process or every API has: health, metrics, reference and documentation."""

@@ -1,0 +1,1 @@
+"""What ordinary routes are made of: their dependencies, paging and answers."""

@@ -41,9 +41,8 @@ from tests.chaos import (
 from tests.chaos.lanes import Lane, Task, open_lanes, run_tasks
 from tests.chaos.run import Fault, Verdict
 
-from local_stack import accounts
+from engines import accounts, temporary
 from servicekit.clock import utc_now
-from testkit import engines
 
 SEEDS = 3
 FIRST_SEED = 1
@@ -153,7 +152,7 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     began, began_s, machine = utc_now(), time.monotonic(), pages.machine()
     home = accounts.home_for(accounts.unprivileged_account())
-    with engines.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
+    with temporary.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
         verdicts = _run_all(arguments, lanes)
     report.table(verdicts)
     told = report.document(

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 
 REQUEST_S_MAX = 4.0
 _LINE_ENDS = b"\r\n\r\n"

@@ -14,7 +14,7 @@ from tests.chaos.reading import READ_WITHIN_S, reading
 from tests.chaos.run import Bite, Fault, Run
 from tests.chaos.workload import CLIENTS
 
-from local_stack.databases import app_role
+from engines.databases import app_role
 from wallet.config import WalletSettings
 
 STOPPED_S = 10.0

@@ -16,7 +16,7 @@ from tests.chaos.observed import PARTITIONS
 from tests.chaos.product import HISTORY
 from tests.chaos.run import Bite, Fault, Run
 
-from local_stack import topics
+from engines import topics
 
 REACHED_WITHIN_S = 30.0
 PARTITIONS_CUT = 2

@@ -12,7 +12,7 @@ from tests.chaos.plant import Plant, Rewrite, rewritten
 from tests.chaos.run import Bite, Fault, Run
 from tests.chaos.workload import Client
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from testkit.databases import Database
 from testkit.proxy import Proxy
 from testkit.standby import STANDBY, name_standbys, promote, running_standby, until_synchronous

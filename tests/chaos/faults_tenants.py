@@ -12,7 +12,7 @@ from tests.chaos.product import WEBHOOKS
 from tests.chaos.run import Bite, Fault, Run
 
 from contracts.ids import new_id
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 from notifications.adapters.sealing import AesGcmSealer, parse_keys
 from notifications.config import DEVELOPMENT_SECRET_KEYS, NotificationsSettings
 from servicekit.clock import utc_now

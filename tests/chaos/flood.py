@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import uvloop
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 
 TICK_S = 0.002
 LAST_ANSWERS_WITHIN_S = 4.0

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from local_stack import tether
-from local_stack.daemon import log_tail
-from local_stack.errors import StackError
+from engines import tether
+from engines.daemon import log_tail
+from engines.errors import EngineError
 
 POLL_S = 0.02
 STOPPED_WITHIN_S = 30.0
@@ -54,13 +54,13 @@ class Forked:
         return pid
 
     def start(self, is_ready: Callable[[], bool], *, within_s: float) -> None:
-        """Start and wait until it is ready; StackError with the end of its log when it is not in time."""
+        """Start and wait until it is ready; EngineError with the end of its log when it is not in time."""
         self._fork()
         until_s = time.monotonic() + within_s
         while not is_ready():
             if self._has_ended() or time.monotonic() > until_s:
                 self.kill()
-                raise StackError(f"{self.program.words} is not ready:\n{log_tail(self.program.log)}")
+                raise EngineError(f"{self.program.words} is not ready:\n{log_tail(self.program.log)}")
             time.sleep(POLL_S)
 
     def run(self, *, within_s: float) -> int | None:

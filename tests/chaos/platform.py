@@ -19,14 +19,13 @@ from tests.chaos.gate import GATES, Gate
 from tests.chaos.plant import Plant
 from tests.chaos.product import APIS, CORE, PROCESSES, SETTINGS, SOURCES, Consumer, consumers_of, services_of, topics_of
 
-from local_stack import topics
-from local_stack.databases import app_role
-from local_stack.kafka import KafkaBroker
-from local_stack.ports import LOOPBACK, free_ports
-from local_stack.postgres import PostgresServer
+from engines import temporary, topics
+from engines.databases import app_role
+from engines.kafka import KafkaBroker
+from engines.ports import LOOPBACK, free_ports
+from engines.postgres import PostgresServer
 from servicekit.migrations import migrate
 from servicekit.postgres import DRIVER_ERRORS
-from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +56,7 @@ class Site:
 def open_site(folder: Path) -> Iterator[Site]:
     """Start PostgreSQL, durable as in production, and end it afterwards."""
     with (
-        engines.running_postgres(folder) as postgres,
+        temporary.running_postgres(folder) as postgres,
         ThreadPoolExecutor(KEEPERS, thread_name_prefix="keeper") as keepers,
     ):
         server = Server(postgres.admin_dsn)
@@ -249,7 +248,7 @@ async def open_platform(
     folder = site.folder / name
     folder.mkdir()
     processes = (*CORE, *sorted(also))
-    with engines.running_kafka(folder) as kafka:
+    with temporary.running_kafka(folder) as kafka:
         async with AsyncExitStack() as stack:
             databases = {
                 service: await stack.enter_async_context(site.templates[service].database())

@@ -10,7 +10,7 @@ from tests.chaos.exchanges import RETRYABLE
 from tests.chaos.faults_load import Level, answer_of, less, told_of, untold
 from tests.chaos.flood import Asked, Flood, Plan
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 
 ANSWER_S = 0.05
 _CREATED = b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}"

@@ -12,7 +12,7 @@ from tests.chaos.reading import READERS, reading
 from tests.chaos.run import Run
 from tests.chaos.workload import Bank
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 from testkit.waiting import eventually
 
 WALLETS = [f"wallet-{number}" for number in range(READERS)]

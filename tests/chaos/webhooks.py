@@ -12,7 +12,7 @@ from tests.chaos.inbox import sound
 from tests.chaos.observed import Endpoint
 from tests.chaos.run import Run
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 from testkit import receiver
 
 DELIVERED_WITHIN_S = 90.0

@@ -19,7 +19,7 @@ from tests.load.database import WALLETS
 from tests.load.measuring import Run
 from tests.load.plan import CELLS, Plan, smoke
 
-from local_stack import checkout
+from engines import checkout
 from servicekit.clock import monotonic_s
 from servicekit.process import tame_garbage_collection
 

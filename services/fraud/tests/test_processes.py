@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.decisions import DECISION_STREAM, DecisionMade
 from contracts.envelope import from_record
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.processes import Running, command, process

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.processes import command, process

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from contracts.ids import SHARDS
-from local_stack.kafka import KafkaBroker
-from local_stack.ports import free_ports
+from engines.kafka import KafkaBroker
+from engines.ports import free_ports
 from servicekit.process import Shutdown
 from servicekit.relay import halts, publisher
 from servicekit.relay.errors import LeasesLost, TopicAhead

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source

@@ -9,8 +9,8 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack import checkout
-from local_stack.errors import StackError
+from engines import checkout
+from engines.errors import EngineError
 
 HOME_VARIABLE = "LOCAL_STACK_HOME"
 UNPRIVILEGED = "nobody"
@@ -32,7 +32,7 @@ def unprivileged_account() -> Account | None:
         entry = pwd.getpwnam(UNPRIVILEGED)
     except KeyError as error:
         message = f"PostgreSQL does not run as root, and this machine has no account {UNPRIVILEGED!r}: add it"
-        raise StackError(message) from error
+        raise EngineError(message) from error
     return Account(entry.pw_uid, entry.pw_gid)
 
 
@@ -59,7 +59,7 @@ def home_for(account: Account | None, state: Path = checkout.STATE) -> Path:
     home = Path(chosen) if chosen else state if can_enter(account, state) else outside
     make_passable(home)
     if not can_enter(account, home):
-        raise StackError(f"PostgreSQL's account cannot enter {home}: point {HOME_VARIABLE} at a folder that it can")
+        raise EngineError(f"PostgreSQL's account cannot enter {home}: point {HOME_VARIABLE} at a folder that it can")
     return home
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from local_stack import accounts
-from local_stack.accounts import Account
-from local_stack.errors import StackError
+from engines import accounts
+from engines.accounts import Account
+from engines.errors import EngineError
 
 STRANGER = Account(uid=54321, gid=54321)
 
@@ -33,14 +33,14 @@ def test_a_home_that_the_account_cannot_enter_is_an_error_that_names_the_variabl
 ) -> None:
     monkeypatch.setenv(accounts.HOME_VARIABLE, str(closed))
 
-    with pytest.raises(StackError, match="LOCAL_STACK_HOME"):
+    with pytest.raises(EngineError, match="LOCAL_STACK_HOME"):
         accounts.home_for(STRANGER, closed)
 
 
 def test_folders_that_are_not_ours_keep_their_permissions(closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(accounts.HOME_VARIABLE, str(closed / "new"))
 
-    with pytest.raises(StackError):
+    with pytest.raises(EngineError):
         accounts.home_for(STRANGER, closed)
 
     assert closed.parent.stat().st_mode & 0o777 == 0o700

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
-DEPLOY = ROOT / "deploy" / "local"
 STATE = ROOT / ".local"
 CACHE = STATE / "cache"
 

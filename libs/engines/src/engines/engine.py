@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from local_stack.daemon import Command, Daemon
+from engines.daemon import Command, Daemon
 
 
 @dataclass(kw_only=True, slots=True)

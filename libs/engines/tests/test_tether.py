@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack import tether
+from engines import tether
 
 # Starts a grandchild through the tether, tells its pid, and waits to be killed.
 PARENT = """
 import sys, time
 from pathlib import Path
-from local_stack.daemon import Command, spawn
+from engines.daemon import Command, spawn
 print(spawn(Command(name="child", argv=("sleep", "600"), log=Path(sys.argv[1]))).pid, flush=True)
 time.sleep(600)
 """

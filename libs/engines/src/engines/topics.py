@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from contracts.topics import Topic
-from local_stack.errors import StackError
+from engines.errors import EngineError
 
 LEADER_POLL_S = 0.05
 LEADER_WITHIN_S = 20.0
@@ -25,7 +25,7 @@ async def admin_client(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminCli
 
 
 async def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic]) -> None:
-    """Make the topics that are missing; StackError where one exists with other partitions."""
+    """Make the topics that are missing; EngineError where one exists with other partitions."""
     async with admin_client(bootstrap_servers) as admin:
         existing = set(await admin.list_topics())
         for topic in topics:
@@ -35,7 +35,7 @@ async def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic]) -> None
             (described,) = await admin.describe_topics([topic.name])
             if len(described["partitions"]) != topic.partitions:
                 found = len(described["partitions"])
-                raise StackError(f"topic {topic.name} has {found} partitions where {topic.partitions} are expected")
+                raise EngineError(f"topic {topic.name} has {found} partitions where {topic.partitions} are expected")
 
 
 async def create_topic(
@@ -46,7 +46,7 @@ async def create_topic(
     answer = await admin.create_topics([topic])
     failed = [error for error in answer.topic_errors if error[1] != 0]
     if failed:
-        raise StackError(f"the broker refused topic {name}: {failed}")
+        raise EngineError(f"the broker refused topic {name}: {failed}")
     async with asyncio.timeout(LEADER_WITHIN_S):
         while not await _has_leaders(admin, name, partitions):  # noqa: ASYNC110 - the event is in the broker
             await asyncio.sleep(LEADER_POLL_S)

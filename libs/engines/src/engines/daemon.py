@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from local_stack import tether
-from local_stack.accounts import Account
-from local_stack.errors import StackError
+from engines import tether
+from engines.accounts import Account
+from engines.errors import EngineError
 
 POLL_S = 0.02
 LOG_TAIL_LINES = 15
@@ -43,7 +43,7 @@ def tethered(command: Command) -> list[str]:
     program, *arguments = command.argv
     found = shutil.which(program)
     if found is None:
-        raise StackError(f"{command.name} cannot start: there is no program {program}")
+        raise EngineError(f"{command.name} cannot start: there is no program {program}")
     limits = (os.getpid(), int(command.death_signal), account.uid, account.gid)
     return [sys.executable, "-I", "-S", tether.__file__, *map(str, limits), found, *arguments]
 
@@ -84,11 +84,11 @@ class Daemon:
     def pid(self) -> int:
         """The pid of the running process; an error when there is none."""
         if self._process is None:
-            raise StackError(f"{self.command.name} is not running")
+            raise EngineError(f"{self.command.name} is not running")
         return self._process.pid
 
     def start(self) -> None:
-        """Start and wait until it is ready; StackError with the end of its log when it is not in time."""
+        """Start and wait until it is ready; EngineError with the end of its log when it is not in time."""
         assert self._process is None, f"{self.command.name} was started twice"
         self._process = spawn(self.command)
         deadline = time.monotonic() + self._ready_within_s
@@ -99,7 +99,7 @@ class Daemon:
                 continue
             why = "is not ready in time" if code is None else f"ended with {code}"
             self.kill()
-            raise StackError(f"{self.command.name} {why}:\n{log_tail(self.command.log)}")
+            raise EngineError(f"{self.command.name} {why}:\n{log_tail(self.command.log)}")
 
     def stop(self, *, within_s: float = 30.0) -> None:
         """Ask it to end and wait; kill it when it takes longer. Does nothing when it does not run."""

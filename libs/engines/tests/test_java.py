@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from local_stack import java
-from local_stack.errors import StackError
+from engines import java
+from engines.errors import EngineError
 
 
 def test_the_java_found_is_new_enough() -> None:
@@ -38,7 +38,7 @@ def test_a_failed_installation_says_why_and_what_else_works(tmp_path: Path, monk
     program(tmp_path / "apt-get", "echo no network >&2; exit 100")
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(StackError, match=r"(?s)no network.*KAFKA_BOOTSTRAP_SERVERS"):
+    with pytest.raises(EngineError, match=r"(?s)no network.*KAFKA_BOOTSTRAP_SERVERS"):
         java.find_maven()
 
 
@@ -50,7 +50,7 @@ def program(path: Path, body: str) -> None:
 def test_without_maven_the_message_names_every_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
-    with pytest.raises(StackError) as refused:
+    with pytest.raises(EngineError) as refused:
         java.find_maven()
 
     for way in ("apt-get install maven", "KAFKA_BOOTSTRAP_SERVERS", "<SERVICE>_DATABASE_URL", "docker compose up"):

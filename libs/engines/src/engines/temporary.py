@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local_stack import accounts, kafka, locks, postgres
-from local_stack.errors import StackError
-from local_stack.kafka import KafkaBroker
-from local_stack.ports import free_ports
-from local_stack.postgres import PostgresServer
+from engines import accounts, kafka, locks, postgres
+from engines.errors import EngineError
+from engines.kafka import KafkaBroker
+from engines.ports import free_ports
+from engines.postgres import PostgresServer
 
 # Between choosing a free port and taking it, another run may be quicker.
 PORT_ATTEMPTS = 3
@@ -84,7 +84,7 @@ def running_kafka(folder: Path, *, name: str = "kafka") -> Iterator[KafkaBroker]
 def _started(engine: PostgresServer | KafkaBroker, attempt: int) -> bool:
     try:
         engine.start()
-    except StackError:
+    except EngineError:
         if attempt == PORT_ATTEMPTS:
             raise
         return False

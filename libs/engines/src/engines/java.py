@@ -7,11 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from local_stack import checkout, locks
-from local_stack.errors import StackError
+from engines import checkout, locks
+from engines.errors import EngineError
 
 JAVA_MIN = 17
-POM = checkout.DEPLOY / "pom.xml"
+POM = Path(__file__).with_name("broker") / "pom.xml"
 OTHER_WAYS = (
     "Or point KAFKA_BOOTSTRAP_SERVERS at a broker (and <SERVICE>_DATABASE_URL, <SERVICE>_OWNER_DATABASE_URL at a "
     "database) that runs elsewhere, or use `docker compose up`."
@@ -67,7 +67,7 @@ def _resolve(maven: str, target: Path) -> None:
         [maven, "-B", "-q", "-f", str(POM), *goal], capture_output=True, text=True, check=False, env=env
     )
     if done.returncode != 0:
-        raise StackError(f"Maven could not resolve the jars of {POM}:\n{done.stdout}{done.stderr}\n{OTHER_WAYS}")
+        raise EngineError(f"Maven could not resolve the jars of {POM}:\n{done.stdout}{done.stderr}\n{OTHER_WAYS}")
 
 
 def find_maven() -> str:
@@ -78,7 +78,7 @@ def find_maven() -> str:
         found = shutil.which("mvn")
     if found is None:
         message = "Maven is missing, and Apache Kafka's jars are resolved with it: install the package `maven`"
-        raise StackError(f"{message} (for example `sudo apt-get install maven`) and run this again.\n{OTHER_WAYS}")
+        raise EngineError(f"{message} (for example `sudo apt-get install maven`) and run this again.\n{OTHER_WAYS}")
     return found
 
 
@@ -89,4 +89,4 @@ def _install_maven() -> None:
     for argv in (["apt-get", "update"], install):
         done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
         if done.returncode != 0:
-            raise StackError(f"`{' '.join(argv)}` failed:\n{done.stderr}\n{OTHER_WAYS}")
+            raise EngineError(f"`{' '.join(argv)}` failed:\n{done.stderr}\n{OTHER_WAYS}")

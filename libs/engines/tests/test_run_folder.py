@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from testkit import engines
+from engines import temporary
 from testkit.databases import Server
 
 
 def test_two_runs_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
-    with engines.run_folder(tmp_path) as first, engines.run_folder(tmp_path) as second:
+    with temporary.run_folder(tmp_path) as first, temporary.run_folder(tmp_path) as second:
         assert first != second
         assert first.exists()
 
@@ -16,7 +16,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next(tmp_path: Pa
     left_behind = tmp_path / "runs" / "dead"
     left_behind.mkdir(parents=True)
 
-    with engines.run_folder(tmp_path):
+    with temporary.run_folder(tmp_path):
         assert not left_behind.exists()
 
 

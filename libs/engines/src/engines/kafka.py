@@ -7,16 +7,16 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack import accounts, checkout, java, tether
-from local_stack.daemon import Command, tethered
-from local_stack.engine import Engine
-from local_stack.errors import StackError
-from local_stack.ports import LOOPBACK
+from engines import accounts, java, tether
+from engines.daemon import Command, tethered
+from engines.engine import Engine
+from engines.errors import EngineError
+from engines.ports import LOOPBACK
 
 READY_WITHIN_S = 90.0
 STARTED = b"Kafka Server started"
 LOG_BYTES_MAX = 1 << 20  # one start logs about 200 KiB
-LOG_CONFIG = checkout.DEPLOY / "log4j2.xml"
+LOG_CONFIG = Path(__file__).with_name("broker") / "log4j2.xml"
 # A small heap that compiles quickly: one broker of a developer's machine, not a throughput machine.
 JVM_FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
@@ -59,7 +59,7 @@ class Runtime:
 
 
 def find_runtime() -> Runtime:
-    """Return a Java and the jars, getting what is missing; StackError says what cannot be got."""
+    """Return a Java and the jars, getting what is missing; EngineError says what cannot be got."""
     return Runtime(java.find_java(), java.find_jars())
 
 
@@ -109,7 +109,7 @@ class KafkaBroker(Engine):
         command = Command(name="format", argv=argv, log=self.log)
         done = subprocess.run(tethered(command), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise StackError(f"Kafka could not format {self.data}:\n{done.stdout}{done.stderr}")
+            raise EngineError(f"Kafka could not format {self.data}:\n{done.stdout}{done.stderr}")
 
     def command(self) -> Command:
         """Return how the broker is run."""

@@ -175,7 +175,9 @@ async def hold_snapshot(run: Run) -> Bite:
 async def _blocks_read(wallet: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Return how many blocks the relay's own statement touches at the heads of all shards."""
     heads = await wallet.fetch("select shard, max(seq) as seq from wallet.journal group by shard")
-    statement = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")._read
+    statement = SqlJournal(
+        table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", subject_column="account_id"
+    )._read
     await wallet.execute("; ".join(f"set {name} = {value}" for name, value in BY_INDEX.items()))
     plan: Any = await wallet.fetchval(
         f"explain (analyze, buffers, format json) {statement}",

@@ -24,7 +24,7 @@ ALARMED_WITHIN_S = 10.0
 BACK_WITHIN_S = 20.0
 BESIDE_EACH_OTHER_S = 2.0
 POLL_S = 0.02
-PARKED = "consumer_parked_wallets"
+PARKED = "consumer_parked_subjects"
 _SERIAL = """
     alter table wallet.journal add column id bigserial;
     grant usage on sequence wallet.journal_id_seq to wallet_app"""

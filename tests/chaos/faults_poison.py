@@ -20,7 +20,7 @@ EVENT_POISONS = ("json", "type", "version", "crash")
 DECISION_POISONS = ("json", "type")
 Victims = Mapping[str, str]
 """Wallets, and how their events are spoilt."""
-_PARKED = "select wallet_id::text as id from servicekit.parked_wallet where projection = $1"
+_PARKED = "select subject::text as id from servicekit.parked_subject where projection = $1"
 
 
 async def poison_wallets(run: Run) -> Bite:
@@ -95,7 +95,7 @@ async def _reads_tell(run: Run, victims: Victims) -> list[str]:
 async def _unpark(run: Run, consumer: Consumer, wallet_ids: Iterable[str]) -> None:
     """Unpark wallets one after another, as an operator does."""
     for wallet_id in wallet_ids:
-        await run.platform.operate(consumer.service, "projections", "unpark", "--wallet", wallet_id)
+        await run.platform.operate(consumer.service, "projections", "unpark", "--subject", wallet_id)
 
 
 async def unpark_and_rebuild(run: Run, bite: Bite) -> None:

@@ -74,7 +74,7 @@ class Bench:
 
     async def parked(self) -> dict[UUID, str]:
         async with self.pool.connection() as connection:
-            return {each.wallet_id: each.reason for each in await operations.parked_wallets(connection, PROJECTION)}
+            return {each.subject: each.reason for each in await operations.parked_subjects(connection, PROJECTION)}
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ async def test_a_decision_carries_its_trace_and_its_cause(bench: Bench) -> None:
         row = await connection.fetchrow("select * from servicekit.outbox")
     assert row is not None
     assert (row["traceparent"], row["causation_id"]) == (TRACEPARENT, events[-1].event_id)
-    assert (row["account_id"], row["occurred_at"]) == (wallet, events[-1].time)
+    assert (row["subject"], row["occurred_at"]) == (wallet, events[-1].time)
 
 
 def traced(event: Envelope) -> Envelope:

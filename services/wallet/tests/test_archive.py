@@ -293,7 +293,11 @@ async def test_a_partition_moved_away_is_not_made_anew_nor_denied(
 async def test_the_relay_knows_what_is_archived(database: Database, fill: Fill) -> None:
     await fill(40)
     journal = SqlJournal(
-        table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", archive="wallet.archived_journal"
+        table="wallet.journal",
+        types=TYPES_BY_NUMBER,
+        source="/wallet",
+        subject_column="account_id",
+        archive="wallet.archived_journal",
     )
     positions = [(3, 5), (3, 35), (3, 99)]
     connection = await asyncpg.connect(database.dsn_app)

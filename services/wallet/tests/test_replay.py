@@ -81,7 +81,7 @@ def no_progress(_rows: int) -> None:
 
 async def journal_of(database: Database) -> dict[tuple[int, int], Envelope]:
     """Return every event of a journal that nothing was archived of."""
-    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")
+    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", subject_column="account_id")
     connection = await asyncpg.connect(database.dsn_app)
     events = await journal.read(connection, dict.fromkeys(range(SHARDS), 0), 1_000)
     await connection.close()

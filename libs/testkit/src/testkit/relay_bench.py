@@ -75,7 +75,7 @@ class Bench:
             for shard in shards:
                 wallet = UUID(int=(new_id().int & ~63) | shard)
                 await connection.execute(
-                    """insert into outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
+                    """insert into outbox.journal (shard, seq, tenant_id, subject, version, transaction_id,
                                                    entry_index, entry_count, type, payload)
                        select $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7
                        from generate_series($5::bigint, $6::bigint) as seq""",

@@ -116,14 +116,14 @@ class ConsumerRunner:
         stopped = self._processor.stopped
         return {
             "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
-            "wallets": Check(ok=not self._parked, detail=f"{self._parked} parked"),
+            "subjects": Check(ok=not self._parked, detail=f"{self._parked} parked"),
             "shards": Check(ok=not stopped, detail=f"stopped: {sorted(stopped)}" if stopped else "none stopped"),
         }
 
     async def run(self, shutdown: Shutdown) -> None:
         """Consume until the end is requested. A broker or a database that is away is waited for, for ever.
 
-        Raises ParkingFull when the projection fails for more wallets than can be parked.
+        Raises ParkingFull when the projection fails for more subjects than can be parked.
         """
         while not shutdown.is_requested:
             try:
@@ -256,8 +256,8 @@ class ConsumerRunner:
                     "messaging.system": "kafka",
                     "messaging.destination.name": self._projection.topic,
                     "messaging.kafka.offset": record.offset,
-                    "wallet.shard": record.shard,
-                    "wallet.sequence": record.sequence,
+                    "event.shard": record.shard,
+                    "event.sequence": record.sequence,
                 }
                 name = f"project {record.event.type}"
                 spans.enter_context(
@@ -318,7 +318,7 @@ class ConsumerRunner:
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
             seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
-            parked = await parking.parked_wallet_count(connection, self._projection.name)
+            parked = await parking.parked_subject_count(connection, self._projection.name)
         self._parked = parked
         self._metrics.parked(parked)
         self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))

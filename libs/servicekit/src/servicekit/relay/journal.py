@@ -61,9 +61,9 @@ class Backlog(NamedTuple):
 class SqlJournal:
     """The journal in a table of the service's own database.
 
-    *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source. Rows
-    that are published may have been moved to *archive*, a table with the same columns: event ids are found there too.
-    Whoever writes to it notifies *channel*, if any.
+    *table* has the columns of `servicekit.outbox`, the subject perhaps as *subject_column*, and PRIMARY KEY (shard,
+    seq); *source* is the CloudEvents source. Rows that are published may have been moved to *archive*, a table with the
+    same columns: event ids are found there too. Whoever writes to it notifies *channel*, if any.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class SqlJournal:
         table: str,
         types: Mapping[int, EventType],
         source: str,
+        subject_column: str = "subject",
         archive: str | None = None,
         channel: str | None = None,
     ) -> None:
@@ -79,8 +80,8 @@ class SqlJournal:
         self._source = source
         self._type_names = {number: event_type.name for number, event_type in types.items()}
         self._read = f"""
-            select j.shard, j.seq, j.event_id, j.tenant_id, j.account_id, j.version, j.transaction_id, j.entry_index,
-                   j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
+            select j.shard, j.seq, j.event_id, j.tenant_id, j.{subject_column}, j.version, j.transaction_id,
+                   j.entry_index, j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
             from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
             cross join lateral (
                 select *, sum(octet_length(payload)) over (order by seq rows unbounded preceding) as bytes
@@ -138,7 +139,7 @@ class SqlJournal:
     def _envelope(self, row: asyncpg.Record) -> Envelope:
         # By position: this runs once per published event.
         (
-            shard, seq, event_id, tenant_id, account_id, version, transaction_id, entry_index, entry_count, number,
+            shard, seq, event_id, tenant_id, subject, version, transaction_id, entry_index, entry_count, number,
             occurred_at, causation_id, traceparent, payload,
         ) = row  # fmt: skip
         is_entry = transaction_id is not None
@@ -148,7 +149,7 @@ class SqlJournal:
             event_id=event_id,
             type=self._type_names[number],
             source=self._source,
-            subject=account_id,
+            subject=subject,
             tenant_id=tenant_id,
             time=occurred_at,
             data=payload,

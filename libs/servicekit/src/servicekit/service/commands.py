@@ -14,10 +14,10 @@ from rich.table import Table
 
 from contracts.ids import SHARDS
 from servicekit.consumer import operations
-from servicekit.consumer.operations import ParkedWallet, ShardStatus
+from servicekit.consumer.operations import ParkedSubject, ShardStatus
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.unparking import Unparked
-from servicekit.consumer.unparking import unpark as unpark_wallet
+from servicekit.consumer.unparking import unpark as unpark_subject
 from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.process import Shutdown, run
@@ -77,15 +77,15 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
 
     @projections.command()
     def status() -> None:
-        """Tell how far each shard is and which wallets are parked; the exit code is 1 where something stands."""
+        """Tell how far each shard is and which subjects are parked; the exit code is 1 where something stands."""
         shards, parked = _on_pool(operated(), _status)
         _show_status(shards, parked)
         sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
 
     @projections.command()
-    def unpark(wallet: Annotated[UUID, typer.Option(help="The wallet whose events are to be applied.")]) -> None:
-        """Apply a parked wallet's events in order; the exit code is 1 where one fails again."""
-        done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, wallet))
+    def unpark(subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")]) -> None:
+        """Apply a parked subject's events in order; the exit code is 1 where one fails again."""
+        done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, subject))
         typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
         sys.exit(0 if done.failure is None else 1)
 
@@ -113,15 +113,15 @@ def _on_pool(operated: Operated, operation: Callable[[Pool, Operated], Awaitable
     return asyncio.run(operate())
 
 
-async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], list[ParkedWallet]]:
+async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], list[ParkedSubject]]:
     async with pool.connection() as connection:
         shards = await operations.status(connection, operated.name)
-        return shards, await operations.parked_wallets(connection, operated.name)
+        return shards, await operations.parked_subjects(connection, operated.name)
 
 
-async def _unpark(pool: Pool, operated: Operated, wallet_id: UUID) -> Unparked:
+async def _unpark(pool: Pool, operated: Operated, subject: UUID) -> Unparked:
     async with operated.open_projection() as projection:
-        return await unpark_wallet(pool, projection, wallet_id, bootstrap_servers=operated.bootstrap_servers)
+        return await unpark_subject(pool, projection, subject, bootstrap_servers=operated.bootstrap_servers)
 
 
 async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:
@@ -129,14 +129,14 @@ async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bo
         return await operations.rewind(connection, operated.name, shard, offset=offset)
 
 
-def _show_status(shards: Sequence[ShardStatus], parked: Sequence[ParkedWallet]) -> None:
+def _show_status(shards: Sequence[ShardStatus], parked: Sequence[ParkedSubject]) -> None:
     console, table = Console(), Table("shard", "last seq", "partition", "offset", "lag ms", "stopped")
     for shard in shards:
         places = (shard.shard, shard.last_seq, shard.partition, shard.offset, shard.lag_ms)
         table.add_row(*map(str, places), shard.stopped)
     console.print(table)
-    wallets = Table("parked wallet", "shard", "since seq", "events", "parked at", "reason")
-    for wallet in parked:
-        facts = (wallet.wallet_id, wallet.shard, wallet.seq, wallet.events, wallet.parked_at, wallet.reason)
-        wallets.add_row(*map(str, facts))
-    console.print(wallets)
+    subjects = Table("parked subject", "shard", "since seq", "events", "parked at", "reason")
+    for subject in parked:
+        facts = (subject.subject, subject.shard, subject.seq, subject.events, subject.parked_at, subject.reason)
+        subjects.add_row(*map(str, facts))
+    console.print(subjects)

@@ -37,7 +37,7 @@ class PostgresReads:
         query = f"""
             select array(select distinct get_byte(uuid_send(wallet_id), 15) & {SHARDS - 1} from {SCHEMA}.wallet
                          where tenant_id = $1 and owner_id = $2 order by 1) as shards,
-                   exists (select from servicekit.parked_wallet join {SCHEMA}.wallet using (wallet_id)
+                   exists (select from servicekit.parked_subject join {SCHEMA}.wallet on wallet_id = subject
                            where projection = $3 and tenant_id = $1 and owner_id = $2) as is_parked"""
         (record,) = await self._fetch(query, tenant_id, owner_id, SCHEMA)
         return OwnerScope(record["shards"], record["is_parked"])

@@ -134,7 +134,7 @@ class Rebuild:
         rebuilt = {shard: come.last_seq for shard, come in (await checkpoints.progress(owner, NEXT)).items()}
         if rebuilt != {shard: seq for shard, seq in live.items() if seq > 0}:
             raise RebuildError("the topic does not reach the live projection's checkpoints")
-        parked = await owner.fetchval("select count(*) from servicekit.parked_wallet where projection = $1", NEXT)
+        parked = await owner.fetchval("select count(*) from servicekit.parked_subject where projection = $1", NEXT)
         if parked:
             raise RebuildError(f"{parked} wallets have events that this release cannot project")
 
@@ -154,4 +154,4 @@ async def _switch(owner: Connection) -> None:
 
 
 async def _forget_parked(owner: Connection, projection: str) -> None:
-    await owner.execute("delete from servicekit.parked_wallet where projection = $1", projection)
+    await owner.execute("delete from servicekit.parked_subject where projection = $1", projection)

@@ -95,9 +95,15 @@ class Replay:
             RelayMetrics(CollectorRegistry()),
         )
         archive = "wallet.archived_journal"
-        self._archive = SqlJournal(table=archive, types=TYPES_BY_NUMBER, source=settings.source)
+        self._archive = SqlJournal(
+            table=archive, types=TYPES_BY_NUMBER, source=settings.source, subject_column="account_id"
+        )
         self._journal = SqlJournal(
-            table="wallet.journal", types=TYPES_BY_NUMBER, source=settings.source, archive=archive
+            table="wallet.journal",
+            types=TYPES_BY_NUMBER,
+            source=settings.source,
+            subject_column="account_id",
+            archive=archive,
         )
         self._shards: dict[int, _Shard] = {}
 

@@ -48,7 +48,11 @@ async def run_relay(
             lease_s=settings.wallet_relay_lease_s,
         ),
         journal=SqlJournal(
-            table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE, archive="wallet.archived_journal"
+            table="wallet.journal",
+            types=TYPES_BY_NUMBER,
+            source=SOURCE,
+            subject_column="account_id",
+            archive="wallet.archived_journal",
         ),
         publisher_class=publisher_class,
         relay_class=relay_class,

@@ -24,7 +24,7 @@ STOPPED_WITHIN_S = 30.0
 REAPED_WITHIN_S = 30.0
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["tests.chaos.product", "wallet.bootstrap.api", "wallet.bootstrap.operating", "servicekit.service.commands"]
+    ["tests.chaos.product", "wallet.bootstrap.api", "wallet.bootstrap.operating", "servicekit.cli"]
 )
 
 

@@ -32,8 +32,8 @@ from notifications.domain.addresses import Address
 from notifications.domain.targets import Target
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, Processed
+from servicekit.lifecycle import run
 from servicekit.postgres import Transaction
-from servicekit.process import run
 from servicekit.relay.publisher import REQUEST_TIMEOUT_MS, Publisher, Sending
 from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings

@@ -21,7 +21,7 @@ from tests.load.plan import CELLS, Plan, smoke
 
 from engines import checkout
 from servicekit.clock import monotonic_s
-from servicekit.process import tame_garbage_collection
+from servicekit.serving import tame_garbage_collection
 
 RESULTS = Path(".local/results")
 PAGE = Path("docs/benchmarks.md")

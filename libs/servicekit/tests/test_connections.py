@@ -13,7 +13,8 @@ from fastapi import APIRouter
 
 from servicekit.http import HotRequest, HotResponse, HotRoute, create_app
 from servicekit.http.connection import ConnectionLimits
-from servicekit.process import Shutdown, serve_http
+from servicekit.lifecycle import Shutdown
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
@@ -244,7 +245,7 @@ async def test_head_is_answered_as_get_is(port: int) -> None:
 def test_a_process_makes_room_for_its_connections() -> None:
     program = """
 import resource
-from servicekit.process import make_room_for
+from servicekit.serving import make_room_for
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1_000))
 told = []
 for connections in (200, 100, 2_000):

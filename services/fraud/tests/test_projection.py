@@ -29,9 +29,9 @@ from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.consumer.unparking import Unparked, unpark
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, Transaction, open_pool
-from servicekit.process import Shutdown
 from servicekit.service import processes
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, TemplateDatabase

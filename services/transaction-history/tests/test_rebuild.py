@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.service.processes import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database

@@ -17,8 +17,8 @@ from servicekit.consumer import parking
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.failures import OperationalError
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database
 from testkit.events import TENANT, publish, received, wallet_in

@@ -13,7 +13,7 @@ import transaction_history.bootstrap as history
 import wallet.bootstrap.api
 import wallet.bootstrap.background
 from servicekit.consumer.runner import ConsumerRunner
-from servicekit.process import run
+from servicekit.lifecycle import run
 from servicekit.relay.relay import Relay
 from transaction_history.config import HistorySettings
 from wallet.config import WalletSettings

@@ -8,7 +8,7 @@ import pytest
 from contracts.ids import SHARDS
 from engines.kafka import KafkaBroker
 from engines.ports import free_ports
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay import halts, publisher
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from testkit.relay_bench import PARTITIONS, Bench

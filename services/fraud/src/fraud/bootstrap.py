@@ -33,10 +33,11 @@ from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
-from servicekit.projected import PostgresProjected
+from servicekit.read_answers import lag_check
+from servicekit.read_model.projected import Projected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Port, Service, own_migrations, processes
@@ -87,13 +88,13 @@ async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterat
     pool_settings = _pool(settings, "fraud-api", settings.fraud_read_connections)
     async with await open_pool(pool_settings) as pool, await open_pool(health_pool_settings(pool_settings)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with PostgresProjected(pool, PROJECTION) as projected:
+        async with Projected(pool, PROJECTION) as projected:
             yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected) -> Edge:
+def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(health), **await projected.check()}
+        return {**await database_check(health), **await lag_check(projected)}
 
     queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(

@@ -45,20 +45,20 @@ from notifications.entrypoints.endpoint_routes import (
     endpoint_reads,
     endpoint_switches,
 )
+from servicekit.cli import Migration, Operated
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job, Turn, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Port, Service, own_migrations
-from servicekit.service.commands import Migration, Operated
 from servicekit.service.processes import (
     ConsumerProcess,
     RelayProcess,

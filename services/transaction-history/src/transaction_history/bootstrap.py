@@ -14,10 +14,11 @@ from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import BY_INDEX, Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
-from servicekit.projected import PostgresProjected
+from servicekit.read_answers import lag_check
+from servicekit.read_model.projected import Projected
 from servicekit.service import Port, Service, own_migrations, processes
 from servicekit.service.processes import ConsumerProcess, database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
@@ -75,15 +76,13 @@ async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIter
         await open_pool(health_pool_settings(pool_settings)) as health,
     ):
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with PostgresProjected(pool, SCHEMA) as projected:
+        async with Projected(pool, SCHEMA) as projected:
             yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(
-    settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected
-) -> Edge:
+def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(health), **await projected.check()}
+        return {**await database_check(health), **await lag_check(projected)}
 
     queries = HistoryQueries(PostgresReads(pool), projected)
     return create_app(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 from wallet.application.decisions import DecisionsProjection
 from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api

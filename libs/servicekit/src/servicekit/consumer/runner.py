@@ -23,8 +23,8 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.failures import OperationalError
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 
 _log = structlog.get_logger(__name__)

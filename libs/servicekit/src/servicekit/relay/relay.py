@@ -17,8 +17,8 @@ from contracts.ids import SHARDS, new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Connection, Pool
-from servicekit.process import Shutdown
 from servicekit.relay.comparing import Comparison
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.halts import TopicEnd

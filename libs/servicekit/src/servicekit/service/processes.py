@@ -18,9 +18,9 @@ from servicekit.consumer.runner import POLL_S_MIN, ConsumerRunner, ConsumerSetti
 from servicekit.http.app import create_process_app
 from servicekit.http.connection import ConnectionLimits
 from servicekit.http.health import Check, HealthCheck, healthy
+from servicekit.lifecycle import EXIT_FAILED, Shutdown, event_loop_delay
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import EXIT_FAILED, Shutdown, event_loop_delay, serve_http
 from servicekit.relay.errors import RelayError
 from servicekit.relay.journal import JournalReader, relay_pool_settings
 from servicekit.relay.metrics import RelayMetrics
@@ -28,6 +28,7 @@ from servicekit.relay.publisher import Publisher, PublisherSettings
 from servicekit.relay.relay import Relay
 from servicekit.relay.settings import RelaySettings
 from servicekit.service import Port, Service
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
 

@@ -11,8 +11,8 @@ from fraud.adapters.rules_file import BYTES_MAX, decoded, parse_rules
 from fraud.application.metrics import FraudMetrics
 from fraud.domain.rules import RuleSet, RulesRefused
 from servicekit.failures import OperationalError
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, Transaction
-from servicekit.process import Shutdown
 
 LOOK_EVERY_S: Final = 2.0
 

@@ -10,7 +10,7 @@ from contracts.ids import shard_of
 from fraud.application.ports import DecisionFilter, Reads, StoredDecision, StoredRules
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
-from servicekit.projected import Freshness, Projected, freshness
+from servicekit.read_model.projected import Freshness, Projected, freshness
 
 RulesOf = Callable[[StoredRules], RuleSet]
 
@@ -63,7 +63,7 @@ class RiskQueries:
         self._rules: Rules | None = None
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID, *, min_position: Mapping[int, int]) -> WalletRisk:
-        """Return a wallet's profile and its last decisions; raises WalletUnknown and WalletParked."""
+        """Return a wallet's profile and its last decisions; raises WalletUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         profile = await self._reads.profile(tenant_id, wallet_id)
         if profile is None:
@@ -83,7 +83,7 @@ class RiskQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Decisions:
-        """Return a page of decisions; raises WalletParked where they are asked for one wallet that is."""
+        """Return a page of decisions; raises SubjectParked where they are asked for one wallet that is."""
         progress = await self._projected.progress_after(min_position)
         shards: Iterable[int] = progress
         if wanted.wallet_id is not None:

@@ -28,7 +28,8 @@ from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition, PathId
 from servicekit.http.paging import Page, decode_cursor, encode_cursor
 from servicekit.http.problems import FieldError, Problem, Told, told_as
-from servicekit.projected import WalletParked
+from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_model.projected import SubjectParked
 
 # A query has no null: a parameter is left out.
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -39,7 +40,7 @@ Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only de
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
-    WalletParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
+    SubjectParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
 }
 _FROM_RISK: Final[Sequence[Link]] = (
     ("list_decisions", {"wallet_id": "$response.body#/wallet_id"}),
@@ -68,9 +69,9 @@ def wallet_routes(queries: RiskQueries) -> APIRouter:
         known = parse_id(wallet_id)
         if known is None:
             raise Problem(problems.WALLET_NOT_FOUND, "There is no such wallet.")
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await queries.wallet(caller.tenant_id, known, min_position=min_position)
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return wallet_risk_body(found)
 
     return router
@@ -101,11 +102,11 @@ def decision_routes(queries: RiskQueries) -> APIRouter:
         before = None
         if page.cursor is not None:
             before = decode_cursor(page.cursor, fingerprint, tuple[datetime, UUID])
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await queries.decisions(
                 caller.tenant_id, wanted, before=before, limit=page.limit, min_position=min_position
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         last = found.rows[-1] if found.has_more else None
         more = None if last is None else encode_cursor(fingerprint, (last.decided_at, UUID(int=last.decision_id.int)))
         return DecisionsBody(data=[decision_body(row) for row in found.rows], next_cursor=more)

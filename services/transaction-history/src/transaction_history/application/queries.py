@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from contracts.ids import shard_of
-from servicekit.projected import Freshness, Projected, WalletParked, freshness
+from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
 from transaction_history.application.ports import Reads
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 
@@ -76,7 +76,7 @@ class HistoryQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Entries:
-        """Return a wallet's entries; raises WalletUnknown and WalletParked."""
+        """Return a wallet's entries; raises WalletUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         await self._known_wallet(tenant_id, wallet_id)
         rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit + 1)
@@ -91,16 +91,16 @@ class HistoryQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Entries:
-        """Return the entries of all of an owner's wallets, none for an unknown owner; raises WalletParked."""
+        """Return the entries of all of an owner's wallets, none for an unknown owner; raises SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         scope = await self._reads.owner_scope(tenant_id, owner_id)
         if scope.is_parked:
-            raise WalletParked
+            raise SubjectParked
         rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit + 1)
         return Entries(rows[:limit], len(rows) > limit, freshness(progress, [*min_position, *scope.shards]))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
-        """Return a transaction's legs; raises TransactionUnknown and WalletParked."""
+        """Return a transaction's legs; raises TransactionUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         entries, system_entries = await self._reads.transaction(tenant_id, transaction_id)
         if not entries and not system_entries:
@@ -113,7 +113,7 @@ class HistoryQueries:
     async def balance_at(
         self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
     ) -> BalanceAt:
-        """Return a wallet's balance at *at*; raises WalletUnknown, OpenedLater and WalletParked."""
+        """Return a wallet's balance at *at*; raises WalletUnknown, OpenedLater and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         wallet = await self._known_wallet(tenant_id, wallet_id)
         if at < wallet.opened_at:

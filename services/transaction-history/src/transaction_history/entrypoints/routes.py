@@ -15,9 +15,10 @@ from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition, PathId, any_text
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
-from servicekit.http.problems import FieldError, Problem, Told, told_as
+from servicekit.http.problems import FieldError, Problem, Told
 from servicekit.principal import Principal
-from servicekit.projected import WalletParked
+from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_model.projected import SubjectParked
 from transaction_history.application.queries import (
     HistoryQueries,
     OpenedLater,
@@ -48,7 +49,7 @@ At = Annotated[
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
-    WalletParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
+    SubjectParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
 }
 _FROM_ENTRIES: Final[Sequence[Link]] = (
     ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
@@ -78,7 +79,7 @@ def wallet_entry_routes(queries: HistoryQueries) -> APIRouter:
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
         fingerprint = f"wallet_entries|{caller.tenant_id}|{known}"
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await queries.wallet_entries(
                 caller.tenant_id,
                 known,
@@ -86,7 +87,7 @@ def wallet_entry_routes(queries: HistoryQueries) -> APIRouter:
                 limit=page.limit,
                 min_position=min_position,
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         more = encode_cursor(fingerprint, found.rows[-1].version) if found.has_more else None
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
 
@@ -101,7 +102,7 @@ def owner_entry_routes(queries: HistoryQueries) -> APIRouter:
         owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
     ) -> EntriesBody:
         fingerprint = f"owner_entries|{caller.tenant_id}|{owner_id}"
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await queries.owner_entries(
                 caller.tenant_id,
                 owner_id,
@@ -109,7 +110,7 @@ def owner_entry_routes(queries: HistoryQueries) -> APIRouter:
                 limit=page.limit,
                 min_position=min_position,
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         last = found.rows[-1] if found.has_more else None
         more = None if last is None else encode_cursor(fingerprint, (last.occurred_at, UUID(int=last.event_id.int)))
         return EntriesBody(data=[entry_body(row) for row in found.rows], next_cursor=more)
@@ -156,9 +157,9 @@ def transaction_routes(queries: HistoryQueries) -> APIRouter:
         known = parse_id(transaction_id)
         if known is None:
             raise Problem(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             legs = await queries.transaction(caller.tenant_id, known, min_position=min_position)
-        legs.freshness.tell(response)
+        tell_freshness(response, legs.freshness)
         return transaction_body(legs)
 
     return router
@@ -179,13 +180,13 @@ def balance_routes(queries: HistoryQueries) -> APIRouter:
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), _instant(at)
         try:
-            with told_as(_TOLD):
+            with read_told_as(_TOLD):
                 found = await queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
         except OpenedLater as later:
             opened_at = rfc3339(later.opened_at)
             detail = f"The wallet was opened at {opened_at}: there is no balance before."
             raise Problem(problems.WALLET_NOT_OPEN_YET, detail, opened_at=opened_at) from None
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return balance_at_body(found, at)
 
     return router

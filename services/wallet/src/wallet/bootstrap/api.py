@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from servicekit.http.app import create_app
 from servicekit.http.edge import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
-from servicekit.process import Shutdown
 from servicekit.relay import halts
 from servicekit.service import Port, processes
 from servicekit.settings import Mode

@@ -8,7 +8,7 @@ from typing import Final
 from contracts.registry import TYPES_BY_NUMBER
 from contracts.topics import WALLET_EVENTS
 from servicekit.consumer.projection import Projection
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import connect
-from servicekit.process import Shutdown
 from servicekit.service.processes import end_with
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry, get_logger

@@ -18,9 +18,9 @@ from servicekit.consumer.operations import ParkedSubject, ShardStatus
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.unparking import Unparked
 from servicekit.consumer.unparking import unpark as unpark_subject
+from servicekit.lifecycle import Shutdown, run
 from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown, run
 from servicekit.settings import ServiceSettings
 
 T = TypeVar("T")

@@ -3,21 +3,17 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 from uuid import UUID
 
-from fastapi import Response
-
-from contracts.positions import format_position
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Progress
-from servicekit.http.health import Check
 from servicekit.postgres import Pool
-from servicekit.reads import PositionWaiter
+from servicekit.read_model.waiting import PositionWaiter
 
 
-class WalletParked(Exception):  # noqa: N818  it names what was found out
-    """A wallet that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
+class SubjectParked(Exception):  # noqa: N818  it names what was found out
+    """A subject that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +23,6 @@ class Freshness:
     position: Mapping[int, int]
     lag_ms: int
 
-    def tell(self, response: Response) -> None:
-        """Put it into the headers of *response*."""
-        if self.position:
-            response.headers["Ledger-Position"] = format_position(self.position.items())
-        response.headers["Projection-Lag-Ms"] = str(self.lag_ms)
-
 
 def freshness(progress: Mapping[int, Progress], shards: Iterable[int]) -> Freshness:
     """Return how fresh an answer about *shards* is, which was read after *progress*."""
@@ -41,23 +31,11 @@ def freshness(progress: Mapping[int, Progress], shards: Iterable[int]) -> Freshn
     return Freshness({shard: found.last_seq for shard, found in seen.items()}, lag_ms)
 
 
-class Projected(Protocol):
-    """A projection as its readers see it."""
+class Projected(AbstractAsyncContextManager["Projected"]):
+    """The projection *name* in the database of *pool*, as its readers see it.
 
-    async def progress_after(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
-        """Wait for *min_position*; return the progress as of before anything else is read: the answer saw no less.
-
-        Raises Problem `position_not_reached`, and Overloaded where too many wait.
-        """
-        ...
-
-    async def refuse_parked(self, wallet_ids: Sequence[UUID]) -> None:
-        """Raise WalletParked where one of *wallet_ids* is."""
-        ...
-
-
-class PostgresProjected(AbstractAsyncContextManager["PostgresProjected"]):
-    """The projection *name* in the database of *pool*; as a context manager it ends its polling on the way out."""
+    As a context manager it ends its polling on the way out.
+    """
 
     def __init__(self, pool: Pool, name: str) -> None:
         self._pool = pool
@@ -71,23 +49,25 @@ class PostgresProjected(AbstractAsyncContextManager["PostgresProjected"]):
         await self._waiter.close()
 
     async def progress_after(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
-        """See the port."""
+        """Wait for *min_position*; return the progress as of before anything else is read: the answer saw no less.
+
+        Raises PositionNotReached, and Overloaded where too many wait.
+        """
         if min_position:
             await self._waiter.wait_for(min_position)
         return await self._progress()
 
-    async def refuse_parked(self, wallet_ids: Sequence[UUID]) -> None:
-        """See the port."""
-        if not wallet_ids:
+    async def refuse_parked(self, subjects: Sequence[UUID]) -> None:
+        """Raise SubjectParked where one of *subjects* is."""
+        if not subjects:
             return
         async with self._pool.connection() as connection:
-            if await parking.is_parked(connection, self._name, wallet_ids):
-                raise WalletParked
+            if await parking.is_parked(connection, self._name, subjects):
+                raise SubjectParked
 
-    async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, how far the projection is behind."""
-        lag_ms = max((shard.lag_ms for shard in (await self._progress()).values()), default=0)
-        return {"projection": Check(ok=True, detail=f"{lag_ms} ms behind")}
+    async def lag_ms(self) -> int:
+        """Return how far the projection is behind the end of the stream."""
+        return max((shard.lag_ms for shard in (await self._progress()).values()), default=0)
 
     async def _progress(self) -> Mapping[int, Progress]:
         async with self._pool.connection() as connection:

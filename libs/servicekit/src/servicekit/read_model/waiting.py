@@ -5,17 +5,19 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from contracts import problems
 from contracts.positions import covers
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
-from servicekit.http.problems import Problem
 
 WAIT_S: Final = 1.0
 WAITERS_MAX: Final = 512
 POLL_S: Final = 0.02
 """Readers wait for a projection that is a few of these behind; one poll serves all of them."""
-RETRY_AFTER_S: Final = 1
+
+
+class PositionNotReached(Exception):  # noqa: N818  it names what was found out
+    """The projection has not reached the position that a reader waits for in time; it may have a moment later."""
+
 
 Checkpoints = Callable[[Collection[int]], Awaitable[Mapping[int, int]]]
 """Given shards, returns each to the last sequence the projection has applied; what it raises, every waiter raises."""
@@ -47,8 +49,8 @@ class PositionWaiter:
     async def wait_for(self, wanted: Mapping[int, int]) -> Mapping[int, int]:
         """Return the checkpoints that cover *wanted*: read at least once, after the call.
 
-        Raises Problem `position_not_reached` when the bound passes first, Overloaded when too many wait already, and
-        what *checkpoints* raises.
+        Raises PositionNotReached when the bound passes first, Overloaded when too many wait already, and what
+        *checkpoints* raises.
         """
         if len(self._waiters) >= self._waiters_max:
             raise Overloaded("Too many readers wait for a position.")
@@ -60,11 +62,7 @@ class PositionWaiter:
             async with asyncio.timeout(self._wait_s):
                 return await waiter.reached
         except TimeoutError:
-            raise Problem(
-                problems.POSITION_NOT_REACHED,
-                "The read model has not reached Min-Position yet.",
-                retry_after_s=RETRY_AFTER_S,
-            ) from None
+            raise PositionNotReached from None
         finally:
             self._waiters.discard(waiter)
 

@@ -17,12 +17,12 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_SENT
 from fraud import bootstrap
-from fraud.adapters import rules_postgres
-from fraud.adapters.rules_keeper import RulesKeeper
 from fraud.application.metrics import FraudMetrics
 from fraud.application.projection import PROJECTION, FraudProjection
 from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.domain.rules import RulesRefused
+from fraud.rules import rules_postgres
+from fraud.rules.keeper import RulesKeeper
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor

@@ -16,12 +16,12 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
-from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.journal_reads import ROW_BYTES, JournalBusyError, reading
-from wallet.adapters.verify_postgres import verify
-from wallet.application.archive import ArchiveError, Partition, ShardState, why_kept
-from wallet.application.verify import Report
-from wallet.entrypoints.archiving import show_archiving
+from wallet.maintenance.archive import ArchiveError, Partition, ShardState, why_kept
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.journal_reads import ROW_BYTES, JournalBusyError, reading
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.verify import Report
+from wallet.maintenance.verify_postgres import verify
 
 Fill = Callable[[int], Awaitable[None]]
 

@@ -21,7 +21,6 @@ from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
 from wallet.adapters.ledger_postgres import Connection, NamedRow, PostgresLedger, make_id
-from wallet.adapters.verify_postgres import verify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
@@ -43,6 +42,7 @@ from wallet.application.units import (
 from wallet.domain.commands import Command, DepositFunds, OpenWallet, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.entrypoints.rendering import JsonRenderer
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 

@@ -18,12 +18,12 @@ from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from testkit.databases import Database
 from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client
-from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
 from wallet.bootstrap.operating import replay_journal
 from wallet.config import WalletSettings
-from wallet.entrypoints.archiving import show_archiving
-from wallet.entrypoints.replaying import show_replay
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.replay_kafka import Replay, ReplayError, ReplaySettings
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.terminal.replaying import show_replay
 
 pytestmark = pytest.mark.integration
 

@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS
-from fraud.adapters import rules_postgres
 from fraud.adapters.reads_postgres import PostgresReads
-from fraud.adapters.rules_file import decoded, parse_rules
-from fraud.adapters.rules_keeper import RulesKeeper
-from fraud.adapters.rules_postgres import RulesFromDatabase
 from fraud.adapters.store_postgres import PostgresStore
 from fraud.application.backtest import Backtest, run_backtest
 from fraud.application.metrics import FraudMetrics
@@ -26,6 +22,10 @@ from fraud.config import BacktestSettings, FraudSettings, packaged_rules
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
 from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
+from fraud.rules import rules_postgres
+from fraud.rules.file import decoded, parse_rules
+from fraud.rules.keeper import RulesKeeper
+from fraud.rules.rules_postgres import RulesFromDatabase
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner

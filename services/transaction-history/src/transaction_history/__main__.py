@@ -11,8 +11,8 @@ from rich.table import Table
 
 from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 from transaction_history import bootstrap
-from transaction_history.adapters.rebuild import RebuildError
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.maintenance.rebuild import RebuildError
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 

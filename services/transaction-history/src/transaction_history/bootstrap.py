@@ -24,7 +24,6 @@ from servicekit.service.processes import ConsumerProcess, database_check, health
 from servicekit.telemetry import PoolCollector, Telemetry
 from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.adapters.reads_postgres import PostgresReads
-from transaction_history.adapters.rebuild import Comparison, Rebuild
 from transaction_history.application.projection import HistoryProjection
 from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
@@ -34,6 +33,7 @@ from transaction_history.entrypoints.routes import (
     transaction_routes,
     wallet_entry_routes,
 )
+from transaction_history.maintenance.rebuild import Comparison, Rebuild
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 

@@ -7,10 +7,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from fraud.adapters import rules_postgres
 from fraud.adapters.profile_rows import COLUMNS, profile_from
 from fraud.application.ports import DecisionFilter, StoredDecision, StoredReason, StoredRules
 from fraud.domain.profile import Profile
+from fraud.rules import rules_postgres
 from servicekit.postgres import Pool
 
 _PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"

@@ -16,7 +16,6 @@ from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import partitions_postgres, system_accounts_postgres
 from wallet.adapters.durability_postgres import unsafe_settings
-from wallet.adapters.reads_postgres import PostgresReads
 from wallet.application.committer import Committer
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
@@ -29,6 +28,7 @@ from wallet.config import WalletSettings
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
+from wallet.reads.reads_postgres import PostgresReads
 
 
 async def serve_api(

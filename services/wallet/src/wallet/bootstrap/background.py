@@ -15,13 +15,13 @@ from servicekit.relay.relay import Relay
 from servicekit.service import Port, processes
 from servicekit.service.processes import ConsumerProcess, RelayProcess
 from servicekit.telemetry import Telemetry
-from wallet.adapters.decisions_postgres import PostgresDecisionLog
-from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
 from wallet.bootstrap import SERVICE, SOURCE, maintaining
 from wallet.bootstrap.committing import open_committer
 from wallet.bootstrap.jobs import Halt, look_for_halt
 from wallet.config import WalletSettings
+from wallet.decisions.log_postgres import PostgresDecisionLog
+from wallet.decisions.projection import DecisionsProjection
 
 _DECISIONS_PER_POLL_MAX: Final = 256
 """All of a poll's commands fit into one batch, and are done well before the consumer's transaction would time out."""

@@ -15,9 +15,9 @@ from servicekit.http.dependencies import Caller, PathId
 from servicekit.http.paging import Page, PageRequest, decode_cursor, encode_cursor
 from servicekit.http.problems import Problem
 from wallet.application.plan import HashReference
-from wallet.application.queries import Reads, WalletFilter
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
 from wallet.entrypoints.transactions import transaction_bodies
+from wallet.reads.queries import Reads, WalletFilter
 
 _encode = msgspec.json.Encoder().encode
 

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from fraud.adapters.rules_file import parse_rules
 from fraud.application.ports import StoredRules
 from fraud.domain.rules import RuleSet
+from fraud.rules.file import parse_rules
 from servicekit.postgres import Connection, Transaction
 
 REFUSAL_CHARACTERS_MAX: Final = 4_000

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from wallet.entrypoints.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
 
 
 async def show_replay(count_rows: CountRows, replay: Work[tuple[int, int]], topic: str) -> bool:

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wallet.application.archive import Archive, Partition, why_kept
+from wallet.maintenance.archive import Archive, Partition, why_kept
 
 
 async def show_archiving(archive: Archive, *, keep: int) -> int:

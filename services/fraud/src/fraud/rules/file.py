@@ -13,8 +13,8 @@ import yaml
 from pydantic import ValidationError
 from yaml.reader import ReaderError
 
-from fraud.adapters.rules_schema import RulesModel
 from fraud.domain.rules import RuleSet, RulesRefused, compressed, in_shadow
+from fraud.rules.schema import RulesModel
 
 BYTES_MAX: Final = 64 * 1024
 ERRORS_MAX: Final = 20

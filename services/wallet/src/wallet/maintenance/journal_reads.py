@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from servicekit.postgres import Connection, connect
-from wallet.application.folding import JournalEvent
+from wallet.maintenance.folding import JournalEvent
 
 ROWS_PER_READ: Final = 10_000
 ROW_BYTES: Final = """

@@ -15,7 +15,7 @@ from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher, PublishError, PublisherSettings
 from servicekit.relay.topic_positions import ShardRun, count_partitions, read_positions
-from wallet.adapters.journal_reads import Progress, reading
+from wallet.maintenance.journal_reads import Progress, reading
 
 EVENTS_PER_READ_MAX: Final = 16_384
 SEND_TIMEOUT_S: Final = 30.0

@@ -6,10 +6,10 @@ from typing import Final
 
 import structlog
 
-from fraud.adapters import rules_postgres
-from fraud.adapters.rules_file import BYTES_MAX, decoded, parse_rules
 from fraud.application.metrics import FraudMetrics
 from fraud.domain.rules import RuleSet, RulesRefused
+from fraud.rules import rules_postgres
+from fraud.rules.file import BYTES_MAX, decoded, parse_rules
 from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, Transaction

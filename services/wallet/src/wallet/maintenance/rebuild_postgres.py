@@ -5,11 +5,11 @@ from typing import Final
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Transaction, transaction
-from wallet.adapters.journal_reads import EVENT_COLUMNS, Progress, journal_event, reading, rows_of_shard
 from wallet.adapters.ledger_postgres import COMMITTER
 from wallet.adapters.wallet_rows import OPENING_COLUMNS, WALLET_COLUMNS, wallet_from_row, wallet_row
-from wallet.application.rebuild import RebuildReport, ShardRebuild
 from wallet.domain.wallets import Wallet
+from wallet.maintenance.journal_reads import EVENT_COLUMNS, Progress, journal_event, reading, rows_of_shard
+from wallet.maintenance.rebuild import RebuildReport, ShardRebuild
 
 _NAME: Final = "wallet-rebuild"
 _ROWS: Final = """

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from wallet.application.rebuild import RebuildReport
-from wallet.entrypoints.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.rebuild import RebuildReport
+from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
 
 
 async def show_rebuild(count_rows: CountRows, rebuild: Work[RebuildReport]) -> bool:

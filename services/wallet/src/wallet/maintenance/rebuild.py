@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from wallet.application.folding import JournalBreachError, JournalEvent, fold
 from wallet.domain.wallets import Wallet
+from wallet.maintenance.folding import JournalBreachError, JournalEvent, fold
 
 LISTED_MAX: Final = 100
 """More are counted, not listed."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from servicekit.postgres import Transaction
-from wallet.application.decisions import SettledDecision
+from wallet.decisions.projection import SettledDecision
 
 
 class PostgresDecisionLog:

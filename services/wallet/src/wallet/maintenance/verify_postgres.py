@@ -4,8 +4,8 @@ from typing import Final
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
-from wallet.adapters.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
-from wallet.application.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
+from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
+from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
 
 _BREACHES_READ: Final = 1_000
 _COLUMNS: Final = """

@@ -10,9 +10,9 @@ import asyncpg
 from servicekit.failures import Unavailable
 from servicekit.postgres import Pool
 from wallet.adapters.wallet_rows import WALLET_COLUMNS, wallet_from_row
-from wallet.application.queries import JournalEntry, WalletFilter
 from wallet.application.rows import Locked
 from wallet.domain.wallets import Wallet, WalletStatus
+from wallet.reads.queries import JournalEntry, WalletFilter
 
 _GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 and id = $2"
 _SNAPSHOT: Final = f"""

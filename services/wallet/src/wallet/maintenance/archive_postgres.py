@@ -14,7 +14,11 @@ import asyncpg
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Transaction, transaction
-from wallet.adapters.journal_reads import (
+from wallet.adapters.wallet_rows import OPENING_COLUMNS, wallet_from_row, wallet_row
+from wallet.domain.wallets import Wallet
+from wallet.maintenance.archive import ArchiveError, Partition, ShardState
+from wallet.maintenance.folding import JournalEvent, fold
+from wallet.maintenance.journal_reads import (
     EVENT_COLUMNS,
     ROW_BYTES,
     Progress,
@@ -23,10 +27,6 @@ from wallet.adapters.journal_reads import (
     reading,
     rows_of_shard,
 )
-from wallet.adapters.wallet_rows import OPENING_COLUMNS, wallet_from_row, wallet_row
-from wallet.application.archive import ArchiveError, Partition, ShardState
-from wallet.application.folding import JournalEvent, fold
-from wallet.domain.wallets import Wallet
 
 LOCK_TIMEOUT_MS: Final = 250
 """How long a batch may stand behind this process, which itself waits for the batches before it."""

@@ -5,8 +5,8 @@ from rich.table import Table
 
 from contracts.money import format_minor
 from servicekit.clock import monotonic_s
-from wallet.application.verify import Report
-from wallet.entrypoints.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.verify import Report
 
 
 async def show_verification(count_rows: CountRows, verify: Work[Report]) -> bool:

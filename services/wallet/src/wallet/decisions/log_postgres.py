@@ -1,24 +1,51 @@
 """Settled decisions in PostgreSQL: kept for ever, beside the checkpoint that moves with them."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
+import msgspec
+
 from servicekit.postgres import Transaction
-from wallet.decisions.projection import SettledDecision
+
+
+class Verdict(StrEnum):
+    """What became of a decision."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"
+    """An operator changed the restrictions since the version that was judged."""
+    REFUSED = "refused"
+    """A rule of the ledger stands against it: the wallet is closed."""
+    NOTED = "noted"
+    """It asks for no restriction, or was made in shadow mode."""
+
+
+class SettledDecision(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision and what became of it, as it is remembered for ever."""
+
+    decision_id: UUID
+    tenant_id: UUID
+    wallet_id: UUID
+    judged_version: int
+    rules_version: str
+    verdict: Verdict
+    decided_at: datetime
 
 
 class PostgresDecisionLog:
-    """See the port."""
+    """Where settled decisions are remembered."""
 
     async def settled_among(self, tx: Transaction, decision_ids: Sequence[UUID]) -> set[UUID]:
-        """See the port."""
+        """Return those of *decision_ids* that are settled."""
         rows = await tx.connection.fetch(
             "select decision_id from wallet.settled_decision where decision_id = any ($1)", decision_ids
         )
         return {row["decision_id"] for row in rows}
 
     async def add(self, tx: Transaction, settled: Sequence[SettledDecision]) -> None:
-        """See the port."""
+        """Remember *settled*, none of which was before."""
         await tx.connection.execute(
             """insert into wallet.settled_decision (decision_id, tenant_id, wallet_id, judged_version, rules_version,
                                                     verdict, decided_at)

@@ -6,12 +6,9 @@ the first outcome. Its id is kept for ever beside that checkpoint, so that no re
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from enum import StrEnum
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from contracts.decisions import DECISION_STREAM, DecisionMade, DecisionMode, DecisionOutcome
@@ -24,6 +21,7 @@ from servicekit.postgres import Transaction
 from servicekit.principal import client_of
 from wallet.application.metrics import DecisionMetrics
 from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit, fingerprint
+from wallet.decisions.log_postgres import PostgresDecisionLog, SettledDecision, Verdict
 from wallet.domain.commands import FreezeWallet
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.wallets import FRAUD
@@ -34,42 +32,6 @@ REASON_CHARACTERS_MAX: Final = 500
 _ROUTE: Final = "fraud_decision"
 
 
-class Verdict(StrEnum):
-    """What became of a decision."""
-
-    APPLIED = "applied"
-    SUPERSEDED = "superseded"
-    """An operator changed the restrictions since the version that was judged."""
-    REFUSED = "refused"
-    """A rule of the ledger stands against it: the wallet is closed."""
-    NOTED = "noted"
-    """It asks for no restriction, or was made in shadow mode."""
-
-
-class SettledDecision(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision and what became of it, as it is remembered for ever."""
-
-    decision_id: UUID
-    tenant_id: UUID
-    wallet_id: UUID
-    judged_version: int
-    rules_version: str
-    verdict: Verdict
-    decided_at: datetime
-
-
-class DecisionLog(Protocol):
-    """Where settled decisions are remembered."""
-
-    async def settled_among(self, tx: Transaction, decision_ids: Sequence[UUID]) -> set[UUID]:
-        """Return those of *decision_ids* that are settled."""
-        ...
-
-    async def add(self, tx: Transaction, settled: Sequence[SettledDecision]) -> None:
-        """Remember *settled*, none of which was before."""
-        ...
-
-
 class DecisionsProjection:
     """Consumes `fraud.decisions`. *name* is the consumer group and the checkpoints' name."""
 
@@ -78,7 +40,7 @@ class DecisionsProjection:
     def __init__(
         self,
         submit: Callable[[Unit], "asyncio.Future[Outcome]"],
-        log: DecisionLog,
+        log: PostgresDecisionLog,
         *,
         topic: str,
         deadline_s: float,

@@ -17,7 +17,8 @@ from servicekit.http.problems import Problem
 from wallet.application.plan import HashReference
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
 from wallet.entrypoints.transactions import transaction_bodies
-from wallet.reads.queries import Reads, WalletFilter
+from wallet.reads.queries import WalletFilter
+from wallet.reads.reads_postgres import PostgresReads
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,7 +29,7 @@ StatusQuery = Annotated[Status | None, Query(description="Only wallets of this s
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
 
-def wallet_reads(reads: Reads) -> APIRouter:
+def wallet_reads(reads: PostgresReads) -> APIRouter:
     """Return the routes that read wallets."""
     router = APIRouter(prefix="/v1/wallets", tags=["wallets"])
 
@@ -71,7 +72,7 @@ def wallet_reads(reads: Reads) -> APIRouter:
     return router
 
 
-def transaction_reads(reads: Reads, hash_reference: HashReference) -> APIRouter:
+def transaction_reads(reads: PostgresReads, hash_reference: HashReference) -> APIRouter:
     """Return the routes that read transactions."""
     router = APIRouter(prefix="/v1/transactions", tags=["transactions"])
 

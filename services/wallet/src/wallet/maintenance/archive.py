@@ -1,9 +1,9 @@
 """Which journal partition may be archived: one that nobody has to read forward any more."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 class ArchiveError(Exception):
@@ -31,29 +31,6 @@ class Partition:
     def last_seq(self) -> int:
         """The last sequence that belongs into it."""
         return self.end_seq - 1
-
-
-class Archive(Protocol):
-    """Where partitions are archived."""
-
-    async def oldest(self) -> Partition:
-        """Return the oldest partition that is attached."""
-        ...
-
-    async def states(self) -> list[ShardState]:
-        """Return how far every shard is."""
-        ...
-
-    async def is_halted(self) -> bool:
-        """Tell whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
-        ...
-
-    async def archive(self, partition: Partition, progress: Callable[[int], None]) -> int:
-        """Archive *partition*, wholly or not at all; return how many rows it has.
-
-        Raises ArchiveError and JournalBreachError.
-        """
-        ...
 
 
 def why_kept(partition: Partition, states: Iterable[ShardState], *, keep: int) -> str | None:

@@ -99,31 +99,34 @@ _HOLDERS: Final = """
 
 
 class Archiver:
-    """Archives the oldest attached partition: see the port `Archive`. `open_archiver` makes one."""
+    """Archives the oldest attached partition; `open_archiver` makes one."""
 
     def __init__(self, connection: Connection, *, lock_attempts: int) -> None:
         self._connection = connection
         self._lock_attempts = lock_attempts
 
     async def oldest(self) -> Partition:
-        """See the port."""
+        """Return the oldest partition that is attached."""
         row = await self._connection.fetchrow(_OLDEST)
         assert row is not None
         return Partition(*row)
 
     async def states(self) -> list[ShardState]:
-        """See the port. A cursor seen here is on disk before anything this process commits."""
+        """Return how far every shard is. A cursor seen here is on disk before anything this process commits."""
         return [ShardState(*row) for row in await self._connection.fetch(_STATES)]
 
     async def is_halted(self) -> bool:
-        """See the port."""
+        """Tell whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
         halted: bool = await self._connection.fetchval(
             "select exists (select from servicekit.relay_halt where cleared_at is null)"
         )
         return halted
 
     async def archive(self, partition: Partition, progress: Progress) -> int:
-        """See the port."""
+        """Archive *partition*, wholly or not at all; return how many rows it has.
+
+        Raises ArchiveError and JournalBreachError.
+        """
         await self._bound(partition)
         async with transaction(self._connection) as tx:
             # Keeps vacuum away from the partition until the end; readers and writers go on.

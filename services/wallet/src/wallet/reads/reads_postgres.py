@@ -49,19 +49,19 @@ _STATUS_PREDICATES: Final = {
 
 
 class PostgresReads:
-    """Reads and snapshots on a pool: see the ports `Reads` and `Snapshots`."""
+    """Reads and snapshots on a pool. Raises as `Pool.connection` does."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
-        """See the port."""
+        """Return the wallet as of now, or None."""
         async with self._pool.connection() as connection:
             row = await connection.fetchrow(_GET, tenant_id, wallet_id)
         return None if row is None else wallet_from_row(row)
 
     async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
-        """See the port."""
+        """Return up to *limit* wallets, newest first, older than *before*."""
         conditions = ["tenant_id = $1"]
         values: list[object] = [tenant_id]
         for column, operator, value in (
@@ -83,14 +83,14 @@ class PostgresReads:
             return [wallet_from_row(row) for row in await connection.fetch(query, *values)]
 
     async def snapshot(self, wallet_ids: Sequence[UUID]) -> Locked:
-        """See the port."""
+        """Return the named wallets and the time as of one snapshot, without a lock and without keys."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_SNAPSHOT, wallet_ids)
         wallets = {row["id"]: wallet_from_row(row, first=1) for row in rows if row["id"] is not None}
         return Locked(wallets, {}, rows[0]["now"])
 
     async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
-        """See the port."""
+        """Return the entries of the transactions, newest transaction first, each in entry order."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
             missing = _incomplete(transaction_ids, rows)
@@ -110,7 +110,7 @@ class PostgresReads:
     async def transactions_by_reference(
         self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
     ) -> list[UUID]:
-        """See the port."""
+        """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*."""
         async with self._pool.connection() as connection:
             rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
         return [row["transaction_id"] for row in rows]

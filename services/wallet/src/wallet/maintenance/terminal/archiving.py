@@ -3,13 +3,14 @@
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wallet.maintenance.archive import Archive, Partition, why_kept
+from wallet.maintenance.archive import Partition, why_kept
+from wallet.maintenance.archive_postgres import Archiver
 
 
-async def show_archiving(archive: Archive, *, keep: int) -> int:
+async def show_archiving(archive: Archiver, *, keep: int) -> int:
     """Archive every partition that may be, telling how far it is; return how many that were.
 
-    Raises as `Archive.archive` does: what was archived before stays so.
+    Raises as `Archiver.archive` does: what was archived before stays so.
     """
     console = Console()
     archived = 0
@@ -26,7 +27,7 @@ async def show_archiving(archive: Archive, *, keep: int) -> int:
         archived += 1
 
 
-async def _archive(archive: Archive, partition: Partition, console: Console) -> int:
+async def _archive(archive: Archiver, partition: Partition, console: Console) -> int:
     columns = (TextColumn("partition"), BarColumn(), TextColumn("{task.completed:,} rows"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None)

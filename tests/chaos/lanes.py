@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.chaos import report
-from tests.chaos.platform import Site, open_site
+from tests.chaos.platform.platform import Site, open_site
 from tests.chaos.run import Fault, Verdict, judge
 
 from engines import accounts, tether

@@ -100,9 +100,8 @@ async def projecting(
     keeper = bootstrap.make_keeper(bench.settings, bench.pool, FraudMetrics(telemetry.registry))
     await keeper.start()
     projection = wrap(bootstrap.make_projection(bench.settings, in_force=keeper))
-    process = bootstrap.projector_process(bench.settings)
     runner = processes.make_runner(
-        bootstrap.SERVICE, process, projection=projection, telemetry=telemetry, pool=bench.pool
+        bench.settings.projector.consumer, projection=projection, telemetry=telemetry, pool=bench.pool
     )
     shutdown = Shutdown()
     tasks = [asyncio.create_task(runner.run(shutdown)), asyncio.create_task(keeper.run(shutdown))]

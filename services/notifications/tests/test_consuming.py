@@ -20,7 +20,8 @@ from notifications.config import NotificationsSettings
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.consumer.unparking import unpark
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing

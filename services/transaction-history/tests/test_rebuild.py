@@ -68,8 +68,7 @@ async def projecting(bench: Bench) -> AsyncIterator[None]:
     telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
     shutdown = Shutdown()
     runner = make_runner(
-        bootstrap.SERVICE,
-        bootstrap.projector_process(bench.settings),
+        bench.settings.projector.consumer,
         projection=bootstrap.make_projection(bench.settings),
         telemetry=telemetry,
         pool=bench.pool,

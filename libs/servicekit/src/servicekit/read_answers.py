@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
 
 from fastapi import Response
 
 from contracts import problems
 from contracts.positions import format_position
+from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.health import Check
 from servicekit.http.problems import Problem, Told, told_as
 from servicekit.read_model.projected import Freshness, Projected
 from servicekit.read_model.waiting import PositionNotReached
-
-RETRY_AFTER_S: Final = 1
-"""Of a read whose position is not reached yet: a projection is rarely further behind."""
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from servicekit.lifecycle import Shutdown
 from servicekit.migrations import migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
-from servicekit.relay.journal import relay_pool_settings
 from servicekit.relay.outbox import OutboxEvent, append, outbox_journal, outbox_source
 from servicekit.relay.waking import Wakeup
+from servicekit.service import relay_pool_settings
 from testkit.databases import Server, TemplateDatabase
 from testkit.events import wallet_in
 

@@ -13,7 +13,8 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import ProjectionError
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.failures import Failure, Unavailable
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing

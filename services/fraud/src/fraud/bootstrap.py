@@ -4,13 +4,12 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS
+from contracts.topics import WALLET_EVENTS
 from fraud.adapters.reads_postgres import PostgresReads
 from fraud.adapters.store_postgres import PostgresStore
 from fraud.application.backtest import Backtest, run_backtest
@@ -35,22 +34,18 @@ from servicekit.http.edge import Edge
 from servicekit.http.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
 from servicekit.read_model.projected import Projected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
-from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import ConsumerProcess, RelayProcess, database_check, health_pool_settings
+from servicekit.service import Service, own_migrations, processes
+from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
 """The `ce_source` of every event of this service."""
-RELAY_IDLE_S_MAX: Final = 0.010
-_POLL_S_MIN: Final = 0.04
-"""A decision may be this much later; half of what a poll costs is shared by what comes meanwhile."""
-"""Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -77,7 +72,7 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.fraud_api_port, "FRAUD_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -85,8 +80,8 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
 @asynccontextmanager
 async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
-    pool_settings = _pool(settings, "fraud-api", settings.fraud_read_connections)
-    async with await open_pool(pool_settings) as pool, await open_pool(health_pool_settings(pool_settings)) as health:
+    pools = settings.api.pool
+    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with Projected(pool, PROJECTION) as projected:
             yield _app(settings, telemetry, pool, health, projected)
@@ -105,22 +100,6 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
         routers=[wallet_routes(queries), decision_routes(queries), rule_routes(queries)],
         readiness=lambda: database_check(health),
         deep=deep,
-    )
-
-
-def _pool(settings: FraudSettings, application_name: str, max_size: int) -> PoolSettings:
-    return PoolSettings(dsn=settings.fraud_database_url, application_name=application_name, max_size=max_size)
-
-
-def projector_process(settings: FraudSettings) -> ConsumerProcess:
-    """Return how the projector is run."""
-    return ConsumerProcess(
-        name="projector",
-        port=Port(settings.fraud_projector_port, "FRAUD_PROJECTOR_PORT"),
-        dsn=settings.fraud_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        records_per_poll_max=settings.fraud_records_per_poll,
-        poll_s_min=_POLL_S_MIN,
     )
 
 
@@ -146,10 +125,10 @@ async def run_projector(
 
     *projection_of* may wrap the projection. Raises RulesRefused where no valid rules are to be had.
     """
-    process = projector_process(settings)
+    process = settings.projector
     async with (
         processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
-        await open_pool(_pool(settings, "fraud-projector", process.connections)) as pool,
+        await open_pool(process.pool) as pool,
     ):
         telemetry.registry.register(PoolCollector(process.name, pool))
         metrics = FraudMetrics(telemetry.registry)
@@ -157,7 +136,7 @@ async def run_projector(
         await keeper.start()
         projection = projection_of(make_projection(settings, in_force=keeper, metrics=metrics))
         runner = processes.make_runner(
-            SERVICE, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+            process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
         )
 
         async def work(shutdown: Shutdown) -> None:
@@ -190,16 +169,9 @@ async def _reloaded_by_signal(keeper: RulesKeeper) -> AsyncIterator[None]:
 
 async def run_relay(settings: FraudSettings, shutdown: Shutdown) -> None:
     """Run the process that publishes decisions until *shutdown*, or until it must not go on."""
-    process = RelayProcess(
-        port=Port(settings.fraud_relay_port, "FRAUD_RELAY_PORT"),
-        dsn=settings.fraud_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        topic=replace(FRAUD_DECISIONS, name=settings.fraud_decisions_topic),
-        schema_base=settings.fraud_schema_url,
-        lease_s=settings.fraud_relay_lease_s,
-        idle_s_max=RELAY_IDLE_S_MAX,
+    await processes.run_relay(
+        settings, shutdown, service=SERVICE, process=settings.relay, journal=outbox_journal(SOURCE)
     )
-    await processes.run_relay(settings, shutdown, service=SERVICE, process=process, journal=outbox_journal(SOURCE))
 
 
 def read_rules(path: Path, *, time_compression: int, is_shadow: bool = False) -> RuleSet:

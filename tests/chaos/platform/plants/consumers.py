@@ -11,8 +11,9 @@ from servicekit.consumer import checkpoints
 from servicekit.consumer.applying import Applier
 from servicekit.consumer.processing import LookAgain, Processor
 from servicekit.consumer.records import Received
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.sequencing import sequence
+from servicekit.consumer.settings import ConsumerSettings
 
 SESSION_TIMEOUT_MS = 6_000
 """The shortest that a broker grants: a killed process is to be replaced soon."""

@@ -76,9 +76,9 @@ class HorizonRelay(_OneCursorRelay):
 class UnleasedRelay(Relay):
     """Publishes every shard, whoever else does."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._leases = _NoLeases(owner=self._settings.owner, lease_s=self._settings.lease_s)
+    def __init__(self, *arguments: Any, owner: str, **named: Any) -> None:
+        super().__init__(*arguments, owner=owner, **named)
+        self._leases = _NoLeases(owner=owner, lease_s=self._settings.lease_s)
 
 
 class _NoLeases(Leases):

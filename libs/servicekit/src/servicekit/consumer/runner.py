@@ -22,6 +22,7 @@ from servicekit.consumer.portions import Portions
 from servicekit.consumer.processing import LookAgain, Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.failures import OperationalError
 from servicekit.http.health import Check
 from servicekit.lifecycle import Shutdown
@@ -35,33 +36,10 @@ PORTIONS_S_MAX: Final = 20.0
 QUICK_S: Final = 3.0
 """Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
-POLL_S_MIN: Final = 0.025
 BROKER_TIMEOUT_S: Final = 10.0
 """What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait for ever."""
 
 Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerSettings:
-    """How a consumer runs.
-
-    A poll that brought fewer than *full_records* is not followed by the next within *poll_s_min*: what a transaction
-    costs is shared by all that it applies.
-    """
-
-    bootstrap_servers: str
-    client_id: str
-    records_per_poll_max: int = 5_000
-    bytes_per_poll_max: int = 16 * 1024 * 1024
-    poll_ms: int = 200
-    poll_s_min: float = POLL_S_MIN
-    full_records: int = 1_000
-    session_timeout_ms: int = 10_000
-    max_poll_interval_ms: int = 60_000
-    housekeeping_every_s: float = 1.0
-    backoff_s_min: float = 0.1
-    backoff_s_max: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

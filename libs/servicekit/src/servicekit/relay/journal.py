@@ -8,10 +8,9 @@ import asyncpg
 
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
-from servicekit.postgres import BY_INDEX, Connection, PoolSettings
+from servicekit.postgres import Connection
 from servicekit.relay.errors import UnknownEventNumber
 
-POOL_SIZE: Final = 3
 BYTES_UNBOUNDED: Final = 2**62
 
 
@@ -160,8 +159,3 @@ class SqlJournal:
             causation_id=causation_id,
             traceparent=traceparent,
         )
-
-
-def relay_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
-    """Return how a relay reaches its database: it finds its rows through the primary key."""
-    return PoolSettings(dsn=dsn, application_name=application_name, max_size=POOL_SIZE, session=BY_INDEX)

@@ -38,12 +38,16 @@ _log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """Publishes what follows the cursors of the shards it has leased, until it is told to stop."""
+    """Publishes what follows the cursors of the shards it has leased, until it is told to stop.
+
+    *owner* tells operators which instance holds a lease.
+    """
 
     def __init__(
         self,
         settings: RelaySettings,
         *,
+        owner: str,
         pool: Pool,
         journal: JournalReader,
         publisher: Publisher,
@@ -57,7 +61,7 @@ class Relay:
         self._metrics = metrics
         self._jitter = jitter
         # An instance is never taken for one that ran before it under the same name.
-        self._leases = Leases(owner=f"{settings.owner}#{new_id_text()}", lease_s=settings.lease_s)
+        self._leases = Leases(owner=f"{owner}#{new_id_text()}", lease_s=settings.lease_s)
         self._comparison = Comparison(journal, metrics)
         self._holds = Holds(backoff_s_min=settings.backoff_s_min, backoff_s_max=settings.backoff_s_max, jitter=jitter)
         # Looking at a partition that does not answer holds up the others for a moment: not often.
@@ -224,7 +228,9 @@ class Relay:
         shards: dict[int, list[int]] = {}
         for lease in leases:
             shards.setdefault(self._partition(lease.shard), []).append(lease.shard)
-        found = await read_topic_ends(self._settings.bootstrap_servers, self._settings.topic, shards)
+        found = await read_topic_ends(
+            self._settings.publisher.bootstrap_servers, self._settings.publisher.topic, shards
+        )
         for partition in found.unread:
             self._hold(self._unread, partition, "Unread")
         for partition in shards.keys() - found.unread:
@@ -240,7 +246,7 @@ class Relay:
         """Raise TopicAhead where the journal no longer has what was published of one of *shards*."""
         records = [
             TopicEnd(
-                topic=self._settings.topic,
+                topic=self._settings.publisher.topic,
                 partition=self._partition(shard),
                 offset=mark.offset,
                 shard=shard,

@@ -11,7 +11,7 @@ from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import halts
-from servicekit.service import Port, processes
+from servicekit.service import processes
 from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import partitions_postgres, system_accounts_postgres
@@ -21,7 +21,7 @@ from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
-from wallet.bootstrap import SERVICE, jobs, maintaining, pool_settings
+from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
@@ -43,7 +43,7 @@ async def serve_api(
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.wallet_api_port, "WALLET_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(
             settings, telemetry, ledger=ledger, committer_class=committer_class, shutdown=shutdown
         ),
@@ -61,7 +61,7 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = Halt()
-    pools = pool_settings(settings, "api")
+    pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         committing_on = open_committer(

@@ -9,7 +9,7 @@ from servicekit.postgres import open_pool
 from servicekit.relay import halts
 from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import processes
-from wallet.bootstrap import SERVICE, SOURCE, pool_settings
+from wallet.bootstrap import SERVICE, SOURCE
 from wallet.bootstrap.background import open_decisions
 from wallet.config import WalletOwnerSettings, WalletSettings
 from wallet.decisions.projection import DecisionsProjection
@@ -57,7 +57,7 @@ async def verify_ledger(settings: WalletSettings) -> bool:
 
 async def clear_halts(settings: WalletSettings, operator: str) -> int:
     """Record an operator's decision to go on; return how many halts it ends."""
-    async with await open_pool(pool_settings(settings, "operator")) as pool, pool.connection() as connection:
+    async with await open_pool(settings.reading("operator")) as pool, pool.connection() as connection:
         return await halts.clear(connection, operator=operator)
 
 

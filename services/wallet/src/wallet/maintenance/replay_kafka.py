@@ -13,7 +13,8 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import Connection
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublishError, PublisherSettings
+from servicekit.relay.publisher import Publisher, PublishError
+from servicekit.relay.settings import PublisherSettings
 from servicekit.relay.topic_positions import ShardRun, count_partitions, read_positions
 from wallet.maintenance.journal_reads import Progress, reading
 

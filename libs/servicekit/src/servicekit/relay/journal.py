@@ -1,7 +1,7 @@
 """Where the relay reads: a journal of dense sequences per shard."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -12,38 +12,6 @@ from servicekit.postgres import Connection
 from servicekit.relay.errors import UnknownEventNumber
 
 BYTES_UNBOUNDED: Final = 2**62
-
-
-class JournalReader(Protocol):
-    """A journal as the relay sees it."""
-
-    @property
-    def channel(self) -> str | None:
-        """What whoever writes to it notifies; None: nobody is told."""
-        ...
-
-    async def read(
-        self,
-        connection: Connection,
-        cursors: Mapping[int, int],
-        rows_per_shard: int,
-        bytes_per_shard: int = BYTES_UNBOUNDED,
-    ) -> list[Envelope]:
-        """Return what follows each shard's cursor in ONE statement, ascending.
-
-        At most *rows_per_shard* each, and bodies of *bytes_per_shard*, which the last one may go beyond.
-        """
-        ...
-
-    async def event_ids(
-        self, connection: Connection, positions: Sequence[tuple[int, int]]
-    ) -> dict[tuple[int, int], UUID]:
-        """Return the event id at each (shard, sequence) that exists."""
-        ...
-
-    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> "Backlog":
-        """Measure what lies behind the cursors."""
-        ...
 
 
 class Backlog(NamedTuple):
@@ -114,7 +82,11 @@ class SqlJournal:
         rows_per_shard: int,
         bytes_per_shard: int = BYTES_UNBOUNDED,
     ) -> list[Envelope]:
-        """Read as `JournalReader.read` says."""
+        """Return what follows each shard's cursor in ONE statement, ascending.
+
+        At most *rows_per_shard* each, and bodies of *bytes_per_shard*, which the last one may go beyond. Raises
+        UnknownEventNumber.
+        """
         shards, after = list(cursors), list(cursors.values())
         rows = await connection.fetch(self._read, shards, after, rows_per_shard, bytes_per_shard)
         try:
@@ -125,12 +97,12 @@ class SqlJournal:
     async def event_ids(
         self, connection: Connection, positions: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], UUID]:
-        """Look up as `JournalReader.event_ids` says."""
+        """Return the event id at each (shard, sequence) that exists."""
         rows = await connection.fetch(self._event_ids, [shard for shard, _ in positions], [seq for _, seq in positions])
         return {(row["shard"], row["seq"]): row["event_id"] for row in rows}
 
     async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> Backlog:
-        """Measure as `JournalReader.backlog` says, by the database's clock."""
+        """Measure what lies behind the cursors, by the database's clock."""
         row = await connection.fetchrow(self._backlog, list(cursors), list(cursors.values()))
         assert row is not None
         return Backlog(row["lag_rows"], max(0.0, row["lag_s"]), row["ended"])

@@ -23,7 +23,7 @@ from servicekit.relay.comparing import Comparison
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.halts import TopicEnd
 from servicekit.relay.holds import Holds
-from servicekit.relay.journal import JournalReader
+from servicekit.relay.journal import SqlJournal
 from servicekit.relay.leases import Lease, Leases, Move
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher, PublishError, Sending
@@ -49,7 +49,7 @@ class Relay:
         *,
         owner: str,
         pool: Pool,
-        journal: JournalReader,
+        journal: SqlJournal,
         publisher: Publisher,
         metrics: RelayMetrics,
         jitter: random.Random,

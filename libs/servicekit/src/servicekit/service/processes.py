@@ -22,7 +22,7 @@ from servicekit.lifecycle import EXIT_FAILED, Shutdown, event_loop_delay
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.relay.errors import RelayError
-from servicekit.relay.journal import JournalReader
+from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
@@ -175,7 +175,7 @@ async def run_relay(
     *,
     service: Service,
     process: RelayProcess,
-    journal: JournalReader,
+    journal: SqlJournal,
     publisher_class: type[Publisher] = Publisher,
     relay_class: type[Relay] = Relay,
 ) -> None:

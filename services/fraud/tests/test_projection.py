@@ -18,9 +18,9 @@ from contracts.event_types import EventType
 from contracts.events import FUNDS_SENT
 from fraud import bootstrap
 from fraud.application.metrics import FraudMetrics
-from fraud.application.projection import PROJECTION, FraudProjection
 from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.domain.rules import RulesRefused
+from fraud.projection.projection import PROJECTION, FraudProjection
 from fraud.rules import rules_postgres
 from fraud.rules.keeper import RulesKeeper
 from servicekit.consumer import checkpoints, operations

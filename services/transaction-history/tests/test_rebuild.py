@@ -21,11 +21,11 @@ from testkit.events import TENANT, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from transaction_history import bootstrap
-from transaction_history.adapters.read_model_postgres import SCHEMA
-from transaction_history.adapters.reads_postgres import PostgresReads
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
+from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.reads_postgres import PostgresReads
 
 pytestmark = pytest.mark.integration
 

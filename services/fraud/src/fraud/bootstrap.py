@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from contracts.topics import WALLET_EVENTS
-from fraud.adapters.reads_postgres import PostgresReads
-from fraud.adapters.store_postgres import PostgresStore
 from fraud.application.backtest import Backtest, run_backtest
 from fraud.application.metrics import FraudMetrics
-from fraud.application.ports import RulesInForce
-from fraud.application.projection import PROJECTION, FraudProjection
-from fraud.application.queries import RiskQueries
 from fraud.config import BacktestSettings, FraudSettings, packaged_rules
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
 from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
+from fraud.projection.projection import PROJECTION, FraudProjection, RulesInForce
+from fraud.projection.store_postgres import PostgresStore
+from fraud.reads.queries import RiskQueries
+from fraud.reads.reads_postgres import PostgresReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
 from fraud.rules.keeper import RulesKeeper

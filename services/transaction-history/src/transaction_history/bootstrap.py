@@ -21,10 +21,6 @@ from servicekit.read_model.projected import Projected
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
-from transaction_history.adapters.reads_postgres import PostgresReads
-from transaction_history.application.projection import HistoryProjection
-from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -33,6 +29,10 @@ from transaction_history.entrypoints.routes import (
     wallet_entry_routes,
 )
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
+from transaction_history.projection.projection import HistoryProjection
+from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
+from transaction_history.reads.queries import HistoryQueries
+from transaction_history.reads.reads_postgres import PostgresReads
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 

@@ -12,8 +12,6 @@ from pydantic.json_schema import SkipJsonSchema
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.ids import parse_id
-from fraud.application.ports import DecisionFilter
-from fraud.application.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.entrypoints.bodies import (
     DecisionBody,
     DecisionsBody,
@@ -23,6 +21,8 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
+from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
+from fraud.reads.reads_postgres import DecisionFilter
 from servicekit.http.answers import Link, declared
 from servicekit.http.context import invalid_query
 from servicekit.http.dependencies import Caller, MinPosition, PathId

@@ -1,13 +1,28 @@
 """The rules in the database: every version that was ever in force, the one that is, and the last refusal."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from fraud.application.ports import StoredRules
 from fraud.domain.rules import RuleSet
 from fraud.rules.file import parse_rules
 from servicekit.postgres import Connection, Transaction
 
 REFUSAL_CHARACTERS_MAX: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRules:
+    """The rules in force as the projector wrote them down, and the last file it refused."""
+
+    version: str
+    content_hash: str
+    text: str
+    time_compression: int
+    is_shadow: bool
+    loaded_at: datetime
+    refused_at: datetime | None
+    refusal: str | None
 
 
 class NoRules(Exception):  # noqa: N818  it names what is missing

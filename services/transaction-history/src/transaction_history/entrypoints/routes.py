@@ -19,12 +19,6 @@ from servicekit.http.problems import FieldError, Problem, Told
 from servicekit.principal import Principal
 from servicekit.read_answers import read_told_as, tell_freshness
 from servicekit.read_model.projected import SubjectParked
-from transaction_history.application.queries import (
-    HistoryQueries,
-    OpenedLater,
-    TransactionUnknown,
-    WalletUnknown,
-)
 from transaction_history.entrypoints.bodies import (
     BalanceAtBody,
     EntriesBody,
@@ -32,6 +26,12 @@ from transaction_history.entrypoints.bodies import (
     balance_at_body,
     entry_body,
     transaction_body,
+)
+from transaction_history.reads.queries import (
+    HistoryQueries,
+    OpenedLater,
+    TransactionUnknown,
+    WalletUnknown,
 )
 
 T = TypeVar("T")

@@ -20,9 +20,9 @@ from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
 from servicekit.migrations import MigrationSource, for_role, read_functions, read_source
 from servicekit.postgres import Connection, Pool, connect
-from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
-from transaction_history.application.projection import HistoryProjection
 from transaction_history.maintenance.hashes import TableHash, table_hashes
+from transaction_history.projection.projection import HistoryProjection
+from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 
 NEXT: Final = "transaction_history_next"
 OLD: Final = "transaction_history_old"

@@ -3,23 +3,31 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from contracts.envelope import Envelope
 from contracts.events import parse_data
 from fraud.application.metrics import FraudMetrics
-from fraud.application.ports import RulesInForce, Store
 from fraud.domain.judge import Decision, step, unless_stale
 from fraud.domain.observed import Observed, observe, to_us
 from fraud.domain.passing import passages
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
+from fraud.projection.store_postgres import PostgresStore
 from servicekit.clock import utc_now
 from servicekit.postgres import Transaction
 
 PROJECTION: Final = "fraud"
 """The projection's name: its consumer group and its checkpoints' name."""
+
+
+class RulesInForce(Protocol):
+    """Where the rules of the moment come from."""
+
+    async def rules(self, tx: Transaction) -> RuleSet:
+        """Return the rules in force, which are in the database when a decision names them."""
+        ...
 
 
 class FraudProjection:
@@ -31,7 +39,7 @@ class FraudProjection:
 
     def __init__(
         self,
-        store: Store,
+        store: PostgresStore,
         *,
         in_force: RulesInForce,
         topic: str,

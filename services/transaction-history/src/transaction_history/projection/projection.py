@@ -7,15 +7,15 @@ from uuid import UUID
 from contracts.envelope import Envelope
 from contracts.events import EventData, SystemEntryPosted, parse_data
 from servicekit.postgres import Transaction
-from transaction_history.application.ports import ReadModel
 from transaction_history.domain.project import project
 from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
+from transaction_history.projection.read_model_postgres import PostgresReadModel
 
 
 class HistoryProjection:
     """Applies events of every type to the read model. *name* is the consumer group and the checkpoints' name."""
 
-    def __init__(self, read_model: ReadModel, *, name: str, topic: str) -> None:
+    def __init__(self, read_model: PostgresReadModel, *, name: str, topic: str) -> None:
         self._read_model = read_model
         self.name = name
         self.topic = topic

@@ -1,5 +1,6 @@
 """The reading side in PostgreSQL. Every question names the tenant."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -7,10 +8,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from fraud.adapters.profile_rows import COLUMNS, profile_from
-from fraud.application.ports import DecisionFilter, StoredDecision, StoredReason, StoredRules
+from contracts.decisions import DecisionMode, DecisionOutcome
 from fraud.domain.profile import Profile
+from fraud.projection.profile_rows import COLUMNS, profile_from
+from fraud.projection.stored import StoredDecision, StoredReason
 from fraud.rules import rules_postgres
+from fraud.rules.rules_postgres import StoredRules
 from servicekit.postgres import Pool
 
 _PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"
@@ -19,6 +22,15 @@ _DECISION: Final = """
            trigger_shard, trigger_seq, decided_at, reasons
     from fraud.decision where tenant_id = $1"""
 _reasons: Final = msgspec.json.Decoder(list[StoredReason]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFilter:
+    """Which decisions are asked for; None asks for all."""
+
+    wallet_id: UUID | None = None
+    outcome: DecisionOutcome | None = None
+    mode: DecisionMode | None = None
 
 
 class PostgresReads:

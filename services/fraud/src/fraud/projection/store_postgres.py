@@ -7,12 +7,12 @@ from uuid import UUID
 import msgspec
 
 from contracts.decisions import DECISION_MADE, DecisionMade, DecisionReason, Trigger
-from fraud.adapters.profile_rows import COLUMNS, profile_from, row_of, state_of
-from fraud.application.ports import StoredReason
 from fraud.domain.judge import Decision
 from fraud.domain.observed import from_us
 from fraud.domain.passing import Passage
 from fraud.domain.profile import Profile
+from fraud.projection.profile_rows import COLUMNS, profile_from, row_of, state_of
+from fraud.projection.stored import StoredReason
 from servicekit.postgres import Transaction
 from servicekit.relay.outbox import OutboxEvent, append
 

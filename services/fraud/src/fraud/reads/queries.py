@@ -7,9 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import shard_of
-from fraud.application.ports import DecisionFilter, Reads, StoredDecision, StoredRules
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
+from fraud.projection.stored import StoredDecision
+from fraud.reads.reads_postgres import DecisionFilter, PostgresReads
+from fraud.rules.rules_postgres import StoredRules
 from servicekit.read_model.projected import Freshness, Projected, freshness
 
 RulesOf = Callable[[StoredRules], RuleSet]
@@ -56,7 +58,7 @@ class Decisions:
 class RiskQueries:
     """Answers every question; each may wait for *min_position* first."""
 
-    def __init__(self, reads: Reads, projected: Projected, *, rules_of: RulesOf) -> None:
+    def __init__(self, reads: PostgresReads, projected: Projected, *, rules_of: RulesOf) -> None:
         self._reads = reads
         self._projected = projected
         self._rules_of = rules_of

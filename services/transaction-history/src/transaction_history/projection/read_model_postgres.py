@@ -10,8 +10,8 @@ from uuid import UUID
 from msgspec.structs import astuple
 
 from servicekit.postgres import Transaction
-from transaction_history.adapters.columns import Row, columns_of, selected
 from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
+from transaction_history.projection.columns import Row, columns_of, selected
 
 SCHEMA: Final = "transaction_history"
 

@@ -1,5 +1,7 @@
 """The read model's reading side in PostgreSQL. Every statement names the tenant."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -8,10 +10,9 @@ import asyncpg
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Pool
-from transaction_history.adapters.columns import selected
-from transaction_history.adapters.read_model_postgres import SCHEMA
-from transaction_history.application.ports import OwnerScope
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
+from transaction_history.projection.columns import selected
+from transaction_history.projection.read_model_postgres import SCHEMA
 
 _WALLET = selected(WalletRow)
 _ENTRY = selected(EntryRow)
@@ -20,8 +21,16 @@ _SYSTEM_ENTRY = selected(SystemEntryRow)
 Row = TypeVar("Row", WalletRow, EntryRow, SystemEntryRow)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerScope:
+    """The shards of an owner's wallets, and whether one of these is parked."""
+
+    shards: Sequence[int]
+    is_parked: bool
+
+
 class PostgresReads:
-    """Answers `transaction_history.application.ports.Reads` from the live schema."""
+    """Answers from the live schema. Another tenant's rows are not there."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -62,18 +62,7 @@ class SqlJournal:
             for each in (table, archive)
             if each is not None
         )
-        archived = f", (select seq from {archive} where shard = c.shard order by seq desc limit 1)" if archive else ""
-        self._backlog = f"""
-            select coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint as lag_rows,
-                   coalesce(extract(epoch from clock_timestamp() - min(next.occurred_at)), 0)::float8 as lag_s,
-                   coalesce(array_agg(c.shard order by c.shard) filter (where head.seq < c.cursor), '{{}}') as ended
-            from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
-            cross join lateral (
-                select coalesce((select seq from {table} where shard = c.shard order by seq desc limit 1){archived}, 0)
-            ) as head (seq)
-            left join lateral (
-                select occurred_at from {table} where shard = c.shard and seq > c.cursor order by seq limit 1
-            ) as next on true"""
+        self._backlog = _backlog_statement(table, archive)
 
     async def read(
         self,
@@ -131,3 +120,19 @@ class SqlJournal:
             causation_id=causation_id,
             traceparent=traceparent,
         )
+
+
+def _backlog_statement(table: str, archive: str | None) -> str:
+    """Return what measures the rows behind cursors, in *table* and behind it in *archive*."""
+    archived = f", (select seq from {archive} where shard = c.shard order by seq desc limit 1)" if archive else ""
+    return f"""
+        select coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint as lag_rows,
+               coalesce(extract(epoch from clock_timestamp() - min(next.occurred_at)), 0)::float8 as lag_s,
+               coalesce(array_agg(c.shard order by c.shard) filter (where head.seq < c.cursor), '{{}}') as ended
+        from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
+        cross join lateral (
+            select coalesce((select seq from {table} where shard = c.shard order by seq desc limit 1){archived}, 0)
+        ) as head (seq)
+        left join lateral (
+            select occurred_at from {table} where shard = c.shard and seq > c.cursor order by seq limit 1
+        ) as next on true"""

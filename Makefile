@@ -9,8 +9,8 @@ TOOLS := .local/tools
 UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin/python
-MEMBERS := libs/contracts libs/servicekit libs/testkit services/wallet services/transaction-history \
-           services/notifications services/fraud deploy/local deploy/demo
+MEMBERS := libs/contracts libs/engines libs/servicekit libs/testkit services/wallet \
+           services/transaction-history services/notifications services/fraud deploy/local deploy/demo
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \

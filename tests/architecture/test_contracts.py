@@ -19,12 +19,12 @@ PLANTED: Final = [
     ("wallet/application/committer.py", "import asyncpg", "Drivers are for shells"),
     ("servicekit/http/health.py", "import aiokafka", "Kafka's client"),
     ("servicekit/settings.py", "import asyncpg", "PostgreSQL's driver"),
-    ("fraud/adapters/store_postgres.py", "import fastapi", "The web framework"),
+    ("fraud/projection/store_postgres.py", "import fastapi", "The web framework"),
     ("servicekit/migrations/functions.py", "import servicekit.http.problems", "What relays, consumes"),
-    ("fraud/adapters/store_postgres.py", "import wallet.domain.decide", "Arrows point from tools"),
+    ("fraud/projection/store_postgres.py", "import wallet.domain.money", "Arrows point from tools"),
     ("wallet/config.py", "import testkit.databases", "Arrows point from tools"),
-    ("wallet/application/queue.py", "import wallet.adapters.wallet_rows", "Inside a service"),
-    ("local_stack/ports.py", "import local_stack.stack", "No two rooms"),
+    ("wallet/application/queue.py", "import wallet.adapters.row_columns", "Inside the wallet"),
+    ("engines/ports.py", "import engines.kafka", "No two rooms"),
 ]
 
 

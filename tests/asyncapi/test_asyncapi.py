@@ -16,7 +16,7 @@ import pytest
 from contracts.asyncapi import document
 from contracts.registry import PUBLISHED_TYPES
 from contracts.schema_files import SAMPLES, read_sample
-from local_stack import checkout, locks
+from engines import checkout, locks
 
 HERE: Final = Path(__file__).parent
 DOCUMENT: Final = checkout.ROOT / "docs" / "asyncapi.json"

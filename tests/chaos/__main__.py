@@ -12,38 +12,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests import pages
-from tests.chaos import (
-    faults_boundaries,
-    faults_clock,
-    faults_database,
-    faults_groups,
-    faults_ledger,
-    faults_load,
-    faults_network,
-    faults_partition,
-    faults_planted,
-    faults_planted_ahead,
-    faults_planted_stream,
-    faults_poison,
-    faults_receivers,
-    faults_records,
-    faults_repeats,
-    faults_restarts,
-    faults_restore,
-    faults_standby,
-    faults_stopped,
-    faults_stream,
-    faults_tenants,
-    faults_webhooks,
-    page,
-    report,
+from tests.chaos import page, report
+from tests.chaos.faults import (
+    boundaries,
+    clock,
+    database,
+    groups,
+    ledger,
+    load,
+    network,
+    partition,
+    planted,
+    planted_ahead,
+    planted_stream,
+    poison,
+    receivers,
+    records,
+    repeats,
+    restarts,
+    restore,
+    standby,
+    stopped,
+    stream,
+    tenants,
+    webhooks,
 )
 from tests.chaos.lanes import Lane, Task, open_lanes, run_tasks
 from tests.chaos.run import Fault, Verdict
 
-from local_stack import accounts
+from engines import accounts, temporary
 from servicekit.clock import utc_now
-from testkit import engines
 
 SEEDS = 3
 FIRST_SEED = 1
@@ -59,34 +57,34 @@ def _number(fault_id: str) -> str:
 
 
 _MODULES = (
-    faults_ledger,
-    faults_boundaries,
-    faults_clock,
-    faults_database,
-    faults_restarts,
-    faults_standby,
-    faults_load,
-    faults_network,
-    faults_records,
-    faults_repeats,
-    faults_poison,
-    faults_stream,
-    faults_groups,
-    faults_stopped,
-    faults_partition,
-    faults_restore,
-    faults_webhooks,
-    faults_receivers,
-    faults_tenants,
-    faults_planted,
-    faults_planted_ahead,
-    faults_planted_stream,
+    ledger,
+    boundaries,
+    clock,
+    database,
+    restarts,
+    standby,
+    load,
+    network,
+    records,
+    repeats,
+    poison,
+    stream,
+    groups,
+    stopped,
+    partition,
+    restore,
+    webhooks,
+    receivers,
+    tenants,
+    planted,
+    planted_ahead,
+    planted_stream,
 )
-_PLANTED = (faults_planted, faults_planted_ahead, faults_planted_stream)
-_PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *faults_standby.PLANTED]
+_PLANTED = (planted, planted_ahead, planted_stream)
+_PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *standby.PLANTED]
 ONCE = frozenset(fault.id for fault in _PLANTED_FAULTS)
 """These try the checker: with the first seed alone, unless they are asked for."""
-_ALL: Iterable[Fault] = (*(fault for module in _MODULES for fault in module.FAULTS), *faults_standby.PLANTED)
+_ALL: Iterable[Fault] = (*(fault for module in _MODULES for fault in module.FAULTS), *standby.PLANTED)
 FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}
 
 
@@ -153,7 +151,7 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     began, began_s, machine = utc_now(), time.monotonic(), pages.machine()
     home = accounts.home_for(accounts.unprivileged_account())
-    with engines.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
+    with temporary.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
         verdicts = _run_all(arguments, lanes)
     report.table(verdicts)
     told = report.document(

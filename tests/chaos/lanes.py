@@ -16,10 +16,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.chaos import report
-from tests.chaos.platform import Site, open_site
+from tests.chaos.platform.platform import Site, open_site
 from tests.chaos.run import Fault, Verdict, judge
 
-from local_stack import accounts, tether
+from engines import accounts, tether
 
 # Forked, so that faults need not be written down for them.
 _FORKING = multiprocessing.get_context("fork")

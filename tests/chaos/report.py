@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.platform import ROOT
+from tests.chaos.platform.platform import ROOT
 from tests.chaos.run import Verdict
 
 RESULTS = ROOT / ".local" / "results"

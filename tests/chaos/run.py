@@ -8,17 +8,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos import observe, observe_services
-from tests.chaos.checker import check
-from tests.chaos.draining import DRAINED_WITHIN_S, caught_up, drained
-from tests.chaos.history import Done, History
-from tests.chaos.inbox import Inbox
+from tests.chaos.judge import observe, observe_services
+from tests.chaos.judge.checker import check
+from tests.chaos.judge.draining import DRAINED_WITHIN_S, caught_up, drained
+from tests.chaos.judge.inbox import Inbox
+from tests.chaos.judge.observed import Observed, Record, Samples
 from tests.chaos.laps import Laps
-from tests.chaos.observed import Observed, Record, Samples
-from tests.chaos.plant import Plant
-from tests.chaos.platform import Platform, Site, open_platform
-from tests.chaos.product import HISTORY
-from tests.chaos.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
+from tests.chaos.load.history import Done, History
+from tests.chaos.load.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
+from tests.chaos.platform.plant import Plant
+from tests.chaos.platform.platform import Platform, Site, open_platform
+from tests.chaos.platform.product import HISTORY
 
 from servicekit.postgres import DRIVER_ERRORS
 

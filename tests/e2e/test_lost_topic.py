@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 import transaction_history.bootstrap
 import wallet.bootstrap.api
-from local_stack import topics
+from engines import topics
 from servicekit.migrations import MigrationSource, migrate
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, Server, TemplateDatabase

@@ -15,7 +15,7 @@ import pytest
 from dockerfile_parse import DockerfileParser
 from testcontainers.compose import DockerCompose
 
-from local_stack import checkout
+from engines import checkout
 from local_stack.services import SERVICES
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from local_stack import checkout
+from engines import checkout
 from local_stack.services import SERVICES
 
 BUILD_S_MAX: Final = 60

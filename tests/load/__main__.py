@@ -19,9 +19,9 @@ from tests.load.database import WALLETS
 from tests.load.measuring import Run
 from tests.load.plan import CELLS, Plan, smoke
 
-from local_stack import checkout
+from engines import checkout
 from servicekit.clock import monotonic_s
-from servicekit.process import tame_garbage_collection
+from servicekit.serving import tame_garbage_collection
 
 RESULTS = Path(".local/results")
 PAGE = Path("docs/benchmarks.md")

@@ -16,10 +16,10 @@ from tests.load.database import WALLETS, connected, history_template, make_room,
 from tests.load.processes import started
 
 from contracts.topics import Topic
-from local_stack.postgres import PostgresServer
-from local_stack.topics import ensure_topics
+from engines import temporary
+from engines.postgres import PostgresServer
+from engines.topics import ensure_topics
 from servicekit.clock import monotonic_s
-from testkit import engines
 from testkit.databases import Database
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.queue import CommandQueue
@@ -51,7 +51,7 @@ class Backlog:
 async def measure(server: PostgresServer, events: int) -> Backlog:
     """Make a backlog of at least *events* and drain it."""
     async with AsyncExitStack() as stack:
-        kafka = stack.enter_context(engines.running_kafka(stack.enter_context(run_folder())))
+        kafka = stack.enter_context(temporary.running_kafka(stack.enter_context(run_folder())))
         ledger = await stack.enter_async_context(wallet_template(server).database())
         template = history_template(server)
         models = [await stack.enter_async_context(template.database()) for _ in range(2)]

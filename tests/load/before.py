@@ -24,7 +24,7 @@ from tests.load.visible import Visible
 
 from demo import stack
 from demo.stack import Platform
-from local_stack import checkout
+from engines import checkout
 from local_stack.config import STATE_VARIABLE, Config
 
 SIDES: Final = ("before", "this")

@@ -10,10 +10,9 @@ import asyncpg
 
 import transaction_history.bootstrap
 import wallet.bootstrap
-from local_stack import accounts, postgres
-from local_stack.postgres import PostgresServer
+from engines import accounts, postgres, temporary
+from engines.postgres import PostgresServer
 from servicekit.migrations import migrate
-from testkit import engines
 from testkit.databases import Database, Server, TemplateDatabase
 
 FOR_LOAD = {
@@ -46,14 +45,14 @@ class Bench:
 @contextmanager
 def server() -> Iterator[PostgresServer]:
     """Run the benchmark's PostgreSQL."""
-    with run_folder() as folder, engines.running_postgres(folder, settings=FOR_LOAD) as running:
+    with run_folder() as folder, temporary.running_postgres(folder, settings=FOR_LOAD) as running:
         yield running
 
 
 @contextmanager
 def run_folder() -> Iterator[Path]:
     """Give a folder that PostgreSQL's account can enter, removed at the end."""
-    with engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
+    with temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
         yield folder
 
 

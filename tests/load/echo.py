@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.ids import new_id
-from servicekit.process import Shutdown, run, serve_http
+from servicekit.lifecycle import Shutdown, run
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 
 CREATED_AT = datetime.fromisoformat("2026-01-01T00:00:00+00:00")

@@ -20,7 +20,7 @@ from tests.load.visible import Visible
 
 from demo import stack
 from demo.stack import Platform
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 
 _SIZE_ROUNDS: Final = 3
 _STANDBY_SHARE: Final = 4

@@ -7,7 +7,7 @@ from tests.load import committing
 from tests.load.database import add_funded_wallets, make_room, wallet_template
 from tests.load.series import Rate, Series
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from testkit.databases import Database
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.units import Unit

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import ClassVar, Final
 
-from servicekit.process import run
+from servicekit.lifecycle import run
 from wallet.application.committer import Committer
 from wallet.bootstrap.api import serve_api
 from wallet.config import WalletSettings

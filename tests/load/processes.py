@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import httpx2
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0

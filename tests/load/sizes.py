@@ -21,9 +21,9 @@ from tests.load.database import FOR_LOAD, add_wallets, connected, make_room, wal
 from tests.load.series import Series
 
 import wallet.bootstrap
-from local_stack import accounts, databases, locks, postgres
-from local_stack.ports import free_ports
-from local_stack.postgres import PostgresServer
+from engines import accounts, databases, locks, postgres
+from engines.ports import free_ports
+from engines.postgres import PostgresServer
 from servicekit.clock import monotonic_s
 from servicekit.migrations import migrate
 from testkit.databases import PASSWORD, Server

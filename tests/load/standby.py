@@ -15,10 +15,10 @@ from tests.load.processes import apis
 
 from contracts.ids import new_id_text
 from contracts.topics import Topic
-from local_stack.postgres import PostgresServer
-from local_stack.topics import ensure_topics
+from engines import temporary
+from engines.postgres import PostgresServer
+from engines.topics import ensure_topics
 from servicekit.clock import monotonic_s
-from testkit import engines
 from testkit.databases import Database
 from testkit.standby import STANDBY, name_standbys, running_standby, until_synchronous
 
@@ -35,13 +35,13 @@ class Standby:
 
 async def measure(commands: int, events: int) -> Standby:
     """Send *commands* one after another, each again afterwards; then drain *events* twice."""
-    with run_folder() as folder, engines.running_postgres(folder, settings=FOR_LOAD) as primary:
+    with run_folder() as folder, temporary.running_postgres(folder, settings=FOR_LOAD) as primary:
         async with wallet_template(primary).database() as database:
             wallet_ids = await add_wallets(database.dsn_admin)
             with running_standby(primary, folder):
                 async with _waited_for(primary):
                     new_ms, replayed_ms = await _latencies(database, wallet_ids, commands)
-                with engines.running_kafka(folder) as kafka:
+                with temporary.running_kafka(folder) as kafka:
                     rates = await _relayed(primary, kafka.bootstrap_servers, events)
     return Standby(new_ms, replayed_ms, *rates)
 

@@ -5,17 +5,16 @@ import json
 import httpx2
 from tests.openapi.services import TARGETS
 
-from local_stack import accounts
-from local_stack.postgres import VOLATILE
-from testkit import engines
+from engines import accounts, temporary
+from engines.postgres import VOLATILE
 from testkit.databases import Server
 
 
 def main() -> None:
     """Serve each service on a database of its own and write its document."""
     with (
-        engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder,
-        engines.running_postgres(folder, settings=VOLATILE) as postgres,
+        temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder,
+        temporary.running_postgres(folder, settings=VOLATILE) as postgres,
     ):
         for target in TARGETS:
             with target.running(Server(postgres.admin_dsn)) as (url, _):

@@ -9,7 +9,8 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from servicekit.process import Shutdown, serve_http
+from servicekit.lifecycle import Shutdown
+from servicekit.serving import serve_http
 
 START_S_MAX: Final = 60
 STOP_S_MAX: Final = 30

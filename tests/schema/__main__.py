@@ -5,9 +5,8 @@ import asyncio
 from tests.openapi.services import TARGETS
 from tests.schema.dumps import schema_file, schema_of
 
-from local_stack import accounts
-from local_stack.postgres import VOLATILE
-from testkit import engines
+from engines import accounts, temporary
+from engines.postgres import VOLATILE
 from testkit.databases import Server, migrated_template
 
 
@@ -23,8 +22,8 @@ async def write(server: Server) -> None:
 def main() -> None:
     """Start a server for it, and end it."""
     with (
-        engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder,
-        engines.running_postgres(folder, settings=VOLATILE) as postgres,
+        temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder,
+        temporary.running_postgres(folder, settings=VOLATILE) as postgres,
     ):
         asyncio.run(write(Server(postgres.admin_dsn)))
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from tests.openapi.targets import Target
 
-from local_stack import accounts, postgres
-from local_stack.databases import app_role
+from engines import accounts, postgres
+from engines.databases import app_role
 from servicekit.migrations import APP_ROLE
 from testkit.databases import Database
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from engines.errors import EngineError
 from local_stack import control
 from local_stack.config import Config
 from local_stack.errors import StackError
@@ -41,5 +42,5 @@ SAMPLE = Service(
 if __name__ == "__main__":
     try:
         asyncio.run(control.follow(Config(dict(os.environ), (SAMPLE,)), Console()))
-    except StackError as error:
+    except (EngineError, StackError) as error:
         sys.exit(f"error: {error}")

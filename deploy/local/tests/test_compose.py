@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts.topics import TOPICS
-from local_stack import checkout
+from engines import checkout
 from local_stack.services import SERVICES, ProcessType, Service
 
 COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").read_text())

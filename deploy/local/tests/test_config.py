@@ -3,9 +3,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from engines.ports import free_ports
 from local_stack.config import Config
 from local_stack.errors import StackError
-from local_stack.ports import free_ports
 from local_stack.services import SERVICES, TRANSACTION_HISTORY, WALLET
 
 PORT_VARIABLES = (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from local_stack.services import SERVICES
 from local_stack.stack import says_ready
 

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from aiokafka.errors import KafkaError
 
-from local_stack import accounts, topics
-from local_stack.ports import free_ports
+from engines import accounts, topics
+from engines.ports import free_ports
 
 pytestmark = pytest.mark.integration
 

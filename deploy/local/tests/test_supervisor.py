@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack.daemon import Command
+from engines.daemon import Command
+from engines.ports import free_ports
 from local_stack.errors import StackError
-from local_stack.ports import free_ports
 from local_stack.stack import says_ready
 from local_stack.supervisor import State, Supervised, Supervisor, Unit
 

@@ -14,7 +14,8 @@ from servicekit.http.app import create_app
 from servicekit.http.edge.connection import ConnectionLimits
 from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.route import Engine, Route
-from servicekit.process import Shutdown, serve_http
+from servicekit.lifecycle import Shutdown
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
@@ -255,7 +256,7 @@ async def test_head_is_answered_as_get_is(port: int) -> None:
 def test_a_process_makes_room_for_its_connections() -> None:
     program = """
 import resource
-from servicekit.process import make_room_for
+from servicekit.serving import make_room_for
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 1_000))
 told = []
 for connections in (200, 100, 2_000):

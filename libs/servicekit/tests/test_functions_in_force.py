@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from servicekit.cli import Migration, add_migrate
 from servicekit.migrations import MigrationError, MigrationSource, migrate
-from servicekit.service.commands import Migration, add_migrate
 from testkit.databases import Database, Server, TemplateDatabase
 
 pytestmark = pytest.mark.integration

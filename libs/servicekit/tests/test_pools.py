@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 from servicekit.failures import Failure, PoolExhausted, Unavailable
 from servicekit.postgres import Connection, Pool, PoolSettings, Transaction, connect, open_pool, transaction
 from testkit.databases import Server

@@ -16,7 +16,8 @@ PROGRAM = """
 import asyncio, sys
 from servicekit.http.app import create_app
 from servicekit.http.route import Route
-from servicekit.process import event_loop_delay, run, serve_http
+from servicekit.lifecycle import event_loop_delay, run
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import open_telemetry
 

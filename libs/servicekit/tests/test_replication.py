@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from servicekit.failures import Failure, Unavailable, classify
 from servicekit.postgres import DRIVER_ERRORS
 from servicekit.replication import pass_barrier, waits_for_standby

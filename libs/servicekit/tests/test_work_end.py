@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay.errors import LeasesLost
 from servicekit.service.processes import end_with
 

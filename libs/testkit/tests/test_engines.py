@@ -2,9 +2,9 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from local_stack import topics
-from local_stack.kafka import KafkaBroker
-from local_stack.postgres import PostgresServer
+from engines import topics
+from engines.kafka import KafkaBroker
+from engines.postgres import PostgresServer
 from testkit.databases import Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 from testkit.proxy import Proxy
 
 

@@ -4,7 +4,7 @@ create schema fraud;
 
 create schema servicekit;
 
-create function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) returns void
+create function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) returns void
     language plpgsql
     set enable_seqscan to 'off'
     as $$
@@ -20,12 +20,12 @@ begin
         select d.shard, coalesce((select o.seq from servicekit.outbox o where o.shard = d.shard
                                    order by o.seq desc limit 1), 0) as seq
           from (select distinct x as shard from unnest(shards) x) d)
-    insert into servicekit.outbox (shard, seq, event_id, tenant_id, account_id, type, occurred_at, causation_id,
+    insert into servicekit.outbox (shard, seq, event_id, tenant_id, subject, type, occurred_at, causation_id,
                                    traceparent, payload)
     select head.shard, head.seq + row_number() over (partition by u.shard order by u.ordinal), u.event_id, u.tenant_id,
-           u.account_id, u.type, u.occurred_at, u.causation_id, u.traceparent, u.payload
-      from unnest(shards, event_ids, tenant_ids, account_ids, types, occurred_at, causation_ids, traceparents, payloads)
-           with ordinality u (shard, event_id, tenant_id, account_id, type, occurred_at, causation_id, traceparent,
+           u.subject, u.type, u.occurred_at, u.causation_id, u.traceparent, u.payload
+      from unnest(shards, event_ids, tenant_ids, subjects, types, occurred_at, causation_ids, traceparents, payloads)
+           with ordinality u (shard, event_id, tenant_id, subject, type, occurred_at, causation_id, traceparent,
                               payload, ordinal)
       join head using (shard);
 end $$;
@@ -114,7 +114,7 @@ create table servicekit.outbox (
     seq bigint not null,
     event_id uuid not null,
     tenant_id uuid not null,
-    account_id uuid not null,
+    subject uuid not null,
     version bigint,
     transaction_id uuid,
     entry_index smallint,
@@ -127,9 +127,9 @@ create table servicekit.outbox (
     constraint outbox_shard_is_known check (((shard >= 0) and (shard <= 63)))
 );
 
-create table servicekit.parked_wallet (
+create table servicekit.parked_subject (
     projection text not null collate pg_catalog."C",
-    wallet_id uuid not null,
+    subject uuid not null,
     shard smallint not null,
     seq bigint not null,
     reason text not null,
@@ -200,8 +200,8 @@ alter table only servicekit.migration
 alter table only servicekit.outbox
     add constraint outbox_pk primary key (shard, seq);
 
-alter table only servicekit.parked_wallet
-    add constraint parked_wallet_pk primary key (projection, wallet_id);
+alter table only servicekit.parked_subject
+    add constraint parked_subject_pk primary key (projection, subject);
 
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
@@ -231,8 +231,8 @@ grant usage on schema fraud to :"app_role";
 
 grant usage on schema servicekit to :"app_role";
 
-revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
-grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], account_ids uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
+revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
+grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
 grant select,insert on table fraud.decision to :"app_role";
 
@@ -250,7 +250,7 @@ grant select on table servicekit.migration to :"app_role";
 
 grant select,insert on table servicekit.outbox to :"app_role";
 
-grant select,insert,delete,update on table servicekit.parked_wallet to :"app_role";
+grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
 

@@ -15,8 +15,8 @@ from contracts.event_types import EventType
 from contracts.events import WalletClosed
 from contracts.ids import new_id
 from fraud import bootstrap
-from fraud.application.projection import PROJECTION
 from fraud.config import MILLENNIUM_S, FraudSettings
+from fraud.projection.projection import PROJECTION
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from contracts.envelope import Envelope
 from contracts.events import FUNDS_SENT
-from fraud.adapters.rules_file import parse_rules
 from fraud.application.backtest import Backtest
+from fraud.rules.file import parse_rules
 from testkit.events import Stream, received, wallet_in
 
 RULES = parse_rules(

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import Envelope
 from contracts.events import FUNDS_SENT, UNRESTRICTED, Restriction, RestrictionsChanged, parse_data
-from fraud.adapters.profile_rows import state_of
-from fraud.adapters.rules_file import parse_rules
-from fraud.application.projection import run
 from fraud.domain.judge import Decision, decision_id_of, step, unless_stale
 from fraud.domain.observed import Observed, observe, to_us
 from fraud.domain.profile import Contradiction, Profile
 from fraud.domain.rules import AmountRatio, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
+from fraud.projection.profile_rows import state_of
+from fraud.projection.projection import run
+from fraud.rules.file import parse_rules
 from testkit.events import EPOCH, Stream, wallet_in
 
 COUNT = "{name: count, type: velocity_count, window: 10s, max_count: 3, %s}"

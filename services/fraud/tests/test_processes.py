@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.decisions import DECISION_STREAM, DecisionMade
 from contracts.envelope import from_record
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.processes import Running, command, process, read
@@ -78,7 +78,7 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
         assert (await api.get("/openapi.json")).status_code == 200
         await a_broken_file_is_refused_at_once(projector, api, environment)
         assert (await command("fraud", environment, "projections", "status"))[0] == 0
-        assert (await command("fraud", environment, "projections", "unpark", "--wallet", str(payer)))[0] == 0
+        assert (await command("fraud", environment, "projections", "unpark", "--subject", str(payer)))[0] == 0
 
     trial = ("backtest", "--rules", environment["FRAUD_RULES_FILE"])
     assert (await command("fraud", environment, *trial))[0] == 2

@@ -17,21 +17,21 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_SENT
 from fraud import bootstrap
-from fraud.adapters import rules_postgres
-from fraud.adapters.rules_keeper import RulesKeeper
 from fraud.application.metrics import FraudMetrics
-from fraud.application.projection import PROJECTION, FraudProjection
 from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.domain.rules import RulesRefused
+from fraud.projection.projection import PROJECTION, FraudProjection
+from fraud.rules import rules_postgres
+from fraud.rules.keeper import RulesKeeper
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.consumer.unparking import Unparked, unpark
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, Transaction, open_pool
-from servicekit.process import Shutdown
 from servicekit.service import processes
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, TemplateDatabase
@@ -74,7 +74,7 @@ class Bench:
 
     async def parked(self) -> dict[UUID, str]:
         async with self.pool.connection() as connection:
-            return {each.wallet_id: each.reason for each in await operations.parked_wallets(connection, PROJECTION)}
+            return {each.subject: each.reason for each in await operations.parked_subjects(connection, PROJECTION)}
 
 
 @pytest.fixture
@@ -100,9 +100,8 @@ async def projecting(
     keeper = bootstrap.make_keeper(bench.settings, bench.pool, FraudMetrics(telemetry.registry))
     await keeper.start()
     projection = wrap(bootstrap.make_projection(bench.settings, in_force=keeper))
-    process = bootstrap.projector_process(bench.settings)
     runner = processes.make_runner(
-        bootstrap.SERVICE, process, projection=projection, telemetry=telemetry, pool=bench.pool
+        bench.settings.projector.consumer, projection=projection, telemetry=telemetry, pool=bench.pool
     )
     shutdown = Shutdown()
     tasks = [asyncio.create_task(runner.run(shutdown)), asyncio.create_task(keeper.run(shutdown))]
@@ -280,7 +279,7 @@ async def test_a_decision_carries_its_trace_and_its_cause(bench: Bench) -> None:
         row = await connection.fetchrow("select * from servicekit.outbox")
     assert row is not None
     assert (row["traceparent"], row["causation_id"]) == (TRACEPARENT, events[-1].event_id)
-    assert (row["account_id"], row["occurred_at"]) == (wallet, events[-1].time)
+    assert (row["subject"], row["occurred_at"]) == (wallet, events[-1].time)
 
 
 def traced(event: Envelope) -> Envelope:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from contracts.decisions import DecisionOutcome
-from fraud.adapters.rules_file import BYTES_MAX, decoded, parse_rules
 from fraud.config import packaged_rules
 from fraud.domain.rules import RulesRefused, VelocityCount
+from fraud.rules.file import BYTES_MAX, decoded, parse_rules
 
 VALID = """version: 2026-11-1
 rules:

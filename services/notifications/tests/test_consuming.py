@@ -20,7 +20,8 @@ from notifications.config import NotificationsSettings
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.consumer.unparking import unpark
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing
@@ -119,7 +120,7 @@ async def test_what_comes_three_times_and_from_the_start_again_is_recorded_once(
         await consuming.reached(dict.fromkeys(range(4), 3))
 
         async with consuming.pool.connection() as connection:
-            assert await operations.parked_wallets(connection, NAME) == []
+            assert await operations.parked_subjects(connection, NAME) == []
 
     assert len(once) == 4 * 2 + 4
     assert await consuming.rows() == once
@@ -144,7 +145,7 @@ async def test_poison_parks_its_wallet_and_unparking_delivers(bench: Bench, cons
         await consuming.reached({1: 6})
 
     async with consuming.pool.connection() as connection:
-        parked = {row.wallet_id: row.events for row in await operations.parked_wallets(connection, NAME)}
+        parked = {row.subject: row.events for row in await operations.parked_subjects(connection, NAME)}
     assert parked == {torn: 2, unknown: 1, leaping: 1}
     assert {row[2] for row in await consuming.rows()} == {events[2].event_id, events[4].event_id}
     again = await unpark(consuming.pool, projection_of(consuming), torn, bootstrap_servers=consuming.bootstrap_servers)

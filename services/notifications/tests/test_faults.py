@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import httpx2
 import pytest
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from servicekit.postgres import Pool
 from testkit.databases import Database
 from testkit.events import wallet_in

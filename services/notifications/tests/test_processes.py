@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.envelope import from_record
 from contracts.notices import NOTICE_STREAM, EndpointDisabled
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.notifications_api import Client

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from local_stack.ports import free_ports
+from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
 from testkit.processes import command, process, read
@@ -53,10 +53,10 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         assert (await api.get("/openapi.json")).status_code == 200
 
         status, printed = await operate("status")
-        assert (status, "parked wallet" in printed) == (0, True)
+        assert (status, "parked subject" in printed) == (0, True)
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1
-        assert (await operate("unpark", "--wallet", str(wallet)))[0] == 0
+        assert (await operate("unpark", "--subject", str(wallet)))[0] == 0
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
         assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page

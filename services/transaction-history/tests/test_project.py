@@ -13,9 +13,9 @@ from contracts.envelope import Envelope
 from contracts.events import EVENT_TYPES, EventData, parse_data
 from contracts.ids import new_id
 from testkit.events import EPOCH, EXTERNAL, TENANT, Stream, wallet_in
-from transaction_history.application.projection import fold
 from transaction_history.domain.project import Contradiction, project
 from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
+from transaction_history.projection.projection import fold
 
 
 def after(events: Sequence[Envelope]) -> dict[UUID, WalletRow]:

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.service.processes import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
@@ -21,11 +21,11 @@ from testkit.events import TENANT, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from transaction_history import bootstrap
-from transaction_history.adapters.hashes import table_hashes
-from transaction_history.adapters.read_model_postgres import SCHEMA
-from transaction_history.adapters.reads_postgres import PostgresReads
-from transaction_history.adapters.rebuild import Comparison
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.maintenance.hashes import table_hashes
+from transaction_history.maintenance.rebuild import Comparison
+from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.reads_postgres import PostgresReads
 
 pytestmark = pytest.mark.integration
 
@@ -68,8 +68,7 @@ async def projecting(bench: Bench) -> AsyncIterator[None]:
     telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
     shutdown = Shutdown()
     runner = make_runner(
-        bootstrap.SERVICE,
-        bootstrap.projector_process(bench.settings),
+        bench.settings.projector.consumer,
         projection=bootstrap.make_projection(bench.settings),
         telemetry=telemetry,
         pool=bench.pool,

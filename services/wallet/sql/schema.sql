@@ -519,9 +519,9 @@ create table servicekit.migration (
     applied_at timestamp with time zone default clock_timestamp() not null
 );
 
-create table servicekit.parked_wallet (
+create table servicekit.parked_subject (
     projection text not null collate pg_catalog."C",
-    wallet_id uuid not null,
+    subject uuid not null,
     shard smallint not null,
     seq bigint not null,
     reason text not null,
@@ -741,8 +741,8 @@ alter table only servicekit.lease
 alter table only servicekit.migration
     add constraint migration_pk primary key (source, number);
 
-alter table only servicekit.parked_wallet
-    add constraint parked_wallet_pk primary key (projection, wallet_id);
+alter table only servicekit.parked_subject
+    add constraint parked_subject_pk primary key (projection, subject);
 
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
@@ -866,7 +866,7 @@ grant select,insert,update on table servicekit.lease to :"app_role";
 
 grant select on table servicekit.migration to :"app_role";
 
-grant select,insert,delete,update on table servicekit.parked_wallet to :"app_role";
+grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
 

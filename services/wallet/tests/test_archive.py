@@ -16,13 +16,13 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
-from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.journal_reads import ROW_BYTES, JournalBusyError, reading
-from wallet.adapters.verify_postgres import verify
-from wallet.application.archive import ArchiveError, Partition, ShardState, why_kept
-from wallet.application.verify import Report
 from wallet.bootstrap.operating import FOLDING
-from wallet.entrypoints.archiving import show_archiving
+from wallet.maintenance.archive import ArchiveError, Partition, ShardState, why_kept
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.journal_reads import ROW_BYTES, JournalBusyError, reading
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.verify import Report
+from wallet.maintenance.verify_postgres import verify
 
 Fill = Callable[[int], Awaitable[None]]
 
@@ -294,7 +294,11 @@ async def test_a_partition_moved_away_is_not_made_anew_nor_denied(
 async def test_the_relay_knows_what_is_archived(database: Database, fill: Fill) -> None:
     await fill(40)
     journal = SqlJournal(
-        table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", archive="wallet.archived_journal"
+        table="wallet.journal",
+        types=TYPES_BY_NUMBER,
+        source="/wallet",
+        subject_column="account_id",
+        archive="wallet.archived_journal",
     )
     positions = [(3, 5), (3, 35), (3, 99)]
     connection = await asyncpg.connect(database.dsn_app)

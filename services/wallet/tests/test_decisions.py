@@ -17,21 +17,21 @@ from servicekit.consumer import parking
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.failures import OperationalError
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database
 from testkit.events import TENANT, publish, received, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from testkit.wallet_api import Client, deposit_of, money, transfer_of
-from wallet.adapters.decisions_postgres import PostgresDecisionLog
 from wallet.application.committer import Committer
-from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import open_decisions, run_decisions
 from wallet.config import WalletSettings
+from wallet.decisions.log_postgres import PostgresDecisionLog
+from wallet.decisions.projection import DecisionsProjection
 
 pytestmark = pytest.mark.integration
 

@@ -24,7 +24,6 @@ from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger
-from wallet.adapters.verify_postgres import verify
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
@@ -50,6 +49,7 @@ from wallet.domain.outcomes import RefusalCode
 from wallet.domain.rows import RowName
 from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 async def journal_of(database: Database) -> list[Envelope]:
     """Return the whole journal as the relay reads it."""
-    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")
+    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", subject_column="account_id")
     connection = await asyncpg.connect(database.dsn_app)
     try:
         return await journal.read(connection, dict.fromkeys(range(SHARDS), 0), 1_000)

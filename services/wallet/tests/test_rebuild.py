@@ -12,16 +12,16 @@ from prometheus_client import CollectorRegistry
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.adapters.archive_postgres import open_archiver
 from wallet.adapters.ledger_postgres import COMMITTER
-from wallet.adapters.rebuild_postgres import RepairRefusedError, count_rows, rebuild, repair
-from wallet.adapters.verify_postgres import verify
-from wallet.application.rebuild import RebuildReport
 from wallet.bootstrap.api import open_api
 from wallet.bootstrap.operating import FOLDING
 from wallet.config import WalletSettings
-from wallet.entrypoints.archiving import show_archiving
-from wallet.entrypoints.rebuilding import show_rebuild
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.rebuild import RebuildReport
+from wallet.maintenance.rebuild_postgres import RepairRefusedError, count_rows, rebuild, repair
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.terminal.rebuilding import show_rebuild
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 

@@ -18,12 +18,12 @@ from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from testkit.databases import Database
 from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client
-from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
 from wallet.bootstrap.operating import FOLDING, replay_journal
 from wallet.config import WalletSettings
-from wallet.entrypoints.archiving import show_archiving
-from wallet.entrypoints.replaying import show_replay
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.replay_kafka import Replay, ReplayError, ReplaySettings
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.terminal.replaying import show_replay
 
 pytestmark = pytest.mark.integration
 
@@ -81,7 +81,7 @@ def no_progress(_rows: int) -> None:
 
 async def journal_of(database: Database) -> dict[tuple[int, int], Envelope]:
     """Return every event of a journal that nothing was archived of."""
-    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet")
+    journal = SqlJournal(table="wallet.journal", types=TYPES_BY_NUMBER, source="/wallet", subject_column="account_id")
     connection = await asyncpg.connect(database.dsn_app)
     events = await journal.read(connection, dict.fromkeys(range(SHARDS), 0), 1_000)
     await connection.close()

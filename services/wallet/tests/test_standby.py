@@ -7,7 +7,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database, Server, migrated_template

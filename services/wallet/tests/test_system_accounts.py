@@ -11,8 +11,8 @@ from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import system_accounts_postgres as system_accounts
 from wallet.adapters.system_accounts_postgres import SystemAccountBalance
-from wallet.adapters.verify_postgres import verify
 from wallet.config import WalletSettings
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 

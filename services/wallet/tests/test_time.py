@@ -9,8 +9,8 @@ import pytest
 
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.adapters.verify_postgres import verify
 from wallet.application.speculation import Speculation
+from wallet.maintenance.verify_postgres import verify
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.integration

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.adapters.verify_postgres import verify
 from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 

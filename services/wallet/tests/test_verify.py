@@ -5,8 +5,8 @@ import pytest
 
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.adapters.verify_postgres import count_rows, verify
-from wallet.application.verify import Report
+from wallet.maintenance.verify import Report
+from wallet.maintenance.verify_postgres import count_rows, verify
 
 pytestmark = pytest.mark.integration
 

@@ -17,6 +17,7 @@ from demo.rows import RowError
 from demo.run import DemoRun, day, rows_of
 from demo.stack import DemoError
 from demo.wire import NotSettledError
+from engines.errors import EngineError
 from local_stack.errors import StackError
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -53,7 +54,7 @@ def main() -> None:
     """Run the program; what the reader can mend is told in a sentence, without a traceback."""
     try:
         app()
-    except (StackError, DemoError, RowError, NotSettledError) as error:
+    except (EngineError, StackError, DemoError, RowError, NotSettledError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -23,7 +23,7 @@ from demo.rows import read_rows, survey
 from demo.session import Session
 from demo.stack import DemoError, Platform
 from demo.subscriber import Subscriber, subscribing
-from local_stack.checkout import STATE
+from engines.checkout import STATE
 from local_stack.config import Config
 
 RESULTS: Final = STATE / "results" / "demo.json"

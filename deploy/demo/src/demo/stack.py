@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from local_stack import checkout, control, databases, state
+from engines import checkout, databases
+from engines.ports import free_ports, is_taken
+from local_stack import control, state
 from local_stack.config import STATE_VARIABLE, Config
-from local_stack.ports import free_ports, is_taken
 from local_stack.services import SERVICES
 
 FOLDERS_MAX: Final = 10

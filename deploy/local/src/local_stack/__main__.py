@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from engines.errors import EngineError
 from local_stack import control
 from local_stack.config import Config
 from local_stack.errors import StackError
@@ -54,7 +55,7 @@ def main() -> None:
     """Run the program; what the reader can mend is told in one paragraph, without a traceback."""
     try:
         app()
-    except StackError as error:
+    except (EngineError, StackError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack import checkout
+from engines import checkout
+from engines.ports import is_taken
 from local_stack.errors import StackError
-from local_stack.ports import is_taken
 from local_stack.services import SERVICES, ProcessType, Service
 
 STATE_VARIABLE = "LOCAL_STACK_STATE"

@@ -12,7 +12,8 @@ import time
 from rich.console import Console
 from rich.table import Column, Table
 
-from local_stack import accounts, checkout, daemon, state
+from engines import accounts, checkout, daemon
+from local_stack import state
 from local_stack.config import Config
 from local_stack.display import Display
 from local_stack.errors import StackError

@@ -9,13 +9,14 @@ from pathlib import Path
 import asyncpg
 
 from contracts.topics import TOPICS
-from local_stack import accounts, checkout, databases, kafka, postgres, state, topics
+from engines import accounts, checkout, databases, kafka, postgres, topics
+from engines.daemon import Command
+from engines.kafka import KafkaBroker
+from engines.ports import LOOPBACK
+from engines.postgres import PostgresServer
+from local_stack import state
 from local_stack.config import BROKER_VARIABLE, Config, Instance
-from local_stack.daemon import Command
 from local_stack.errors import StackError
-from local_stack.kafka import KafkaBroker
-from local_stack.ports import LOOPBACK
-from local_stack.postgres import PostgresServer
 from local_stack.services import Service
 from local_stack.supervisor import Supervised, Supervisor, Unit, run_once, together
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from local_stack import locks
+from engines import locks
 from local_stack.errors import StackError
 
 PROBES_MAX = 5

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from signal import SIGCONT
 
-from local_stack.daemon import REAP_S_MAX, Command, kill_family, log_tail, spawn
+from engines.daemon import REAP_S_MAX, Command, kill_family, log_tail, spawn
+from engines.errors import EngineError
 from local_stack.errors import StackError
 
 POLL_S = 0.1
@@ -37,12 +38,12 @@ async def run_once(command: Command) -> None:
 
 
 async def together(*steps: Coroutine[None, None, None]) -> None:
-    """Take several steps at once; the first StackError ends the others and is raised as it is."""
+    """Take several steps at once; the first EngineError or StackError ends the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in steps:
                 group.create_task(each)
-    except* StackError as errors:
+    except* (EngineError, StackError) as errors:
         raise errors.exceptions[0] from None
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from servicekit.consumer import runner
+from servicekit.consumer.client import stop_client
 
 
 class ClientWithACancelledTask:
@@ -14,7 +14,7 @@ class ClientWithACancelledTask:
 
 
 async def test_a_cancellation_inside_the_client_is_none_of_the_consumer() -> None:
-    task = asyncio.ensure_future(runner._stop(cast("Any", ClientWithACancelledTask())))
+    task = asyncio.ensure_future(stop_client(cast("Any", ClientWithACancelledTask())))
 
     await asyncio.wait({task})
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.runner import ConsumerRunner
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 from testkit.consumer_bench import Bench, Probe
 from testkit.events import Stream, received, wallet_in

@@ -109,7 +109,7 @@ async def test_a_header_whose_name_no_database_takes_parks_its_wallet_like_any_o
         await add_one(bench, odd, event.data)
         await eventually(lambda: bench.has_reached({3: 1}))
 
-    assert [wallet.wallet_id for wallet in await bench.parked()] == [event.subject]
+    assert [parked.subject for parked in await bench.parked()] == [event.subject]
 
 
 async def add_one(bench: Bench, headers: Headers, value: bytes) -> None:

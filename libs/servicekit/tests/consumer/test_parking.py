@@ -31,7 +31,7 @@ async def test_poison_parks_its_wallet_while_others_flow_and_unparking_replays(b
         await eventually(lambda: shows_parked(bench))
     assert await bench.applied() == {3: [1, 2, 4, 6]}
     (parked,) = await bench.parked()
-    assert (parked.wallet_id, parked.seq, parked.events) == (sick, 3, 2)
+    assert (parked.subject, parked.seq, parked.events) == (sick, 3, 2)
 
     still = await unpark(bench.pool, probe, sick, bootstrap_servers=bench.bootstrap)
     assert (still.applied, still.failure is None) == (0, False)
@@ -58,7 +58,7 @@ def poisoned(event: Envelope, poison: str) -> Envelope:
 
 
 async def shows_parked(bench: Bench) -> bool:
-    return bench.metric("consumer_parked_wallets") == 1
+    return bench.metric("consumer_parked_subjects") == 1
 
 
 async def test_a_record_of_which_only_the_place_can_be_read_parks_its_wallet(bench: Bench) -> None:
@@ -67,14 +67,14 @@ async def test_a_record_of_which_only_the_place_can_be_read_parks_its_wallet(ben
 
     await bench.processor(Probe(bench.topic)).process([broken])
 
-    assert (await bench.parked())[0].wallet_id == event.subject
+    assert (await bench.parked())[0].subject == event.subject
     assert await bench.reached() == {3: 1}
 
 
 async def test_a_broken_projection_ends_the_consumer_before_everything_is_parked(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking, "WALLETS_MAX", 3)
+    monkeypatch.setattr(parking, "SUBJECTS_MAX", 3)
     stream = Stream()
     events = [stream.deposited(wallet_in(3)) for _ in range(10)]
     probe = Probe(bench.topic, crash_on=set(range(1, 11)))
@@ -89,7 +89,7 @@ async def test_a_broken_projection_ends_the_consumer_before_everything_is_parked
 async def held_back(bench: Bench) -> tuple[int, int]:
     """Return how many wallets are parked, and how many rows their events take."""
     async with bench.pool.connection() as connection:
-        rows = await connection.fetch("select events from servicekit.parked_wallet")
+        rows = await connection.fetch("select events from servicekit.parked_subject")
     return len(rows), sum(row["events"] for row in rows)
 
 

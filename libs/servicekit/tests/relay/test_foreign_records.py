@@ -4,7 +4,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from contracts.ids import SHARDS
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay import halts
 from servicekit.relay.errors import TopicAhead
 from servicekit.relay.topic_end import FIRST_STEP

@@ -13,13 +13,13 @@ from contracts.ids import SHARDS, new_id
 from contracts.notices import ENDPOINT_DISABLED, EndpointDisabled
 from contracts.registry import PUBLISHED_TYPES
 from contracts.schema_files import read_sample, sample_files
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
-from servicekit.process import Shutdown
 from servicekit.relay import relay_source
-from servicekit.relay.journal import relay_pool_settings
 from servicekit.relay.outbox import OutboxEvent, append, outbox_journal, outbox_source
 from servicekit.relay.waking import Wakeup
+from servicekit.service import relay_pool_settings
 from testkit.databases import Server, TemplateDatabase
 from testkit.events import wallet_in
 

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from contracts.ids import SHARDS
-from local_stack.kafka import KafkaBroker
-from local_stack.ports import free_ports
-from servicekit.process import Shutdown
+from engines.kafka import KafkaBroker
+from engines.ports import free_ports
+from servicekit.lifecycle import Shutdown
 from servicekit.relay import halts, publisher
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from testkit.relay_bench import PARTITIONS, Bench

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay import halts
 from servicekit.relay.errors import TopicAhead
 from servicekit.relay.relay import Relay

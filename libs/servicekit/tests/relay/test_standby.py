@@ -7,12 +7,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from local_stack.postgres import PostgresServer
+from engines.postgres import PostgresServer
 from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
-from servicekit.relay.journal import relay_pool_settings
 from servicekit.relay.relay import Relay
+from servicekit.service import relay_pool_settings
 from testkit.databases import Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
 from testkit.relay_bench import PARTITIONS, Bench

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.relay.waking import Wakeup
 from testkit.relay_bench import Bench
 from testkit.waiting import eventually

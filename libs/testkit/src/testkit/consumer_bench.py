@@ -13,7 +13,8 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import ProjectionError
-from servicekit.consumer.runner import ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.failures import Failure, Unavailable
 from servicekit.postgres import Pool, Transaction
 from servicekit.telemetry import Tracing
@@ -127,10 +128,10 @@ class Bench:
         async with self.pool.connection() as connection:
             return {row.shard: row.stopped for row in await operations.status(connection, "probe")}
 
-    async def parked(self) -> list[operations.ParkedWallet]:
-        """Return the parked wallets."""
+    async def parked(self) -> list[operations.ParkedSubject]:
+        """Return the parked subjects."""
         async with self.pool.connection() as connection:
-            return await operations.parked_wallets(connection, "probe")
+            return await operations.parked_subjects(connection, "probe")
 
     def metric(self, name: str, **labels: str) -> float:
         """Return what the bench's registry tells, 0 where that is nothing."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from local_stack import databases
+from engines import databases
 from servicekit.migrations import MigrationSource, migrate
 
 # The same in every run, so that runs that share one server do not lock each other out.

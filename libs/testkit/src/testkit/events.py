@@ -27,7 +27,7 @@ from contracts.events import (
 from contracts.ids import new_id, partition_of, shard_of
 from contracts.money import money
 from servicekit.consumer.records import Received
-from servicekit.relay.publisher import PublisherSettings
+from servicekit.relay.settings import PublisherSettings
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 SCHEMA_BASE = "https://schemas.example/"

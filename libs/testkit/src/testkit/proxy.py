@@ -7,7 +7,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from local_stack.ports import LOOPBACK
+from engines.ports import LOOPBACK
 
 _CHUNK_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)

@@ -15,10 +15,10 @@ from typing import Protocol
 import hypothesis
 import pytest
 
-from local_stack import accounts
-from local_stack.kafka import KafkaBroker
-from local_stack.postgres import VOLATILE, PostgresServer
-from testkit import containers, engines, topics
+from engines import accounts, temporary
+from engines.kafka import KafkaBroker
+from engines.postgres import VOLATILE, PostgresServer
+from testkit import containers, topics
 from testkit.databases import Server
 
 pytest_plugins = ("testkit.database_fixtures",)
@@ -38,7 +38,7 @@ class MakeTopic(Protocol):
 @pytest.fixture(scope="session")
 def run_folder() -> Iterator[Path]:
     """Give this run's folder, where PostgreSQL's account may go too."""
-    with engines.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
+    with temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
         yield folder
 
 
@@ -53,7 +53,7 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[Server]:
             yield Server(stack.enter_context(containers.running_postgres()))
         else:
             folder: Path = request.getfixturevalue("run_folder")
-            server = stack.enter_context(engines.running_postgres(folder, settings=VOLATILE))
+            server = stack.enter_context(temporary.running_postgres(folder, settings=VOLATILE))
             yield Server(server.admin_dsn)
 
 
@@ -68,7 +68,7 @@ def kafka_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
             yield stack.enter_context(containers.running_kafka())
         else:
             folder: Path = request.getfixturevalue("run_folder")
-            yield stack.enter_context(engines.running_kafka(folder)).bootstrap_servers
+            yield stack.enter_context(temporary.running_kafka(folder)).bootstrap_servers
 
 
 @pytest.fixture
@@ -85,12 +85,12 @@ async def make_topic(kafka_bootstrap: str) -> AsyncIterator[MakeTopic]:
 @pytest.fixture
 def own_postgres(run_folder: Path) -> Iterator[PostgresServer]:
     """Give a durable server for this test alone, to be killed, paused and started again."""
-    with engines.running_postgres(run_folder, name=f"postgres-{secrets.token_hex(4)}") as server:
+    with temporary.running_postgres(run_folder, name=f"postgres-{secrets.token_hex(4)}") as server:
         yield server
 
 
 @pytest.fixture
 def own_kafka(run_folder: Path) -> Iterator[KafkaBroker]:
     """Give a broker for this test alone, to be killed, paused and started again."""
-    with engines.running_kafka(run_folder, name=f"kafka-{secrets.token_hex(4)}") as broker:
+    with temporary.running_kafka(run_folder, name=f"kafka-{secrets.token_hex(4)}") as broker:
         yield broker

@@ -15,9 +15,9 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import Pool
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublisherSettings
+from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
-from servicekit.relay.settings import RelaySettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
 
 PARTITIONS = 4
 TENANT = UUID("01890000-0000-7000-8000-000000000001")
@@ -36,7 +36,7 @@ class Bench:
         self,
         owner: str,
         *,
-        lease_s: float = 10.0,
+        lease_s: float = LEASE_S,
         relay_class: type[Relay] = Relay,
         publisher_class: type[Publisher] = Publisher,
     ) -> Relay:
@@ -48,12 +48,8 @@ class Bench:
             bootstrap_servers=self.bootstrap, topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
         )
         return relay_class(
-            RelaySettings(
-                owner=owner,
-                bootstrap_servers=self.bootstrap,
-                topic=self.topic,
-                lease_s=lease_s,
-            ),
+            RelaySettings(publisher=settings, lease_s=lease_s),
+            owner=owner,
             pool=self.pool,
             journal=SqlJournal(table="outbox.journal", types=TYPES_BY_NUMBER, source="/outbox"),
             publisher=publisher_class(settings, metrics),
@@ -75,7 +71,7 @@ class Bench:
             for shard in shards:
                 wallet = UUID(int=(new_id().int & ~63) | shard)
                 await connection.execute(
-                    """insert into outbox.journal (shard, seq, tenant_id, account_id, version, transaction_id,
+                    """insert into outbox.journal (shard, seq, tenant_id, subject, version, transaction_id,
                                                    entry_index, entry_count, type, payload)
                        select $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7
                        from generate_series($5::bigint, $6::bigint) as seq""",

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 
 ENDED_WITHIN_S = 30
 

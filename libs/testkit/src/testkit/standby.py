@@ -10,11 +10,11 @@ from typing import Final
 
 import asyncpg
 
-from local_stack import accounts
-from local_stack.daemon import Command, tethered
-from local_stack.errors import StackError
-from local_stack.ports import free_ports
-from local_stack.postgres import PostgresServer
+from engines import accounts
+from engines.daemon import Command, tethered
+from engines.errors import EngineError
+from engines.ports import free_ports
+from engines.postgres import PostgresServer
 from testkit.waiting import eventually
 
 STANDBY: Final = "standby"
@@ -46,7 +46,7 @@ class PostgresStandby(PostgresServer):
         command = Command(name="pg_basebackup", argv=argv, log=self.log, account=self.binaries.account)
         done = subprocess.run(tethered(command), cwd=data, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise StackError(f"pg_basebackup failed into {data}:\n{done.stdout}{done.stderr}")
+            raise EngineError(f"pg_basebackup failed into {data}:\n{done.stdout}{done.stderr}")
 
 
 @contextmanager

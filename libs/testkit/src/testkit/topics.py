@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from local_stack import topics
+from engines import topics
 
 Configs = Mapping[str, str]
 

@@ -16,7 +16,7 @@ from fraud.application.backtest import Backtest
 from fraud.config import BacktestSettings, FraudOwnerSettings, FraudSettings
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RulesRefused
-from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 
 DECISIONS_SHOWN_MAX: Final = 1_000
 """More than these are only counted."""

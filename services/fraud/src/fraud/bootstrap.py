@@ -4,28 +4,26 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS
-from fraud.adapters import rules_postgres
-from fraud.adapters.reads_postgres import PostgresReads
-from fraud.adapters.rules_file import decoded, parse_rules
-from fraud.adapters.rules_keeper import RulesKeeper
-from fraud.adapters.rules_postgres import RulesFromDatabase
-from fraud.adapters.store_postgres import PostgresStore
+from contracts.topics import WALLET_EVENTS
 from fraud.application.backtest import Backtest, run_backtest
 from fraud.application.metrics import FraudMetrics
-from fraud.application.ports import RulesInForce
-from fraud.application.projection import PROJECTION, FraudProjection
-from fraud.application.queries import RiskQueries
 from fraud.config import BacktestSettings, FraudSettings, packaged_rules
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
 from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
+from fraud.projection.projection import PROJECTION, FraudProjection, RulesInForce
+from fraud.projection.store_postgres import PostgresStore
+from fraud.reads.queries import RiskQueries
+from fraud.reads.reads_postgres import PostgresReads
+from fraud.rules import rules_postgres
+from fraud.rules.file import decoded, parse_rules
+from fraud.rules.keeper import RulesKeeper
+from fraud.rules.rules_postgres import RulesFromDatabase
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -33,23 +31,20 @@ from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
-from servicekit.projected import PostgresProjected
+from servicekit.postgres import Pool, open_pool
+from servicekit.read_answers import lag_check
+from servicekit.read_model.projected import Projected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
-from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import ConsumerProcess, RelayProcess, database_check, health_pool_settings
+from servicekit.service import Service, own_migrations, processes
+from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
 """The `ce_source` of every event of this service."""
-RELAY_IDLE_S_MAX: Final = 0.010
-_POLL_S_MIN: Final = 0.04
-"""A decision may be this much later; half of what a poll costs is shared by what comes meanwhile."""
-"""Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
 
 
 def migration_sources() -> list[MigrationSource]:
@@ -76,7 +71,7 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.fraud_api_port, "FRAUD_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -84,16 +79,16 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
 @asynccontextmanager
 async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
-    pool_settings = _pool(settings, "fraud-api", settings.fraud_read_connections)
-    async with await open_pool(pool_settings) as pool, await open_pool(health_pool_settings(pool_settings)) as health:
+    pools = settings.api.pool
+    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with PostgresProjected(pool, PROJECTION) as projected:
+        async with Projected(pool, PROJECTION) as projected:
             yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected) -> Edge:
+def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(health), **await projected.check()}
+        return {**await database_check(health), **await lag_check(projected)}
 
     queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(
@@ -104,22 +99,6 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
         routes=[*wallet_routes(queries), *decision_routes(queries), *rule_routes(queries)],
         readiness=lambda: database_check(health),
         deep=deep,
-    )
-
-
-def _pool(settings: FraudSettings, application_name: str, max_size: int) -> PoolSettings:
-    return PoolSettings(dsn=settings.fraud_database_url, application_name=application_name, max_size=max_size)
-
-
-def projector_process(settings: FraudSettings) -> ConsumerProcess:
-    """Return how the projector is run."""
-    return ConsumerProcess(
-        name="projector",
-        port=Port(settings.fraud_projector_port, "FRAUD_PROJECTOR_PORT"),
-        dsn=settings.fraud_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        records_per_poll_max=settings.fraud_records_per_poll,
-        poll_s_min=_POLL_S_MIN,
     )
 
 
@@ -145,10 +124,10 @@ async def run_projector(
 
     *projection_of* may wrap the projection. Raises RulesRefused where no valid rules are to be had.
     """
-    process = projector_process(settings)
+    process = settings.projector
     async with (
         processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
-        await open_pool(_pool(settings, "fraud-projector", process.connections)) as pool,
+        await open_pool(process.pool) as pool,
     ):
         telemetry.registry.register(PoolCollector(process.name, pool))
         metrics = FraudMetrics(telemetry.registry)
@@ -156,7 +135,7 @@ async def run_projector(
         await keeper.start()
         projection = projection_of(make_projection(settings, in_force=keeper, metrics=metrics))
         runner = processes.make_runner(
-            SERVICE, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+            process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
         )
 
         async def work(shutdown: Shutdown) -> None:
@@ -189,16 +168,9 @@ async def _reloaded_by_signal(keeper: RulesKeeper) -> AsyncIterator[None]:
 
 async def run_relay(settings: FraudSettings, shutdown: Shutdown) -> None:
     """Run the process that publishes decisions until *shutdown*, or until it must not go on."""
-    process = RelayProcess(
-        port=Port(settings.fraud_relay_port, "FRAUD_RELAY_PORT"),
-        dsn=settings.fraud_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        topic=replace(FRAUD_DECISIONS, name=settings.fraud_decisions_topic),
-        schema_base=settings.fraud_schema_url,
-        lease_s=settings.fraud_relay_lease_s,
-        idle_s_max=RELAY_IDLE_S_MAX,
+    await processes.run_relay(
+        settings, shutdown, service=SERVICE, process=settings.relay, journal=outbox_journal(SOURCE)
     )
-    await processes.run_relay(settings, shutdown, service=SERVICE, process=process, journal=outbox_journal(SOURCE))
 
 
 def read_rules(path: Path, *, time_compression: int, is_shadow: bool = False) -> RuleSet:

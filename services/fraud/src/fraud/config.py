@@ -6,10 +6,35 @@ from typing import Final
 
 from pydantic import Field
 
+from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
+from servicekit.postgres import PoolSettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.service import (
+    ApiProcess,
+    ConsumerProcess,
+    Port,
+    RelayProcess,
+    consumer_pool_settings,
+    relay_pool_settings,
+)
+from servicekit.service.settings import (
+    BOOTSTRAP_SERVERS,
+    ApiPort,
+    BootstrapServers,
+    ProjectorPort,
+    ReadConnections,
+    RecordsPerPoll,
+    RelayPort,
+    SchemaUrl,
+)
 from servicekit.settings import ServiceSettings
 
 MILLENNIUM_S: Final = 1_000 * 365 * 86_400
 """Longer than any event is old."""
+RELAY_IDLE_S_MAX: Final = 0.010
+"""Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
+_POLL_S_MIN: Final = 0.04
+"""A decision may be this much later; half of what a poll costs is shared by what comes meanwhile."""
 
 
 def packaged_rules() -> Path:
@@ -21,7 +46,7 @@ def packaged_rules() -> Path:
 class BacktestSettings(ServiceSettings):
     """What `backtest` takes from the environment: it needs no database."""
 
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     fraud_events_topic: str = Field(default="wallet.events", description="The topic that is judged.")
     fraud_time_compression: int = Field(
         default=1,
@@ -36,24 +61,15 @@ class FraudSettings(BacktestSettings):
 
     fraud_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     fraud_decisions_topic: str = Field(default="fraud.decisions", description="The topic that decisions go to.")
-    fraud_api_port: int = Field(default=8131, ge=0, le=65_535, description="The port of the API.")
-    fraud_projector_port: int = Field(
-        default=8132, ge=0, le=65_535, description="The port of the projector's health and metrics."
-    )
-    fraud_relay_port: int = Field(
-        default=8133, ge=0, le=65_535, description="The port of the relay's health and metrics."
-    )
-    fraud_read_connections: int = Field(default=8, ge=1, le=200, description="Connections of one API process.")
-    fraud_records_per_poll: int = Field(
-        default=5_000, ge=1, le=20_000, description="Records that the projector applies in one transaction at most."
-    )
+    fraud_api_port: ApiPort = 8131
+    fraud_projector_port: ProjectorPort = 8132
+    fraud_relay_port: RelayPort = 8133
+    fraud_read_connections: ReadConnections = 8
+    fraud_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
     fraud_relay_lease_s: float = Field(
-        default=10.0, ge=1, le=300, description="How long the relay owns a shard without renewing."
+        default=LEASE_S, ge=1, le=300, description="How long the relay owns a shard without renewing."
     )
-    fraud_schema_url: str = Field(
-        default="http://127.0.0.1:8131/schemas/",
-        description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).",
-    )
+    fraud_schema_url: SchemaUrl = "http://127.0.0.1:8131/schemas/"
     fraud_rules_file: Path | None = Field(
         default=None,
         description="The rule file; it is read again when it changes. Unset: the rules that come with the service.",
@@ -67,6 +83,48 @@ class FraudSettings(BacktestSettings):
     fraud_shadow: bool = Field(
         default=False, description="Put every rule in shadow: decisions are made and published, none is acted on."
     )
+
+    @property
+    def api(self) -> ApiProcess:
+        """How the API is run."""
+        return ApiProcess(
+            port=Port(self.fraud_api_port, "FRAUD_API_PORT"),
+            pool=PoolSettings(
+                dsn=self.fraud_database_url, application_name="fraud-api", max_size=self.fraud_read_connections
+            ),
+        )
+
+    @property
+    def projector(self) -> ConsumerProcess:
+        """How the projector is run."""
+        name = "fraud-projector"
+        return ConsumerProcess(
+            name="projector",
+            port=Port(self.fraud_projector_port, "FRAUD_PROJECTOR_PORT"),
+            pool=consumer_pool_settings(self.fraud_database_url, application_name=name),
+            consumer=ConsumerSettings(
+                bootstrap_servers=self.kafka_bootstrap_servers,
+                client_id=name,
+                records_per_poll_max=self.fraud_records_per_poll,
+                poll_s_min=_POLL_S_MIN,
+            ),
+        )
+
+    @property
+    def relay(self) -> RelayProcess:
+        """How the relay is run."""
+        name = "fraud-relay"
+        publisher = PublisherSettings(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            topic=self.fraud_decisions_topic,
+            client_id=name,
+            schema_base=self.fraud_schema_url,
+        )
+        return RelayProcess(
+            port=Port(self.fraud_relay_port, "FRAUD_RELAY_PORT"),
+            pool=relay_pool_settings(self.fraud_database_url, application_name=name),
+            relay=RelaySettings(publisher=publisher, lease_s=self.fraud_relay_lease_s, idle_s_max=RELAY_IDLE_S_MAX),
+        )
 
 
 class FraudOwnerSettings(ServiceSettings):

@@ -4,7 +4,7 @@ import typer
 
 from notifications import bootstrap
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
-from servicekit.service.commands import add_migrate, add_projections, run_process
+from servicekit.cli import add_migrate, add_projections, run_process
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 

@@ -3,12 +3,10 @@
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import replace
 from datetime import timedelta
 from importlib import metadata
 from typing import Final
 
-from contracts.topics import NOTIFICATIONS_EVENTS
 from notifications.adapters.deliveries_postgres import PostgresDeliveries
 from notifications.adapters.endpoints_postgres import PostgresEndpoints
 from notifications.adapters.forgetting_postgres import (
@@ -45,6 +43,7 @@ from notifications.entrypoints.endpoint_routes import (
     endpoint_switches,
     endpoint_trials,
 )
+from servicekit.cli import Migration, Operated
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -53,17 +52,14 @@ from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
+from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job, Turn, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
+from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
-from servicekit.service import Port, Service, own_migrations
-from servicekit.service.commands import Migration, Operated
+from servicekit.service import Service, own_migrations
 from servicekit.service.processes import (
-    ConsumerProcess,
-    RelayProcess,
     database_check,
     health_pool_settings,
     instance_jitter,
@@ -81,8 +77,6 @@ SOURCE: Final = "/notifications"
 BACKLOG_EVERY_S: Final = 5.0
 FORGET_EVERY_S: Final = 5.0
 DRAIN_SHARE: Final = 0.7
-_POLL_S_MIN: Final = 0.15
-"""A webhook travels for longer than that; what a poll costs is shared by what comes meanwhile."""
 """Of the process's drain, for attempts under way: the rest is for closing what stands behind them."""
 
 
@@ -122,7 +116,7 @@ async def serve_api(settings: NotificationsSettings, shutdown: Shutdown) -> None
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.notifications_api_port, "NOTIFICATIONS_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -132,10 +126,10 @@ async def open_api(
     settings: NotificationsSettings, telemetry: Telemetry, *, resolver: Resolver | None = None
 ) -> AsyncIterator[Edge]:
     """Give the API's application; *resolver* replaces DNS."""
-    pool_settings = _pool(settings, "api", settings.notifications_api_connections)
+    pools = settings.api.pool
     async with (
-        await open_pool(pool_settings) as pool,
-        await open_pool(health_pool_settings(pool_settings)) as health,
+        await open_pool(pools) as pool,
+        await open_pool(health_pool_settings(pools)) as health,
         _resolving(settings, resolver) as resolving,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
@@ -194,14 +188,7 @@ async def run_projector(
         settings,
         shutdown,
         service=SERVICE,
-        process=ConsumerProcess(
-            name="projector",
-            port=Port(settings.notifications_projector_port, "NOTIFICATIONS_PROJECTOR_PORT"),
-            dsn=settings.notifications_database_url,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            records_per_poll_max=settings.notifications_records_per_poll,
-            poll_s_min=_POLL_S_MIN,
-        ),
+        process=settings.projector,
         projection=projection or make_projection(settings),
         runner_class=runner_class,
     )
@@ -213,14 +200,7 @@ async def publish_events(settings: NotificationsSettings, shutdown: Shutdown) ->
         settings,
         shutdown,
         service=SERVICE,
-        process=RelayProcess(
-            port=Port(settings.notifications_relay_port, "NOTIFICATIONS_RELAY_PORT"),
-            dsn=settings.notifications_database_url,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            topic=replace(NOTIFICATIONS_EVENTS, name=settings.notifications_events_topic),
-            schema_base=settings.notifications_schema_url,
-            lease_s=settings.notifications_relay_lease_s,
-        ),
+        process=settings.relay,
         journal=outbox_journal(SOURCE),
     )
 
@@ -234,7 +214,7 @@ async def run_worker(
     """Run the worker process, which carries deliveries out, until *shutdown*."""
     async with (
         process_telemetry(settings, SERVICE, "worker") as telemetry,
-        await open_pool(_worker_pool(settings)) as pool,
+        await open_pool(settings.worker_pool) as pool,
         open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):
         telemetry.registry.register(PoolCollector("worker", pool))
@@ -243,7 +223,7 @@ async def run_worker(
             shutdown,
             telemetry=telemetry,
             name="worker",
-            port=Port(settings.notifications_worker_port, "NOTIFICATIONS_WORKER_PORT"),
+            port=settings.worker_port,
             pool=pool,
             work=worker.run,
         )
@@ -338,20 +318,6 @@ def _policy(settings: NotificationsSettings) -> Policy:
 
 def _sealer(settings: NotificationsSettings) -> AesGcmSealer:
     return AesGcmSealer(parse_keys(settings.notifications_secret_keys.get_secret_value()))
-
-
-def _pool(settings: NotificationsSettings, process: str, max_size: int) -> PoolSettings:
-    name = f"{SERVICE.slug}-{process}"
-    return PoolSettings(dsn=settings.notifications_database_url, application_name=name, max_size=max_size)
-
-
-def _worker_pool(settings: NotificationsSettings) -> PoolSettings:
-    """Return how a worker reaches the database: a lease or a settling that a crash loses is a repeat, no loss.
-
-    What is published of it is flushed all the same: the outbox sees to that.
-    """
-    pool = _pool(settings, "worker", settings.notifications_worker_connections)
-    return replace(pool, session={"synchronous_commit": "off"})
 
 
 @asynccontextmanager

@@ -4,6 +4,27 @@ from typing import Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from servicekit.consumer.settings import ConsumerSettings
+from servicekit.postgres import PoolSettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.service import (
+    ApiProcess,
+    ConsumerProcess,
+    Port,
+    RelayProcess,
+    consumer_pool_settings,
+    relay_pool_settings,
+)
+from servicekit.service.settings import (
+    BOOTSTRAP_SERVERS,
+    ApiPort,
+    BootstrapServers,
+    ProjectorPort,
+    RecordsPerPoll,
+    RelayLease,
+    RelayPort,
+    SchemaUrl,
+)
 from servicekit.settings import Mode, ServiceSettings
 
 DEVELOPMENT_KEY: Final = "ZGV2ZWxvcG1lbnQtb25seS1zZWFsaW5nLWtleS0wMDE="
@@ -11,6 +32,9 @@ DEVELOPMENT_KEY: Final = "ZGV2ZWxvcG1lbnQtb25seS1zZWFsaW5nLWtleS0wMDE="
 DEVELOPMENT_SECRET_KEYS: Final = f"1:{DEVELOPMENT_KEY}"
 LEASE_MARGIN_S: Final = 5.0
 """For DNS, the head of the response and the settling write."""
+
+_POLL_S_MIN: Final = 0.15
+"""A webhook travels for longer than that; what a poll costs is shared by what comes meanwhile."""
 
 _SECOND: Final = 1
 _MINUTE: Final = 60
@@ -21,37 +45,26 @@ class NotificationsSettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     notifications_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     notifications_topic: str = Field(default="wallet.events", description="The topic that is told to endpoints.")
     notifications_events_topic: str = Field(
         default="notifications.events", description="The topic that the relay publishes to."
     )
-    notifications_schema_url: str = Field(
-        default="http://127.0.0.1:8121/schemas/",
-        description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).",
-    )
-    notifications_api_port: int = Field(default=8121, ge=0, le=65_535, description="The port of the API.")
-    notifications_projector_port: int = Field(
-        default=8122, ge=0, le=65_535, description="The port of the projector's health and metrics."
-    )
+    notifications_schema_url: SchemaUrl = "http://127.0.0.1:8121/schemas/"
+    notifications_api_port: ApiPort = 8121
+    notifications_projector_port: ProjectorPort = 8122
     notifications_worker_port: int = Field(
         default=8123, ge=0, le=65_535, description="The port of the worker's health and metrics."
     )
-    notifications_relay_port: int = Field(
-        default=8124, ge=0, le=65_535, description="The port of the relay's health and metrics."
-    )
+    notifications_relay_port: RelayPort = 8124
     notifications_api_connections: int = Field(
         default=8, ge=1, le=200, description="Database connections of one API process."
     )
     notifications_worker_connections: int = Field(
         default=8, ge=2, le=200, description="Database connections of one worker process."
     )
-    notifications_records_per_poll: int = Field(
-        default=2_000, ge=1, le=20_000, description="Records that the projector applies in one transaction at most."
-    )
-    notifications_relay_lease_s: float = Field(
-        default=10.0, gt=0, description="How long a relay owns a shard without renewing, in seconds."
-    )
+    notifications_records_per_poll: RecordsPerPoll = 2_000
+    notifications_relay_lease_s: RelayLease = LEASE_S
     notifications_secret_keys: SecretStr = Field(
         default=SecretStr(DEVELOPMENT_SECRET_KEYS),
         description="The keys that seal endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version seals, "
@@ -135,6 +148,68 @@ class NotificationsSettings(ServiceSettings):
         if self.notifications_allow_loopback:
             raise ValueError("NOTIFICATIONS_ALLOW_LOOPBACK is for development")
         return self
+
+    @property
+    def api(self) -> ApiProcess:
+        """How the API is run."""
+        return ApiProcess(
+            port=Port(self.notifications_api_port, "NOTIFICATIONS_API_PORT"),
+            pool=PoolSettings(
+                dsn=self.notifications_database_url,
+                application_name="notifications-api",
+                max_size=self.notifications_api_connections,
+            ),
+        )
+
+    @property
+    def projector(self) -> ConsumerProcess:
+        """How the projector is run."""
+        name = "notifications-projector"
+        return ConsumerProcess(
+            name="projector",
+            port=Port(self.notifications_projector_port, "NOTIFICATIONS_PROJECTOR_PORT"),
+            pool=consumer_pool_settings(self.notifications_database_url, application_name=name),
+            consumer=ConsumerSettings(
+                bootstrap_servers=self.kafka_bootstrap_servers,
+                client_id=name,
+                records_per_poll_max=self.notifications_records_per_poll,
+                poll_s_min=_POLL_S_MIN,
+            ),
+        )
+
+    @property
+    def relay(self) -> RelayProcess:
+        """How the relay, which publishes the service's own events, is run."""
+        name = "notifications-relay"
+        publisher = PublisherSettings(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            topic=self.notifications_events_topic,
+            client_id=name,
+            schema_base=self.notifications_schema_url,
+        )
+        return RelayProcess(
+            port=Port(self.notifications_relay_port, "NOTIFICATIONS_RELAY_PORT"),
+            pool=relay_pool_settings(self.notifications_database_url, application_name=name),
+            relay=RelaySettings(publisher=publisher, lease_s=self.notifications_relay_lease_s),
+        )
+
+    @property
+    def worker_port(self) -> Port:
+        """Where a worker tells of its health and metrics."""
+        return Port(self.notifications_worker_port, "NOTIFICATIONS_WORKER_PORT")
+
+    @property
+    def worker_pool(self) -> PoolSettings:
+        """How a worker reaches the database: a lease or a settling that a crash loses is a repeat, no loss.
+
+        What is published of it is flushed all the same: the outbox sees to that.
+        """
+        return PoolSettings(
+            dsn=self.notifications_database_url,
+            application_name="notifications-worker",
+            max_size=self.notifications_worker_connections,
+            session={"synchronous_commit": "off"},
+        )
 
 
 class NotificationsOwnerSettings(ServiceSettings):

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 from transaction_history import bootstrap
-from transaction_history.adapters.rebuild import RebuildError
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.maintenance.rebuild import RebuildError
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 

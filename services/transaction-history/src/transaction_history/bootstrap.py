@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from importlib import metadata
 from typing import Final
 
@@ -14,18 +13,14 @@ from servicekit.consumer.topic_reader import open_topic
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import BY_INDEX, Pool, PoolSettings, open_pool
-from servicekit.process import Shutdown
-from servicekit.projected import PostgresProjected
-from servicekit.service import Port, Service, own_migrations, processes
-from servicekit.service.processes import ConsumerProcess, database_check, health_pool_settings
+from servicekit.postgres import Pool, open_pool
+from servicekit.read_answers import lag_check
+from servicekit.read_model.projected import Projected
+from servicekit.service import Service, own_migrations, processes
+from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from transaction_history.adapters.read_model_postgres import SCHEMA, PostgresReadModel
-from transaction_history.adapters.reads_postgres import PostgresReads
-from transaction_history.adapters.rebuild import Comparison, Rebuild
-from transaction_history.application.projection import HistoryProjection
-from transaction_history.application.queries import HistoryQueries
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -33,6 +28,11 @@ from transaction_history.entrypoints.routes import (
     transaction_routes,
     wallet_entry_routes,
 )
+from transaction_history.maintenance.rebuild import Comparison, Rebuild
+from transaction_history.projection.projection import HistoryProjection
+from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
+from transaction_history.reads.queries import HistoryQueries
+from transaction_history.reads.reads_postgres import PostgresReads
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
@@ -61,7 +61,7 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.transaction_history_api_port, "TRANSACTION_HISTORY_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -69,21 +69,16 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
 @asynccontextmanager
 async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
     """Give the API's application."""
-    pool_settings = _pool(settings, "transaction-history-api", settings.transaction_history_read_connections)
-    async with (
-        await open_pool(replace(pool_settings, session=BY_INDEX)) as pool,
-        await open_pool(health_pool_settings(pool_settings)) as health,
-    ):
+    pools = settings.api.pool
+    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with PostgresProjected(pool, SCHEMA) as projected:
+        async with Projected(pool, SCHEMA) as projected:
             yield _app(settings, telemetry, pool, health, projected)
 
 
-def _app(
-    settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: PostgresProjected
-) -> Edge:
+def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(health), **await projected.check()}
+        return {**await database_check(health), **await lag_check(projected)}
 
     queries = HistoryQueries(PostgresReads(pool), projected)
     return create_app(
@@ -102,22 +97,6 @@ def _app(
     )
 
 
-def _pool(settings: HistorySettings, application_name: str, max_size: int) -> PoolSettings:
-    dsn = settings.transaction_history_database_url
-    return PoolSettings(dsn=dsn, application_name=application_name, max_size=max_size)
-
-
-def projector_process(settings: HistorySettings) -> ConsumerProcess:
-    """Return how the projector is run."""
-    return ConsumerProcess(
-        name="projector",
-        port=Port(settings.transaction_history_projector_port, "TRANSACTION_HISTORY_PROJECTOR_PORT"),
-        dsn=settings.transaction_history_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        records_per_poll_max=settings.transaction_history_records_per_poll,
-    )
-
-
 async def run_projector(
     settings: HistorySettings,
     shutdown: Shutdown,
@@ -130,7 +109,7 @@ async def run_projector(
         settings,
         shutdown,
         service=SERVICE,
-        process=projector_process(settings),
+        process=settings.projector,
         projection=projection or make_projection(settings),
         runner_class=runner_class,
     )
@@ -146,7 +125,7 @@ async def rebuild(
     """Build the read model a second time from the topic's beginning, compare, and switch where asked."""
     topic = settings.transaction_history_topic
     async with (
-        await open_pool(_pool(settings, "transaction-history-rebuild", 2)) as pool,
+        await open_pool(settings.rebuilding) as pool,
         open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader,
     ):
         rebuilding = Rebuild(

@@ -2,6 +2,17 @@
 
 from pydantic import Field
 
+from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
+from servicekit.postgres import BY_INDEX, PoolSettings
+from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings
+from servicekit.service.settings import (
+    BOOTSTRAP_SERVERS,
+    ApiPort,
+    BootstrapServers,
+    ProjectorPort,
+    ReadConnections,
+    RecordsPerPoll,
+)
 from servicekit.settings import ServiceSettings
 
 
@@ -9,18 +20,47 @@ class HistorySettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     transaction_history_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     transaction_history_topic: str = Field(default="wallet.events", description="The topic that is projected.")
-    transaction_history_api_port: int = Field(default=8111, ge=0, le=65_535, description="The port of the API.")
-    transaction_history_projector_port: int = Field(
-        default=8112, ge=0, le=65_535, description="The port of the projector's health and metrics."
-    )
-    transaction_history_read_connections: int = Field(
-        default=8, ge=1, le=200, description="Connections of one API process."
-    )
-    transaction_history_records_per_poll: int = Field(
-        default=5_000, ge=1, le=20_000, description="Records that the projector applies in one transaction at most."
-    )
+    transaction_history_api_port: ApiPort = 8111
+    transaction_history_projector_port: ProjectorPort = 8112
+    transaction_history_read_connections: ReadConnections = 8
+    transaction_history_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
+
+    @property
+    def api(self) -> ApiProcess:
+        """How the API is run: it finds its rows through indexes."""
+        return ApiProcess(
+            port=Port(self.transaction_history_api_port, "TRANSACTION_HISTORY_API_PORT"),
+            pool=PoolSettings(
+                dsn=self.transaction_history_database_url,
+                application_name="transaction-history-api",
+                max_size=self.transaction_history_read_connections,
+                session=BY_INDEX,
+            ),
+        )
+
+    @property
+    def projector(self) -> ConsumerProcess:
+        """How the projector is run."""
+        name = "transaction-history-projector"
+        return ConsumerProcess(
+            name="projector",
+            port=Port(self.transaction_history_projector_port, "TRANSACTION_HISTORY_PROJECTOR_PORT"),
+            pool=consumer_pool_settings(self.transaction_history_database_url, application_name=name),
+            consumer=ConsumerSettings(
+                bootstrap_servers=self.kafka_bootstrap_servers,
+                client_id=name,
+                records_per_poll_max=self.transaction_history_records_per_poll,
+            ),
+        )
+
+    @property
+    def rebuilding(self) -> PoolSettings:
+        """How a rebuild reaches the database."""
+        return consumer_pool_settings(
+            self.transaction_history_database_url, application_name="transaction-history-rebuild"
+        )
 
 
 class HistoryOwnerSettings(ServiceSettings):

@@ -7,12 +7,12 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from servicekit.service.commands import Migration, Operated, add_migrate, add_projections, run_process
-from wallet.application.decisions import DecisionsProjection
+from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
 from wallet.config import WalletOwnerSettings, WalletSettings
+from wallet.decisions.projection import DecisionsProjection
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)

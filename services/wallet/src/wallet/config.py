@@ -5,9 +5,24 @@ from typing import Final
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from servicekit.consumer.settings import ConsumerSettings
+from servicekit.postgres import PoolSettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.service import (
+    ApiProcess,
+    ConsumerProcess,
+    Port,
+    RelayProcess,
+    consumer_pool_settings,
+    relay_pool_settings,
+)
+from servicekit.service.settings import BOOTSTRAP_SERVERS, BootstrapServers, RelayLease, RelayPort, SchemaUrl
 from servicekit.settings import ServiceSettings
+from wallet.application.queue import AGE_MAX_S, COMMANDS_MAX, QueueLimits
 
 DEVELOPMENT_REFERENCE_KEY: Final = "development-reference-key"
+_DECISIONS_PER_POLL_MAX: Final = 256
+"""All of a poll's commands fit into one batch, and are done well before the consumer's transaction would time out."""
 
 
 class WalletSettings(ServiceSettings):
@@ -16,12 +31,10 @@ class WalletSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
-    kafka_bootstrap_servers: str = Field(default="127.0.0.1:19092", description="The brokers, `host:port,…`.")
+    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     wallet_events_topic: str = Field(default="wallet.events", description="The topic that the relay publishes to.")
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
-    wallet_relay_port: int = Field(
-        default=8102, ge=0, le=65_535, description="The port of the relay's health and metrics."
-    )
+    wallet_relay_port: RelayPort = 8102
     wallet_decisions_port: int = Field(
         default=8103, ge=0, le=65_535, description="The port of the health and metrics of what acts on fraud decisions."
     )
@@ -33,10 +46,10 @@ class WalletSettings(ServiceSettings):
     )
     wallet_batch_commands: int = Field(default=512, ge=1, le=4_096, description="Commands in one commit at most.")
     wallet_queue_commands: int = Field(
-        default=8_192, ge=1, description="Commands waiting in one process at most: one more is answered 503."
+        default=COMMANDS_MAX, ge=1, description="Commands waiting in one process at most: one more is answered 503."
     )
     wallet_queue_age_s: float = Field(
-        default=1.0, gt=0, description="When the oldest waiting command is older, a new one is answered 503."
+        default=AGE_MAX_S, gt=0, description="When the oldest waiting command is older, a new one is answered 503."
     )
     wallet_command_deadline_s: float = Field(
         default=2.0, gt=0, description="How long a command may take from its arrival to its answer, in seconds."
@@ -66,13 +79,57 @@ class WalletSettings(ServiceSettings):
         description="The key under which references are hashed to be found again; never changed once used. The default "
         "is for development and refused elsewhere.",
     )
-    wallet_schema_url: str = Field(
-        default="http://127.0.0.1:8101/schemas/",
-        description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).",
-    )
-    wallet_relay_lease_s: float = Field(
-        default=10.0, gt=0, description="How long a relay owns a shard without renewing, in seconds."
-    )
+    wallet_schema_url: SchemaUrl = "http://127.0.0.1:8101/schemas/"
+    wallet_relay_lease_s: RelayLease = LEASE_S
+
+    @property
+    def api(self) -> ApiProcess:
+        """How the API is run; the pool is of reads and dry runs."""
+        return ApiProcess(port=Port(self.wallet_api_port, "WALLET_API_PORT"), pool=self.reading("api"))
+
+    @property
+    def queue(self) -> QueueLimits:
+        """The bounds of what waits for the committer."""
+        return QueueLimits(commands_max=self.wallet_queue_commands, age_max_s=self.wallet_queue_age_s)
+
+    @property
+    def relay(self) -> RelayProcess:
+        """How the relay is run."""
+        name = "wallet-relay"
+        publisher = PublisherSettings(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            topic=self.wallet_events_topic,
+            client_id=name,
+            schema_base=self.wallet_schema_url,
+        )
+        return RelayProcess(
+            port=Port(self.wallet_relay_port, "WALLET_RELAY_PORT"),
+            pool=relay_pool_settings(self.wallet_database_url, application_name=name),
+            relay=RelaySettings(publisher=publisher, lease_s=self.wallet_relay_lease_s),
+        )
+
+    @property
+    def decisions(self) -> ConsumerProcess:
+        """How what acts on fraud decisions is run."""
+        name = "wallet-decisions"
+        return ConsumerProcess(
+            name="decisions",
+            port=Port(self.wallet_decisions_port, "WALLET_DECISIONS_PORT"),
+            pool=consumer_pool_settings(self.wallet_database_url, application_name=name),
+            consumer=ConsumerSettings(
+                bootstrap_servers=self.kafka_bootstrap_servers,
+                client_id=name,
+                records_per_poll_max=_DECISIONS_PER_POLL_MAX,
+            ),
+        )
+
+    def reading(self, process: str) -> PoolSettings:
+        """Return how *process* reads the ledger."""
+        return PoolSettings(
+            dsn=self.wallet_database_url,
+            application_name=f"wallet-{process}",
+            max_size=self.wallet_read_connections,
+        )
 
 
 class WalletOwnerSettings(ServiceSettings):

@@ -38,21 +38,21 @@ class Applier:
         self.newly_parked = 0
 
     async def apply(self, fresh: Sequence[Received]) -> None:
-        """Apply *fresh* in one call of the projection; where that fails, all but the wallets that cannot be.
+        """Apply *fresh* in one call of the projection; where that fails, all but the subjects that cannot be.
 
         Raises Poisoned where one fails and this is not done carefully. Errors that are not the events' fault pass. With
         either the transaction ends.
         """
-        wallets = {record.wallet_id for record in fresh}
-        self._parked = await parking.parked_among(self._tx, self._projection.name, wallets)
+        subjects = {record.subject for record in fresh}
+        self._parked = await parking.parked_among(self._tx, self._projection.name, subjects)
         await self._settle(fresh)
 
     async def _settle(self, records: Sequence[Received]) -> None:
         """Halve what fails, in order, until the failing event stands alone: a savepoint per half."""
-        held = [record for record in records if record.wallet_id in self._parked]
+        held = [record for record in records if record.subject in self._parked]
         if held:
             await parking.hold_back(self._tx, self._projection.name, held)
-            records = [record for record in records if record.wallet_id not in self._parked]
+            records = [record for record in records if record.subject not in self._parked]
         if not records:
             return
         reason = await self._try(records)
@@ -82,13 +82,13 @@ class Applier:
         return None
 
     async def _park(self, record: Received, reason: str) -> None:
-        await parking.park_wallet(self._tx, self._projection.name, record, reason)
-        self._parked.add(record.wallet_id)
+        await parking.park_subject(self._tx, self._projection.name, record, reason)
+        self._parked.add(record.subject)
         self.newly_parked += 1
         _log.error(
-            "consumer.wallet_parked",
+            "consumer.subject_parked",
             projection=self._projection.name,
-            wallet_id=str(record.wallet_id),
+            subject=str(record.subject),
             shard=record.shard,
             seq=record.sequence,
         )

@@ -10,7 +10,7 @@ _POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15)
 
 
 class ConsumerMetrics:
-    """Lag, throughput, parked wallets, stopped shards and checkpoints of one projection."""
+    """Lag, throughput, parked subjects, stopped shards and checkpoints of one projection."""
 
     def __init__(self, registry: CollectorRegistry, projection: str) -> None:
         labels = ("projection",)
@@ -36,7 +36,9 @@ class ConsumerMetrics:
         self._stopped = Gauge(
             "consumer_shards_stopped", "Shards that stand still, by reason.", (*labels, "reason"), registry=registry
         )
-        self._parked = Gauge("consumer_parked_wallets", "Parked wallets.", labels, registry=registry).labels(projection)
+        self._parked = Gauge("consumer_parked_subjects", "Parked subjects.", labels, registry=registry).labels(
+            projection
+        )
         self._lag_records = Gauge(
             "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
         ).labels(projection)
@@ -74,9 +76,9 @@ class ConsumerMetrics:
         for reason in Stop:
             self._stopped.labels(self._projection, reason.value).set(counts.get(reason, 0))
 
-    def parked(self, wallets: int) -> None:
-        """Tell how many wallets are parked."""
-        self._parked.set(wallets)
+    def parked(self, subjects: int) -> None:
+        """Tell how many subjects are parked."""
+        self._parked.set(subjects)
 
     def lag(self, records: int, milliseconds: int) -> None:
         """Tell how far behind the assigned partitions are."""

@@ -21,10 +21,10 @@ class ShardStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedWallet:
-    """A wallet whose events wait, since the one with sequence *seq* failed for *reason*."""
+class ParkedSubject:
+    """A subject whose events wait, since the one with sequence *seq* failed for *reason*."""
 
-    wallet_id: UUID
+    subject: UUID
     shard: int
     seq: int
     events: int
@@ -44,14 +44,14 @@ async def status(connection: Connection, projection: str) -> list[ShardStatus]:
     return [ShardStatus(**dict(row)) for row in rows]
 
 
-async def parked_wallets(connection: Connection, projection: str) -> list[ParkedWallet]:
-    """Return every parked wallet, the longest parked first."""
+async def parked_subjects(connection: Connection, projection: str) -> list[ParkedSubject]:
+    """Return every parked subject, the longest parked first."""
     rows = await connection.fetch(
-        """select wallet_id, shard, seq, reason, parked_at, events
-           from servicekit.parked_wallet where projection = $1 order by parked_at, wallet_id""",
+        """select subject, shard, seq, reason, parked_at, events
+           from servicekit.parked_subject where projection = $1 order by parked_at, subject""",
         projection,
     )
-    return [ParkedWallet(**dict(row)) for row in rows]
+    return [ParkedSubject(**dict(row)) for row in rows]
 
 
 async def rewind(connection: Connection, projection: str, shard: int, *, offset: int = 0) -> bool:

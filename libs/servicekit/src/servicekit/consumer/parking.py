@@ -1,7 +1,8 @@
-"""Parked wallets: an event that cannot be applied, and what came after it for the same wallet, wait in the topic.
+"""Parked subjects: an event that cannot be applied, and what came after it for the same subject, wait in the topic.
 
-Only the wallet's place is kept, so that one hot wallet costs a row. Beyond a number of wallets the consumer ends
-instead of parking more, for then not single events are broken but the projection.
+A subject is whom events are about, a wallet or an endpoint. Only its place is kept, so that a hot one costs a row.
+Beyond a number of subjects the consumer ends instead of parking more, for then not single events are broken but the
+projection.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from uuid import UUID
 from servicekit.consumer.records import Received
 from servicekit.postgres import Connection, Transaction
 
-WALLETS_MAX: Final = 1_000
+SUBJECTS_MAX: Final = 1_000
 REASON_CHARACTERS_MAX: Final = 500
 
 
@@ -23,35 +24,35 @@ class ParkingFull(Exception):  # noqa: N818  it names a state of the projection
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a parked wallet's events begin: with sequence *seq* of *shard*, none of them before *offset*."""
+    """Where a parked subject's events begin: with sequence *seq* of *shard*, none of them before *offset*."""
 
     shard: int
     seq: int
     offset: int
 
 
-async def parked_among(tx: Transaction, projection: str, wallet_ids: Collection[UUID]) -> set[UUID]:
-    """Return those of *wallet_ids* that are parked."""
+async def parked_among(tx: Transaction, projection: str, subjects: Collection[UUID]) -> set[UUID]:
+    """Return those of *subjects* that are parked."""
     rows = await tx.connection.fetch(
-        "select wallet_id from servicekit.parked_wallet where projection = $1 and wallet_id = any ($2::uuid[])",
+        "select subject from servicekit.parked_subject where projection = $1 and subject = any ($2::uuid[])",
         projection,
-        list(wallet_ids),
+        list(subjects),
     )
-    return {row["wallet_id"] for row in rows}
+    return {row["subject"] for row in rows}
 
 
-async def park_wallet(tx: Transaction, projection: str, failed: Received, reason: str) -> None:
-    """Park the wallet of *failed*, its first event; raise ParkingFull beyond the bound."""
+async def park_subject(tx: Transaction, projection: str, failed: Received, reason: str) -> None:
+    """Park the subject of *failed*, its first event; raise ParkingFull beyond the bound."""
     count = await tx.connection.fetchval(
-        "select count(*) from servicekit.parked_wallet where projection = $1", projection
+        "select count(*) from servicekit.parked_subject where projection = $1", projection
     )
-    if count >= WALLETS_MAX:
-        raise ParkingFull(f"{count} wallets are parked already")
+    if count >= SUBJECTS_MAX:
+        raise ParkingFull(f"{count} subjects are parked already")
     await tx.connection.execute(
-        """insert into servicekit.parked_wallet (projection, wallet_id, shard, seq, reason, kafka_offset, events)
+        """insert into servicekit.parked_subject (projection, subject, shard, seq, reason, kafka_offset, events)
            values ($1, $2, $3, $4, $5, $6, 1)""",
         projection,
-        failed.wallet_id,
+        failed.subject,
         failed.shard,
         failed.sequence,
         _storable(reason),
@@ -60,67 +61,67 @@ async def park_wallet(tx: Transaction, projection: str, failed: Received, reason
 
 
 async def hold_back(tx: Transaction, projection: str, received: Sequence[Received]) -> None:
-    """Count *received*, of parked wallets: they stay where they are in the topic."""
-    counts = Counter(record.wallet_id for record in received)
+    """Count *received*, of parked subjects: they stay where they are in the topic."""
+    counts = Counter(record.subject for record in received)
     # Mostly behind the place that is kept; where lost records were brought back, they may stand before it.
-    offsets = {record.wallet_id: record.offset for record in sorted(received, key=lambda record: -record.offset)}
+    offsets = {record.subject: record.offset for record in sorted(received, key=lambda record: -record.offset)}
     await tx.connection.execute(
-        """update servicekit.parked_wallet as w
-           set events = w.events + n.events, kafka_offset = least(w.kafka_offset, n.kafka_offset)
-           from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as n (wallet_id, events, kafka_offset)
-           where w.projection = $1 and w.wallet_id = n.wallet_id""",
+        """update servicekit.parked_subject as p
+           set events = p.events + n.events, kafka_offset = least(p.kafka_offset, n.kafka_offset)
+           from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as n (subject, events, kafka_offset)
+           where p.projection = $1 and p.subject = n.subject""",
         projection,
         list(counts),
         list(counts.values()),
-        [offsets[wallet_id] for wallet_id in counts],
+        [offsets[subject] for subject in counts],
     )
 
 
-async def place_of(connection: Connection, projection: str, wallet_id: UUID) -> Place | None:
-    """Return where the wallet's events begin, None where it is not parked."""
+async def place_of(connection: Connection, projection: str, subject: UUID) -> Place | None:
+    """Return where the subject's events begin, None where it is not parked."""
     row = await connection.fetchrow(
-        """select shard, seq, kafka_offset from servicekit.parked_wallet
-           where projection = $1 and wallet_id = $2""",
+        """select shard, seq, kafka_offset from servicekit.parked_subject
+           where projection = $1 and subject = $2""",
         projection,
-        wallet_id,
+        subject,
     )
     return None if row is None else Place(row["shard"], row["seq"], row["kafka_offset"])
 
 
-async def move_place(tx: Transaction, projection: str, wallet_id: UUID, seq: int, applied: int) -> None:
-    """Note that *applied* of the wallet's events are, and that the next one is at *seq* or later."""
+async def move_place(tx: Transaction, projection: str, subject: UUID, seq: int, applied: int) -> None:
+    """Note that *applied* of the subject's events are, and that the next one is at *seq* or later."""
     await tx.connection.execute(
-        """update servicekit.parked_wallet set seq = $3, events = greatest(0, events - $4)
-           where projection = $1 and wallet_id = $2""",
+        """update servicekit.parked_subject set seq = $3, events = greatest(0, events - $4)
+           where projection = $1 and subject = $2""",
         projection,
-        wallet_id,
+        subject,
         seq,
         applied,
     )
 
 
-async def forget(tx: Transaction, projection: str, wallet_id: UUID) -> None:
-    """Unpark the wallet: all its events are applied."""
+async def forget(tx: Transaction, projection: str, subject: UUID) -> None:
+    """Unpark the subject: all its events are applied."""
     await tx.connection.execute(
-        "delete from servicekit.parked_wallet where projection = $1 and wallet_id = $2", projection, wallet_id
+        "delete from servicekit.parked_subject where projection = $1 and subject = $2", projection, subject
     )
 
 
-async def is_parked(connection: Connection, projection: str, wallet_ids: Sequence[UUID]) -> bool:
-    """Tell whether one of *wallet_ids* is parked: a read that touches it says so."""
+async def is_parked(connection: Connection, projection: str, subjects: Sequence[UUID]) -> bool:
+    """Tell whether one of *subjects* is parked: a read that touches it says so."""
     found = await connection.fetchval(
-        """select exists (select from servicekit.parked_wallet
-                          where projection = $1 and wallet_id = any ($2::uuid[]))""",
+        """select exists (select from servicekit.parked_subject
+                          where projection = $1 and subject = any ($2::uuid[]))""",
         projection,
-        wallet_ids,
+        subjects,
     )
     return bool(found)
 
 
-async def parked_wallet_count(connection: Connection, projection: str) -> int:
-    """Return how many wallets are parked."""
+async def parked_subject_count(connection: Connection, projection: str) -> int:
+    """Return how many subjects are parked."""
     count: int = await connection.fetchval(
-        "select count(*) from servicekit.parked_wallet where projection = $1", projection
+        "select count(*) from servicekit.parked_subject where projection = $1", projection
     )
     return count
 

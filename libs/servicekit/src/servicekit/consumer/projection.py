@@ -21,7 +21,7 @@ class Projection(Protocol):
         """Write what *events* change, in few statements, through *tx* and nowhere else.
 
         They come in the order of their shards' sequences, each once. Any error but a lost connection or a lock makes
-        the consumer look for the event that fails and park its wallet: apply is then called again with fewer events,
+        the consumer look for the event that fails and park its subject: apply is then called again with fewer events,
         under a savepoint, so it keeps nothing in memory that a rollback would not undo.
         """
         ...

@@ -32,7 +32,7 @@ class Received:
     shard: int
     sequence: int
     event_id: UUID
-    wallet_id: UUID
+    subject: UUID
     partition: int
     offset: int
     size_bytes: int
@@ -41,7 +41,7 @@ class Received:
 
 
 def receive(record: KafkaRecord) -> Received | None:
-    """Return the record with its place, or None where not even shard, sequence, id and wallet can be read.
+    """Return the record with its place, or None where not even shard, sequence, id and subject can be read.
 
     A shard or a sequence that cannot be is none.
     """
@@ -49,18 +49,18 @@ def receive(record: KafkaRecord) -> Received | None:
     error: str | None = None
     try:
         event = from_record(record.headers, record.value)
-        shard, sequence, event_id, wallet_id = event.shard, event.sequence, event.event_id, event.subject
+        shard, sequence, event_id, subject = event.shard, event.sequence, event.event_id, event.subject
     except EnvelopeError as unreadable:
         place = _place(record.headers)
         if place is None:
             return None
-        shard, sequence, event_id, wallet_id = place
+        shard, sequence, event_id, subject = place
         error = str(unreadable)
     return Received(
         shard,
         sequence,
         event_id,
-        wallet_id,
+        subject,
         record.partition,
         record.offset,
         len(record.value or b""),
@@ -73,11 +73,11 @@ def _place(headers: Headers) -> tuple[int, int, UUID, UUID] | None:
     fields = {name: value for name, value in headers if value is not None}
     try:
         shard, sequence = _number(fields["ce_shard"]), _number(fields["ce_sequence"])
-        event_id, wallet_id = UUID(fields["ce_id"].decode()), UUID(fields["ce_subject"].decode())
+        event_id, subject = UUID(fields["ce_id"].decode()), UUID(fields["ce_subject"].decode())
     except (KeyError, ValueError):
         return None
     is_in_range = 0 <= shard < SHARDS and 1 <= sequence <= _SEQUENCE_MAX
-    return (shard, sequence, event_id, wallet_id) if is_in_range else None
+    return (shard, sequence, event_id, subject) if is_in_range else None
 
 
 def _number(raw: bytes) -> int:

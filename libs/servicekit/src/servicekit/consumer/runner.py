@@ -2,11 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,15 +16,17 @@ from opentelemetry.util.types import AttributeValue
 from servicekit.clock import monotonic_s, utc_now
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Lag
+from servicekit.consumer.client import ClientEnded, require_at_work, start_client, stop_client
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.portions import Portions
 from servicekit.consumer.processing import LookAgain, Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.failures import OperationalError
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing
 
 _log = structlog.get_logger(__name__)
@@ -34,38 +36,10 @@ PORTIONS_S_MAX: Final = 20.0
 QUICK_S: Final = 3.0
 """Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
-POLL_S_MIN: Final = 0.025
-STOP_TIMEOUT_S: Final = 5.0
 BROKER_TIMEOUT_S: Final = 10.0
 """What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait for ever."""
 
 Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerSettings:
-    """How a consumer runs.
-
-    A poll that brought fewer than *full_records* is not followed by the next within *poll_s_min*: what a transaction
-    costs is shared by all that it applies.
-    """
-
-    bootstrap_servers: str
-    client_id: str
-    records_per_poll_max: int = 5_000
-    bytes_per_poll_max: int = 16 * 1024 * 1024
-    poll_ms: int = 200
-    poll_s_min: float = POLL_S_MIN
-    full_records: int = 1_000
-    session_timeout_ms: int = 10_000
-    max_poll_interval_ms: int = 60_000
-    housekeeping_every_s: float = 1.0
-    backoff_s_min: float = 0.1
-    backoff_s_max: float = 5.0
-
-
-class ClientEnded(Exception):  # noqa: N818  it names what happened
-    """A task of the client's own has ended, and without it the client is silent for ever: a new one is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +90,14 @@ class ConsumerRunner:
         stopped = self._processor.stopped
         return {
             "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
-            "wallets": Check(ok=not self._parked, detail=f"{self._parked} parked"),
+            "subjects": Check(ok=not self._parked, detail=f"{self._parked} parked"),
             "shards": Check(ok=not stopped, detail=f"stopped: {sorted(stopped)}" if stopped else "none stopped"),
         }
 
     async def run(self, shutdown: Shutdown) -> None:
         """Consume until the end is requested. A broker or a database that is away is waited for, for ever.
 
-        Raises ParkingFull when the projection fails for more wallets than can be parked.
+        Raises ParkingFull when the projection fails for more subjects than can be parked.
         """
         while not shutdown.is_requested:
             try:
@@ -135,13 +109,13 @@ class ConsumerRunner:
     async def _consume(self, shutdown: Shutdown) -> None:
         consumer = self._new_consumer()
         try:
-            await _unless_stopped(consumer.start(), shutdown)
+            await start_client(consumer, shutdown)
             batch = _Batch({}, [])
             while not shutdown.is_requested:
                 batch = await self._round(consumer, batch)
             await self._tell_broker(consumer)
         finally:
-            await _stop(consumer)
+            await stop_client(consumer)
 
     async def _round(self, consumer: AIOKafkaConsumer, batch: _Batch) -> _Batch:
         """Process *batch* while the next one is polled and read; return that."""
@@ -256,8 +230,8 @@ class ConsumerRunner:
                     "messaging.system": "kafka",
                     "messaging.destination.name": self._projection.topic,
                     "messaging.kafka.offset": record.offset,
-                    "wallet.shard": record.shard,
-                    "wallet.sequence": record.sequence,
+                    "event.shard": record.shard,
+                    "event.sequence": record.sequence,
                 }
                 name = f"project {record.event.type}"
                 spans.enter_context(
@@ -310,7 +284,7 @@ class ConsumerRunner:
         if monotonic_s() - self._kept_s < self._settings.housekeeping_every_s:
             return
         self._kept_s = monotonic_s()
-        _require_at_work(consumer)
+        require_at_work(consumer)
         async with asyncio.timeout(BROKER_TIMEOUT_S):
             await self._tell_broker(consumer)
             lags = await self._lags(consumer, waiting)
@@ -318,7 +292,7 @@ class ConsumerRunner:
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
             seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
-            parked = await parking.parked_wallet_count(connection, self._projection.name)
+            parked = await parking.parked_subject_count(connection, self._projection.name)
         self._parked = parked
         self._metrics.parked(parked)
         self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))
@@ -361,47 +335,3 @@ def _first_offsets(places: Iterable[LookAgain | Received]) -> dict[int, int]:
     for place in places:
         offsets[place.partition] = min(place.offset, offsets.get(place.partition, place.offset))
     return offsets
-
-
-async def _stop(consumer: AIOKafkaConsumer) -> None:
-    """Stop *consumer*, or leave it behind: leaving the group asks the broker, which may be away.
-
-    Its `stop` can swallow a cancellation and wait on, so it is not awaited beyond the deadline; it can also end with
-    the cancellation of a task of its own, which is no cancellation of ours.
-    """
-    stopping = asyncio.ensure_future(consumer.stop())
-    done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
-    if not done:
-        stopping.cancel()
-        return
-    error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
-    if error is not None:
-        _log.info("client not stopped in order", action="consumer_not_stopped", error=type(error).__name__)
-
-
-def _require_at_work(consumer: AIOKafkaConsumer) -> None:
-    """Raise ClientEnded where one of the client's tasks has ended.
-
-    An error that a task does not expect ends it, and nothing tells: uvloop's RuntimeError for a write to a connection
-    that broke a moment before, for example, ends the one that all others wait for when they need to know the brokers.
-    """
-    tasks = (
-        consumer._client._sync_task,  # noqa: SLF001  no public call tells
-        consumer._coordinator._coordination_task,  # noqa: SLF001  see above
-        consumer._fetcher._fetch_task,  # noqa: SLF001  see above
-    )
-    if any(task.done() for task in tasks):
-        raise ClientEnded
-
-
-async def _unless_stopped(starting: Coroutine[Any, Any, None], shutdown: Shutdown) -> None:
-    """Wait for *starting*, which waits for the broker for ever, or for the process's end."""
-    start, stopped = asyncio.ensure_future(starting), asyncio.ensure_future(shutdown.wait())
-    try:
-        await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if start.done():
-            await start
-    finally:
-        for task in (start, stopped):
-            task.cancel()
-        await asyncio.gather(start, stopped, return_exceptions=True)

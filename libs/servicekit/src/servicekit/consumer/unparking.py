@@ -1,4 +1,4 @@
-"""Unparking: a wallet's events are read from the topic again, and applied in order from the one that failed on."""
+"""Unparking: a subject's events are read from the topic again, and applied in order from the one that failed on."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,29 +29,29 @@ class Unparked:
     failure: str | None
 
 
-async def unpark(pool: Pool, projection: Projection, wallet_id: UUID, *, bootstrap_servers: str) -> Unparked:
-    """Apply the wallet's events that were held back, in order, and let it flow again when none is left.
+async def unpark(pool: Pool, projection: Projection, subject: UUID, *, bootstrap_servers: str) -> Unparked:
+    """Apply the subject's events that were held back, in order, and let it flow again when none is left.
 
     An event that fails again keeps its place, and with it those behind. Raises the client's errors, and TimeoutError
     where the broker is away.
     """
-    shard = shard_of(wallet_id)
+    shard = shard_of(subject)
     async with pool.connection() as connection:
-        place = await parking.place_of(connection, projection.name, wallet_id)
+        place = await parking.place_of(connection, projection.name, subject)
         partition = await checkpoints.partition_of_shard(connection, projection.name, shard)
     if place is None or partition is None:
         return Unparked(0, None)
     async with open_partition(bootstrap_servers, projection.topic, partition) as reader:
-        return await _Unparking(pool, projection, wallet_id, reader, place.shard, place.seq).run(place.offset)
+        return await _Unparking(pool, projection, subject, reader, place.shard, place.seq).run(place.offset)
 
 
 @dataclass(slots=True)
 class _Unparking:
-    """One run: it follows the shard's dense sequence from *next_seq* on, and picks the wallet's events from it."""
+    """One run: it follows the shard's dense sequence from *next_seq* on, and picks the subject's events from it."""
 
     pool: Pool
     projection: Projection
-    wallet_id: UUID
+    subject: UUID
     reader: PartitionReader
     shard: int
     next_seq: int
@@ -86,11 +86,11 @@ class _Unparking:
         for record in polled:
             if record.shard == self.shard and record.sequence == self.next_seq:
                 self.next_seq += 1
-                if record.wallet_id == self.wallet_id:
+                if record.subject == self.subject:
                     self._picked.append(record)
 
     async def _apply(self) -> tuple[str | None, bool]:
-        """Apply what is picked; return why it could not be, and whether the wallet is unparked."""
+        """Apply what is picked; return why it could not be, and whether the subject is unparked."""
         async with self.pool.transaction() as tx:
             # The consumer parks and applies under this lock, so that nothing comes in between.
             held = await checkpoints.lock(tx, self.projection.name, {self.shard: self.reader.partition})
@@ -99,10 +99,10 @@ class _Unparking:
             done, failure = await _apply_in_order(tx, self.projection, due)
             is_done = failure is None and self.next_seq > last_seq
             if is_done:
-                await parking.forget(tx, self.projection.name, self.wallet_id)
+                await parking.forget(tx, self.projection.name, self.subject)
             else:
                 seq = self.next_seq if failure is None else due[done].sequence
-                await parking.move_place(tx, self.projection.name, self.wallet_id, seq, done)
+                await parking.move_place(tx, self.projection.name, self.subject, seq, done)
         self.applied += done
         self._picked.clear()
         return failure, is_done

@@ -8,7 +8,7 @@ from servicekit.postgres import Connection, transaction
 from servicekit.relay import halts
 from servicekit.relay.errors import TopicAhead
 from servicekit.relay.halts import TopicEnd
-from servicekit.relay.journal import JournalReader
+from servicekit.relay.journal import SqlJournal
 from servicekit.relay.leases import Lease
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.shards import Mark
@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 class Comparison:
     """Compares records of the topic with *journal*, and halts relay and committers where it lacks one."""
 
-    def __init__(self, journal: JournalReader, metrics: RelayMetrics) -> None:
+    def __init__(self, journal: SqlJournal, metrics: RelayMetrics) -> None:
         self._journal = journal
         self._metrics = metrics
 

@@ -1,50 +1,17 @@
 """Where the relay reads: a journal of dense sequences per shard."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
-from servicekit.postgres import BY_INDEX, Connection, PoolSettings
+from servicekit.postgres import Connection
 from servicekit.relay.errors import UnknownEventNumber
 
-POOL_SIZE: Final = 3
 BYTES_UNBOUNDED: Final = 2**62
-
-
-class JournalReader(Protocol):
-    """A journal as the relay sees it."""
-
-    @property
-    def channel(self) -> str | None:
-        """What whoever writes to it notifies; None: nobody is told."""
-        ...
-
-    async def read(
-        self,
-        connection: Connection,
-        cursors: Mapping[int, int],
-        rows_per_shard: int,
-        bytes_per_shard: int = BYTES_UNBOUNDED,
-    ) -> list[Envelope]:
-        """Return what follows each shard's cursor in ONE statement, ascending.
-
-        At most *rows_per_shard* each, and bodies of *bytes_per_shard*, which the last one may go beyond.
-        """
-        ...
-
-    async def event_ids(
-        self, connection: Connection, positions: Sequence[tuple[int, int]]
-    ) -> dict[tuple[int, int], UUID]:
-        """Return the event id at each (shard, sequence) that exists."""
-        ...
-
-    async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> "Backlog":
-        """Measure what lies behind the cursors."""
-        ...
 
 
 class Backlog(NamedTuple):
@@ -61,9 +28,9 @@ class Backlog(NamedTuple):
 class SqlJournal:
     """The journal in a table of the service's own database.
 
-    *table* has the columns of `wallet.journal` and PRIMARY KEY (shard, seq); *source* is the CloudEvents source. Rows
-    that are published may have been moved to *archive*, a table with the same columns: event ids are found there too.
-    Whoever writes to it notifies *channel*, if any.
+    *table* has the columns of `servicekit.outbox`, the subject perhaps as *subject_column*, and PRIMARY KEY (shard,
+    seq); *source* is the CloudEvents source. Rows that are published may have been moved to *archive*, a table with the
+    same columns: event ids are found there too. Whoever writes to it notifies *channel*, if any.
     """
 
     def __init__(
@@ -72,6 +39,7 @@ class SqlJournal:
         table: str,
         types: Mapping[int, EventType],
         source: str,
+        subject_column: str = "subject",
         archive: str | None = None,
         channel: str | None = None,
     ) -> None:
@@ -79,8 +47,8 @@ class SqlJournal:
         self._source = source
         self._type_names = {number: event_type.name for number, event_type in types.items()}
         self._read = f"""
-            select j.shard, j.seq, j.event_id, j.tenant_id, j.account_id, j.version, j.transaction_id, j.entry_index,
-                   j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
+            select j.shard, j.seq, j.event_id, j.tenant_id, j.{subject_column}, j.version, j.transaction_id,
+                   j.entry_index, j.entry_count, j.type, j.occurred_at, j.causation_id, j.traceparent, j.payload
             from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
             cross join lateral (
                 select *, sum(octet_length(payload)) over (order by seq rows unbounded preceding) as bytes
@@ -94,18 +62,7 @@ class SqlJournal:
             for each in (table, archive)
             if each is not None
         )
-        archived = f", (select seq from {archive} where shard = c.shard order by seq desc limit 1)" if archive else ""
-        self._backlog = f"""
-            select coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint as lag_rows,
-                   coalesce(extract(epoch from clock_timestamp() - min(next.occurred_at)), 0)::float8 as lag_s,
-                   coalesce(array_agg(c.shard order by c.shard) filter (where head.seq < c.cursor), '{{}}') as ended
-            from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
-            cross join lateral (
-                select coalesce((select seq from {table} where shard = c.shard order by seq desc limit 1){archived}, 0)
-            ) as head (seq)
-            left join lateral (
-                select occurred_at from {table} where shard = c.shard and seq > c.cursor order by seq limit 1
-            ) as next on true"""
+        self._backlog = _backlog_statement(table, archive)
 
     async def read(
         self,
@@ -114,7 +71,11 @@ class SqlJournal:
         rows_per_shard: int,
         bytes_per_shard: int = BYTES_UNBOUNDED,
     ) -> list[Envelope]:
-        """Read as `JournalReader.read` says."""
+        """Return what follows each shard's cursor in ONE statement, ascending.
+
+        At most *rows_per_shard* each, and bodies of *bytes_per_shard*, which the last one may go beyond. Raises
+        UnknownEventNumber.
+        """
         shards, after = list(cursors), list(cursors.values())
         rows = await connection.fetch(self._read, shards, after, rows_per_shard, bytes_per_shard)
         try:
@@ -125,12 +86,12 @@ class SqlJournal:
     async def event_ids(
         self, connection: Connection, positions: Sequence[tuple[int, int]]
     ) -> dict[tuple[int, int], UUID]:
-        """Look up as `JournalReader.event_ids` says."""
+        """Return the event id at each (shard, sequence) that exists."""
         rows = await connection.fetch(self._event_ids, [shard for shard, _ in positions], [seq for _, seq in positions])
         return {(row["shard"], row["seq"]): row["event_id"] for row in rows}
 
     async def backlog(self, connection: Connection, cursors: Mapping[int, int]) -> Backlog:
-        """Measure as `JournalReader.backlog` says, by the database's clock."""
+        """Measure what lies behind the cursors, by the database's clock."""
         row = await connection.fetchrow(self._backlog, list(cursors), list(cursors.values()))
         assert row is not None
         return Backlog(row["lag_rows"], max(0.0, row["lag_s"]), row["ended"])
@@ -138,7 +99,7 @@ class SqlJournal:
     def _envelope(self, row: asyncpg.Record) -> Envelope:
         # By position: this runs once per published event.
         (
-            shard, seq, event_id, tenant_id, account_id, version, transaction_id, entry_index, entry_count, number,
+            shard, seq, event_id, tenant_id, subject, version, transaction_id, entry_index, entry_count, number,
             occurred_at, causation_id, traceparent, payload,
         ) = row  # fmt: skip
         is_entry = transaction_id is not None
@@ -148,7 +109,7 @@ class SqlJournal:
             event_id=event_id,
             type=self._type_names[number],
             source=self._source,
-            subject=account_id,
+            subject=subject,
             tenant_id=tenant_id,
             time=occurred_at,
             data=payload,
@@ -161,6 +122,17 @@ class SqlJournal:
         )
 
 
-def relay_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
-    """Return how a relay reaches its database: it finds its rows through the primary key."""
-    return PoolSettings(dsn=dsn, application_name=application_name, max_size=POOL_SIZE, session=BY_INDEX)
+def _backlog_statement(table: str, archive: str | None) -> str:
+    """Return what measures the rows behind cursors, in *table* and behind it in *archive*."""
+    archived = f", (select seq from {archive} where shard = c.shard order by seq desc limit 1)" if archive else ""
+    return f"""
+        select coalesce(sum(greatest(head.seq - c.cursor, 0)), 0)::bigint as lag_rows,
+               coalesce(extract(epoch from clock_timestamp() - min(next.occurred_at)), 0)::float8 as lag_s,
+               coalesce(array_agg(c.shard order by c.shard) filter (where head.seq < c.cursor), '{{}}') as ended
+        from unnest($1::smallint[], $2::bigint[]) as c (shard, cursor)
+        cross join lateral (
+            select coalesce((select seq from {table} where shard = c.shard order by seq desc limit 1){archived}, 0)
+        ) as head (seq)
+        left join lateral (
+            select occurred_at from {table} where shard = c.shard and seq > c.cursor order by seq limit 1
+        ) as next on true"""

@@ -17,6 +17,7 @@ from contracts.envelope import Envelope, to_headers
 from contracts.ids import partition_of
 from servicekit.clock import monotonic_s
 from servicekit.relay.metrics import RelayMetrics
+from servicekit.relay.settings import PublisherSettings
 
 START_TIMEOUT_S: Final = 5.0
 STOP_TIMEOUT_S: Final = 5.0
@@ -36,17 +37,6 @@ class PublishError(Exception):
     def __init__(self, kind: str, detail: str = "") -> None:
         super().__init__(detail or kind)
         self.kind = kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublisherSettings:
-    """Where and how records are published. *schema_base* is the URL below which each type's schema is served."""
-
-    bootstrap_servers: str
-    topic: str
-    client_id: str
-    schema_base: str
-    compression: str = "lz4"
 
 
 @dataclass(slots=True, eq=False)

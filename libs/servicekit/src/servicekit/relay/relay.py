@@ -17,19 +17,19 @@ from contracts.ids import SHARDS, new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Connection, Pool
-from servicekit.process import Shutdown
 from servicekit.relay.comparing import Comparison
 from servicekit.relay.errors import LeasesLost, TopicAhead
 from servicekit.relay.halts import TopicEnd
 from servicekit.relay.holds import Holds
-from servicekit.relay.journal import JournalReader
-from servicekit.relay.leases import Lease, Leases, Move, Renewal
+from servicekit.relay.journal import SqlJournal
+from servicekit.relay.leases import Lease, Leases, Move
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher, PublishError, Sending
 from servicekit.relay.reading import ReadSize
 from servicekit.relay.settings import RelaySettings
-from servicekit.relay.shards import HeldShard, Mark
+from servicekit.relay.shards import HeldShard, HeldShards
 from servicekit.relay.topic_end import read_topic_ends
 from servicekit.relay.waking import Wakeup
 from servicekit.replication import Barrier, waits_for_standby
@@ -38,14 +38,18 @@ _log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """Publishes what follows the cursors of the shards it has leased, until it is told to stop."""
+    """Publishes what follows the cursors of the shards it has leased, until it is told to stop.
+
+    *owner* tells operators which instance holds a lease.
+    """
 
     def __init__(
         self,
         settings: RelaySettings,
         *,
+        owner: str,
         pool: Pool,
-        journal: JournalReader,
+        journal: SqlJournal,
         publisher: Publisher,
         metrics: RelayMetrics,
         jitter: random.Random,
@@ -57,7 +61,7 @@ class Relay:
         self._metrics = metrics
         self._jitter = jitter
         # An instance is never taken for one that ran before it under the same name.
-        self._leases = Leases(owner=f"{settings.owner}#{new_id_text()}", lease_s=settings.lease_s)
+        self._leases = Leases(owner=f"{owner}#{new_id_text()}", lease_s=settings.lease_s)
         self._comparison = Comparison(journal, metrics)
         self._holds = Holds(backoff_s_min=settings.backoff_s_min, backoff_s_max=settings.backoff_s_max, jitter=jitter)
         # Looking at a partition that does not answer holds up the others for a moment: not often.
@@ -71,8 +75,7 @@ class Relay:
         self._wakeup = Wakeup(pool, journal.channel)
         self._waits_for_standby = False
         self._partitions = 0  # of the topic; 0 until the broker has told
-        self._shards: dict[int, HeldShard] = {}
-        self._stopped: set[int] = set()
+        self._shards = HeldShards(metrics)
         self._connections = 0  # of the pool, when the journal was compared last
         self._renewed_s = float("-inf")
         self._moved_s = float("-inf")
@@ -80,7 +83,7 @@ class Relay:
 
     async def check(self) -> Mapping[str, Check]:
         """Return, for a deep look, what waits or stands still."""
-        held, stopped = len(self._holds) + len(self._unread), sorted(self._stopped)
+        held, stopped = len(self._holds) + len(self._unread), sorted(self._shards.stopped)
         return {
             "partitions": Check(ok=not held, detail=f"{held} held"),
             "shards": Check(ok=not stopped, detail=f"stopped at a gap: {stopped}" if stopped else "none stopped"),
@@ -166,7 +169,7 @@ class Relay:
             await self._comparison.refuse_while_halted(connection)
             self._renewed_s = asked_s
             await self._require_published(connection, list(self._shards))
-            self._drop(self._lost(renewal), stood_still=stood_still)
+            self._drop(self._shards.lost(renewal), stood_still=stood_still)
         await self._wakeup.listen()
         await self._free_unheld(renewal.epochs)
         excess = len(self._shards) - renewal.fair_share
@@ -176,23 +179,10 @@ class Relay:
             await self._acquire(-excess)
         self._metrics.leases_held(len(self._shards))
 
-    def _lost(self, renewal: Renewal) -> set[int]:
-        """Return the shards that others own, or whose cursor is no longer where this process has put it."""
-        lost = set()
-        for shard, held in self._shards.items():
-            cursor = renewal.cursors.get(shard, held.stored.sequence)
-            if held.stored.sequence < cursor <= held.published.sequence:
-                held.stored = Mark(cursor)  # our own move, whose answer was lost
-            if renewal.epochs.get(shard) != held.epoch or cursor != held.stored.sequence:
-                lost.add(shard)
-        return lost
-
     def _drop(self, lost: set[int], *, stood_still: bool) -> None:
         if not lost:
             return
-        for shard in lost:
-            self._shards.pop(shard, None)
-        self._stopped -= lost
+        self._shards.give_up(lost)
         self._metrics.leases_lost(len(lost))
         self._metrics.leases_held(len(self._shards))
         _log.warning("relay.leases_lost", shards=sorted(lost))
@@ -238,7 +228,9 @@ class Relay:
         shards: dict[int, list[int]] = {}
         for lease in leases:
             shards.setdefault(self._partition(lease.shard), []).append(lease.shard)
-        found = await read_topic_ends(self._settings.bootstrap_servers, self._settings.topic, shards)
+        found = await read_topic_ends(
+            self._settings.publisher.bootstrap_servers, self._settings.publisher.topic, shards
+        )
         for partition in found.unread:
             self._hold(self._unread, partition, "Unread")
         for partition in shards.keys() - found.unread:
@@ -254,7 +246,7 @@ class Relay:
         """Raise TopicAhead where the journal no longer has what was published of one of *shards*."""
         records = [
             TopicEnd(
-                topic=self._settings.topic,
+                topic=self._settings.publisher.topic,
                 partition=self._partition(shard),
                 offset=mark.offset,
                 shard=shard,
@@ -274,8 +266,7 @@ class Relay:
 
     async def _release(self, shards: Sequence[int]) -> None:
         await self._move_cursors()
-        epochs = {shard: self._shards.pop(shard).epoch for shard in shards if shard in self._shards}
-        self._stopped -= set(epochs)
+        epochs = self._shards.give_up(shards)
         async with self._pool.connection() as connection:
             await self._leases.release(connection, epochs)
 
@@ -299,7 +290,7 @@ class Relay:
         cursors = {
             shard: held.published.sequence
             for shard, held in self._shards.items()
-            if shard not in self._stopped and not self._holds.waits(self._partition(shard), now_s)
+            if shard not in self._shards.stopped and not self._holds.waits(self._partition(shard), now_s)
         }
         if not cursors:
             return []
@@ -310,21 +301,7 @@ class Relay:
         except OperationalError:
             self._size.halve()
             raise
-        return [event for _, run in groupby(events, attrgetter("shard")) for event in self._dense(list(run))]
-
-    def _dense(self, run: list[Envelope]) -> list[Envelope]:
-        """Return *run*, one shard's, up to its first gap, at which the shard stops."""
-        shard = run[0].shard
-        expected = self._shards[shard].published.sequence + 1
-        # Ascending and distinct, so the ends tell whether anything is missing in between.
-        if run[0].sequence == expected and run[-1].sequence == expected + len(run) - 1:
-            return run
-        dense = [event for number, event in enumerate(run, expected) if event.sequence == number]
-        self._stopped.add(shard)
-        self._metrics.shards_stopped(len(self._stopped))
-        missing = expected + len(dense)
-        _log.critical("relay.gap", shard=shard, missing_seq=missing)
-        return dense
+        return [event for _, run in groupby(events, attrgetter("shard")) for event in self._shards.dense(list(run))]
 
     async def _publish(self, events: Sequence[Envelope]) -> int:
         began_s = monotonic_s()
@@ -347,12 +324,7 @@ class Relay:
         """Remember what was acknowledged, hold partitions that failed; return how many records were published."""
         published = 0
         for sending in sent:
-            last = {event.shard: index for index, event in enumerate(sending.published)}
-            for shard, index in last.items():
-                event, held = sending.events[index], self._shards.get(shard)
-                # A shard that was dropped meanwhile, and perhaps taken again, begins at its cursor.
-                if held is not None and held.published.sequence < event.sequence:
-                    held.published = Mark(event.sequence, event.event_id, sending.offset_of(index))
+            self._shards.acknowledge(sending)
             published += sending.acknowledged
             if sending.error is None:
                 self._holds.clear(sending.partition)
@@ -369,12 +341,12 @@ class Relay:
 
     async def _move_cursors(self) -> None:
         self._moved_s = monotonic_s()
-        if not self._moving():
+        if not self._shards.moving():
             return
         stood_still = self._is_due(self._renewed_s, self._settings.lease_s)
         async with self._database() as connection:
-            await self._require_published(connection, self._moving())
-            moving = self._moving()
+            await self._require_published(connection, self._shards.moving())
+            moving = self._shards.moving()
             moves = [
                 Move(shard, held.epoch, held.stored.sequence, held.published.sequence) for shard, held in moving.items()
             ]
@@ -382,9 +354,6 @@ class Relay:
         for shard in moved:
             moving[shard].stored = moving[shard].published
         self._drop(moving.keys() - moved, stood_still=stood_still)
-
-    def _moving(self) -> dict[int, HeldShard]:
-        return {shard: held for shard, held in self._shards.items() if held.published.sequence > held.stored.sequence}
 
     async def _measure(self) -> None:
         cursors = {shard: held.published.sequence for shard, held in self._shards.items()}

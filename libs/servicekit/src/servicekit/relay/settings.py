@@ -1,21 +1,33 @@
-"""How a relay runs."""
+"""How a relay runs, and its publisher."""
 
 from dataclasses import dataclass
+from typing import Final
+
+LEASE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherSettings:
+    """Where and how records are published. *schema_base* is the URL below which each type's schema is served."""
+
+    bootstrap_servers: str
+    topic: str
+    client_id: str
+    schema_base: str
+    compression: str = "lz4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """How a relay runs. *owner* tells operators which instance holds a lease.
+    """How a relay runs, and where what it reads is published.
 
     An idle relay looks every *idle_s_max*, or every *listening_s_max* where it is told what is written. A round that
     published fewer than *full_records* is not followed by the next within *round_s_min*, nor later than an idle relay
     that is told nothing looks.
     """
 
-    owner: str
-    bootstrap_servers: str
-    topic: str
-    lease_s: float = 10.0
+    publisher: PublisherSettings
+    lease_s: float
     move_every_s: float = 0.25
     rows_per_shard_max: int = 1_000
     rows_per_read_max: int = 16_384

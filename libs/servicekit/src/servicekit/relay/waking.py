@@ -12,8 +12,8 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import DRIVER_ERRORS, Pool
-from servicekit.process import Shutdown
 
 _log = structlog.get_logger(__name__)
 

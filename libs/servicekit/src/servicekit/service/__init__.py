@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.migrations import MigrationSource
+from servicekit.postgres import BY_INDEX, PoolSettings
+from servicekit.relay.settings import RelaySettings
+
+CONSUMER_POOL_SIZE: Final = 2
+RELAY_POOL_SIZE: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,43 @@ class Port:
 
     number: int
     setting: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiProcess:
+    """How an API is run: *pool* is its database's."""
+
+    port: Port
+    pool: PoolSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerProcess:
+    """How a process that feeds a projection is run: *pool* is its database's, *consumer* reads the topic."""
+
+    name: str
+    port: Port
+    pool: PoolSettings
+    consumer: ConsumerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayProcess:
+    """How a process that publishes a journal is run: *pool* is its database's."""
+
+    port: Port
+    pool: PoolSettings
+    relay: RelaySettings
+
+
+def consumer_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
+    """Return how a consumer reaches its database: one connection applies while another looks after it."""
+    return PoolSettings(dsn=dsn, application_name=application_name, max_size=CONSUMER_POOL_SIZE)
+
+
+def relay_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
+    """Return how a relay reaches its database: it finds its rows through the primary key."""
+    return PoolSettings(dsn=dsn, application_name=application_name, max_size=RELAY_POOL_SIZE, session=BY_INDEX)
 
 
 def own_migrations(package: str, module_file: str) -> MigrationSource:

@@ -6,28 +6,28 @@ import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from starlette.types import ASGIApp
 
 from contracts.ids import new_id_text
-from contracts.topics import Topic
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
-from servicekit.consumer.runner import POLL_S_MIN, ConsumerRunner, ConsumerSettings
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.consumer.settings import ConsumerSettings
 from servicekit.http.app import create_process_app
 from servicekit.http.edge.connection import ConnectionLimits
 from servicekit.http.health import Check, HealthCheck, healthy
+from servicekit.lifecycle import EXIT_FAILED, Shutdown, event_loop_delay
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.process import EXIT_FAILED, Shutdown, event_loop_delay, serve_http
 from servicekit.relay.errors import RelayError
-from servicekit.relay.journal import JournalReader, relay_pool_settings
+from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
-from servicekit.relay.publisher import Publisher, PublisherSettings
+from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
-from servicekit.relay.settings import RelaySettings
-from servicekit.service import Port, Service
+from servicekit.service import ConsumerProcess, Port, RelayProcess, Service
+from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
 
@@ -107,19 +107,6 @@ async def maintaining(
         yield
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerProcess:
-    """How a process that feeds a projection is run."""
-
-    name: str
-    port: Port
-    dsn: str
-    bootstrap_servers: str
-    records_per_poll_max: int
-    poll_s_min: float = POLL_S_MIN
-    connections: int = 2
-
-
 async def run_consumer(
     settings: ServiceSettings,
     shutdown: Shutdown,
@@ -132,13 +119,7 @@ async def run_consumer(
     """Run the process that feeds *projection* until *shutdown*, or until it cannot go on."""
     async with process_telemetry(settings, service, process.name) as telemetry:
         await consume(
-            settings,
-            shutdown,
-            service=service,
-            process=process,
-            telemetry=telemetry,
-            projection=projection,
-            runner_class=runner_class,
+            settings, shutdown, process=process, telemetry=telemetry, projection=projection, runner_class=runner_class
         )
 
 
@@ -146,20 +127,16 @@ async def consume(
     settings: ServiceSettings,
     shutdown: Shutdown,
     *,
-    service: Service,
     process: ConsumerProcess,
     telemetry: Telemetry,
     projection: Projection,
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
     """Feed *projection* in a process that has its *telemetry* already."""
-    pool_settings = PoolSettings(
-        dsn=process.dsn, application_name=f"{service.slug}-{process.name}", max_size=process.connections
-    )
-    async with await open_pool(pool_settings) as pool:
+    async with await open_pool(process.pool) as pool:
         telemetry.registry.register(PoolCollector(process.name, pool))
         runner = make_runner(
-            service, process, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+            process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
         )
         await run_beside_pages(
             settings,
@@ -174,8 +151,7 @@ async def consume(
 
 
 def make_runner(
-    service: Service,
-    process: ConsumerProcess,
+    settings: ConsumerSettings,
     *,
     projection: Projection,
     telemetry: Telemetry,
@@ -184,12 +160,7 @@ def make_runner(
 ) -> ConsumerRunner:
     """Return what feeds *projection* through *pool*."""
     return runner_class(
-        ConsumerSettings(
-            bootstrap_servers=process.bootstrap_servers,
-            client_id=f"{service.slug}-{process.name}",
-            records_per_poll_max=process.records_per_poll_max,
-            poll_s_min=process.poll_s_min,
-        ),
+        settings,
         projection=projection,
         pool=pool,
         metrics=ConsumerMetrics(telemetry.registry, projection.name),
@@ -198,60 +169,29 @@ def make_runner(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayProcess:
-    """How a process that publishes a journal is run. *schema_base* is the URL below which schemas are served.
-
-    *idle_s_max* is how long at most it does not look where nothing is written.
-    """
-
-    port: Port
-    dsn: str
-    bootstrap_servers: str
-    topic: Topic
-    schema_base: str
-    lease_s: float
-    idle_s_max: float = 0.050
-
-
 async def run_relay(
     settings: ServiceSettings,
     shutdown: Shutdown,
     *,
     service: Service,
     process: RelayProcess,
-    journal: JournalReader,
+    journal: SqlJournal,
     publisher_class: type[Publisher] = Publisher,
     relay_class: type[Relay] = Relay,
 ) -> None:
     """Run the process that publishes *journal* until *shutdown*, or until it must not go on."""
-    application_name = f"{service.slug}-relay"
     async with (
         process_telemetry(settings, service, "relay") as telemetry,
-        await open_pool(relay_pool_settings(process.dsn, application_name=application_name)) as pool,
+        await open_pool(process.pool) as pool,
     ):
         telemetry.registry.register(PoolCollector("relay", pool))
         metrics = RelayMetrics(telemetry.registry)
-        publisher = publisher_class(
-            PublisherSettings(
-                bootstrap_servers=process.bootstrap_servers,
-                topic=process.topic.name,
-                client_id=application_name,
-                schema_base=process.schema_base,
-            ),
-            metrics,
-        )
         relay = relay_class(
-            RelaySettings(
-                owner=instance_name(),
-                bootstrap_servers=process.bootstrap_servers,
-                topic=process.topic.name,
-                lease_s=process.lease_s,
-                idle_s_max=process.idle_s_max,
-            ),
+            process.relay,
+            owner=instance_name(),
             pool=pool,
             journal=journal,
-            publisher=publisher,
+            publisher=publisher_class(process.relay.publisher, metrics),
             metrics=metrics,
             jitter=instance_jitter(),
         )

@@ -5,7 +5,7 @@ create table outbox.journal (
     seq            bigint      not null,
     event_id       uuid        not null default uuidv7(),
     tenant_id      uuid        not null,
-    account_id     uuid        not null,
+    subject        uuid        not null,
     version        bigint,
     transaction_id uuid,
     entry_index    smallint    not null,

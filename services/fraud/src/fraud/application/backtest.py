@@ -52,8 +52,8 @@ class Backtest:
                 yield decision
 
     def _step(self, record: Received) -> Decision | None:
-        event, known = record.event, self._profiles.get(record.wallet_id)
-        if record.wallet_id in self.broken or record.wallet_id in self._beyond:
+        event, known = record.event, self._profiles.get(record.subject)
+        if record.subject in self.broken or record.subject in self._beyond:
             return None
         try:
             observed = _observed(event)
@@ -61,13 +61,13 @@ class Backtest:
                 return None
             after, decision = step(known, observed, self.rules)
         except (EventDataError, Contradiction):
-            self._profiles.pop(record.wallet_id, None)
-            self.broken.add(record.wallet_id)
+            self._profiles.pop(record.subject, None)
+            self.broken.add(record.subject)
             return None
         if known is None and len(self._profiles) >= self.wallets_max:
-            self._beyond.add(record.wallet_id)
+            self._beyond.add(record.subject)
             return None
-        self._profiles[record.wallet_id] = after
+        self._profiles[record.subject] = after
         return decision
 
 

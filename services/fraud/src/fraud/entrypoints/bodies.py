@@ -8,13 +8,13 @@ from pydantic import BaseModel
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import rfc3339
-from fraud.application.ports import StoredDecision
-from fraud.application.queries import Rules, WalletRisk
 from fraud.domain.judge import decimal, seconds
 from fraud.domain.observed import Kind, from_us
 from fraud.domain.profile import Profile
 from fraud.domain.rules import AmountRatio, AmountRule, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
 from fraud.domain.track import since
+from fraud.projection.stored import StoredDecision
+from fraud.reads.queries import Rules, WalletRisk
 from servicekit.http.routes.money import MoneyBody
 
 _TYPES: Final[dict[type[AnyRule], str]] = {

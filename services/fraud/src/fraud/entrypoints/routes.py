@@ -12,8 +12,6 @@ from pydantic.json_schema import SkipJsonSchema
 
 from contracts import problems
 from contracts.decisions import DecisionMode, DecisionOutcome
-from fraud.application.ports import DecisionFilter
-from fraud.application.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.entrypoints.bodies import (
     DecisionBody,
     DecisionsBody,
@@ -23,12 +21,15 @@ from fraud.entrypoints.bodies import (
     rules_body,
     wallet_risk_body,
 )
+from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
+from fraud.reads.reads_postgres import DecisionFilter
 from servicekit.http.problems import Told, told_as
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import filtered_id, path_id
-from servicekit.projected import WalletParked
+from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_model.projected import SubjectParked
 
 # A query has no null: a parameter is left out.
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
@@ -42,7 +43,7 @@ _decision_id: Final = path_id(problems.NOT_FOUND, "There is no such decision.")
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
-    WalletParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
+    SubjectParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
 }
 _FROM_RISK: Final[Sequence[Link]] = (
     ("list_decisions", {"wallet_id": "$response.body#/wallet_id"}),
@@ -124,9 +125,9 @@ class _Handlers:
         self, wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> WalletRiskBody:
         known = _wallet_id(wallet_id)
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await self.queries.wallet(caller.tenant_id, known, min_position=min_position)
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return wallet_risk_body(found)
 
     async def decisions(
@@ -143,11 +144,11 @@ class _Handlers:
         known = filtered_id(wallet_id, "wallet_id", "wallet_id is not an id in its canonical form.")
         wanted = DecisionFilter(wallet_id=known, outcome=outcome, mode=mode)
         asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, wanted)
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await self.queries.decisions(
                 caller.tenant_id, wanted, before=asked.position, limit=asked.limit, min_position=min_position
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         shown = asked.show(found.rows, lambda row: (row.decided_at, row.decision_id))
         return DecisionsBody(data=[decision_body(row) for row in shown.rows], next_cursor=shown.next_cursor)
 

@@ -17,8 +17,8 @@ from notifications.domain.outcomes import Exhausted, Outcome
 from notifications.domain.sharing import Held, Slots, share_out
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.process import Shutdown
 from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
 
 POLL_S_MIN: Final = 0.02

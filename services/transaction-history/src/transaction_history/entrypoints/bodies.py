@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
 from servicekit.http.routes import money
-from transaction_history.application.queries import BalanceAt, Legs
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
+from transaction_history.reads.queries import BalanceAt, Legs
 
 
 class MoneyBody(money.MoneyBody):

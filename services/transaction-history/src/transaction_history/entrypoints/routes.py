@@ -11,19 +11,14 @@ from fastapi import Path, Query, Response
 from contracts import problems
 from contracts.envelope import rfc3339
 from servicekit.http.edge.context import invalid_query
-from servicekit.http.problems import Problem, Told, told_as
+from servicekit.http.problems import Problem, Told
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, PageRequest, Shown, paged
 from servicekit.http.routes.parsing import instant_of, path_id
 from servicekit.principal import Principal
-from servicekit.projected import WalletParked
-from transaction_history.application.queries import (
-    HistoryQueries,
-    OpenedLater,
-    TransactionUnknown,
-    WalletUnknown,
-)
+from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_model.projected import SubjectParked
 from transaction_history.domain.rows import EntryRow
 from transaction_history.entrypoints.bodies import (
     BalanceAtBody,
@@ -32,6 +27,12 @@ from transaction_history.entrypoints.bodies import (
     balance_at_body,
     entry_body,
     transaction_body,
+)
+from transaction_history.reads.queries import (
+    HistoryQueries,
+    OpenedLater,
+    TransactionUnknown,
+    WalletUnknown,
 )
 
 OWNER_CHARACTERS_MAX: Final = 100
@@ -50,7 +51,7 @@ _transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no su
 _TOLD: Final[Told] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
-    WalletParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
+    SubjectParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
 }
 _FROM_ENTRIES: Final[Sequence[Link]] = (
     ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
@@ -154,7 +155,7 @@ class _EntryHandlers:
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
         asked = paged(page, int, "wallet_entries", caller.tenant_id, known)
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await self.queries.wallet_entries(
                 caller.tenant_id,
                 known,
@@ -162,7 +163,7 @@ class _EntryHandlers:
                 limit=asked.limit,
                 min_position=min_position,
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return _entries(asked.show(found.rows, lambda row: row.version))
 
     async def of_owner_in_path(
@@ -179,11 +180,11 @@ class _EntryHandlers:
         self, owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
     ) -> EntriesBody:
         asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, owner_id)
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             found = await self.queries.owner_entries(
                 caller.tenant_id, owner_id, before=asked.position, limit=asked.limit, min_position=min_position
             )
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return _entries(asked.show(found.rows, lambda row: (row.occurred_at, row.event_id)))
 
 
@@ -199,9 +200,9 @@ class _TransactionHandlers:
         self, transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> TransactionBody:
         known = _transaction_id(transaction_id)
-        with told_as(_TOLD):
+        with read_told_as(_TOLD):
             legs = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
-        legs.freshness.tell(response)
+        tell_freshness(response, legs.freshness)
         return transaction_body(legs)
 
 
@@ -214,11 +215,11 @@ class _BalanceHandlers:
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), instant_of(at, "at", invalid_query)
         try:
-            with told_as(_TOLD):
+            with read_told_as(_TOLD):
                 found = await self.queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
         except OpenedLater as later:
             opened_at = rfc3339(later.opened_at)
             detail = f"The wallet was opened at {opened_at}: there is no balance before."
             raise Problem(problems.WALLET_NOT_OPEN_YET, detail, opened_at=opened_at) from None
-        found.freshness.tell(response)
+        tell_freshness(response, found.freshness)
         return balance_at_body(found, at)

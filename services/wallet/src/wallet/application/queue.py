@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -13,13 +14,16 @@ from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.units import Outcome, Stored, Unit, UnitKey
 
+COMMANDS_MAX: Final = 8_192
+AGE_MAX_S: Final = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
     """The bounds of the queue. Commands are counted, not requests."""
 
-    commands_max: int = 8_192
-    age_max_s: float = 1.0
+    commands_max: int = COMMANDS_MAX
+    age_max_s: float = AGE_MAX_S
     sweep_every_s: float = 0.05
 
 

@@ -9,7 +9,6 @@ import wallet
 from servicekit.consumer import consumer_source
 from servicekit.maintenance import Job, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.postgres import PoolSettings
 from servicekit.relay import relay_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.telemetry import Telemetry
@@ -37,13 +36,4 @@ def maintaining(
     """Run *jobs* of *process* while the body runs."""
     return processes.maintaining(
         jobs, dsn=settings.wallet_database_url, service=SERVICE, process=process, telemetry=telemetry
-    )
-
-
-def pool_settings(settings: WalletSettings, process: str) -> PoolSettings:
-    """Return what the pool of *process* is opened with."""
-    return PoolSettings(
-        dsn=settings.wallet_database_url,
-        application_name=f"wallet-{process}",
-        max_size=settings.wallet_read_connections,
     )

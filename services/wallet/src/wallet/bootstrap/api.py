@@ -7,22 +7,21 @@ from contextlib import asynccontextmanager
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.http.health import Check
+from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
-from servicekit.process import Shutdown
 from servicekit.relay import halts
-from servicekit.service import Port, processes
+from servicekit.service import processes
 from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import partitions_postgres, system_accounts_postgres
 from wallet.adapters.durability_postgres import unsafe_settings
-from wallet.adapters.reads_postgres import PostgresReads
 from wallet.application.committer import Committer
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
-from wallet.bootstrap import SERVICE, jobs, maintaining, pool_settings
+from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
@@ -30,6 +29,7 @@ from wallet.domain.catalog import KINDS
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
+from wallet.reads.reads_postgres import PostgresReads
 
 
 async def serve_api(
@@ -44,7 +44,7 @@ async def serve_api(
         settings,
         shutdown,
         service=SERVICE,
-        port=Port(settings.wallet_api_port, "WALLET_API_PORT"),
+        port=settings.api.port,
         open_app=lambda telemetry: open_api(
             settings, telemetry, ledger=ledger, committer_class=committer_class, shutdown=shutdown
         ),
@@ -62,7 +62,7 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = Halt()
-    pools = pool_settings(settings, "api")
+    pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         committing_on = open_committer(

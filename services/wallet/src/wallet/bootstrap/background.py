@@ -2,29 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Final
 
 from contracts.registry import TYPES_BY_NUMBER
-from contracts.topics import WALLET_EVENTS
 from servicekit.consumer.projection import Projection
-from servicekit.process import Shutdown
+from servicekit.lifecycle import Shutdown
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
-from servicekit.service import Port, processes
-from servicekit.service.processes import ConsumerProcess, RelayProcess
+from servicekit.service import processes
 from servicekit.telemetry import Telemetry
-from wallet.adapters.decisions_postgres import PostgresDecisionLog
-from wallet.application.decisions import DecisionsProjection
 from wallet.application.metrics import DecisionMetrics
 from wallet.bootstrap import SERVICE, SOURCE, maintaining
 from wallet.bootstrap.committing import open_committer
 from wallet.bootstrap.jobs import Halt, look_for_halt
 from wallet.config import WalletSettings
-
-_DECISIONS_PER_POLL_MAX: Final = 256
-"""All of a poll's commands fit into one batch, and are done well before the consumer's transaction would time out."""
+from wallet.decisions.log_postgres import PostgresDecisionLog
+from wallet.decisions.projection import DecisionsProjection
 
 
 async def run_relay(
@@ -39,16 +32,13 @@ async def run_relay(
         settings,
         shutdown,
         service=SERVICE,
-        process=RelayProcess(
-            port=Port(settings.wallet_relay_port, "WALLET_RELAY_PORT"),
-            dsn=settings.wallet_database_url,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
-            topic=replace(WALLET_EVENTS, name=settings.wallet_events_topic),
-            schema_base=settings.wallet_schema_url,
-            lease_s=settings.wallet_relay_lease_s,
-        ),
+        process=settings.relay,
         journal=SqlJournal(
-            table="wallet.journal", types=TYPES_BY_NUMBER, source=SOURCE, archive="wallet.archived_journal"
+            table="wallet.journal",
+            types=TYPES_BY_NUMBER,
+            source=SOURCE,
+            subject_column="account_id",
+            archive="wallet.archived_journal",
         ),
         publisher_class=publisher_class,
         relay_class=relay_class,
@@ -65,13 +55,7 @@ async def run_decisions(
 
     *projection_of* may wrap the projection.
     """
-    process = ConsumerProcess(
-        name="decisions",
-        port=Port(settings.wallet_decisions_port, "WALLET_DECISIONS_PORT"),
-        dsn=settings.wallet_database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        records_per_poll_max=_DECISIONS_PER_POLL_MAX,
-    )
+    process = settings.decisions
     async with (
         processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
         open_decisions(settings, telemetry, shutdown=shutdown) as projection,
@@ -79,7 +63,6 @@ async def run_decisions(
         await processes.consume(
             settings,
             shutdown,
-            service=SERVICE,
             process=process,
             telemetry=telemetry,
             projection=projection_of(projection),

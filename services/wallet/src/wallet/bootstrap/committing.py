@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
+from servicekit.lifecycle import Shutdown
 from servicekit.postgres import connect
-from servicekit.process import Shutdown
 from servicekit.service.processes import end_with
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry, get_logger
@@ -20,7 +20,7 @@ from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.ports import Ledger
-from wallet.application.queue import CommandQueue, QueueLimits
+from wallet.application.queue import CommandQueue
 from wallet.bootstrap.jobs import Halt
 from wallet.config import WalletSettings
 from wallet.domain.catalog import KINDS
@@ -89,8 +89,7 @@ def planning(settings: WalletSettings) -> Planning:
 
 
 def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> CommandQueue:
-    limits = QueueLimits(commands_max=settings.wallet_queue_commands, age_max_s=settings.wallet_queue_age_s)
-    queue = CommandQueue(limits, metrics=metrics, is_halted=lambda: halt.is_halted)
+    queue = CommandQueue(settings.queue, metrics=metrics, is_halted=lambda: halt.is_halted)
     metrics.watch_queue(lambda: queue.commands, lambda: queue.age_s)
     return queue
 

@@ -9,23 +9,23 @@ from servicekit.postgres import open_pool
 from servicekit.relay import halts
 from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import processes
-from wallet.adapters import rebuild_postgres, verify_postgres
-from wallet.adapters.archive_postgres import open_archiver
-from wallet.adapters.journal_reads import JournalBusyError
-from wallet.adapters.rebuild_postgres import RepairRefusedError
-from wallet.adapters.replay_kafka import Replay, ReplayError, ReplaySettings
-from wallet.application.archive import ArchiveError
-from wallet.application.decisions import DecisionsProjection
-from wallet.application.folding import Folding
-from wallet.bootstrap import SERVICE, SOURCE, pool_settings
+from wallet.bootstrap import SERVICE, SOURCE
 from wallet.bootstrap.background import open_decisions
 from wallet.config import WalletOwnerSettings, WalletSettings
+from wallet.decisions.projection import DecisionsProjection
 from wallet.domain.catalog import FACTS
 from wallet.domain.facts import JournalBreachError
-from wallet.entrypoints.archiving import show_archiving
-from wallet.entrypoints.rebuilding import show_rebuild
-from wallet.entrypoints.replaying import show_replay
-from wallet.entrypoints.verifying import show_verification
+from wallet.maintenance import rebuild_postgres, verify_postgres
+from wallet.maintenance.archive import ArchiveError
+from wallet.maintenance.archive_postgres import open_archiver
+from wallet.maintenance.folding import Folding
+from wallet.maintenance.journal_reads import JournalBusyError
+from wallet.maintenance.rebuild_postgres import RepairRefusedError
+from wallet.maintenance.replay_kafka import Replay, ReplayError, ReplaySettings
+from wallet.maintenance.terminal.archiving import show_archiving
+from wallet.maintenance.terminal.rebuilding import show_rebuild
+from wallet.maintenance.terminal.replaying import show_replay
+from wallet.maintenance.terminal.verifying import show_verification
 
 EXPECTED_ERRORS: Final = (
     ArchiveError,
@@ -60,7 +60,7 @@ async def verify_ledger(settings: WalletSettings) -> bool:
 
 async def clear_halts(settings: WalletSettings, operator: str) -> int:
     """Record an operator's decision to go on; return how many halts it ends."""
-    async with await open_pool(pool_settings(settings, "operator")) as pool, pool.connection() as connection:
+    async with await open_pool(settings.reading("operator")) as pool, pool.connection() as connection:
         return await halts.clear(connection, operator=operator)
 
 

@@ -13,9 +13,10 @@ from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.paging import Page, PageBody, paged
 from servicekit.http.routes.parsing import path_id
 from wallet.application.plan import HashReference
-from wallet.application.queries import Reads, WalletFilter
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
 from wallet.entrypoints.transactions import transaction_bodies
+from wallet.reads.queries import WalletFilter
+from wallet.reads.reads_postgres import PostgresReads
 
 Status = Literal["open", "frozen", "closed"]
 OwnerQuery = Annotated[str | None, Query(min_length=1, max_length=100, description="Only this owner's wallets.")]
@@ -29,7 +30,7 @@ _wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no wallet {}.")
 _transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no transaction {}.")
 
 
-def wallet_reads(reads: Reads) -> Sequence[Route]:
+def wallet_reads(reads: PostgresReads) -> Sequence[Route]:
     """Return the routes that read wallets."""
     handlers = _WalletHandlers(reads)
     return (
@@ -55,7 +56,7 @@ def wallet_reads(reads: Reads) -> Sequence[Route]:
     )
 
 
-def transaction_reads(reads: Reads, hash_reference: HashReference) -> Sequence[Route]:
+def transaction_reads(reads: PostgresReads, hash_reference: HashReference) -> Sequence[Route]:
     """Return the routes that read transactions."""
     handlers = _TransactionHandlers(reads, hash_reference)
     return (
@@ -83,7 +84,7 @@ def transaction_reads(reads: Reads, hash_reference: HashReference) -> Sequence[R
 
 @dataclass(frozen=True, slots=True)
 class _WalletHandlers:
-    reads: Reads
+    reads: PostgresReads
 
     async def get(self, wallet_id: PathId, caller: Caller) -> WalletBody:
         wallet = await self.reads.wallet(caller.tenant_id, _wallet_id(wallet_id))
@@ -108,7 +109,7 @@ class _WalletHandlers:
 
 @dataclass(frozen=True, slots=True)
 class _TransactionHandlers:
-    reads: Reads
+    reads: PostgresReads
     hash_reference: HashReference
 
     async def get(self, transaction_id: PathId, caller: Caller) -> TransactionBody:

@@ -8,8 +8,8 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.events import EntryPosted, Private
 from contracts.money import money
-from wallet.application.queries import JournalEntry
 from wallet.entrypoints.bodies import EntryBody, TransactionBody
+from wallet.reads.queries import JournalEntry
 
 _decode = msgspec.json.Decoder(EntryPosted).decode
 

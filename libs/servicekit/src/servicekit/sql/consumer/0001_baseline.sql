@@ -25,20 +25,20 @@ create table servicekit.projection_lag (
     constraint projection_lag_pk primary key (projection, topic_partition)
 ) with (fillfactor = 50);
 
--- A wallet with an event that cannot be applied. It keeps its place in the topic, not copies of its events: unparking
+-- A subject with an event that cannot be applied. It keeps its place in the topic, not copies of its events: unparking
 -- reads them from there.
-create table servicekit.parked_wallet (
+create table servicekit.parked_subject (
     projection   text collate "C" not null,
-    wallet_id    uuid not null,
+    subject      uuid not null,                            -- whom its events are about
     shard        smallint not null,
     seq          bigint not null,                          -- of the first event that is held back, which failed
     reason       text not null,
     parked_at    timestamptz not null default clock_timestamp(),
     kafka_offset bigint not null default 0,                -- no record that is held back stands before it
     events       bigint not null default 0,                -- held back so far
-    constraint parked_wallet_pk primary key (projection, wallet_id)
+    constraint parked_subject_pk primary key (projection, subject)
 );
 
 grant select, insert, update on servicekit.checkpoint to :"app_role";
 grant select, insert, update on servicekit.projection_lag to :"app_role";
-grant select, insert, update, delete on servicekit.parked_wallet to :"app_role";
+grant select, insert, update, delete on servicekit.parked_subject to :"app_role";

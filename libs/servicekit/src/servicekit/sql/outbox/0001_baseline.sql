@@ -6,7 +6,7 @@ create table servicekit.outbox (
     seq            bigint      not null,
     event_id       uuid        not null,
     tenant_id      uuid        not null,
-    account_id     uuid        not null,                   -- whom the event is about: the record's key
+    subject        uuid        not null,                   -- whom the event is about: the record's key
     version        bigint,                                 -- always null, as the next three: no ledger stands behind it
     transaction_id uuid,
     entry_index    smallint,

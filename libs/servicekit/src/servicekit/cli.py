@@ -1,0 +1,142 @@
+"""The commands that every service has: `migrate`, and `projections status | unpark | rewind`."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.ids import SHARDS
+from servicekit.consumer import operations
+from servicekit.consumer.operations import ParkedSubject, ShardStatus
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.unparking import Unparked
+from servicekit.consumer.unparking import unpark as unpark_subject
+from servicekit.lifecycle import Shutdown, run
+from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.settings import ServiceSettings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """What `migrate` is given: the owner role's address, the sources in their order, and the role the app uses."""
+
+    dsn: str
+    sources: Sequence[MigrationSource]
+    app_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """A projection as its operator reaches it: by its *name*, and opened where events are to be applied.
+
+    They are read from the topic at *bootstrap_servers*.
+    """
+
+    dsn: str
+    bootstrap_servers: str
+    name: str
+    open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
+
+
+def run_process(settings: ServiceSettings, main: Callable[[Shutdown], Awaitable[None]]) -> None:
+    """Run *main* as this process, and end the process with its exit code."""
+    sys.exit(run(main, drain_s=settings.drain_s))
+
+
+def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
+    """Add `migrate` to *cli*; *migration* reads the settings when the command runs."""
+
+    @cli.command(name="migrate")
+    def migrate_database(
+        phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
+    ) -> None:
+        """Bring the database's schema and functions up to date, as its owner; 1 where the files do not fit it."""
+        wanted = migration()
+        try:
+            applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
+        except MigrationError as error:
+            typer.echo(f"migrate: {error}", err=True)
+            sys.exit(1)
+        typer.echo(f"{len(applied)} migrations and functions applied")
+
+
+def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer.Typer:
+    """Add `projections` to *cli* and return it; *operated* reads the settings when a command runs."""
+    projections = typer.Typer(no_args_is_help=True, help="Look at the projection, and repair it.")
+    cli.add_typer(projections, name="projections")
+
+    @projections.command()
+    def status() -> None:
+        """Tell how far each shard is and which subjects are parked; the exit code is 1 where something stands."""
+        shards, parked = _on_pool(operated(), _status)
+        _show_status(shards, parked)
+        sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
+
+    @projections.command()
+    def unpark(subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")]) -> None:
+        """Apply a parked subject's events in order; the exit code is 1 where one fails again."""
+        done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, subject))
+        typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
+        sys.exit(0 if done.failure is None else 1)
+
+    @projections.command()
+    def rewind(
+        shard: Annotated[int, typer.Option(min=0, max=SHARDS - 1, help="The shard that misses events.")],
+        offset: Annotated[int, typer.Option(min=0, help="Where its partition is read again from.")] = 0,
+    ) -> None:
+        """Have a shard's partition read again: what was applied is skipped, what was missing is applied."""
+        if not _on_pool(operated(), lambda pool, operated: _rewind(pool, operated, shard, offset)):
+            typer.echo(f"shard {shard} has no checkpoint yet", err=True)
+            sys.exit(1)
+        typer.echo(f"the partition of shard {shard} will be read again from offset {offset}")
+
+    return projections
+
+
+def _on_pool(operated: Operated, operation: Callable[[Pool, Operated], Awaitable[T]]) -> T:
+    pool_settings = PoolSettings(dsn=operated.dsn, application_name=f"{operated.name}-operator", max_size=1)
+
+    async def operate() -> T:
+        async with await open_pool(pool_settings) as pool:
+            return await operation(pool, operated)
+
+    return asyncio.run(operate())
+
+
+async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], list[ParkedSubject]]:
+    async with pool.connection() as connection:
+        shards = await operations.status(connection, operated.name)
+        return shards, await operations.parked_subjects(connection, operated.name)
+
+
+async def _unpark(pool: Pool, operated: Operated, subject: UUID) -> Unparked:
+    async with operated.open_projection() as projection:
+        return await unpark_subject(pool, projection, subject, bootstrap_servers=operated.bootstrap_servers)
+
+
+async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:
+    async with pool.connection() as connection:
+        return await operations.rewind(connection, operated.name, shard, offset=offset)
+
+
+def _show_status(shards: Sequence[ShardStatus], parked: Sequence[ParkedSubject]) -> None:
+    console, table = Console(), Table("shard", "last seq", "partition", "offset", "lag ms", "stopped")
+    for shard in shards:
+        places = (shard.shard, shard.last_seq, shard.partition, shard.offset, shard.lag_ms)
+        table.add_row(*map(str, places), shard.stopped)
+    console.print(table)
+    subjects = Table("parked subject", "shard", "since seq", "events", "parked at", "reason")
+    for subject in parked:
+        facts = (subject.subject, subject.shard, subject.seq, subject.events, subject.parked_at, subject.reason)
+        subjects.add_row(*map(str, facts))
+    console.print(subjects)

@@ -1,0 +1,37 @@
+"""How reads on a projection are answered in HTTP: the headers, problems and check that all of them have."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from fastapi import Response
+
+from contracts import problems
+from contracts.positions import format_position
+from servicekit.failures import RETRY_AFTER_S
+from servicekit.http.health import Check
+from servicekit.http.problems import Problem, Told, told_as
+from servicekit.read_model.projected import Freshness, Projected
+from servicekit.read_model.waiting import PositionNotReached
+
+
+@contextmanager
+def read_told_as(told: Told) -> Iterator[None]:
+    """Answer what a read found out as `told_as` does, and a position that was not reached in time as its problem."""
+    try:
+        with told_as(told):
+            yield
+    except PositionNotReached:
+        detail = "The read model has not reached Min-Position yet."
+        raise Problem(problems.POSITION_NOT_REACHED, detail, retry_after_s=RETRY_AFTER_S) from None
+
+
+def tell_freshness(response: Response, freshness: Freshness) -> None:
+    """Put *freshness* into the headers of *response*."""
+    if freshness.position:
+        response.headers["Ledger-Position"] = format_position(freshness.position.items())
+    response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)
+
+
+async def lag_check(projected: Projected) -> Mapping[str, Check]:
+    """Return, for a deep look, how far the projection is behind."""
+    return {"projection": Check(ok=True, detail=f"{await projected.lag_ms()} ms behind")}

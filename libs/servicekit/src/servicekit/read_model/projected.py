@@ -1,0 +1,78 @@
+"""What reads on a projection share: they may wait for a position, tell how fresh they are, refuse what is parked."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from servicekit.consumer import checkpoints, parking
+from servicekit.consumer.checkpoints import Progress
+from servicekit.postgres import Pool
+from servicekit.read_model.waiting import PositionWaiter
+
+
+class SubjectParked(Exception):  # noqa: N818  it names what was found out
+    """A subject that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Up to where the answer saw the journal, by shard, and how far that is behind the end of the stream."""
+
+    position: Mapping[int, int]
+    lag_ms: int
+
+
+def freshness(progress: Mapping[int, Progress], shards: Iterable[int]) -> Freshness:
+    """Return how fresh an answer about *shards* is, which was read after *progress*."""
+    seen = {shard: progress[shard] for shard in sorted(set(shards)) if shard in progress}
+    lag_ms = max((shard.lag_ms for shard in seen.values()), default=0)
+    return Freshness({shard: found.last_seq for shard, found in seen.items()}, lag_ms)
+
+
+class Projected(AbstractAsyncContextManager["Projected"]):
+    """The projection *name* in the database of *pool*, as its readers see it.
+
+    As a context manager it ends its polling on the way out.
+    """
+
+    def __init__(self, pool: Pool, name: str) -> None:
+        self._pool = pool
+        self._name = name
+        self._waiter = PositionWaiter(self._reached)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._waiter.close()
+
+    async def progress_after(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
+        """Wait for *min_position*; return the progress as of before anything else is read: the answer saw no less.
+
+        Raises PositionNotReached, and Overloaded where too many wait.
+        """
+        if min_position:
+            await self._waiter.wait_for(min_position)
+        return await self._progress()
+
+    async def refuse_parked(self, subjects: Sequence[UUID]) -> None:
+        """Raise SubjectParked where one of *subjects* is."""
+        if not subjects:
+            return
+        async with self._pool.connection() as connection:
+            if await parking.is_parked(connection, self._name, subjects):
+                raise SubjectParked
+
+    async def lag_ms(self) -> int:
+        """Return how far the projection is behind the end of the stream."""
+        return max((shard.lag_ms for shard in (await self._progress()).values()), default=0)
+
+    async def _progress(self) -> Mapping[int, Progress]:
+        async with self._pool.connection() as connection:
+            return await checkpoints.progress(connection, self._name)
+
+    async def _reached(self, shards: Collection[int]) -> Mapping[int, int]:
+        async with self._pool.connection() as connection:
+            return await checkpoints.reached(connection, self._name, shards)

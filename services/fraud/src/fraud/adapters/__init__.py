@@ -1,1 +1,0 @@
-"""PostgreSQL, Kafka and the rule file."""

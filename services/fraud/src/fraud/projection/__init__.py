@@ -1,0 +1,1 @@
+"""Profiles and decisions, made from the events alone."""

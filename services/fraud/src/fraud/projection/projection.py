@@ -1,0 +1,100 @@
+"""The fraud projection: a poll's events are folded and judged in memory, and written in few statements."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+from contracts.envelope import Envelope
+from contracts.events import parse_data
+from fraud.application.metrics import FraudMetrics
+from fraud.domain.judge import Decision, step, unless_stale
+from fraud.domain.observed import Observed, observe, to_us
+from fraud.domain.passing import passages
+from fraud.domain.profile import Profile
+from fraud.domain.rules import RuleSet
+from fraud.projection.store_postgres import PostgresStore
+from servicekit.clock import utc_now
+from servicekit.postgres import Transaction
+
+PROJECTION: Final = "fraud"
+"""The projection's name: its consumer group and its checkpoints' name."""
+
+
+class RulesInForce(Protocol):
+    """Where the rules of the moment come from."""
+
+    async def rules(self, tx: Transaction) -> RuleSet:
+        """Return the rules in force, which are in the database when a decision names them."""
+        ...
+
+
+class FraudProjection:
+    """Keeps profiles, and decides where rules fire. One set of rules judges a whole poll.
+
+    What is decided at an event that is older than *live_for* is in shadow: a projector that catches up, or is built
+    anew under other rules, freezes nobody for what was long ago.
+    """
+
+    def __init__(
+        self,
+        store: PostgresStore,
+        *,
+        in_force: RulesInForce,
+        topic: str,
+        live_for: timedelta,
+        now: Callable[[], datetime] = utc_now,
+        metrics: FraudMetrics | None = None,
+    ) -> None:
+        self._store = store
+        self._live_for = live_for
+        self._now = now
+        self._in_force = in_force
+        self._metrics = metrics
+        self.name = PROJECTION
+        self.topic = topic
+
+    async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
+        """Fold and judge *events*; raises EventDataError or Contradiction, naming the first that cannot be."""
+        observed = [each for event in events if (each := observe(event, parse_data(event.type, event.data)))]
+        if not observed:
+            return
+        passed = await self._store.pass_over(tx, passages(observed))
+        decisions = await self._judge(tx, [event for event in observed if event.wallet_id not in passed])
+        self._count(observed, decisions)
+
+    async def _judge(self, tx: Transaction, observed: Sequence[Observed]) -> Sequence[Decision]:
+        if not observed:
+            return ()
+        known = await self._store.profiles(tx, {event.wallet_id for event in observed})
+        changed, decided = run(known, observed, await self._in_force.rules(tx))
+        not_before_us = to_us(self._now() - self._live_for)
+        decisions = [unless_stale(decision, not_before_us=not_before_us) for decision in decided]
+        await self._store.add_profiles(tx, [each for each in changed if each.wallet_id not in known])
+        await self._store.update_profiles(tx, [each for each in changed if each.wallet_id in known])
+        await self._store.add_decisions(tx, decisions)
+        return decisions
+
+    def _count(self, observed: Iterable[Observed], decisions: Iterable[Decision]) -> None:
+        if self._metrics is None:
+            return
+        for type_name, count in Counter(event.event.type for event in observed).items():
+            self._metrics.folded(type_name, count)
+        for decision in decisions:
+            self._metrics.decided(decision)
+
+
+def run(
+    known: Mapping[UUID, Profile], observed: Iterable[Observed], rules: RuleSet
+) -> tuple[list[Profile], list[Decision]]:
+    """Return the profiles that *observed* changes, each once as it ends, and what is decided on the way."""
+    changed: dict[UUID, Profile] = {}
+    decisions = []
+    for event in observed:
+        profile = changed.get(event.wallet_id) or known.get(event.wallet_id)
+        changed[event.wallet_id], decision = step(profile, event, rules)
+        if decision is not None:
+            decisions.append(decision)
+    # In one order for all, so that two writers never wait for each other in a circle.
+    return sorted(changed.values(), key=lambda profile: profile.wallet_id), decisions

@@ -1,1 +1,0 @@
-"""What the service does: projecting events, and answering questions about them."""

@@ -1,0 +1,157 @@
+"""Rebuilding the read model blue/green: a second schema from the topic's beginning, compared, and switched to.
+
+The live projection goes on meanwhile. Only for the comparison, and the switch with it, are its checkpoints locked: it
+waits, and reads are answered all the time.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+from prometheus_client import CollectorRegistry
+
+from servicekit.consumer import checkpoints
+from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.processing import Processor
+from servicekit.consumer.records import Received
+from servicekit.consumer.topic_reader import TopicReader
+from servicekit.migrations import MigrationSource, for_role, read_functions, read_source
+from servicekit.postgres import Connection, Pool, connect
+from transaction_history.maintenance.hashes import TableHash, table_hashes
+from transaction_history.projection.projection import HistoryProjection
+from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
+
+NEXT: Final = "transaction_history_next"
+OLD: Final = "transaction_history_old"
+LIVE_CATCHES_UP_S: Final = 60.0
+_POLL_S: Final = 0.1
+_NAME = re.compile(rf"\b{SCHEMA}\b")
+# The comparison reads whole tables while it holds the live checkpoints: longer than any transaction of a service.
+_SESSION: Final = {
+    "idle_in_transaction_session_timeout": "10min",
+    "transaction_timeout": "30min",
+    "lock_timeout": "10s",
+}
+_COMMAND_TIMEOUT_S: Final = 1_800.0
+
+
+class RebuildError(Exception):
+    """The rebuild cannot be finished; the live read model was not touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The hashes of both schemas at the same checkpoints, by table."""
+
+    live: Mapping[str, TableHash]
+    rebuilt: Mapping[str, TableHash]
+    is_switched: bool
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether every table has the same rows."""
+        return self.live == self.rebuilt
+
+
+class Rebuild:
+    """One rebuild, over a connection of the owner role and a pool of the app role."""
+
+    def __init__(self, *, owner_dsn: str, app_role: str, pool: Pool, source: MigrationSource, topic: str) -> None:
+        self._owner_dsn = owner_dsn
+        self._app_role = app_role
+        self._pool = pool
+        self._source = source
+        projection = HistoryProjection(PostgresReadModel(NEXT), name=NEXT, topic=topic)
+        self._processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), NEXT))
+
+    async def run(self, reader: TopicReader, *, switch: bool) -> Comparison:
+        """Build, compare, and where *switch* is asked for and all is equal, switch; the second schema is gone after.
+
+        Raises RebuildError where the topic lacks events, events cannot be applied, or the live projection stays behind.
+        """
+        owner = await connect(
+            self._owner_dsn, application_name="rebuild", command_timeout_s=_COMMAND_TIMEOUT_S, session=_SESSION
+        )
+        try:
+            await self._clear(owner)
+            await self._make_schema(owner)
+            async for received in reader.to_end():
+                await self._process(received)
+            await self._until_live_is_as_far()
+            comparison = await self._compare(owner, reader, switch=switch)
+            await self._clear(owner)
+        finally:
+            await owner.close()
+        return comparison
+
+    async def _clear(self, owner: Connection) -> None:
+        async with owner.transaction():
+            await owner.execute(f"drop schema if exists {NEXT} cascade")
+            await owner.execute(f"drop schema if exists {OLD} cascade")
+            await _forget_parked(owner, NEXT)
+            await owner.execute("delete from servicekit.checkpoint where projection = $1", NEXT)
+
+    async def _make_schema(self, owner: Connection) -> None:
+        async with owner.transaction():
+            migrations, functions = read_source(self._source), read_functions(self._source)
+            for sql in (*(each.sql for each in migrations), *(each.sql for each in functions)):
+                await owner.execute(for_role(_NAME.sub(NEXT, sql), self._app_role))
+
+    async def _process(self, received: Sequence[Received]) -> None:
+        if received and await self._processor.process(received):
+            raise RebuildError("the topic lacks events: write the journal to a topic anew and rebuild from that")
+
+    async def _until_live_is_as_far(self) -> None:
+        try:
+            async with asyncio.timeout(LIVE_CATCHES_UP_S):
+                while not await self._is_live_as_far():  # noqa: ASYNC110  the event is in the database
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise RebuildError("the live projection is behind the topic: is the projector running?") from None
+
+    async def _is_live_as_far(self) -> bool:
+        async with self._pool.connection() as connection:
+            live = await checkpoints.progress(connection, SCHEMA)
+            rebuilt = await checkpoints.progress(connection, NEXT)
+        return all(shard in live and live[shard].last_seq >= come.last_seq for shard, come in rebuilt.items())
+
+    async def _compare(self, owner: Connection, reader: TopicReader, *, switch: bool) -> Comparison:
+        async with owner.transaction():
+            live = await _lock_live(owner)
+            async for received in reader.to_end():
+                await self._process([record for record in received if record.sequence <= live.get(record.shard, 0)])
+            await self._require_same_position(owner, live)
+            live_hashes, rebuilt_hashes = await table_hashes(owner, SCHEMA), await table_hashes(owner, NEXT)
+            is_switched = switch and live_hashes == rebuilt_hashes
+            if is_switched:
+                await _switch(owner)
+        return Comparison(live_hashes, rebuilt_hashes, is_switched)
+
+    async def _require_same_position(self, owner: Connection, live: Mapping[int, int]) -> None:
+        rebuilt = {shard: come.last_seq for shard, come in (await checkpoints.progress(owner, NEXT)).items()}
+        if rebuilt != {shard: seq for shard, seq in live.items() if seq > 0}:
+            raise RebuildError("the topic does not reach the live projection's checkpoints")
+        parked = await owner.fetchval("select count(*) from servicekit.parked_subject where projection = $1", NEXT)
+        if parked:
+            raise RebuildError(f"{parked} wallets have events that this release cannot project")
+
+
+async def _lock_live(owner: Connection) -> dict[int, int]:
+    rows: list[asyncpg.Record] = await owner.fetch(
+        """select shard, last_seq from servicekit.checkpoint where projection = $1 order by shard for no key update""",
+        SCHEMA,
+    )
+    return {row["shard"]: row["last_seq"] for row in rows}
+
+
+async def _switch(owner: Connection) -> None:
+    """Give the rebuilt tables the live name. Sessions resolve names anew, so that no read fails; nothing is locked."""
+    await owner.execute(f"alter schema {SCHEMA} rename to {OLD}")
+    await owner.execute(f"alter schema {NEXT} rename to {SCHEMA}")
+
+
+async def _forget_parked(owner: Connection, projection: str) -> None:
+    await owner.execute("delete from servicekit.parked_subject where projection = $1", projection)

@@ -1,0 +1,1 @@
+"""The read model, made from the events alone."""

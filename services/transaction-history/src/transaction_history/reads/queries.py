@@ -1,0 +1,128 @@
+"""Questions to the history: how fresh the answer is comes with each, and a parked wallet is never passed over."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from contracts.ids import shard_of
+from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
+from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
+from transaction_history.reads.reads_postgres import PostgresReads
+
+
+class WalletUnknown(Exception):  # noqa: N818  it names what was found out
+    """The tenant has no such wallet."""
+
+
+class OpenedLater(Exception):  # noqa: N818  it names what was found out
+    """The wallet was opened after the instant that is asked for."""
+
+    def __init__(self, opened_at: datetime) -> None:
+        super().__init__(opened_at)
+        self.opened_at = opened_at
+
+
+class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
+    """The tenant has no such transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Entries, newest first."""
+
+    rows: Sequence[EntryRow]
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """The legs of a transaction that have come so far; *is_complete* when all have."""
+
+    entries: Sequence[EntryRow]
+    system_entries: Sequence[SystemEntryRow]
+    freshness: Freshness
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every leg is there."""
+        first = self.entries[0] if self.entries else self.system_entries[0]
+        return len(self.entries) + len(self.system_entries) == first.entry_count
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceAt:
+    """A wallet's balance at an instant; *entry* is the last one up to then, None before the first."""
+
+    wallet: WalletRow
+    entry: EntryRow | None
+    freshness: Freshness
+
+
+class HistoryQueries:
+    """Answers for one tenant at a time. Every question may name a position to wait for, empty for none."""
+
+    def __init__(self, reads: PostgresReads, projected: Projected) -> None:
+        self._reads = reads
+        self._projected = projected
+
+    async def wallet_entries(
+        self,
+        tenant_id: UUID,
+        wallet_id: UUID,
+        *,
+        before_version: int | None,
+        limit: int,
+        min_position: Mapping[int, int],
+    ) -> Entries:
+        """Return up to *limit* of a wallet's entries; raises WalletUnknown and SubjectParked."""
+        progress = await self._projected.progress_after(min_position)
+        await self._known_wallet(tenant_id, wallet_id)
+        rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit)
+        return Entries(rows, freshness(progress, [*min_position, shard_of(wallet_id)]))
+
+    async def owner_entries(
+        self,
+        tenant_id: UUID,
+        owner_id: str,
+        *,
+        before: tuple[datetime, UUID] | None,
+        limit: int,
+        min_position: Mapping[int, int],
+    ) -> Entries:
+        """Return up to *limit* entries of an owner's wallets, none for an unknown owner; raises SubjectParked."""
+        progress = await self._projected.progress_after(min_position)
+        scope = await self._reads.owner_scope(tenant_id, owner_id)
+        if scope.is_parked:
+            raise SubjectParked
+        rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit)
+        return Entries(rows, freshness(progress, [*min_position, *scope.shards]))
+
+    async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
+        """Return a transaction's legs; raises TransactionUnknown and SubjectParked."""
+        progress = await self._projected.progress_after(min_position)
+        entries, system_entries = await self._reads.transaction(tenant_id, transaction_id)
+        if not entries and not system_entries:
+            raise TransactionUnknown
+        touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
+        touched |= {row.counterparty_wallet_id for row in entries if row.counterparty_wallet_id is not None}
+        await self._projected.refuse_parked(list(touched))
+        return Legs(entries, system_entries, freshness(progress, [*min_position, *map(shard_of, touched)]))
+
+    async def balance_at(
+        self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
+    ) -> BalanceAt:
+        """Return a wallet's balance at *at*; raises WalletUnknown, OpenedLater and SubjectParked."""
+        progress = await self._projected.progress_after(min_position)
+        wallet = await self._known_wallet(tenant_id, wallet_id)
+        if at < wallet.opened_at:
+            raise OpenedLater(wallet.opened_at)
+        entry = await self._reads.entry_at(tenant_id, wallet_id, at)
+        return BalanceAt(wallet, entry, freshness(progress, [*min_position, shard_of(wallet_id)]))
+
+    async def _known_wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow:
+        wallet = await self._reads.wallet(tenant_id, wallet_id)
+        if wallet is None:
+            raise WalletUnknown
+        await self._projected.refuse_parked([wallet_id])
+        return wallet

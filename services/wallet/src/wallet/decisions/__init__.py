@@ -1,0 +1,1 @@
+"""Acting on fraud decisions: a decision read from Kafka becomes a command."""

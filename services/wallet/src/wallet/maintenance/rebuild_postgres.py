@@ -1,0 +1,112 @@
+"""Rebuilding the wallets' rows in PostgreSQL: on one snapshot, or, to repair them, with every writer shut out."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from contracts.ids import SHARDS
+from servicekit.postgres import Connection, Transaction, transaction
+from wallet.adapters.ledger_postgres import COMMITTER
+from wallet.adapters.row_columns import OPENING_COLUMNS, WALLET_COLUMNS, wallet_from_row, wallet_row
+from wallet.domain.wallets import Wallet
+from wallet.maintenance.folding import Folding
+from wallet.maintenance.journal_reads import EVENT_COLUMNS, Progress, journal_event, reading, rows_of_shard
+from wallet.maintenance.rebuild import RebuildReport, ShardRebuild
+
+_NAME: Final = "wallet-rebuild"
+_ROWS: Final = """
+    select coalesce(sum(h.seq - coalesce(f.seq, 0)), 0)::bigint
+      from generate_series(0, 63) s(shard)
+      cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h
+      left join (select shard, max(seq) as seq from wallet.shard_floor group by shard) f using (shard)"""
+_WALLETS: Final = f"select {WALLET_COLUMNS} from wallet.wallet where get_byte(uuid_send(id), 15) & 63 = $1"
+_OPENINGS: Final = f"select {OPENING_COLUMNS} from wallet.wallet_opening where shard = $1"
+_FLOOR: Final = "select coalesce(max(seq), 0) from wallet.shard_floor where shard = $1"
+_COMMITTERS: Final = """
+    select count(*) from pg_stat_activity where datname = current_database() and application_name = $1"""
+_KEEP: Final = """
+    insert into wallet.wallet_repair (wallet_id, operator, was)
+    select r.id, $2, to_jsonb(w) - 'private' from unnest($1::uuid[]) r (id) left join wallet.wallet w using (id)"""
+# wallet_opening has a wallet row's columns behind its shard.
+_REPAIR: Final = """
+    insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
+                               overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+    select u.wallet_id, u.tenant_id, u.owner_id, u.currency, u.status, u.restrictions, u.posted_minor, u.held_minor,
+           u.overdraft_limit_minor, u.version, u.opened_at, u.last_at, u.private, u.operator_version,
+           random(0, 9223372036854775807)
+      from unnest($1::wallet.wallet_opening[]) u
+        on conflict (id) do update
+       set tenant_id = excluded.tenant_id, owner_id = excluded.owner_id, currency = excluded.currency,
+           status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
+           held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
+           version = excluded.version, opened_at = excluded.opened_at, last_at = excluded.last_at,
+           private = excluded.private, operator_version = excluded.operator_version, stamp = excluded.stamp"""
+
+
+class RepairRefusedError(Exception):
+    """Nothing was repaired; the message says why."""
+
+
+async def count_rows(dsn: str) -> int:
+    """Return how many journal rows a rebuild reads, for the progress bar."""
+    async with reading(dsn, application_name=_NAME) as connection:
+        rows: int = await connection.fetchval(_ROWS)
+        return rows
+
+
+async def rebuild(dsn: str, folding: Folding, progress: Progress) -> RebuildReport:
+    """Derive every wallet's row from the journal on one snapshot and compare; writers go on."""
+    report = RebuildReport()
+    async with (
+        reading(dsn, application_name=_NAME) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for shard in range(SHARDS):
+            await _rebuild_shard(connection, shard, report, folding, progress)
+    return report
+
+
+async def repair(dsn: str, folding: Folding, progress: Progress, *, operator: str) -> RebuildReport:
+    """Rebuild, and set the rows that differ to what the journal makes of them, all in one transaction.
+
+    The API must be stopped: a committer decides on rows it remembers, which a repair does not reach. One that starts
+    meanwhile waits. Raises RepairRefusedError, also where the journal contradicts itself: then it is what must be
+    restored.
+    """
+    report = RebuildReport()
+    async with reading(dsn, application_name=_NAME) as connection, transaction(connection) as tx:
+        # Shuts out every batch, which locks, adds or updates rows of it; reads go on.
+        await tx.connection.execute("lock table wallet.wallet in exclusive mode")
+        if await tx.connection.fetchval(_COMMITTERS, COMMITTER):
+            raise RepairRefusedError("a committer is connected: stop every `wallet api` and `wallet decisions` first")
+        for shard in range(SHARDS):
+            wrong = await _rebuild_shard(tx.connection, shard, report, folding, progress)
+            await _set_rows(tx, wrong, operator)
+            report.repaired += len(wrong)
+        if report.breaches_total:
+            raise RepairRefusedError(f"the journal contradicts itself, so nothing was repaired: {report.breaches[0]}")
+    return report
+
+
+async def _rebuild_shard(
+    connection: Connection, shard: int, report: RebuildReport, folding: Folding, progress: Progress
+) -> Sequence[Wallet]:
+    """Return the wallets whose rows differ."""
+    opening = {row[0]: wallet_from_row(row) for row in await connection.fetch(_OPENINGS, shard)}
+    rebuilt = ShardRebuild(shard, report, folding, seq=await connection.fetchval(_FLOOR, shard), opening=opening)
+    async for rows in rows_of_shard(connection, EVENT_COLUMNS, shard, after=await connection.fetchval(_FLOOR, shard)):
+        for row in rows:
+            rebuilt.pass_by(row[0])
+        rebuilt.add(event for row in rows if (event := journal_event(row)) is not None)
+        report.rows += len(rows)
+        progress(len(rows))
+    live = {row[0]: wallet_from_row(row) for row in await connection.fetch(_WALLETS, shard)}
+    return report.compare(
+        {wallet_id: wallet for wallet_id, wallet in live.items() if wallet_id not in rebuilt.unsound}, rebuilt.wallets
+    )
+
+
+async def _set_rows(tx: Transaction, wallets: Sequence[Wallet], operator: str) -> None:
+    if not wallets:
+        return
+    await tx.connection.execute(_KEEP, [wallet.id for wallet in wallets], operator)
+    await tx.connection.execute(_REPAIR, [(0, *wallet_row(wallet)) for wallet in wallets])

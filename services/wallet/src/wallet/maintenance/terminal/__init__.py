@@ -1,0 +1,1 @@
+"""How each of them is shown on the terminal."""

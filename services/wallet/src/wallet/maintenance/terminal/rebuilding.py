@@ -1,0 +1,29 @@
+"""`wallet rebuild`: a progress bar while the rows are derived, then what differs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from wallet.maintenance.rebuild import RebuildReport
+from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+
+
+async def show_rebuild(count_rows: CountRows, rebuild: Work[RebuildReport]) -> bool:
+    """Rebuild, telling how far it is and what came out; return whether every row is what the journal makes of it."""
+    console = Console()
+    report = await with_journal_bar(console, count_rows, rebuild)
+    console.print(
+        f"{report.rows:,} journal rows, {report.wallets:,} wallets: {report.differing:,} differ, "
+        f"{report.repaired:,} repaired."
+    )
+    if report.differences:
+        console.print(_differences(report))
+    for breach in report.breaches:
+        console.print(f"[red]journal[/red] {breach}")
+    return report.is_equal
+
+
+def _differences(report: RebuildReport) -> Table:
+    table = Table("wallet", "column", "row", "journal")
+    for found in report.differences:
+        table.add_row(str(found.wallet_id), found.column, found.live, found.derived)
+    return table

@@ -1,0 +1,124 @@
+"""The verifier's reads: all of the ledger on one snapshot, in pieces of a bounded size."""
+
+from typing import Final
+
+from contracts.ids import SHARDS
+from servicekit.postgres import Connection
+from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
+from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
+
+_BREACHES_READ: Final = 1_000
+_COLUMNS: Final = """
+    seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency"""
+_COUNT: Final = """
+    select (select count(*) from wallet.journal) + (select count(*) from wallet.archived_journal)"""
+_WALLETS: Final = """
+    select id, version, posted_minor, held_minor from wallet.wallet
+     where get_byte(uuid_send(id), 15) & 63 = $1"""
+_FLOOR: Final = "select coalesce(max(seq), 0) from wallet.shard_floor where shard = $1"
+_OPENINGS: Final = "select wallet_id, version, posted_minor, held_minor from wallet.wallet_opening where shard = $1"
+_SYSTEM_OPENINGS: Final = """
+    select tenant_id, system_account, currency, total_minor from wallet.system_account_opening where shard = $1"""
+_TOTALS_SEQ: Final = "select seq from wallet.system_account_fold where shard = $1"
+_TOTALS: Final = """
+    select tenant_id, system_account, currency, total_minor from wallet.system_account_total where shard = $1"""
+_UNBALANCED: Final = """
+    select transaction_id, currency, sum(posted_minor) as total
+      from (select transaction_id, currency, posted_delta as posted_minor
+              from wallet.journal where transaction_id is not null
+            union all
+            select transaction_id, currency, posted_minor from wallet.transaction_opening) e
+     group by transaction_id, currency having sum(posted_minor) <> 0 limit $1"""
+_INCOMPLETE: Final = """
+    select transaction_id, sum(entries) as entries, max(entry_count) as wanted
+      from (select transaction_id, 1 as entries, entry_count from wallet.journal where transaction_id is not null
+            union all
+            select transaction_id, entries, entry_count from wallet.transaction_opening) e
+     group by transaction_id having sum(entries) <> max(entry_count) limit $1"""
+_TRANSACTIONS: Final = """
+    select (select count(*) from wallet.journal where transaction_id is not null and entry_index = 0)
+           + (select coalesce(sum(transactions), 0) from wallet.archived_partition)::bigint"""
+_ARCHIVED: Final = """
+    select a.number, a.end_seq from wallet.archived_partition a
+      join pg_inherits i on i.inhparent = 'wallet.archived_journal'::regclass
+                        and i.inhrelid = to_regclass('wallet.journal_' || a.number)
+     order by a.number"""
+_FLOORS: Final = """
+    select f.shard, f.seq, f.hash, before.seq as seq_before, before.hash as hash_before
+      from wallet.shard_floor f
+      left join lateral (select b.seq, b.hash from wallet.shard_floor b where b.shard = f.shard and b.seq < f.seq
+                          order by b.seq desc limit 1) before on true
+     where f.number = $1 order by f.shard"""
+
+
+async def count_rows(dsn: str) -> int:
+    """Return how many journal rows there are, for the progress bar."""
+    async with reading(dsn, application_name="wallet-verify") as connection:
+        rows: int = await connection.fetchval(_COUNT)
+        return rows
+
+
+async def verify(dsn: str, progress: Progress) -> Report:
+    """Fold the whole journal on one snapshot and compare; raises JournalBusyError, and driver errors as they are."""
+    report = Report()
+    async with (
+        reading(dsn, application_name="wallet-verify") as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for shard in range(SHARDS):
+            await _verify_shard(connection, shard, report, progress)
+        await _verify_sums(connection, report)
+        for partition in await connection.fetch(_ARCHIVED):
+            await _verify_archived(connection, partition["number"], partition["end_seq"], report, progress)
+    return report
+
+
+async def _verify_shard(connection: Connection, shard: int, report: Report, progress: Progress) -> None:
+    opening = await _opening(connection, shard)
+    fold = ShardFold(shard, report, opening=opening, totals_seq=await connection.fetchval(_TOTALS_SEQ, shard))
+    async for rows in rows_of_shard(connection, _COLUMNS, shard, after=opening.seq):
+        fold.add(FoldedRow(*row) for row in rows)
+        progress(len(rows))
+    stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
+    fold.compare(stored)
+    fold.compare_totals(await _system_accounts(connection, _TOTALS, shard))
+
+
+async def _opening(connection: Connection, shard: int) -> Opening:
+    wallets = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_OPENINGS, shard)}
+    floor = await connection.fetchval(_FLOOR, shard)
+    return Opening(floor, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard))
+
+
+async def _system_accounts(connection: Connection, query: str, shard: int) -> dict[SystemAccount, int]:
+    return {SystemAccount(*row[:3]): int(row[3]) for row in await connection.fetch(query, shard)}
+
+
+async def _verify_sums(connection: Connection, report: Report) -> None:
+    for row in await connection.fetch(_UNBALANCED, _BREACHES_READ):
+        place = f"transaction {row['transaction_id']}"
+        report.find("I1", place, f"its {row['currency']} entries sum to {row['total']} minor units")
+    for row in await connection.fetch(_INCOMPLETE, _BREACHES_READ):
+        report.find("I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries stand")
+    report.transactions = await connection.fetchval(_TRANSACTIONS)
+
+
+async def _verify_archived(
+    connection: Connection, number: int, end_seq: int, report: Report, progress: Progress
+) -> None:
+    """Compare the archived partition's rows with the hashes that were left when it was detached."""
+    for floor in await connection.fetch(_FLOORS, number):
+        digest = chained(floor["hash_before"] or b"", [])
+        after = floor["seq_before"] or 0
+        pages = rows_of_shard(
+            connection, f"seq, {ROW_BYTES}", floor["shard"], after=after, end=end_seq, table="wallet.archived_journal"
+        )
+        async for rows in pages:
+            for row in rows:
+                digest.update(row[1])
+            report.archived_rows += len(rows)
+            progress(len(rows))
+        if digest.digest() != floor["hash"]:
+            report.find(
+                "I12", f"archived partition {number}, shard {floor['shard']}", "its rows are not those archived"
+            )

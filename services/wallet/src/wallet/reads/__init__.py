@@ -1,0 +1,1 @@
+"""Consistent reads: wallets and transactions as the ledger has them."""

@@ -1,0 +1,87 @@
+"""A tiny HTTP client: one kept connection per address, every exchange within a deadline."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from engines.ports import LOOPBACK
+
+REQUEST_S_MAX = 4.0
+_LINE_ENDS = b"\r\n\r\n"
+
+
+class Unanswered(Exception):  # noqa: N818  it names what happened
+    """No answer came: whether the command happened is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body parsed."""
+        return json.loads(self.body)
+
+    def told(self) -> tuple[int, bytes, str | None, str | None]:
+        """Return what a repeat under the same key must tell again."""
+        return self.status, self.body, self.headers.get("location"), self.headers.get("ledger-position")
+
+
+class HttpClient:
+    """Speaks to one port, one request at a time; a connection that failed is made anew."""
+
+    def __init__(self, port: int, *, within_s: float = REQUEST_S_MAX) -> None:
+        self.port = port
+        self._within_s = within_s
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
+        """Send and return the answer; raise Unanswered."""
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._exchange(_rendered(method, path, body, key))
+        except (OSError, EOFError, TimeoutError, ValueError) as error:
+            self.close()
+            raise Unanswered(type(error).__name__) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop the connection."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+
+    async def _exchange(self, request: bytes) -> Answer:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(LOOPBACK, self.port)
+        reader, writer = self._streams
+        writer.write(request)
+        status, headers = parsed_head((await reader.readuntil(_LINE_ENDS)).decode("latin-1"))
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        if headers.get("connection", "").lower() == "close":
+            self.close()
+        return Answer(status, headers, body)
+
+
+def parsed_head(head: str) -> tuple[int, dict[str, str]]:
+    """Return the status and the headers of an answer's head."""
+    status_line, *lines = head.split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    return int(status_line.split(" ", 2)[1]), headers
+
+
+def _rendered(method: str, path: str, body: Any, key: str | None) -> bytes:
+    payload = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "Host: wallet", f"Content-Length: {len(payload)}"]
+    if body is not None:
+        lines.append("Content-Type: application/json")
+    if key is not None:
+        lines.append(f"Idempotency-Key: {key}")
+    return "\r\n".join(lines).encode() + _LINE_ENDS + payload

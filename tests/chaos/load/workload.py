@@ -1,0 +1,221 @@
+"""The bank: seeded commands between wallets, some of them hot, each repeated under its key until it is settled."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.exchanges import Exchange, timed
+from tests.chaos.load.history import Command, Done, History, Leg, is_definite
+
+WALLETS = 32
+HOT = 3
+FUNDS_MINOR = 100_000
+CLIENTS = 16
+SETTLED_WITHIN_S = 45.0
+PAUSE_S = (0.0, 0.02)
+"""Between a client's commands: about two thirds of what a closed loop would send."""
+RETRY_S = (0.02, 0.2)
+MIX = {"transfer": 70, "deposit": 10, "withdrawal": 8, "atomic": 4, "independent": 4, "repeat": 4}
+CURRENCY = "USD"
+
+
+@dataclass(kw_only=True)
+class Bank:
+    """The wallets, the clients' addresses, what was answered and each exchange. *mix* weighs the kinds of commands.
+
+    *settled_within_s* is how long a command is repeated until it is settled.
+    """
+
+    seed: int
+    ports: Sequence[int]
+    history: History = field(default_factory=History)
+    exchanges: list[Exchange] = field(default_factory=list)
+    wallets: list[str] = field(default_factory=list)
+    mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
+    is_opposite: bool = False
+    clients: int = CLIENTS
+    settled_within_s: float = SETTLED_WITHIN_S
+    _keys: int = 0
+    _turns: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let every client have a command under way."""
+        self._turns = asyncio.Semaphore(self.clients)
+
+    async def open(self) -> None:
+        """Open the wallets and pay a first deposit into each."""
+        for _ in range(WALLETS):
+            self.wallets.append(await self.open_wallet())
+        await self.fund()
+
+    async def fund(self) -> None:
+        """Pay a deposit into each wallet."""
+        client = Client(self, random.Random(self.seed))
+        for wallet in self.wallets:
+            await client.settle(self.deposit(wallet, FUNDS_MINOR))
+        client.close()
+
+    async def open_wallet(self) -> str:
+        """Open a wallet and return its id; the load does not know of it."""
+        command = Command(
+            "open",
+            self.key("open"),
+            "/v1/wallets",
+            {"owner_id": f"owner-{self._keys % 8}", "currency": CURRENCY, "placement": f"group-{self._keys}"},
+        )
+        client = Client(self, random.Random(command.key))
+        try:
+            opened = await client.settle(command)
+        finally:
+            client.close()
+        assert opened is not None, "a wallet could not be opened"
+        wallet: str = opened.answer.json()["id"]
+        return wallet
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run the clients until *stop*, and until each command under way is settled."""
+        async with asyncio.TaskGroup() as clients:
+            for number in range(self.clients):
+                clients.create_task(self._client(random.Random(f"{self.seed}/{number}"), stop))
+
+    async def _client(self, chance: random.Random, stop: asyncio.Event) -> None:
+        client = Client(self, chance)
+        try:
+            while not stop.is_set():
+                async with self._turns:
+                    await self._one(client, chance)
+                await asyncio.sleep(chance.uniform(*PAUSE_S))
+        finally:
+            client.close()
+
+    async def _one(self, client: "Client", chance: random.Random) -> None:
+        kind = chance.choices(list(self.mix), list(self.mix.values()))[0]
+        if kind == "repeat":
+            await client.repeat()
+        else:
+            await client.settle(self._command(kind, chance))
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Keep the clients still while the body runs; what they have under way is settled first."""
+        for _ in range(self.clients):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            for _ in range(self.clients):
+                self._turns.release()
+
+    # -- commands
+
+    def key(self, kind: str) -> str:
+        """Return a key never used before."""
+        self._keys += 1
+        return f"{kind}-{self.seed}-{self._keys}"
+
+    def deposit(self, wallet: str, amount_minor: int) -> Command:
+        """Return a deposit."""
+        return self._single("deposit", {"wallet_id": wallet}, amount_minor, ((wallet, amount_minor),))
+
+    def withdrawal(self, wallet: str, amount_minor: int) -> Command:
+        """Return a withdrawal."""
+        return self._single("withdrawal", {"wallet_id": wallet}, amount_minor, ((wallet, -amount_minor),))
+
+    def transfer(self, source: str, destination: str, amount_minor: int) -> Command:
+        """Return a transfer."""
+        body = {"source_wallet_id": source, "destination_wallet_id": destination}
+        return self._single("transfer", body, amount_minor, ((source, -amount_minor), (destination, amount_minor)))
+
+    def _single(self, kind: str, body: dict[str, Any], amount_minor: int, legs: tuple[Leg, ...]) -> Command:
+        amount = {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
+        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (legs,))
+
+    def _command(self, kind: str, chance: random.Random) -> Command:
+        # Now and then more than any wallet holds: a refusal is settled too.
+        amount_minor = chance.choice((1, 137, 2_500, 10_000, 60_000_000))
+        match kind:
+            case "transfer":
+                return self.transfer(*self._pair(chance), amount_minor)
+            case "deposit":
+                return self.deposit(self._wallet(chance), min(amount_minor, 10_000))
+            case "withdrawal":
+                return self.withdrawal(self._wallet(chance), amount_minor)
+            case _:
+                kinds = chance.choices(("transfer", "deposit", "withdrawal"), k=4)
+                return self.batch(kind, [self._command(each, chance) for each in kinds])
+
+    def batch(self, mode: str, singles: Sequence[Command]) -> Command:
+        """Return a batch of *singles*."""
+        commands = [{"type": single.kind, **single.body} for single in singles]
+        legs = tuple(single.legs[0] for single in singles)
+        return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, legs)
+
+    def _wallet(self, chance: random.Random) -> str:
+        return chance.choice(self.wallets[:HOT] if chance.random() < 0.5 else self.wallets)
+
+    def _pair(self, chance: random.Random) -> tuple[str, str]:
+        """Return payer and payee; in opposite order as often, and half of them on one wallet, where that is asked."""
+        if not self.is_opposite:
+            source, destination = self._wallet(chance), chance.choice(self.wallets)
+            return (source, destination) if source != destination else self._pair(chance)
+        first = 0 if chance.random() < 0.5 else chance.randrange(1, 4)
+        pair = [self.wallets[first], self.wallets[chance.randrange(4, 8)]]
+        chance.shuffle(pair)
+        return pair[0], pair[1]
+
+
+class Client:
+    """One user of the bank: an address at a time, the next one when there is no answer."""
+
+    def __init__(self, bank: Bank, chance: random.Random, *, port: int | None = None) -> None:
+        self._bank = bank
+        self._chance = chance
+        self._https = [HttpClient(each) for each in ([port] if port else bank.ports)]
+        chance.shuffle(self._https)
+
+    async def settle(self, command: Command) -> Done | None:
+        """Send *command* until it is settled and record that; None, recorded too, where it is not in time."""
+        answered = await self.answer(command)
+        if answered is None:
+            self._bank.history.undecided.append(command.key)
+            return None
+        answer, attempts = answered
+        return self._bank.history.settle(command, answer, attempts=attempts)
+
+    async def repeat(self) -> None:
+        """Send a settled command once more and compare what is answered."""
+        done = self._bank.history.done
+        if done:
+            first = self._chance.choice(done)
+            again = await self.answer(first.command)
+            if again is not None:
+                self._bank.history.compare(first, again[0])
+
+    def close(self) -> None:
+        """Drop the connections."""
+        for http in self._https:
+            http.close()
+
+    async def answer(self, command: Command) -> tuple[Answer, int] | None:
+        """Send *command* until it is settled; return the answer, recorded nowhere, and the number of attempts."""
+        until_s, attempts = time.monotonic() + self._bank.settled_within_s, 0
+        while time.monotonic() < until_s:
+            attempts += 1
+            try:
+                answer = await self._send(command)
+            except Unanswered:
+                self._bank.history.unanswered += 1
+                self._https.append(self._https.pop(0))
+            else:
+                if is_definite(answer):
+                    return answer, attempts
+            await asyncio.sleep(self._chance.uniform(*RETRY_S))
+        return None
+
+    async def _send(self, command: Command) -> Answer:
+        return await timed(self._https[0], self._bank.exchanges, "POST", command.path, command.body, key=command.key)

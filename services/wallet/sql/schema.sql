@@ -21,10 +21,10 @@ create type wallet.idempotency_row as (
     status smallint,
     body bytea,
     resource_id uuid,
+    shard smallint,
     first_row integer,
     second_row integer,
-    more_rows text,
-    shard smallint
+    more_rows text
 );
 
 create type wallet.journal_row as (

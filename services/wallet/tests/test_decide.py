@@ -112,7 +112,7 @@ def test_a_transfer_sums_to_zero_and_respects_the_floor(posted: int, held: int, 
         assert_rejected(outcome, RefusalCode.INSUFFICIENT_FUNDS, payer)
         return
     (sent, payer_after), (received, payee_after) = carried_out(outcome, payer, payee)
-    assert sent.deltas_minor()[0] + received.deltas_minor()[0] == 0
+    assert sent.amount_minor + received.amount_minor == 0
     assert payer_after.posted_minor == posted - amount
     assert payer_after.available_minor >= -overdraft
     assert payee_after.posted_minor == payee.posted_minor + amount

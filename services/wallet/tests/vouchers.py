@@ -40,7 +40,7 @@ ISSUED: Final = EventType(901, "wallet.voucher_issued.v1", VoucherIssuedBody)
 REDEEMED: Final = EventType(902, "wallet.voucher_redeemed.v1", events.EntryPosted)
 
 
-class VoucherIssued(Fact, frozen=True):
+class VoucherIssued(Fact, frozen=True, kw_only=True):
     """A voucher is there from now on."""
 
     event: ClassVar[EventType] = ISSUED
@@ -78,13 +78,14 @@ class VoucherIssued(Fact, frozen=True):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         told = body_of(event, VoucherIssuedBody)
-        return cls(event.account_id, UUID(told.voucher_id), told.cap_minor)
+        return cls(event.account_id, voucher_id=UUID(told.voucher_id), cap_minor=told.cap_minor)
 
 
 class VoucherRedeemed(EntryFact, frozen=True):
     """A wallet was paid by a voucher."""
 
     event: ClassVar[EventType] = REDEEMED
+    moves_only: ClassVar[bool] = False
     changes_states: ClassVar[bool] = True
     voucher_id: UUID | None = None
 
@@ -120,7 +121,9 @@ class IssueVoucher(Command, frozen=True):
         if wallet is None:
             return missing_wallet(self.wallet_id)
         voucher_id = self.voucher_id or context.ids.beside(wallet.id)
-        return Accepted((VoucherIssued(wallet.id, voucher_id, self.amount_minor),), resource_id=voucher_id)
+        return Accepted(
+            (VoucherIssued(wallet.id, voucher_id=voucher_id, cap_minor=self.amount_minor),), resource_id=voucher_id
+        )
 
 
 class RedeemVoucher(MoneyCommand, frozen=True):
@@ -159,5 +162,5 @@ class RedeemVoucher(MoneyCommand, frozen=True):
             return refusal
         outside = external_account(payee.currency)
         transaction_id = context.ids.beside(payee.id)
-        redeemed = VoucherRedeemed(payee.id, self.amount_minor, outside, voucher_id=voucher.id)
+        redeemed = VoucherRedeemed(payee.id, self.amount_minor, 0, outside, voucher.id)
         return Accepted((redeemed, SystemEntry(payee.id, -self.amount_minor, outside)), transaction_id, transaction_id)

@@ -17,7 +17,7 @@ create type wallet.reference_row as (tenant_id uuid, reference_hash bytea, trans
 -- from 1; more_rows is an int[] literal for a command over more shards.
 create type wallet.idempotency_row as (
     client uuid, key text, part smallint, fingerprint bytea, status smallint, body bytea, resource_id uuid,
-    first_row int, second_row int, more_rows text, shard smallint);
+    shard smallint, first_row int, second_row int, more_rows text);
 
 -- When a journal row's wallet is ahead of the batch's time: *row* is its number (from 1), *at* when its event occurred.
 create type wallet.raised_row as ("row" int, at timestamptz);

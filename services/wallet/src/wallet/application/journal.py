@@ -24,58 +24,58 @@ def transaction_rows(
     entry_count = len(carried)
     rows = []
     for entry_index, (fact, wallet) in enumerate(carried):
+        system_account: str | None = None
+        version: int | None = wallet.version
+        posted_after: int | None = wallet.posted_minor
+        held_minor, held_after = 0, None
         if isinstance(fact, SystemEntry):
-            rows.append(
-                JournalRow(
-                    wallet.tenant_id,
-                    wallet.id,
-                    fact.account,
-                    None,
-                    transaction_id,
-                    entry_index,
-                    entry_count,
-                    fact.event.number,
-                    wallet.currency,
-                    fact.amount_minor,
-                    0,
-                    None,
-                    None,
-                    unit.actor,
-                    unit.causation_id,
-                    unit.traceparent,
-                    _encode(fact.payload(wallet, transaction)),
-                )
+            system_account, version, posted_after = fact.account, None, None
+            payload = fact.payload(wallet, transaction)
+        else:
+            held_minor, held_after = fact.held_minor, wallet.held_minor
+            payload = fact.payload(wallet, transaction, private)
+        rows.append(
+            JournalRow(
+                wallet.tenant_id,
+                wallet.id,
+                system_account,
+                version,
+                transaction_id,
+                entry_index,
+                entry_count,
+                fact.event.number,
+                wallet.currency,
+                fact.amount_minor,
+                held_minor,
+                posted_after,
+                held_after,
+                unit.actor,
+                unit.causation_id,
+                unit.traceparent,
+                _encode(payload),
             )
-            continue
-        payload = _encode(fact.payload(wallet, transaction, private))
-        rows.append(_wallet_row(unit, fact, wallet, (transaction_id, entry_index, entry_count), payload))
+        )
     return rows
 
 
 def state_change_row(unit: Unit, fact: Fact, wallet: Wallet, private: Private | None) -> JournalRow:
     """Return the row of a fact that belongs to no transaction."""
-    return _wallet_row(unit, fact, wallet, (None, 0, 1), _encode(fact.payload(wallet, None, private)))
-
-
-def _wallet_row(
-    unit: Unit, fact: Fact, wallet: Wallet, place: tuple[UUID | None, int, int], payload: bytes
-) -> JournalRow:
-    """Return the row of a fact; *place* is its transaction's id, its index there, and how many there are."""
-    posted_delta, held_delta = fact.deltas_minor()
     return JournalRow(
         wallet.tenant_id,
         wallet.id,
         None,
         wallet.version,
-        *place,
+        None,
+        0,
+        1,
         fact.event.number,
         wallet.currency,
-        posted_delta,
-        held_delta,
+        fact.amount_minor,
+        fact.held_minor,
         wallet.posted_minor,
         wallet.held_minor,
         unit.actor,
         unit.causation_id,
         unit.traceparent,
-        payload,
+        _encode(fact.payload(wallet, None, private)),
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.envelope import rfc3339
+from contracts.events import Private
 from contracts.ids import shard_of
 from wallet.application.journal import state_change_row, transaction_rows
 from wallet.application.ports import CarriedOut, Renderer
@@ -22,12 +23,11 @@ from wallet.application.rows import (
     RaisedRow,
     ReferenceRow,
     Stamps,
-    idempotency_row,
+    row_places,
 )
 from wallet.application.units import (
     AheadOfClock,
     Answer,
-    Claim,
     Done,
     KeyReused,
     NotFound,
@@ -74,7 +74,8 @@ class _Answered(msgspec.Struct, frozen=True):
 
 
 _DONE: Final = Done()
-_NOT_READ: Final = Missing("row", UUID(int=0))
+_NOBODY: Final = UUID(int=0)
+_NOT_READ: Final = Missing("row", _NOBODY)
 """What stands in a void plan for what cannot be decided: nothing is written of it."""
 _CLAIMED: Final[Answer] = (0, b"")
 """What stands under an independent batch's own key, rendered of nothing: the commands' answers stand under theirs."""
@@ -115,6 +116,7 @@ class BatchPlan:
         """Decide every unit and return all that is to be written."""
         self._given = given
         self._now = given.now
+        self._context = Context(_NOBODY, given.now, self._planning.ids)
         self._now_text = rfc3339(given.now)
         self._rows = given.rows.copy()
         self._ahead = {
@@ -135,8 +137,7 @@ class BatchPlan:
             idempotency=self._idempotency if not self.unnamed else [],
             raised=self._raised,
         )
-        for name, row in self._changed_rows():
-            self._add_row(rows, name, row)
+        self._add_changed(rows)
         return rows
 
     @property
@@ -193,21 +194,21 @@ class BatchPlan:
 
     # -- the rows
 
-    def _changed_rows(self) -> list[tuple[RowName, Row]]:
-        before = self._given.rows
-        return [(name, row) for name, row in self._rows.items() if row is not None and row is not before.get(name)]
-
-    def _add_row(self, rows: BatchRows, name: RowName, row: Row) -> None:
-        """Add what is written of *row*, which the batch makes or changes."""
-        stamp_before = self._given.stamps.get(name)
-        if isinstance(row, StateRow):
-            (rows.made_states if stamp_before is None else rows.changed_states).append(row)
-        elif stamp_before is None:
-            rows.opened.append(row)
-        elif name in self._remade:
-            rows.changed.append(row)
-        else:
-            rows.moved.append(MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor))
+    def _add_changed(self, rows: BatchRows) -> None:
+        """Add what is written of every row that the batch makes or changes."""
+        before, stamps = self._given.rows, self._given.stamps
+        for name, row in self._rows.items():
+            if row is None or row is before.get(name):
+                continue
+            stamp_before = stamps.get(name)
+            if isinstance(row, StateRow):
+                (rows.made_states if stamp_before is None else rows.changed_states).append(row)
+            elif stamp_before is None:
+                rows.opened.append(row)
+            elif name in self._remade:
+                rows.changed.append(row)
+            else:
+                rows.moved.append(MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor))
 
     # -- units
 
@@ -288,7 +289,9 @@ class BatchPlan:
 
     def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing:
         """Decide *command*; where it is accepted, add its rows to the plan."""
-        decision = decide(command, self._rows, Context(unit.tenant_id, self._now, self._planning.ids))
+        if unit.tenant_id is not self._context.tenant_id:
+            self._context = Context(unit.tenant_id, self._now, self._planning.ids)
+        decision = decide(command, self._rows, self._context)
         if isinstance(decision, Accepted):
             return self._accept(unit, command, decision)
         if isinstance(decision, Unnamed):
@@ -298,16 +301,21 @@ class BatchPlan:
 
     def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Answered:
         """Carry out the facts, and add their journal rows."""
-        private = private_text(accepted.text)
-        transaction_id = accepted.transaction_id
+        private = None if accepted.text is None else private_text(accepted.text)
+        transaction_id, rows = accepted.transaction_id, self._rows
         carried: list[tuple[AnyFact, Wallet]] = []
         states: list[StateRow] = []
         for fact in accepted.facts:
-            if isinstance(fact, Fact):
-                kept = fact.keeping(stored_text(private)) if fact.keeps_text else fact
-                carried.append((kept, self._carry_out(kept, states)))
+            before = rows.get(fact.wallet_id)
+            assert not isinstance(before, StateRow)
+            if isinstance(fact, SystemEntry):
+                assert before is not None
+                carried.append((fact, before))
+            elif fact.moves_only:
+                wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
+                carried.append((fact, wallet))
             else:
-                carried.append((fact, self._wallet(fact)))
+                carried.append(self._carry_out(fact, before, private, states))
         if transaction_id is None:
             self._journal += [
                 state_change_row(unit, fact, wallet, private) for fact, wallet in carried if isinstance(fact, Fact)
@@ -321,24 +329,20 @@ class BatchPlan:
         done = CarriedOut(carried, states, transaction_id, self._text_of(carried[0][1].last_at))
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
 
-    def _carry_out(self, fact: Fact, states: list[StateRow]) -> Wallet:
-        """Make the fact's transition; return its wallet afterwards, and add to *states* the other rows it changed."""
-        rows, wallet_id = self._rows, fact.wallet_id
-        before = None if fact.opens else rows[wallet_id]
-        assert not isinstance(before, StateRow)
+    def _carry_out(
+        self, fact: Fact, before: Wallet | None, private: Private | None, states: list[StateRow]
+    ) -> tuple[Fact, Wallet]:
+        """Make the transition of a fact that changes more than money; add to *states* the other rows it changes."""
+        rows = self._rows
+        if fact.keeps_text:
+            fact = fact.keeping(stored_text(private))
         if fact.changes_states:
             changed = fact.evolve_states(rows, self._now)
             rows.update((state.name, state) for state in changed)
             states += changed
-        wallet = rows[wallet_id] = fact.evolve(before, self._now)
-        if not fact.moves_only:
-            self._remade.add(wallet_id)
-        return wallet
-
-    def _wallet(self, entry: SystemEntry) -> Wallet:
-        wallet = self._rows[entry.wallet_id]
-        assert isinstance(wallet, Wallet)
-        return wallet
+        wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
+        self._remade.add(fact.wallet_id)
+        return fact, wallet
 
     def _add_reference(self, tenant_id: UUID, reference: str, transaction_id: UUID) -> None:
         hashed = self._planning.hash_reference(tenant_id, reference)
@@ -368,11 +372,23 @@ class BatchPlan:
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
         home = self._shards[first_row] if refused_id is None else shard_of(refused_id)
         if unit.claim is not None and self._print_of(unit.claim.key) is None:
-            self._idempotency.append(idempotency_row(unit.claim, _CLAIMED, None, [], home))
+            self._idempotency.append(
+                IdempotencyRow(*unit.claim.key, unit.claim.fingerprint, *_CLAIMED, None, home, None, None, None)
+            )
             self._printed[unit.claim.key] = unit.claim.fingerprint
             self.claimed.add(unit.claim.key)
+        first, second, more = row_places(last_rows)
         self._idempotency.append(
-            idempotency_row(Claim(unit.key, unit.fingerprint), answered.answer, answered.resource_id, last_rows, home)
+            IdempotencyRow(
+                *unit.key,
+                unit.fingerprint,
+                *answered.answer,
+                answered.resource_id,
+                home,
+                first,
+                second,
+                more,
+            )
         )
         if self._has_claims:
             self._printed[unit.key] = unit.fingerprint

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from wallet.application.units import Answer, Claim, UnitKey
+from wallet.application.units import Answer, UnitKey
 from wallet.domain.rows import RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 
@@ -46,21 +46,13 @@ class IdempotencyRow(NamedTuple):
     status: int
     body: bytes
     resource_id: UUID | None
+    shard: int
     first_row: int | None
     second_row: int | None
     more_rows: str | None
-    shard: int
 
 
-def idempotency_row(
-    held: Claim, answer: Answer, resource_id: UUID | None, last_rows: list[int], shard: int
-) -> IdempotencyRow:
-    """Return the record of *answer* under the key that is *held* by its request."""
-    status, body = answer
-    return IdempotencyRow(*held.key, held.fingerprint, status, body, resource_id, *_places(last_rows), shard)
-
-
-def _places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
+def row_places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
     """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
     match last_rows:
         case []:

@@ -12,7 +12,6 @@ from wallet.application.plan import BatchPlan
 from wallet.application.recent import Recent
 from wallet.application.rows import BatchInput, KeyRecord
 from wallet.application.units import Unit, UnitKey, keys_of
-from wallet.domain.commands import Command
 from wallet.domain.rows import Row, RowName, Rows, StateName
 
 ROWS_MAX: Final = 100_000
@@ -129,13 +128,26 @@ class Gathering:
 
     def unread(self) -> Unread:
         """Take what is known of all that the units name; return what is not."""
+        rows, stamps = self._rows, self._stamps
+        known, is_acknowledged = self._known.rows.get, self._known.is_acknowledged
         names: set[RowName] = set()
         keys: set[UnitKey] = set()
         for unit in self._units:
-            if not self._is_repeat(unit, keys):
-                for command in unit.commands:
-                    while self._take_known(command, names):
-                        pass
+            if (unit.claim is not None or is_acknowledged(unit.key)) and self._is_repeat(unit, keys):
+                continue
+            for command in unit.commands:
+                links = 1
+                while links:  # a row that is known may name others
+                    links = 0
+                    for name in command.names(rows):
+                        if name in stamps:
+                            continue
+                        found = known(name)
+                        if found is None:
+                            names.add(name)
+                        else:
+                            rows[name], stamps[name] = found
+                            links += type(name) is StateName
         return Unread(names, keys)
 
     @property
@@ -156,21 +168,6 @@ class Gathering:
     def given(self, now: datetime) -> BatchInput:
         """Return all of it as the input of a plan."""
         return BatchInput(self._rows, self._stamps, self._keys, now)
-
-    def _take_known(self, command: Command, unread: set[RowName]) -> bool:
-        """Take what is known of what *command* names, add the rest to *unread*; return whether it may name more now."""
-        rows, stamps = self._rows, self._stamps
-        has_link = False
-        for name in command.names(rows):
-            if name in stamps:
-                continue
-            found = self._known.rows.get(name)
-            if found is None:
-                unread.add(name)
-                continue
-            rows[name], stamps[name] = found
-            has_link = has_link or type(name) is StateName
-        return has_link
 
     def _is_repeat(self, unit: Unit, keys: set[UnitKey]) -> bool:
         """Return whether *unit* is answered by a record, so that no row is needed; add to *keys* what to look up."""

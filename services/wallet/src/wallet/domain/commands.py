@@ -24,8 +24,7 @@ class Ids:
     placed: Callable[[UUID, str], UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, gc=False):
     """On whose behalf a command is decided, and at what time."""
 
     tenant_id: UUID

@@ -51,23 +51,21 @@ class Transaction(NamedTuple):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """Something that happened to the wallet *wallet_id*. Its amounts are signed: what it adds to the wallet."""
+    """Something that happened to the wallet *wallet_id*: what it adds to posted and to held is signed, 0 if nothing."""
 
     event: ClassVar[EventType]
     opens: ClassVar[bool] = False
     """Whether there is no wallet before it."""
     moves_only: ClassVar[bool] = False
-    """Whether it changes nothing of the wallet but the money in it."""
+    """Whether it changes nothing but the money in the wallet, no row of another kind either."""
     keeps_text: ClassVar[bool] = False
     """Whether the wallet's row keeps the command's free text: then `keeping` is given it as it is stored."""
     changes_states: ClassVar[bool] = False
     """Whether `evolve_states` has rows to change."""
 
     wallet_id: UUID
-
-    def deltas_minor(self) -> tuple[int, int]:
-        """Return what is added to posted and to held."""
-        return 0, 0
+    amount_minor: int = 0
+    held_minor: int = 0
 
     def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
         """Return the wallet one version on. *wallet* is None where there was none, *at* when it happened."""
@@ -75,8 +73,7 @@ class Fact(msgspec.Struct, frozen=True):
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
         """Return the rows of other kinds that the fact makes or changes, as they are afterwards."""
-        del rows, at
-        return ()
+        raise NotImplementedError
 
     def keeping(self, stored: bytes | None) -> "Fact":
         """Return the fact with the free text that the wallet's row keeps."""
@@ -96,13 +93,7 @@ class EntryFact(Fact, frozen=True, gc=False):
     """A wallet's entry of a ledger transaction. *counterparty* is whom it dealt with, None where it was read back."""
 
     moves_only: ClassVar[bool] = True
-    amount_minor: int
     counterparty: Wallet | str | None = None
-    held_minor: int = 0
-
-    def deltas_minor(self) -> tuple[int, int]:
-        """Return what is added to posted and to held."""
-        return self.amount_minor, self.held_minor
 
     def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
         """Return the wallet with the entry posted to it."""
@@ -127,7 +118,7 @@ class EntryFact(Fact, frozen=True, gc=False):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the entry: its row's columns say all."""
-        return cls(event.account_id, event.posted_delta, None, event.held_delta)
+        return cls(event.account_id, event.posted_delta, event.held_delta)
 
 
 class SystemEntry(msgspec.Struct, frozen=True, gc=False):

@@ -26,7 +26,7 @@ from wallet.domain.texts import FreeText, stored_text
 from wallet.domain.wallets import Wallet, WalletStatus
 
 
-class WalletOpened(Fact, frozen=True):
+class WalletOpened(Fact, frozen=True, kw_only=True):
     """A wallet exists from now on, with nothing in it. *private* is its free text as the row keeps it."""
 
     event: ClassVar[EventType] = events.OPENED
@@ -80,11 +80,11 @@ class WalletOpened(Fact, frozen=True):
         told = body_of(event, events.WalletOpened)
         return cls(
             event.account_id,
-            event.tenant_id,
-            told.owner_id,
-            event.currency,
-            parse_signed_minor(told.overdraft_limit),
-            stored_text(told.private),
+            tenant_id=event.tenant_id,
+            owner_id=told.owner_id,
+            currency=event.currency,
+            overdraft_limit_minor=parse_signed_minor(told.overdraft_limit),
+            private=stored_text(told.private),
         )
 
 
@@ -131,7 +131,9 @@ class OpenWallet(Command, frozen=True):
         tenant_id = context.tenant_id
         wallet_id = context.ids.placed(tenant_id, self.owner_id if self.placement is None else self.placement)
         return Accepted(
-            (WalletOpened(wallet_id, tenant_id, self.owner_id, self.currency),), resource_id=wallet_id, text=self.text
+            (WalletOpened(wallet_id, tenant_id=tenant_id, owner_id=self.owner_id, currency=self.currency),),
+            resource_id=wallet_id,
+            text=self.text,
         )
 
 

@@ -82,7 +82,7 @@ class DepositFunds(MoneyCommand, frozen=True):
             payee,
             context,
             self.text,
-            FundsDeposited(payee.id, self.amount_minor, outside),
+            FundsDeposited(payee.id, self.amount_minor, 0, outside),
             SystemEntry(payee.id, -self.amount_minor, outside),
         )
 
@@ -114,7 +114,7 @@ class WithdrawFunds(MoneyCommand, frozen=True):
             payer,
             context,
             self.text,
-            FundsWithdrawn(payer.id, -self.amount_minor, outside),
+            FundsWithdrawn(payer.id, -self.amount_minor, 0, outside),
             SystemEntry(payer.id, self.amount_minor, outside),
         )
 
@@ -151,8 +151,8 @@ class TransferFunds(MoneyCommand, frozen=True):
             payer,
             context,
             self.text,
-            FundsSent(payer.id, -amount_minor, payee),
-            FundsReceived(payee.id, amount_minor, payer),
+            FundsSent(payer.id, -amount_minor, 0, payee),
+            FundsReceived(payee.id, amount_minor, 0, payer),
         )
 
 

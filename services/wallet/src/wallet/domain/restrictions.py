@@ -17,7 +17,7 @@ from wallet.domain.texts import FreeText
 from wallet.domain.wallets import FRAUD, Restriction, RestrictionScope, Wallet
 
 
-class _RestrictionsChanged(Fact, frozen=True):
+class _RestrictionsChanged(Fact, frozen=True, kw_only=True):
     """*source* set or lifted its restriction. *is_operators*: an operator's word, which supersedes older decisions."""
 
     source: str
@@ -58,7 +58,13 @@ class WalletRestricted(_RestrictionsChanged, frozen=True):
         """Return the fact that *event* tells."""
         told = body_of(event, events.RestrictionsChanged)
         reason = "" if told.private is None else told.private.reason or ""
-        return cls(event.account_id, told.source, _scope(told.scope), reason, told.source != FRAUD)
+        return cls(
+            event.account_id,
+            source=told.source,
+            scope=_scope(told.scope),
+            reason=reason,
+            is_operators=told.source != FRAUD,
+        )
 
 
 class WalletUnrestricted(_RestrictionsChanged, frozen=True):
@@ -75,7 +81,7 @@ class WalletUnrestricted(_RestrictionsChanged, frozen=True):
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the fact that *event* tells."""
         told = body_of(event, events.RestrictionsChanged)
-        return cls(event.account_id, told.source, _scope(told.scope), "", is_operators=True)
+        return cls(event.account_id, source=told.source, scope=_scope(told.scope), reason="", is_operators=True)
 
 
 class FreezeWallet(Command, frozen=True):
@@ -106,8 +112,13 @@ class FreezeWallet(Command, frozen=True):
             return rejected(RefusalCode.WALLET_CLOSED, wallet)
         if self.judged_version is not None and self.judged_version < wallet.operator_version:
             return rejected(RefusalCode.DECISION_SUPERSEDED, wallet)
-        is_operators = self.judged_version is None
-        fact = WalletRestricted(wallet.id, self.source, self.scope, self.reason, is_operators)
+        fact = WalletRestricted(
+            wallet.id,
+            source=self.source,
+            scope=self.scope,
+            reason=self.reason,
+            is_operators=self.judged_version is None,
+        )
         return Accepted((fact,), text=FreeText(reason=self.reason))
 
 
@@ -135,7 +146,9 @@ class UnfreezeWallet(Command, frozen=True):
         if lifted is None:
             return rejected(RefusalCode.WALLET_NOT_FROZEN, wallet)
         text = None if self.reason is None else FreeText(reason=self.reason)
-        fact = WalletUnrestricted(wallet.id, self.source, lifted.scope, self.reason or "", is_operators=True)
+        fact = WalletUnrestricted(
+            wallet.id, source=self.source, scope=lifted.scope, reason=self.reason or "", is_operators=True
+        )
         return Accepted((fact,), text=text)
 
 

@@ -11,7 +11,7 @@ from servicekit.principal import SERVICE_SUBJECTS
 from servicekit.settings import ServiceSettings
 from servicekit.settings_page import load
 from wallet.domain.wallets import FRAUD
-from wallet.entrypoints.requests import OPERATOR
+from wallet.entrypoints.restrictions import OPERATOR
 
 ROOT: Final = Path(__file__).parents[2]
 SETTINGS: Final = [

@@ -19,9 +19,9 @@ from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Done, Outcome, Stored, Unit, fingerprint
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.money import TransferFunds
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -31,7 +31,7 @@ PLANNING = Planning(
     ids=IDS,
     draw_stamp=partial(random.getrandbits, 63),
     hash_reference=lambda _tenant, reference: reference.encode(),
-    renderer=JsonRenderer(ANSWERS),
+    renderer=JsonRenderer(CATALOG.answers),
 )
 IsEnough = Callable[[int], bool]
 """Given how many units are done, tells whether no more are to be submitted."""

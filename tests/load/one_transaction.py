@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 from servicekit.lifecycle import run
 from wallet.application.committer import Committer
 from wallet.bootstrap.api import serve_api
+from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
 
 ENVIRONMENT: Final = {"WALLET_BATCH_COMMANDS": "1", "WALLET_PIPELINING": "false", "WALLET_COMMIT_LOCK": "false"}
@@ -42,7 +43,7 @@ def main(connections: int) -> int:
     assert not settings.wallet_pipelining
     committer = type("Pooled", (OneByOne,), {"connections": connections})
     return run(
-        lambda shutdown: serve_api(settings, shutdown, committer_class=committer),
+        lambda shutdown: serve_api(settings, shutdown, parts=Parts(committer_class=committer)),
         drain_s=settings.drain_s,
     )
 

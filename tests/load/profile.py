@@ -32,7 +32,7 @@ from wallet.domain.money import TransferFunds
 from wallet.domain.outcomes import Accepted
 from wallet.domain.rows import RowName
 from wallet.domain.wallets import Wallet
-from wallet.entrypoints.requests import TransferRequest, to_command
+from wallet.entrypoints.money import TransferRequest, to_transfer
 
 BATCH: Final = 512
 TIMES: Final = 9
@@ -128,7 +128,7 @@ _decoder: Final = msgspec.json.Decoder(TransferRequest)
 
 def _parse(body: bytes) -> bytes:
     """Make a command of a body, and tell it from others, as the API does."""
-    return fingerprint("/v1/transfers", (to_command(decode_body(_decoder, body)),))
+    return fingerprint("/v1/transfers", (to_transfer(decode_body(_decoder, body), None, ""),))
 
 
 def _done(command: TransferFunds, given: BatchInput, context: Context) -> CarriedOut:

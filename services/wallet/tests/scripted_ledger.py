@@ -23,10 +23,10 @@ from wallet.application.ports import Committed, Conflict, Decide
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchInput, BatchRows, KeyRecord, Stamps
 from wallet.application.units import Unit, UnitKey, fingerprint
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.money import DepositFunds
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.wallets import Wallet, WalletStatus
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 TENANT = new_id()
@@ -128,7 +128,7 @@ class Driven:
                 ids=IDS,
                 draw_stamp=partial(getrandbits, 63),
                 hash_reference=lambda _tenant, reference: reference.encode(),
-                renderer=JsonRenderer(ANSWERS),
+                renderer=JsonRenderer(CATALOG.answers),
             ),
             metrics=metrics,
             settings=CommitterSettings(

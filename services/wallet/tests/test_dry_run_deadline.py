@@ -13,9 +13,9 @@ from wallet.application.dry_run import DryRun
 from wallet.application.plan import Planning
 from wallet.application.rows import BatchInput
 from wallet.application.units import Unit, fingerprint
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.money import DepositFunds
 from wallet.domain.rows import RowName
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 
@@ -26,7 +26,9 @@ class Silent:
 
 
 async def test_a_dry_run_that_hangs_is_refused() -> None:
-    planning = Planning(ids=IDS, draw_stamp=lambda: 1, hash_reference=lambda *_: b"", renderer=JsonRenderer(ANSWERS))
+    planning = Planning(
+        ids=IDS, draw_stamp=lambda: 1, hash_reference=lambda *_: b"", renderer=JsonRenderer(CATALOG.answers)
+    )
     commands = (DepositFunds(new_id(), 100, "USD"),)
     now_s = monotonic_s()
     unit = Unit(

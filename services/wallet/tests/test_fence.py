@@ -20,12 +20,12 @@ from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchInput, BatchRows
 from wallet.application.units import Unit, UnitKey, fingerprint
+from wallet.bootstrap.catalog import CATALOG
 from wallet.config import WalletSettings
 from wallet.domain.commands import Command
 from wallet.domain.money import DepositFunds, WithdrawFunds
 from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.rows import Rows
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ PLANNING = Planning(
     ids=IDS,
     draw_stamp=partial(getrandbits, 63),
     hash_reference=lambda _tenant, reference: reference.encode(),
-    renderer=JsonRenderer(ANSWERS),
+    renderer=JsonRenderer(CATALOG.answers),
 )
 
 

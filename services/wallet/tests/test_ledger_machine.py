@@ -42,12 +42,12 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.rows import RowName
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
 from wallet.maintenance.verify_postgres import verify
 
@@ -162,7 +162,7 @@ def a_committer(ledger: PostgresLedger, *, pipelining: bool) -> tuple[Committer,
             ids=IDS,
             draw_stamp=partial(getrandbits, 63),
             hash_reference=lambda _tenant, reference: reference.encode(),
-            renderer=JsonRenderer(ANSWERS),
+            renderer=JsonRenderer(CATALOG.answers),
         ),
         metrics=metrics,
         settings=CommitterSettings(

@@ -21,10 +21,10 @@ from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, Unit, fingerprint
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.outcomes import RefusalCode
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import Answers, JsonRenderer, answer_wallet
 
 pytestmark = pytest.mark.integration
@@ -44,7 +44,7 @@ class Instance:
         metrics = CommitterMetrics(CollectorRegistry())
         self.queue = CommandQueue(QueueLimits(), metrics=metrics)
         self.ledger = PostgresLedger(database.dsn_app, kinds=[VOUCHER])
-        answers: Answers = {**ANSWERS, IssueVoucher: answer_wallet, RedeemVoucher: answer_wallet}
+        answers: Answers = {**CATALOG.answers, IssueVoucher: answer_wallet, RedeemVoucher: answer_wallet}
         committer = Committer(
             self.ledger,
             self.queue,

@@ -8,6 +8,7 @@ import pytest
 
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Done, Refused, Stored
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import Fact
 from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed
@@ -17,7 +18,6 @@ from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
 from wallet.domain.rows import Rows
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Restriction, Wallet, WalletStatus
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.commands import _result
 from wallet.entrypoints.rendering import JsonRenderer
 
@@ -25,7 +25,7 @@ TENANT, ONE, OTHER, TRANSACTION = UUID(int=1), UUID(int=10), UUID(int=11), UUID(
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATH = "/v1/test"
 CONTEXT = Context(TENANT, NOW, Ids(beside=lambda _home: TRANSACTION, placed=lambda _tenant, _group: ONE))
-RENDERER = JsonRenderer(ANSWERS)
+RENDERER = JsonRenderer(CATALOG.answers)
 
 
 def a_wallet(wallet_id: UUID = ONE, **changes: object) -> Wallet:

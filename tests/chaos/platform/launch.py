@@ -36,6 +36,7 @@ from servicekit.lifecycle import run
 from servicekit.postgres import Transaction
 from servicekit.relay.publisher import REQUEST_TIMEOUT_MS, Publisher, Sending
 from transaction_history.config import HistorySettings
+from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
 
 SLEEP_S_MAX: Final = 3.0
@@ -153,7 +154,8 @@ def _api() -> int:
     settings = WalletSettings()
     ledger = GatedLedger(settings.wallet_database_url, gate=Gate.of_process(), commit_lock=settings.wallet_commit_lock)
     return run(
-        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
+        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, parts=Parts(ledger=ledger)),
+        drain_s=settings.drain_s,
     )
 
 

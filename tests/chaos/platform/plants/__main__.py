@@ -16,6 +16,7 @@ from servicekit.consumer.runner import ConsumerRunner
 from servicekit.lifecycle import run
 from servicekit.relay.relay import Relay
 from transaction_history.config import HistorySettings
+from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
 
 
@@ -23,7 +24,8 @@ def _api(ledger_class: type[GatedLedger]) -> int:
     settings = WalletSettings()
     ledger = ledger_class(settings.wallet_database_url, gate=Gate.of_process(), commit_lock=settings.wallet_commit_lock)
     return run(
-        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, ledger=ledger), drain_s=settings.drain_s
+        lambda shutdown: wallet.bootstrap.api.serve_api(settings, shutdown, parts=Parts(ledger=ledger)),
+        drain_s=settings.drain_s,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
@@ -16,38 +17,37 @@ from servicekit.settings import Mode
 from servicekit.telemetry import PoolCollector, Telemetry
 from wallet.adapters import partitions_postgres, system_accounts_postgres
 from wallet.adapters.durability_postgres import unsafe_settings
-from wallet.application.committer import Committer
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
-from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.jobs import Halt
+from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
-from wallet.domain.catalog import KINDS
+from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
+from wallet.entrypoints.slices import Catalog
 from wallet.reads.reads_postgres import PostgresReads
+
+_PRODUCT: Final = Parts()
 
 
 async def serve_api(
     settings: WalletSettings,
     shutdown: Shutdown,
     *,
-    ledger: Ledger | None = None,
-    committer_class: type[Committer] = Committer,
+    parts: Parts = _PRODUCT,
 ) -> None:
-    """Run the API process until *shutdown*; its commands are committed to *ledger*, else to PostgreSQL's own."""
+    """Run the API process until *shutdown*; *parts* are what it is joined from."""
     await processes.serve_api(
         settings,
         shutdown,
         service=SERVICE,
         port=settings.api.port,
-        open_app=lambda telemetry: open_api(
-            settings, telemetry, ledger=ledger, committer_class=committer_class, shutdown=shutdown
-        ),
+        open_app=lambda telemetry: open_api(settings, telemetry, parts=parts, shutdown=shutdown),
     )
 
 
@@ -56,8 +56,7 @@ async def open_api(
     settings: WalletSettings,
     telemetry: Telemetry,
     *,
-    ledger: Ledger | None = None,
-    committer_class: type[Committer] = Committer,
+    parts: Parts = _PRODUCT,
     shutdown: Shutdown | None = None,
 ) -> AsyncIterator[Edge]:
     """Give the API's application with its committer at work; on the way out the queue is drained."""
@@ -65,14 +64,19 @@ async def open_api(
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        committing_on = open_committer(
-            settings, telemetry, halt, ledger=ledger, committer_class=committer_class, shutdown=shutdown
-        )
         async with (
-            committing_on as (queue, committing),
+            open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
         ):
-            yield _app(settings, telemetry, queue=queue, pool=pool, health=health, committing=committing)
+            yield _app(
+                settings,
+                telemetry,
+                catalog=parts.catalog,
+                queue=queue,
+                pool=pool,
+                health=health,
+                committing=committing,
+            )
 
 
 def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt) -> list[Job]:
@@ -88,17 +92,19 @@ def _app(
     settings: WalletSettings,
     telemetry: Telemetry,
     *,
+    catalog: Catalog,
     queue: CommandQueue,
     pool: Pool,
     health: Pool,
     committing: "asyncio.Task[None]",
 ) -> Edge:
-    planned = planning(settings)
+    planned = planning(settings, catalog)
     deadline_s = settings.wallet_command_deadline_s
-    reads = PostgresReads(pool, KINDS)
+    reads = PostgresReads(pool, catalog.kinds)
     handlers = CommandHandlers(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),
+        members=BatchMembers(catalog),
         deadline_s=deadline_s,
     )
 
@@ -140,7 +146,7 @@ def _app(
         routes=[
             *wallet_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
-            *command_routes(handlers),
+            *command_routes(handlers, catalog),
         ],
         readiness=ready,
         deep=deep,

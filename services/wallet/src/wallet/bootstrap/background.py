@@ -1,8 +1,9 @@
 """The processes beside the API: the relay, and what acts on fraud decisions."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from contracts.event_types import EventType
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer.projection import Projection
 from servicekit.lifecycle import Shutdown
@@ -26,8 +27,12 @@ async def run_relay(
     *,
     publisher_class: type[Publisher] = Publisher,
     relay_class: type[Relay] = Relay,
+    types: Mapping[int, EventType] = TYPES_BY_NUMBER,
 ) -> None:
-    """Run the relay process until *shutdown*; where the relay must not go on, the process ends with its code."""
+    """Run the relay process until *shutdown*, which publishes events of *types*.
+
+    Where the relay must not go on, the process ends with its code.
+    """
     await processes.run_relay(
         settings,
         shutdown,
@@ -35,7 +40,7 @@ async def run_relay(
         process=settings.relay,
         journal=SqlJournal(
             table="wallet.journal",
-            types=TYPES_BY_NUMBER,
+            types=types,
             source=SOURCE,
             subject_column="account_id",
             archive="wallet.archived_journal",

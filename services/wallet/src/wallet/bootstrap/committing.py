@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Final
 
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import connect
@@ -16,16 +17,17 @@ from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.adapters.reference_hash import reference_hasher
-from wallet.application.committer import Committer, CommitterSettings
+from wallet.application.committer import CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
-from wallet.application.ports import Ledger
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap.jobs import Halt
+from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
-from wallet.domain.catalog import KINDS
-from wallet.entrypoints.catalog import ANSWERS
 from wallet.entrypoints.rendering import JsonRenderer
+from wallet.entrypoints.slices import Catalog
+
+_PRODUCT: Final = Parts()
 
 
 @asynccontextmanager
@@ -34,8 +36,7 @@ async def open_committer(
     telemetry: Telemetry,
     halt: Halt,
     *,
-    ledger: Ledger | None = None,
-    committer_class: type[Committer] = Committer,
+    parts: Parts = _PRODUCT,
     shutdown: Shutdown | None = None,
 ) -> AsyncIterator[tuple[CommandQueue, "asyncio.Task[None]"]]:
     """Give a queue and the committer that works on it; on the way out the queue is drained.
@@ -44,10 +45,18 @@ async def open_committer(
     MoneyUnsafe.
     """
     await refuse_unsafe_money(settings)
-    own_ledger = PostgresLedger(settings.wallet_database_url, kinds=KINDS, commit_lock=settings.wallet_commit_lock)
+    own_ledger = PostgresLedger(
+        settings.wallet_database_url, kinds=parts.catalog.kinds, commit_lock=settings.wallet_commit_lock
+    )
     metrics = CommitterMetrics(telemetry.registry)
     queue = _queue(settings, metrics, halt)
-    committer = _committer(committer_class, settings, metrics, ledger or own_ledger, queue)
+    committer = parts.committer_class(
+        parts.ledger or own_ledger,
+        queue,
+        planning=planning(settings, parts.catalog),
+        metrics=metrics,
+        settings=_committer_settings(settings),
+    )
     committing = asyncio.create_task(committer.run(), name="committer")
     if shutdown is not None:
         end_with(committing, "committer", shutdown)
@@ -77,13 +86,13 @@ async def refuse_unsafe_money(settings: WalletSettings) -> None:
     get_logger().warning("money.unsafe", settings=unsafe)
 
 
-def planning(settings: WalletSettings) -> Planning:
+def planning(settings: WalletSettings, catalog: Catalog) -> Planning:
     """Return what the plans of a process are made with, those of dry runs too."""
     return Planning(
         ids=IDS,
         draw_stamp=partial(secrets.randbits, 63),
         hash_reference=reference_hasher(settings.wallet_reference_key.get_secret_value().encode()),
-        renderer=JsonRenderer(ANSWERS),
+        renderer=JsonRenderer(catalog.answers),
         clock_ahead_max=timedelta(seconds=settings.wallet_clock_ahead_s),
     )
 
@@ -94,22 +103,10 @@ def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> C
     return queue
 
 
-def _committer(
-    committer_class: type[Committer],
-    settings: WalletSettings,
-    metrics: CommitterMetrics,
-    ledger: Ledger,
-    queue: CommandQueue,
-) -> Committer:
-    return committer_class(
-        ledger,
-        queue,
-        planning=planning(settings),
-        metrics=metrics,
-        settings=CommitterSettings(
-            batch_commands_max=settings.wallet_batch_commands,
-            pipelining=settings.wallet_pipelining,
-            # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
-            in_flight_max=2 if settings.wallet_commit_lock else 1,
-        ),
+def _committer_settings(settings: WalletSettings) -> CommitterSettings:
+    return CommitterSettings(
+        batch_commands_max=settings.wallet_batch_commands,
+        pipelining=settings.wallet_pipelining,
+        # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
+        in_flight_max=2 if settings.wallet_commit_lock else 1,
     )

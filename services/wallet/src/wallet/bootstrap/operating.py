@@ -11,9 +11,9 @@ from servicekit.relay.topic_positions import BrokenTopic, UnknownTopic
 from servicekit.service import processes
 from wallet.bootstrap import SERVICE, SOURCE
 from wallet.bootstrap.background import open_decisions
+from wallet.bootstrap.catalog import CATALOG
 from wallet.config import WalletOwnerSettings, WalletSettings
 from wallet.decisions.projection import DecisionsProjection
-from wallet.domain.catalog import FACTS
 from wallet.domain.facts import JournalBreachError
 from wallet.maintenance import rebuild_postgres, verify_postgres
 from wallet.maintenance.archive import ArchiveError
@@ -37,7 +37,7 @@ EXPECTED_ERRORS: Final = (
     UnknownTopic,
 )
 """What an operator's command says in a sentence: nothing was done."""
-FOLDING: Final = Folding(FACTS)
+FOLDING: Final = Folding(CATALOG.facts)
 
 
 @asynccontextmanager

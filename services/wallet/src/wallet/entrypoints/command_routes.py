@@ -1,84 +1,44 @@
-"""The table of command routes."""
+"""The routes of commands, one for each slice of the catalog, and that of batches."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from contracts import problems
-from contracts.problems import ProblemCode
-from servicekit.http.route import Engine, Link, Route
-from wallet.entrypoints.bodies import BatchBody, TransactionBody, WalletBody
+from servicekit.http.route import Engine, Route
+from wallet.entrypoints import money
+from wallet.entrypoints.bodies import BatchBody
 from wallet.entrypoints.commands import CommandHandlers
-from wallet.entrypoints.requests import (
-    BatchRequest,
-    CloseRequest,
-    DepositRequest,
-    FreezeRequest,
-    OpenWalletRequest,
-    TransferRequest,
-    UnfreezeRequest,
-    WithdrawalRequest,
-)
+from wallet.entrypoints.slices import Catalog, CommandSlice
 
 BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
 
-_MONEY: Final = (
-    problems.WALLET_NOT_FOUND,
-    problems.WALLET_CLOSED,
-    problems.WALLET_FROZEN,
-    problems.CURRENCY_MISMATCH,
-    problems.BALANCE_OVERFLOW,
-)
 _HEADERS: Final = {
     "Ledger-Position": "Where the command landed: the highest sequence of each shard it touched.",
     "Idempotency-Replayed": "`true` where this is the stored answer of the key.",
 }
 _LOCATED: Final = {"Location": "The resource.", **_HEADERS}
-_TO_WALLET: Final[Sequence[Link]] = tuple(
-    (operation, {"wallet_id": "$response.body#/id"})
-    for operation in ("get_wallet", "freeze_wallet", "unfreeze_wallet", "close_wallet")
-)
-_TO_TRANSACTION: Final[Sequence[Link]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
 
 
-def command_routes(handlers: CommandHandlers) -> Sequence[Route]:
+def command_routes(handlers: CommandHandlers, catalog: Catalog) -> Sequence[Route]:
     """Return every command route of the service."""
-    return (_open_route(handlers), *_money_routes(handlers), *_status_routes(handlers), _batch_route(handlers))
+    return (*(_route(handlers, each) for each in catalog.slices), _batch_route(handlers))
 
 
-def _open_route(handlers: CommandHandlers) -> Route:
+def _route(handlers: CommandHandlers, of: CommandSlice) -> Route:
     return Route(
         engine=Engine.HOT,
         method="POST",
-        path="/v1/wallets",
-        request=OpenWalletRequest,
-        handler=handlers.open_wallet,
-        operation_id="open_wallet",
-        summary="Open a wallet",
-        tags=["wallets"],
-        status=201,
-        response=WalletBody,
-        response_headers=_LOCATED,
-        links=_TO_WALLET,
-    )
-
-
-def _money_routes(handlers: CommandHandlers) -> Sequence[Route]:
-    short = problems.INSUFFICIENT_FUNDS
-    transfer = "Move money between two wallets of one currency"
-    return (
-        _money_route(handlers, "/v1/deposits", DepositRequest, "deposit", "Take money in from outside"),
-        _money_route(handlers, "/v1/withdrawals", WithdrawalRequest, "withdraw", "Pay money out", short),
-        _money_route(handlers, "/v1/transfers", TransferRequest, "transfer", transfer, short),
-    )
-
-
-def _status_routes(handlers: CommandHandlers) -> Sequence[Route]:
-    closed = problems.WALLET_CLOSED
-    lift, close = "Lift the operator's restriction", "Close an empty wallet for good"
-    return (
-        _status_route(handlers, "freeze", FreezeRequest, "Restrict a wallet", closed),
-        _status_route(handlers, "unfreeze", UnfreezeRequest, lift, closed, problems.WALLET_NOT_FROZEN),
-        _status_route(handlers, "close", CloseRequest, close, closed, problems.WALLET_NOT_EMPTY),
+        path=of.path,
+        request=of.request,
+        handler=handlers.single(of),
+        operation_id=of.operation_id,
+        summary=of.summary,
+        tags=[of.tag],
+        status=of.status,
+        response=of.response,
+        problems=of.problems,
+        response_headers=_HEADERS if of.located_at is None else _LOCATED,
+        links=of.links,
     )
 
 
@@ -87,7 +47,7 @@ def _batch_route(handlers: CommandHandlers) -> Route:
         engine=Engine.HOT,
         method="POST",
         path="/v1/batches",
-        request=BatchRequest,
+        request=handlers.members.request,
         handler=handlers.batch,
         operation_id="batch",
         summary="Carry out 1 to 1,000 commands",
@@ -95,46 +55,7 @@ def _batch_route(handlers: CommandHandlers) -> Route:
         "what is not done yet, other commands need another key.",
         tags=["batches"],
         response=BatchBody,
-        problems=(*_MONEY, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
+        problems=(*money.PROBLEMS, problems.INSUFFICIENT_FUNDS, problems.BATCH_REFUSED),
         body_max_bytes=BATCH_BYTES_MAX,
         response_headers=_HEADERS,
-    )
-
-
-def _money_route(
-    handlers: CommandHandlers, path: str, request: type[Any], operation_id: str, summary: str, *refusals: ProblemCode
-) -> Route:
-    return Route(
-        engine=Engine.HOT,
-        method="POST",
-        path=path,
-        request=request,
-        handler=handlers.move_money,
-        operation_id=operation_id,
-        summary=summary,
-        tags=["money"],
-        status=201,
-        response=TransactionBody,
-        problems=(*_MONEY, *refusals),
-        response_headers=_LOCATED,
-        links=_TO_TRANSACTION,
-    )
-
-
-def _status_route(
-    handlers: CommandHandlers, verb: str, request: type[Any], summary: str, *refusals: ProblemCode
-) -> Route:
-    return Route(
-        engine=Engine.HOT,
-        method="POST",
-        path=f"/v1/wallets/{{wallet_id}}/{verb}",
-        request=request,
-        handler=handlers.change_status,
-        operation_id=f"{verb}_wallet",
-        summary=summary,
-        tags=["wallets"],
-        response=WalletBody,
-        problems=(problems.WALLET_NOT_FOUND, *refusals),
-        response_headers=_HEADERS,
-        links=_TO_WALLET,
     )

@@ -1,7 +1,7 @@
 """The command routes: a request becomes a unit, the unit's outcome an answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,16 +30,15 @@ from wallet.application.units import (
     fingerprint,
 )
 from wallet.domain.commands import Command
+from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.rendering import OK
-from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
+from wallet.entrypoints.slices import CommandSlice
 
 RETRY_AFTER_S: Final = 1
-_WALLETS: Final = b"/v1/wallets/"
-_TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
-_wallet_id = path_id(problems.WALLET_NOT_FOUND, "The id in the path is not a wallet id.")
 _encode = msgspec.json.Encoder().encode
+Handler = Callable[[HotRequest[Any]], Awaitable[HotResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,46 +47,47 @@ class CommandHandlers:
 
     queue: CommandQueue
     dry_run: DryRun
+    members: BatchMembers
     deadline_s: float
 
-    async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
-        """Open a wallet."""
-        return await self._single(request, to_command(request.body), _WALLETS)
+    def single(self, of: CommandSlice) -> Handler:
+        """Return the handler of a single command's route."""
+        located_at = (of.located_at or "").encode()
+        kind = of.path_kind
+        parse = None
+        if kind is not None:
+            parse = path_id(PROBLEM_CODES[f"{kind}_not_found"], f"The id in the path is not a {kind} id.")
 
-    async def move_money(self, request: HotRequest[Any]) -> HotResponse:
-        """Deposit, withdraw or transfer."""
-        return await self._single(request, to_command(request.body), _TRANSACTIONS)
+        async def handle(request: HotRequest[Any]) -> HotResponse:
+            if parse is None:
+                path, command = request.path, of.to_command(request.body, None, "")
+            else:
+                given = request.path_params[f"{kind}_id"]
+                named = parse(given)
+                # The id in its canonical form: it may be repeated in capitals.
+                path, command = request.path.replace(given, str(named)), of.to_command(request.body, named, "")
+            unit = self._unit(request, (command,), _key_of(request), path=path)
+            return await self._answer(request, unit, located_at)
 
-    async def change_status(self, request: HotRequest[Any]) -> HotResponse:
-        """Freeze, unfreeze or close the wallet in the path."""
-        given = request.path_params["wallet_id"]
-        wallet_id = _wallet_id(given)
-        # The id in its canonical form: it may be repeated in capitals.
-        path = request.path.replace(given, str(wallet_id))
-        return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
+        return handle
 
-    async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:
+    async def batch(self, request: HotRequest[Any]) -> HotResponse:
         """Carry out 1 to 1,000 commands, all or none or each for itself."""
         is_atomic = request.body.mode == "atomic"
         _refuse_bad_keys(request, is_atomic=is_atomic)
         commands = [
-            batched_command(command, f"/commands/{index}") for index, command in enumerate(request.body.commands)
+            self.members.command(member, f"/commands/{index}") for index, member in enumerate(request.body.commands)
         ]
         if is_atomic:
-            unit = self._unit(request, tuple(commands), _key_of(request), is_atomic_batch=True)
-            return await self._answer(request, unit, _WALLETS)
+            unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
+            return await self._answer(request, unit, b"")
         claim = _claim_of(request, commands)
         units = [
-            self._unit(request, (command,), _key_of_part(request, index), claim=claim)
+            self._unit(request, (command,), _key_of_part(request, index), path=request.path, claim=claim)
             for index, command in enumerate(commands)
         ]
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
-
-    async def _single(
-        self, request: HotRequest[SingleRequest], command: Command, location: bytes, path: str | None = None
-    ) -> HotResponse:
-        return await self._answer(request, self._unit(request, (command,), _key_of(request), path=path), location)
 
     def _unit(
         self,
@@ -95,11 +95,11 @@ class CommandHandlers:
         commands: tuple[Command, ...],
         key: UnitKey,
         *,
-        path: str | None = None,
+        path: str,
         is_atomic_batch: bool = False,
         claim: Claim | None = None,
     ) -> Unit:
-        principal, path = request.principal, path or request.path
+        principal = request.principal
         return Unit(
             path,
             commands,
@@ -152,20 +152,20 @@ def _key_of(request: HotRequest[Any]) -> UnitKey:
     return request.principal.client, request.idempotency_key or "", 0
 
 
-def _key_of_part(request: HotRequest[BatchRequest], index: int) -> UnitKey:
+def _key_of_part(request: HotRequest[Any], index: int) -> UnitKey:
     """Return the command's own key, or its part of the batch's."""
     client, of_batch, _ = _key_of(request)
     own = request.body.commands[index].idempotency_key
     return (client, of_batch, index + 1) if own is None else (client, own, 0)
 
 
-def _claim_of(request: HotRequest[BatchRequest], commands: Sequence[Command]) -> Claim:
+def _claim_of(request: HotRequest[Any], commands: Sequence[Command]) -> Claim:
     """Return what every command of an independent batch holds: the batch's key is for these commands, and no others."""
     keys = [command.idempotency_key or "" for command in request.body.commands]
     return Claim(_key_of(request), fingerprint(" ".join([request.path, "independent", *keys]), commands))
 
 
-def _refuse_bad_keys(request: HotRequest[BatchRequest], *, is_atomic: bool) -> None:
+def _refuse_bad_keys(request: HotRequest[Any], *, is_atomic: bool) -> None:
     seen = {request.idempotency_key}
     for index, command in enumerate(request.body.commands):
         key = command.idempotency_key

@@ -1,0 +1,16 @@
+"""The commands of the service, one line each: whatever lists commands, facts or kinds of rows is derived from here."""
+
+from typing import Final
+
+from wallet.entrypoints import money, restrictions, wallets
+from wallet.entrypoints.slices import Catalog
+
+CATALOG: Final = Catalog(
+    (
+        wallets.OPEN,
+        *money.SLICES,
+        restrictions.FREEZE,
+        restrictions.UNFREEZE,
+        wallets.CLOSE,
+    )
+)

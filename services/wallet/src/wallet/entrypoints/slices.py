@@ -1,0 +1,76 @@
+"""What a command is at the edge: how it is asked for, what it becomes, how it is answered; and all of them, joined."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from contracts.problems import ProblemCode
+from servicekit.http.route import Link
+from wallet.application.ports import CarriedOut
+from wallet.application.units import Answer
+from wallet.domain.commands import Command
+from wallet.domain.facts import Fact
+from wallet.domain.rows import RowKind
+
+ToCommand = Callable[[Any, UUID | None, str], Command]
+"""Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`."""
+_PARAMETER: Final = re.compile(r"\{(\w+)_id\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSlice:
+    """One command, through all layers. Everything that lists commands is derived from these.
+
+    *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
+    the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
+    command alone brings, *kinds* the kinds of rows.
+    """
+
+    command: type[Command]
+    facts: tuple[type[Fact], ...] = ()
+    kinds: tuple[RowKind, ...] = ()
+    request: type[Struct]
+    to_command: ToCommand
+    answer: Callable[[Any, CarriedOut], Answer]
+    path: str
+    located_at: str | None = None
+    operation_id: str
+    summary: str
+    tag: str
+    status: int = 200
+    response: type[Struct]
+    problems: tuple[ProblemCode, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def path_kind(self) -> str | None:
+        """The kind of what the id in the path names (`wallet`), or None."""
+        found = _PARAMETER.search(self.path)
+        return None if found is None else found[1]
+
+
+class Catalog:
+    """Every command of the service, and what follows from them."""
+
+    def __init__(self, slices: Sequence[CommandSlice]) -> None:
+        self.slices = tuple(slices)
+
+    @cached_property
+    def facts(self) -> tuple[type[Fact], ...]:
+        """Every fact that the journal may tell."""
+        return tuple(fact for each in self.slices for fact in each.facts)
+
+    @cached_property
+    def kinds(self) -> tuple[RowKind, ...]:
+        """Every kind of row besides wallets."""
+        return tuple({kind.number: kind for each in self.slices for kind in each.kinds}.values())
+
+    @cached_property
+    def answers(self) -> Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]:
+        """How each command is answered."""
+        return {each.command: each.answer for each in self.slices}

@@ -1,6 +1,7 @@
 """A capability that exists in tests alone: a wallet issues vouchers, and other wallets redeem them up to their cap.
 
-It has all that one can have: commands, a refusal, a kind of row with a cap, events, and a row found through a link.
+It has all that one can have: commands and their routes, a refusal, a kind of row with a cap, events, and a row that is
+found through a link.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,24 @@ from uuid import UUID
 
 import msgspec
 
-from contracts import events
+from contracts import events, problems
 from contracts.event_types import EventType
 from contracts.events import Private
+from contracts.money import Money, money
+from wallet.application.ports import CarriedOut
+from wallet.application.units import Answer
+from wallet.domain import outcomes
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import EntryFact, Fact, JournalEvent, SystemEntry, Transaction, body_of
 from wallet.domain.money import MoneyCommand, external_account, refuse_credit
-from wallet.domain.outcomes import Accepted, Amount, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
+from wallet.domain.outcomes import Accepted, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
 from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
+from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
+from wallet.entrypoints.bodies import TransactionBody
+from wallet.entrypoints.fields import Amount, amount_minor_of
+from wallet.entrypoints.rendering import answer_transaction
+from wallet.entrypoints.slices import CommandSlice
 
 
 class Voucher(msgspec.Struct, frozen=True):
@@ -134,6 +144,7 @@ class RedeemVoucher(MoneyCommand, frozen=True):
     wallet_id: UUID
     amount_minor: int
     currency: str
+    text: FreeText | None = None
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
         name = StateName(VOUCHER.number, self.voucher_id)
@@ -155,7 +166,7 @@ class RedeemVoucher(MoneyCommand, frozen=True):
         assert voucher.cap_minor is not None
         remaining_minor = voucher.cap_minor - voucher.used_minor
         if issuer.is_closed or self.amount_minor > remaining_minor:
-            facts = {"available": Amount(remaining_minor, self.currency)}
+            facts = {"available": outcomes.Amount(remaining_minor, self.currency)}
             return Rejected(RefusalCode.INSUFFICIENT_FUNDS, Subject(VOUCHER.name, voucher.id), facts)
         refusal = refuse_credit(payee, self.amount_minor, self.currency)
         if refusal is not None:
@@ -164,3 +175,81 @@ class RedeemVoucher(MoneyCommand, frozen=True):
         transaction_id = context.ids.beside(payee.id)
         redeemed = VoucherRedeemed(payee.id, self.amount_minor, 0, outside, voucher.id)
         return Accepted((redeemed, SystemEntry(payee.id, -self.amount_minor, outside)), transaction_id, transaction_id)
+
+
+class IssueVoucherRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Issue a voucher."""
+
+    wallet_id: UUID
+    amount: Amount
+
+
+class RedeemVoucherRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Redeem a voucher, or a part of it."""
+
+    wallet_id: UUID
+    amount: Amount
+
+
+class VoucherBody(msgspec.Struct, frozen=True):
+    """A voucher."""
+
+    id: UUID
+    cap: Money
+    used: Money
+
+
+def _issue(request: IssueVoucherRequest, _path_id: UUID | None, pointer: str) -> IssueVoucher:
+    return IssueVoucher(request.wallet_id, amount_minor_of(request.amount, pointer))
+
+
+def _redeem(request: RedeemVoucherRequest, voucher_id: UUID | None, pointer: str) -> RedeemVoucher:
+    assert voucher_id is not None
+    amount_minor = amount_minor_of(request.amount, pointer)
+    return RedeemVoucher(voucher_id, request.wallet_id, amount_minor, request.amount.currency)
+
+
+def _answer_voucher(_command: IssueVoucher, done: CarriedOut) -> Answer:
+    (voucher,) = done.states
+    assert isinstance(voucher.body, Voucher)
+    assert voucher.cap_minor is not None
+    currency = voucher.body.currency
+    body = VoucherBody(voucher.id, money(voucher.cap_minor, currency), money(voucher.used_minor, currency))
+    return 201, msgspec.json.encode(body)
+
+
+SLICES: Final = (
+    CommandSlice(
+        command=IssueVoucher,
+        facts=(VoucherIssued,),
+        kinds=(VOUCHER,),
+        request=IssueVoucherRequest,
+        to_command=_issue,
+        answer=_answer_voucher,
+        path="/v1/vouchers",
+        located_at="/v1/vouchers/",
+        operation_id="issue_voucher",
+        summary="Issue a voucher",
+        tag="vouchers",
+        status=201,
+        response=VoucherBody,
+        problems=(problems.WALLET_NOT_FOUND,),
+    ),
+    CommandSlice(
+        command=RedeemVoucher,
+        facts=(VoucherRedeemed,),
+        kinds=(VOUCHER,),
+        request=RedeemVoucherRequest,
+        to_command=_redeem,
+        answer=answer_transaction,
+        path="/v1/vouchers/{voucher_id}/redeem",
+        located_at="/v1/transactions/",
+        operation_id="redeem_voucher",
+        summary="Redeem a voucher",
+        tag="vouchers",
+        status=201,
+        response=TransactionBody,
+        problems=(problems.WALLET_NOT_FOUND, problems.INSUFFICIENT_FUNDS),
+    ),
+)
+TYPES: Final = {each.number: each for each in (ISSUED, REDEEMED)}

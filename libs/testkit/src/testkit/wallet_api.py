@@ -15,14 +15,15 @@ AT_ONCE: Final = 100
 class Client:
     """An API client with a fresh idempotency key per command."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient, *, keys: str = "key") -> None:
         self.http = http
+        self._prefix = keys
         self._keys = 0
 
     def key(self) -> str:
         """Return a key never used before."""
         self._keys += 1
-        return f"key-{self._keys}"
+        return f"{self._prefix}-{self._keys}"
 
     async def post(self, path: str, body: Json, *, key: str | None = None, **query: str) -> httpx2.Response:
         """Send a command under *key*, or under a fresh one."""

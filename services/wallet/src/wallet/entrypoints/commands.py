@@ -9,7 +9,7 @@ import msgspec
 
 from contracts import problems
 from contracts.positions import format_position
-from contracts.problems import PROBLEM_CODES
+from contracts.problems import PROBLEM_CODES, ProblemCode
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
@@ -56,7 +56,7 @@ class CommandHandlers:
         kind = of.path_kind
         parse = None
         if kind is not None:
-            parse = path_id(PROBLEM_CODES[f"{kind}_not_found"], f"The id in the path is not a {kind} id.")
+            parse = path_id(_not_found(kind), f"The id in the path is not a {kind} id.")
 
         async def handle(request: HotRequest[Any]) -> HotResponse:
             if parse is None:
@@ -148,6 +148,11 @@ class CommandHandlers:
         return settled
 
 
+def _not_found(kind: str) -> ProblemCode:
+    """Return the code that says that there is no such *kind* of thing: its own, if it has one."""
+    return PROBLEM_CODES.get(f"{kind}_not_found", problems.NOT_FOUND)
+
+
 def _key_of(request: HotRequest[Any]) -> UnitKey:
     return request.principal.client, request.idempotency_key or "", 0
 
@@ -207,7 +212,7 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem
     facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
     if outcome.index is not None:
         facts["index"] = outcome.index
-    return Problem(PROBLEM_CODES[f"{missing.kind}_not_found"], f"There is no {missing.kind} {missing.id}.", **facts)
+    return Problem(_not_found(missing.kind), f"There is no {missing.kind} {missing.id}.", **facts)
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -1,7 +1,7 @@
 """What results are answered over HTTP: a status and the bytes of a body, made once and stored as they are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
@@ -12,7 +12,6 @@ from servicekit.http.problems import is_problem, render_problem
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
-from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, wallet_body
@@ -86,7 +85,28 @@ def answer_new_wallet(_command: Command, done: CarriedOut) -> Answer:
     return CREATED, _encode(wallet_body(done.facts[0][1]))
 
 
-def answer_transaction(command: DepositFunds | WithdrawFunds | TransferFunds, done: CarriedOut) -> Answer:
+class MakesTransaction(Protocol):
+    """A command that makes one ledger transaction of one amount."""
+
+    kind: ClassVar[str]
+
+    @property
+    def amount_minor(self) -> int:
+        """How much it moves."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Of what."""
+        ...
+
+    @property
+    def text(self) -> FreeText | None:
+        """Its free text."""
+        ...
+
+
+def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that was made."""
     text = command.text or _NO_TEXT
     assert done.transaction_id is not None

@@ -1,0 +1,56 @@
+"""The events of `wallet.events`: what the wallet's journal says, one record per row. Each capability has a file."""
+
+from typing import Final
+
+from contracts.event_types import EventStream
+from contracts.events import money, restrictions, wallets
+from contracts.events.money import (
+    FUNDS_DEPOSITED,
+    FUNDS_RECEIVED,
+    FUNDS_SENT,
+    FUNDS_WITHDRAWN,
+    SYSTEM_ENTRY_POSTED,
+    EntryPosted,
+    SystemEntryPosted,
+)
+from contracts.events.parts import Balance, Counterparty, Private
+from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
+from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
+from contracts.topics import WALLET_EVENTS
+
+__all__ = [
+    "CLOSED",
+    "EVENT_TYPES",
+    "FUNDS_DEPOSITED",
+    "FUNDS_RECEIVED",
+    "FUNDS_SENT",
+    "FUNDS_WITHDRAWN",
+    "OPENED",
+    "RESTRICTED",
+    "SYSTEM_ENTRY_POSTED",
+    "UNRESTRICTED",
+    "WALLET_STREAM",
+    "Balance",
+    "Counterparty",
+    "EntryPosted",
+    "EventData",
+    "Private",
+    "Restriction",
+    "RestrictionsChanged",
+    "SystemEntryPosted",
+    "WalletClosed",
+    "WalletOpened",
+    "parse_data",
+]
+
+EventData = WalletOpened | EntryPosted | RestrictionsChanged | WalletClosed | SystemEntryPosted
+
+WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
+    WALLET_EVENTS,
+    sorted((*wallets.TYPES, *money.TYPES, *restrictions.TYPES), key=lambda event_type: event_type.number),
+)
+EVENT_TYPES: Final = WALLET_STREAM.types
+"""Every type of `wallet.events` by name."""
+
+parse_data: Final = WALLET_STREAM.parse
+"""Return the body of an event of `wallet.events`; see EventStream.parse."""

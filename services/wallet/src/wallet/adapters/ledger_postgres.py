@@ -60,12 +60,10 @@ class PostgresLedger:
         self._idle: list[Connection] = []
 
     async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
-        """See the port."""
         async with self._connected() as connection:
             return await self.read_rows(connection, names, list(keys))
 
     async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
-        """See the port."""
         async with self._connected() as connection:
             await self.begin(connection)
             locked = await self.lock_rows(connection, names, keys)
@@ -75,12 +73,14 @@ class PostgresLedger:
             return sequences
 
     async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
-        """See the port."""
         async with self._connected() as connection:
             return await self.commit_rows(connection, keys, expected, rows)
 
     def classify(self, error: Exception) -> Failure:
-        """See the port. An error that is not the database's is one unit's bug: the batch is split to find it."""
+        """Return what *error* asks of the committer.
+
+        An error that is not the database's is one unit's bug: the batch is split to find it.
+        """
         if self.conflict_of(error) is not None or _lacks_partition(error):
             return Failure.RETRY
         failure = classify(error)
@@ -89,7 +89,6 @@ class PostgresLedger:
         return failure
 
     def conflict_of(self, error: BaseException) -> Conflict | None:
-        """See the port."""
         match error:
             case asyncpg.UniqueViolationError(constraint_name=name) if name == _KEY_TAKEN:
                 return Conflict.KEY

@@ -78,7 +78,7 @@ _NOBODY: Final = UUID(int=0)
 _NOT_READ: Final = Missing("row", _NOBODY)
 """What stands in a void plan for what cannot be decided: nothing is written of it."""
 _CLAIMED: Final[Answer] = (0, b"")
-"""What stands under an independent batch's own key, rendered of nothing: the commands' answers stand under theirs."""
+"""What is stored under an independent batch's own key: the answers of its commands are stored under theirs."""
 
 
 class _ToWrite(msgspec.Struct, frozen=True):
@@ -239,7 +239,7 @@ class BatchPlan:
                 return self._remember(unit, answered, first_row)
 
     def _found_under_keys(self, unit: Unit) -> Outcome | None:
-        """Return what stands under the keys of *unit*: its outcome, or another request; None where they are free."""
+        """Return what is stored under the keys of *unit*, KeyReused for another request's, None if they are free."""
         if unit.claim is not None and self._print_of(unit.claim.key) not in {None, unit.claim.fingerprint}:
             return KeyReused(by_batch=True)
         if self._print_of(unit.key) not in {None, unit.fingerprint}:
@@ -256,7 +256,7 @@ class BatchPlan:
         return self._printed.get(key) if record is None else record.fingerprint
 
     def _too_far_ahead(self, unit: Unit) -> AheadOfClock | None:
-        """Return that *unit* would move money at a time that is not believed; a freeze is let be."""
+        """Return that *unit* would move money at a time that is not believed; None for a command that moves none."""
         latest = self._now + self._planning.clock_ahead_max
         for command in unit.commands:
             if command.moves_money:
@@ -360,7 +360,7 @@ class BatchPlan:
     # -- keys
 
     def _remember(self, unit: Unit, answered: _Answered, first_row: int, refused_id: UUID | None = None) -> _ToWrite:
-        """Add the record that stands under the unit's key; its journal rows are those from *first_row* on.
+        """Add the record of the unit's key; its journal rows are those from *first_row* on.
 
         *refused_id* is what a rule refused for: the record stands in its shard.
         """

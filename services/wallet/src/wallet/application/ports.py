@@ -40,7 +40,7 @@ class Ledger(Protocol):
     """Where batches are committed. Four calls serve rows of every kind."""
 
     async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
-        """Return the rows and what stands under the keys, without a lock, and the database's clock."""
+        """Return the rows and the records of the keys, without a lock, and the database's clock."""
         ...
 
     async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:

@@ -114,7 +114,7 @@ class CommandQueue:
         self.fail(list(self._in_flight.values()), Unavailable("The committer has ended."))
 
     def drop_overdue(self, units: Sequence[Unit]) -> list[Unit]:
-        """Return those of the taken *units* whose clients still wait; the others are told that they must ask again."""
+        """Return those of the taken *units* whose clients still wait; the others are answered as overdue."""
         now_s = monotonic_s()
         for unit in units:
             if unit.deadline_s < now_s:

@@ -34,7 +34,7 @@ class JournalRow(NamedTuple):
 
 
 class IdempotencyRow(NamedTuple):
-    """What stands under a key; *status* and *body* are its answer, *shard* is its command's home.
+    """The record of a key; *status* and *body* are its answer, *shard* is its command's home.
 
     The row numbers (from 1) name the command's last journal row in each of its shards.
     """
@@ -97,7 +97,7 @@ Stamps = Mapping[RowName, int | None]
 
 @dataclass(frozen=True, slots=True)
 class BatchInput:
-    """What a batch is decided on: the rows it names with their stamps, and what stands under its keys.
+    """What a batch is decided on: the rows it names with their stamps, and the records of its keys.
 
     *now* is the time at which all of it happens, but for wallets whose newest event is later: the database's clock.
     """

@@ -77,7 +77,7 @@ class Speculation:
         self._claims_in_flight -= plan.claimed
 
     def unknown(self, keys: Iterable[UnitKey]) -> None:
-        """Note that nothing stands under *keys*: they were forgotten since, or were never written."""
+        """Note that *keys* have no record: it was deleted since, or was never written."""
         self._acknowledged.discard(map(hash, keys))
 
     def invalidate(self, plan: BatchPlan) -> None:

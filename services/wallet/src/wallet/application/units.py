@@ -41,7 +41,7 @@ Answer = tuple[int, bytes]
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An outcome that stands under its key: a result, and the answer that was rendered of it at once.
+    """An outcome that is stored under its key: a result, and the answer that was rendered of it at once.
 
     *positions* is (shard, sequence) ascending by shard, empty for a refusal; *resource_id* is that of the wallet or the
     transaction that was made.

@@ -164,10 +164,10 @@ def counterparty_of(other: Wallet | str) -> Counterparty:
 def body_of(event: JournalEvent, body: type[BodyT]) -> BodyT:
     """Return the body of *event*; raises EventDataError."""
     try:
-        told: BodyT = _decoder(body).decode(event.payload or b"")
+        decoded: BodyT = _decoder(body).decode(event.payload or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EventDataError(f"wallet {event.account_id}: version {event.version}: {error}") from error
-    return told
+    return decoded
 
 
 @cache

@@ -77,14 +77,14 @@ class WalletOpened(Fact, frozen=True, kw_only=True):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the fact that *event* tells."""
-        told = body_of(event, events.WalletOpened)
+        body = body_of(event, events.WalletOpened)
         return cls(
             event.account_id,
             tenant_id=event.tenant_id,
-            owner_id=told.owner_id,
+            owner_id=body.owner_id,
             currency=event.currency,
-            overdraft_limit_minor=parse_signed_minor(told.overdraft_limit),
-            private=stored_text(told.private),
+            overdraft_limit_minor=parse_signed_minor(body.overdraft_limit),
+            private=stored_text(body.private),
         )
 
 

@@ -56,14 +56,14 @@ class WalletRestricted(_RestrictionsChanged, frozen=True):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the fact that *event* tells."""
-        told = body_of(event, events.RestrictionsChanged)
-        reason = "" if told.private is None else told.private.reason or ""
+        body = body_of(event, events.RestrictionsChanged)
+        reason = "" if body.private is None else body.private.reason or ""
         return cls(
             event.account_id,
-            source=told.source,
-            scope=_scope(told.scope),
+            source=body.source,
+            scope=_scope(body.scope),
             reason=reason,
-            is_operators=told.source != FRAUD,
+            is_operators=body.source != FRAUD,
         )
 
 
@@ -80,8 +80,8 @@ class WalletUnrestricted(_RestrictionsChanged, frozen=True):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the fact that *event* tells."""
-        told = body_of(event, events.RestrictionsChanged)
-        return cls(event.account_id, source=told.source, scope=_scope(told.scope), reason="", is_operators=True)
+        body = body_of(event, events.RestrictionsChanged)
+        return cls(event.account_id, source=body.source, scope=_scope(body.scope), reason="", is_operators=True)
 
 
 class FreezeWallet(Command, frozen=True):

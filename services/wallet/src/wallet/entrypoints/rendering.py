@@ -43,11 +43,9 @@ class JsonRenderer:
         self._answers = answers
 
     def accepted(self, command: Command, done: CarriedOut) -> Answer:
-        """See the port."""
         return self._answers[type(command)](command, done)
 
     def rejected(self, rejected: Rejected, path: str | None) -> Answer:
-        """See the port."""
         code, subject = PROBLEM_CODES[rejected.code], rejected.subject
         detail = f"{subject.kind.capitalize()} {subject.id}: {code.title[0].lower()}{code.title[1:]}."
         facts: dict[str, Any] = {f"{subject.kind}_id": subject.id}
@@ -55,24 +53,21 @@ class JsonRenderer:
         return code.status, render_problem(code, detail, instance=path, **facts)
 
     def batch(self, answers: Sequence[Answer]) -> Answer:
-        """See the port."""
         results = [CommandResult(status, msgspec.Raw(body), None, replayed=False) for status, body in answers]
         return OK, _encode(BatchBody(results))
 
     def rejected_batch(self, rejected: Rejected, index: int, path: str | None) -> Answer:
-        """See the port."""
         code = problems.BATCH_REFUSED
         _, problem = self.rejected(rejected, path)
         detail = f"Command {index} is refused; nothing was done."
         return code.status, render_problem(code, detail, instance=path, index=index, problem=msgspec.Raw(problem))
 
     def result_of(self, answer: Answer) -> Result:
-        """See the port."""
         status, body = answer
         if not is_problem(status):
             return Done()
-        told = _decode_problem(body)
-        return Refused((told.problem or told).code)
+        problem = _decode_problem(body)
+        return Refused((problem.problem or problem).code)
 
 
 def answer_wallet(_command: Command, done: CarriedOut) -> Answer:

@@ -20,12 +20,12 @@ def transaction_bodies(entries: Iterable[JournalEntry]) -> list[TransactionBody]
 
 
 def _body(entries: list[JournalEntry]) -> TransactionBody:
-    told = next(_decode(entry.payload) for entry in entries if entry.system_account is None)
-    private = told.private or _NO_TEXT
+    body = next(_decode(entry.payload) for entry in entries if entry.system_account is None)
+    private = body.private or _NO_TEXT
     first = entries[0]
     return TransactionBody(
         id=first.transaction_id,
-        type=told.transaction_type,
+        type=body.transaction_type,
         status="posted",
         amount=money(abs(first.amount_minor), first.currency),
         entries=[_entry_body(entry) for entry in entries],

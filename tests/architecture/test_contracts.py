@@ -17,7 +17,7 @@ PLANTED: Final = [
     ("notifications/domain/schedule.py", "from servicekit.clock import utc_now", "The core is pure"),
     ("contracts/money.py", "import time", "The core is pure"),
     ("wallet/application/committer.py", "import asyncpg", "Drivers are for shells"),
-    ("servicekit/http/health.py", "import aiokafka", "Kafka's client"),
+    ("servicekit/health.py", "import aiokafka", "Kafka's client"),
     ("servicekit/settings.py", "import asyncpg", "PostgreSQL's driver"),
     ("fraud/projection/store_postgres.py", "import fastapi", "The web framework"),
     ("servicekit/migrations/functions.py", "import servicekit.http.problems", "What relays, consumes"),

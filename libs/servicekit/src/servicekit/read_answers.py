@@ -8,7 +8,7 @@ from fastapi import Response
 from contracts import problems
 from contracts.positions import format_position
 from servicekit.failures import RETRY_AFTER_S
-from servicekit.http.health import Check
+from servicekit.health import Check
 from servicekit.http.problems import Problem, Told, told_as
 from servicekit.read_model.projected import Freshness, Projected
 from servicekit.read_model.waiting import PositionNotReached

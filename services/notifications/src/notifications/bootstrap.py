@@ -47,9 +47,9 @@ from servicekit.cli import Migration, Operated
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
+from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import Check
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
 from servicekit.lifecycle import Shutdown

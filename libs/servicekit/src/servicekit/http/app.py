@@ -5,12 +5,12 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from servicekit.health import HealthCheck, healthy
 from servicekit.http.edge.handlers import add_error_handlers
 from servicekit.http.edge.hot import HotRoutes, hot_routes
 from servicekit.http.edge.matching import RouteTable
 from servicekit.http.edge.observe import Observer
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import HealthCheck, healthy
 from servicekit.http.openapi.document import install_openapi
 from servicekit.http.pages.docs import add_docs
 from servicekit.http.pages.process import add_process_pages

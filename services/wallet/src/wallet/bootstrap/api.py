@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool

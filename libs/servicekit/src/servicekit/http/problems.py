@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from contracts import problems
 from contracts.problems import FIELD_CODES, ProblemCode
-from servicekit.failures import RETRY_AFTER_S, Failure, OperationalError, Overloaded, classify
+from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
 from servicekit.principal import PrincipalError
 
 PROBLEM_TYPE: Final = b"application/problem+json"
@@ -114,17 +113,14 @@ def told_as(told: Told) -> Iterator[None]:
 
 def problem_from(error: BaseException) -> Problem:
     """Return the answer to any *error*: operational ones are 503, what nobody expected is a bare `internal_error`."""
-    match error:
-        case Problem():
-            return error
-        case PrincipalError():
-            return Problem(problems.UNAUTHENTICATED, str(error), headers=[(b"www-authenticate", b"Bearer")])
+    match operational(error) or error:
+        case Problem() as problem:
+            return problem
+        case PrincipalError() as refused:
+            return Problem(problems.UNAUTHENTICATED, str(refused), headers=[(b"www-authenticate", b"Bearer")])
         case Overloaded(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
         case OperationalError(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
-        case asyncpg.PostgresError() if classify(error) not in {Failure.DATA, Failure.OTHER}:
-            detail = "The database could not finish the request."
-            return Problem(problems.UNAVAILABLE, detail, retry_after_s=RETRY_AFTER_S)
         case _:
             return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")

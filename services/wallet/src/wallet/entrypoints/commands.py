@@ -10,6 +10,7 @@ import msgspec
 from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES
+from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
@@ -34,7 +35,6 @@ from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.requests import BatchRequest, SingleRequest, batched_command, to_command
 
-RETRY_AFTER_S: Final = 1
 _WALLETS: Final = b"/v1/wallets/"
 _TRANSACTIONS: Final = b"/v1/transactions/"
 _REPLAYED: Final = (b"idempotency-replayed", b"true")

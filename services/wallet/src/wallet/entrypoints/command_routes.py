@@ -47,7 +47,7 @@ def command_routes(handlers: CommandHandlers) -> Sequence[Route]:
 
 def _open_route(handlers: CommandHandlers) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path="/v1/wallets",
         request=OpenWalletRequest,
@@ -84,7 +84,7 @@ def _status_routes(handlers: CommandHandlers) -> Sequence[Route]:
 
 def _batch_route(handlers: CommandHandlers) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path="/v1/batches",
         request=BatchRequest,
@@ -105,7 +105,7 @@ def _money_route(
     handlers: CommandHandlers, path: str, request: type[Any], operation_id: str, summary: str, *refusals: ProblemCode
 ) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path=path,
         request=request,
@@ -125,7 +125,7 @@ def _status_route(
     handlers: CommandHandlers, verb: str, request: type[Any], summary: str, *refusals: ProblemCode
 ) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path=f"/v1/wallets/{{wallet_id}}/{verb}",
         request=request,

@@ -11,8 +11,8 @@ from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES
 from servicekit.failures import RETRY_AFTER_S
+from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
-from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
 from servicekit.http.routes.parsing import path_id
 from wallet.application.dry_run import DryRun
@@ -50,15 +50,15 @@ class CommandHandlers:
     dry_run: DryRun
     deadline_s: float
 
-    async def open_wallet(self, request: HotRequest[Any]) -> HotResponse:
+    async def open_wallet(self, request: CommandRequest[Any]) -> CommandResponse:
         """Open a wallet."""
         return await self._single(request, to_command(request.body), _WALLETS)
 
-    async def move_money(self, request: HotRequest[Any]) -> HotResponse:
+    async def move_money(self, request: CommandRequest[Any]) -> CommandResponse:
         """Deposit, withdraw or transfer."""
         return await self._single(request, to_command(request.body), _TRANSACTIONS)
 
-    async def change_status(self, request: HotRequest[Any]) -> HotResponse:
+    async def change_status(self, request: CommandRequest[Any]) -> CommandResponse:
         """Freeze, unfreeze or close the wallet in the path."""
         given = request.path_params["wallet_id"]
         wallet_id = _wallet_id(given)
@@ -66,7 +66,7 @@ class CommandHandlers:
         path = request.path.replace(given, str(wallet_id))
         return await self._single(request, to_command(request.body, wallet_id), _WALLETS, path)
 
-    async def batch(self, request: HotRequest[BatchRequest]) -> HotResponse:
+    async def batch(self, request: CommandRequest[BatchRequest]) -> CommandResponse:
         """Carry out 1 to 1,000 commands, all or none or each for itself."""
         is_atomic = request.body.mode == "atomic"
         _refuse_bad_keys(request, is_atomic=is_atomic)
@@ -85,13 +85,13 @@ class CommandHandlers:
         return _independent_answer(outcomes, request.path)
 
     async def _single(
-        self, request: HotRequest[SingleRequest], command: Command, location: bytes, path: str | None = None
-    ) -> HotResponse:
+        self, request: CommandRequest[SingleRequest], command: Command, location: bytes, path: str | None = None
+    ) -> CommandResponse:
         return await self._answer(request, self._unit(request, (command,), _key_of(request), path=path), location)
 
     def _unit(
         self,
-        request: HotRequest[Any],
+        request: CommandRequest[Any],
         commands: tuple[Command, ...],
         key: UnitKey,
         *,
@@ -114,7 +114,7 @@ class CommandHandlers:
             claim=claim,
         )
 
-    async def _answer(self, request: HotRequest[Any], unit: Unit, location: bytes) -> HotResponse:
+    async def _answer(self, request: CommandRequest[Any], unit: Unit, location: bytes) -> CommandResponse:
         if request.dry_run:
             (outcome,) = await self.dry_run.outcomes([unit])
             return _response(outcome, location, is_dry_run=True)
@@ -124,7 +124,7 @@ class CommandHandlers:
             raise _problem_of(error) from error
         return _response(outcome, location)
 
-    async def _outcomes(self, request: HotRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
+    async def _outcomes(self, request: CommandRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
         if request.dry_run:
             return [*await self.dry_run.outcomes(units)]
         return list(await asyncio.gather(*(self._submitted(unit) for unit in units)))
@@ -148,24 +148,24 @@ class CommandHandlers:
         return settled
 
 
-def _key_of(request: HotRequest[Any]) -> UnitKey:
+def _key_of(request: CommandRequest[Any]) -> UnitKey:
     return request.principal.client, request.idempotency_key or "", 0
 
 
-def _key_of_part(request: HotRequest[BatchRequest], index: int) -> UnitKey:
+def _key_of_part(request: CommandRequest[BatchRequest], index: int) -> UnitKey:
     """Return the command's own key, or its part of the batch's."""
     client, of_batch, _ = _key_of(request)
     own = request.body.commands[index].idempotency_key
     return (client, of_batch, index + 1) if own is None else (client, own, 0)
 
 
-def _claim_of(request: HotRequest[BatchRequest], commands: Sequence[Command]) -> Claim:
+def _claim_of(request: CommandRequest[BatchRequest], commands: Sequence[Command]) -> Claim:
     """Return what every command of an independent batch holds: the batch's key is for these commands, and no others."""
     keys = [command.idempotency_key or "" for command in request.body.commands]
     return Claim(_key_of(request), fingerprint(" ".join([request.path, "independent", *keys]), commands))
 
 
-def _refuse_bad_keys(request: HotRequest[BatchRequest], *, is_atomic: bool) -> None:
+def _refuse_bad_keys(request: CommandRequest[BatchRequest], *, is_atomic: bool) -> None:
     seen = {request.idempotency_key}
     for index, command in enumerate(request.body.commands):
         key = command.idempotency_key
@@ -179,12 +179,12 @@ def _refuse_bad_keys(request: HotRequest[BatchRequest], *, is_atomic: bool) -> N
         seen.add(key)
 
 
-def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> HotResponse:
+def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> CommandResponse:
     if not isinstance(outcome, Stored):
         raise _problem_of_outcome(outcome)
     status, body = outcome.answer
     if is_dry_run:
-        return HotResponse(status if isinstance(outcome.result, Refused) else OK, body, [])
+        return CommandResponse(status if isinstance(outcome.result, Refused) else OK, body, [])
     headers: RawHeaders = []
     if outcome.resource_id is not None:
         headers.append((b"location", location + str(outcome.resource_id).encode()))
@@ -192,7 +192,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
         headers.append((b"ledger-position", format_position(outcome.positions).encode()))
     if outcome.is_replayed:
         headers.append(_REPLAYED)
-    return HotResponse(status, body, headers)
+    return CommandResponse(status, body, headers)
 
 
 def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem:
@@ -220,7 +220,7 @@ def _problem_of(error: Exception) -> Problem:
             return problem_from(error)
 
 
-def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> HotResponse:
+def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> CommandResponse:
     if KeyReused(by_batch=True) in outcomes:
         raise _problem_of_outcome(KeyReused(by_batch=True))
     results = [_result(outcome, path) for outcome in outcomes]
@@ -234,7 +234,7 @@ def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) ->
         headers.append((b"ledger-position", format_position(sorted(highest.items())).encode()))
     if all(result.replayed for result in results):
         headers.append(_REPLAYED)
-    return HotResponse(OK, _encode(BatchBody(results)), headers)
+    return CommandResponse(OK, _encode(BatchBody(results)), headers)
 
 
 def _result(outcome: Outcome | Exception, path: str) -> CommandResult:

@@ -1,7 +1,7 @@
-"""The outermost application: sends a request to its hot route, or observes and guards it on its way to FastAPI.
+"""The outermost application: sends a request to its command route, or observes and guards it on its way to FastAPI.
 
 What FastAPI serves begins to be answered by a deadline: a database that no longer speaks must not hold a client for as
-long as a statement may take. Hot routes keep deadlines of their own.
+long as a statement may take. Command routes keep deadlines of their own.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from contracts import problems
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
 from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
-from servicekit.http.edge.hot import HotRoutes
 from servicekit.http.edge.matching import RouteTable, routed_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
@@ -28,13 +28,19 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 
 class Edge:
-    """Takes every request of an API: hot routes answer themselves, the rest goes to *inner* observed and guarded."""
+    """Takes every request of an API: a command route answers itself, the rest goes to *inner* observed and guarded."""
 
     def __init__(
-        self, inner: ASGIApp, hot: HotRoutes, ordinary: RouteTable[Route], observer: Observer, *, deadline_s: float
+        self,
+        inner: ASGIApp,
+        commands: CommandRoutes,
+        ordinary: RouteTable[Route],
+        observer: Observer,
+        *,
+        deadline_s: float,
     ) -> None:
         self._inner = inner
-        self._hot = hot
+        self._commands = commands
         self._ordinary = ordinary
         self._observer = observer
         self._deadline_s = deadline_s
@@ -44,7 +50,7 @@ class Edge:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        found = self._hot.find(scope)
+        found = self._commands.find(scope)
         if found is not None:
             endpoint, path_params = found
             await endpoint(scope, receive, send, path_params)

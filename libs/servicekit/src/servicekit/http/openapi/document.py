@@ -69,7 +69,7 @@ def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[
     asked = {each.operation_id: each.dependant for each in router.routes if isinstance(each, APIRoute)}
     for route in routes:
         operations = paths.setdefault(route.path, {})
-        if route.engine is Engine.HOT:
+        if route.engine is Engine.COMMAND:
             operations[route.method.lower()] = _operation(route, by_struct)
         else:
             _declare(operations[route.method.lower()], route, asked[route.operation_id], by_struct)

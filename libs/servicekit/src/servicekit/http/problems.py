@@ -22,8 +22,8 @@ FIELD_ERRORS_MAX: Final = 50
 _STATUS_REFUSED: Final = 400
 
 RawHeaders = list[tuple[bytes, bytes]]
-Told = Mapping[type[Exception], tuple[ProblemCode, str]]
-"""What the application may find out, with the code and the detail that a client is told of it."""
+ProblemMap = Mapping[type[Exception], tuple[ProblemCode, str]]
+"""The errors that the application may raise, each with the code and the detail of its problem."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -102,12 +102,12 @@ def is_problem(status: int) -> bool:
 
 
 @contextmanager
-def told_as(told: Told) -> Iterator[None]:
-    """Answer what the application found out as the problem that *told* has for it."""
+def raises_as_problems(problem_map: ProblemMap) -> Iterator[None]:
+    """Raise the Problem that *problem_map* has for an error of the body; other errors pass unchanged."""
     try:
         yield
-    except tuple(told) as found:
-        code, detail = next(answer for kind, answer in told.items() if isinstance(found, kind))
+    except tuple(problem_map) as error:
+        code, detail = next(problem for kind, problem in problem_map.items() if isinstance(error, kind))
         raise Problem(code, detail) from None
 
 

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 
 from contracts.ids import new_id
 from notifications.application.attempts import Attempts
-from notifications.application.rows import Lease, Result, SealedSecret
+from notifications.application.rows import EncryptedSecret, Lease, Result
 from notifications.application.vetting import Vetting
 from notifications.domain.addresses import Address
 from notifications.domain.outcomes import Outcome
@@ -24,7 +24,7 @@ LEASE = Lease(
     endpoint_id=new_id(),
     is_lagging=False,
     url="https://93.184.215.14/",
-    secrets=(SealedSecret(id=new_id(), key_version=1, sealed=b""),),
+    secrets=(EncryptedSecret(id=new_id(), key_version=1, ciphertext=b""),),
     message_id=new_id(),
     type="wallet.opened.v1",
     wallet_id=None,
@@ -45,11 +45,11 @@ class Nothing:
     def new_secret(self) -> str:
         raise AssertionError
 
-    def seal(self, secret_id: object, secret: str) -> SealedSecret:
+    def encrypt(self, secret_id: object, secret: str) -> EncryptedSecret:
         raise AssertionError(secret_id, secret)
 
-    def open(self, sealed: SealedSecret) -> str:
-        del sealed
+    def decrypt(self, encrypted: EncryptedSecret) -> str:
+        del encrypted
         return "whsec_AAAA"
 
     async def send(
@@ -62,7 +62,7 @@ class Nothing:
 
 def attempts(send: Any) -> Attempts:
     parts = Nothing(send)
-    return Attempts(vetting=Vetting(parts, allow_loopback=False), sealer=parts, sender=parts, timeout_s=30.0)
+    return Attempts(vetting=Vetting(parts, allow_loopback=False), cipher=parts, sender=parts, timeout_s=30.0)
 
 
 @pytest.mark.parametrize("error", [KeyError(7), InvalidTag(), RecursionError(), asyncio.CancelledError()], ids=repr)

@@ -1,6 +1,7 @@
-"""The pure parts: addresses, URLs, the schedule, signatures, bodies, sealed secrets, settings."""
+"""The pure parts: addresses, URLs, the schedule, signatures, bodies, encrypted secrets, settings."""
 
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
 from contracts.ids import new_id
-from notifications.adapters.sealing import AesGcmSealer, SealingKeysError, parse_keys
+from notifications.adapters.encryption import EncryptionKeysError, SecretCipher, parse_keys
 from notifications.adapters.sender_http import printable
 from notifications.config import DEVELOPMENT_KEY, NotificationsSettings
 from notifications.domain.addresses import Forbidden, forbidden_because, is_loopback
@@ -234,8 +235,8 @@ def test_commands_are_paced() -> None:
 
 @given(st.integers(-14, 14), st.text(min_size=1))
 def test_a_signature_verifies_whatever_the_zone_of_the_clock(hours: int, text: str) -> None:
-    sealer = AesGcmSealer({1: b"k" * 32})
-    secrets = [sealer.new_secret(), sealer.new_secret()]
+    cipher = SecretCipher({1: b"k" * 32})
+    secrets = [cipher.new_secret(), cipher.new_secret()]
     now = datetime.now(timezone(timedelta(hours=hours)))  # noqa: TID251  the library compares with its own clock
     body = text.encode("utf-8", "replace")
 
@@ -247,19 +248,19 @@ def test_a_signature_verifies_whatever_the_zone_of_the_clock(hours: int, text: s
 
 
 def test_a_secret_opens_for_its_own_row_alone() -> None:
-    sealer = AesGcmSealer({1: b"a" * 32, 2: b"b" * 32})
-    row, secret = new_id(), sealer.new_secret()
-    sealed = sealer.seal(row, secret)
-    assert sealed.key_version == 2
-    assert sealer.open(sealed) == secret
-    assert AesGcmSealer({1: b"a" * 32}).seal(row, secret).key_version == 1
+    cipher = SecretCipher({1: b"a" * 32, 2: b"b" * 32})
+    row, secret = new_id(), cipher.new_secret()
+    encrypted = cipher.encrypt(row, secret)
+    assert encrypted.key_version == 2
+    assert cipher.decrypt(encrypted) == secret
+    assert SecretCipher({1: b"a" * 32}).encrypt(row, secret).key_version == 1
     with pytest.raises(InvalidTag):
-        sealer.open(type(sealed)(id=new_id(), key_version=2, sealed=sealed.sealed))
+        cipher.decrypt(replace(encrypted, id=new_id()))
 
 
 @pytest.mark.parametrize("setting", ["", "1", "1:short", "0:" + "A" * 44, "x:y", "1:é"])
-def test_keys_that_seal_nothing_are_refused(setting: str) -> None:
-    with pytest.raises(SealingKeysError):
+def test_keys_that_encrypt_nothing_are_refused(setting: str) -> None:
+    with pytest.raises(EncryptionKeysError):
         parse_keys(setting)
 
 

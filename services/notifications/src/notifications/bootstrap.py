@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Final
 
 from notifications.adapters.deliveries_postgres import PostgresDeliveries
+from notifications.adapters.encryption import SecretCipher, parse_keys
 from notifications.adapters.endpoints_postgres import PostgresEndpoints
 from notifications.adapters.forgetting_postgres import (
     CANCEL,
@@ -21,7 +22,6 @@ from notifications.adapters.forgetting_postgres import (
 from notifications.adapters.queue_postgres import PostgresQueue
 from notifications.adapters.recording_postgres import PostgresRecorder
 from notifications.adapters.resolver import DnsResolver
-from notifications.adapters.sealing import AesGcmSealer, parse_keys
 from notifications.adapters.sender_http import HttpSender
 from notifications.application.attempts import Attempts
 from notifications.application.commands import EndpointCommands
@@ -143,7 +143,7 @@ def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, heal
         endpoints,
         deliveries,
         PostgresRecorder(),
-        _sealer(settings),
+        _cipher(settings),
         endpoints_max=settings.notifications_endpoints_max,
         rotation_overlap=timedelta(seconds=settings.notifications_rotation_overlap_s),
     )
@@ -274,7 +274,7 @@ def make_worker(
         queue=queue,
         attempts=Attempts(
             vetting=Vetting(resolver, allow_loopback=settings.notifications_allow_loopback),
-            sealer=_sealer(settings),
+            cipher=_cipher(settings),
             sender=sender,
             timeout_s=attempt_timeout_s,
         ),
@@ -316,8 +316,8 @@ def _policy(settings: NotificationsSettings) -> Policy:
     )
 
 
-def _sealer(settings: NotificationsSettings) -> AesGcmSealer:
-    return AesGcmSealer(parse_keys(settings.notifications_secret_keys.get_secret_value()))
+def _cipher(settings: NotificationsSettings) -> SecretCipher:
+    return SecretCipher(parse_keys(settings.notifications_secret_keys.get_secret_value()))
 
 
 @asynccontextmanager

@@ -67,8 +67,8 @@ class NotificationsSettings(ServiceSettings):
     notifications_relay_lease_s: RelayLease = LEASE_S
     notifications_secret_keys: SecretStr = Field(
         default=SecretStr(DEVELOPMENT_SECRET_KEYS),
-        description="The keys that seal endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version seals, "
-        "all of them open. The default is for development and refused elsewhere.",
+        description="The keys that encrypt endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version "
+        "encrypts, all of them decrypt. The default is for development and refused elsewhere.",
     )
     notifications_allow_loopback: bool = Field(
         default=False,

@@ -1,1 +1,1 @@
-"""The database, DNS, HTTP and the sealing of secrets."""
+"""The database, DNS, HTTP and the encryption of secrets."""

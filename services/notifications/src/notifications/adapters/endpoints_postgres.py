@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from notifications.application.rows import SealedSecret
+from notifications.application.rows import EncryptedSecret
 from notifications.domain.endpoints import Endpoint
 from notifications.domain.outcomes import DisabledReason, EndpointStatus
 from servicekit.postgres import Connection, Transaction
@@ -131,7 +131,7 @@ class PostgresEndpoints:
         )
 
     async def add_secret(
-        self, tx: Transaction, endpoint_id: UUID, secret: SealedSecret, *, now: datetime, expires_others_at: datetime
+        self, tx: Transaction, endpoint_id: UUID, secret: EncryptedSecret, *, now: datetime, expires_others_at: datetime
     ) -> None:
         """Add as `Endpoints.add_secret` says."""
         await tx.connection.execute(
@@ -145,7 +145,7 @@ class PostgresEndpoints:
             secret.id,
             endpoint_id,
             secret.key_version,
-            secret.sealed,
+            secret.ciphertext,
             now,
         )
 

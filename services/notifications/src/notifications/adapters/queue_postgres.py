@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from notifications.application.ports import Backlog, Settled, Settlement
-from notifications.application.rows import Lease, Result, SealedSecret
+from notifications.application.rows import EncryptedSecret, Lease, Result
 from notifications.domain.outcomes import Delivered, DeliveryStatus, DisabledReason, Exhausted, RetryLater, Step
 from notifications.domain.sharing import QUICK_NEEDED, Candidate, Grant, is_slow
 from servicekit.postgres import Connection, Transaction
@@ -179,7 +179,7 @@ def _lease(token: UUID, row: "asyncpg.Record", *, is_lagging: bool) -> Lease:
         endpoint_id=row["endpoint_id"],
         is_lagging=is_lagging,
         url=row["url"],
-        secrets=tuple(SealedSecret(id=i, key_version=version, sealed=sealed) for i, version, sealed in secrets),
+        secrets=tuple(EncryptedSecret(id=i, key_version=version, ciphertext=text) for i, version, text in secrets),
         message_id=row["message_id"],
         type=row["type"],
         wallet_id=row["wallet_id"],

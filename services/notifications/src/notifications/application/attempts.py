@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from notifications.application.ports import Sealer, Sender
+from notifications.application.ports import Cipher, Sender
 from notifications.application.rows import Lease, Result
 from notifications.application.vetting import Vetting
 from notifications.domain.outcomes import Fault, Outcome
@@ -16,9 +16,9 @@ from servicekit.telemetry import current_traceparent, get_logger
 class Attempts:
     """Makes attempts; every one ends in a Result."""
 
-    def __init__(self, *, vetting: Vetting, sealer: Sealer, sender: Sender, timeout_s: float) -> None:
+    def __init__(self, *, vetting: Vetting, cipher: Cipher, sender: Sender, timeout_s: float) -> None:
         self._vetting = vetting
-        self._sealer = sealer
+        self._cipher = cipher
         self._sender = sender
         self._timeout_s = timeout_s
 
@@ -47,7 +47,7 @@ class Attempts:
 
     async def _send(self, lease: Lease) -> Result:
         target, addresses = await self._vetting.vet(lease.url, lease.tenant_id)
-        secrets = [self._sealer.open(sealed) for sealed in lease.secrets]
+        secrets = [self._cipher.decrypt(encrypted) for encrypted in lease.secrets]
         headers = signed_headers(webhook_id_of(lease.message_id), lease.body, secrets=secrets, now=utc_now())
         traceparent = current_traceparent()
         if traceparent is not None:

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import new_id
-from notifications.application.ports import Deliveries, Endpoints, Recorder, Sealer
+from notifications.application.ports import Cipher, Deliveries, Endpoints, Recorder
 from notifications.application.rows import Delivery, Message, NewDelivery
 from notifications.domain.endpoints import (
     DeliveryUnknown,
@@ -66,7 +66,7 @@ class EndpointCommands:
         endpoints: Endpoints,
         deliveries: Deliveries,
         recorder: Recorder,
-        sealer: Sealer,
+        cipher: Cipher,
         *,
         endpoints_max: int,
         rotation_overlap: timedelta,
@@ -74,7 +74,7 @@ class EndpointCommands:
         self._endpoints = endpoints
         self._deliveries = deliveries
         self._recorder = recorder
-        self._sealer = sealer
+        self._cipher = cipher
         self._endpoints_max = endpoints_max
         self._rotation_overlap = rotation_overlap
 
@@ -210,7 +210,7 @@ class EndpointCommands:
         return await self._deliveries.get(tx.connection, tenant_id, delivery_id) or DeliveryUnknown()
 
     async def _new_secret(self, tx: Transaction, endpoint_id: UUID, now: datetime, expires_others_at: datetime) -> str:
-        secret = self._sealer.new_secret()
-        sealed = self._sealer.seal(new_id(), secret)
-        await self._endpoints.add_secret(tx, endpoint_id, sealed, now=now, expires_others_at=expires_others_at)
+        secret = self._cipher.new_secret()
+        encrypted = self._cipher.encrypt(new_id(), secret)
+        await self._endpoints.add_secret(tx, endpoint_id, encrypted, now=now, expires_others_at=expires_others_at)
         return secret

@@ -10,11 +10,11 @@ from contracts.envelope import Envelope
 from notifications.application.rows import (
     Attempt,
     Delivery,
+    EncryptedSecret,
     Lease,
     Message,
     NewDelivery,
     Result,
-    SealedSecret,
 )
 from notifications.domain.addresses import Address
 from notifications.domain.endpoints import Endpoint
@@ -43,19 +43,19 @@ class Sender(Protocol):
         ...
 
 
-class Sealer(Protocol):
-    """Makes, seals and opens secrets."""
+class Cipher(Protocol):
+    """Makes, encrypts and decrypts secrets."""
 
     def new_secret(self) -> str:
         """Return a new secret, as its owner is shown it."""
         ...
 
-    def seal(self, secret_id: UUID, secret: str) -> SealedSecret:
+    def encrypt(self, secret_id: UUID, secret: str) -> EncryptedSecret:
         """Return *secret* as it may be stored."""
         ...
 
-    def open(self, sealed: SealedSecret) -> str:
-        """Return the secret again; raise where it was sealed for another row or under an unknown key."""
+    def decrypt(self, encrypted: EncryptedSecret) -> str:
+        """Return the secret again; raise where it was encrypted for another row or under an unknown key."""
         ...
 
 
@@ -117,7 +117,7 @@ class Endpoints(Protocol):
         ...
 
     async def add_secret(
-        self, tx: Transaction, endpoint_id: UUID, secret: SealedSecret, *, now: datetime, expires_others_at: datetime
+        self, tx: Transaction, endpoint_id: UUID, secret: EncryptedSecret, *, now: datetime, expires_others_at: datetime
     ) -> None:
         """Add the secret that signs first from now on; the others sign until *expires_others_at* at most."""
         ...

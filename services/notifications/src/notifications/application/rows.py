@@ -9,12 +9,12 @@ from notifications.domain.targets import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SealedSecret:
-    """A secret as it is stored."""
+class EncryptedSecret:
+    """A secret as it is stored: encrypted, and bound to its row's *id*."""
 
     id: UUID
     key_version: int
-    sealed: bytes
+    ciphertext: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Lease:
     endpoint_id: UUID
     is_lagging: bool
     url: str
-    secrets: tuple[SealedSecret, ...]
+    secrets: tuple[EncryptedSecret, ...]
     message_id: UUID
     type: str
     wallet_id: UUID | None

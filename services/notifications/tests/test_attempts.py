@@ -8,13 +8,16 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from contracts.ids import new_id
-from notifications.application.attempts import Attempts
-from notifications.application.rows import EncryptedSecret, Lease, Result
-from notifications.application.vetting import Vetting
 from notifications.domain.addresses import Address
 from notifications.domain.outcomes import Outcome
 from notifications.domain.targets import Target
+from notifications.endpoints.encryption import SecretCipher
+from notifications.endpoints.vetting import Vetting
+from notifications.sending.attempts import Attempts
+from notifications.sending.rows import Lease, Result
+from notifications.sending.sender_http import HttpSender, Timeouts
 
+CIPHER = SecretCipher({1: b"k" * 32})
 LEASE = Lease(
     token=new_id(),
     delivery_id=new_id(),
@@ -24,7 +27,7 @@ LEASE = Lease(
     endpoint_id=new_id(),
     is_lagging=False,
     url="https://93.184.215.14/",
-    secrets=(EncryptedSecret(id=new_id(), key_version=1, ciphertext=b""),),
+    secrets=(CIPHER.encrypt(new_id(), CIPHER.new_secret()),),
     message_id=new_id(),
     type="wallet.opened.v1",
     wallet_id=None,
@@ -33,24 +36,19 @@ LEASE = Lease(
 )
 
 
-class Nothing:
-    """Every part that an attempt needs; *send* is what sending does."""
-
-    def __init__(self, send: Any) -> None:
-        self._send = send
+class Unasked:
+    """DNS, of no use to an address."""
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
         raise AssertionError(host, port)
 
-    def new_secret(self) -> str:
-        raise AssertionError
 
-    def encrypt(self, secret_id: object, secret: str) -> EncryptedSecret:
-        raise AssertionError(secret_id, secret)
+class Sending(HttpSender):
+    """HTTP that does what a test says."""
 
-    def decrypt(self, encrypted: EncryptedSecret) -> str:
-        del encrypted
-        return "whsec_AAAA"
+    def __init__(self, send: Any) -> None:
+        super().__init__(Timeouts(connect_s=1.0, attempt_s=30.0))
+        self._send = send
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
@@ -61,8 +59,8 @@ class Nothing:
 
 
 def attempts(send: Any) -> Attempts:
-    parts = Nothing(send)
-    return Attempts(vetting=Vetting(parts, allow_loopback=False), cipher=parts, sender=parts, timeout_s=30.0)
+    vetting = Vetting(Unasked(), allow_loopback=False)
+    return Attempts(vetting=vetting, cipher=CIPHER, sender=Sending(send), timeout_s=30.0)
 
 
 @pytest.mark.parametrize("error", [KeyError(7), InvalidTag(), RecursionError(), asyncio.CancelledError()], ids=repr)

@@ -12,10 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from contracts.notices import DeliveryExhausted
-from notifications.adapters.queue_postgres import PostgresQueue
-from notifications.application.ports import Settled, Settlement
-from notifications.application.rows import Lease, Result
 from notifications.domain.outcomes import Outcome
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import Lease, Result, Settled, Settlement
 from servicekit.postgres import Connection
 from servicekit.telemetry import Tracing
 from testkit.databases import Database

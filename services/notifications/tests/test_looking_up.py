@@ -7,10 +7,10 @@ from ipaddress import ip_address
 import pytest
 
 from contracts.ids import new_id
-from notifications.adapters.resolver import DnsResolver
-from notifications.application.vetting import LOOKUPS_PER_TENANT, Vetting
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Refusal, UrlRefused
+from notifications.endpoints.resolver import DnsResolver
+from notifications.endpoints.vetting import LOOKUPS_PER_TENANT, Vetting
 from testkit.name_server import serving_names
 
 PUBLIC = "93.184.215.14"

@@ -13,8 +13,8 @@ from tests.chaos.run import Bite, Fault, Run
 
 from contracts.ids import new_id
 from engines.ports import LOOPBACK
-from notifications.adapters.encryption import SecretCipher, parse_keys
 from notifications.config import DEVELOPMENT_SECRET_KEYS, NotificationsSettings
+from notifications.endpoints.encryption import SecretCipher, parse_keys
 from servicekit.clock import utc_now
 from testkit import receiver
 from testkit.name_server import NameServer, serving_names

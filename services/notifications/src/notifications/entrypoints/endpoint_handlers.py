@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import Response
 
 from contracts.envelope import rfc3339
-from notifications.application.commands import Created, EndpointCommands, Recovered, Rotated
-from notifications.application.queries import Queries
-from notifications.application.rows import Delivery
-from notifications.application.vetting import Vetting
+from notifications.deliveries.commands import DeliveryCommands, Recovered
+from notifications.deliveries.rows import Delivery
 from notifications.domain.endpoints import Endpoint, EndpointUnknown
 from notifications.domain.targets import UrlRefused
+from notifications.endpoints.commands import Created, EndpointCommands, Rotated
+from notifications.endpoints.queries import EndpointQueries
+from notifications.endpoints.vetting import Vetting
 from notifications.entrypoints.answering import CREATED, DELIVERIES, ENDPOINTS, OK, answered, endpoint_id_of, problem_of
 from notifications.entrypoints.bodies import (
     EndpointBody,
@@ -43,10 +44,10 @@ NO_CONTENT: Final = 204
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointReads:
+class EndpointReadHandlers:
     """Reads of endpoints."""
 
-    queries: Queries
+    queries: EndpointQueries
 
     async def list(self, caller: Caller, page: Page) -> EndpointsBody:
         """Answer a page of the caller's endpoints."""
@@ -65,7 +66,7 @@ class EndpointReads:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointChanges:
+class EndpointChangeHandlers:
     """Changes that are repeated without harm."""
 
     pool: Pool
@@ -94,11 +95,12 @@ class EndpointChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointHandlers:
+class EndpointCommandHandlers:
     """Commands that need an Idempotency-Key."""
 
     keyed: KeyedCommands
     commands: EndpointCommands
+    deliveries: DeliveryCommands
     vetting: Vetting
 
     async def create(self, sent: Sent, body: CreateEndpoint) -> Response:
@@ -116,7 +118,7 @@ class EndpointHandlers:
         """Attempt failed deliveries again."""
         known, since = endpoint_id_of(endpoint_id), instant_of(body.since, "since", invalid_request)
         return await answered(
-            self.keyed, sent, lambda tx: self.commands.recover(tx, sent.tenant_id, known, since), _recovered, [since]
+            self.keyed, sent, lambda tx: self.deliveries.recover(tx, sent.tenant_id, known, since), _recovered, [since]
         )
 
     async def pause(self, endpoint_id: PathId, sent: Sent) -> Response:
@@ -132,7 +134,7 @@ class EndpointHandlers:
     async def test(self, endpoint_id: PathId, sent: Sent) -> Response:
         """Send a test message."""
         known = endpoint_id_of(endpoint_id)
-        return await answered(self.keyed, sent, lambda tx: self.commands.test(tx, sent.tenant_id, known), _tested)
+        return await answered(self.keyed, sent, lambda tx: self.deliveries.test(tx, sent.tenant_id, known), _tested)
 
     async def rotate(self, endpoint_id: PathId, sent: Sent) -> Response:
         """Make a new secret."""

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import replace
 
-from notifications.application.ports import Cipher, Sender
-from notifications.application.rows import Lease, Result
-from notifications.application.vetting import Vetting
 from notifications.domain.outcomes import Fault, Outcome
 from notifications.domain.signing import signed_headers, webhook_id_of
 from notifications.domain.targets import Refusal, UrlRefused
+from notifications.endpoints.encryption import SecretCipher
+from notifications.endpoints.vetting import Vetting
+from notifications.sending.rows import Lease, Result
+from notifications.sending.sender_http import HttpSender
 from servicekit.clock import monotonic_s, utc_now
 from servicekit.telemetry import current_traceparent, get_logger
 
@@ -16,7 +17,7 @@ from servicekit.telemetry import current_traceparent, get_logger
 class Attempts:
     """Makes attempts; every one ends in a Result."""
 
-    def __init__(self, *, vetting: Vetting, cipher: Cipher, sender: Sender, timeout_s: float) -> None:
+    def __init__(self, *, vetting: Vetting, cipher: SecretCipher, sender: HttpSender, timeout_s: float) -> None:
         self._vetting = vetting
         self._cipher = cipher
         self._sender = sender

@@ -4,18 +4,26 @@ import base64
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from notifications.application.rows import EncryptedSecret
 
 KEY_BYTES: Final = 32
 SECRET_BYTES: Final = 32
 """The specification asks for 24 to 64."""
 PREFIX: Final = "whsec_"
 _NONCE_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedSecret:
+    """A secret as it is stored: encrypted, and bound to its row's *id*."""
+
+    id: UUID
+    key_version: int
+    ciphertext: bytes
 
 
 class EncryptionKeysError(ValueError):

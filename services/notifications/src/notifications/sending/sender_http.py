@@ -7,14 +7,15 @@ attempt. Proxies of the environment are not asked: one would connect in our plac
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from notifications.adapters.response import NotHttp, Response, read_body_head, read_fields, read_status
-from notifications.application.rows import Result
 from notifications.domain.addresses import Address
 from notifications.domain.outcomes import Fault, Outcome, outcome_of_status
 from notifications.domain.schedule import retry_after_ms_of
 from notifications.domain.targets import Target
+from notifications.sending.response import NotHttp, Response, read_body_head, read_fields, read_status
+from notifications.sending.rows import Result
 from servicekit.clock import monotonic_s, utc_now
 
 REST_TIMEOUT_S: Final = 2.0
@@ -40,23 +41,31 @@ class _Failed(Exception):  # noqa: N818  it names what the attempt did
         self.fault = fault
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a receiver may take: *connect_s* to accept a connection, *attempt_s* from DNS to the status."""
+
+    connect_s: float
+    attempt_s: float
+
+
 class HttpSender:
     """Posts webhooks by HTTP/1.1."""
 
-    def __init__(
-        self, *, connect_timeout_s: float, attempt_timeout_s: float, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self._connect_timeout_s = connect_timeout_s
-        self._attempt_timeout_s = attempt_timeout_s
+    def __init__(self, timeouts: Timeouts, *, tls: ssl.SSLContext | None = None) -> None:
+        self._timeouts = timeouts
         self._tls = tls or ssl.create_default_context()
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
     ) -> Result:
-        """Post *body*; an address that does not accept the connection gives way to the next one."""
+        """Post *body* to *target* at one of the vetted *addresses*; any failure is a Result too.
+
+        An address that does not accept the connection gives way to the next one.
+        """
         started_s = monotonic_s()
         try:
-            async with asyncio.timeout(self._attempt_timeout_s):
+            async with asyncio.timeout(self._timeouts.attempt_s):
                 reader, writer = await self._connected(target, addresses[:ADDRESSES_TRIED_MAX])
                 try:
                     status = await _post(reader, writer, _request(target, headers, body))
@@ -81,7 +90,7 @@ class HttpSender:
         fault = Fault.CONNECTION_FAILED
         for address in addresses:
             try:
-                async with asyncio.timeout(self._connect_timeout_s):
+                async with asyncio.timeout(self._timeouts.connect_s):
                     return await self._connect(target, address)
             except ssl.SSLCertVerificationError:
                 raise _Failed(Outcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None

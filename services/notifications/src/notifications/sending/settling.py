@@ -6,8 +6,6 @@ from datetime import datetime
 
 from contracts.ids import new_id
 from contracts.notices import DELIVERY_EXHAUSTED, ENDPOINT_DISABLED, DeliveryExhausted, EndpointDisabled
-from notifications.application.ports import DeliveryQueue, Settlement
-from notifications.application.rows import Lease, Result
 from notifications.domain.messages import TEST_TYPE
 from notifications.domain.outcomes import (
     DisabledReason,
@@ -19,6 +17,8 @@ from notifications.domain.outcomes import (
     next_step,
 )
 from notifications.domain.schedule import DRAW_MAX
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import Lease, Result, Settlement
 from servicekit.postgres import Pool
 from servicekit.relay import outbox
 from servicekit.relay.outbox import OutboxEvent
@@ -37,10 +37,10 @@ class Written:
     disabled: DisabledReason | None = None
 
 
-class Settling:
+class Settler:
     """Settles attempts, each in one transaction with what it publishes; of a delivered one nothing is."""
 
-    def __init__(self, pool: Pool, queue: DeliveryQueue, *, policy: Policy, jitter: random.Random) -> None:
+    def __init__(self, pool: Pool, queue: PostgresQueue, *, policy: Policy, jitter: random.Random) -> None:
         self._pool = pool
         self._queue = queue
         self._policy = policy

@@ -9,12 +9,12 @@ from cryptography.exceptions import InvalidTag
 
 from contracts.ids import new_id
 from notifications.domain.addresses import Address
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
 from notifications.domain.targets import Target
 from notifications.endpoints.encryption import SecretCipher
 from notifications.endpoints.vetting import Vetting
 from notifications.sending.attempts import Attempts
-from notifications.sending.rows import Lease, Result
+from notifications.sending.rows import AttemptResult, Lease
 from notifications.sending.sender_http import HttpSender, Timeouts
 
 CIPHER = SecretCipher({1: b"k" * 32})
@@ -52,9 +52,9 @@ class Sending(HttpSender):
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
+    ) -> AttemptResult:
         del target, addresses, headers, body
-        result: Result = await self._send()
+        result: AttemptResult = await self._send()
         return result
 
 
@@ -65,17 +65,17 @@ def attempts(send: Any) -> Attempts:
 
 @pytest.mark.parametrize("error", [KeyError(7), InvalidTag(), RecursionError(), asyncio.CancelledError()], ids=repr)
 async def test_whatever_is_raised_is_a_result(error: BaseException) -> None:
-    async def send() -> Result:
+    async def send() -> AttemptResult:
         raise error
 
     result = await attempts(send).make(LEASE)
-    assert (result.outcome, result.error, result.status_code) == (Outcome.INTERNAL_ERROR, "internal_error", None)
+    assert (result.outcome, result.error, result.status_code) == (AttemptOutcome.INTERNAL_ERROR, "internal_error", None)
 
 
 async def test_the_end_of_the_worker_ends_an_attempt() -> None:
     begun = asyncio.Event()
 
-    async def send() -> Result:
+    async def send() -> AttemptResult:
         begun.set()
         await asyncio.Event().wait()
         raise AssertionError

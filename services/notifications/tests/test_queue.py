@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 
 from contracts.ids import new_id
-from notifications.domain.outcomes import Delivered, Outcome
+from notifications.domain.outcomes import AttemptOutcome, Delivered
 from notifications.domain.sharing import QUICK_NEEDED, SLOW_MS, Slots, share_out
 from notifications.maintenance import backlog
 from notifications.sending import queue_postgres
 from notifications.sending.queue_postgres import PostgresQueue
-from notifications.sending.rows import Lease, Result, Settlement
+from notifications.sending.rows import AttemptResult, Lease, Settlement
 from servicekit.postgres import Pool
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
@@ -68,7 +68,7 @@ async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> N
 
 
 async def settle(bench: Bench, each: Lease, held_ms: int) -> None:
-    result = Result(outcome=Outcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
+    result = AttemptResult(outcome=AttemptOutcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
     async with bench.pool.connection() as connection:
         await QUEUE.settle(connection, each, result, Settlement(step=Delivered(), failures=0))
 

@@ -29,7 +29,7 @@ from fraud.config import FraudSettings
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Target
-from notifications.sending.rows import Result
+from notifications.sending.rows import AttemptResult
 from notifications.sending.sender_http import HttpSender, Timeouts
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, Processed
@@ -82,7 +82,7 @@ class GatedSender(HttpSender):
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
+    ) -> AttemptResult:
         sending = (target.path_and_query, headers["webhook-id"])
         self._under_way.add(sending)
         try:

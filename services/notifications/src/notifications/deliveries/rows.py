@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from notifications.domain.outcomes import DeliveryStatus, Outcome
+from notifications.domain.outcomes import AttemptOutcome, DeliveryStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Attempt:
 
     number: int
     started_at: datetime
-    outcome: Outcome
+    outcome: AttemptOutcome
     duration_ms: int | None
     status_code: int | None
     error: str | None

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from notifications.deliveries.rows import Attempt, Delivery
-from notifications.domain.outcomes import DeliveryStatus, Outcome
+from notifications.domain.outcomes import AttemptOutcome, DeliveryStatus
 from servicekit.conditions import where
 from servicekit.postgres import Connection, Transaction
 
@@ -31,7 +31,6 @@ class DeliveryFilter:
 
 
 async def find_delivery(connection: Connection, tenant_id: UUID, delivery_id: UUID) -> Delivery | None:
-    """Return a delivery."""
     row = await connection.fetchrow(f"{_SELECT} where d.id = $1 and d.tenant_id = $2", delivery_id, tenant_id)
     return None if row is None else _delivery(row)
 
@@ -56,7 +55,7 @@ async def find_attempts(connection: Connection, tenant_id: UUID, delivery_id: UU
         delivery_id,
         tenant_id,
     )
-    return [Attempt(**{**dict(row), "outcome": Outcome(row["outcome"])}) for row in rows]
+    return [Attempt(**{**dict(row), "outcome": AttemptOutcome(row["outcome"])}) for row in rows]
 
 
 async def make_due(tx: Transaction, tenant_id: UUID, delivery_id: UUID) -> None:

@@ -63,7 +63,6 @@ class EndpointCommands:
         self._limits = limits
 
     async def create(self, tx: Transaction, tenant_id: UUID, wanted: Wanted) -> Created | Refused:
-        """Create an endpoint."""
         count = await self._endpoints.claim_place(tx, tenant_id)
         now = await self._endpoints.clock(tx)
         endpoint = decide_create(

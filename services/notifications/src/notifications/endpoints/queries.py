@@ -20,6 +20,5 @@ class EndpointQueries:
             return await find_endpoints(connection, tenant_id, before=before, limit=limit)
 
     async def endpoint(self, tenant_id: UUID, endpoint_id: UUID) -> Endpoint | EndpointUnknown:
-        """Return an endpoint."""
         async with self._pool.connection() as connection:
             return await find_endpoint(connection, tenant_id, endpoint_id) or EndpointUnknown()

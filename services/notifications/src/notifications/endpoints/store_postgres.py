@@ -156,7 +156,6 @@ class PostgresEndpoints:
 
 
 async def find_endpoint(connection: Connection, tenant_id: UUID, endpoint_id: UUID) -> Endpoint | None:
-    """Return an endpoint."""
     row = await connection.fetchrow(_SELECT_ONE, endpoint_id, tenant_id)
     return None if row is None else _endpoint(row)
 

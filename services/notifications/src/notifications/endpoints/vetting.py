@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Refusal, Target, UrlRefused, check_addresses, parse_target
+from notifications.domain.targets import Target, UrlRefusal, UrlRefused, check_addresses, parse_target
 from notifications.endpoints.tenant_limit import TenantLimit
 
 LOOKUP_S: Final = 5.0
@@ -44,4 +44,4 @@ class Vetting:
             async with asyncio.timeout(self._lookup_s), self._limit.place(tenant_id):
                 return await self._resolver.resolve(target.host, target.port)
         except TimeoutError:
-            raise UrlRefused(Refusal.UNRESOLVABLE, "The host's name server does not answer.") from None
+            raise UrlRefused(UrlRefusal.UNRESOLVABLE, "The host's name server does not answer.") from None

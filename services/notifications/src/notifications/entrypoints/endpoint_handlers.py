@@ -50,14 +50,12 @@ class EndpointReadHandlers:
     queries: EndpointQueries
 
     async def list(self, caller: Caller, page: Page) -> EndpointsBody:
-        """Answer a page of the caller's endpoints."""
         asked = paged(page, UUID, "webhook_endpoints", caller.tenant_id)
         found = await self.queries.endpoints(caller.tenant_id, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda endpoint: endpoint.id)
         return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, endpoint_id: PathId, caller: Caller) -> EndpointBody:
-        """Answer an endpoint."""
         known = endpoint_id_of(endpoint_id)
         found = await self.queries.endpoint(caller.tenant_id, known)
         if isinstance(found, EndpointUnknown):
@@ -74,7 +72,6 @@ class EndpointChangeHandlers:
     vetting: Vetting
 
     async def change(self, endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
-        """Change what is given."""
         known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
         if wanted.url is not None:
             await _vet(self.vetting, wanted.url, caller.tenant_id)
@@ -85,7 +82,6 @@ class EndpointChangeHandlers:
         return endpoint_body(outcome)
 
     async def delete(self, endpoint_id: PathId, caller: Caller) -> Response:
-        """Delete an endpoint."""
         known = endpoint_id_of(endpoint_id)
         async with self.pool.transaction() as tx:
             outcome = await self.commands.delete(tx, caller.tenant_id, known)
@@ -115,29 +111,24 @@ class EndpointCommandHandlers:
         )
 
     async def recover(self, endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
-        """Attempt failed deliveries again."""
         known, since = endpoint_id_of(endpoint_id), instant_of(body.since, "since", invalid_request)
         return await answered(
             self.keyed, sent, lambda tx: self.deliveries.recover(tx, sent.tenant_id, known, since), _recovered, [since]
         )
 
     async def pause(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Pause an endpoint."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.pause(tx, sent.tenant_id, known), _changed)
 
     async def resume(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Resume an endpoint."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.resume(tx, sent.tenant_id, known), _changed)
 
     async def test(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Send a test message."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.deliveries.test(tx, sent.tenant_id, known), _tested)
 
     async def rotate(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Make a new secret."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.rotate(tx, sent.tenant_id, known), _rotated)
 

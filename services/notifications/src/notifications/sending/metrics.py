@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 
@@ -27,10 +27,10 @@ class WorkerMetrics:
         self._failures = Counter(
             "webhook_worker_failures_total", "Rounds that the database ended, by error.", ["error"], registry=registry
         )
-        for outcome in Outcome:
+        for outcome in AttemptOutcome:
             self._attempts.labels(outcome.value)
 
-    def attempted(self, outcome: Outcome, seconds: float) -> None:
+    def attempted(self, outcome: AttemptOutcome, seconds: float) -> None:
         """Count an attempt that was settled."""
         self._attempts.labels(outcome.value).inc()
         self._seconds.observe(seconds)

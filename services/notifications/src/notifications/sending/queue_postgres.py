@@ -9,7 +9,7 @@ import asyncpg
 from notifications.domain.outcomes import Delivered, DeliveryStatus, DisabledReason, Exhausted, RetryLater, Step
 from notifications.domain.sharing import QUICK_NEEDED, Candidate, Grant, is_slow
 from notifications.endpoints.encryption import EncryptedSecret
-from notifications.sending.rows import Lease, Result, Settled, Settlement
+from notifications.sending.rows import AttemptResult, Lease, Settled, Settlement
 from servicekit.postgres import Connection, Transaction
 
 CANDIDATES_MAX: Final = 500
@@ -55,7 +55,7 @@ _SETTLE: Final = """
             settled_at = case when $3 = 'pending' then null else now() end
         where id = $1 and lease_token = $2
         returning id, endpoint_id
-    ), told as (
+    ), attempted as (
         update notifications.attempt as a
         set outcome = $7, duration_ms = $8, status_code = $9, error = $10, response_head = $11
         from settled where a.delivery_id = settled.id and a.number = $6
@@ -99,7 +99,7 @@ class PostgresQueue:
         return [_lease(token, row, is_lagging=given[row["endpoint_id"]].is_lagging) for row in rows]
 
     async def settle(
-        self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+        self, connection: Connection, lease: Lease, result: AttemptResult, settlement: Settlement
     ) -> Settled | None:
         """Write how the attempt went in one statement, or nothing (None) where the lease is another's by now."""
         status, delay_ms = _columns_of(settlement.step)

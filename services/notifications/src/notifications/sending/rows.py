@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from notifications.domain.outcomes import Fault, Outcome, Step
-from notifications.domain.targets import Refusal
+from notifications.domain.outcomes import AttemptOutcome, Fault, Step
+from notifications.domain.targets import UrlRefusal
 from notifications.endpoints.encryption import EncryptedSecret
 
 
@@ -33,16 +33,16 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class AttemptResult:
     """How an attempt went. *error* says why there is no status.
 
     *duration_ms* is until the status, *held_ms* until the attempt's slot is free again.
     """
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     duration_ms: int
     status_code: int | None = None
-    error: Fault | Refusal | None = None
+    error: Fault | UrlRefusal | None = None
     response_head: str | None = None
     retry_after_ms: int | None = None
     held_ms: int = 0

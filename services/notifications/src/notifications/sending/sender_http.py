@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from notifications.domain.addresses import Address
-from notifications.domain.outcomes import Fault, Outcome, outcome_of_status
+from notifications.domain.outcomes import AttemptOutcome, Fault, outcome_of_status
 from notifications.domain.schedule import retry_after_ms_of
 from notifications.domain.targets import Target
 from notifications.sending.response import NotHttp, Response, read_body_head, read_fields, read_status
-from notifications.sending.rows import Result
+from notifications.sending.rows import AttemptResult
 from servicekit.clock import monotonic_s, utc_now
 
 REST_TIMEOUT_S: Final = 2.0
@@ -35,7 +35,7 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Failed(Exception):  # noqa: N818  it names what the attempt did
     """The attempt ended without a status."""
 
-    def __init__(self, outcome: Outcome, fault: Fault) -> None:
+    def __init__(self, outcome: AttemptOutcome, fault: Fault) -> None:
         super().__init__(fault.value)
         self.outcome = outcome
         self.fault = fault
@@ -58,8 +58,8 @@ class HttpSender:
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
-        """Post *body* to *target* at one of the vetted *addresses*; any failure is a Result too.
+    ) -> AttemptResult:
+        """Post *body* to *target* at one of the vetted *addresses*; any failure is an AttemptResult too.
 
         An address that does not accept the connection gives way to the next one.
         """
@@ -74,11 +74,11 @@ class HttpSender:
                 finally:
                     writer.transport.abort()
         except _Failed as failed:
-            return Result(outcome=failed.outcome, duration_ms=_ms(started_s, monotonic_s()), error=failed.fault)
+            return AttemptResult(outcome=failed.outcome, duration_ms=_ms(started_s, monotonic_s()), error=failed.fault)
         except TimeoutError:
             fault = Fault.NO_ANSWER_IN_TIME
-            return Result(outcome=Outcome.TIMEOUT, duration_ms=_ms(started_s, monotonic_s()), error=fault)
-        return Result(
+            return AttemptResult(outcome=AttemptOutcome.TIMEOUT, duration_ms=_ms(started_s, monotonic_s()), error=fault)
+        return AttemptResult(
             outcome=outcome_of_status(response.status),
             duration_ms=_ms(started_s, answered_s),
             status_code=response.status,
@@ -93,12 +93,12 @@ class HttpSender:
                 async with asyncio.timeout(self._timeouts.connect_s):
                     return await self._connect(target, address)
             except ssl.SSLCertVerificationError:
-                raise _Failed(Outcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
+                raise _Failed(AttemptOutcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
             except ssl.SSLError:
-                raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+                raise _Failed(AttemptOutcome.TLS_FAILED, Fault.TLS_FAILED) from None
             except OSError as error:
                 fault = _CANNOT_CONNECT.get(type(error), Fault.CONNECTION_FAILED)
-        raise _Failed(Outcome.CONNECTION_FAILED, fault)
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, fault)
 
     async def _connect(self, target: Target, address: Address) -> _Streams:
         if not target.is_encrypted:
@@ -119,14 +119,14 @@ async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requ
         writer.write(request)
         return await read_status(reader)
     except NotHttp:
-        raise _Failed(Outcome.CONNECTION_FAILED, Fault.NOT_HTTP) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, Fault.NOT_HTTP) from None
     except asyncio.IncompleteReadError as error:
         fault = Fault.NOT_HTTP if error.partial else Fault.CLOSED_WITHOUT_ANSWER
-        raise _Failed(Outcome.CONNECTION_FAILED, fault) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, fault) from None
     except ssl.SSLError:
-        raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+        raise _Failed(AttemptOutcome.TLS_FAILED, Fault.TLS_FAILED) from None
     except ConnectionError:
-        raise _Failed(Outcome.CONNECTION_FAILED, Fault.CLOSED_WITHOUT_ANSWER) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, Fault.CLOSED_WITHOUT_ANSWER) from None
 
 
 async def _rest(reader: asyncio.StreamReader, status: int) -> Response:

@@ -8,12 +8,12 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import new_id
-from notifications.domain.outcomes import Exhausted, Outcome, Policy
+from notifications.domain.outcomes import AttemptOutcome, Exhausted, Policy
 from notifications.domain.sharing import Held, Slots, share_out
 from notifications.sending.attempts import Attempts, failed_within
 from notifications.sending.metrics import WorkerMetrics
 from notifications.sending.queue_postgres import PostgresQueue
-from notifications.sending.rows import Lease, Result
+from notifications.sending.rows import AttemptResult, Lease
 from notifications.sending.sender_http import Timeouts
 from notifications.sending.settling import Settler, Stale, Written
 from servicekit.clock import monotonic_s
@@ -156,9 +156,9 @@ class Worker:
             settled = await self._settle(lease, result, lease_ends_s)
             if settled is None and span is not None:
                 mark_failed(span, "not settled")
-            self._tell(lease, result, settled)
+            self._report(lease, result, settled)
 
-    async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Stale | Written | None:
+    async def _settle(self, lease: Lease, result: AttemptResult, lease_ends_s: float) -> Stale | Written | None:
         """Settle, again where the database is away for a moment; None where it stays away: the lease will end.
 
         What cannot be written as it is, is written as a failure of ours.
@@ -173,13 +173,13 @@ class Worker:
                     break
                 await asyncio.sleep(pause_s)
             except Exception:
-                if result.outcome is Outcome.INTERNAL_ERROR:
+                if result.outcome is AttemptOutcome.INTERNAL_ERROR:
                     raise
                 get_logger().exception("webhook.settling_crashed", delivery_id=str(lease.delivery_id))
                 result = failed_within(result)
         return None
 
-    def _tell(self, lease: Lease, result: Result, settled: Stale | Written | None) -> None:
+    def _report(self, lease: Lease, result: AttemptResult, settled: Stale | Written | None) -> None:
         """Count the attempt and write its line: whose it is, never where it went or what it said."""
         is_exhausted, disabled = False, None
         if isinstance(settled, Written):

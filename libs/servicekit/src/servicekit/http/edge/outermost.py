@@ -64,26 +64,26 @@ class Edge:
         started_s, path = monotonic_s(), scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
-        answer = Answer(send, request_id_of(headers.get(b"request-id")))
+        response = TrackedResponse(send, request_id_of(headers.get(b"request-id")))
         error: Exception | None = None
         with self._span(scope, traceparent, started_s) as (span, handed_on):
             scope[CONTEXT_KEY] = RequestContext(
-                request_id=answer.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
+                request_id=response.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
             )
             try:
                 check_head(scope, headers)
                 _refuse_newline(path)
                 scope["path"] = routed_path(scope)
                 received = await guarded(scope["method"], headers, receive, self._body_bytes_max(scope))
-                async with answer.begins_within(self._deadline_s):
-                    await self._inner(scope, received, answer.send)
+                async with response.begins_within(self._deadline_s):
+                    await self._inner(scope, received, response.send)
             except ClientDisconnected:
                 return
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
                 error = scope[CONTEXT_KEY].error or caught
-                await answer.refuse(caught, path)
+                await response.refuse(caught, path)
             error = error or scope[CONTEXT_KEY].error
-            self._finish(scope, answer, started_s, span, error)
+            self._finish(scope, response, started_s, span, error)
 
     def _body_bytes_max(self, scope: Scope) -> int:
         found = None if scope["method"] in BODILESS else self._ordinary.find(scope)
@@ -97,7 +97,7 @@ class Edge:
         return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, scope["path"], now_s)
 
     def _finish(
-        self, scope: Scope, answer: "Answer", started_s: float, span: Span | None, error: Exception | None
+        self, scope: Scope, response: "TrackedResponse", started_s: float, span: Span | None, error: Exception | None
     ) -> None:
         method, route = _method_label(scope), getattr(scope.get("route"), "path_format", UNMATCHED)
         if span is not None:  # the route is known only now
@@ -106,17 +106,17 @@ class Edge:
         series = self._observer.series(method, route)
         self._observer.finish(
             series,
-            answer.status,
+            response.status,
             started_s,
-            answer.request_id,
+            response.request_id,
             path=scope[CONTEXT_KEY].path,
             span=span,
             error=error,
         )
 
 
-class Answer:
-    """Passes an answer on with its request id, and remembers its status."""
+class TrackedResponse:
+    """Passes a response on with its request id, and remembers its status."""
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send

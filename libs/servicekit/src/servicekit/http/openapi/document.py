@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from contracts import problems
 from servicekit.http.edge.body import BODILESS
 from servicekit.http.edge.matching import PARAMETER
-from servicekit.http.openapi.answers import REF, ProblemDocument, headers_of, links_of, refusals
+from servicekit.http.openapi.responses import REF, ProblemDocument, headers_of, links_of, refusals
 from servicekit.http.route import Engine, PageOf, Route, is_struct
 from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER, Declared
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from contracts import problems
 from servicekit.health import Check, HealthCheck
-from servicekit.http.openapi.answers import declared, page_content
+from servicekit.http.openapi.responses import declared, page_content
 from servicekit.http.problems import Problem, problem_from
 from servicekit.http.routes.responses import json_response
 from servicekit.telemetry import Telemetry

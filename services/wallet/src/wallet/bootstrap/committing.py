@@ -16,7 +16,7 @@ from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.adapters.reference_hash import reference_hasher
-from wallet.application.committer import Committer, CommitterSettings
+from wallet.application.committer import Committer
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.ports import Ledger
@@ -106,10 +106,5 @@ def _committer(
         queue,
         planning=planning(settings),
         metrics=metrics,
-        settings=CommitterSettings(
-            batch_commands_max=settings.wallet_batch_commands,
-            pipelining=settings.wallet_pipelining,
-            # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
-            in_flight_max=2 if settings.wallet_commit_lock else 1,
-        ),
+        settings=settings.committer,
     )

@@ -17,13 +17,14 @@ PLANTED: Final = [
     ("notifications/domain/schedule.py", "from servicekit.clock import utc_now", "The core is pure"),
     ("contracts/money.py", "import time", "The core is pure"),
     ("wallet/application/committer.py", "import asyncpg", "Drivers are for shells"),
-    ("servicekit/http/health.py", "import aiokafka", "Kafka's client"),
+    ("servicekit/health.py", "import aiokafka", "Kafka's client"),
     ("servicekit/settings.py", "import asyncpg", "PostgreSQL's driver"),
     ("fraud/projection/store_postgres.py", "import fastapi", "The web framework"),
     ("servicekit/migrations/functions.py", "import servicekit.http.problems", "What relays, consumes"),
     ("fraud/projection/store_postgres.py", "import wallet.domain.money", "Arrows point from tools"),
     ("wallet/config.py", "import testkit.databases", "Arrows point from tools"),
     ("wallet/application/queue.py", "import wallet.adapters.row_columns", "Inside the wallet"),
+    ("notifications/endpoints/vetting.py", "import notifications.sending.worker", "Inside the notifications"),
     ("engines/ports.py", "import engines.kafka", "No two rooms"),
 ]
 

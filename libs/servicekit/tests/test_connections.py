@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from servicekit.http.app import create_app
+from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.connection import ConnectionLimits
-from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.route import Engine, Route
 from servicekit.lifecycle import Shutdown
 from servicekit.serving import serve_http
@@ -38,20 +38,20 @@ async def large() -> str:
     return "x" * LARGE_BYTES
 
 
-async def hot(_request: HotRequest[Command]) -> HotResponse:
-    return HotResponse(200, b'"done"', [])
+async def command(_request: CommandRequest[Command]) -> CommandResponse:
+    return CommandResponse(200, b'"done"', [])
 
 
 ROUTES = (
     Route(method="POST", path="/v1/ordinary", handler=ordinary, operation_id="ordinary", summary="Act."),
     Route(method="GET", path="/large", handler=large, operation_id="large", summary="Answer much."),
     Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
-        path="/v1/hot",
+        path="/v1/command",
         request=Command,
-        handler=hot,
-        operation_id="hot",
+        handler=command,
+        operation_id="command",
         summary="Act.",
     ),
 )
@@ -99,7 +99,7 @@ async def test_a_connection_that_says_nothing_is_closed(port: int) -> None:
     assert await exchange(port) == b""
 
 
-@pytest.mark.parametrize("route", [b"/v1/hot", b"/v1/ordinary"])
+@pytest.mark.parametrize("route", [b"/v1/command", b"/v1/ordinary"])
 @pytest.mark.parametrize(
     "parts",
     [
@@ -115,7 +115,7 @@ async def test_a_request_that_does_not_arrive_is_told_so_and_closed(
     assert code_of(await exchange(port, *(part.replace(b"%s", route) for part in parts))) == "request_timeout"
 
 
-@pytest.mark.parametrize("route", [b"/v1/hot", b"/v1/ordinary"])
+@pytest.mark.parametrize("route", [b"/v1/command", b"/v1/ordinary"])
 async def test_a_request_that_dribbles_has_no_more_time(port: int, route: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -162,7 +162,7 @@ async def test_a_connection_may_rest_between_requests(port: int) -> None:
 
 
 async def test_a_second_request_has_a_deadline_of_its_own(port: int) -> None:
-    answer = await exchange(port, READY + HEAD % b"/v1/hot" + b"\r\n")
+    answer = await exchange(port, READY + HEAD % b"/v1/command" + b"\r\n")
 
     first, _, second = answer.partition(b"HTTP/1.1 408")
     assert first.startswith(b"HTTP/1.1 200")
@@ -216,8 +216,8 @@ async def test_a_client_that_takes_no_answer_is_cut_off(port: int) -> None:
         (b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", "uri_too_long"),
         (b"GET /" + b"a" * 17_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", "uri_too_long"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 4_000_000, "head_too_large"),
-        (HEAD % b"/v1/hot" + b"Content-Length: 50\r\n\r\n", "malformed_http"),
-        (HEAD % b"/v1/hot" + b"Transfer-Encoding: chunked\r\n\r\n", "malformed_http"),
+        (HEAD % b"/v1/command" + b"Content-Length: 50\r\n\r\n", "malformed_http"),
+        (HEAD % b"/v1/command" + b"Transfer-Encoding: chunked\r\n\r\n", "malformed_http"),
     ],
 )
 async def test_what_is_no_http_is_answered_with_a_problem_document(port: int, request_bytes: bytes, code: str) -> None:
@@ -230,7 +230,7 @@ async def test_what_is_no_http_is_answered_with_a_problem_document(port: int, re
 @pytest.mark.parametrize("behind", [b"nonsense\r\n\r\n", b"GET /" + b"a" * 17_000, b"POST / HTTP/1.1\r\nbad\r\n\r\n"])
 async def test_what_is_wrong_behind_a_request_is_not_taken_for_its_answer(port: int, behind: bytes) -> None:
     body = b'{"name":"a"}'
-    request_bytes = HEAD.replace(b"50", b"%d" % len(body)) % b"/v1/hot" + b"\r\n" + body
+    request_bytes = HEAD.replace(b"50", b"%d" % len(body)) % b"/v1/command" + b"\r\n" + body
 
     answer = await exchange(port, request_bytes + behind)
 

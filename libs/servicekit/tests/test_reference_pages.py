@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 from contracts.problems import PROBLEM_CODES
 from contracts.registry import PUBLISHED_TYPES
 from servicekit.errors_page import errors_page
+from servicekit.health import Check
 from servicekit.http.app import create_app, create_process_app
-from servicekit.http.health import Check
 from servicekit.settings import ServiceSettings
 from servicekit.settings_page import load, settings_page
 from servicekit.telemetry import Telemetry, Tracing

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from notifications import bootstrap
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Refusal, UrlRefused
+from notifications.domain.targets import UrlRefusal, UrlRefused
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
@@ -39,7 +39,7 @@ class FakeResolver:
         del port
         answers = self.names.get(host)
         if not answers:
-            raise UrlRefused(Refusal.UNRESOLVABLE, "The host has no address.")
+            raise UrlRefused(UrlRefusal.UNRESOLVABLE, "The host has no address.")
         return [ip_address(text) for text in (answers.pop(0) if len(answers) > 1 else answers[0])]
 
 

@@ -8,13 +8,16 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from contracts.ids import new_id
-from notifications.application.attempts import Attempts
-from notifications.application.rows import Lease, Result, SealedSecret
-from notifications.application.vetting import Vetting
 from notifications.domain.addresses import Address
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
 from notifications.domain.targets import Target
+from notifications.endpoints.encryption import SecretCipher
+from notifications.endpoints.vetting import Vetting
+from notifications.sending.attempts import Attempts
+from notifications.sending.rows import AttemptResult, Lease
+from notifications.sending.sender_http import HttpSender, Timeouts
 
+CIPHER = SecretCipher({1: b"k" * 32})
 LEASE = Lease(
     token=new_id(),
     delivery_id=new_id(),
@@ -24,7 +27,7 @@ LEASE = Lease(
     endpoint_id=new_id(),
     is_lagging=False,
     url="https://93.184.215.14/",
-    secrets=(SealedSecret(id=new_id(), key_version=1, sealed=b""),),
+    secrets=(CIPHER.encrypt(new_id(), CIPHER.new_secret()),),
     message_id=new_id(),
     type="wallet.opened.v1",
     wallet_id=None,
@@ -33,51 +36,46 @@ LEASE = Lease(
 )
 
 
-class Nothing:
-    """Every part that an attempt needs; *send* is what sending does."""
-
-    def __init__(self, send: Any) -> None:
-        self._send = send
+class Unasked:
+    """DNS, of no use to an address."""
 
     async def resolve(self, host: str, port: int) -> Sequence[Address]:
         raise AssertionError(host, port)
 
-    def new_secret(self) -> str:
-        raise AssertionError
 
-    def seal(self, secret_id: object, secret: str) -> SealedSecret:
-        raise AssertionError(secret_id, secret)
+class Sending(HttpSender):
+    """HTTP that does what a test says."""
 
-    def open(self, sealed: SealedSecret) -> str:
-        del sealed
-        return "whsec_AAAA"
+    def __init__(self, send: Any) -> None:
+        super().__init__(Timeouts(connect_s=1.0, attempt_s=30.0))
+        self._send = send
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
+    ) -> AttemptResult:
         del target, addresses, headers, body
-        result: Result = await self._send()
+        result: AttemptResult = await self._send()
         return result
 
 
 def attempts(send: Any) -> Attempts:
-    parts = Nothing(send)
-    return Attempts(vetting=Vetting(parts, allow_loopback=False), sealer=parts, sender=parts, timeout_s=30.0)
+    vetting = Vetting(Unasked(), allow_loopback=False)
+    return Attempts(vetting=vetting, cipher=CIPHER, sender=Sending(send), timeout_s=30.0)
 
 
 @pytest.mark.parametrize("error", [KeyError(7), InvalidTag(), RecursionError(), asyncio.CancelledError()], ids=repr)
 async def test_whatever_is_raised_is_a_result(error: BaseException) -> None:
-    async def send() -> Result:
+    async def send() -> AttemptResult:
         raise error
 
     result = await attempts(send).make(LEASE)
-    assert (result.outcome, result.error, result.status_code) == (Outcome.INTERNAL_ERROR, "internal_error", None)
+    assert (result.outcome, result.error, result.status_code) == (AttemptOutcome.INTERNAL_ERROR, "internal_error", None)
 
 
 async def test_the_end_of_the_worker_ends_an_attempt() -> None:
     begun = asyncio.Event()
 
-    async def send() -> Result:
+    async def send() -> AttemptResult:
         begun.set()
         await asyncio.Event().wait()
         raise AssertionError

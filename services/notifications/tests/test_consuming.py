@@ -14,9 +14,9 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_DEPOSITED, WalletClosed
 from notifications import bootstrap
-from notifications.adapters.recording_postgres import PostgresRecorder
-from notifications.application.projection import NAME, DeliveryProjection
 from notifications.config import NotificationsSettings
+from notifications.deliveries.projection import NAME, DeliveryProjection
+from notifications.deliveries.recording_postgres import PostgresRecorder
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection

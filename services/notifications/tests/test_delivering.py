@@ -12,10 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from contracts.notices import DeliveryExhausted
-from notifications.adapters.queue_postgres import PostgresQueue
-from notifications.application.ports import Settled, Settlement
-from notifications.application.rows import Lease, Result
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import AttemptResult, Lease, Settled, Settlement
 from servicekit.postgres import Connection
 from servicekit.telemetry import Tracing
 from testkit.databases import Database
@@ -196,9 +195,9 @@ async def test_what_cannot_be_settled_is_settled_as_our_failure(bench: Bench, mo
     real = PostgresQueue.settle
 
     async def settle(
-        self: PostgresQueue, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+        self: PostgresQueue, connection: Connection, lease: Lease, result: AttemptResult, settlement: Settlement
     ) -> Settled | None:
-        if result.outcome is Outcome.DELIVERED:
+        if result.outcome is AttemptOutcome.DELIVERED:
             raise ValueError("a bug")
         return await real(self, connection, lease, result, settlement)
 

@@ -1,6 +1,7 @@
-"""The pure parts: addresses, URLs, the schedule, signatures, bodies, sealed secrets, settings."""
+"""The pure parts: addresses, URLs, the schedule, signatures, bodies, encrypted secrets, settings."""
 
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -12,15 +13,13 @@ from pydantic import ValidationError
 from standardwebhooks.webhooks import Webhook
 
 from contracts.ids import new_id
-from notifications.adapters.sealing import AesGcmSealer, SealingKeysError, parse_keys
-from notifications.adapters.sender_http import printable
 from notifications.config import DEVELOPMENT_KEY, NotificationsSettings
 from notifications.domain.addresses import Forbidden, forbidden_because, is_loopback
 from notifications.domain.outcomes import (
+    AttemptOutcome,
     Delivered,
     DisabledReason,
     Exhausted,
-    Outcome,
     Policy,
     RetryLater,
     disabled_because,
@@ -30,7 +29,9 @@ from notifications.domain.outcomes import (
 from notifications.domain.pacing import BURST, INTERVAL, pay
 from notifications.domain.schedule import DRAW_MAX, RETRY_AFTER_MS_MAX, retry_after_ms_of, retry_delay_ms
 from notifications.domain.signing import signed_headers
-from notifications.domain.targets import Refusal, UrlRefused, check_addresses, parse_target
+from notifications.domain.targets import UrlRefusal, UrlRefused, check_addresses, parse_target
+from notifications.endpoints.encryption import EncryptionKeysError, SecretCipher, parse_keys
+from notifications.sending.sender_http import printable
 from servicekit.settings import Mode
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -118,7 +119,7 @@ def test_a_literal_address_is_judged_like_a_resolved_one(address: IPv4Address | 
     if forbidden_because(address) is not None:
         with pytest.raises(UrlRefused) as caught:
             check_addresses(target, [address], allow_loopback=False)
-        assert caught.value.refusal is Refusal.ADDRESS
+        assert caught.value.refusal is UrlRefusal.ADDRESS
 
 
 @given(st.lists(ipv4 | ipv6, min_size=1, max_size=5), st.integers(0, 4))
@@ -133,7 +134,7 @@ def test_development_may_reach_this_machine_and_no_other_without_tls() -> None:
     target = parse_target("http://localhost:8080/a?b", allow_loopback=True)
     check_addresses(target, [ip_address("127.0.0.1")], allow_loopback=True)
     assert (target.host_header, target.path_and_query) == ("localhost:8080", "/a?b")
-    for address, refusal in (("10.0.0.1", Refusal.ADDRESS), ("93.184.215.14", Refusal.SCHEME)):
+    for address, refusal in (("10.0.0.1", UrlRefusal.ADDRESS), ("93.184.215.14", UrlRefusal.SCHEME)):
         with pytest.raises(UrlRefused) as caught:
             check_addresses(target, [ip_address(address)], allow_loopback=True)
         assert caught.value.refusal is refusal
@@ -185,36 +186,36 @@ def test_a_receiver_asks_in_seconds_or_for_an_instant() -> None:
 
 
 def test_each_outcome_has_its_next_step() -> None:
-    def step(outcome: Outcome, failures: int) -> object:
+    def step(outcome: AttemptOutcome, failures: int) -> object:
         return next_step(outcome, failures=failures, policy=POLICY, draw=DRAW_MAX, retry_after_ms=None)
 
-    assert step(Outcome.DELIVERED, 0) == Delivered()
-    assert step(Outcome.TIMEOUT, 1) == RetryLater(delay_ms=5_000)
-    assert step(Outcome.SERVER_ERROR, 2) == RetryLater(delay_ms=300_000)
-    assert step(Outcome.SERVER_ERROR, 3) == Exhausted()
+    assert step(AttemptOutcome.DELIVERED, 0) == Delivered()
+    assert step(AttemptOutcome.TIMEOUT, 1) == RetryLater(delay_ms=5_000)
+    assert step(AttemptOutcome.SERVER_ERROR, 2) == RetryLater(delay_ms=300_000)
+    assert step(AttemptOutcome.SERVER_ERROR, 3) == Exhausted()
 
 
 def test_each_status_has_its_outcome() -> None:
     found = [outcome_of_status(status) for status in (200, 204, 301, 308, 400, 410, 429, 500, 599)]
     assert found == [
-        *[Outcome.DELIVERED] * 2,
-        *[Outcome.REDIRECTED] * 2,
-        Outcome.CLIENT_ERROR,
-        Outcome.GONE,
-        Outcome.CLIENT_ERROR,
-        *[Outcome.SERVER_ERROR] * 2,
+        *[AttemptOutcome.DELIVERED] * 2,
+        *[AttemptOutcome.REDIRECTED] * 2,
+        AttemptOutcome.CLIENT_ERROR,
+        AttemptOutcome.GONE,
+        AttemptOutcome.CLIENT_ERROR,
+        *[AttemptOutcome.SERVER_ERROR] * 2,
     ]
 
 
 def test_an_endpoint_is_disabled_when_it_is_gone_or_failed_for_too_long() -> None:
-    def reason(outcome: Outcome, days: int | None) -> DisabledReason | None:
+    def reason(outcome: AttemptOutcome, days: int | None) -> DisabledReason | None:
         since = None if days is None else NOW - timedelta(days=days)
         return disabled_because(outcome, failing_since=since, now=NOW, policy=POLICY)
 
-    assert reason(Outcome.GONE, None) is DisabledReason.GONE
-    assert reason(Outcome.TIMEOUT, 5) is DisabledReason.FAILING
-    assert reason(Outcome.TIMEOUT, 4) is None
-    assert reason(Outcome.DELIVERED, 6) is None
+    assert reason(AttemptOutcome.GONE, None) is DisabledReason.GONE
+    assert reason(AttemptOutcome.TIMEOUT, 5) is DisabledReason.FAILING
+    assert reason(AttemptOutcome.TIMEOUT, 4) is None
+    assert reason(AttemptOutcome.DELIVERED, 6) is None
 
 
 # -- signatures and secrets
@@ -234,8 +235,8 @@ def test_commands_are_paced() -> None:
 
 @given(st.integers(-14, 14), st.text(min_size=1))
 def test_a_signature_verifies_whatever_the_zone_of_the_clock(hours: int, text: str) -> None:
-    sealer = AesGcmSealer({1: b"k" * 32})
-    secrets = [sealer.new_secret(), sealer.new_secret()]
+    cipher = SecretCipher({1: b"k" * 32})
+    secrets = [cipher.new_secret(), cipher.new_secret()]
     now = datetime.now(timezone(timedelta(hours=hours)))  # noqa: TID251  the library compares with its own clock
     body = text.encode("utf-8", "replace")
 
@@ -247,19 +248,19 @@ def test_a_signature_verifies_whatever_the_zone_of_the_clock(hours: int, text: s
 
 
 def test_a_secret_opens_for_its_own_row_alone() -> None:
-    sealer = AesGcmSealer({1: b"a" * 32, 2: b"b" * 32})
-    row, secret = new_id(), sealer.new_secret()
-    sealed = sealer.seal(row, secret)
-    assert sealed.key_version == 2
-    assert sealer.open(sealed) == secret
-    assert AesGcmSealer({1: b"a" * 32}).seal(row, secret).key_version == 1
+    cipher = SecretCipher({1: b"a" * 32, 2: b"b" * 32})
+    row, secret = new_id(), cipher.new_secret()
+    encrypted = cipher.encrypt(row, secret)
+    assert encrypted.key_version == 2
+    assert cipher.decrypt(encrypted) == secret
+    assert SecretCipher({1: b"a" * 32}).encrypt(row, secret).key_version == 1
     with pytest.raises(InvalidTag):
-        sealer.open(type(sealed)(id=new_id(), key_version=2, sealed=sealed.sealed))
+        cipher.decrypt(replace(encrypted, id=new_id()))
 
 
 @pytest.mark.parametrize("setting", ["", "1", "1:short", "0:" + "A" * 44, "x:y", "1:é"])
-def test_keys_that_seal_nothing_are_refused(setting: str) -> None:
-    with pytest.raises(SealingKeysError):
+def test_keys_that_encrypt_nothing_are_refused(setting: str) -> None:
+    with pytest.raises(EncryptionKeysError):
         parse_keys(setting)
 
 

@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.ids import new_id
-from notifications.adapters.forgetting_postgres import (
+from notifications.domain.sharing import Slots, share_out
+from notifications.maintenance.forgetting_postgres import (
     CANCEL,
     FORGET_DELIVERIES,
     FORGET_ENDPOINTS,
@@ -19,8 +20,7 @@ from notifications.adapters.forgetting_postgres import (
     DeliveryForgetting,
     KeyForgetting,
 )
-from notifications.adapters.queue_postgres import PostgresQueue
-from notifications.domain.sharing import Slots, share_out
+from notifications.sending.queue_postgres import PostgresQueue
 from servicekit.maintenance import Turn
 from testkit.databases import Database
 from testkit.events import wallet_in

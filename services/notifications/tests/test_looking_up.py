@@ -7,10 +7,10 @@ from ipaddress import ip_address
 import pytest
 
 from contracts.ids import new_id
-from notifications.adapters.resolver import DnsResolver
-from notifications.application.vetting import LOOKUPS_PER_TENANT, Vetting
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Refusal, UrlRefused
+from notifications.domain.targets import UrlRefusal, UrlRefused
+from notifications.endpoints.resolver import DnsResolver
+from notifications.endpoints.vetting import LOOKUPS_PER_TENANT, Vetting
 from testkit.name_server import serving_names
 
 PUBLIC = "93.184.215.14"
@@ -35,7 +35,7 @@ async def test_look_ups_that_hang_hold_no_other_up() -> None:
         assert not any(task.done() for task in hung)
         await resolver.aclose()
         ended = await asyncio.gather(*hung, return_exceptions=True)
-    assert {getattr(each, "refusal", each) for each in ended} == {Refusal.UNRESOLVABLE}
+    assert {getattr(each, "refusal", each) for each in ended} == {UrlRefusal.UNRESOLVABLE}
 
 
 async def test_the_hosts_file_comes_first_and_a_name_is_no_number() -> None:
@@ -46,7 +46,7 @@ async def test_the_hosts_file_comes_first_and_a_name_is_no_number() -> None:
         for name in ("nowhere.example.com", "2130706433", "0x7f.1"):
             with pytest.raises(UrlRefused) as caught:
                 await resolver.resolve(name, 443)
-            assert caught.value.refusal is Refusal.UNRESOLVABLE
+            assert caught.value.refusal is UrlRefusal.UNRESOLVABLE
         assert set(server.asked) == {"nowhere.example.com", "2130706433", "0x7f.1"}, "as they are, without a domain"
         await resolver.aclose()
 
@@ -76,5 +76,5 @@ async def test_a_tenants_look_ups_wait_for_its_own_alone() -> None:
     _, addresses = await vetting.vet("https://hooks.example.com/", other)
     assert addresses == [ip_address(PUBLIC)]
     ended = await asyncio.gather(*hung, return_exceptions=True)
-    assert {getattr(each, "refusal", each) for each in ended} == {Refusal.UNRESOLVABLE}, "each by its own deadline"
+    assert {getattr(each, "refusal", each) for each in ended} == {UrlRefusal.UNRESOLVABLE}, "each by its own deadline"
     assert (await vetting.vet("https://hooks.example.com/", one))[1] == [ip_address(PUBLIC)], "its turns are free again"

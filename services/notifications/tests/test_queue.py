@@ -6,12 +6,12 @@ from uuid import UUID
 import pytest
 
 from contracts.ids import new_id
-from notifications.adapters import queue_postgres
-from notifications.adapters.queue_postgres import PostgresQueue
-from notifications.application.ports import Settlement
-from notifications.application.rows import Lease, Result
-from notifications.domain.outcomes import Delivered, Outcome
+from notifications.domain.outcomes import AttemptOutcome, Delivered
 from notifications.domain.sharing import QUICK_NEEDED, SLOW_MS, Slots, share_out
+from notifications.maintenance import backlog
+from notifications.sending import queue_postgres
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import AttemptResult, Lease, Settlement
 from servicekit.postgres import Pool
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
@@ -68,7 +68,7 @@ async def test_endpoints_that_fail_share_what_is_left_to_them(bench: Bench) -> N
 
 
 async def settle(bench: Bench, each: Lease, held_ms: int) -> None:
-    result = Result(outcome=Outcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
+    result = AttemptResult(outcome=AttemptOutcome.DELIVERED, duration_ms=5, status_code=200, held_ms=held_ms)
     async with bench.pool.connection() as connection:
         await QUEUE.settle(connection, each, result, Settlement(step=Delivered(), failures=0))
 
@@ -121,27 +121,27 @@ async def test_the_backlog_is_what_active_endpoints_wait_for(bench: Bench) -> No
     await events(bench, 3)
 
     async with bench.pool.connection() as connection:
-        backlog = await QUEUE.backlog(connection)
+        waiting = await backlog.measured(connection)
 
-    assert (backlog.due, backlog.endpoints) == (3, {"active": 1, "paused": 1})
-    assert backlog.oldest_s >= 0
+    assert (waiting.due, waiting.endpoints) == (3, {"active": 1, "paused": 1})
+    assert waiting.oldest_s >= 0
 
 
 async def test_the_backlog_is_counted_up_to_a_bound_over_all_endpoints(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bounded = queue_postgres.BACKLOG.replace(str(queue_postgres.BACKLOG_COUNTED_MAX), "5")
-    monkeypatch.setattr(queue_postgres, "BACKLOG", bounded)
+    bounded = backlog.BACKLOG.replace(str(backlog.BACKLOG_COUNTED_MAX), "5")
+    monkeypatch.setattr(backlog, "BACKLOG", bounded)
     await endpoints(bench, 3)
     await events(bench, 4)
 
     async with bench.pool.connection() as connection:
-        assert (await QUEUE.backlog(connection)).due == 5
+        assert (await backlog.measured(connection)).due == 5
 
 
 async def test_no_backlog_and_no_history_is_read_on_the_way_to_a_lease(bench: Bench) -> None:
     async with bench.pool.connection() as connection:
-        for statement, *arguments in ((queue_postgres.CANDIDATES, 16), (queue_postgres.BACKLOG,)):
+        for statement, *arguments in ((queue_postgres.CANDIDATES, 16), (backlog.BACKLOG,)):
             nodes = await nodes_of(connection, statement, *arguments)
             used = [node["Index Name"] for node in nodes if str(node.get("Index Name", "")).startswith("delivery_")]
             assert set(used) <= {"delivery_due", "delivery_leased"}

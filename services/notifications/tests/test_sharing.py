@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
 from notifications.domain.sharing import Candidate, Grant, Held, Slots, is_slow, share_out
 
 A, B, C = (UUID(int=number) for number in range(1, 4))
@@ -97,9 +97,9 @@ def test_one_that_fails_has_one_attempt_and_a_slow_one_few() -> None:
 
 
 def test_what_takes_a_second_or_never_ends_is_slow() -> None:
-    assert is_slow(Outcome.DELIVERED, 1_000)
-    assert is_slow(Outcome.TIMEOUT, 300)
-    assert not is_slow(Outcome.SERVER_ERROR, 999)
+    assert is_slow(AttemptOutcome.DELIVERED, 1_000)
+    assert is_slow(AttemptOutcome.TIMEOUT, 300)
+    assert not is_slow(AttemptOutcome.SERVER_ERROR, 999)
 
 
 _TENANTS = st.integers(1, 5).map(lambda number: UUID(int=number))

@@ -13,8 +13,8 @@ from tests.chaos.run import Bite, Fault, Run
 
 from contracts.ids import new_id
 from engines.ports import LOOPBACK
-from notifications.adapters.sealing import AesGcmSealer, parse_keys
 from notifications.config import DEVELOPMENT_SECRET_KEYS, NotificationsSettings
+from notifications.endpoints.encryption import SecretCipher, parse_keys
 from servicekit.clock import utc_now
 from testkit import receiver
 from testkit.name_server import NameServer, serving_names
@@ -102,19 +102,19 @@ class Scene:
         self.receivers = receivers
         self.names = names
         self._connection = connection
-        self._sealer = AesGcmSealer(parse_keys(DEVELOPMENT_SECRET_KEYS))
+        self._cipher = SecretCipher(parse_keys(DEVELOPMENT_SECRET_KEYS))
 
     async def add(self, tenant_id: UUID, urls: list[str], deliveries: int) -> list[UUID]:
         """Add endpoints of one tenant with *deliveries* due to each; return their ids."""
         ids, now = [new_id() for _ in urls], utc_now()
-        secrets = [self._sealer.seal(new_id(), self._sealer.new_secret()) for _ in urls]
+        secrets = [self._cipher.encrypt(new_id(), self._cipher.new_secret()) for _ in urls]
         async with self._connection.transaction():
             await self._connection.executemany(
                 _ADD_ENDPOINT, [(each, tenant_id, url, now) for each, url in zip(ids, urls, strict=True)]
             )
             await self._connection.executemany(
                 _ADD_SECRET,
-                [(s.id, each, s.key_version, s.sealed, now) for each, s in zip(ids, secrets, strict=True)],
+                [(s.id, each, s.key_version, s.ciphertext, now) for each, s in zip(ids, secrets, strict=True)],
             )
             await self._connection.execute(_ADD_MESSAGES, tenant_id, deliveries)
             await self._connection.execute(_ADD_DELIVERIES, ids)

@@ -7,6 +7,7 @@ know nothing of this.
 import asyncio
 import json
 import os
+import ssl
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -25,11 +26,11 @@ import wallet.bootstrap.api
 import wallet.bootstrap.background
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
-from notifications.adapters.sender_http import HttpSender
-from notifications.application.rows import Result
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
 from notifications.domain.targets import Target
+from notifications.sending.rows import AttemptResult
+from notifications.sending.sender_http import HttpSender, Timeouts
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, Processed
 from servicekit.lifecycle import run
@@ -76,13 +77,13 @@ class GatedRunner(ConsumerRunner):
 class GatedSender(HttpSender):
     """Asks the gate when a receiver has answered and nothing of it is written (`answered`), with what is under way."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, timeouts: Timeouts, *, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(timeouts, tls=tls)
         self._under_way: set[tuple[str, str]] = set()
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
+    ) -> AttemptResult:
         sending = (target.path_and_query, headers["webhook-id"])
         self._under_way.add(sending)
         try:

@@ -4,10 +4,11 @@ Errors are told apart by SQLSTATE, never by text.
 """
 
 from enum import Enum, auto
+from typing import Final
 
 import asyncpg
 
-RETRY_AFTER_S = 1
+RETRY_AFTER_S: Final = 1
 """What a client is told to wait when the service cannot tell better."""
 
 
@@ -53,6 +54,7 @@ class PoolExhausted(Overloaded):
     """Every connection of the pool stayed busy until the deadline."""
 
 
+_OPERATIONAL: Final = frozenset({Failure.RETRY, Failure.CONNECTION_LOST, Failure.RESOURCES})
 _BY_SQLSTATE = {
     "40001": Failure.RETRY,  # serialization_failure
     "40P01": Failure.RETRY,  # deadlock_detected
@@ -86,3 +88,22 @@ def classify(error: BaseException) -> Failure:
             return Failure.CONNECTION_LOST  # OSError covers ConnectionError and TimeoutError
         case _:
             return Failure.OTHER
+
+
+def unfinished(error: BaseException) -> Unavailable | None:
+    """Return the operational error that the database's *error* is, or None where it is another failure."""
+    failure = classify(error)
+    return (
+        Unavailable("The database could not finish the request.", failure=failure) if failure in _OPERATIONAL else None
+    )
+
+
+def operational(error: BaseException) -> OperationalError | None:
+    """Return *error* where it is operational, or what the server's own error makes of it; None for any other error."""
+    match error:
+        case OperationalError():
+            return error
+        case asyncpg.PostgresError():
+            return unfinished(error)
+        case _:
+            return None

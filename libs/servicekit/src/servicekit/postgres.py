@@ -12,7 +12,7 @@ from typing import Final, Self, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from servicekit.failures import Failure, PoolExhausted, Unavailable, classify
+from servicekit.failures import Failure, PoolExhausted, Unavailable, classify, unfinished
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -30,7 +30,6 @@ must not turn to reading the whole of it, or all of a tenant's rows."""
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises; the last one where a connection ends in the middle of an exchange."""
 CONNECT_TIMEOUT_S: Final = 5.0
-_OPERATIONAL: Final = frozenset({Failure.RETRY, Failure.CONNECTION_LOST, Failure.RESOURCES})
 COMMAND_TIMEOUT_S: Final = 20.0  # beyond transaction_timeout: it ends a wait for a server that no longer speaks
 STATEMENT_CACHE_SIZE: Final = 256
 
@@ -104,11 +103,11 @@ class Pool:
         try:
             yield connection
         except (*DRIVER_ERRORS, ConnectionError, TimeoutError) as error:
-            failure = classify(error)
-            if failure is Failure.CONNECTION_LOST:
+            if classify(error) is Failure.CONNECTION_LOST:
                 await self._distrust_idle()
-            if failure in _OPERATIONAL:
-                raise Unavailable("The database could not finish the request.", failure=failure) from error
+            unavailable = unfinished(error)
+            if unavailable is not None:
+                raise unavailable from error
             raise
         finally:
             await self._release(connection)

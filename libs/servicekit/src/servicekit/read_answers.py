@@ -8,17 +8,17 @@ from fastapi import Response
 from contracts import problems
 from contracts.positions import format_position
 from servicekit.failures import RETRY_AFTER_S
-from servicekit.http.health import Check
-from servicekit.http.problems import Problem, Told, told_as
+from servicekit.health import Check
+from servicekit.http.problems import Problem, ProblemMap, raises_as_problems
 from servicekit.read_model.projected import Freshness, Projected
 from servicekit.read_model.waiting import PositionNotReached
 
 
 @contextmanager
-def read_told_as(told: Told) -> Iterator[None]:
-    """Answer what a read found out as `told_as` does, and a position that was not reached in time as its problem."""
+def read_raises_as_problems(problem_map: ProblemMap) -> Iterator[None]:
+    """Raise Problems as `raises_as_problems` does, and `position_not_reached` after a wait in vain."""
     try:
-        with told_as(told):
+        with raises_as_problems(problem_map):
             yield
     except PositionNotReached:
         detail = "The read model has not reached Min-Position yet."

@@ -33,7 +33,7 @@ def test_an_unsampled_request_leaves_no_span(bench: Bench, route: str, headers: 
 def test_only_so_many_traces_of_clients_are_granted_a_second(
     bench: Bench, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("hot", "outermost"):
+    for module in ("command", "outermost"):
         monkeypatch.setattr(f"servicekit.http.edge.{module}.monotonic_s", lambda: 1_000.5)
     headers = {**KEY, "traceparent": SAMPLED}
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from contracts import problems
 from servicekit.failures import PoolExhausted, Unavailable
 from servicekit.http.app import create_app
-from servicekit.http.edge.hot import HotRequest, HotResponse
+from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.outermost import Edge
 from servicekit.http.problems import Problem
 from servicekit.http.route import Engine, Route
@@ -39,8 +39,8 @@ class Price(msgspec.Struct, forbid_unknown_fields=True):
     amount: str
 
 
-class HotBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of a hot route."""
+class CommandBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a command route."""
 
     name: Annotated[str, msgspec.Meta(max_length=10)]
     money: Price | None = None
@@ -55,7 +55,7 @@ class OrdinaryPrice(BaseModel):
 
 
 class OrdinaryBody(BaseModel):
-    """The body of an ordinary route, like that of a hot one."""
+    """The body of an ordinary route, like that of a command route."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     name: Annotated[str, StringConstraints(max_length=10)]
@@ -63,7 +63,7 @@ class OrdinaryBody(BaseModel):
     tags: list[str] | None = None
 
 
-class LargeHotBody(msgspec.Struct, forbid_unknown_fields=True):
+class LargeCommandBody(msgspec.Struct, forbid_unknown_fields=True):
     """A body that may be large."""
 
     name: str
@@ -101,15 +101,15 @@ def _act(name: str, traceparent: str | None) -> Acted:
     return Acted(name, traceparent)
 
 
-def _answer(body: msgspec.Struct) -> HotResponse:
-    return HotResponse(200, msgspec.json.encode(body), [])
+def _answer(body: msgspec.Struct) -> CommandResponse:
+    return CommandResponse(200, msgspec.json.encode(body), [])
 
 
-async def _act_hot(request: HotRequest[Any]) -> HotResponse:
+async def _act_command(request: CommandRequest[Any]) -> CommandResponse:
     return _answer(_act(request.body.name, request.traceparent))
 
 
-async def _place_hot(request: HotRequest[None]) -> HotResponse:
+async def _place_command(request: CommandRequest[None]) -> CommandResponse:
     return _answer(Placed(request.path_params["owner"], request.path_params["thing"]))
 
 
@@ -126,14 +126,14 @@ async def _place_ordinary(owner: Annotated[str, Path()], thing: PathId, _key: Id
 
 
 def _routes(engine: Engine) -> list[Route]:
-    is_hot = engine is Engine.HOT
+    is_command = engine is Engine.COMMAND
     return [
         Route(
             engine=engine,
             method="POST",
             path=path_of(engine),
-            request=HotBody if is_hot else OrdinaryBody,
-            handler=_act_hot if is_hot else _act_ordinary,
+            request=CommandBody if is_command else OrdinaryBody,
+            handler=_act_command if is_command else _act_ordinary,
             operation_id=f"act_{engine.value}",
             summary="Act.",
             response=Acted,
@@ -145,18 +145,18 @@ def _routes(engine: Engine) -> list[Route]:
             engine=engine,
             method="POST",
             path=path_of(engine, "/owners/{owner}/things/{thing}/place"),
-            handler=_place_hot if is_hot else _place_ordinary,
+            handler=_place_command if is_command else _place_ordinary,
             operation_id=f"place_{engine.value}",
             summary="Tell what the path names.",
-            path_schemas={"owner": {"type": "string"}} if is_hot else {},
+            path_schemas={"owner": {"type": "string"}} if is_command else {},
             response=Placed,
         ),
         Route(
             engine=engine,
             method="POST",
             path=path_of(engine, "/large"),
-            request=LargeHotBody if is_hot else LargeOrdinaryBody,
-            handler=_act_hot if is_hot else _act_large,
+            request=LargeCommandBody if is_command else LargeOrdinaryBody,
+            handler=_act_command if is_command else _act_large,
             operation_id=f"act_large_{engine.value}",
             summary="Act on much.",
             response=Acted,

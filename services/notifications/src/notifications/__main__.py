@@ -1,10 +1,12 @@
 """The service's processes: `python -m notifications api | projector | worker | relay | migrate | projections …`."""
 
+from contextlib import nullcontext
+
 import typer
 
 from notifications import bootstrap
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
-from servicekit.cli import add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -34,11 +36,29 @@ def worker() -> None:
 def relay() -> None:
     """Publish what became of endpoints and deliveries."""
     settings = NotificationsSettings()
-    run_process(settings, lambda shutdown: bootstrap.publish_events(settings, shutdown))
+    run_process(settings, lambda shutdown: bootstrap.run_relay(settings, shutdown))
 
 
-add_migrate(cli, lambda: bootstrap.migration(NotificationsOwnerSettings()))
-add_projections(cli, lambda: bootstrap.operated(NotificationsSettings()))
+def _migration() -> Migration:
+    owner = NotificationsOwnerSettings()
+    return Migration(
+        owner.notifications_owner_database_url, bootstrap.migration_sources(), owner.notifications_app_role
+    )
+
+
+def _operated() -> Operated:
+    settings = NotificationsSettings()
+    projection = bootstrap.make_projection(settings)
+    return Operated(
+        settings.notifications_database_url,
+        settings.kafka_bootstrap_servers,
+        projection.name,
+        lambda: nullcontext(projection),
+    )
+
+
+add_migrate(cli, _migration)
+add_projections(cli, _operated)
 
 
 if __name__ == "__main__":

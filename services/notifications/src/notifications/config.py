@@ -1,9 +1,18 @@
 """The service's settings: all of its environment."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from notifications.domain.outcomes import Policy
+from notifications.endpoints.commands import EndpointLimits
+from notifications.endpoints.encryption import parse_keys
+from notifications.maintenance.jobs import Retention
+from notifications.sending.sender_http import Timeouts
+from notifications.sending.worker import WorkerSettings
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -33,12 +42,23 @@ DEVELOPMENT_SECRET_KEYS: Final = f"1:{DEVELOPMENT_KEY}"
 LEASE_MARGIN_S: Final = 5.0
 """For DNS, the head of the response and the settling write."""
 
+_DRAIN_SHARE: Final = 0.7
+"""Of the process's drain, for attempts under way: the rest is for closing what stands behind them."""
 _POLL_S_MIN: Final = 0.15
 """A webhook travels for longer than that; what a poll costs is shared by what comes meanwhile."""
 
 _SECOND: Final = 1
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProcess:
+    """How a process that sends is run: *pool* is its database's."""
+
+    port: Port
+    pool: PoolSettings
+    sending: WorkerSettings
 
 
 class NotificationsSettings(ServiceSettings):
@@ -67,8 +87,8 @@ class NotificationsSettings(ServiceSettings):
     notifications_relay_lease_s: RelayLease = LEASE_S
     notifications_secret_keys: SecretStr = Field(
         default=SecretStr(DEVELOPMENT_SECRET_KEYS),
-        description="The keys that seal endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version seals, "
-        "all of them open. The default is for development and refused elsewhere.",
+        description="The keys that encrypt endpoints' secrets, `version:base64 of 32 bytes,…`: the highest version "
+        "encrypts, all of them decrypt. The default is for development and refused elsewhere.",
     )
     notifications_allow_loopback: bool = Field(
         default=False,
@@ -194,21 +214,62 @@ class NotificationsSettings(ServiceSettings):
         )
 
     @property
-    def worker_port(self) -> Port:
-        """Where a worker tells of its health and metrics."""
-        return Port(self.notifications_worker_port, "NOTIFICATIONS_WORKER_PORT")
-
-    @property
-    def worker_pool(self) -> PoolSettings:
-        """How a worker reaches the database: a lease or a settling that a crash loses is a repeat, no loss.
+    def worker(self) -> WorkerProcess:
+        """How a worker is run. A lease or a settlement that a crash of the database loses is a repeat, no loss.
 
         What is published of it is flushed all the same: the outbox sees to that.
         """
-        return PoolSettings(
-            dsn=self.notifications_database_url,
-            application_name="notifications-worker",
-            max_size=self.notifications_worker_connections,
-            session={"synchronous_commit": "off"},
+        return WorkerProcess(
+            port=Port(self.notifications_worker_port, "NOTIFICATIONS_WORKER_PORT"),
+            pool=PoolSettings(
+                dsn=self.notifications_database_url,
+                application_name="notifications-worker",
+                max_size=self.notifications_worker_connections,
+                session={"synchronous_commit": "off"},
+            ),
+            sending=WorkerSettings(
+                attempts_max=self.notifications_worker_attempts,
+                endpoint_attempts_max=self.notifications_endpoint_attempts,
+                lease_s=self.notifications_lease_s,
+                timeouts=Timeouts(
+                    connect_s=self.notifications_connect_timeout_s, attempt_s=self.notifications_attempt_timeout_s
+                ),
+                policy=self._policy,
+                drain_s=self.drain_s * _DRAIN_SHARE,
+            ),
+        )
+
+    @property
+    def endpoint_limits(self) -> EndpointLimits:
+        """What bounds the commands on endpoints."""
+        return EndpointLimits(
+            endpoints_max=self.notifications_endpoints_max,
+            rotation_overlap=timedelta(seconds=self.notifications_rotation_overlap_s),
+        )
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is settled is kept."""
+        return Retention(
+            deliveries_days=self.notifications_retention_days, keys_days=self.notifications_idempotency_days
+        )
+
+    @property
+    def secret_keys(self) -> Mapping[int, bytes]:
+        """The keys that encrypt secrets, by version. Raises EncryptionKeysError."""
+        return parse_keys(self.notifications_secret_keys.get_secret_value())
+
+    @property
+    def dns_servers(self) -> Sequence[str]:
+        """Where hosts are looked up; none: the system's name servers."""
+        return [server.strip() for server in self.notifications_dns_servers.split(",") if server.strip()]
+
+    @property
+    def _policy(self) -> Policy:
+        divisor = self.notifications_time_divisor
+        return Policy(
+            delays_ms=tuple(delay_s * 1_000 // divisor for delay_s in self.notifications_retry_delays_s),
+            disable_after=timedelta(seconds=self.notifications_disable_after_s) / divisor,
         )
 
 

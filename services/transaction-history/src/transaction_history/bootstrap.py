@@ -10,9 +10,9 @@ from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
+from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool

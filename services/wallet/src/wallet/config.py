@@ -18,6 +18,7 @@ from servicekit.service import (
 )
 from servicekit.service.settings import BOOTSTRAP_SERVERS, BootstrapServers, RelayLease, RelayPort, SchemaUrl
 from servicekit.settings import ServiceSettings
+from wallet.application.committer import CommitterSettings
 from wallet.application.queue import AGE_MAX_S, COMMANDS_MAX, QueueLimits
 
 DEVELOPMENT_REFERENCE_KEY: Final = "development-reference-key"
@@ -91,6 +92,16 @@ class WalletSettings(ServiceSettings):
     def queue(self) -> QueueLimits:
         """The bounds of what waits for the committer."""
         return QueueLimits(commands_max=self.wallet_queue_commands, age_max_s=self.wallet_queue_age_s)
+
+    @property
+    def committer(self) -> CommitterSettings:
+        """How batches are made and committed."""
+        return CommitterSettings(
+            batch_commands_max=self.wallet_batch_commands,
+            pipelining=self.wallet_pipelining,
+            # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
+            in_flight_max=2 if self.wallet_commit_lock else 1,
+        )
 
     @property
     def relay(self) -> RelayProcess:

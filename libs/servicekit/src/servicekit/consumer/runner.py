@@ -24,7 +24,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.failures import OperationalError
-from servicekit.http.health import Check
+from servicekit.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
 from servicekit.telemetry import SpanKind, Tracing

@@ -1,16 +1,16 @@
-"""The application factory: FastAPI for ordinary routes, ASGI endpoints for hot ones, one behaviour around both."""
+"""The application factory: FastAPI for ordinary routes, ASGI endpoints for commands, one behaviour around both."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from servicekit.health import HealthCheck, healthy
+from servicekit.http.edge.command import CommandRoutes, command_routes
 from servicekit.http.edge.handlers import add_error_handlers
-from servicekit.http.edge.hot import HotRoutes, hot_routes
 from servicekit.http.edge.matching import RouteTable
 from servicekit.http.edge.observe import Observer
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import HealthCheck, healthy
 from servicekit.http.openapi.document import install_openapi
 from servicekit.http.pages.docs import add_docs
 from servicekit.http.pages.process import add_process_pages
@@ -44,7 +44,7 @@ def create_app(
     """
     named = principal_of or principals(settings)
     observer = Observer(telemetry, settings.access_log)
-    hot = hot_routes(routes, observer, named)
+    commands = command_routes(routes, observer, named)
     ordinary = [route for route in routes if route.engine is Engine.ORDINARY]
     router = ordinary_router(ordinary)
     app = _fastapi(title, description, telemetry.version, lifespan)
@@ -53,10 +53,14 @@ def create_app(
     add_process_pages(app, telemetry, readiness, deep)
     add_reference_pages(app)
     add_docs(app)
-    add_error_handlers(app, hot)
+    add_error_handlers(app, commands)
     install_openapi(app, router, routes)
     return Edge(
-        app, hot, RouteTable((route, route) for route in ordinary), observer, deadline_s=settings.request_deadline_s
+        app,
+        commands,
+        RouteTable((route, route) for route in ordinary),
+        observer,
+        deadline_s=settings.request_deadline_s,
     )
 
 
@@ -64,13 +68,13 @@ def create_process_app(
     *, settings: ServiceSettings, telemetry: Telemetry, readiness: HealthCheck = healthy, deep: HealthCheck = healthy
 ) -> Edge:
     """Return the application of a process without an API: `/health/…` and `/metrics`."""
-    hot = HotRoutes(())
+    commands = CommandRoutes(())
     app = _fastapi(f"{telemetry.service} {telemetry.process}", "", telemetry.version, None)
     add_process_pages(app, telemetry, readiness, deep)
-    add_error_handlers(app, hot)
+    add_error_handlers(app, commands)
     install_openapi(app, APIRouter(), ())
     observer = Observer(telemetry, settings.access_log)
-    return Edge(app, hot, RouteTable(()), observer, deadline_s=settings.request_deadline_s)
+    return Edge(app, commands, RouteTable(()), observer, deadline_s=settings.request_deadline_s)
 
 
 def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | None) -> FastAPI:

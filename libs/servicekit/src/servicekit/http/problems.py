@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 
 from contracts import problems
 from contracts.problems import FIELD_CODES, ProblemCode
-from servicekit.failures import RETRY_AFTER_S, Failure, OperationalError, Overloaded, classify
+from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
 from servicekit.principal import PrincipalError
 
 PROBLEM_TYPE: Final = b"application/problem+json"
@@ -23,8 +22,8 @@ FIELD_ERRORS_MAX: Final = 50
 _STATUS_REFUSED: Final = 400
 
 RawHeaders = list[tuple[bytes, bytes]]
-Told = Mapping[type[Exception], tuple[ProblemCode, str]]
-"""What the application may find out, with the code and the detail that a client is told of it."""
+ProblemMap = Mapping[type[Exception], tuple[ProblemCode, str]]
+"""The errors that the application may raise, each with the code and the detail of its problem."""
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -103,28 +102,25 @@ def is_problem(status: int) -> bool:
 
 
 @contextmanager
-def told_as(told: Told) -> Iterator[None]:
-    """Answer what the application found out as the problem that *told* has for it."""
+def raises_as_problems(problem_map: ProblemMap) -> Iterator[None]:
+    """Raise the Problem that *problem_map* has for an error of the body; other errors pass unchanged."""
     try:
         yield
-    except tuple(told) as found:
-        code, detail = next(answer for kind, answer in told.items() if isinstance(found, kind))
+    except tuple(problem_map) as error:
+        code, detail = next(problem for kind, problem in problem_map.items() if isinstance(error, kind))
         raise Problem(code, detail) from None
 
 
 def problem_from(error: BaseException) -> Problem:
     """Return the answer to any *error*: operational ones are 503, what nobody expected is a bare `internal_error`."""
-    match error:
-        case Problem():
-            return error
-        case PrincipalError():
-            return Problem(problems.UNAUTHENTICATED, str(error), headers=[(b"www-authenticate", b"Bearer")])
+    match operational(error) or error:
+        case Problem() as problem:
+            return problem
+        case PrincipalError() as refused:
+            return Problem(problems.UNAUTHENTICATED, str(refused), headers=[(b"www-authenticate", b"Bearer")])
         case Overloaded(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
         case OperationalError(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
-        case asyncpg.PostgresError() if classify(error) not in {Failure.DATA, Failure.OTHER}:
-            detail = "The database could not finish the request."
-            return Problem(problems.UNAVAILABLE, detail, retry_after_s=RETRY_AFTER_S)
         case _:
             return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")

@@ -18,8 +18,8 @@ Link = tuple[str, dict[str, str]]
 class Engine(Enum):
     """What takes a route's requests to its handler."""
 
-    HOT = "hot"
-    """ASGI and msgspec, for commands: the handler takes a HotRequest and returns a HotResponse."""
+    COMMAND = "command"
+    """ASGI and msgspec, for commands: the handler takes a CommandRequest and returns a CommandResponse."""
     ORDINARY = "ordinary"
     """FastAPI: the handler asks for what it needs by annotated parameters, and returns its response."""
 
@@ -50,7 +50,7 @@ class Route:
     description: str = ""
     tags: Sequence[str] = ()
     path_schemas: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """JSON schemas of a hot route's parameters in its path; what is not among them is an id."""
+    """JSON schemas of a command route's parameters in its path; what is not among them is an id."""
     request: type | None = None
     response: Any = None
     status: int = 200

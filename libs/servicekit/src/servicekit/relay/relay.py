@@ -16,7 +16,7 @@ from contracts.envelope import Envelope
 from contracts.ids import SHARDS, new_id_text, partition_of
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
-from servicekit.http.health import Check
+from servicekit.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Connection, Pool
 from servicekit.relay.comparing import Comparison

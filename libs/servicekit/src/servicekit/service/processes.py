@@ -15,9 +15,9 @@ from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.settings import ConsumerSettings
+from servicekit.health import Check, HealthCheck, healthy
 from servicekit.http.app import create_process_app
 from servicekit.http.edge.connection import ConnectionLimits
-from servicekit.http.health import Check, HealthCheck, healthy
 from servicekit.lifecycle import EXIT_FAILED, Shutdown, event_loop_delay
 from servicekit.maintenance import Job, Maintenance
 from servicekit.postgres import Pool, PoolSettings, open_pool

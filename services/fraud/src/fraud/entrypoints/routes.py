@@ -23,12 +23,12 @@ from fraud.entrypoints.bodies import (
 )
 from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.reads.reads_postgres import DecisionFilter
-from servicekit.http.problems import Told, told_as
+from servicekit.http.problems import ProblemMap, raises_as_problems
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import filtered_id, path_id
-from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_answers import read_raises_as_problems, tell_freshness
 from servicekit.read_model.projected import SubjectParked
 
 # A query has no null: a parameter is left out.
@@ -40,7 +40,7 @@ Mode = Annotated[DecisionMode | SkipJsonSchema[None], Query(description="Only de
 _RISK: Final = "/v1/risk"
 _wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
 _decision_id: Final = path_id(problems.NOT_FOUND, "There is no such decision.")
-_TOLD: Final[Told] = {
+_PROBLEM_MAP: Final[ProblemMap] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     DecisionUnknown: (problems.NOT_FOUND, "There is no such decision."),
     SubjectParked: (problems.WALLET_PARKED, "The wallet is parked; operators know."),
@@ -125,7 +125,7 @@ class _Handlers:
         self, wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> WalletRiskBody:
         known = _wallet_id(wallet_id)
-        with read_told_as(_TOLD):
+        with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.wallet(caller.tenant_id, known, min_position=min_position)
         tell_freshness(response, found.freshness)
         return wallet_risk_body(found)
@@ -144,7 +144,7 @@ class _Handlers:
         known = filtered_id(wallet_id, "wallet_id", "wallet_id is not an id in its canonical form.")
         wanted = DecisionFilter(wallet_id=known, outcome=outcome, mode=mode)
         asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, wanted)
-        with read_told_as(_TOLD):
+        with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.decisions(
                 caller.tenant_id, wanted, before=asked.position, limit=asked.limit, min_position=min_position
             )
@@ -154,7 +154,7 @@ class _Handlers:
 
     async def decision(self, decision_id: PathId, caller: Caller) -> DecisionBody:
         known = _decision_id(decision_id)
-        with told_as(_TOLD):
+        with raises_as_problems(_PROBLEM_MAP):
             return decision_body(await self.queries.decision(caller.tenant_id, known))
 
     async def rules(self, _caller: Caller) -> RulesBody:

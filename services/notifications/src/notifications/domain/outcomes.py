@@ -15,7 +15,7 @@ CLIENT_ERROR_MAX: Final = 499
 GONE_STATUS: Final = 410
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """How an attempt ended."""
 
     UNKNOWN = "unknown"
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 class Fault(StrEnum):
-    """What was wrong where an attempt has no status: its *error*. A refused URL has its Refusal instead."""
+    """What was wrong where an attempt has no status: its *error*. A refused URL has its UrlRefusal instead."""
 
     NO_ANSWER_IN_TIME = "no_answer_in_time"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -107,32 +107,32 @@ class Policy:
     disable_after: timedelta
 
 
-def outcome_of_status(status: int) -> Outcome:
+def outcome_of_status(status: int) -> AttemptOutcome:
     """Return what a response's *status* means: only 2xx is a delivery, and a redirect is never followed."""
     if OK_MIN <= status <= OK_MAX:
-        return Outcome.DELIVERED
+        return AttemptOutcome.DELIVERED
     if status == GONE_STATUS:
-        return Outcome.GONE
+        return AttemptOutcome.GONE
     if OK_MAX < status <= REDIRECT_MAX:
-        return Outcome.REDIRECTED
-    return Outcome.CLIENT_ERROR if REDIRECT_MAX < status <= CLIENT_ERROR_MAX else Outcome.SERVER_ERROR
+        return AttemptOutcome.REDIRECTED
+    return AttemptOutcome.CLIENT_ERROR if REDIRECT_MAX < status <= CLIENT_ERROR_MAX else AttemptOutcome.SERVER_ERROR
 
 
-def next_step(outcome: Outcome, *, failures: int, policy: Policy, draw: int, retry_after_ms: int | None) -> Step:
+def next_step(outcome: AttemptOutcome, *, failures: int, policy: Policy, draw: int, retry_after_ms: int | None) -> Step:
     """Return what becomes of a delivery whose attempt ended so; *failures* counts this one."""
-    if outcome is Outcome.DELIVERED:
+    if outcome is AttemptOutcome.DELIVERED:
         return Delivered()
     delay_ms = retry_delay_ms(policy.delays_ms, failures, draw=draw, retry_after_ms=retry_after_ms)
     return Exhausted() if delay_ms is None else RetryLater(delay_ms=delay_ms)
 
 
 def disabled_because(
-    outcome: Outcome, *, failing_since: datetime | None, now: datetime, policy: Policy
+    outcome: AttemptOutcome, *, failing_since: datetime | None, now: datetime, policy: Policy
 ) -> DisabledReason | None:
     """Return why an endpoint whose attempt ended so is to be disabled, None where it is not."""
-    if outcome is Outcome.GONE:
+    if outcome is AttemptOutcome.GONE:
         return DisabledReason.GONE
-    has_failed = outcome is not Outcome.DELIVERED
+    has_failed = outcome is not AttemptOutcome.DELIVERED
     if has_failed and failing_since is not None and now - failing_since >= policy.disable_after:
         return DisabledReason.FAILING
     return None

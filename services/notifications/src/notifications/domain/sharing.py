@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from notifications.domain.outcomes import Outcome
+from notifications.domain.outcomes import AttemptOutcome
 
 TENANT_SHARE: Final = 4
 """While others have something due, a tenant holds at most one in so many of the slots."""
@@ -79,9 +79,9 @@ class Slots:
         return self.capacity - sum(each.slots for each in self.held.values())
 
 
-def is_slow(outcome: Outcome, held_ms: int) -> bool:
+def is_slow(outcome: AttemptOutcome, held_ms: int) -> bool:
     """Tell whether an attempt held its slot for long."""
-    return outcome is Outcome.TIMEOUT or held_ms >= SLOW_MS
+    return outcome is AttemptOutcome.TIMEOUT or held_ms >= SLOW_MS
 
 
 def share_out(candidates: Iterable[Candidate], slots: Slots) -> list[Grant]:

@@ -32,7 +32,7 @@ _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMBER: Final = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+", re.ASCII)
 
 
-class Refusal(StrEnum):
+class UrlRefusal(StrEnum):
     """Why a URL is refused: the field codes of `webhook_url_refused`."""
 
     MALFORMED = "url_malformed"
@@ -47,7 +47,7 @@ class Refusal(StrEnum):
 class UrlRefused(ValueError):  # noqa: N818  it names what the URL is
     """The URL is none that webhooks are sent to."""
 
-    def __init__(self, refusal: Refusal, detail: str) -> None:
+    def __init__(self, refusal: UrlRefusal, detail: str) -> None:
         super().__init__(detail)
         self.refusal = refusal
         self.detail = detail
@@ -84,13 +84,13 @@ def parse_target(url: str, *, allow_loopback: bool) -> Target:
     parts = _parts(url)
     scheme = parts["scheme"].lower()
     if scheme != "https" and not (allow_loopback and scheme == "http"):
-        raise UrlRefused(Refusal.SCHEME, "Only https is taken.")
+        raise UrlRefused(UrlRefusal.SCHEME, "Only https is taken.")
     authority = parts["authority"]
     if "@" in authority:
-        raise UrlRefused(Refusal.USERINFO, "A user or a password has no place in the URL.")
+        raise UrlRefused(UrlRefusal.USERINFO, "A user or a password has no place in the URL.")
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
-        raise UrlRefused(Refusal.HOST, "The host is no DNS name in ASCII and no address.")
+        raise UrlRefused(UrlRefusal.HOST, "The host is no DNS name in ASCII and no address.")
     host, address = _host(match["host"], allow_loopback=allow_loopback)
     default_port = HTTPS_PORT if scheme == "https" else HTTP_PORT
     port = _port(match["port"], default_port, allow_loopback=allow_loopback)
@@ -101,25 +101,25 @@ def parse_target(url: str, *, allow_loopback: bool) -> Target:
 def check_addresses(target: Target, addresses: Sequence[Address], *, allow_loopback: bool) -> None:
     """Raise UrlRefused unless *target* may be reached at every one of *addresses*, which its host resolves to."""
     if not addresses:
-        raise UrlRefused(Refusal.UNRESOLVABLE, "The host has no address.")
+        raise UrlRefused(UrlRefusal.UNRESOLVABLE, "The host has no address.")
     for address in addresses:
         if allow_loopback and is_loopback(address):
             continue
         why = forbidden_because(address)
         if why is not None:
-            raise UrlRefused(Refusal.ADDRESS, f"The host leads to an address that is not public ({why}).")
+            raise UrlRefused(UrlRefusal.ADDRESS, f"The host leads to an address that is not public ({why}).")
         if not target.is_encrypted:
-            raise UrlRefused(Refusal.SCHEME, "Only this machine is reached without https.")
+            raise UrlRefused(UrlRefusal.SCHEME, "Only this machine is reached without https.")
 
 
 def _parts(url: str) -> "re.Match[str]":
     if len(url) > URL_CHARACTERS_MAX:
-        raise UrlRefused(Refusal.MALFORMED, f"The URL has more than {URL_CHARACTERS_MAX} characters.")
+        raise UrlRefused(UrlRefusal.MALFORMED, f"The URL has more than {URL_CHARACTERS_MAX} characters.")
     if _VISIBLE.fullmatch(url) is None or _UNSAFE.search(url) is not None:
-        raise UrlRefused(Refusal.MALFORMED, "The URL holds a character that must be percent-encoded or punycode.")
+        raise UrlRefused(UrlRefusal.MALFORMED, "The URL holds a character that must be percent-encoded or punycode.")
     match = _URL.fullmatch(url)
     if match is None:
-        raise UrlRefused(Refusal.MALFORMED, "The URL is not absolute, or has a fragment.")
+        raise UrlRefused(UrlRefusal.MALFORMED, "The URL is not absolute, or has a fragment.")
     return match
 
 
@@ -131,9 +131,9 @@ def _host(text: str, *, allow_loopback: bool) -> tuple[str, Address | None]:
     if _NUMBER.fullmatch(labels[-1]) is not None:
         return _ipv4(host)
     if len(host) > HOST_CHARACTERS_MAX or any(_LABEL.fullmatch(label) is None for label in labels):
-        raise UrlRefused(Refusal.HOST, "The host is no DNS name.")
+        raise UrlRefused(UrlRefusal.HOST, "The host is no DNS name.")
     if len(labels) == 1 and not (allow_loopback and host == "localhost"):
-        raise UrlRefused(Refusal.HOST, "The host must be a full DNS name.")
+        raise UrlRefused(UrlRefusal.HOST, "The host must be a full DNS name.")
     return host, None
 
 
@@ -143,14 +143,14 @@ def _ipv4(host: str) -> tuple[str, Address]:
         address = IPv4Address(host)
         if str(address) == host:
             return host, address
-    raise UrlRefused(Refusal.HOST, "The host is a number, but no address in its usual form.")
+    raise UrlRefused(UrlRefusal.HOST, "The host is a number, but no address in its usual form.")
 
 
 def _ipv6(text: str) -> tuple[str, Address]:
     try:
         address = IPv6Address(text)
     except AddressValueError:
-        raise UrlRefused(Refusal.HOST, "The host is no IPv6 address.") from None
+        raise UrlRefused(UrlRefusal.HOST, "The host is no IPv6 address.") from None
     return str(address), address
 
 
@@ -160,5 +160,5 @@ def _port(text: str | None, default: int, *, allow_loopback: bool) -> int:
     port = int(text)
     lowest = 1 if allow_loopback else UNPRIVILEGED_PORT_MIN
     if port != HTTPS_PORT and not lowest <= port <= PORT_MAX:
-        raise UrlRefused(Refusal.PORT, f"The port must be {HTTPS_PORT} or {UNPRIVILEGED_PORT_MIN} to {PORT_MAX}.")
+        raise UrlRefused(UrlRefusal.PORT, f"The port must be {HTTPS_PORT} or {UNPRIVILEGED_PORT_MIN} to {PORT_MAX}.")
     return port

@@ -24,14 +24,14 @@ CREATED: Final = 201
 
 endpoint_id_of: Final = path_id(problems.ENDPOINT_NOT_FOUND, "There is no such webhook endpoint.")
 delivery_id_of: Final = path_id(problems.DELIVERY_NOT_FOUND, "There is no such delivery.")
-Passing = EndpointUnknown | DeliveryUnknown | TooOften
-"""What is so for now, and not stored: the same command may succeed later."""
+TransientRefusal = EndpointUnknown | DeliveryUnknown | TooOften
+"""A refusal that is not stored under the key: the same command may succeed later."""
 
 
 async def answered(
     commands: KeyedCommands,
     sent: SentCommand,
-    command: Callable[[Transaction], Awaitable[T | Refused | Passing]],
+    command: Callable[[Transaction], Awaitable[T | Refused | TransientRefusal]],
     render: Callable[[T], Answer],
     said: Said = None,
 ) -> Response:
@@ -41,15 +41,15 @@ async def answered(
         outcome = await command(tx)
         if isinstance(outcome, Refused):
             return refusal(Problem(PROBLEM_CODES[outcome.code], outcome.detail, **outcome.facts), sent)
-        if isinstance(outcome, Passing):
+        if isinstance(outcome, TransientRefusal):
             return Undone(problem_of(outcome))
         return render(outcome)
 
     return await commands.run(sent, work, said)
 
 
-def problem_of(outcome: Passing) -> Problem:
-    """Return what a client is told."""
+def problem_of(outcome: TransientRefusal) -> Problem:
+    """Return the problem that *outcome* is answered with."""
     match outcome:
         case EndpointUnknown():
             return Problem(problems.ENDPOINT_NOT_FOUND, endpoint_id_of.detail)

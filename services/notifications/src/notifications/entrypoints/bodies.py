@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
-from notifications.application.rows import Attempt, Delivery
+from notifications.deliveries.rows import Attempt, Delivery
 from notifications.domain.endpoints import Endpoint
 from notifications.domain.messages import TEST_TYPE
 from notifications.domain.outcomes import DeliveryStatus

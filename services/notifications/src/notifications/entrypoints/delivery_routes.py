@@ -8,9 +8,9 @@ from uuid import UUID
 from fastapi import Query, Response
 
 from contracts import problems
-from notifications.application.commands import EndpointCommands
-from notifications.application.ports import DeliveryFilter
-from notifications.application.queries import Queries
+from notifications.deliveries.commands import DeliveryCommands
+from notifications.deliveries.queries import DeliveryQueries
+from notifications.deliveries.store_postgres import DeliveryFilter
 from notifications.domain.endpoints import DeliveryUnknown
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
 from notifications.domain.outcomes import DeliveryStatus
@@ -47,9 +47,9 @@ _FROM_LIST: Final[Sequence[Link]] = tuple(
 )
 
 
-def delivery_reads(queries: Queries) -> Sequence[Route]:
+def delivery_reads(queries: DeliveryQueries) -> Sequence[Route]:
     """Return the routes that read deliveries."""
-    handlers = _Reads(queries)
+    handlers = _ReadHandlers(queries)
     return (
         Route(
             method="GET",
@@ -75,7 +75,7 @@ def delivery_reads(queries: Queries) -> Sequence[Route]:
     )
 
 
-def delivery_commands(keyed: KeyedCommands, commands: EndpointCommands) -> Sequence[Route]:
+def delivery_commands(keyed: KeyedCommands, commands: DeliveryCommands) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key."""
     return (
         Route(
@@ -93,8 +93,8 @@ def delivery_commands(keyed: KeyedCommands, commands: EndpointCommands) -> Seque
 
 
 @dataclass(frozen=True, slots=True)
-class _Reads:
-    queries: Queries
+class _ReadHandlers:
+    queries: DeliveryQueries
 
     async def list(
         self,
@@ -121,7 +121,7 @@ class _Reads:
 @dataclass(frozen=True, slots=True)
 class _CommandHandlers:
     keyed: KeyedCommands
-    commands: EndpointCommands
+    commands: DeliveryCommands
 
     async def resend(self, delivery_id: PathId, sent: Sent) -> Response:
         known = delivery_id_of(delivery_id)

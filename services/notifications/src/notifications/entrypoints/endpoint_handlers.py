@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import Response
 
 from contracts.envelope import rfc3339
-from notifications.application.commands import Created, EndpointCommands, Recovered, Rotated
-from notifications.application.queries import Queries
-from notifications.application.rows import Delivery
-from notifications.application.vetting import Vetting
+from notifications.deliveries.commands import DeliveryCommands, Recovered
+from notifications.deliveries.rows import Delivery
 from notifications.domain.endpoints import Endpoint, EndpointUnknown
 from notifications.domain.targets import UrlRefused
+from notifications.endpoints.commands import Created, EndpointCommands, Rotated
+from notifications.endpoints.queries import EndpointQueries
+from notifications.endpoints.vetting import Vetting
 from notifications.entrypoints.answering import CREATED, DELIVERIES, ENDPOINTS, OK, answered, endpoint_id_of, problem_of
 from notifications.entrypoints.bodies import (
     EndpointBody,
@@ -43,20 +44,18 @@ NO_CONTENT: Final = 204
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointReads:
+class EndpointReadHandlers:
     """Reads of endpoints."""
 
-    queries: Queries
+    queries: EndpointQueries
 
     async def list(self, caller: Caller, page: Page) -> EndpointsBody:
-        """Answer a page of the caller's endpoints."""
         asked = paged(page, UUID, "webhook_endpoints", caller.tenant_id)
         found = await self.queries.endpoints(caller.tenant_id, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda endpoint: endpoint.id)
         return EndpointsBody(data=[endpoint_body(endpoint) for endpoint in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, endpoint_id: PathId, caller: Caller) -> EndpointBody:
-        """Answer an endpoint."""
         known = endpoint_id_of(endpoint_id)
         found = await self.queries.endpoint(caller.tenant_id, known)
         if isinstance(found, EndpointUnknown):
@@ -65,7 +64,7 @@ class EndpointReads:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointChanges:
+class EndpointChangeHandlers:
     """Changes that are repeated without harm."""
 
     pool: Pool
@@ -73,7 +72,6 @@ class EndpointChanges:
     vetting: Vetting
 
     async def change(self, endpoint_id: PathId, caller: Caller, body: ChangeEndpoint) -> EndpointBody:
-        """Change what is given."""
         known, wanted = endpoint_id_of(endpoint_id), wanted_of(body)
         if wanted.url is not None:
             await _vet(self.vetting, wanted.url, caller.tenant_id)
@@ -84,7 +82,6 @@ class EndpointChanges:
         return endpoint_body(outcome)
 
     async def delete(self, endpoint_id: PathId, caller: Caller) -> Response:
-        """Delete an endpoint."""
         known = endpoint_id_of(endpoint_id)
         async with self.pool.transaction() as tx:
             outcome = await self.commands.delete(tx, caller.tenant_id, known)
@@ -94,11 +91,12 @@ class EndpointChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointHandlers:
+class EndpointCommandHandlers:
     """Commands that need an Idempotency-Key."""
 
     keyed: KeyedCommands
     commands: EndpointCommands
+    deliveries: DeliveryCommands
     vetting: Vetting
 
     async def create(self, sent: Sent, body: CreateEndpoint) -> Response:
@@ -113,29 +111,24 @@ class EndpointHandlers:
         )
 
     async def recover(self, endpoint_id: PathId, sent: Sent, body: RecoverEndpoint) -> Response:
-        """Attempt failed deliveries again."""
         known, since = endpoint_id_of(endpoint_id), instant_of(body.since, "since", invalid_request)
         return await answered(
-            self.keyed, sent, lambda tx: self.commands.recover(tx, sent.tenant_id, known, since), _recovered, [since]
+            self.keyed, sent, lambda tx: self.deliveries.recover(tx, sent.tenant_id, known, since), _recovered, [since]
         )
 
     async def pause(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Pause an endpoint."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.pause(tx, sent.tenant_id, known), _changed)
 
     async def resume(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Resume an endpoint."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.resume(tx, sent.tenant_id, known), _changed)
 
     async def test(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Send a test message."""
         known = endpoint_id_of(endpoint_id)
-        return await answered(self.keyed, sent, lambda tx: self.commands.test(tx, sent.tenant_id, known), _tested)
+        return await answered(self.keyed, sent, lambda tx: self.deliveries.test(tx, sent.tenant_id, known), _tested)
 
     async def rotate(self, endpoint_id: PathId, sent: Sent) -> Response:
-        """Make a new secret."""
         known = endpoint_id_of(endpoint_id)
         return await answered(self.keyed, sent, lambda tx: self.commands.rotate(tx, sent.tenant_id, known), _rotated)
 

@@ -17,7 +17,12 @@ from notifications.entrypoints.bodies import (
     RecoveredBody,
     RotatedBody,
 )
-from notifications.entrypoints.endpoint_handlers import NO_CONTENT, EndpointChanges, EndpointHandlers, EndpointReads
+from notifications.entrypoints.endpoint_handlers import (
+    NO_CONTENT,
+    EndpointChangeHandlers,
+    EndpointCommandHandlers,
+    EndpointReadHandlers,
+)
 from notifications.entrypoints.requests import ChangeEndpoint, CreateEndpoint, RecoverEndpoint
 from servicekit.http.route import Link, Route
 
@@ -42,7 +47,7 @@ _TO_DELIVERY: Final[Sequence[Link]] = tuple(
 )
 
 
-def endpoint_reads(handlers: EndpointReads) -> Sequence[Route]:
+def endpoint_reads(handlers: EndpointReadHandlers) -> Sequence[Route]:
     """Return the routes that read endpoints."""
     return (
         Route(
@@ -69,7 +74,7 @@ def endpoint_reads(handlers: EndpointReads) -> Sequence[Route]:
     )
 
 
-def endpoint_changes(handlers: EndpointChanges) -> Sequence[Route]:
+def endpoint_changes(handlers: EndpointChangeHandlers) -> Sequence[Route]:
     """Return the routes that are repeated without harm, and so need no key."""
     return (
         Route(
@@ -97,7 +102,7 @@ def endpoint_changes(handlers: EndpointChanges) -> Sequence[Route]:
     )
 
 
-def endpoint_commands(handlers: EndpointHandlers) -> Sequence[Route]:
+def endpoint_commands(handlers: EndpointCommandHandlers) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key and say something."""
     return (
         _command(
@@ -126,7 +131,7 @@ def endpoint_commands(handlers: EndpointHandlers) -> Sequence[Route]:
     )
 
 
-def endpoint_switches(handlers: EndpointHandlers) -> Sequence[Route]:
+def endpoint_switches(handlers: EndpointCommandHandlers) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key and turn an endpoint off and on."""
     return (
         _command(
@@ -152,7 +157,7 @@ def endpoint_switches(handlers: EndpointHandlers) -> Sequence[Route]:
     )
 
 
-def endpoint_trials(handlers: EndpointHandlers) -> Sequence[Route]:
+def endpoint_trials(handlers: EndpointCommandHandlers) -> Sequence[Route]:
     """Return the routes that need an Idempotency-Key and make something new of an endpoint: a message, a secret."""
     return (
         _command(

@@ -1,4 +1,4 @@
-"""What clients send, and how it becomes what the application takes."""
+"""What clients send, and how it becomes what commands take."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Final

@@ -11,13 +11,13 @@ from fastapi import Path, Query, Response
 from contracts import problems
 from contracts.envelope import rfc3339
 from servicekit.http.edge.context import invalid_query
-from servicekit.http.problems import Problem, Told
+from servicekit.http.problems import Problem, ProblemMap
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, PageRequest, Shown, paged
 from servicekit.http.routes.parsing import instant_of, path_id
 from servicekit.principal import Principal
-from servicekit.read_answers import read_told_as, tell_freshness
+from servicekit.read_answers import read_raises_as_problems, tell_freshness
 from servicekit.read_model.projected import SubjectParked
 from transaction_history.domain.rows import EntryRow
 from transaction_history.entrypoints.bodies import (
@@ -48,7 +48,7 @@ At = Annotated[
 _HISTORY: Final = "/v1/history"
 _wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no such wallet.")
 _transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no such transaction.")
-_TOLD: Final[Told] = {
+_PROBLEM_MAP: Final[ProblemMap] = {
     WalletUnknown: (problems.WALLET_NOT_FOUND, "There is no such wallet."),
     TransactionUnknown: (problems.TRANSACTION_NOT_FOUND, "There is no such transaction."),
     SubjectParked: (problems.WALLET_PARKED, "A wallet of this answer is parked; operators know."),
@@ -155,7 +155,7 @@ class _EntryHandlers:
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
         asked = paged(page, int, "wallet_entries", caller.tenant_id, known)
-        with read_told_as(_TOLD):
+        with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.wallet_entries(
                 caller.tenant_id,
                 known,
@@ -180,7 +180,7 @@ class _EntryHandlers:
         self, owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
     ) -> EntriesBody:
         asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, owner_id)
-        with read_told_as(_TOLD):
+        with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.owner_entries(
                 caller.tenant_id, owner_id, before=asked.position, limit=asked.limit, min_position=min_position
             )
@@ -200,7 +200,7 @@ class _TransactionHandlers:
         self, transaction_id: PathId, caller: Caller, min_position: MinPosition, response: Response
     ) -> TransactionBody:
         known = _transaction_id(transaction_id)
-        with read_told_as(_TOLD):
+        with read_raises_as_problems(_PROBLEM_MAP):
             legs = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
         tell_freshness(response, legs.freshness)
         return transaction_body(legs)
@@ -215,7 +215,7 @@ class _BalanceHandlers:
     ) -> BalanceAtBody:
         known, instant = _wallet_id(wallet_id), instant_of(at, "at", invalid_query)
         try:
-            with read_told_as(_TOLD):
+            with read_raises_as_problems(_PROBLEM_MAP):
                 found = await self.queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
         except OpenedLater as later:
             opened_at = rfc3339(later.opened_at)

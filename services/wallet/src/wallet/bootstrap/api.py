@@ -1,27 +1,23 @@
 """The API process: the application, the committer behind it, and its jobs."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
-from servicekit.http.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
-from servicekit.relay import halts
 from servicekit.service import processes
-from servicekit.settings import Mode
+from servicekit.service.processes import health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from wallet.adapters import partitions_postgres, system_accounts_postgres
-from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
+from wallet.bootstrap.health import ApiHealth
 from wallet.bootstrap.jobs import Halt
 from wallet.bootstrap.parts import Parts
 from wallet.config import WalletSettings
@@ -62,7 +58,7 @@ async def open_api(
     """Give the API's application with its committer at work; on the way out the queue is drained."""
     halt = Halt()
     pools = settings.api.pool
-    async with await open_pool(pools) as pool, await open_pool(processes.health_pool_settings(pools)) as health:
+    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health_pool:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
@@ -74,8 +70,7 @@ async def open_api(
                 catalog=parts.catalog,
                 queue=queue,
                 pool=pool,
-                health=health,
-                committing=committing,
+                health=ApiHealth(pool=health_pool, committing=committing, mode=settings.mode),
             )
 
 
@@ -95,8 +90,7 @@ def _app(
     catalog: Catalog,
     queue: CommandQueue,
     pool: Pool,
-    health: Pool,
-    committing: "asyncio.Task[None]",
+    health: ApiHealth,
 ) -> Edge:
     planned = planning(settings, catalog)
     deadline_s = settings.wallet_command_deadline_s
@@ -107,37 +101,6 @@ def _app(
         members=BatchMembers(catalog),
         deadline_s=deadline_s,
     )
-
-    async def ready() -> Mapping[str, Check]:
-        works = not committing.done()
-        committer = Check(ok=works, detail="at work" if works else "ended")
-        return {**await processes.database_check(health), "committer": committer}
-
-    async def deep() -> Mapping[str, Check]:
-        works = await ready()
-        async with health.connection() as connection:
-            headroom = await partitions_postgres.journal_headroom(connection)
-            attached = await partitions_postgres.attached_partitions(connection)
-            halted = bool(await halts.active(connection))
-            behind = await system_accounts_postgres.lag_rows(connection)
-            unsafe = await unsafe_settings(connection)
-        return {
-            **works,
-            "durability": Check(
-                ok=not unsafe or settings.mode is Mode.DEVELOPMENT,
-                detail=f"acknowledged money could be lost: {', '.join(unsafe)}" if unsafe else "safe",
-            ),
-            "journal": Check(
-                ok=headroom > 0 and attached <= partitions_postgres.ATTACHED_MAX,
-                detail=f"{headroom} sequence numbers of room in {attached} partitions",
-            ),
-            "system_accounts": Check(
-                ok=behind <= system_accounts_postgres.LAG_ROWS_MAX,
-                detail=f"totals are {behind} rows behind the journal",
-            ),
-            "relay": Check(ok=not halted, detail="the topic is ahead of the journal" if halted else "not halted"),
-        }
-
     return create_app(
         title="Wallet",
         description="The command side: wallets, and the money in them.",
@@ -148,6 +111,6 @@ def _app(
             *transaction_reads(reads, planned.hash_reference),
             *command_routes(handlers, catalog),
         ],
-        readiness=ready,
-        deep=deep,
+        readiness=health.ready,
+        deep=health.deep,
     )

@@ -17,7 +17,6 @@ from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.adapters.reference_hash import reference_hasher
-from wallet.application.committer import CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue
@@ -55,7 +54,7 @@ async def open_committer(
         queue,
         planning=planning(settings, parts.catalog),
         metrics=metrics,
-        settings=_committer_settings(settings),
+        settings=settings.committer,
     )
     committing = asyncio.create_task(committer.run(), name="committer")
     if shutdown is not None:
@@ -101,12 +100,3 @@ def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> C
     queue = CommandQueue(settings.queue, metrics=metrics, is_halted=lambda: halt.is_halted)
     metrics.watch_queue(lambda: queue.commands, lambda: queue.age_s)
     return queue
-
-
-def _committer_settings(settings: WalletSettings) -> CommitterSettings:
-    return CommitterSettings(
-        batch_commands_max=settings.wallet_batch_commands,
-        pipelining=settings.wallet_pipelining,
-        # Without the lock, a batch sent behind another looks at its rows before that one has moved them on.
-        in_flight_max=2 if settings.wallet_commit_lock else 1,
-    )

@@ -26,7 +26,7 @@ def command_routes(handlers: CommandHandlers, catalog: Catalog) -> Sequence[Rout
 
 def _route(handlers: CommandHandlers, of: CommandSlice) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path=of.path,
         request=of.request,
@@ -44,7 +44,7 @@ def _route(handlers: CommandHandlers, of: CommandSlice) -> Route:
 
 def _batch_route(handlers: CommandHandlers) -> Route:
     return Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path="/v1/batches",
         request=handlers.members.request,

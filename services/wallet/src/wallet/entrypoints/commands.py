@@ -10,8 +10,9 @@ import msgspec
 from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES, ProblemCode
+from servicekit.failures import RETRY_AFTER_S
+from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
-from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
 from servicekit.http.routes.parsing import path_id
 from wallet.application.dry_run import DryRun
@@ -35,10 +36,9 @@ from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
 
-RETRY_AFTER_S: Final = 1
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _encode = msgspec.json.Encoder().encode
-Handler = Callable[[HotRequest[Any]], Awaitable[HotResponse]]
+Handler = Callable[[CommandRequest[Any]], Awaitable[CommandResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class CommandHandlers:
         if kind is not None:
             parse = path_id(_not_found(kind), f"The id in the path is not a {kind} id.")
 
-        async def handle(request: HotRequest[Any]) -> HotResponse:
+        async def handle(request: CommandRequest[Any]) -> CommandResponse:
             if parse is None:
                 path, command = request.path, of.to_command(request.body, None, "")
             else:
@@ -71,7 +71,7 @@ class CommandHandlers:
 
         return handle
 
-    async def batch(self, request: HotRequest[Any]) -> HotResponse:
+    async def batch(self, request: CommandRequest[Any]) -> CommandResponse:
         """Carry out 1 to 1,000 commands, all or none or each for itself."""
         is_atomic = request.body.mode == "atomic"
         _refuse_bad_keys(request, is_atomic=is_atomic)
@@ -91,7 +91,7 @@ class CommandHandlers:
 
     def _unit(
         self,
-        request: HotRequest[Any],
+        request: CommandRequest[Any],
         commands: tuple[Command, ...],
         key: UnitKey,
         *,
@@ -114,7 +114,7 @@ class CommandHandlers:
             claim=claim,
         )
 
-    async def _answer(self, request: HotRequest[Any], unit: Unit, location: bytes) -> HotResponse:
+    async def _answer(self, request: CommandRequest[Any], unit: Unit, location: bytes) -> CommandResponse:
         if request.dry_run:
             (outcome,) = await self.dry_run.outcomes([unit])
             return _response(outcome, location, is_dry_run=True)
@@ -124,7 +124,7 @@ class CommandHandlers:
             raise _problem_of(error) from error
         return _response(outcome, location)
 
-    async def _outcomes(self, request: HotRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
+    async def _outcomes(self, request: CommandRequest[Any], units: Sequence[Unit]) -> "list[Outcome | Exception]":
         if request.dry_run:
             return [*await self.dry_run.outcomes(units)]
         return list(await asyncio.gather(*(self._submitted(unit) for unit in units)))
@@ -153,24 +153,24 @@ def _not_found(kind: str) -> ProblemCode:
     return PROBLEM_CODES.get(f"{kind}_not_found", problems.NOT_FOUND)
 
 
-def _key_of(request: HotRequest[Any]) -> UnitKey:
+def _key_of(request: CommandRequest[Any]) -> UnitKey:
     return request.principal.client, request.idempotency_key or "", 0
 
 
-def _key_of_part(request: HotRequest[Any], index: int) -> UnitKey:
+def _key_of_part(request: CommandRequest[Any], index: int) -> UnitKey:
     """Return the command's own key, or its part of the batch's."""
     client, of_batch, _ = _key_of(request)
     own = request.body.commands[index].idempotency_key
     return (client, of_batch, index + 1) if own is None else (client, own, 0)
 
 
-def _claim_of(request: HotRequest[Any], commands: Sequence[Command]) -> Claim:
+def _claim_of(request: CommandRequest[Any], commands: Sequence[Command]) -> Claim:
     """Return what every command of an independent batch holds: the batch's key is for these commands, and no others."""
     keys = [command.idempotency_key or "" for command in request.body.commands]
     return Claim(_key_of(request), fingerprint(" ".join([request.path, "independent", *keys]), commands))
 
 
-def _refuse_bad_keys(request: HotRequest[Any], *, is_atomic: bool) -> None:
+def _refuse_bad_keys(request: CommandRequest[Any], *, is_atomic: bool) -> None:
     seen = {request.idempotency_key}
     for index, command in enumerate(request.body.commands):
         key = command.idempotency_key
@@ -184,12 +184,12 @@ def _refuse_bad_keys(request: HotRequest[Any], *, is_atomic: bool) -> None:
         seen.add(key)
 
 
-def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> HotResponse:
+def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) -> CommandResponse:
     if not isinstance(outcome, Stored):
         raise _problem_of_outcome(outcome)
     status, body = outcome.answer
     if is_dry_run:
-        return HotResponse(status if isinstance(outcome.result, Refused) else OK, body, [])
+        return CommandResponse(status if isinstance(outcome.result, Refused) else OK, body, [])
     headers: RawHeaders = []
     if outcome.resource_id is not None:
         headers.append((b"location", location + str(outcome.resource_id).encode()))
@@ -197,7 +197,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
         headers.append((b"ledger-position", format_position(outcome.positions).encode()))
     if outcome.is_replayed:
         headers.append(_REPLAYED)
-    return HotResponse(status, body, headers)
+    return CommandResponse(status, body, headers)
 
 
 def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem:
@@ -225,7 +225,7 @@ def _problem_of(error: Exception) -> Problem:
             return problem_from(error)
 
 
-def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> HotResponse:
+def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) -> CommandResponse:
     if KeyReused(by_batch=True) in outcomes:
         raise _problem_of_outcome(KeyReused(by_batch=True))
     results = [_result(outcome, path) for outcome in outcomes]
@@ -239,7 +239,7 @@ def _independent_answer(outcomes: "Sequence[Outcome | Exception]", path: str) ->
         headers.append((b"ledger-position", format_position(sorted(highest.items())).encode()))
     if all(result.replayed for result in results):
         headers.append(_REPLAYED)
-    return HotResponse(OK, _encode(BatchBody(results)), headers)
+    return CommandResponse(OK, _encode(BatchBody(results)), headers)
 
 
 def _result(outcome: Outcome | Exception, path: str) -> CommandResult:

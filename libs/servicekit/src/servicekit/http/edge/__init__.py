@@ -1,1 +1,1 @@
-"""The ASGI edge: connections, reading a request, hot routes, errors as problem documents, what is left behind."""
+"""The ASGI edge: connections, reading a request, command routes, errors as problem documents, what is left behind."""

@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from contracts import problems
 from contracts.problems import ProblemCode
+from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, invalid_query
 from servicekit.http.edge.decoding import EMPTY_BODY, escape, invalid_request
-from servicekit.http.edge.hot import HotRoutes
 from servicekit.http.problems import PROBLEM_TYPE, FieldError, Problem, problem_from
 
 _BY_STATUS: Final[Mapping[int, ProblemCode]] = {
@@ -41,11 +41,11 @@ _FIELD_CODES: Final[Mapping[str, str]] = {
 """Pydantic's error type to ours; what ends in `_type` or `_parsing` is `invalid_type`, the rest `invalid_value`."""
 
 
-def add_error_handlers(app: FastAPI, hot: HotRoutes) -> None:
+def add_error_handlers(app: FastAPI, commands: CommandRoutes) -> None:
     """Answer every error of *app* with a problem document."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = _problem(request, error, hot)
+        problem = _problem(request, error, commands)
         request.scope[CONTEXT_KEY].error = error  # the edge logs it where it is our failure
         return problem_response(problem, request.scope[CONTEXT_KEY].path)
 
@@ -60,19 +60,19 @@ def problem_response(problem: Problem, path: str) -> Response:
     return response
 
 
-def _problem(request: Request, error: Exception, hot: HotRoutes) -> Problem:
+def _problem(request: Request, error: Exception, commands: CommandRoutes) -> Problem:
     match error:
         case RequestValidationError():
             return problem_of_validation(error.errors())
         case HTTPException():
-            return _problem_of_http(request, error, hot)
+            return _problem_of_http(request, error, commands)
         case _:
             return problem_from(error)
 
 
-def _problem_of_http(request: Request, error: HTTPException, hot: HotRoutes) -> Problem:
-    """Answer what the router raises; a path that only hot routes know is a 405, not a 404."""
-    allowed = hot.methods_of(request.url.path)
+def _problem_of_http(request: Request, error: HTTPException, commands: CommandRoutes) -> Problem:
+    """Answer what the router raises; a path that only command routes know is a 405, not a 404."""
+    allowed = commands.methods_of(request.url.path)
     if error.status_code == problems.METHOD_NOT_ALLOWED.status:
         allowed |= _methods_of(request, error)
     if allowed:

@@ -1,7 +1,7 @@
-"""The outermost application: sends a request to its hot route, or observes and guards it on its way to FastAPI.
+"""The outermost application: sends a request to its command route, or observes and guards it on its way to FastAPI.
 
 What FastAPI serves begins to be answered by a deadline: a database that no longer speaks must not hold a client for as
-long as a statement may take. Hot routes keep deadlines of their own.
+long as a statement may take. Command routes keep deadlines of their own.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from contracts import problems
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
 from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_content_type, read_body
+from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
-from servicekit.http.edge.hot import HotRoutes
 from servicekit.http.edge.matching import RouteTable, routed_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
@@ -28,13 +28,19 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 
 class Edge:
-    """Takes every request of an API: hot routes answer themselves, the rest goes to *inner* observed and guarded."""
+    """Takes every request of an API: a command route answers itself, the rest goes to *inner* observed and guarded."""
 
     def __init__(
-        self, inner: ASGIApp, hot: HotRoutes, ordinary: RouteTable[Route], observer: Observer, *, deadline_s: float
+        self,
+        inner: ASGIApp,
+        commands: CommandRoutes,
+        ordinary: RouteTable[Route],
+        observer: Observer,
+        *,
+        deadline_s: float,
     ) -> None:
         self._inner = inner
-        self._hot = hot
+        self._commands = commands
         self._ordinary = ordinary
         self._observer = observer
         self._deadline_s = deadline_s
@@ -44,7 +50,7 @@ class Edge:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
-        found = self._hot.find(scope)
+        found = self._commands.find(scope)
         if found is not None:
             endpoint, path_params = found
             await endpoint(scope, receive, send, path_params)
@@ -58,26 +64,26 @@ class Edge:
         started_s, path = monotonic_s(), scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
-        answer = Answer(send, request_id_of(headers.get(b"request-id")))
+        response = TrackedResponse(send, request_id_of(headers.get(b"request-id")))
         error: Exception | None = None
         with self._span(scope, traceparent, started_s) as (span, handed_on):
             scope[CONTEXT_KEY] = RequestContext(
-                request_id=answer.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
+                request_id=response.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
             )
             try:
                 check_head(scope, headers)
                 _refuse_newline(path)
                 scope["path"] = routed_path(scope)
                 received = await guarded(scope["method"], headers, receive, self._body_bytes_max(scope))
-                async with answer.begins_within(self._deadline_s):
-                    await self._inner(scope, received, answer.send)
+                async with response.begins_within(self._deadline_s):
+                    await self._inner(scope, received, response.send)
             except ClientDisconnected:
                 return
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
                 error = scope[CONTEXT_KEY].error or caught
-                await answer.refuse(caught, path)
+                await response.refuse(caught, path)
             error = error or scope[CONTEXT_KEY].error
-            self._finish(scope, answer, started_s, span, error)
+            self._finish(scope, response, started_s, span, error)
 
     def _body_bytes_max(self, scope: Scope) -> int:
         found = None if scope["method"] in BODILESS else self._ordinary.find(scope)
@@ -91,7 +97,7 @@ class Edge:
         return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, scope["path"], now_s)
 
     def _finish(
-        self, scope: Scope, answer: "Answer", started_s: float, span: Span | None, error: Exception | None
+        self, scope: Scope, response: "TrackedResponse", started_s: float, span: Span | None, error: Exception | None
     ) -> None:
         method, route = _method_label(scope), getattr(scope.get("route"), "path_format", UNMATCHED)
         if span is not None:  # the route is known only now
@@ -100,17 +106,17 @@ class Edge:
         series = self._observer.series(method, route)
         self._observer.finish(
             series,
-            answer.status,
+            response.status,
             started_s,
-            answer.request_id,
+            response.request_id,
             path=scope[CONTEXT_KEY].path,
             span=span,
             error=error,
         )
 
 
-class Answer:
-    """Passes an answer on with its request id, and remembers its status."""
+class TrackedResponse:
+    """Passes a response on with its request id, and remembers its status."""
 
     def __init__(self, send: Send, request_id: bytes) -> None:
         self._send = send

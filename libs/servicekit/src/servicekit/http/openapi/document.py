@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from contracts import problems
 from servicekit.http.edge.body import BODILESS
 from servicekit.http.edge.matching import PARAMETER
-from servicekit.http.openapi.answers import REF, ProblemDocument, headers_of, links_of, refusals
+from servicekit.http.openapi.responses import REF, ProblemDocument, headers_of, links_of, refusals
 from servicekit.http.route import Engine, PageOf, Route, is_struct
 from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER, Declared
 
@@ -69,7 +69,7 @@ def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[
     asked = {each.operation_id: each.dependant for each in router.routes if isinstance(each, APIRoute)}
     for route in routes:
         operations = paths.setdefault(route.path, {})
-        if route.engine is Engine.HOT:
+        if route.engine is Engine.COMMAND:
             operations[route.method.lower()] = _operation(route, by_struct)
         else:
             _declare(operations[route.method.lower()], route, asked[route.operation_id], by_struct)

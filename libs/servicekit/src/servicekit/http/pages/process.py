@@ -1,16 +1,22 @@
 """Routes every process has: health and metrics."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
+import msgspec
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from contracts import problems
-from servicekit.http.health import Check, HealthCheck, checked
-from servicekit.http.openapi.answers import declared, page_content
+from servicekit.health import Check, HealthCheck
+from servicekit.http.openapi.responses import declared, page_content
+from servicekit.http.problems import Problem, problem_from
 from servicekit.http.routes.responses import json_response
 from servicekit.telemetry import Telemetry
+
+CHECK_TIMEOUT_S: Final = 2.0
 
 
 def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck, deep: HealthCheck) -> None:
@@ -54,9 +60,23 @@ def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck
 
 def _health_page(check: HealthCheck) -> Callable[[], Awaitable[Response]]:
     async def page() -> Response:
-        return json_response(await checked(check))
+        return json_response(await _checked(check))
 
     return page
+
+
+async def _checked(check: HealthCheck) -> bytes:
+    """Return the JSON of a healthy *check*; raise Problem `unavailable` with the checks when one is not ok."""
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            checks = dict(await check())
+    except TimeoutError:
+        checks = {"health": Check(ok=False, detail=f"The check took more than {CHECK_TIMEOUT_S} s.")}
+    except Exception as error:  # noqa: BLE001  whatever breaks a check is what the check is for
+        checks = {"health": Check(ok=False, detail=problem_from(error).detail)}
+    if all(state.ok for state in checks.values()):
+        return msgspec.json.encode({"status": "ok", "checks": checks})
+    raise Problem(problems.UNAVAILABLE, "The process is not healthy.", checks=checks)
 
 
 _HEALTH = {

@@ -11,7 +11,7 @@ from contracts import problems
 from contracts.event_types import json_schema
 from contracts.problems import FIELD_CODES, PROBLEM_CODES
 from contracts.registry import PUBLISHED_TYPES
-from servicekit.http.openapi.answers import declared, page_content
+from servicekit.http.openapi.responses import declared, page_content
 from servicekit.http.problems import Problem
 from servicekit.http.routes.responses import json_response
 

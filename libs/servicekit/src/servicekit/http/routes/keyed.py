@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, assert_never
+from typing import Annotated, assert_never
 from uuid import UUID
 
 import msgspec
@@ -11,13 +11,13 @@ from fastapi import Depends, Response
 from pydantic import BaseModel
 
 from contracts import problems
+from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem
 from servicekit.http.routes.dependencies import Caller, Context, IdempotencyKey
 from servicekit.http.routes.responses import json_response
 from servicekit.idempotency import Answer, InFlight, Keyed, KeyReused, Once, Undone, Work
 from servicekit.principal import Principal
 
-RETRY_AFTER_S: Final = 1
 Said = Sequence[object] | None
 """What a command says besides its path, parsed: however it was spelt, the same is the same."""
 

@@ -1,4 +1,4 @@
-"""Turns per tenant: what one of them waits for, no other does."""
+"""A limit per tenant: what one of them waits for, no other does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ class _Tenant:
     users: int = 0
 
 
-class TenantTurns:
+class TenantLimit:
     """Lets *per_tenant* of each tenant's callers in at once; the others of that tenant wait."""
 
     def __init__(self, per_tenant: int) -> None:
@@ -21,8 +21,8 @@ class TenantTurns:
         self._tenants: dict[UUID, _Tenant] = {}
 
     @asynccontextmanager
-    async def turn(self, tenant_id: UUID) -> AsyncIterator[None]:
-        """Run the body when it is this caller's turn."""
+    async def place(self, tenant_id: UUID) -> AsyncIterator[None]:
+        """Run the body when the tenant has a place free."""
         tenant = self._tenants.setdefault(tenant_id, _Tenant(asyncio.Semaphore(self._per_tenant)))
         tenant.users += 1
         try:

@@ -9,7 +9,7 @@ import aiodns
 import pycares
 
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Refusal, UrlRefused
+from notifications.domain.targets import UrlRefusal, UrlRefused
 
 TRY_S: Final = 1.0
 """The first try; each further one waits twice as long."""
@@ -35,7 +35,7 @@ class DnsResolver:
                 host, family=socket.AF_UNSPEC, port=port, proto=socket.IPPROTO_TCP, type=socket.SOCK_STREAM
             )
         except (aiodns.error.DNSError, UnicodeError) as error:
-            raise UrlRefused(Refusal.UNRESOLVABLE, "The host has no address.") from error
+            raise UrlRefused(UrlRefusal.UNRESOLVABLE, "The host has no address.") from error
         addresses = [ip_address(node.addr[0].decode("ascii")) for node in found.nodes]
         return sorted(dict.fromkeys(addresses), key=lambda address: not isinstance(address, IPv4Address))
 

@@ -2,18 +2,25 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
-from notifications.application.ports import Resolver
-from notifications.application.turns import TenantTurns
 from notifications.domain.addresses import Address
-from notifications.domain.targets import Refusal, Target, UrlRefused, check_addresses, parse_target
+from notifications.domain.targets import Target, UrlRefusal, UrlRefused, check_addresses, parse_target
+from notifications.endpoints.tenant_limit import TenantLimit
 
 LOOKUP_S: Final = 5.0
-"""From a look-up's wait for its turn to the answer."""
+"""From a look-up's wait for its place to the answer."""
 LOOKUPS_PER_TENANT: Final = 32
 """At once, of one process."""
+
+
+class Resolver(Protocol):
+    """DNS: the real one, or a test's names."""
+
+    async def resolve(self, host: str, port: int) -> Sequence[Address]:
+        """Return every address of *host*; raises UrlRefused where it has none. The caller may give up at any time."""
+        ...
 
 
 class Vetting:
@@ -23,7 +30,7 @@ class Vetting:
         self._resolver = resolver
         self._allow_loopback = allow_loopback
         self._lookup_s = lookup_s
-        self._turns = TenantTurns(LOOKUPS_PER_TENANT)
+        self._limit = TenantLimit(LOOKUPS_PER_TENANT)
 
     async def vet(self, url: str, tenant_id: UUID) -> tuple[Target, Sequence[Address]]:
         """Return where to connect to: the parts of *url* and its vetted addresses. Raises UrlRefused."""
@@ -34,7 +41,7 @@ class Vetting:
 
     async def _look_up(self, target: Target, tenant_id: UUID) -> Sequence[Address]:
         try:
-            async with asyncio.timeout(self._lookup_s), self._turns.turn(tenant_id):
+            async with asyncio.timeout(self._lookup_s), self._limit.place(tenant_id):
                 return await self._resolver.resolve(target.host, target.port)
         except TimeoutError:
-            raise UrlRefused(Refusal.UNRESOLVABLE, "The host's name server does not answer.") from None
+            raise UrlRefused(UrlRefusal.UNRESOLVABLE, "The host's name server does not answer.") from None

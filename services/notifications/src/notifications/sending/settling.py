@@ -6,19 +6,19 @@ from datetime import datetime
 
 from contracts.ids import new_id
 from contracts.notices import DELIVERY_EXHAUSTED, ENDPOINT_DISABLED, DeliveryExhausted, EndpointDisabled
-from notifications.application.ports import DeliveryQueue, Settlement
-from notifications.application.rows import Lease, Result
 from notifications.domain.messages import TEST_TYPE
 from notifications.domain.outcomes import (
+    AttemptOutcome,
     DisabledReason,
     Exhausted,
-    Outcome,
     Policy,
     Step,
     disabled_because,
     next_step,
 )
 from notifications.domain.schedule import DRAW_MAX
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import AttemptResult, Lease, Settlement
 from servicekit.postgres import Pool
 from servicekit.relay import outbox
 from servicekit.relay.outbox import OutboxEvent
@@ -37,19 +37,19 @@ class Written:
     disabled: DisabledReason | None = None
 
 
-class Settling:
+class Settler:
     """Settles attempts, each in one transaction with what it publishes; of a delivered one nothing is."""
 
-    def __init__(self, pool: Pool, queue: DeliveryQueue, *, policy: Policy, jitter: random.Random) -> None:
+    def __init__(self, pool: Pool, queue: PostgresQueue, *, policy: Policy, jitter: random.Random) -> None:
         self._pool = pool
         self._queue = queue
         self._policy = policy
         self._jitter = jitter
 
-    async def settle(self, lease: Lease, result: Result) -> Stale | Written:
+    async def settle(self, lease: Lease, result: AttemptResult) -> Stale | Written:
         """Write how the attempt went, unless its lease has passed on."""
         settlement = self._settlement(lease, result)
-        if result.outcome is Outcome.DELIVERED:
+        if result.outcome is AttemptOutcome.DELIVERED:
             async with self._pool.connection() as connection:
                 settled = await self._queue.settle(connection, lease, result, settlement)
             return Stale() if settled is None else Written(settlement.step)
@@ -68,8 +68,8 @@ class Settling:
             await outbox.append(tx, events)
         return Written(settlement.step, reason)
 
-    def _settlement(self, lease: Lease, result: Result) -> Settlement:
-        failures = 0 if result.outcome is Outcome.DELIVERED else lease.failures + 1
+    def _settlement(self, lease: Lease, result: AttemptResult) -> Settlement:
+        failures = 0 if result.outcome is AttemptOutcome.DELIVERED else lease.failures + 1
         step = next_step(
             result.outcome,
             failures=failures,
@@ -80,7 +80,7 @@ class Settling:
         return Settlement(step=step, failures=failures)
 
 
-def _exhausted(lease: Lease, result: Result, at: datetime) -> OutboxEvent:
+def _exhausted(lease: Lease, result: AttemptResult, at: datetime) -> OutboxEvent:
     body = DeliveryExhausted(
         endpoint_id=str(lease.endpoint_id),
         delivery_id=str(lease.delivery_id),

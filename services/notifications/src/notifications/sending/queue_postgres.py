@@ -6,18 +6,16 @@ from uuid import UUID
 
 import asyncpg
 
-from notifications.application.ports import Backlog, Settled, Settlement
-from notifications.application.rows import Lease, Result, SealedSecret
 from notifications.domain.outcomes import Delivered, DeliveryStatus, DisabledReason, Exhausted, RetryLater, Step
 from notifications.domain.sharing import QUICK_NEEDED, Candidate, Grant, is_slow
+from notifications.endpoints.encryption import EncryptedSecret
+from notifications.sending.rows import AttemptResult, Lease, Settled, Settlement
 from servicekit.postgres import Connection, Transaction
 
 CANDIDATES_MAX: Final = 500
 ATTEMPTS_KEPT: Final = 50
 """Of one delivery: a schedule has fewer, but a delivery can be resent for ever."""
 SECRETS_PER_ENDPOINT_MAX: Final = 5
-BACKLOG_COUNTED_MAX: Final = 100_000
-"""Of all endpoints together."""
 
 # Endpoint by endpoint, so that none is read past another's backlog. However many a tenant has, the first of each
 # tenant come first, of those that lag and of the others.
@@ -57,7 +55,7 @@ _SETTLE: Final = """
             settled_at = case when $3 = 'pending' then null else now() end
         where id = $1 and lease_token = $2
         returning id, endpoint_id
-    ), told as (
+    ), attempted as (
         update notifications.attempt as a
         set outcome = $7, duration_ms = $8, status_code = $9, error = $10, response_head = $11
         from settled where a.delivery_id = settled.id and a.number = $6
@@ -74,34 +72,21 @@ _SETTLE: Final = """
            end as failing_since
     from settled"""
 
-# Counted up to a bound over all endpoints; the oldest is the first of some endpoint.
-BACKLOG: Final = f"""
-    select
-        (select count(*) from (
-            select from notifications.endpoint as e cross join lateral (
-                select from notifications.delivery as d
-                where d.endpoint_id = e.id and d.status = 'pending' and d.next_attempt_at <= now()
-                order by d.next_attempt_at, d.id limit {BACKLOG_COUNTED_MAX}) as due
-            where e.status = 'active' limit {BACKLOG_COUNTED_MAX}) as counted) as due,
-        (select coalesce(greatest(0, extract(epoch from now() - min(first.next_attempt_at))), 0)::float8
-         from notifications.endpoint as e cross join lateral (
-            select d.next_attempt_at from notifications.delivery as d
-            where d.endpoint_id = e.id and d.status = 'pending' and d.next_attempt_at <= now()
-            order by d.next_attempt_at, d.id limit 1) as first
-         where e.status = 'active') as oldest_s"""
-
 
 class PostgresQueue:
-    """Leases, settles and measures deliveries."""
+    """Leases and settles deliveries."""
 
     async def candidates(self, connection: Connection, *, per_endpoint: int) -> list[Candidate]:
-        """Read as `DeliveryQueue.candidates` says."""
+        """Return endpoints that have something due (counted up to *per_endpoint*), a random choice of each tenant's."""
         return [Candidate(**dict(row)) for row in await connection.fetch(CANDIDATES, per_endpoint)]
 
     async def lease(
         self, connection: Connection, token: UUID, grants: Sequence[Grant], *, lease_s: float
     ) -> list[Lease]:
-        """Lease as `DeliveryQueue.lease` says, in one statement."""
+        """Take the oldest due deliveries of *grants* for *lease_s* seconds, none that another worker is about to take.
+
+        No endpoint gets more over all workers than its grant says.
+        """
         given = {grant.endpoint_id: grant for grant in grants}
         rows = await connection.fetch(
             _LEASE,
@@ -114,9 +99,9 @@ class PostgresQueue:
         return [_lease(token, row, is_lagging=given[row["endpoint_id"]].is_lagging) for row in rows]
 
     async def settle(
-        self, connection: Connection, lease: Lease, result: Result, settlement: Settlement
+        self, connection: Connection, lease: Lease, result: AttemptResult, settlement: Settlement
     ) -> Settled | None:
-        """Write as `DeliveryQueue.settle` says."""
+        """Write how the attempt went in one statement, or nothing (None) where the lease is another's by now."""
         status, delay_ms = _columns_of(settlement.step)
         row = await connection.fetchrow(
             _SETTLE,
@@ -137,7 +122,7 @@ class PostgresQueue:
         return None if row is None else Settled(at=row["at"], failing_since=row["failing_since"])
 
     async def disable(self, tx: Transaction, endpoint_id: UUID, reason: DisabledReason) -> bool:
-        """Disable as `DeliveryQueue.disable` says."""
+        """Disable an active endpoint; return whether it was one."""
         done = await tx.connection.fetchval(
             """update notifications.endpoint set status = 'disabled', disabled_reason = $2, updated_at = now()
                where id = $1 and status = 'active' returning true""",
@@ -145,14 +130,6 @@ class PostgresQueue:
             reason,
         )
         return bool(done)
-
-    async def backlog(self, connection: Connection) -> Backlog:
-        """Measure as `DeliveryQueue.backlog` says."""
-        row = await connection.fetchrow(BACKLOG)
-        counts = await connection.fetch("select status, count(*) as n from notifications.endpoint group by status")
-        assert row is not None
-        endpoints = {count["status"]: count["n"] for count in counts}
-        return Backlog(due=row["due"], oldest_s=row["oldest_s"], endpoints=endpoints)
 
 
 def _columns_of(step: Step) -> tuple[DeliveryStatus, int]:
@@ -179,7 +156,7 @@ def _lease(token: UUID, row: "asyncpg.Record", *, is_lagging: bool) -> Lease:
         endpoint_id=row["endpoint_id"],
         is_lagging=is_lagging,
         url=row["url"],
-        secrets=tuple(SealedSecret(id=i, key_version=version, sealed=sealed) for i, version, sealed in secrets),
+        secrets=tuple(EncryptedSecret(id=i, key_version=version, ciphertext=text) for i, version, text in secrets),
         message_id=row["message_id"],
         type=row["type"],
         wallet_id=row["wallet_id"],

@@ -1,12 +1,12 @@
-"""What only hot routes have: dry runs, and headers of an answer made by hand."""
+"""What only command routes have: dry runs, and headers of an answer made by hand."""
 
 import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from servicekit.http.app import create_app
+from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import decode_body
-from servicekit.http.edge.hot import HotRequest, HotResponse
 from servicekit.http.problems import Problem
 from servicekit.http.route import Engine, Route
 from servicekit.settings import ServiceSettings
@@ -18,16 +18,16 @@ class Command(msgspec.Struct, forbid_unknown_fields=True):
     name: str
 
 
-async def echo(request: HotRequest[Command]) -> HotResponse:
+async def echo(request: CommandRequest[Command]) -> CommandResponse:
     seen = {"key": request.idempotency_key, "dry_run": request.dry_run, "path": request.path}
-    return HotResponse(201, msgspec.json.encode(seen), [(b"ledger-position", b"1-2")])
+    return CommandResponse(201, msgspec.json.encode(seen), [(b"ledger-position", b"1-2")])
 
 
 @pytest.fixture
 def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", open_registry("probe", "api", "1"), Tracing("probe", 0.0))
     route = Route(
-        engine=Engine.HOT,
+        engine=Engine.COMMAND,
         method="POST",
         path="/v1/things",
         request=Command,

@@ -7,14 +7,15 @@ attempt. Proxies of the environment are not asked: one would connect in our plac
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from notifications.adapters.response import NotHttp, Response, read_body_head, read_fields, read_status
-from notifications.application.rows import Result
 from notifications.domain.addresses import Address
-from notifications.domain.outcomes import Fault, Outcome, outcome_of_status
+from notifications.domain.outcomes import AttemptOutcome, Fault, outcome_of_status
 from notifications.domain.schedule import retry_after_ms_of
 from notifications.domain.targets import Target
+from notifications.sending.response import NotHttp, Response, read_body_head, read_fields, read_status
+from notifications.sending.rows import AttemptResult
 from servicekit.clock import monotonic_s, utc_now
 
 REST_TIMEOUT_S: Final = 2.0
@@ -34,29 +35,37 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class _Failed(Exception):  # noqa: N818  it names what the attempt did
     """The attempt ended without a status."""
 
-    def __init__(self, outcome: Outcome, fault: Fault) -> None:
+    def __init__(self, outcome: AttemptOutcome, fault: Fault) -> None:
         super().__init__(fault.value)
         self.outcome = outcome
         self.fault = fault
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a receiver may take: *connect_s* to accept a connection, *attempt_s* from DNS to the status."""
+
+    connect_s: float
+    attempt_s: float
+
+
 class HttpSender:
     """Posts webhooks by HTTP/1.1."""
 
-    def __init__(
-        self, *, connect_timeout_s: float, attempt_timeout_s: float, tls: ssl.SSLContext | None = None
-    ) -> None:
-        self._connect_timeout_s = connect_timeout_s
-        self._attempt_timeout_s = attempt_timeout_s
+    def __init__(self, timeouts: Timeouts, *, tls: ssl.SSLContext | None = None) -> None:
+        self._timeouts = timeouts
         self._tls = tls or ssl.create_default_context()
 
     async def send(
         self, target: Target, addresses: Sequence[Address], *, headers: Mapping[str, str], body: bytes
-    ) -> Result:
-        """Post *body*; an address that does not accept the connection gives way to the next one."""
+    ) -> AttemptResult:
+        """Post *body* to *target* at one of the vetted *addresses*; any failure is an AttemptResult too.
+
+        An address that does not accept the connection gives way to the next one.
+        """
         started_s = monotonic_s()
         try:
-            async with asyncio.timeout(self._attempt_timeout_s):
+            async with asyncio.timeout(self._timeouts.attempt_s):
                 reader, writer = await self._connected(target, addresses[:ADDRESSES_TRIED_MAX])
                 try:
                     status = await _post(reader, writer, _request(target, headers, body))
@@ -65,11 +74,11 @@ class HttpSender:
                 finally:
                     writer.transport.abort()
         except _Failed as failed:
-            return Result(outcome=failed.outcome, duration_ms=_ms(started_s, monotonic_s()), error=failed.fault)
+            return AttemptResult(outcome=failed.outcome, duration_ms=_ms(started_s, monotonic_s()), error=failed.fault)
         except TimeoutError:
             fault = Fault.NO_ANSWER_IN_TIME
-            return Result(outcome=Outcome.TIMEOUT, duration_ms=_ms(started_s, monotonic_s()), error=fault)
-        return Result(
+            return AttemptResult(outcome=AttemptOutcome.TIMEOUT, duration_ms=_ms(started_s, monotonic_s()), error=fault)
+        return AttemptResult(
             outcome=outcome_of_status(response.status),
             duration_ms=_ms(started_s, answered_s),
             status_code=response.status,
@@ -81,15 +90,15 @@ class HttpSender:
         fault = Fault.CONNECTION_FAILED
         for address in addresses:
             try:
-                async with asyncio.timeout(self._connect_timeout_s):
+                async with asyncio.timeout(self._timeouts.connect_s):
                     return await self._connect(target, address)
             except ssl.SSLCertVerificationError:
-                raise _Failed(Outcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
+                raise _Failed(AttemptOutcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
             except ssl.SSLError:
-                raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+                raise _Failed(AttemptOutcome.TLS_FAILED, Fault.TLS_FAILED) from None
             except OSError as error:
                 fault = _CANNOT_CONNECT.get(type(error), Fault.CONNECTION_FAILED)
-        raise _Failed(Outcome.CONNECTION_FAILED, fault)
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, fault)
 
     async def _connect(self, target: Target, address: Address) -> _Streams:
         if not target.is_encrypted:
@@ -110,14 +119,14 @@ async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, requ
         writer.write(request)
         return await read_status(reader)
     except NotHttp:
-        raise _Failed(Outcome.CONNECTION_FAILED, Fault.NOT_HTTP) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, Fault.NOT_HTTP) from None
     except asyncio.IncompleteReadError as error:
         fault = Fault.NOT_HTTP if error.partial else Fault.CLOSED_WITHOUT_ANSWER
-        raise _Failed(Outcome.CONNECTION_FAILED, fault) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, fault) from None
     except ssl.SSLError:
-        raise _Failed(Outcome.TLS_FAILED, Fault.TLS_FAILED) from None
+        raise _Failed(AttemptOutcome.TLS_FAILED, Fault.TLS_FAILED) from None
     except ConnectionError:
-        raise _Failed(Outcome.CONNECTION_FAILED, Fault.CLOSED_WITHOUT_ANSWER) from None
+        raise _Failed(AttemptOutcome.CONNECTION_FAILED, Fault.CLOSED_WITHOUT_ANSWER) from None
 
 
 async def _rest(reader: asyncio.StreamReader, status: int) -> Response:

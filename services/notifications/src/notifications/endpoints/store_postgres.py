@@ -1,4 +1,4 @@
-"""Endpoints in PostgreSQL."""
+"""Endpoints in PostgreSQL, always of one tenant; a deleted one is not found."""
 
 from datetime import datetime
 from typing import Final
@@ -6,11 +6,13 @@ from uuid import UUID
 
 import asyncpg
 
-from notifications.application.rows import SealedSecret
 from notifications.domain.endpoints import Endpoint
 from notifications.domain.outcomes import DisabledReason, EndpointStatus
+from notifications.endpoints.encryption import EncryptedSecret
 from servicekit.postgres import Connection, Transaction
 
+CANCELLED_MAX: Final = 5_000
+"""In the request that deletes an endpoint; the workers cancel the rest."""
 _LOCK_CLASS: Final = 11
 """Of the advisory locks that count a tenant's endpoints."""
 _COLUMNS: Final = """
@@ -18,6 +20,9 @@ _COLUMNS: Final = """
     e.created_at, e.updated_at, e.paid_until,
     array(select wallet_id from notifications.endpoint_wallet where endpoint_id = e.id order by 1) as wallet_ids
 """
+_SELECT_ONE: Final = f"""
+    select {_COLUMNS} from notifications.endpoint as e
+    where e.id = $1 and e.tenant_id = $2 and e.status <> 'deleted'"""
 
 
 class PostgresEndpoints:
@@ -27,12 +32,12 @@ class PostgresEndpoints:
         self._projection = projection
 
     async def clock(self, tx: Transaction) -> datetime:
-        """Read as `Endpoints.clock` says."""
+        """Return the database's time of *tx*."""
         now: datetime = await tx.connection.fetchval("select now()")
         return now
 
     async def claim_place(self, tx: Transaction, tenant_id: UUID) -> int:
-        """Count as `Endpoints.claim_place` says."""
+        """Return how many endpoints the tenant has; until *tx* ends nobody else adds one."""
         await tx.connection.execute(
             "select pg_advisory_xact_lock($1, hashtext($2::uuid::text))", _LOCK_CLASS, tenant_id
         )
@@ -42,7 +47,7 @@ class PostgresEndpoints:
         return count
 
     async def add(self, tx: Transaction, endpoint: Endpoint) -> None:
-        """Add as `Endpoints.add` says: what the checkpoints cover already was before its time."""
+        """Add an endpoint that wants what is projected from now on: what the checkpoints cover was before its time."""
         await tx.connection.execute(
             """insert into notifications.endpoint
                    (id, tenant_id, url, description, event_types, has_wallets, status, from_seqs, created_at,
@@ -63,33 +68,13 @@ class PostgresEndpoints:
         )
         await self._add_wallets(tx, endpoint)
 
-    async def get(
-        self, connection: Connection, tenant_id: UUID, endpoint_id: UUID, *, lock: bool = False
-    ) -> Endpoint | None:
-        """Read as `Endpoints.get` says."""
-        row = await connection.fetchrow(
-            f"""select {_COLUMNS} from notifications.endpoint as e
-                where e.id = $1 and e.tenant_id = $2 and e.status <> 'deleted'
-                {"for no key update of e" if lock else ""}""",
-            endpoint_id,
-            tenant_id,
-        )
+    async def locked(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> Endpoint | None:
+        """Return an endpoint, whose row nobody else writes until *tx* ends."""
+        row = await tx.connection.fetchrow(f"{_SELECT_ONE} for no key update of e", endpoint_id, tenant_id)
         return None if row is None else _endpoint(row)
 
-    async def page(self, connection: Connection, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[Endpoint]:
-        """Read as `Endpoints.page` says; ids are made in the order of time."""
-        rows = await connection.fetch(
-            f"""select {_COLUMNS} from notifications.endpoint as e
-                where e.tenant_id = $1 and e.status <> 'deleted' and ($2::uuid is null or e.id < $2)
-                order by e.id desc limit $3""",
-            tenant_id,
-            before,
-            limit,
-        )
-        return [_endpoint(row) for row in rows]
-
     async def update(self, tx: Transaction, endpoint: Endpoint) -> None:
-        """Write as `Endpoints.update` says."""
+        """Write what commands can change; the caller holds the row."""
         await tx.connection.execute(
             """update notifications.endpoint
                set url = $2, description = $3, event_types = $4, has_wallets = $5, status = $6, disabled_reason = $7,
@@ -114,13 +99,16 @@ class PostgresEndpoints:
         await self._add_wallets(tx, endpoint)
 
     async def keep_paid(self, tx: Transaction, endpoint: Endpoint) -> None:
-        """Write as `Endpoints.keep_paid` says."""
+        """Write until when its paced commands are paid for; the caller holds the row."""
         await tx.connection.execute(
             "update notifications.endpoint set paid_until = $2 where id = $1", endpoint.id, endpoint.paid_until
         )
 
     async def delete(self, tx: Transaction, tenant_id: UUID, endpoint_id: UUID) -> None:
-        """Take out of use as `Endpoints.delete` says; the row stays, so that its history can be told."""
+        """Take the endpoint out of use, and cancel up to CANCELLED_MAX of its pending deliveries.
+
+        Its row stays, so that its history can be told.
+        """
         await tx.connection.execute("delete from notifications.endpoint_secret where endpoint_id = $1", endpoint_id)
         await tx.connection.execute("delete from notifications.endpoint_wallet where endpoint_id = $1", endpoint_id)
         await tx.connection.execute(
@@ -129,11 +117,19 @@ class PostgresEndpoints:
             endpoint_id,
             tenant_id,
         )
+        await tx.connection.execute(
+            """update notifications.delivery set status = 'cancelled', settled_at = now(), lease_token = null
+               where id in (select id from notifications.delivery
+                            where endpoint_id = $1 and tenant_id = $3 and status = 'pending' limit $2)""",
+            endpoint_id,
+            CANCELLED_MAX,
+            tenant_id,
+        )
 
     async def add_secret(
-        self, tx: Transaction, endpoint_id: UUID, secret: SealedSecret, *, now: datetime, expires_others_at: datetime
+        self, tx: Transaction, endpoint_id: UUID, secret: EncryptedSecret, *, now: datetime, expires_others_at: datetime
     ) -> None:
-        """Add as `Endpoints.add_secret` says."""
+        """Add the secret that signs first from now on; the others sign until *expires_others_at* at most."""
         await tx.connection.execute(
             """update notifications.endpoint_secret set expires_at = least(expires_at, $2) where endpoint_id = $1""",
             endpoint_id,
@@ -145,7 +141,7 @@ class PostgresEndpoints:
             secret.id,
             endpoint_id,
             secret.key_version,
-            secret.sealed,
+            secret.ciphertext,
             now,
         )
 
@@ -157,6 +153,24 @@ class PostgresEndpoints:
             endpoint.wallet_ids,
             endpoint.id,
         )
+
+
+async def find_endpoint(connection: Connection, tenant_id: UUID, endpoint_id: UUID) -> Endpoint | None:
+    row = await connection.fetchrow(_SELECT_ONE, endpoint_id, tenant_id)
+    return None if row is None else _endpoint(row)
+
+
+async def find_endpoints(connection: Connection, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[Endpoint]:
+    """Return up to *limit* endpoints, newest first: ids are made in the order of time."""
+    rows = await connection.fetch(
+        f"""select {_COLUMNS} from notifications.endpoint as e
+            where e.tenant_id = $1 and e.status <> 'deleted' and ($2::uuid is null or e.id < $2)
+            order by e.id desc limit $3""",
+        tenant_id,
+        before,
+        limit,
+    )
+    return [_endpoint(row) for row in rows]
 
 
 def _endpoint(row: "asyncpg.Record") -> Endpoint:

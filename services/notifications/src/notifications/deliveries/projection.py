@@ -6,8 +6,8 @@ from typing import Final
 from contracts.envelope import Envelope
 from contracts.events import parse_data
 from contracts.ids import new_id
-from notifications.application.ports import Recorder
-from notifications.application.rows import Message, NewDelivery
+from notifications.deliveries.recording_postgres import PostgresRecorder
+from notifications.deliveries.rows import Message, NewDelivery
 from notifications.domain.messages import SUBSCRIBABLE, body_of
 from notifications.domain.versions import newest_versions
 from servicekit.postgres import Transaction
@@ -19,7 +19,7 @@ NAME: Final = "notifications"
 class DeliveryProjection:
     """Records deliveries of events."""
 
-    def __init__(self, recorder: Recorder, *, topic: str) -> None:
+    def __init__(self, recorder: PostgresRecorder, *, topic: str) -> None:
         self._recorder = recorder
         self.name = NAME
         self.topic = topic

@@ -8,13 +8,14 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import new_id
-from notifications.application.attempts import Attempts, failed_within
-from notifications.application.metrics import WorkerMetrics
-from notifications.application.ports import DeliveryQueue
-from notifications.application.rows import Lease, Result
-from notifications.application.settling import Settling, Stale, Written
-from notifications.domain.outcomes import Exhausted, Outcome
+from notifications.domain.outcomes import AttemptOutcome, Exhausted, Policy
 from notifications.domain.sharing import Held, Slots, share_out
+from notifications.sending.attempts import Attempts, failed_within
+from notifications.sending.metrics import WorkerMetrics
+from notifications.sending.queue_postgres import PostgresQueue
+from notifications.sending.rows import AttemptResult, Lease
+from notifications.sending.sender_http import Timeouts
+from notifications.sending.settling import Settler, Stale, Written
 from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
@@ -33,13 +34,14 @@ SETTLE_TRIES: Final = 5
 class WorkerSettings:
     """How a worker runs. *attempts_max* is for this process, *endpoint_attempts_max* per endpoint over all of them.
 
-    At the end what is under way has *drain_s* seconds.
+    *policy* says how failures are answered. At the end what is under way has *drain_s* seconds.
     """
 
     attempts_max: int
     endpoint_attempts_max: int
     lease_s: float
-    attempt_timeout_s: float
+    timeouts: Timeouts
+    policy: Policy
     drain_s: float
 
 
@@ -51,9 +53,9 @@ class Worker:
         settings: WorkerSettings,
         *,
         pool: Pool,
-        queue: DeliveryQueue,
+        queue: PostgresQueue,
         attempts: Attempts,
-        settling: Settling,
+        settler: Settler,
         metrics: WorkerMetrics,
         tracing: Tracing,
     ) -> None:
@@ -61,7 +63,7 @@ class Worker:
         self._pool = pool
         self._queue = queue
         self._attempts = attempts
-        self._settling = settling
+        self._settler = settler
         self._metrics = metrics
         self._tracing = tracing
         self._under_way: dict[asyncio.Task[None], Lease] = {}
@@ -143,7 +145,7 @@ class Worker:
                     {"webhook.delivery_id": str(lease.delivery_id), "webhook.attempt": lease.attempt},
                 )
             )
-            if monotonic_s() + self._settings.attempt_timeout_s > lease_ends_s:
+            if monotonic_s() + self._settings.timeouts.attempt_s > lease_ends_s:
                 self._metrics.stale()  # this process stood still: another has the delivery by now, or will
                 return
             result = await self._attempts.make(lease)
@@ -154,16 +156,16 @@ class Worker:
             settled = await self._settle(lease, result, lease_ends_s)
             if settled is None and span is not None:
                 mark_failed(span, "not settled")
-            self._tell(lease, result, settled)
+            self._report(lease, result, settled)
 
-    async def _settle(self, lease: Lease, result: Result, lease_ends_s: float) -> Stale | Written | None:
+    async def _settle(self, lease: Lease, result: AttemptResult, lease_ends_s: float) -> Stale | Written | None:
         """Settle, again where the database is away for a moment; None where it stays away: the lease will end.
 
         What cannot be written as it is, is written as a failure of ours.
         """
         for attempt in range(SETTLE_TRIES):
             try:
-                return await self._settling.settle(lease, result)
+                return await self._settler.settle(lease, result)
             except OperationalError as error:
                 self._failed("worker.settle_failed", error)
                 pause_s = POLL_S_MAX * 2.0**attempt
@@ -171,13 +173,13 @@ class Worker:
                     break
                 await asyncio.sleep(pause_s)
             except Exception:
-                if result.outcome is Outcome.INTERNAL_ERROR:
+                if result.outcome is AttemptOutcome.INTERNAL_ERROR:
                     raise
                 get_logger().exception("webhook.settling_crashed", delivery_id=str(lease.delivery_id))
                 result = failed_within(result)
         return None
 
-    def _tell(self, lease: Lease, result: Result, settled: Stale | Written | None) -> None:
+    def _report(self, lease: Lease, result: AttemptResult, settled: Stale | Written | None) -> None:
         """Count the attempt and write its line: whose it is, never where it went or what it said."""
         is_exhausted, disabled = False, None
         if isinstance(settled, Written):

@@ -1,7 +1,7 @@
-"""Hot routes: ASGI endpoints on msgspec, with the request id, errors, metrics, limits and tracing of any route.
+"""Command routes: ASGI endpoints on msgspec, with the request id, errors, metrics, limits and tracing of any route.
 
-A hot route costs a fraction of an ordinary one because its path is looked up in a dict, its body is decoded straight
-into a struct, and nothing is built that is not sent: no contextvar, log line or span for a request that is not traced.
+One costs a fraction of an ordinary route because its path is looked up in a dict, its body is decoded straight into a
+struct, and nothing is built that is not sent: no contextvar, log line or span for a request that is not traced.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ _JSON_HEADER: Final = (b"content-type", b"application/json")
 _PROBLEM_HEADER: Final = (b"content-type", PROBLEM_TYPE)
 
 
-class HotRequest(msgspec.Struct, Generic[S], frozen=True):
+class CommandRequest(msgspec.Struct, Generic[S], frozen=True):
     """A command as its handler gets it. *path* is the request's, the `instance` of its problems."""
 
     body: S
@@ -47,7 +47,7 @@ class HotRequest(msgspec.Struct, Generic[S], frozen=True):
     """The text of each `{…}` in the route's path."""
 
 
-class HotResponse(msgspec.Struct, frozen=True):
+class CommandResponse(msgspec.Struct, frozen=True):
     """An answer whose bytes stand: a body of status 400 and above is a problem document."""
 
     status: int
@@ -55,8 +55,8 @@ class HotResponse(msgspec.Struct, frozen=True):
     headers: RawHeaders
 
 
-class HotEndpoint:
-    """One hot route at work."""
+class CommandEndpoint:
+    """One command route at work."""
 
     def __init__(self, route: Route, observer: Observer, principal_of: PrincipalOf) -> None:
         self.route = route
@@ -111,7 +111,7 @@ class HotEndpoint:
         traceparent: str | None,
         received_s: float,
         path_params: Mapping[str, str],
-    ) -> HotRequest[Any]:
+    ) -> CommandRequest[Any]:
         check_head(scope, headers)
         principal = self._principal_of(scope["headers"])
         dry_run = dry_run_of(scope["query_string"])
@@ -120,7 +120,7 @@ class HotEndpoint:
         body = await read_body(receive, self.route.body_max_bytes, headers.get(b"content-length"))
         if body:
             check_content_type(headers)
-        return HotRequest(
+        return CommandRequest(
             self._decode(body),
             key,
             dry_run,
@@ -133,13 +133,13 @@ class HotEndpoint:
         )
 
 
-HotRoutes = RouteTable[HotEndpoint]
+CommandRoutes = RouteTable[CommandEndpoint]
 
 
-def hot_routes(routes: Iterable[Route], observer: Observer, principal_of: PrincipalOf) -> HotRoutes:
-    """Return the table of those of *routes* whose engine is the hot one."""
+def command_routes(routes: Iterable[Route], observer: Observer, principal_of: PrincipalOf) -> CommandRoutes:
+    """Return the table of those of *routes* whose engine is that for commands."""
     return RouteTable(
-        (route, HotEndpoint(route, observer, principal_of)) for route in routes if route.engine is Engine.HOT
+        (route, CommandEndpoint(route, observer, principal_of)) for route in routes if route.engine is Engine.COMMAND
     )
 
 
@@ -150,12 +150,12 @@ def _decoding(request: type[S] | None) -> Callable[[bytes], S | None]:
 _UNTRACED: Final[Any] = nullcontext((None, None))
 
 
-def _refusal(error: Exception, path: str) -> HotResponse:
+def _refusal(error: Exception, path: str) -> CommandResponse:
     problem = problem_from(error)
-    return HotResponse(problem.code.status, problem.render(path), problem.headers)
+    return CommandResponse(problem.code.status, problem.render(path), problem.headers)
 
 
-async def _send(send: Send, response: HotResponse, request_id: bytes) -> None:
+async def _send(send: Send, response: CommandResponse, request_id: bytes) -> None:
     headers = [
         _PROBLEM_HEADER if is_problem(response.status) else _JSON_HEADER,
         (b"content-length", b"%d" % len(response.body)),

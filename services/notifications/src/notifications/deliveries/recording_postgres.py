@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts.envelope import Envelope
-from notifications.application.rows import Message, NewDelivery
+from notifications.deliveries.rows import Message, NewDelivery
 from notifications.domain.versions import Newest
 from servicekit.columns import columns
 from servicekit.postgres import Transaction
@@ -48,14 +48,14 @@ class PostgresRecorder:
     """Adds messages and deliveries."""
 
     async def versions(self, tx: Transaction, wallet_ids: Sequence[UUID]) -> dict[UUID, Newest]:
-        """Read as `Recorder.versions` says."""
+        """Return the newest versions of the known ones of *wallet_ids*."""
         rows = await tx.connection.fetch(
             "select wallet_id, version, seq from notifications.wallet_version where wallet_id = any ($1)", wallet_ids
         )
         return {row["wallet_id"]: Newest(row["version"], row["seq"]) for row in rows}
 
     async def keep_versions(self, tx: Transaction, versions: Mapping[UUID, Newest]) -> None:
-        """Write as `Recorder.keep_versions` says."""
+        """Write the newest versions."""
         await tx.connection.execute(
             """insert into notifications.wallet_version (wallet_id, version, seq)
                select * from unnest($1::uuid[], $2::bigint[], $3::bigint[]) as new (wallet_id, version, seq)
@@ -67,7 +67,7 @@ class PostgresRecorder:
         )
 
     async def matches(self, tx: Transaction, events: Sequence[Envelope]) -> list[tuple[int, UUID]]:
-        """Find as `Recorder.matches` says."""
+        """Return (index into *events*, endpoint) for every endpoint that wants an event."""
         if not events:
             return []
         rows = await tx.connection.fetch(
@@ -77,7 +77,7 @@ class PostgresRecorder:
         return [(row["number"], row["id"]) for row in rows]
 
     async def add(self, tx: Transaction, messages: Sequence[Message], deliveries: Sequence[NewDelivery]) -> None:
-        """Add as `Recorder.add` says."""
+        """Add what is not there yet; an endpoint and a message have one delivery."""
         await tx.connection.execute(
             _ADD_MESSAGES,
             *columns(messages, "id", "tenant_id", "type", "wallet_id", "body", "traceparent", "occurred_at"),

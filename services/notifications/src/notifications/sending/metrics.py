@@ -4,8 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from notifications.application.ports import Backlog
-from notifications.domain.outcomes import EndpointStatus, Outcome
+from notifications.domain.outcomes import AttemptOutcome
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 
@@ -28,10 +27,10 @@ class WorkerMetrics:
         self._failures = Counter(
             "webhook_worker_failures_total", "Rounds that the database ended, by error.", ["error"], registry=registry
         )
-        for outcome in Outcome:
+        for outcome in AttemptOutcome:
             self._attempts.labels(outcome.value)
 
-    def attempted(self, outcome: Outcome, seconds: float) -> None:
+    def attempted(self, outcome: AttemptOutcome, seconds: float) -> None:
         """Count an attempt that was settled."""
         self._attempts.labels(outcome.value).inc()
         self._seconds.observe(seconds)
@@ -51,23 +50,3 @@ class WorkerMetrics:
     def failed(self, error: str) -> None:
         """Count a round that the database ended."""
         self._failures.labels(error).inc()
-
-
-class BacklogMetrics:
-    """What waits, and for whom, as Prometheus metrics."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._due = Gauge(
-            "webhook_deliveries_due", "Deliveries that are due and not begun, counted up to 100,000.", registry=registry
-        )
-        self._oldest = Gauge(
-            "webhook_deliveries_due_oldest_seconds", "How long the oldest of them is due.", registry=registry
-        )
-        self._endpoints = Gauge("webhook_endpoints", "Endpoints, by status.", ["status"], registry=registry)
-
-    def backlog(self, backlog: Backlog) -> None:
-        """Tell what waits."""
-        self._due.set(backlog.due)
-        self._oldest.set(backlog.oldest_s)
-        for status in EndpointStatus:
-            self._endpoints.labels(status.value).set(backlog.endpoints.get(status.value, 0))

@@ -1,1 +1,0 @@
-"""The database, DNS, HTTP and the sealing of secrets."""

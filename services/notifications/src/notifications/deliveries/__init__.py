@@ -1,0 +1,1 @@
+"""Deliveries: recorded from events, asked for and attempted again by owners."""

@@ -1,0 +1,1 @@
+"""Deliveries at work: leased, attempted over HTTP, settled."""

@@ -7,13 +7,12 @@ from typing import Any, cast
 
 import pytest
 from tests.chaos.judge import vitals
+from tests.chaos.judge.vitals import COMMITTERS_MAX
 from tests.chaos.platform.platform import Platform
 from tests.chaos.platform.product import APIS
 
 from wallet.adapters.ledger_postgres import COMMITTER
-from wallet.application.committer import CommitterSettings
 
-COMMITTERS_MAX = len(APIS) * CommitterSettings().in_flight_max
 QUIET = {
     "wallet_queue_commands": 0,
     'db_pool_connections{pool="reads"}': 5,

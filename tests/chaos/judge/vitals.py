@@ -9,6 +9,8 @@ from tests.chaos.platform.product import APIS
 from wallet.adapters.ledger_postgres import COMMITTER
 from wallet.application.committer import CommitterSettings
 
+COMMITTERS_MAX = len(APIS) * (CommitterSettings().in_flight_max + 1)
+"""A session for each batch in flight, and one that reads ahead."""
 READERS = "wallet-api"
 """What a session of an API's pool is called in the database."""
 _SESSIONS = """
@@ -42,7 +44,7 @@ async def leaks(platform: Platform) -> list[str]:
         held = await sessions(connections)
     pooled = sum([await metric(platform, name, "db_pool_connections") for name in APIS])
     return [
-        *_more("sessions of committers", held.get(COMMITTER, 0), len(APIS) * CommitterSettings().in_flight_max),
+        *_more("sessions of committers", held.get(COMMITTER, 0), COMMITTERS_MAX),
         *_unequal("sessions of the APIs' pools", held.get(READERS, 0), int(pooled)),
         *[breach for name in APIS for breach in await _queued(platform, name)],
     ]

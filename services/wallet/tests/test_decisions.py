@@ -39,7 +39,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
 
 
-class Crash(Exception):  # noqa: N818  it names what happens
+class Crash(Exception):
     """The process ends here."""
 
 

@@ -11,7 +11,7 @@ REQUEST_S_MAX = 4.0
 _LINE_ENDS = b"\r\n\r\n"
 
 
-class Unanswered(Exception):  # noqa: N818  it names what happened
+class Unanswered(Exception):
     """No answer came: whether the command happened is not known."""
 
 

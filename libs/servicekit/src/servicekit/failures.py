@@ -36,7 +36,7 @@ class OperationalError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Unavailable(OperationalError):  # noqa: N818  it names a state of the world
+class Unavailable(OperationalError):
     """Something the service needs cannot be reached. *failure* tells a caller that wants to retry what happened."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Unavailable(OperationalError):  # noqa: N818  it names a state of the worl
         self.failure = failure
 
 
-class Overloaded(OperationalError):  # noqa: N818  it names a state of the service
+class Overloaded(OperationalError):
     """A bound of the service is reached (a queue, a number of waiters): nothing was done."""
 
 

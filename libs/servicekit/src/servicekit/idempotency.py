@@ -56,7 +56,7 @@ class InFlight:
 Work = Callable[[Transaction], Awaitable[Answer | Undone[R]]]
 
 
-class _RolledBack(Exception):  # noqa: N818  it names what happens
+class _RolledBack(Exception):
     """Ends the transaction; *outcome* is what the command came to."""
 
     def __init__(self, outcome: "Undone[Any] | InFlight") -> None:

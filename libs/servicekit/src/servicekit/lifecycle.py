@@ -53,7 +53,7 @@ class Shutdown:
         return self._requested.is_set()
 
 
-class PortTaken(Exception):  # noqa: N818  it names what is wrong with the world
+class PortTaken(Exception):
     """The port is in use, or may not be bound. The message names the address and the setting."""
 
 

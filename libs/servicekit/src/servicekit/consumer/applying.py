@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 _POISON = frozenset({Failure.DATA, Failure.OTHER})
 
 
-class Poisoned(Exception):  # noqa: N818  it names what a poll is
+class Poisoned(Exception):
     """Some record of the poll cannot be applied: it is to be processed again, carefully."""
 
 

@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 STOP_TIMEOUT_S: Final = 5.0
 
 
-class ClientEnded(Exception):  # noqa: N818  it names what happened
+class ClientEnded(Exception):
     """A task of the client's own has ended, and without it the client is silent for ever: a new one is made."""
 
 

@@ -18,7 +18,7 @@ SUBJECTS_MAX: Final = 1_000
 REASON_CHARACTERS_MAX: Final = 500
 
 
-class ParkingFull(Exception):  # noqa: N818  it names a state of the projection
+class ParkingFull(Exception):
     """More would be parked than the bounds allow: the projection itself is broken. Nothing was lost."""
 
 

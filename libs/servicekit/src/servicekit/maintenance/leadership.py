@@ -27,7 +27,7 @@ _EXTEND = """
 _RELEASE = "update servicekit.lease set expires_at = '-infinity' where name = $1 and owner = $2"
 
 
-class LeaseLost(Exception):  # noqa: N818  it names what happened
+class LeaseLost(Exception):
     """Another instance has the lease: nothing was written."""
 
 

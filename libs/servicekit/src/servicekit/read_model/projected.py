@@ -12,7 +12,7 @@ from servicekit.postgres import Pool
 from servicekit.read_model.waiting import PositionWaiter
 
 
-class SubjectParked(Exception):  # noqa: N818  it names what was found out
+class SubjectParked(Exception):
     """A subject that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
 
 

@@ -13,7 +13,7 @@ SOURCE: Final = "fraud"
 """The source of the restrictions that decisions of this service set."""
 
 
-class Contradiction(Exception):  # noqa: N818  it names what the event is
+class Contradiction(Exception):
     """The event does not fit what is known: a version that does not follow, a wallet that nobody opened."""
 
 

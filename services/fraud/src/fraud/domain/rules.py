@@ -8,7 +8,7 @@ from contracts.decisions import DecisionMode, DecisionOutcome
 from fraud.domain.observed import Kind
 
 
-class RulesRefused(Exception):  # noqa: N818  it names what was done with the file
+class RulesRefused(Exception):
     """The rule file is not valid. The message has a line per error: `file:line: where: what`."""
 
 

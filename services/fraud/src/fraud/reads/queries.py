@@ -20,11 +20,11 @@ DECISIONS_SHOWN: Final = 20
 """How many of its last decisions a wallet's answer holds; the list has the rest."""
 
 
-class WalletUnknown(Exception):  # noqa: N818  it names what was found out
+class WalletUnknown(Exception):
     """The tenant has no such wallet."""
 
 
-class DecisionUnknown(Exception):  # noqa: N818  it names what was found out
+class DecisionUnknown(Exception):
     """The tenant has no such decision."""
 
 

@@ -25,7 +25,7 @@ class StoredRules:
     refusal: str | None
 
 
-class NoRules(Exception):  # noqa: N818  it names what is missing
+class NoRules(Exception):
     """No projector has put rules in force yet."""
 
 

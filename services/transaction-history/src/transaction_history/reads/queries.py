@@ -11,11 +11,11 @@ from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 from transaction_history.reads.reads_postgres import PostgresReads
 
 
-class WalletUnknown(Exception):  # noqa: N818  it names what was found out
+class WalletUnknown(Exception):
     """The tenant has no such wallet."""
 
 
-class OpenedLater(Exception):  # noqa: N818  it names what was found out
+class OpenedLater(Exception):
     """The wallet was opened after the instant that is asked for."""
 
     def __init__(self, opened_at: datetime) -> None:
@@ -23,7 +23,7 @@ class OpenedLater(Exception):  # noqa: N818  it names what was found out
         self.opened_at = opened_at
 
 
-class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
+class TransactionUnknown(Exception):
     """The tenant has no such transaction."""
 
 

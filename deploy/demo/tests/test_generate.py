@@ -63,7 +63,7 @@ def test_a_few_wallets_are_hot() -> None:
         if isinstance(line.op, Repeat | Reuse):
             continue
         verdicts = model.apply_batch(line.op).results if isinstance(line.op, Batch) else (model.apply(line.op),)
-        received.update(leg.wallet for verdict in verdicts for leg in verdict.legs if leg.delta_minor > 0)
+        received.update(entry.wallet for verdict in verdicts for entry in verdict.entries if entry.delta_minor > 0)
 
     assert {name for name, _ in received.most_common(4)} >= {"fees-usd", "star-usd"}
 

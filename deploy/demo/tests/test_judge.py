@@ -5,10 +5,10 @@ import pytest
 from demo.findings import Findings
 from demo.http_client import Answer
 from demo.judge import batch_complaints, compare_replays, complaints, expect_replayed
-from demo.model import BatchVerdict, Leg, Verdict
+from demo.model import BatchVerdict, Entry, Verdict
 
 IDS = {"a": "id-a"}
-MOVED = Verdict(201, None, (Leg("a", -250, 750, 3),))
+MOVED = Verdict(201, None, (Entry("a", -250, 750, 3),))
 
 
 def moved(amount: str = "-2.50", after: str = "7.50", version: int = 3, wallet: str = "id-a") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from contracts.money import BALANCE_MINOR_MAX
-from demo.model import BatchVerdict, Leg, Model, Verdict
+from demo.model import BatchVerdict, Entry, Model, Verdict
 from demo.money import AmountError, from_text, to_minor, to_text
 from demo.operations import Batch, Close, Command, Deposit, Freeze, Open, Transfer, Unfreeze, Withdrawal
 
@@ -21,7 +21,7 @@ def test_a_transfer_moves_the_amount_and_counts_both_versions() -> None:
 
     verdict = model.apply(Transfer("a", "b", "2.50", "USD"))
 
-    assert verdict == Verdict(201, None, (Leg("a", -250, 750, 3), Leg("b", 250, 250, 2)))
+    assert verdict == Verdict(201, None, (Entry("a", -250, 750, 3), Entry("b", 250, 250, 2)))
 
 
 def test_a_balance_has_a_bound_which_a_transfer_and_a_deposit_meet() -> None:

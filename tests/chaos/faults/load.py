@@ -155,8 +155,8 @@ async def _settle_unknown(run: Run, unknown: Sequence[Asked]) -> None:
 
 
 def _command(asked: Asked) -> Command:
-    legs = ((asked.source, -1), (asked.destination, 1))
-    return Command("transfer", asked.key, PATH, body_of(asked.source, asked.destination), (legs,))
+    entries = ((asked.source, -1), (asked.destination, 1))
+    return Command("transfer", asked.key, PATH, body_of(asked.source, asked.destination), (entries,))
 
 
 FAULTS = (

@@ -73,10 +73,10 @@ def record(offset: int, of: Row) -> Record:
     )
 
 
-def done(key: str, transaction_id: str, *legs: tuple[str, int]) -> Done:
-    command = Command("transfer", key, "/v1/transfers", {}, (legs,))
+def done(key: str, transaction_id: str, *entries: tuple[str, int]) -> Done:
+    command = Command("transfer", key, "/v1/transfers", {}, (entries,))
     answer = Answer(201, {}, b"{}")
-    moved = (Moved(transaction_id, legs),)
+    moved = (Moved(transaction_id, entries),)
     return Done(command, answer, attempts=1, was_found=False, moved=moved)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.chaos.load.client import Answer
 
-Leg = tuple[str, int]
+Entry = tuple[str, int]
 """A wallet's id and the signed minor units that its balance moves by."""
 
 OK = (200, 201)
@@ -13,13 +13,13 @@ OK = (200, 201)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request under its key; *legs* are what it moves where it is accepted, one tuple per money command in it."""
+    """One request under its key; *entries* are what it posts when accepted, one tuple per money command in it."""
 
     kind: str
     key: str
     path: str
     body: dict[str, Any]
-    legs: tuple[tuple[Leg, ...], ...] = ()
+    entries: tuple[tuple[Entry, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Moved:
     """A ledger transaction that a client was told of."""
 
     transaction_id: str
-    legs: tuple[Leg, ...]
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class History:
 
 def moved(command: Command, answer: Answer) -> tuple[Moved, ...]:
     """Return the transactions that *answer* tells of."""
-    if answer.status not in OK or not command.legs:
+    if answer.status not in OK or not command.entries:
         return ()
     body = answer.json()
     if "results" not in body:
-        return (Moved(body["id"], command.legs[0]),)
-    results = zip(body["results"], command.legs, strict=True)
-    return tuple(Moved(result["body"]["id"], legs) for result, legs in results if result["status"] in OK)
+        return (Moved(body["id"], command.entries[0]),)
+    results = zip(body["results"], command.entries, strict=True)
+    return tuple(Moved(result["body"]["id"], entries) for result, entries in results if result["status"] in OK)
 
 
 def is_definite(answer: Answer) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.chaos.load.client import Answer, HttpClient, Unanswered
 from tests.chaos.load.exchanges import Exchange, timed
-from tests.chaos.load.history import Command, Done, History, Leg, is_definite
+from tests.chaos.load.history import Command, Done, Entry, History, is_definite
 
 WALLETS = 32
 HOT = 3
@@ -131,9 +131,9 @@ class Bank:
         body = {"source_wallet_id": source, "destination_wallet_id": destination}
         return self._single("transfer", body, amount_minor, ((source, -amount_minor), (destination, amount_minor)))
 
-    def _single(self, kind: str, body: dict[str, Any], amount_minor: int, legs: tuple[Leg, ...]) -> Command:
+    def _single(self, kind: str, body: dict[str, Any], amount_minor: int, entries: tuple[Entry, ...]) -> Command:
         amount = {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
-        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (legs,))
+        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (entries,))
 
     def _command(self, kind: str, chance: random.Random) -> Command:
         # Now and then more than any wallet holds: a refusal is settled too.
@@ -152,8 +152,8 @@ class Bank:
     def batch(self, mode: str, singles: Sequence[Command]) -> Command:
         """Return a batch of *singles*."""
         commands = [{"type": single.kind, **single.body} for single in singles]
-        legs = tuple(single.legs[0] for single in singles)
-        return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, legs)
+        entries = tuple(single.entries[0] for single in singles)
+        return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, entries)
 
     def _wallet(self, chance: random.Random) -> str:
         return chance.choice(self.wallets[:HOT] if chance.random() < 0.5 else self.wallets)

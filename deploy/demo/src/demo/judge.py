@@ -7,7 +7,7 @@ import msgspec
 
 from demo.findings import Findings
 from demo.http_client import Answer
-from demo.model import BatchVerdict, Leg, Verdict
+from demo.model import BatchVerdict, Entry, Verdict
 from demo.money import from_text
 
 KEY_REUSED: Final = Verdict(422, "idempotency_key_reused")
@@ -24,28 +24,28 @@ def complaints(verdict: Verdict, status: int, body: dict[str, Any], ids: dict[st
         yield f"answered {status} {body.get('code', '')} where the model says {verdict.status} {verdict.code or ''}"
     elif verdict.code is not None and body["code"] != verdict.code:
         yield f"refused with {body['code']} where the model says {verdict.code}"
-    elif verdict.legs:
-        entries = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
-        if len(entries) != len(verdict.legs):
-            yield f"{len(entries)} wallets have entries where the model says {len(verdict.legs)}"
-        for leg in verdict.legs:
-            if leg.wallet in ids:
-                yield from _leg_complaints(leg, entries.get(ids[leg.wallet]))
+    elif verdict.entries:
+        answered = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
+        if len(answered) != len(verdict.entries):
+            yield f"{len(answered)} wallets have entries where the model says {len(verdict.entries)}"
+        for entry in verdict.entries:
+            if entry.wallet in ids:
+                yield from _entry_complaints(entry, answered.get(ids[entry.wallet]))
 
 
-def _leg_complaints(leg: Leg, entry: dict[str, Any] | None) -> Iterator[str]:
-    if entry is None:
-        yield f"no entry for {leg.wallet}"
+def _entry_complaints(entry: Entry, answered: dict[str, Any] | None) -> Iterator[str]:
+    if answered is None:
+        yield f"no entry for {entry.wallet}"
         return
-    after = entry["balance_after"]
+    after = answered["balance_after"]
     told = (
-        from_text(entry["amount"]["amount"], entry["amount"]["currency"]),
+        from_text(answered["amount"]["amount"], answered["amount"]["currency"]),
         from_text(after["amount"], after["currency"]),
-        entry["version"],
+        answered["version"],
     )
-    wanted = (leg.delta_minor, leg.posted_minor_after, leg.version_after)
+    wanted = (entry.delta_minor, entry.posted_minor_after, entry.version_after)
     if told != wanted:
-        yield f"{leg.wallet}: amount, balance and version after are {told} where the model says {wanted}"
+        yield f"{entry.wallet}: amount, balance and version after are {told} where the model says {wanted}"
 
 
 def batch_complaints(verdict: BatchVerdict, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:

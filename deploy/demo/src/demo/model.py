@@ -39,7 +39,7 @@ class WalletState:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Entry:
     """One wallet's entry: the signed amount, and balance and version after it if nothing else happens meanwhile."""
 
     wallet: str
@@ -50,11 +50,11 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a command must be answered. *code* is the problem's, None for a success; *legs* are a transaction's."""
+    """What a command must be answered. *code* is the problem's, None for a success; *entries* are a transaction's."""
 
     status: int
     code: str | None = None
-    legs: tuple[Leg, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Model:
         if code:
             return Verdict(REFUSED, code)
         moved = ((payer, -amount), (payee, amount))
-        return Verdict(ACCEPTED, legs=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
+        return Verdict(ACCEPTED, entries=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
 
     def _change(self, command: Freeze | Unfreeze | Close) -> Verdict:
         wallet = self.wallets.get(command.wallet)
@@ -167,7 +167,7 @@ def _credit_refusal(payee: WalletState, amount_minor: int, currency: str) -> str
     return "balance_overflow" if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX else None
 
 
-def _post(wallet: WalletState, delta_minor: int) -> Leg:
+def _post(wallet: WalletState, delta_minor: int) -> Entry:
     wallet.posted_minor += delta_minor
     wallet.version += 1
-    return Leg(wallet.name, delta_minor, wallet.posted_minor, wallet.version)
+    return Entry(wallet.name, delta_minor, wallet.posted_minor, wallet.version)

@@ -105,7 +105,7 @@ def _check_acknowledged(entries: list[JournalRow] | None, kept: Acknowledged | N
     if entries is None:
         findings.judge("I5", "transaction {} was acknowledged and is not there", transaction_id, is_right=False)
         return
-    told, wanted = sorted(map(_leg, entries)), sorted(_legs_of(kept))
+    told, wanted = sorted(map(_entry, entries)), sorted(_entries_of(kept))
     what = "transaction {}: entries {}, acknowledged {}"
     findings.judge("I5", what, transaction_id, told, wanted, is_right=told == wanted)
     if kept.position is not None:
@@ -114,11 +114,11 @@ def _check_acknowledged(entries: list[JournalRow] | None, kept: Acknowledged | N
         findings.judge("I5", what, transaction_id, position, kept.position, is_right=position == kept.position)
 
 
-def _leg(row: JournalRow) -> tuple[str, int, str]:
+def _entry(row: JournalRow) -> tuple[str, int, str]:
     return (row.system_account or str(row.account_id), row.posted_delta, row.currency)
 
 
-def _legs_of(kept: Acknowledged) -> Iterable[tuple[str, int, str]]:
+def _entries_of(kept: Acknowledged) -> Iterable[tuple[str, int, str]]:
     for side, amount in ((kept.source, -kept.amount_minor), (kept.target, kept.amount_minor)):
         account = f"external:{kept.currency}" if side is None else str(UUID(bytes=side))
         yield account, amount, kept.currency

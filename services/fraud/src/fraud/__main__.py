@@ -76,7 +76,7 @@ def _show(decision: Decision, run: Backtest) -> None:
         return
     trigger = decision.trigger
     reasons = "; ".join(f"{each.rule}: {each.value} {each.measure} > {each.threshold}" for each in decision.reasons)
-    facts = (rfc3339(trigger.event.time), decision.mode, decision.outcome, trigger.wallet_id, f"v{trigger.version}")
+    facts = (rfc3339(trigger.envelope.time), decision.mode, decision.outcome, trigger.wallet_id, f"v{trigger.version}")
     typer.echo("  ".join(map(str, (*facts, reasons))))
 
 

@@ -22,8 +22,8 @@ from fraud.reads.queries import RiskQueries
 from fraud.reads.reads_postgres import PostgresReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
-from fraud.rules.keeper import RulesKeeper
 from fraud.rules.rules_postgres import RulesFromDatabase
+from fraud.rules.store import RuleStore
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -102,9 +102,9 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
     )
 
 
-def make_keeper(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RulesKeeper:
+def make_rule_store(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RuleStore:
     """Return what holds the rules in force."""
-    return RulesKeeper(
+    return RuleStore(
         settings.fraud_rules_file or packaged_rules(),
         time_compression=settings.fraud_time_compression,
         is_shadow=settings.fraud_shadow,
@@ -131,16 +131,16 @@ async def run_projector(
     ):
         telemetry.registry.register(PoolCollector(process.name, pool))
         metrics = FraudMetrics(telemetry.registry)
-        keeper = make_keeper(settings, pool, metrics)
-        await keeper.start()
-        projection = projection_of(make_projection(settings, in_force=keeper, metrics=metrics))
+        rule_store = make_rule_store(settings, pool, metrics)
+        await rule_store.start()
+        projection = projection_of(make_projection(settings, in_force=rule_store, metrics=metrics))
         runner = processes.make_runner(
             process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
         )
 
         async def work(shutdown: Shutdown) -> None:
-            async with _reloaded_by_signal(keeper), asyncio.TaskGroup() as tasks:
-                tasks.create_task(keeper.run(shutdown), name="rules")
+            async with _reloaded_by_signal(rule_store), asyncio.TaskGroup() as tasks:
+                tasks.create_task(rule_store.run(shutdown), name="rules")
                 tasks.create_task(runner.run(shutdown), name="runner")
 
         await processes.run_beside_pages(
@@ -156,10 +156,10 @@ async def run_projector(
 
 
 @asynccontextmanager
-async def _reloaded_by_signal(keeper: RulesKeeper) -> AsyncIterator[None]:
+async def _reloaded_by_signal(rule_store: RuleStore) -> AsyncIterator[None]:
     """Have SIGHUP reload the rules at once while the body runs."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, keeper.ask)
+    loop.add_signal_handler(signal.SIGHUP, rule_store.request_reload)
     try:
         yield
     finally:

@@ -13,9 +13,9 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventDataError
 from contracts.events import parse_data
 from fraud.domain.judge import Decision, step
-from fraud.domain.observed import Observed, observe
 from fraud.domain.profile import Contradiction, Profile
 from fraud.domain.rules import RuleSet
+from fraud.domain.wallet_events import WalletEvent, wallet_event
 from servicekit.consumer.records import Received
 
 
@@ -56,10 +56,10 @@ class Backtest:
         if record.subject in self.broken or record.subject in self._beyond:
             return None
         try:
-            observed = _observed(event)
-            if observed is None:
+            reduced = _wallet_event(event)
+            if reduced is None:
                 return None
-            after, decision = step(known, observed, self.rules)
+            after, decision = step(known, reduced, self.rules)
         except (EventDataError, Contradiction):
             self._profiles.pop(record.subject, None)
             self.broken.add(record.subject)
@@ -71,10 +71,10 @@ class Backtest:
         return decision
 
 
-def _observed(event: Envelope | None) -> Observed | None:
+def _wallet_event(event: Envelope | None) -> WalletEvent | None:
     if event is None:
         raise EventDataError("its envelope cannot be read")
-    return observe(event, parse_data(event.type, event.data))
+    return wallet_event(event, parse_data(event.type, event.data))
 
 
 async def run_backtest(

@@ -76,7 +76,7 @@ async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
     )
 
 
-async def tell_refused(connection: Connection, refusal: str) -> None:
+async def record_refusal(connection: Connection, refusal: str) -> None:
     """Tell that a file was refused and why; the rules in force stay."""
     await connection.execute(
         "update fraud.rules_state set refused_at = clock_timestamp(), refusal = $1", refusal[:REFUSAL_CHARACTERS_MAX]

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.money import MoneyError, parse_limit_minor
-from fraud.domain.observed import Kind
+from fraud.domain.debit_stats import HORIZON_US
 from fraud.domain.rules import AmountRatio, AmountZ, AnyRule, VelocityCount, VelocitySum
-from fraud.domain.track import HORIZON_US
+from fraud.domain.wallet_events import Kind
 
 RULES_MAX: Final = 100
 _FACTOR_MAX: Final = Fraction(1_000_000)

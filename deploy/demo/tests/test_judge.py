@@ -5,10 +5,10 @@ import pytest
 from demo.findings import Findings
 from demo.http_client import Answer
 from demo.judge import batch_complaints, compare_replays, complaints, expect_replayed
-from demo.model import BatchVerdict, Entry, Verdict
+from demo.model import Entry, Expected, ExpectedBatch
 
 IDS = {"a": "id-a"}
-MOVED = Verdict(201, None, (Entry("a", -250, 750, 3),))
+MOVED = Expected(201, None, (Entry("a", -250, 750, 3),))
 
 
 def moved(amount: str = "-2.50", after: str = "7.50", version: int = 3, wallet: str = "id-a") -> dict[str, Any]:
@@ -19,7 +19,7 @@ def moved(amount: str = "-2.50", after: str = "7.50", version: int = 3, wallet: 
 
 def test_the_answer_that_the_model_expects_is_right() -> None:
     assert list(complaints(MOVED, 201, moved(), IDS)) == []
-    assert list(complaints(Verdict(409, "wallet_closed"), 409, {"code": "wallet_closed"}, IDS)) == []
+    assert list(complaints(Expected(409, "wallet_closed"), 409, {"code": "wallet_closed"}, IDS)) == []
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_the_balance_of_a_wallet_that_others_credit_meanwhile_is_not_judged() ->
 
 
 def test_a_refusal_for_another_reason_is_wrong() -> None:
-    assert list(complaints(Verdict(409, "wallet_closed"), 409, {"code": "wallet_frozen"}, IDS))
+    assert list(complaints(Expected(409, "wallet_closed"), 409, {"code": "wallet_frozen"}, IDS))
 
 
 def test_a_batch_is_judged_as_a_whole_or_command_by_command() -> None:
-    refused = BatchVerdict(409, index=1, refusal=Verdict(409, "wallet_closed"))
-    done = BatchVerdict(200, (MOVED,))
+    refused = ExpectedBatch(409, index=1, refusal=Expected(409, "wallet_closed"))
+    done = ExpectedBatch(200, (MOVED,))
     told = {"code": "batch_refused", "index": 1, "problem": {"code": "wallet_closed"}}
     result = {"status": 201, "body": moved(), "problem": None}
 

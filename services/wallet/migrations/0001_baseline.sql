@@ -209,10 +209,10 @@ create table wallet.settled_decision (
     shard          smallint    not null,                   -- the wallet's
     judged_version bigint      not null,
     rules_version  text        not null,
-    verdict        text        not null,
+    disposition        text        not null,
     decided_at     timestamptz not null,
     settled_at     timestamptz not null default clock_timestamp(),
-    constraint settled_decision_verdict_is_known check (verdict in ('applied', 'superseded', 'refused', 'noted'))
+    constraint settled_decision_disposition_is_known check (disposition in ('applied', 'superseded', 'refused', 'noted'))
 );
 
 create index settled_decision_by_wallet on wallet.settled_decision (wallet_id, decided_at);

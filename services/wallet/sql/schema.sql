@@ -653,10 +653,10 @@ create table wallet.settled_decision (
     shard smallint not null,
     judged_version bigint not null,
     rules_version text not null,
-    verdict text not null,
+    disposition text not null,
     decided_at timestamp with time zone not null,
     settled_at timestamp with time zone default clock_timestamp() not null,
-    constraint settled_decision_verdict_is_known check ((verdict = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
+    constraint settled_decision_disposition_is_known check ((disposition = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
 );
 
 create table wallet.shard_floor (

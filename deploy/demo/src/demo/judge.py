@@ -7,28 +7,28 @@ import msgspec
 
 from demo.findings import Findings
 from demo.http_client import Answer
-from demo.model import BatchVerdict, Entry, Verdict
+from demo.model import Entry, Expected, ExpectedBatch
 from demo.money import from_text
 
-KEY_REUSED: Final = Verdict(422, "idempotency_key_reused")
+KEY_REUSED: Final = Expected(422, "idempotency_key_reused")
 _STORED: Final = frozenset({200, 201, 409})
 _decode = msgspec.json.Decoder().decode
 
 
-def complaints(verdict: Verdict, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
+def complaints(expected: Expected, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
     """Give what is wrong with the answer to one command.
 
     *ids* are the wallets that the command had to itself: their balance and version after it are known.
     """
-    if status != verdict.status:
-        yield f"answered {status} {body.get('code', '')} where the model says {verdict.status} {verdict.code or ''}"
-    elif verdict.code is not None and body["code"] != verdict.code:
-        yield f"refused with {body['code']} where the model says {verdict.code}"
-    elif verdict.entries:
+    if status != expected.status:
+        yield f"answered {status} {body.get('code', '')} where the model says {expected.status} {expected.code or ''}"
+    elif expected.code is not None and body["code"] != expected.code:
+        yield f"refused with {body['code']} where the model says {expected.code}"
+    elif expected.entries:
         answered = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
-        if len(answered) != len(verdict.entries):
-            yield f"{len(answered)} wallets have entries where the model says {len(verdict.entries)}"
-        for entry in verdict.entries:
+        if len(answered) != len(expected.entries):
+            yield f"{len(answered)} wallets have entries where the model says {len(expected.entries)}"
+        for entry in expected.entries:
             if entry.wallet in ids:
                 yield from _entry_complaints(entry, answered.get(ids[entry.wallet]))
 
@@ -48,18 +48,18 @@ def _entry_complaints(entry: Entry, answered: dict[str, Any] | None) -> Iterator
         yield f"{entry.wallet}: amount, balance and version after are {told} where the model says {wanted}"
 
 
-def batch_complaints(verdict: BatchVerdict, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
+def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
     """Give what is wrong with the answer to a batch."""
-    if status != verdict.status:
-        yield f"answered {status} {body.get('code', '')} where the model says {verdict.status}"
-    elif verdict.refusal is not None:
+    if status != expected.status:
+        yield f"answered {status} {body.get('code', '')} where the model says {expected.status}"
+    elif expected.refusal is not None:
         told = (body["code"], body["index"], body["problem"]["code"])
-        if told != ("batch_refused", verdict.index, verdict.refusal.code):
-            yield f"refused as {told} where the model says {verdict.refusal.code} at {verdict.index}"
-    elif len(body["results"]) != len(verdict.results):
-        yield f"{len(body['results'])} results for {len(verdict.results)} commands"
+        if told != ("batch_refused", expected.index, expected.refusal.code):
+            yield f"refused as {told} where the model says {expected.refusal.code} at {expected.index}"
+    elif len(body["results"]) != len(expected.results):
+        yield f"{len(body['results'])} results for {len(expected.results)} commands"
     else:
-        for each, result in zip(verdict.results, body["results"], strict=True):
+        for each, result in zip(expected.results, body["results"], strict=True):
             yield from complaints(each, result["status"], result["body"] or result["problem"], ids)
 
 

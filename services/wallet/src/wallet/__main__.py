@@ -12,7 +12,7 @@ from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
 from wallet.config import WalletOwnerSettings, WalletSettings
-from wallet.decisions.projection import DecisionsProjection
+from wallet.fraud_restrictions.projection import FraudRestrictions
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -111,7 +111,7 @@ def _operated() -> Operated:
     return Operated(
         settings.wallet_database_url,
         settings.kafka_bootstrap_servers,
-        DecisionsProjection.name,
+        FraudRestrictions.name,
         lambda: operating.operate_decisions(settings),
     )
 

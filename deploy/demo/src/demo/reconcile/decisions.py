@@ -16,7 +16,7 @@ _RESTRICTED: Final = """
 _RESTRICTIONS: Final = """
     select j.account_id, j.occurred_at - t.occurred_at as after, d.wallet_id is not null as is_settled
       from wallet.journal j
-      left join wallet.settled_decision d on d.wallet_id = j.account_id and d.verdict = 'applied'
+      left join wallet.settled_decision d on d.wallet_id = j.account_id and d.disposition = 'applied'
       left join lateral (select occurred_at from wallet.journal w
                           where w.shard = j.shard and w.seq < j.seq and w.account_id = j.account_id
                             and w.version = d.judged_version) t on true

@@ -102,7 +102,7 @@ create table wallet.idempotency (
     primary key (client, key, part)
 );
 
--- Found and deleted by age, in lots: a BRIN's ranges never narrow again once deleted space is used anew.
+-- Found and deleted by age, in chunks: a BRIN's ranges never narrow again once deleted space is used anew.
 create index idempotency_by_age on wallet.idempotency (created_at);
 
 -- A system account's balance: a total folded forward in the background, plus the journal's rows after it. Nothing of
@@ -209,7 +209,7 @@ create table wallet.settled_decision (
     shard          smallint    not null,                   -- the wallet's
     judged_version bigint      not null,
     rules_version  text        not null,
-    disposition        text        not null,
+    disposition    text        not null,
     decided_at     timestamptz not null,
     settled_at     timestamptz not null default clock_timestamp(),
     constraint settled_decision_disposition_is_known check (disposition in ('applied', 'superseded', 'refused', 'noted'))

@@ -45,7 +45,7 @@ class FailingPublisher(Publisher):
 
 
 class GivingUpPublisher(Publisher):
-    """Takes one lot and then nothing any more."""
+    """Takes one chunk and then nothing any more."""
 
     taken = False
 

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from tests.load import generator
 from tests.load.measuring import Outcome
-from tests.load.plan import Plan
+from tests.load.plan import BenchPlan
 from tests.load.ratios import ratios
 from tests.load.series import Rate
 
 BASELINE = Path(__file__).with_name("baseline.json")
 
 
-def document(plan: Plan, outcome: Outcome, **about: Any) -> dict[str, Any]:
+def document(plan: BenchPlan, outcome: Outcome, **about: Any) -> dict[str, Any]:
     """Return all that is known of a run; *about* is what was known before it."""
     return {
         **about,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from tests.chaos.faults.standing import standing
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.history import Command, is_definite
 from tests.chaos.load.workload import Client
 from tests.chaos.platform import signals
@@ -166,7 +166,7 @@ async def _retried_after_kill(run: Run, point: str) -> list[str]:
     return [] if await settling is not None else [f"{command.key} was not settled"]
 
 
-async def _send_until_definite(run: Run, command: Command, number: int) -> Answer:
+async def _send_until_definite(run: Run, command: Command, number: int) -> Response:
     http = HttpClient(run.platform.api_ports[number % 2])
     try:
         async with asyncio.timeout(REACHED_WITHIN_S):

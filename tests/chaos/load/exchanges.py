@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 
 RETRYABLE = frozenset({"overloaded", "unavailable", "outcome_unknown", "in_flight"})
 """The codes that tell a client to come again with the same key."""
@@ -36,7 +36,7 @@ class Exchange:
 
 async def timed(
     http: HttpClient, found: list[Exchange], method: str, path: str, body: Any = None, *, key: str | None = None
-) -> Answer:
+) -> Response:
     """Send a request and add what came of it to *found*; raises Unanswered as the client does."""
     began_s = time.monotonic()
     try:

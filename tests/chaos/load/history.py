@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.client import Answer
+from tests.chaos.load.client import Response
 
 Entry = tuple[str, int]
 """A wallet's id and the signed minor units that its balance moves by."""
@@ -38,7 +38,7 @@ class Done:
     """
 
     command: Command
-    answer: Answer
+    answer: Response
     attempts: int
     was_found: bool
     moved: tuple[Moved, ...]
@@ -54,21 +54,21 @@ class History:
     repeats: int = 0
     unanswered: int = 0
 
-    def settle(self, command: Command, answer: Answer, *, attempts: int) -> Done:
+    def settle(self, command: Command, answer: Response, *, attempts: int) -> Done:
         """Record the definite *answer* of *command*."""
         was_found = answer.headers.get("idempotency-replayed") == "true"
         done = Done(command, answer, attempts, was_found, moved(command, answer))
         self.done.append(done)
         return done
 
-    def compare(self, first: Done, again: Answer) -> None:
+    def compare(self, first: Done, again: Response) -> None:
         """Record whether a repeat was told what the first request was."""
         self.repeats += 1
         if again.told() != first.answer.told() and not _is_alike_batch(first, again):
             self.unlike.append(f"{first.command.kind} {first.command.key}: {first.answer.told()} then {again.told()}")
 
 
-def moved(command: Command, answer: Answer) -> tuple[Moved, ...]:
+def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
     """Return the transactions that *answer* tells of."""
     if answer.status not in OK or not command.entries:
         return ()
@@ -79,7 +79,7 @@ def moved(command: Command, answer: Answer) -> tuple[Moved, ...]:
     return tuple(Moved(result["body"]["id"], entries) for result, entries in results if result["status"] in OK)
 
 
-def is_definite(answer: Answer) -> bool:
+def is_definite(answer: Response) -> bool:
     """Tell whether *answer* settles the command: not an overload, an unknown outcome or a key in flight."""
     if answer.status in OK and b'"results"' in answer.body:
         return all(_is_definite(result["status"], result["problem"]) for result in answer.json()["results"])
@@ -91,12 +91,12 @@ def _is_definite(status: int, problem: dict[str, Any] | None) -> bool:
     return status < 500 and (problem is None or problem.get("code") != "in_flight")
 
 
-def _is_alike_batch(first: Done, again: Answer) -> bool:
+def _is_alike_batch(first: Done, again: Response) -> bool:
     """Tell whether a batch was told the same again, but for the marks of what was replayed."""
     if b'"results"' not in again.body or again.status != first.answer.status:
         return False
     return _unmarked(first.answer) == _unmarked(again)
 
 
-def _unmarked(answer: Answer) -> list[Any]:
+def _unmarked(answer: Response) -> list[Any]:
     return [{**result, "replayed": None} for result in answer.json()["results"]]

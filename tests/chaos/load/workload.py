@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.exchanges import Exchange, timed
 from tests.chaos.load.history import Command, Done, Entry, History, is_definite
 
@@ -201,7 +201,7 @@ class Client:
         for http in self._https:
             http.close()
 
-    async def answer(self, command: Command) -> tuple[Answer, int] | None:
+    async def answer(self, command: Command) -> tuple[Response, int] | None:
         """Send *command* until it is settled; return the answer, recorded nowhere, and the number of attempts."""
         until_s, attempts = time.monotonic() + self._bank.settled_within_s, 0
         while time.monotonic() < until_s:
@@ -217,5 +217,5 @@ class Client:
             await asyncio.sleep(self._chance.uniform(*RETRY_S))
         return None
 
-    async def _send(self, command: Command) -> Answer:
+    async def _send(self, command: Command) -> Response:
         return await timed(self._https[0], self._bank.exchanges, "POST", command.path, command.body, key=command.key)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from demo.findings import Findings
-from demo.http_client import Answer
+from demo.http_client import Response
 from demo.model import Entry, Expected, ExpectedBatch
 from demo.money import from_text
 
@@ -63,7 +63,7 @@ def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any],
             yield from complaints(each, result["status"], result["body"] or result["problem"], ids)
 
 
-def compare_replays(findings: Findings, key: str, answers: Collection[Answer], *, is_independent: bool) -> None:
+def compare_replays(findings: Findings, key: str, answers: Collection[Response], *, is_independent: bool) -> None:
     """Check that *answers* to one request under one key are the same, byte for byte (I10).
 
     The answer to an independent batch tells of each command whether it was replayed; that alone may differ.
@@ -73,14 +73,14 @@ def compare_replays(findings: Findings, key: str, answers: Collection[Answer], *
         findings.judge("I10", "{}: {} and then {}", key, first, other, is_right=other == first)
 
 
-def expect_replayed(findings: Findings, key: str, answer: Answer) -> None:
+def expect_replayed(findings: Findings, key: str, answer: Response) -> None:
     """Check that a repeat of a stored answer says that it is one (I10)."""
     if answer.status in _STORED:
         is_told = answer.headers.get("idempotency-replayed") == "true"
         findings.judge("I10", "{}: the repeat does not say that it is one", key, is_right=is_told)
 
 
-def _essence(answer: Answer, *, is_independent: bool) -> tuple[Any, ...]:
+def _essence(answer: Response, *, is_independent: bool) -> tuple[Any, ...]:
     body: Any = answer.body
     if is_independent and answer.status == 200:  # noqa: PLR2004 - the status of a batch
         body = [{**result, "replayed": None} for result in _decode(answer.body)["results"]]

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
-from demo.http_client import Answer
+from demo.http_client import Response
 from demo.model import Expected, ExpectedBatch, Model
 from demo.money import to_minor
 from demo.operations import (
@@ -27,7 +27,7 @@ from demo.operations import (
     touched,
 )
 from demo.record import Acknowledged
-from demo.schedule import Job, Schedule
+from demo.schedule import Schedule, Scheduled
 from demo.session import Session
 from demo.wire import Ids, Request, send_until_settled, to_request
 
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PlannedLine:
     """A line and what the model says it must be answered; a repeat is expected to be answered like the first."""
 
     line: Line
@@ -58,11 +58,11 @@ class DayPlayer:
         self._figures = session.figures
         self._model = Model()
         self._ids = Ids()
-        self._kept: dict[int, tuple[Request, Answer]] = {}
+        self._kept: dict[int, tuple[Request, Response]] = {}
 
     async def play(self, lines: Iterable[Line]) -> None:
         """Play *lines*, none earlier than it is due; raises NotSettledError where the platform leaves one open."""
-        schedule: Schedule[Work] = Schedule(ahead=AHEAD)
+        schedule: Schedule[PlannedLine] = Schedule(ahead=AHEAD)
         begun = perf_counter()
         first_s: int | None = None
         try:
@@ -82,11 +82,11 @@ class DayPlayer:
             wallet.id_bytes = self._ids.bytes_of(name)
         self._record.save(self._model.wallets.values())
 
-    async def _plan(self, line: Line, schedule: Schedule[Work]) -> None:
+    async def _plan(self, line: Line, schedule: Schedule[PlannedLine]) -> None:
         """Ask the model in the order of the file, and hand the line on."""
         operation = line.op
         if isinstance(operation, Repeat | Reuse):
-            await schedule.add(Work(line, None), alone=[f"key {operation.of}"])
+            await schedule.add(PlannedLine(line, None), alone=[f"key {operation.of}"])
             return
         if line.trips is not None:
             self._session.tripped.append(line.trips)
@@ -94,25 +94,25 @@ class DayPlayer:
         keys = [f"key {line.n}"] if line.is_answer_kept else []
         model = self._model
         expected = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation)
-        await schedule.add(Work(line, expected), alone=[*alone, *keys], shared=shared)
+        await schedule.add(PlannedLine(line, expected), alone=[*alone, *keys], shared=shared)
 
-    async def _take(self, schedule: Schedule[Work]) -> None:
-        async for job in schedule.jobs():
-            await self._play(job)
-            schedule.done(job)
+    async def _take(self, schedule: Schedule[PlannedLine]) -> None:
+        async for scheduled in schedule.ready():
+            await self._play(scheduled)
+            schedule.done(scheduled)
             self._figures.operations += 1
             self._session.on_done(1)
 
-    async def _play(self, job: Job[Work]) -> None:
-        line = job.work.line
+    async def _play(self, scheduled: Scheduled[PlannedLine]) -> None:
+        line = scheduled.work.line
         match line.op:
             case Repeat():
                 await self._repeat(line.op)
             case Reuse():
                 await self._reuse(line.op)
             case operation:
-                assert job.work.expected is not None
-                await self._first(line, operation, job.work.expected, job.alone)
+                assert scheduled.work.expected is not None
+                await self._first(line, operation, scheduled.work.expected, scheduled.alone)
 
     async def _first(
         self, line: Line, operation: Command | Batch, expected: Expected | ExpectedBatch, alone: Iterable[str]
@@ -132,7 +132,7 @@ class DayPlayer:
             assert isinstance(expected, Expected)
             self._settle(line.n, operation, expected, answer, alone)
 
-    def _settle(self, n: int, command: Command, expected: Expected, answer: Answer, alone: Iterable[str]) -> None:
+    def _settle(self, n: int, command: Command, expected: Expected, answer: Response, alone: Iterable[str]) -> None:
         body = _decode(answer.body)
         self._count(command, expected)
         if answer.status == _CREATED:
@@ -140,7 +140,7 @@ class DayPlayer:
         self._judge(n, list(judge.complaints(expected, answer.status, body, self._known(alone))))
 
     def _settle_batch(
-        self, n: int, batch: Batch, expected: ExpectedBatch, answer: Answer, alone: Iterable[str]
+        self, n: int, batch: Batch, expected: ExpectedBatch, answer: Response, alone: Iterable[str]
     ) -> None:
         body: dict[str, Any] = _decode(answer.body)
         for command, result in zip(batch.commands, body.get("results", []), strict=False):

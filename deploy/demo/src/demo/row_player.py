@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
-from demo.http_client import Answer
+from demo.http_client import Response
 from demo.model import ExpectedBatch, Model, WalletState
 from demo.operations import Batch, Command, MoneyCommand, Open
 from demo.player import acknowledged
@@ -57,7 +57,7 @@ class RowPlayer:
     async def play(self, rows: Iterable[Row]) -> None:
         """Play *rows*; raises NotSettledError where the platform leaves a command open."""
         begun = perf_counter()
-        under_way: tuple[_Prepared, asyncio.Task[Answer]] | None = None
+        under_way: tuple[_Prepared, asyncio.Task[Response]] | None = None
         for number, some in enumerate(_chunks(iter(rows), ROWS_PER_BATCH)):
             prepared = await self._prepare(number, some)
             answer = None if under_way is None else await under_way[1]
@@ -108,7 +108,7 @@ class RowPlayer:
                 model.wallets[name].id_bytes = UUID(result["body"]["id"]).bytes
         return opened
 
-    async def _send(self, prepared: _Prepared) -> Answer:
+    async def _send(self, prepared: _Prepared) -> Response:
         """Send the batch until it is settled; some are then sent once more, and must be answered alike."""
         request = prepared.request
         answer = await send_until_settled(self._pool, request, self._figures)
@@ -118,7 +118,7 @@ class RowPlayer:
             judge.compare_replays(self._findings, request.key, (answer, again), is_independent=True)
         return answer
 
-    def _settle_rows(self, prepared: _Prepared, answer: Answer) -> None:
+    def _settle_rows(self, prepared: _Prepared, answer: Response) -> None:
         results = self._judge(prepared.first_line, prepared.commands, prepared.expected, answer)
         for command, result in zip(prepared.commands, results, strict=False):
             if result["status"] == _CREATED:
@@ -128,7 +128,7 @@ class RowPlayer:
         self._session.on_done(len(prepared.commands))
 
     def _judge(
-        self, line: int, commands: Sequence[Command], expected: ExpectedBatch, answer: Answer
+        self, line: int, commands: Sequence[Command], expected: ExpectedBatch, answer: Response
     ) -> list[dict[str, Any]]:
         """Count and judge the answer to a batch; return its results, none where it was refused as a whole."""
         for command, each in zip(commands, expected.results, strict=True):

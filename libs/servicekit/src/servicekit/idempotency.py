@@ -53,7 +53,7 @@ class InFlight:
     """Another request is working on the key, and did not end in time."""
 
 
-Work = Callable[[Transaction], Awaitable[Answer | Undone[R]]]
+KeyedOperation = Callable[[Transaction], Awaitable[Answer | Undone[R]]]
 
 
 class _RolledBack(Exception):
@@ -81,7 +81,7 @@ class Once:
         async with self._pool.connection() as connection:
             return await self._stored(connection, keyed)
 
-    async def run(self, keyed: Keyed, work: Work[R]) -> Answer | Undone[R] | KeyReused | InFlight:
+    async def run(self, keyed: Keyed, work: KeyedOperation[R]) -> Answer | Undone[R] | KeyReused | InFlight:
         """Return the stored answer, or what *work* answers now; an error of *work* leaves the key free."""
         try:
             async with self._pool.transaction() as tx:
@@ -89,7 +89,7 @@ class Once:
         except _RolledBack as ended:
             return ended.outcome
 
-    async def _run(self, tx: Transaction, keyed: Keyed, work: Work[R]) -> Answer | KeyReused:
+    async def _run(self, tx: Transaction, keyed: Keyed, work: KeyedOperation[R]) -> Answer | KeyReused:
         """Return as `run` does; raise _RolledBack where nothing is to stay."""
         if not await self._claimed(tx, keyed):
             stored = await self._stored(tx.connection, keyed)

@@ -44,13 +44,13 @@ class Reply:
     raw: bytes | None = None
 
 
-Answer = Callable[[Post], Reply]
+Respond = Callable[[Post], Reply]
 
 
 class Receiver:
     """An HTTP server; `receiving` starts one. *answer* may be replaced at any time."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Respond) -> None:
         self.answer = answer
         self.posts: list[Post] = []
         self.port = 0
@@ -90,7 +90,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    answer: Answer = lambda _post: Reply(), *, tls: ssl.SSLContext | None = None
+    answer: Respond = lambda _post: Reply(), *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Receiver]:
     """Give a receiver on a free port of this machine."""
     receiver = Receiver(answer)

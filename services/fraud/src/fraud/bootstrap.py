@@ -19,7 +19,7 @@ from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
 from fraud.projection.projection import PROJECTION, FraudProjection, RulesInForce
 from fraud.projection.store_postgres import PostgresStore
 from fraud.reads.queries import RiskQueries
-from fraud.reads.reads_postgres import PostgresReads
+from fraud.reads.reads_postgres import RiskReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
 from fraud.rules.rules_postgres import RulesFromDatabase
@@ -90,7 +90,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",

@@ -31,7 +31,7 @@ from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
 
-Work = Callable[[Shutdown], Awaitable[None]]
+ProcessBody = Callable[[Shutdown], Awaitable[None]]
 """What a process is for: runs until the end is requested, and takes what it holds back with it."""
 OpenApp = Callable[[Telemetry], AbstractAsyncContextManager[ASGIApp]]
 
@@ -63,7 +63,7 @@ async def run_beside_pages(
     name: str,
     port: Port,
     pool: Pool,
-    work: Work,
+    work: ProcessBody,
     deep: HealthCheck = healthy,
 ) -> None:
     """Run *work* until *shutdown*, beside pages that tell whether it is at work and its database answers.
@@ -238,7 +238,7 @@ async def database_check(pool: Pool) -> Mapping[str, Check]:
     return {"database": Check(ok=True, detail="answers")}
 
 
-async def _await(work: Work, shutdown: Shutdown) -> None:
+async def _await(work: ProcessBody, shutdown: Shutdown) -> None:
     await work(shutdown)
 
 

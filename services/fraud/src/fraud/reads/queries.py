@@ -10,7 +10,7 @@ from contracts.ids import shard_of
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
 from fraud.projection.stored import StoredDecision
-from fraud.reads.reads_postgres import DecisionFilter, PostgresReads
+from fraud.reads.reads_postgres import DecisionFilter, RiskReads
 from fraud.rules.rules_postgres import StoredRules
 from servicekit.read_model.projected import Freshness, Projected, freshness
 
@@ -57,7 +57,7 @@ class Decisions:
 class RiskQueries:
     """Answers every question; each may wait for *min_position* first."""
 
-    def __init__(self, reads: PostgresReads, projected: Projected, *, rules_of: RulesOf) -> None:
+    def __init__(self, reads: RiskReads, projected: Projected, *, rules_of: RulesOf) -> None:
         self._reads = reads
         self._projected = projected
         self._rules_of = rules_of

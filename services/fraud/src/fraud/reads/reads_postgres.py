@@ -34,7 +34,7 @@ class DecisionFilter:
     mode: DecisionMode | None = None
 
 
-class PostgresReads:
+class RiskReads:
     """Answers from the pool's database."""
 
     def __init__(self, pool: Pool) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.ids import shard_of
 from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
-from transaction_history.reads.reads_postgres import PostgresReads
+from transaction_history.reads.reads_postgres import HistoryReads
 
 
 class WalletUnknown(Exception):
@@ -62,7 +62,7 @@ class BalanceAt:
 class HistoryQueries:
     """Answers for one tenant at a time. Every question may name a position to wait for, empty for none."""
 
-    def __init__(self, reads: PostgresReads, projected: Projected) -> None:
+    def __init__(self, reads: HistoryReads, projected: Projected) -> None:
         self._reads = reads
         self._projected = projected
 

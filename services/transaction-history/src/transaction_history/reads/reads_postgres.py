@@ -29,7 +29,7 @@ class OwnerScope:
     is_parked: bool
 
 
-class PostgresReads:
+class HistoryReads:
     """Answers from the live schema. Another tenant's rows are not there."""
 
     def __init__(self, pool: Pool) -> None:

@@ -49,7 +49,7 @@ _STATUS_PREDICATES: Final = {
 }
 
 
-class PostgresReads:
+class LedgerReads:
     """Reads and snapshots on a pool. Raises as `Pool.connection` does."""
 
     def __init__(self, pool: Pool, kinds: Iterable[RowKind] = ()) -> None:

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from wallet.maintenance.rebuild import RebuildReport
-from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 
 
-async def show_rebuild(count_rows: CountRows, rebuild: Work[RebuildReport]) -> bool:
+async def show_rebuild(count_rows: CountRows, rebuild: JournalPass[RebuildReport]) -> bool:
     """Rebuild, telling how far it is and what came out; return whether every row is what the journal makes of it."""
     console = Console()
     report = await with_journal_bar(console, count_rows, rebuild)

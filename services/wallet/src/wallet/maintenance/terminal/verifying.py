@@ -5,11 +5,11 @@ from rich.table import Table
 
 from contracts.money import format_minor
 from servicekit.clock import monotonic_s
-from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 from wallet.maintenance.verify import Report
 
 
-async def show_verification(count_rows: CountRows, verify: Work[Report]) -> bool:
+async def show_verification(count_rows: CountRows, verify: JournalPass[Report]) -> bool:
     """Verify, telling how far it is and what came out; return whether the ledger holds."""
     console = Console()
     started_s = monotonic_s()

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from uuid import UUID
 
-from tests.chaos.faults.standing import standing
+from tests.chaos.faults.pausing import pausing
 from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.history import Command, is_definite
 from tests.chaos.load.workload import Client
@@ -66,7 +66,7 @@ async def kill_backends(run: Run) -> Bite:
 
 async def stop_instance(run: Run) -> Bite:
     """F33: an API instance stops between its write and COMMIT; the other goes on while it stands."""
-    async with standing(run, WRITTEN) as instance:
+    async with pausing(run, WRITTEN) as instance:
         (other,) = set(APIS) - {instance.name}
         await run.probe(port=run.platform.port(other))
         others_s = time.monotonic() - instance.since_s

@@ -170,7 +170,7 @@ async def test_what_cannot_be_finished_leaves_everything_as_it_was(database: Dat
     await reader.fetch("select from wallet.journal limit 1")
 
     async with open_archiver(database.dsn_owner, FOLDING, lock_attempts=2) as archiver:
-        with pytest.raises(ArchiveError, match=r"stays in use by .*pid"):
+        with pytest.raises(ArchiveError, match=r"is still in use by .*pid"):
             await show_archiving(archiver, keep=0)
 
     await reader.close()

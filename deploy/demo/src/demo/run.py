@@ -64,7 +64,7 @@ def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
     Raises RowError, which names the line.
     """
     if not path.is_file():
-        raise DemoError(f"{path} is no file: it is read twice, first to check it")
+        raise DemoError(f"{path} is not a regular file: it is read twice, first to check it")
     with console.status(f"reading {path}"):
         count, sample = survey(read_rows(path, first=first))
     if count == 0:
@@ -105,7 +105,7 @@ class DemoRun:
         if session.findings.hold:
             stack.discard(self._config)
         else:
-            self._console.print(f"the data and logs of this run stand in {self._config.state}")
+            self._console.print(f"the data and logs of this run are in {self._config.state}")
         return session.findings.hold
 
     async def _prepare(self, platform: Platform) -> None:

@@ -91,9 +91,9 @@ def _show_totals(run: Backtest) -> None:
     Console().print(table)
     typer.echo(f"{run.events} events, {run.decisions} decisions by rules {run.rules.version}")
     if run.broken:
-        typer.echo(f"{len(run.broken)} wallets with an event that cannot be folded: judged up to there", err=True)
+        typer.echo(f"{len(run.broken)} wallets have an event that does not fit: judged up to that event", err=True)
     if run.left_out:
-        typer.echo(f"{run.left_out} wallets beyond the bound: left out", err=True)
+        typer.echo(f"{run.left_out} wallets beyond the bound were left out", err=True)
 
 
 def _migration() -> Migration:

@@ -25,7 +25,7 @@ async def drain(platform: Platform, on_progress: Callable[[int, int], None]) -> 
         if now != done:
             done, moved_at = now, monotonic()
         elif monotonic() - moved_at > STANDSTILL_S:
-            raise DemoError(f"the platform stands at {now} of {wanted} steps for {STANDSTILL_S:.0f} s")
+            raise DemoError(f"the platform has been at {now} of {wanted} steps for {STANDSTILL_S:.0f} s")
         await asyncio.sleep(POLL_S)
 
 

@@ -93,7 +93,7 @@ def _composed(text: str, source: str) -> yaml.Node:
         raise RulesRefused(f"{source}:{mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise RulesRefused(f"{source}:{line}: a character that has no place in a text") from None
+        raise RulesRefused(f"{source}:{line}: a character that is not allowed in text") from None
     if not isinstance(root, yaml.MappingNode):
         raise RulesRefused(f"{source}:1: a mapping with version and rules is needed")
     return root
@@ -107,7 +107,7 @@ def _require_plain(text: str, source: str) -> None:
         if depth > DEPTH_MAX:
             raise RulesRefused(f"{source}:{token.start_mark.line + 1}: nested more than {DEPTH_MAX} deep")
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags have no place here")
+            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags are not allowed")
 
 
 def _refused(source: str, faults: Iterable[_Fault]) -> RulesRefused:
@@ -144,7 +144,7 @@ def _doubled_keys(node: yaml.Node) -> Iterator[_Fault]:
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value in seen:
-                yield _Fault(key.start_mark.line + 1, str(key.value), "the key stands twice, or is no text")
+                yield _Fault(key.start_mark.line + 1, str(key.value), "the key is repeated, or is not text")
             elif isinstance(key.value, str):
                 seen.add(key.value)
             yield from _doubled_keys(value)

@@ -63,7 +63,7 @@ def _in(low: float | Fraction, high: float | Fraction, what: str) -> AfterValida
 
 def _distinct(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
-        raise PydanticCustomError("distinct", "each kind of event stands once")
+        raise PydanticCustomError("distinct", "each kind of event may be named once")
     return values
 
 

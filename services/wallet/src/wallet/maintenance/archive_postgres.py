@@ -204,7 +204,7 @@ class Archiver:
                 else:
                     return
             await asyncio.sleep(LOCK_PAUSE_S)
-        raise ArchiveError(f"the journal stays in use by {await self._connection.fetchval(_HOLDERS)}")
+        raise ArchiveError(f"the journal is still in use by {await self._connection.fetchval(_HOLDERS)}")
 
     async def _is_held(self) -> bool:
         """Tell whether one transaction holds the journal for as long as no batch does."""

@@ -132,7 +132,7 @@ class Replay:
                     progress(len(events))
                 return Replayed(written, await self._missed(connection))
         except PublishError as error:
-            raise ReplayError(f"the broker does not take it ({error}): run again with --resume") from error
+            raise ReplayError(f"the broker did not accept the records ({error}): run again with --resume") from error
         finally:
             await self._publisher.close()
 
@@ -157,7 +157,9 @@ class Replay:
             # What is archived elsewhere cannot be compared.
             is_away = run is not None and run.last <= row["floor"] and (shard, run.last) not in known
             if run is not None and not is_away and known.get((shard, run.last)) != run.event_id:
-                raise ReplayError(f"{self._settings.topic} is another journal's: shard {shard} ends with another event")
+                raise ReplayError(
+                    f"{self._settings.topic} holds another journal: shard {shard} ends with another event"
+                )
             if run is not None and run.first > 1 and not self._settings.without_missing:
                 raise ReplayError(f"{self._settings.topic} begins at sequence {run.first} of shard {shard}")
         await self._pass_missing(connection)

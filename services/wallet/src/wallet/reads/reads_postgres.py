@@ -88,7 +88,7 @@ class LedgerReads:
                 rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, tenant_id, missing, *seqs))
                 is_away = not all(partition["is_here"] for partition in partitions)
                 if is_away and _incomplete(missing, rows):
-                    raise Unavailable("The part of the journal that may tell of it is archived elsewhere.")
+                    raise Unavailable("The part of the journal that may hold the transaction is archived elsewhere.")
         # Archiving between the two statements may show a row twice.
         entries = {(row["transaction_id"], row["entry_index"]): row for row in rows}
         newest_first = sorted(entries.values(), key=lambda row: row["entry_index"])

@@ -20,7 +20,7 @@ async def show_archiving(archive: Archiver, *, keep: int) -> int:
         if await archive.is_halted():
             reason = "the relay is halted: the topic is ahead of the journal"
         if reason is not None:
-            console.print(f"Partition {partition.number} stays: {reason}.")
+            console.print(f"Partition {partition.number} stays attached: {reason}.")
             return archived
         rows = await _archive(archive, partition, console)
         console.print(f"Partition {partition.number} is archived: {rows:,} rows in wallet.journal_{partition.number}.")

@@ -54,7 +54,7 @@ def show(told: Mapping[str, Any], outcome: Outcome, console: Console) -> None:
 
 
 def details(rates: list[Rate]) -> Iterator[str]:
-    """Give the median µs of CPU and the median share of the generator, empty where they were not measured."""
+    """Give the median µs of CPU and the median share of the generator, empty if they were not measured."""
     cpu = [rate.cpu_us for rate in rates if rate.cpu_us is not None]
     share = [rate.generator_cpu_share for rate in rates if rate.generator_cpu_share is not None]
     yield f"{statistics.median(cpu):.0f}" if cpu else ""

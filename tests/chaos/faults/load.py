@@ -127,7 +127,7 @@ def _read(answers: str) -> list[tuple[Asked, Response | None]]:
 
 
 def answer_of(asked: Asked) -> Response | None:
-    """Return the answer, None where none came."""
+    """Return the answer, None if none came."""
     if not asked.answer:
         return None
     head, _, body = asked.answer.partition("\r\n\r\n")

@@ -189,7 +189,7 @@ def ascending(records: Iterable[Record]) -> Iterator[str]:
 
 
 def drained(observed: Observed) -> Iterator[str]:
-    """Tell whether the lag stayed above zero."""
+    """Return whether the lag stayed above zero."""
     if observed.seconds_to_drain is None:
         yield "the lag did not return to zero"
 

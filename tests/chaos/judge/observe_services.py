@@ -17,7 +17,7 @@ _CAUSED = "select causation_id::text from wallet.journal where causation_id is n
 
 
 async def webhooks(platform: Platform, connections: Connections, inbox: Inbox) -> Webhooks | None:
-    """Return what is recorded beside what came; None where the platform sends no webhooks."""
+    """Return what is recorded beside what came; None if the platform sends no webhooks."""
     if "notifications" not in connections:
         return None
     rows = await connections["notifications"].fetch(_DELIVERIES)
@@ -30,7 +30,7 @@ async def webhooks(platform: Platform, connections: Connections, inbox: Inbox) -
 
 
 async def decisions(platform: Platform, connections: Connections) -> Decisions | None:
-    """Return what fraud decided and what became of it; None where it does not run."""
+    """Return what fraud decided and what became of it; None if it does not run."""
     if "fraud" not in connections:
         return None
     fraud, wallet = connections["fraud"], connections["wallet"]

@@ -30,7 +30,7 @@ class Exchange:
         return self.status is not None and self.told not in RETRYABLE and self.status < 500
 
     def overlaps(self, from_s: float, to_s: float) -> bool:
-        """Tell whether it was under way at a moment of that time."""
+        """Return whether it was under way at a moment of that time."""
         return self.began_s <= to_s and self.began_s + self.seconds >= from_s
 
 

@@ -47,7 +47,7 @@ class FloodPlan:
 
 @dataclass(slots=True)
 class Asked:
-    """One request, sent and answered at these seconds of the flood, and the answer as it came: empty where none did."""
+    """One request, sent and answered at these seconds of the flood, and the answer as it came: empty if none did."""
 
     key: str
     source: str

@@ -80,7 +80,7 @@ def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
 
 
 def is_definite(answer: Response) -> bool:
-    """Tell whether *answer* settles the command: not an overload, an unknown outcome or a key in flight."""
+    """Return whether *answer* settles the command: not an overload, an unknown outcome or a key in flight."""
     if answer.status in OK and b'"results"' in answer.body:
         return all(_is_definite(result["status"], result["problem"]) for result in answer.json()["results"])
     problem = answer.json() if answer.status >= 400 else None
@@ -92,7 +92,7 @@ def _is_definite(status: int, problem: dict[str, Any] | None) -> bool:
 
 
 def _is_alike_batch(first: Done, again: Response) -> bool:
-    """Tell whether a batch was told the same again, but for the marks of what was replayed."""
+    """Return whether a batch was told the same again, but for the marks of what was replayed."""
     if b'"results"' not in again.body or again.status != first.answer.status:
         return False
     return _unmarked(first.answer) == _unmarked(again)

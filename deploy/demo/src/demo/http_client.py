@@ -97,7 +97,7 @@ class HttpPool:
         self._idle: list[_Connection] = []
 
     async def post(self, path: str, key: str, body: bytes) -> Response:
-        """Send a command under *key*; raise ConnectionError where its outcome is not known."""
+        """Send a command under *key*; raises ConnectionError if its outcome is not known."""
         head = (
             f"POST {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\ncontent-type: application/json\r\n"
             f"idempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"

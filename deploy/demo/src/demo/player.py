@@ -61,7 +61,7 @@ class DayPlayer:
         self._kept: dict[int, tuple[Request, Response]] = {}
 
     async def play(self, lines: Iterable[Line]) -> None:
-        """Play *lines*, none earlier than it is due; raises NotSettledError where the platform leaves one open."""
+        """Play *lines*, none earlier than it is due; raises NotSettledError if the platform leaves one open."""
         schedule: Schedule[PlannedLine] = Schedule(ahead=AHEAD)
         begun = perf_counter()
         first_s: int | None = None

@@ -24,7 +24,7 @@ _SCHEMA: Final = """
 class Acknowledged(NamedTuple):
     """A transaction that the platform answered for. A side that is None is the outside world.
 
-    *position* is the answer's Ledger-Position, None where it stands for more than this transaction.
+    *position* is the answer's Ledger-Position, None if it stands for more than this transaction.
     """
 
     transaction_id: bytes

@@ -55,7 +55,7 @@ class RowPlayer:
         self._figures = session.figures
 
     async def play(self, rows: Iterable[Row]) -> None:
-        """Play *rows*; raises NotSettledError where the platform leaves a command open."""
+        """Play *rows*; raises NotSettledError if the platform leaves a command open."""
         begun = perf_counter()
         under_way: tuple[_Prepared, asyncio.Task[Response]] | None = None
         for number, some in enumerate(_chunks(iter(rows), ROWS_PER_BATCH)):

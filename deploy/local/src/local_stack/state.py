@@ -67,7 +67,7 @@ def hold(state: Path) -> IO[str]:
 
 
 def running_pid(state: Path) -> int | None:
-    """Return the pid of the process that holds the stack, or None where none does."""
+    """Return the pid of the process that holds the stack, or None if none does."""
     handle = locks.take(_lock_file(state))
     if handle is not None:
         handle.close()

@@ -46,7 +46,7 @@ class Shutdown:
         await self._requested.wait()
 
     async def sleep(self, seconds: float) -> bool:
-        """Sleep, or return early when the end is requested; tell whether it is."""
+        """Sleep, or return early if the end is requested; return whether it was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._requested.wait()

@@ -120,11 +120,11 @@ class Bench:
             return {s: p.last_seq for s, p in (await checkpoints.progress(connection, projection)).items()}
 
     async def has_reached(self, wanted: dict[int, int]) -> bool:
-        """Tell whether the checkpoints are at *wanted*."""
+        """Return whether the checkpoints are at *wanted*."""
         return await self.reached() == wanted
 
     async def stopped(self) -> dict[int, str | None]:
-        """Return per shard why it is stopped, None where it goes on."""
+        """Return per shard why it is stopped, None if it goes on."""
         async with self.pool.connection() as connection:
             return {row.shard: row.stopped for row in await operations.status(connection, "probe")}
 

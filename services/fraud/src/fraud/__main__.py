@@ -53,7 +53,7 @@ def backtest(
 ) -> None:
     """Print what a rule file would have decided, from the topic's beginning to its end; write nothing.
 
-    The exit code is 2 where the file is refused, 1 where a bound left something out.
+    The exit code is 2 where the file is refused, 1 if a bound left something out.
     """
     settings = BacktestSettings()
     try:

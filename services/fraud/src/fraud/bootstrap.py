@@ -122,7 +122,7 @@ async def run_projector(
 ) -> None:
     """Run the projector process until *shutdown*, or until its consumer cannot go on; SIGHUP reloads the rules.
 
-    *projection_of* may wrap the projection. Raises RulesRefused where no valid rules are to be had.
+    *projection_of* may wrap the projection. Raises RulesRefused if no valid rules are to be had.
     """
     process = settings.projector
     async with (

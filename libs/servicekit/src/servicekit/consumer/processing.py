@@ -68,16 +68,16 @@ class Processor:
             ]
             if changed:
                 await checkpoints.store(tx, self._projection.name, changed)
-        # Only what is committed is remembered and told.
+        # Only what is committed is remembered and reported.
         self._looked.update({look.shard: held[look.shard].last_seq for look in again})
         self.fresh = len(sequenced.fresh)
-        self._tell(held, sequenced)
+        self._report(held, sequenced)
         self._metrics.polled(applied=applier.applied, skipped=sequenced.skipped, seconds=monotonic_s() - began_s)
         return again
 
     @property
     def stopped(self) -> Mapping[int, Stop]:
-        """The shards that stand still, as far as this process has seen."""
+        """The stopped shards, as far as this process has seen."""
         return self._stopped
 
     def forget_stops(self) -> None:
@@ -96,7 +96,7 @@ class Processor:
                 again.append(LookAgain(shard, checkpoint.partition, checkpoint.offset))
         return again
 
-    def _tell(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> None:
+    def _report(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> None:
         for shard, checkpoint in held.items():
             stopped = self._stopped.get(shard)
             if checkpoint.stopped is None:

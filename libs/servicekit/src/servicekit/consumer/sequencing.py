@@ -9,7 +9,7 @@ from servicekit.consumer.records import Received
 
 
 class Stop(StrEnum):
-    """Why a shard stands still while the others go on."""
+    """Why a shard is stopped while the others go on."""
 
     GAP = "gap"
     """Sequences are missing from the topic. The shard goes on by itself when they come."""

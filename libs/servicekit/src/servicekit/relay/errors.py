@@ -13,7 +13,7 @@ class RelayError(Exception):
 
 
 class LeasesLost(RelayError):
-    """This process stood still for longer than its leases lasted, and others took its shards: start afresh."""
+    """This process was paused for longer than its leases lasted, and others took its shards: start afresh."""
 
     exit_code = EXIT_LEASES_LOST
 

@@ -84,7 +84,7 @@ class RiskQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Decisions:
-        """Return up to *limit* decisions; raises SubjectParked where they are asked for one wallet that is."""
+        """Return up to *limit* decisions; raises SubjectParked if they are asked for one wallet that is."""
         progress = await self._projected.progress_after(min_position)
         shards: Iterable[int] = progress
         if wanted.wallet_id is not None:

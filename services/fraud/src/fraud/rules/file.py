@@ -38,7 +38,7 @@ class _Fault:
 
 
 def decoded(raw: bytes, *, source: str) -> str:
-    """Return the text of a rule file; raise RulesRefused where it is too large or not UTF-8."""
+    """Return the text of a rule file; raises RulesRefused if it is too large or not UTF-8."""
     if len(raw) > BYTES_MAX:
         raise RulesRefused(f"{source}:1: the file is larger than {BYTES_MAX} bytes")
     try:

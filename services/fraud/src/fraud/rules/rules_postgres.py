@@ -48,7 +48,7 @@ def rules_of(stored: StoredRules) -> RuleSet:
 
 
 async def in_force(connection: Connection) -> StoredRules | None:
-    """Return the rules that the projector judges by, None where it has not loaded any yet."""
+    """Return the rules that the projector judges by, None if it has not loaded any yet."""
     row = await connection.fetchrow(
         """select v.version, v.content_hash, v.body as text, v.time_compression, v.is_shadow, s.loaded_at,
                   s.refused_at, s.refusal

@@ -116,7 +116,7 @@ class RuleStore:
             _log.warning("rules.refusal_not_stored", error=error.detail)
 
     async def _wait(self, shutdown: Shutdown) -> bool:
-        """Wait until it is time to look, or until asked; tell whether the end is requested."""
+        """Wait until it is time to look, or until asked; return whether the end is requested."""
         waits = {asyncio.ensure_future(self._reload_requested.wait()), asyncio.ensure_future(shutdown.wait())}
         try:
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)

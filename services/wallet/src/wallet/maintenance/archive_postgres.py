@@ -118,7 +118,7 @@ class Archiver:
         return [ShardState(*row) for row in await self._connection.fetch(_STATES)]
 
     async def is_halted(self) -> bool:
-        """Tell whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
+        """Return whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
         halted: bool = await self._connection.fetchval(
             "select exists (select from servicekit.relay_halt where cleared_at is null)"
         )
@@ -207,7 +207,7 @@ class Archiver:
         raise ArchiveError(f"the journal is still in use by {await self._connection.fetchval(_HOLDERS)}")
 
     async def _is_held(self) -> bool:
-        """Tell whether one transaction holds the journal for as long as no batch does."""
+        """Return whether one transaction holds the journal for as long as no batch does."""
         before = {row[0] for row in await self._connection.fetch(_HOLDING)}
         await asyncio.sleep(BATCH_S_MAX)
         return any(row[0] in before for row in await self._connection.fetch(_HOLDING))

@@ -96,7 +96,7 @@ class Market:
         return Open(self.buyers[-1], f"person-{number}", currency)
 
     def state(self, name: str) -> WalletState:
-        """Return a wallet as it stands."""
+        """Return a wallet as the model has it."""
         return self.model.wallets[name]
 
     def amount(self, currency: str, least: int, most: int) -> str:

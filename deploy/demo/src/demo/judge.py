@@ -38,14 +38,14 @@ def _entry_complaints(entry: Entry, answered: dict[str, Any] | None) -> Iterator
         yield f"no entry for {entry.wallet}"
         return
     after = answered["balance_after"]
-    told = (
+    actual = (
         from_text(answered["amount"]["amount"], answered["amount"]["currency"]),
         from_text(after["amount"], after["currency"]),
         answered["version"],
     )
     wanted = (entry.delta_minor, entry.posted_minor_after, entry.version_after)
-    if told != wanted:
-        yield f"{entry.wallet}: amount, balance and version after are {told} where the model says {wanted}"
+    if actual != wanted:
+        yield f"{entry.wallet}: amount, balance and version after are {actual} where the model says {wanted}"
 
 
 def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
@@ -53,9 +53,9 @@ def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any],
     if status != expected.status:
         yield f"answered {status} {body.get('code', '')} where the model says {expected.status}"
     elif expected.refusal is not None:
-        told = (body["code"], body["index"], body["problem"]["code"])
-        if told != ("batch_refused", expected.index, expected.refusal.code):
-            yield f"refused as {told} where the model says {expected.refusal.code} at {expected.index}"
+        actual = (body["code"], body["index"], body["problem"]["code"])
+        if actual != ("batch_refused", expected.index, expected.refusal.code):
+            yield f"refused as {actual} where the model says {expected.refusal.code} at {expected.index}"
     elif len(body["results"]) != len(expected.results):
         yield f"{len(body['results'])} results for {len(expected.results)} commands"
     else:
@@ -66,7 +66,7 @@ def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any],
 def compare_replays(findings: Findings, key: str, answers: Collection[Response], *, is_independent: bool) -> None:
     """Check that *answers* to one request under one key are the same, byte for byte (I10).
 
-    The answer to an independent batch tells of each command whether it was replayed; that alone may differ.
+    The answer to an independent batch says of each command whether it was replayed; that alone may differ.
     """
     first, *others = (_essence(answer, is_independent=is_independent) for answer in answers)
     for other in others:
@@ -76,8 +76,8 @@ def compare_replays(findings: Findings, key: str, answers: Collection[Response],
 def expect_replayed(findings: Findings, key: str, answer: Response) -> None:
     """Check that a repeat of a stored answer says that it is one (I10)."""
     if answer.status in _STORED:
-        is_told = answer.headers.get("idempotency-replayed") == "true"
-        findings.judge("I10", "{}: the repeat does not say that it is one", key, is_right=is_told)
+        is_marked = answer.headers.get("idempotency-replayed") == "true"
+        findings.judge("I10", "{}: the repeat does not say that it is one", key, is_right=is_marked)
 
 
 def _essence(answer: Response, *, is_independent: bool) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ WATCHED_MAX: Final = 1_000  # as many as one webhook endpoint may name
 
 
 class RowError(Exception):
-    """A row that is none; the message names its line."""
+    """A row is malformed; the message names its line."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
         super().__init__(f"{path}, line {line}: {why}")

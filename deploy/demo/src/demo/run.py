@@ -29,17 +29,17 @@ from local_stack.config import Config
 RESULTS: Final = STATE / "results" / "demo.json"
 RULES: Final = Path(__file__).resolve().parents[2] / "rules.yaml"
 WATCHED_WHOLE_MAX: Final = 50_000
-"""Rows of a file up to which the subscriber is told of every wallet; beyond, of one in a hundred."""
+"""Rows of a file up to which the subscriber subscribes to every wallet; beyond, of one in a hundred."""
 
 
 Watch = Callable[[Collection[UUID]], Coroutine[Any, Any, None]]
-"""Subscribes to wallets, to all of them where none is named, before the first event that must be told."""
+"""Subscribes to wallets, to all of them if none is named, before the first event that must be delivered."""
 Play = Callable[[Session, Watch], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is played: how many operations, by whom, and what the platform is told of it in its environment."""
+    """What is played: how many operations, by whom, and what the platform's environment says of it."""
 
     operations: int
     play: Play

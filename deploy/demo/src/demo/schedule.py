@@ -31,7 +31,7 @@ class Scheduled(Generic[T]):
         self._is_done = True
         for follower in self._followers:
             follower.waits_for -= 1
-        # A follower that shares two names with this one stands here twice.
+        # A follower that shares two names with this one is here twice.
         return [follower for follower in dict.fromkeys(self._followers) if follower.waits_for == 0]
 
 
@@ -60,7 +60,7 @@ class Schedule(Generic[T]):
         self._is_complete = False
 
     async def add(self, work: T, *, alone: Iterable[str], shared: Iterable[str] = ()) -> None:
-        """Add the next piece of work; wait while there is no room."""
+        """Add the next piece of work; wait until there is room."""
         await self._room.acquire()
         scheduled = Scheduled(work, alone, shared)
         self._open += 1
@@ -72,7 +72,7 @@ class Schedule(Generic[T]):
             self._ready.put_nowait(scheduled)
 
     def complete(self) -> None:
-        """Tell that nothing more will be added."""
+        """Add nothing more: `ready` ends after the last piece of work."""
         self._is_complete = True
         self._end_if_empty()
 

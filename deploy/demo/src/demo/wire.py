@@ -123,7 +123,7 @@ def _path(command: Command, ids: Ids) -> str:
 
 
 def _wallet_of(command: Command, ids: Ids) -> dict[str, str]:
-    """Return what a batch says of a change of state, whose wallet otherwise stands in the path."""
+    """Return what a batch says of a change of state, whose wallet is otherwise in the path."""
     return {"wallet_id": ids.of(command.wallet)} if isinstance(command, Freeze | Unfreeze | Close) else {}
 
 

@@ -1,4 +1,4 @@
-"""What a running stack tells others: `stack.json`, and a lock that says whether one runs and who it is."""
+"""What others can read of a running stack: `stack.json`, and a lock that says whether one runs and who it is."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Description:
 
 
 def description_file(state: Path) -> Path:
-    """Return where `stack.json` stands while a stack serves."""
+    """Return where `stack.json` is while a stack serves."""
     return state / "stack.json"
 
 

@@ -1,4 +1,4 @@
-"""A name server that does what a test tells it: answers A records, denies, or never answers."""
+"""A name server under a test's control: answers A records, denies, or never answers."""
 
 import asyncio
 import struct
@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 Resolve = Callable[[str], list[str] | None]
-"""The IPv4 addresses of a name; none: there is no such name. None: no answer, ever."""
+"""Returns the IPv4 addresses of a name: an empty list if there is no such name, None to never answer."""
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _QUESTION: Final = struct.Struct("!HH")

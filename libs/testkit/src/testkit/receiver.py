@@ -1,4 +1,4 @@
-"""A receiver of webhooks that does what a test tells it: answers, hangs, floods, redirects."""
+"""A receiver of webhooks under a test's control: answers, hangs, floods, redirects."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ class Post:
 class Reply:
     """What is answered. *hangs*: nothing, ever; *floods*: a body without an end; *after*: not before this.
 
-    *raw* is written as it stands, in place of all the rest.
+    *raw* is written unchanged, in place of all the rest.
     """
 
     status: int = 200

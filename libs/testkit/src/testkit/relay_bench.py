@@ -58,7 +58,7 @@ class Bench:
         )
 
     def metric(self, name: str, instance: int = 0) -> float:
-        """Return what a relay tells of itself, 0 where that is nothing."""
+        """Return a sample of the relay's metrics, 0 if there is none."""
         return self.registries[instance].get_sample_value(name) or 0.0
 
     async def has_published(self, records: int, instance: int = 0) -> bool:

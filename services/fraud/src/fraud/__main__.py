@@ -53,7 +53,7 @@ def backtest(
 ) -> None:
     """Print what a rule file would have decided, from the topic's beginning to its end; write nothing.
 
-    The exit code is 2 where the file is refused, 1 if a bound left something out.
+    The exit code is 2 if the file is refused, 1 if a bound left something out.
     """
     settings = BacktestSettings()
     try:
@@ -64,7 +64,7 @@ def backtest(
     run = Backtest(read, wallets_max)
     is_whole = asyncio.run(
         bootstrap.backtest(
-            settings, run, events_max=events_max, tell=lambda made: _show(made, run), progress=_show_progress
+            settings, run, events_max=events_max, on_decision=lambda made: _show(made, run), progress=_show_progress
         )
     )
     _show_totals(run)

@@ -103,7 +103,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
 
 
 def make_rule_store(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RuleStore:
-    """Return what holds the rules in force."""
+    """Return the store of the rules in force."""
     return RuleStore(
         settings.fraud_rules_file or packaged_rules(),
         time_compression=settings.fraud_time_compression,
@@ -184,11 +184,13 @@ async def backtest(
     backtest: Backtest,
     *,
     events_max: int,
-    tell: Callable[[Decision], None],
+    on_decision: Callable[[Decision], None],
     progress: Callable[[Backtest], None],
     partitions: int = WALLET_EVENTS.partitions,
 ) -> bool:
     """Judge the topic's events from its beginning to its present end; return whether all of them were judged."""
     topic = settings.fraud_events_topic
     async with open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader:
-        return await run_backtest(backtest, reader.to_end(), events_max=events_max, tell=tell, progress=progress)
+        return await run_backtest(
+            backtest, reader.to_end(), events_max=events_max, on_decision=on_decision, progress=progress
+        )

@@ -65,13 +65,13 @@ class DecisionCheck:
         return self._figures
 
     async def _check_wallet(self, wallet_id: UUID) -> None:
-        """See that the next debit is refused, and that the risk desk is told why."""
+        """See that the next debit is refused, and that the risk desk can read why."""
         pool = HttpPool(self._platform.wallet_url, connections=1)
         body = {"wallet_id": str(wallet_id), "amount": {"amount": "0.01", "currency": "USD"}}
         answer = await pool.post("/v1/withdrawals", f"demo-after-{wallet_id}", json.dumps(body).encode())
         pool.close()
-        told: dict[str, Any] = json.loads(answer.body)
-        is_frozen = answer.status == _CONFLICT and told["code"] == "wallet_frozen"
+        refused: dict[str, Any] = json.loads(answer.body)
+        is_frozen = answer.status == _CONFLICT and refused["code"] == "wallet_frozen"
         self._judge("a debit of wallet {} was answered {}", wallet_id, answer.status, is_right=is_frozen)
         pool = HttpPool(self._platform.fraud_url, connections=1)
         answer = await pool.get(f"/v1/risk/wallets/{wallet_id}")

@@ -15,7 +15,7 @@ _DELIVERED: Final = "select count(*) from notifications.delivery"
 
 
 async def drain(platform: Platform, on_progress: Callable[[int, int], None]) -> None:
-    """Wait, telling *on_progress* how much of how much is done; DemoError when nothing moves any more."""
+    """Wait, calling *on_progress* with the steps done and their total; raises DemoError if nothing moves any more."""
     done, moved_at = -1, monotonic()
     while True:
         now, wanted = await _state(platform)

@@ -94,7 +94,7 @@ def _restricted(profile: Profile, event: WalletEvent, payload: RestrictionsSet) 
 
 
 def _at_us(profile: Profile, event: WalletEvent) -> int:
-    """Return the event's time, never earlier than the wallet's last: windows stand on ascending times."""
+    """Return the event's time, never earlier than the wallet's last: windows need ascending times."""
     return max(event.at_us, profile.last_at_us)
 
 

@@ -72,8 +72,8 @@ class RiskQueries:
         await self._projected.refuse_parked([wallet_id])
         wanted = DecisionFilter(wallet_id=wallet_id)
         decisions = await self._reads.decisions(tenant_id, wanted, before=None, limit=DECISIONS_SHOWN)
-        told = freshness(progress, [*min_position, shard_of(wallet_id)])
-        return WalletRisk(profile, decisions, await self.rules(), told)
+        fresh = freshness(progress, [*min_position, shard_of(wallet_id)])
+        return WalletRisk(profile, decisions, await self.rules(), fresh)
 
     async def decisions(
         self,

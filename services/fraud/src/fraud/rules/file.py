@@ -1,4 +1,4 @@
-"""The rule file: YAML, checked key by key. What is wrong is told with its line; nothing is guessed.
+"""The rule file: YAML, checked key by key. Each error is reported with its line; nothing is guessed.
 
 Every scalar is text until the schema says what it has to be, so that YAML's own ideas (dates, `no`, octal numbers) play
 no part.
@@ -77,7 +77,7 @@ def parse_rules(text: str, *, source: str, time_compression: int = 1, is_shadow:
 
 
 def _version(explicit: str, content_hash: str, time_compression: int, *, is_shadow: bool) -> str:
-    """Return what tells these rules from all others: the settings that change decisions are part of it."""
+    """Return a version that no other rules have: it includes the settings that change decisions."""
     version = f"{explicit}+{content_hash[:_HASH_CHARACTERS]}"
     if time_compression != 1:
         version += f".x{time_compression}"
@@ -121,7 +121,7 @@ def _fault(root: yaml.Node, error: Any) -> _Fault:
 
 
 def _located(root: yaml.Node, place: tuple[str | int, ...], detail: str) -> _Fault:
-    """Return the fault with the line of the deepest node on the way to *place*; what is no node is left out."""
+    """Return the fault with the line of the deepest node on the way to *place*; what is not a node is left out."""
     node, line, names = root, root.start_mark.line, ""
     for step in place:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):

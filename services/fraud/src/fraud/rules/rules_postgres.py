@@ -58,7 +58,7 @@ async def in_force(connection: Connection) -> StoredRules | None:
 
 
 async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
-    """Keep *rules* for ever, and tell that they are in force; an earlier refusal is over."""
+    """Store *rules* for good, and record that they are in force, without the last refusal."""
     await tx.connection.execute(
         """insert into fraud.rules_version (version, content_hash, body, time_compression, is_shadow)
            values ($1, $2, $3, $4, $5) on conflict (version) do nothing""",
@@ -77,7 +77,7 @@ async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
 
 
 async def record_refusal(connection: Connection, refusal: str) -> None:
-    """Tell that a file was refused and why; the rules in force stay."""
+    """Record that a file was refused and why; the rules in force do not change."""
     await connection.execute(
         "update fraud.rules_state set refused_at = clock_timestamp(), refusal = $1", refusal[:REFUSAL_CHARACTERS_MAX]
     )

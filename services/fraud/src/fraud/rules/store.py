@@ -127,7 +127,7 @@ class RuleStore:
         return shutdown.is_requested
 
     def _signature(self) -> tuple[int, ...]:
-        """Return what changes with the file; empty while there is none."""
+        """Return a value that changes with the file; returns an empty tuple if there is none."""
         try:
             status = self._path.stat()
         except OSError:

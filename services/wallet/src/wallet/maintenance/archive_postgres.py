@@ -1,6 +1,6 @@
 """Archiving journal partitions: each in one transaction, as the owner of the tables.
 
-What takes long (hashing, folding, counting) comes first and stands in nobody's way; the partition changes hands at the
+What takes long (hashing, folding, counting) comes first and blocks nobody; the partition changes hands at the
 end, behind a lock that is asked for a moment at a time.
 """
 
@@ -30,7 +30,7 @@ from wallet.maintenance.journal_reads import (
 )
 
 LOCK_TIMEOUT_MS: Final = 250
-"""How long a batch may stand behind this process, which itself waits for the batches before it."""
+"""How long a batch may wait for this process, which itself waits for the batches before it."""
 VACUUM_ENDS_S: Final = 30
 """An automatic vacuum gives way to a lock that is waited for longer than `deadlock_timeout`."""
 LOCK_ATTEMPTS: Final = 40
@@ -118,7 +118,7 @@ class Archiver:
         return [ShardState(*row) for row in await self._connection.fetch(_STATES)]
 
     async def is_halted(self) -> bool:
-        """Return whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
+        """Return whether the relay found the topic ahead of the journal: then its cursors prove nothing."""
         halted: bool = await self._connection.fetchval(
             "select exists (select from servicekit.relay_halt where cleared_at is null)"
         )
@@ -189,7 +189,7 @@ class Archiver:
     async def _briefly(self, statements: Sequence[str]) -> None:
         """Run *statements* in a transaction, or a savepoint, whose locks are waited for a moment at a time.
 
-        While something long holds the journal (a backup, say) they are not even tried: no batch is to stand behind
+        While something long holds the journal (a backup, say) they are not even tried: no batch is to wait behind
         a lock that cannot be had.
         """
         for _ in range(self._lock_attempts):

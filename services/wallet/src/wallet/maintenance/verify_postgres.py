@@ -99,7 +99,9 @@ async def _verify_sums(connection: Connection, report: Report) -> None:
         place = f"transaction {row['transaction_id']}"
         report.find("I1", place, f"its {row['currency']} entries sum to {row['total']} minor units")
     for row in await connection.fetch(_INCOMPLETE, _BREACHES_READ):
-        report.find("I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries stand")
+        report.find(
+            "I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries are there"
+        )
     report.transactions = await connection.fetchval(_TRANSACTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
+"""Strongly consistent reads: wallets from their rows, transactions from the journal. Every read is of one tenant."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -64,7 +64,7 @@ class LedgerReads:
 
     async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
         """Return up to *limit* wallets, newest first, older than *before*."""
-        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is no column
+        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is not a column
         if wanted.status is not None:
             asked.require(_STATUS_PREDICATES[wanted.status])
         asked.before(("id",), None if before is None else (before,))

@@ -8,7 +8,7 @@ from wallet.maintenance.archive_postgres import Archiver
 
 
 async def show_archiving(archive: Archiver, *, keep: int) -> int:
-    """Archive every partition that may be, telling how far it is; return how many that were.
+    """Archive every partition that may be, with a progress bar; return how many that were.
 
     Raises as `Archiver.archive` does: what was archived before stays so.
     """

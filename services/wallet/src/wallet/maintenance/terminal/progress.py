@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 T = TypeVar("T")
 CountRows: TypeAlias = Callable[[], Awaitable[int]]
 JournalPass: TypeAlias = Callable[[Callable[[int], None]], Awaitable[T]]
-"""Does something with the journal, telling how many rows it read since it told last."""
+"""Reads the journal; calls its argument with how many rows it read since the last call."""
 
 
 async def with_journal_bar(console: Console, count_rows: CountRows, work: JournalPass[T]) -> T:

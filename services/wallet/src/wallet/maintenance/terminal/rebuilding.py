@@ -8,7 +8,7 @@ from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_jo
 
 
 async def show_rebuild(count_rows: CountRows, rebuild: JournalPass[RebuildReport]) -> bool:
-    """Rebuild, telling how far it is and what came out; return whether every row is what the journal makes of it."""
+    """Rebuild with a progress bar and print what differs; return whether every row is what the journal makes of it."""
     console = Console()
     report = await with_journal_bar(console, count_rows, rebuild)
     console.print(

@@ -6,7 +6,7 @@ from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_jo
 
 
 async def show_replay(count_rows: CountRows, replay: JournalPass[tuple[int, int]], topic: str) -> bool:
-    """Replay, telling how far it is; return whether the topic has all that was ever published.
+    """Replay with a progress bar; return whether the topic has all that was ever published.
 
     *replay* returns how many events it wrote, and how many were published to the live topic alone meanwhile.
     """

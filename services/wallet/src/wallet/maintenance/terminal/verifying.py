@@ -10,7 +10,7 @@ from wallet.maintenance.verify import Report
 
 
 async def show_verification(count_rows: CountRows, verify: JournalPass[Report]) -> bool:
-    """Verify, telling how far it is and what came out; return whether the ledger holds."""
+    """Verify with a progress bar and print what was found; return whether the ledger holds."""
     console = Console()
     started_s = monotonic_s()
     report = await with_journal_bar(console, count_rows, verify)

@@ -43,7 +43,7 @@ _OLDEST: Final = """
 _STATES: Final = """
     select l.shard,
            coalesce((select j.seq from wallet.journal j where j.shard = l.shard order by j.seq desc limit 1),
-                    (select max(f.seq) from wallet.shard_floor f where f.shard = l.shard), 0),
+                    (select max(f.seq) from wallet.archive_end f where f.shard = l.shard), 0),
            l.cursor, f.seq
       from servicekit.relay_lease l join wallet.system_account_fold f using (shard)"""
 _REGISTER: Final = """
@@ -56,8 +56,8 @@ _REGISTER: Final = """
              order by transaction_id desc limit 1)
       from wallet.journal where seq >= $2 and seq < $3
     returning rows"""
-_FLOOR: Final = "select seq, hash from wallet.shard_floor where shard = $1 order by seq desc limit 1"
-_ADD_FLOOR: Final = "insert into wallet.shard_floor (shard, seq, hash, number) values ($1, $2, $3, $4)"
+_ARCHIVE_END: Final = "select seq, hash from wallet.archive_end where shard = $1 order by seq desc limit 1"
+_ADD_ARCHIVE_END: Final = "insert into wallet.archive_end (shard, seq, hash, number) values ($1, $2, $3, $4)"
 _OPENINGS: Final = f"select {OPENING_COLUMNS} from wallet.wallet_opening where shard = $1 and wallet_id = any ($2)"
 _SET_OPENINGS: Final = """
     insert into wallet.wallet_opening select u.* from unnest($1::wallet.wallet_opening[]) u
@@ -144,10 +144,10 @@ class Archiver:
         return rows
 
     async def _leave_shard(self, tx: Transaction, partition: Partition, shard: int, progress: Progress) -> None:
-        """Write the shard's floor, and what the partition's rows make of its wallets."""
-        floor = await tx.connection.fetchrow(_FLOOR, shard)
-        digest = chained(b"" if floor is None else floor["hash"], [])
-        seq = 0 if floor is None else floor["seq"]
+        """Write the shard's archive_end, and what the partition's rows make of its wallets."""
+        archive_end = await tx.connection.fetchrow(_ARCHIVE_END, shard)
+        digest = chained(b"" if archive_end is None else archive_end["hash"], [])
+        seq = 0 if archive_end is None else archive_end["seq"]
         wallets: dict[UUID, Wallet] = {}
         columns = f"{EVENT_COLUMNS}, {ROW_BYTES}"
         async for rows in rows_of_shard(tx.connection, columns, shard, after=seq, end=partition.end_seq):
@@ -160,7 +160,7 @@ class Archiver:
             progress(len(rows))
         if seq != partition.last_seq:
             raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
-        await tx.connection.execute(_ADD_FLOOR, shard, seq, digest.digest(), partition.number)
+        await tx.connection.execute(_ADD_ARCHIVE_END, shard, seq, digest.digest(), partition.number)
         await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
 
     async def _fold(
@@ -227,8 +227,8 @@ def _hand_over(partition: Partition) -> list[str]:
     """Return the statements that move the partition from the journal to the archive.
 
     DETACH takes ACCESS EXCLUSIVE on the journal and the partition, which every batch waits for, until COMMIT: a few
-    milliseconds, because nothing is scanned. (DETACH CONCURRENTLY would not be in one transaction with the floors.)
-    ATTACH takes SHARE UPDATE EXCLUSIVE on the archive. Partition making is kept out first.
+    milliseconds, because nothing is scanned. (DETACH CONCURRENTLY would not be in one transaction with the archive
+    ends.) ATTACH takes SHARE UPDATE EXCLUSIVE on the archive. Partition making is kept out first.
     """
     name = f"wallet.journal_{partition.number}"
     bounds = f"from ({partition.first_seq}) to ({partition.end_seq})"

@@ -24,7 +24,7 @@ def members() -> list[Path]:
 
 
 def undeclared(member: Path) -> str:
-    """Return what deptry finds wrong with *member*, empty where nothing is."""
+    """Return what deptry finds wrong with *member*, empty if nothing is."""
     ran = subprocess.run(
         [
             Path(sys.executable).with_name("deptry"), "src", "--no-ansi",

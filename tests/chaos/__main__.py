@@ -37,8 +37,8 @@ from tests.chaos.faults import (
     tenants,
     webhooks,
 )
-from tests.chaos.lanes import Lane, Task, open_lanes, run_tasks
-from tests.chaos.run import Fault, Verdict
+from tests.chaos.run import Fault, RunResult
+from tests.chaos.runners import Runner, Task, open_runners, run_tasks
 
 from engines import accounts, temporary
 from servicekit.clock import utc_now
@@ -47,8 +47,8 @@ SEEDS = 3
 FIRST_SEED = 1
 SECONDS = 6.0
 PAGE = Path("docs/reliability.md")
-LANES = 2
-"""Two cores are kept busy so; more lanes on more cores would find the same."""
+RUNNERS = 2
+"""Two cores are kept busy so; more runners on more cores would find the same."""
 
 
 def _number(fault_id: str) -> str:
@@ -98,7 +98,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="The first of them, to repeat a run.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="How long the load lasts besides the fault.")
     parser.add_argument("--hours", type=float, default=0.0, help="Go on with new seeds until so many hours are over.")
-    parser.add_argument("--lanes", type=int, default=LANES, help="How many runs go on side by side.")
+    parser.add_argument("--runners", type=int, default=RUNNERS, help="How many runs go on side by side.")
     arguments = parser.parse_args(words)
     wanted = {name for name in (arguments.faults or ",".join(FAULTS)).split(",") if name}
     arguments.once = ONCE if arguments.faults is None else frozenset()
@@ -127,18 +127,18 @@ def _tasks(arguments: argparse.Namespace, seeds: range) -> list[Task]:
     ]
 
 
-def _run_all(arguments: argparse.Namespace, lanes: Sequence[Lane]) -> list[Verdict]:
-    verdicts = []
+def _run_all(arguments: argparse.Namespace, runners: Sequence[Runner]) -> list[RunResult]:
+    results = []
     for seeds in rounds(arguments.first_seed, arguments.seeds, arguments.hours):
         tasks = _tasks(arguments, seeds)
         beside = [task for task in tasks if not FAULTS[task.fault].is_alone]
         alone = [task for task in tasks if FAULTS[task.fault].is_alone]
-        for some, free in ((beside, lanes), (alone, lanes[:1])):
-            for verdict in run_tasks(some, free):
-                report.show(verdict, FAULTS[verdict.fault].title)
-                verdicts.append(verdict)
+        for some, free in ((beside, runners), (alone, runners[:1])):
+            for result in run_tasks(some, free):
+                report.show(result, FAULTS[result.fault].title)
+                results.append(result)
     order = list(FAULTS)
-    return sorted(verdicts, key=lambda verdict: (verdict.seed, order.index(verdict.fault)))
+    return sorted(results, key=lambda result: (result.seed, order.index(result.fault)))
 
 
 def is_whole(faults: Sequence[str], seeds: int) -> bool:
@@ -151,24 +151,24 @@ def main(words: Sequence[str]) -> int:
     arguments = _arguments(words)
     began, began_s, machine = utc_now(), time.monotonic(), pages.machine()
     home = accounts.home_for(accounts.unprivileged_account())
-    with temporary.run_folder(home) as folder, open_lanes(folder, FAULTS, arguments.lanes) as lanes:
-        verdicts = _run_all(arguments, lanes)
-    report.table(verdicts)
+    with temporary.run_folder(home) as folder, open_runners(folder, FAULTS, arguments.runners) as runners:
+        results = _run_all(arguments, runners)
+    report.table(results)
     told = report.document(
-        verdicts,
+        results,
         titles={fault.id: fault.title for fault in FAULTS.values()},
         command=" ".join(("python -m tests.chaos", *words)) if words else "make chaos",
         began=f"{began:%Y-%m-%d %H:%M} UTC",
         took_s=round(time.monotonic() - began_s),
         machine=machine,
-        lanes=arguments.lanes,
+        runners=arguments.runners,
         seconds_of_load=arguments.seconds,
     )
     whole = is_whole(arguments.faults, arguments.seeds)
     report.write(told, report.RESULTS / ("chaos.json" if whole else "chaos-part.json"))
     if whole:
         page.write(told, PAGE)
-    return 0 if verdicts and all(verdict.holds for verdict in verdicts) else 1
+    return 0 if results and all(result.holds for result in results) else 1
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from tests.chaos import plots
 from tests.pages import run_by, table
 
 Run = Mapping[str, Any]
-"""A verdict as it is written."""
+"""A result as it is written."""
 OF_THE_RUN: Final = frozenset({"run", "own"})
 """What stands among the breaches and is no check of the checker."""
 _TITLES: Final = {
@@ -104,8 +104,8 @@ def _failures(run: Run) -> Iterator[str]:
 
 def _bug(name: str, runs: Sequence[Run]) -> tuple[str, ...]:
     caught = sorted({check for run in runs for check in run["caught_by"]})
-    verdict = ", ".join(caught) if all(run["holds"] for run in runs) else "**not caught as it should be**"
-    return name, runs[0]["title"], _cell(runs[0]["what"]), _seeds(runs), verdict
+    result = ", ".join(caught) if all(run["holds"] for run in runs) else "**not caught as it should be**"
+    return name, runs[0]["title"], _cell(runs[0]["what"]), _seeds(runs), result
 
 
 def _seeds(runs: Sequence[Run]) -> str:

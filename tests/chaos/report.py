@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.platform.platform import ROOT
-from tests.chaos.run import Verdict
+from tests.chaos.run import RunResult
 
 RESULTS = ROOT / ".local" / "results"
 LOGS = RESULTS / "chaos-logs"
@@ -16,66 +16,66 @@ CAUGHT_SHOWN = 1
 _HEADER = ("fault", "seed", "what bit", "ops", "events", "invariants", "recovery s")
 
 
-def show(verdict: Verdict, title: str) -> None:
+def show(result: RunResult, title: str) -> None:
     """Print one run, with its breaches."""
-    what = f"{verdict.what}; {_state(verdict)}, {verdict.seconds} s"
-    print(f"{verdict.fault} seed {verdict.seed} ({title}): {what}", flush=True)
-    print(f"    {', '.join(f'{phase} {seconds} s' for phase, seconds in verdict.phases.items())}", flush=True)
-    for invariant, breaches in verdict.breaches.items():
-        for breach in breaches[: CAUGHT_SHOWN if verdict.caught_by and verdict.holds else None]:
+    what = f"{result.what}; {_state(result)}, {result.seconds} s"
+    print(f"{result.fault} seed {result.seed} ({title}): {what}", flush=True)
+    print(f"    {', '.join(f'{phase} {seconds} s' for phase, seconds in result.phases.items())}", flush=True)
+    for invariant, breaches in result.breaches.items():
+        for breach in breaches[: CAUGHT_SHOWN if result.caught_by and result.holds else None]:
             print(f"    {invariant}: {breach}", flush=True)
-    if not verdict.bit:
+    if not result.bit:
         print("    the fault did not bite", flush=True)
 
 
-def _state(verdict: Verdict) -> str:
+def _state(result: RunResult) -> str:
     """Return whether it holds; of a planted bug, by what it was caught."""
-    if not verdict.must:
-        return "holds" if verdict.holds else "DOES NOT HOLD"
-    return f"caught by {', '.join(verdict.caught_by)}" if verdict.holds else "NOT CAUGHT AS IT SHOULD BE"
+    if not result.must:
+        return "holds" if result.holds else "DOES NOT HOLD"
+    return f"caught by {', '.join(result.caught_by)}" if result.holds else "NOT CAUGHT AS IT SHOULD BE"
 
 
-def table(verdicts: Sequence[Verdict]) -> None:
+def table(results: Sequence[RunResult]) -> None:
     """Print all runs."""
-    rows = [_HEADER, *(_row(verdict) for verdict in verdicts)]
+    rows = [_HEADER, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     print()
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
+def _row(result: RunResult) -> tuple[str, ...]:
     return (
-        verdict.fault,
-        str(verdict.seed),
-        verdict.what,
-        str(verdict.operations),
-        str(verdict.events),
-        _judgement(verdict),
-        f"{verdict.recovery_s:.1f}",
+        result.fault,
+        str(result.seed),
+        result.what,
+        str(result.operations),
+        str(result.events),
+        _judgement(result),
+        f"{result.recovery_s:.1f}",
     )
 
 
-def _judgement(verdict: Verdict) -> str:
-    if verdict.must and verdict.holds:
-        return f"caught by {' '.join(verdict.caught_by)}"
-    if verdict.broken:
-        return f"broken: {' '.join(sorted(verdict.broken))}"
-    if verdict.must:
+def _judgement(result: RunResult) -> str:
+    if result.must and result.holds:
+        return f"caught by {' '.join(result.caught_by)}"
+    if result.broken:
+        return f"broken: {' '.join(sorted(result.broken))}"
+    if result.must:
         return "not caught"
-    return "hold" if verdict.bit else "did not bite"
+    return "hold" if result.bit else "did not bite"
 
 
-def document(verdicts: Sequence[Verdict], *, titles: Mapping[str, str], **about: Any) -> dict[str, Any]:
-    """Return all that is known of a run; *about* is what is known besides its verdicts."""
+def document(results: Sequence[RunResult], *, titles: Mapping[str, str], **about: Any) -> dict[str, Any]:
+    """Return all that is known of a run; *about* is what is known besides its results."""
     runs = [
         {
-            **asdict(verdict),
-            "title": titles.get(verdict.fault, ""),
-            "holds": verdict.holds,
-            "caught_by": verdict.caught_by,
+            **asdict(result),
+            "title": titles.get(result.fault, ""),
+            "holds": result.holds,
+            "caught_by": result.caught_by,
         }
-        for verdict in verdicts
+        for result in results
     ]
     return {**about, "runs": runs}
 

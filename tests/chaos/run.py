@@ -13,9 +13,9 @@ from tests.chaos.judge.checker import check
 from tests.chaos.judge.draining import DRAINED_WITHIN_S, caught_up, drained
 from tests.chaos.judge.inbox import Inbox
 from tests.chaos.judge.observed import Observed, Record, Samples
-from tests.chaos.laps import Laps
 from tests.chaos.load.history import Done, History
 from tests.chaos.load.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
+from tests.chaos.phase_times import PhaseTimes
 from tests.chaos.platform.plant import Plant
 from tests.chaos.platform.platform import Platform, Site, open_platform
 from tests.chaos.platform.product import HISTORY
@@ -105,7 +105,7 @@ class Fault:
 
 
 @dataclass(kw_only=True, slots=True)
-class Verdict:
+class RunResult:
     """What came out of one run. A planted bug is caught by the checks that *must* break; others *may*, besides."""
 
     fault: str
@@ -129,8 +129,8 @@ class Verdict:
     may: list[str] = field(default_factory=list)
 
     @classmethod
-    def unfinished(cls, fault: Fault, seed: int, seconds: float, why: str) -> "Verdict":
-        """Return the verdict of a run that broke off."""
+    def unfinished(cls, fault: Fault, seed: int, seconds: float, why: str) -> "RunResult":
+        """Return the result of a run that broke off."""
         figures: dict[str, Any] = dict.fromkeys(
             ("bit", "operations", "repeats", "unanswered", "events", "records", "snapshots"), 0
         )
@@ -170,26 +170,26 @@ def _may(fault: Fault) -> list[str]:
     return [] if fault.plant is None else sorted(fault.plant.besides)
 
 
-async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> Verdict:
-    """Run *fault* once under *seconds* of load and return the verdict; TimeoutError beyond the run's bound."""
-    laps = Laps()
+async def judge(site: Site, fault: Fault, seed: int, seconds: float) -> RunResult:
+    """Run *fault* once under *seconds* of load and return the result; TimeoutError beyond the run's bound."""
+    times = PhaseTimes()
     async with asyncio.timeout(RUN_S_MAX), _prepared(site, fault, seed) as run:
-        laps.end("start")
+        times.end("start")
         samples = Samples()
         async with _sampling(run.platform, samples):
             bite = await _under_load(run, fault, seconds)
-        laps.end("load")
+        times.end("load")
         drained_s = await _drain(run.platform, DRAINED_WITHIN_S if fault.plant is None else fault.plant.patience_s)
-        laps.end("drain")
+        times.end("drain")
         if fault.settle is not None:
             await fault.settle(run, bite)
-            laps.end("settle")
+            times.end("settle")
         observed = await _observe(run, samples)
-        laps.end("observe")
-    laps.end("end")
+        times.end("observe")
+    times.end("end")
     observed.seconds_to_drain = drained_s
     observed.repeats_nothing = fault.repeats_nothing
-    return _verdict(run, fault, bite, observed, laps)
+    return _result(run, fault, bite, observed, times)
 
 
 @asynccontextmanager
@@ -267,9 +267,9 @@ async def _observe(run: Run, samples: Samples) -> Observed:
     return observed
 
 
-def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, laps: Laps) -> Verdict:
+def _result(run: Run, fault: Fault, bite: Bite, observed: Observed, times: PhaseTimes) -> RunResult:
     breaches = {**check(run.history, observed), "own": bite.breaches, **bite.alarms}
-    return Verdict(
+    return RunResult(
         fault=fault.id,
         seed=run.seed,
         what=bite.what,
@@ -281,9 +281,9 @@ def _verdict(run: Run, fault: Fault, bite: Bite, observed: Observed, laps: Laps)
         records=len(observed.records),
         snapshots=observed.samples.totals,
         recovery_s=round(bite.recovery_s, 2),
-        seconds=round(laps.total_s, 1),
+        seconds=round(times.total_s, 1),
         breaches={name: found[:BREACHES_SHOWN] for name, found in breaches.items()},
-        phases=laps.phases,
+        phases=times.phases,
         webhooks=0 if observed.webhooks is None else len(observed.webhooks.posts),
         webhook_repeats=0 if observed.webhooks is None else observed.webhooks.repeats,
         decisions=0 if observed.decisions is None else len(observed.decisions.made),

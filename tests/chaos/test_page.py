@@ -6,13 +6,13 @@ from typing import Any
 
 from tests.chaos import page, report
 from tests.chaos.__main__ import FAULTS, SEEDS, is_whole, rounds
-from tests.chaos.run import Verdict
+from tests.chaos.run import RunResult
 from tests.samples import MACHINE
 
 TITLES = {"F1": "kill PostgreSQL", "F5": "no flush"}
 
 
-def verdict(fault: str, seed: int, **changes: Any) -> Verdict:
+def result(fault: str, seed: int, **changes: Any) -> RunResult:
     fields = {
         "what": "killed | once",
         "bit": 3,
@@ -27,30 +27,30 @@ def verdict(fault: str, seed: int, **changes: Any) -> Verdict:
         "breaches": {"I1": [], "I5": [], "own": []},
         "phases": {"start": 5.0, "load": 6.0, "drain": 0.1},
     }
-    return Verdict(fault=fault, seed=seed, **{**fields, **changes})
+    return RunResult(fault=fault, seed=seed, **{**fields, **changes})
 
 
-def caught(seed: int) -> Verdict:
-    return verdict("F5", seed, must=["I5"], breaches={"I1": [], "I5": ["lost"], "own": []})
+def caught(seed: int) -> RunResult:
+    return result("F5", seed, must=["I5"], breaches={"I1": [], "I5": ["lost"], "own": []})
 
 
-def written(tmp_path: Path, *verdicts: Verdict) -> str:
+def written(tmp_path: Path, *results: RunResult) -> str:
     told = report.document(
-        verdicts, titles=TITLES, command="make chaos", began="2026-01-01T00:00", took_s=60, machine=MACHINE
+        results, titles=TITLES, command="make chaos", began="2026-01-01T00:00", took_s=60, machine=MACHINE
     )
     page.write(told, tmp_path / "reliability.md")
     return (tmp_path / "reliability.md").read_text()
 
 
 def test_a_fault_has_one_line_for_all_its_seeds(tmp_path: Path) -> None:
-    text = written(tmp_path, *(verdict("F1", seed) for seed in (1, 2, 5)))
+    text = written(tmp_path, *(result("F1", seed) for seed in (1, 2, 5)))
 
     assert "| F1 | kill PostgreSQL | killed \\| once | 3,000 | 1 2 5 | all 2 hold | 1.0 / 2.0 / 5.0 |" in text
     assert "3 of 3 runs held" in text
 
 
 def test_a_broken_invariant_and_a_fault_without_a_bite_stand_out(tmp_path: Path) -> None:
-    text = written(tmp_path, verdict("F1", 1, breaches={"I5": ["lost"]}), verdict("F2", 1, bit=0, must=[]))
+    text = written(tmp_path, result("F1", 1, breaches={"I5": ["lost"]}), result("F2", 1, bit=0, must=[]))
 
     assert "**broken: I5**" in text
     assert "**did not bite**" in text
@@ -62,7 +62,7 @@ def test_what_did_not_hold_is_told_with_its_reason(tmp_path: Path) -> None:
         "  + Exception Group Traceback\n  | File x\n    | asyncpg.exceptions.CannotConnectNowError: in recovery mode"
     )
     text = written(
-        tmp_path, verdict("F1", 1, breaches={"I5": ["lost", "again"]}), verdict("F1", 2, breaches={"run": [traced]})
+        tmp_path, result("F1", 1, breaches={"I5": ["lost", "again"]}), result("F1", 2, breaches={"run": [traced]})
     )
 
     assert "- F1 with seed 1: `I5`: lost\n" in text
@@ -78,14 +78,14 @@ def test_a_planted_bug_names_what_caught_it(tmp_path: Path) -> None:
 
 
 def test_a_planted_bug_that_passed_stands_out(tmp_path: Path) -> None:
-    text = written(tmp_path, verdict("F5", 1, must=["I5"]))
+    text = written(tmp_path, result("F5", 1, must=["I5"]))
 
     assert "**not caught as it should be**" in text
 
 
 def test_the_pictures_are_there_and_the_same_for_the_same_run(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        text = written(tmp_path / name, verdict("F1", 1), caught(1))
+        text = written(tmp_path / name, result("F1", 1), caught(1))
 
     pictures = [line.partition("](")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
     assert pictures == ["reliability/recovery.svg", "reliability/phases.svg"]

@@ -27,7 +27,7 @@ PACKAGES: Final = [(service.name.replace("_", "-"), service.name) for service in
 
 
 def docker_answers() -> bool:
-    """Tell whether a Docker engine is there to build and run images."""
+    """Return whether a Docker engine is there to build and run images."""
     if shutil.which("docker") is None:
         return False
     return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=20).returncode == 0

@@ -17,7 +17,7 @@ from tests.load import before, page, report
 from tests.load.before import Comparison
 from tests.load.database import WALLETS
 from tests.load.measuring import Run
-from tests.load.plan import CELLS, Plan, smoke
+from tests.load.plan import CELLS, BenchPlan, smoke
 
 from engines import checkout
 from servicekit.clock import monotonic_s
@@ -46,10 +46,10 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-def _plan(given: argparse.Namespace) -> Plan:
+def _plan(given: argparse.Namespace) -> BenchPlan:
     if given.smoke:
         return smoke(given.cells)
-    return Plan(
+    return BenchPlan(
         cells=given.cells,
         seconds=given.seconds,
         rounds=given.rounds,

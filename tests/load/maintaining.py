@@ -7,9 +7,9 @@ import asyncpg
 from tests.load.database import Bench, connected
 
 from servicekit.clock import monotonic_s
-from servicekit.maintenance import Turn
+from servicekit.maintenance import JobRun
 from wallet.adapters import system_accounts_postgres
-from wallet.adapters.forgetting_postgres import LOT, KeyForgetting
+from wallet.adapters.forgetting_postgres import CHUNK_ROWS, KeyForgetting
 
 DAYS: Final = 30
 _OLD_KEYS: Final = """
@@ -44,17 +44,17 @@ async def measure(bench: Bench, keys: int) -> Maintained:
 
 
 async def _forget(connection: asyncpg.Connection) -> float:
-    forgetting, turn = KeyForgetting(DAYS), Turn(connection, None)
+    forgetting, run = KeyForgetting(DAYS), JobRun(connection, None)
     began_s, forgotten = monotonic_s(), 0
-    while lot := await forgetting.forget_lot(turn):
-        forgotten += lot
-        if lot < LOT:
+    while chunk := await forgetting.forget_chunk(run):
+        forgotten += chunk
+        if chunk < CHUNK_ROWS:
             break
     return forgotten / (monotonic_s() - began_s)
 
 
 async def _fold(connection: asyncpg.Connection) -> float:
     began_s, folded = monotonic_s(), 0
-    while lot := await system_accounts_postgres.fold(connection):
-        folded += lot
+    while chunk := await system_accounts_postgres.fold(connection):
+        folded += chunk
     return folded / (monotonic_s() - began_s)

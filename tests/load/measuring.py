@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.load import backlog, cells, freezing, maintaining, million, mixed, profile, sizes, standby, visible
 from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
-from tests.load.plan import KINDS, Plan
+from tests.load.plan import KINDS, BenchPlan
 from tests.load.processes import apis
 from tests.load.rounds import Rounds
 from tests.load.series import Rate, Series
@@ -45,7 +45,7 @@ class Outcome:
 class Run:
     """Carries out *plan*; what fails is told and left out, so that it does not cost the rest."""
 
-    plan: Plan
+    plan: BenchPlan
     console: Console
     outcome: Outcome = field(default_factory=Outcome)
 

@@ -27,7 +27,7 @@ CELLS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BenchPlan:
     """How long and how often each cell runs, and with which settings."""
 
     cells: frozenset[str]
@@ -51,9 +51,9 @@ class Plan:
         return not self.cells.isdisjoint(cells)
 
 
-def smoke(cells: frozenset[str]) -> Plan:
+def smoke(cells: frozenset[str]) -> BenchPlan:
     """Return the plan that tries one setting of each cell, as short as it goes."""
-    return Plan(
+    return BenchPlan(
         cells=cells,
         seconds=0.3,
         rounds=1,

@@ -31,7 +31,7 @@ def draw(told: Mapping[str, Any], folder: Path) -> list[str]:
 
 
 def best(told: Mapping[str, Any], what: str) -> float | None:
-    """Return the best median among the settings of *what*; None where none was measured."""
+    """Return the best median among the settings of *what*; None if none was measured."""
     medians = [
         statistics.median(rate["per_s"] for rate in rates)
         for name, rates in told["series"].items()

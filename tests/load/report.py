@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from tests.load import generator
 from tests.load.measuring import Outcome
-from tests.load.plan import Plan
+from tests.load.plan import BenchPlan
 from tests.load.ratios import ratios
 from tests.load.series import Rate
 
 BASELINE = Path(__file__).with_name("baseline.json")
 
 
-def document(plan: Plan, outcome: Outcome, **about: Any) -> dict[str, Any]:
+def document(plan: BenchPlan, outcome: Outcome, **about: Any) -> dict[str, Any]:
     """Return all that is known of a run; *about* is what was known before it."""
     return {
         **about,
@@ -54,7 +54,7 @@ def show(told: Mapping[str, Any], outcome: Outcome, console: Console) -> None:
 
 
 def details(rates: list[Rate]) -> Iterator[str]:
-    """Give the median µs of CPU and the median share of the generator, empty where they were not measured."""
+    """Give the median µs of CPU and the median share of the generator, empty if they were not measured."""
     cpu = [rate.cpu_us for rate in rates if rate.cpu_us is not None]
     share = [rate.generator_cpu_share for rate in rates if rate.generator_cpu_share is not None]
     yield f"{statistics.median(cpu):.0f}" if cpu else ""

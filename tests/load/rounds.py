@@ -7,7 +7,7 @@ from rich.console import Console
 from tests.load import cells, one_transaction
 from tests.load.database import Bench, make_room, row_sizes
 from tests.load.generator import Load
-from tests.load.plan import KINDS, Plan
+from tests.load.plan import KINDS, BenchPlan
 from tests.load.processes import Process, apis, started
 from tests.load.series import Series
 
@@ -23,7 +23,7 @@ class Rounds:
     """Measures what *plan* asks for on *bench*."""
 
     bench: Bench
-    plan: Plan
+    plan: BenchPlan
     series: Series
     attempt: Attempt
 

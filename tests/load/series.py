@@ -26,11 +26,11 @@ class Series:
         self.rates[name].append(rate)
 
     def median(self, name: str) -> float | None:
-        """Return a cell's median over the rounds, transfers a second; None where it was not measured."""
+        """Return a cell's median over the rounds, transfers a second; None if it was not measured."""
         return statistics.median(rate.per_s for rate in self.rates[name]) if name in self.rates else None
 
     def best(self, what: str) -> float | None:
-        """Return the best median among the settings of *what*; None where none was measured."""
+        """Return the best median among the settings of *what*; None if none was measured."""
         return max(self.medians(what).values(), default=None)
 
     def medians(self, what: str) -> dict[str, float]:

@@ -100,7 +100,7 @@ async def _batch(http: httpx2.AsyncClient, commands: Sequence[dict[str, Any]]) -
 
 
 async def _sample(commands: httpx2.AsyncClient, reads: httpx2.AsyncClient, wallet_ids: Sequence[str]) -> float | None:
-    """Return the milliseconds; None where the transfer was refused for load."""
+    """Return the milliseconds; None if the transfer was refused for load."""
     source, destination = random.sample(wallet_ids, 2)
     body = {
         "source_wallet_id": source,

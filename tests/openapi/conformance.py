@@ -149,7 +149,7 @@ class Conformance:
 
 
 def _can_be_negated(operation: AnyOperation) -> bool:
-    """Tell whether there is anything in a request that could be wrong."""
+    """Return whether there is anything in a request that could be wrong."""
     return bool(operation.body) or any(True for _ in operation.iter_parameters())
 
 

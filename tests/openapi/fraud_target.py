@@ -39,9 +39,9 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
 
         @asynccontextmanager
         async def projection(pool: Pool) -> AsyncIterator[Projection]:
-            keeper = bootstrap.make_keeper(settings, pool)
-            await keeper.start()
-            yield bootstrap.make_projection(settings, in_force=keeper)
+            rule_store = bootstrap.make_rule_store(settings, pool)
+            await rule_store.start()
+            yield bootstrap.make_projection(settings, in_force=rule_store)
 
         project(dsn, projection, events)
     decision_id = http.get("/v1/risk/decisions").json()["data"][0]["id"]

@@ -35,9 +35,9 @@ def test_the_recorded_day_has_every_kind_of_operation_and_refusal() -> None:
         kinds[type(line.op).__name__] += 1
         kinds["at once"] += line.copies > 1
         if isinstance(line.op, Batch):
-            verdict = model.apply_batch(line.op)
-            kinds[f"{line.op.mode} {verdict.status}"] += 1
-            codes.update(str(result.code) for result in verdict.results)
+            answers = model.apply_batch(line.op)
+            kinds[f"{line.op.mode} {answers.status}"] += 1
+            codes.update(str(result.code) for result in answers.results)
         elif not isinstance(line.op, Repeat | Reuse):
             codes[str(model.apply(line.op).code)] += 1
 
@@ -62,8 +62,8 @@ def test_a_few_wallets_are_hot() -> None:
     for line in read_day(DAY):
         if isinstance(line.op, Repeat | Reuse):
             continue
-        verdicts = model.apply_batch(line.op).results if isinstance(line.op, Batch) else (model.apply(line.op),)
-        received.update(leg.wallet for verdict in verdicts for leg in verdict.legs if leg.delta_minor > 0)
+        answers = model.apply_batch(line.op).results if isinstance(line.op, Batch) else (model.apply(line.op),)
+        received.update(entry.wallet for each in answers for entry in each.entries if entry.delta_minor > 0)
 
     assert {name for name, _ in received.most_common(4)} >= {"fees-usd", "star-usd"}
 

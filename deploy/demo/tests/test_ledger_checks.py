@@ -107,7 +107,7 @@ async def test_a_record_that_differs_is_found(
 @pytest.mark.parametrize(
     "spoil",
     [tampered(6, posted_delta=199), tampered(6, currency="EUR"), lambda rows: rows[:-1]],
-    ids=["other amount", "other currency", "one leg"],
+    ids=["other amount", "other currency", "one entry"],
 )
 async def test_a_transaction_that_does_not_sum_to_zero_is_found(
     journal: Rows, acknowledged: list[Acknowledged], spoil: Spoil

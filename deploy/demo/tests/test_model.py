@@ -1,7 +1,7 @@
 import pytest
 
 from contracts.money import BALANCE_MINOR_MAX
-from demo.model import BatchVerdict, Leg, Model, Verdict
+from demo.model import Entry, Expected, ExpectedBatch, Model
 from demo.money import AmountError, from_text, to_minor, to_text
 from demo.operations import Batch, Close, Command, Deposit, Freeze, Open, Transfer, Unfreeze, Withdrawal
 
@@ -19,9 +19,9 @@ def model_with(**balances: str) -> Model:
 def test_a_transfer_moves_the_amount_and_counts_both_versions() -> None:
     model = model_with(a="10.00", b="0")
 
-    verdict = model.apply(Transfer("a", "b", "2.50", "USD"))
+    answer = model.apply(Transfer("a", "b", "2.50", "USD"))
 
-    assert verdict == Verdict(201, None, (Leg("a", -250, 750, 3), Leg("b", 250, 250, 2)))
+    assert answer == Expected(201, None, (Entry("a", -250, 750, 3), Entry("b", 250, 250, 2)))
 
 
 def test_a_balance_has_a_bound_which_a_transfer_and_a_deposit_meet() -> None:
@@ -79,9 +79,9 @@ def test_an_atomic_batch_is_taken_back_as_a_whole_by_its_first_refusal() -> None
         "atomic", (Open("c", "owner", "USD"), Transfer("a", "b", "1.00", "USD"), Withdrawal("a", "0.01", "USD"))
     )
 
-    verdict = model.apply_batch(batch)
+    answer = model.apply_batch(batch)
 
-    assert verdict == BatchVerdict(409, index=2, refusal=Verdict(409, "insufficient_funds"))
+    assert answer == ExpectedBatch(409, index=2, refusal=Expected(409, "insufficient_funds"))
     assert {name: wallet.posted_minor for name, wallet in model.wallets.items()} == {"a": 100, "b": 0}
     assert model.wallets["a"].version == 2
 

@@ -16,12 +16,12 @@ async def play(works: list[tuple[int, set[str], set[str]]], *, takers: int, ahea
     random = Random(7)
 
     async def take() -> None:
-        async for job in schedule.jobs():
-            log.append(("begin", job.work))
+        async for scheduled in schedule.ready():
+            log.append(("begin", scheduled.work))
             for _ in range(random.randrange(4)):
                 await asyncio.sleep(0)
-            log.append(("end", job.work))
-            schedule.done(job)
+            log.append(("end", scheduled.work))
+            schedule.done(scheduled)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(takers):

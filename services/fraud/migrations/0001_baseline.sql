@@ -27,7 +27,7 @@ create table fraud.rules_state (
     constraint rules_state_refusal_is_whole check ((refused_at is null) = (refusal is null))
 );
 
--- A wallet as its events tell, after the one with its version.
+-- The state of a wallet that its events add up to, as of its version.
 create table fraud.profile (
     wallet_id uuid        not null,
     tenant_id uuid        not null,
@@ -35,7 +35,7 @@ create table fraud.profile (
     currency  text collate "C" not null,
     version   bigint      not null,
     last_at   timestamptz not null,
-    state     bytea       not null,                         -- JSON: tracks, restrictions, cool-downs
+    state     bytea       not null,                         -- JSON: debits, restrictions, cool-downs
     constraint profile_pk primary key (wallet_id)
 ) with (fillfactor = 70);
 

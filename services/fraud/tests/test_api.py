@@ -77,10 +77,10 @@ async def api_of(settings: FraudSettings) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture
 async def bench(settings: FraudSettings, client: httpx2.AsyncClient, pool: Pool) -> Bench:
-    keeper = bootstrap.make_keeper(settings, pool)
-    await keeper.start()
+    rule_store = bootstrap.make_rule_store(settings, pool)
+    await rule_store.start()
     metrics = ConsumerMetrics(CollectorRegistry(), PROJECTION)
-    return Bench(client, Processor(bootstrap.make_projection(settings, in_force=keeper), pool, metrics))
+    return Bench(client, Processor(bootstrap.make_projection(settings, in_force=rule_store), pool, metrics))
 
 
 async def burst(bench: Bench, wallet: UUID, debits: int = 5) -> list[Envelope]:
@@ -198,7 +198,7 @@ async def test_the_rules_in_force_are_told_with_the_file_that_was_refused(
 ) -> None:
     assert settings.fraud_rules_file is not None
     settings.fraud_rules_file.write_text(RULES.replace("10s", "soon"))
-    await bootstrap.make_keeper(settings, pool).start()
+    await bootstrap.make_rule_store(settings, pool).start()
 
     rules = await bench.get("rules")
 

@@ -13,9 +13,9 @@ from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import Envelope
 from contracts.events import FUNDS_SENT, UNRESTRICTED, Restriction, RestrictionsChanged, parse_data
 from fraud.domain.judge import Decision, decision_id_of, step, unless_stale
-from fraud.domain.observed import Observed, observe, to_us
 from fraud.domain.profile import Contradiction, Profile
 from fraud.domain.rules import AmountRatio, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
+from fraud.domain.wallet_events import WalletEvent, to_us, wallet_event
 from fraud.projection.profile_rows import state_of
 from fraud.projection.projection import run
 from fraud.rules.file import parse_rules
@@ -41,10 +41,10 @@ def at(event: Envelope, second: float) -> Envelope:
     )
 
 
-def seen(event: Envelope) -> Observed:
-    observed = observe(event, parse_data(event.type, event.data))
-    assert observed is not None
-    return observed
+def seen(event: Envelope) -> WalletEvent:
+    known = wallet_event(event, parse_data(event.type, event.data))
+    assert known is not None
+    return known
 
 
 class Wallet:
@@ -81,7 +81,7 @@ def test_the_debit_after_the_last_allowed_one_trips_the_rule() -> None:
     (decision,) = wallet.judged(rules(COUNT))
 
     assert (decision.outcome, decision.mode) == (DecisionOutcome.BLOCK, DecisionMode.LIVE)
-    assert decision.trigger.event == wallet.events[-1]
+    assert decision.trigger.envelope == wallet.events[-1]
     assert decision.decision_id == decision_id_of(rules(COUNT).version, wallet.wallet_id, wallet.events[-1].event_id)
     (reason,) = decision.reasons
     assert (reason.rule, reason.measure, reason.value, reason.threshold) == ("count", "debits in 10 s", "4", "3")
@@ -217,10 +217,10 @@ def expected(wallet: Wallet, rule: AnyRule) -> list[int]:
     past: list[tuple[int, int]] = []
     fired = []
     for event in wallet.events[1:]:
-        observed = seen(event)
-        amount = int(observed.what.amount_minor)  # type: ignore[union-attr]  # every event but the first is a debit
+        known = seen(event)
+        amount = int(known.payload.amount_minor)  # type: ignore[union-attr]  # every event but the first is a debit
         if _fires(rule, past, to_us(event.time), amount):
-            fired.append(observed.version)
+            fired.append(known.version)
         past.append((to_us(event.time), amount))
     return fired
 

@@ -22,7 +22,7 @@ from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.domain.rules import RulesRefused
 from fraud.projection.projection import PROJECTION, FraudProjection
 from fraud.rules import rules_postgres
-from fraud.rules.keeper import RulesKeeper
+from fraud.rules.store import RuleStore
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.processing import Processor
@@ -94,19 +94,19 @@ async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic
 @asynccontextmanager
 async def projecting(
     bench: Bench, wrap: Callable[[FraudProjection], Projection] = lambda each: each
-) -> AsyncIterator[RulesKeeper]:
+) -> AsyncIterator[RuleStore]:
     """Run the projector's parts in this process until the body ends."""
     telemetry = Telemetry("fraud", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
-    keeper = bootstrap.make_keeper(bench.settings, bench.pool, FraudMetrics(telemetry.registry))
-    await keeper.start()
-    projection = wrap(bootstrap.make_projection(bench.settings, in_force=keeper))
+    rule_store = bootstrap.make_rule_store(bench.settings, bench.pool, FraudMetrics(telemetry.registry))
+    await rule_store.start()
+    projection = wrap(bootstrap.make_projection(bench.settings, in_force=rule_store))
     runner = processes.make_runner(
         bench.settings.projector.consumer, projection=projection, telemetry=telemetry, pool=bench.pool
     )
     shutdown = Shutdown()
-    tasks = [asyncio.create_task(runner.run(shutdown)), asyncio.create_task(keeper.run(shutdown))]
+    tasks = [asyncio.create_task(runner.run(shutdown)), asyncio.create_task(rule_store.run(shutdown))]
     try:
-        yield keeper
+        yield rule_store
     finally:
         shutdown.request()
         await asyncio.gather(*tasks)
@@ -186,9 +186,9 @@ async def test_a_rebuild_from_nothing_makes_the_same_profiles_and_the_same_decis
 
 async def rebuild(bench: Bench, pool: Pool) -> None:
     """Process the topic from its beginning, in other polls than the projector's."""
-    keeper = bootstrap.make_keeper(bench.settings, pool)
-    await keeper.start()
-    projection = bootstrap.make_projection(bench.settings, in_force=keeper)
+    rule_store = bootstrap.make_rule_store(bench.settings, pool)
+    await rule_store.start()
+    projection = bootstrap.make_projection(bench.settings, in_force=rule_store)
     processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), PROJECTION))
     brokers, topic = bench.settings.kafka_bootstrap_servers, bench.settings.fraud_events_topic
     async with open_topic(brokers, topic, PARTITIONS) as reader:
@@ -288,15 +288,15 @@ def traced(event: Envelope) -> Envelope:
 
 
 async def test_a_changed_file_is_in_force_without_a_restart_and_a_broken_one_is_not(bench: Bench) -> None:
-    async with projecting(bench) as keeper:
-        first = keeper.current.version
+    async with projecting(bench) as rule_store:
+        first = rule_store.current.version
         bench.rules.write_text(RULES.replace("max_count: 9", "max_count: none"))
-        keeper.ask()
+        rule_store.request_reload()
         await eventually(lambda: is_refused(bench))
-        assert keeper.current.version == first
+        assert rule_store.current.version == first
 
         bench.rules.write_text(RULES.replace("max_count: 9", "max_count: 2"))
-        await eventually(lambda: is_in_force(bench, keeper, other_than=first))
+        await eventually(lambda: is_in_force(bench, rule_store, other_than=first))
         wallet = wallet_in(3)
         events = [bench.stream.opened(wallet)]
         events += [bench.stream.transfer(wallet, wallet_in(9))[0] for _ in range(3)]
@@ -316,23 +316,23 @@ async def is_refused(bench: Bench) -> bool:
     return stored.refusal is not None and stored.refusal.startswith("rules.yaml:4: rules[0].max_count: ")
 
 
-async def is_in_force(bench: Bench, keeper: RulesKeeper, *, other_than: str) -> bool:
+async def is_in_force(bench: Bench, rule_store: RuleStore, *, other_than: str) -> bool:
     async with bench.pool.connection() as connection:
         stored = await rules_postgres.in_force(connection)
     assert stored is not None
-    return stored.version == keeper.current.version != other_than
+    return stored.version == rule_store.current.version != other_than
 
 
 async def test_a_broken_file_at_the_start_leaves_the_rules_that_were_in_force(bench: Bench) -> None:
     bench.rules.write_text("version: 1")
     with pytest.raises(RulesRefused):
-        await bootstrap.make_keeper(bench.settings, bench.pool).start()
+        await bootstrap.make_rule_store(bench.settings, bench.pool).start()
 
     bench.rules.write_text(RULES)
-    before = bootstrap.make_keeper(bench.settings, bench.pool)
+    before = bootstrap.make_rule_store(bench.settings, bench.pool)
     await before.start()
     bench.rules.unlink()
-    after = bootstrap.make_keeper(bench.settings, bench.pool)
+    after = bootstrap.make_rule_store(bench.settings, bench.pool)
     await after.start()
 
     assert after.current == before.current

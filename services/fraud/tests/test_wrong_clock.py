@@ -12,7 +12,7 @@ from contracts.ids import new_id
 from fraud.bootstrap import read_rules
 from fraud.config import packaged_rules
 from fraud.domain.judge import step
-from fraud.domain.observed import Debited, Kind, Observed, Opened, to_us
+from fraud.domain.wallet_events import Debited, Kind, Opened, WalletEvent, to_us
 
 BEGAN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 EVERY = timedelta(seconds=40)
@@ -38,10 +38,10 @@ def test_a_debit_in_40_seconds_is_never_blocked(hours: int) -> None:
     wallet_id, tenant_id = new_id(), new_id()
     wrong = {100: timedelta(hours=hours)}
 
-    profile, _ = step(None, observed(wallet_id, tenant_id, 1, BEGAN, Opened("ann", "USD")), rules)
+    profile, _ = step(None, event_of(wallet_id, tenant_id, 1, BEGAN, Opened("ann", "USD")), rules)
     outcomes = []
     for version, at in enumerate(stamped(wrong), 2):
-        event = observed(wallet_id, tenant_id, version, at, Debited(Kind.SENT, 100))
+        event = event_of(wallet_id, tenant_id, version, at, Debited(Kind.SENT, 100))
         profile, decision = step(profile, event, rules)
         outcomes += [] if decision is None else [decision.outcome]
 
@@ -49,7 +49,7 @@ def test_a_debit_in_40_seconds_is_never_blocked(hours: int) -> None:
     assert DecisionOutcome.BLOCK not in outcomes
 
 
-def observed(wallet_id: UUID, tenant_id: UUID, version: int, at: datetime, what: Opened | Debited) -> Observed:
+def event_of(wallet_id: UUID, tenant_id: UUID, version: int, at: datetime, payload: Opened | Debited) -> WalletEvent:
     event = Envelope(
         shard=1,
         sequence=version,
@@ -61,4 +61,4 @@ def observed(wallet_id: UUID, tenant_id: UUID, version: int, at: datetime, what:
         time=at,
         data=b"{}",
     )
-    return Observed(wallet_id, tenant_id, version, to_us(at), what, event)
+    return WalletEvent(wallet_id, tenant_id, version, to_us(at), payload, event)

@@ -126,7 +126,7 @@ create table notifications.idempotency (
     constraint idempotency_pk primary key (client, key)
 );
 
--- Found and deleted by age, in lots: a BRIN's ranges never narrow again once deleted space is used anew.
+-- Found and deleted by age, in chunks: a BRIN's ranges never narrow again once deleted space is used anew.
 create index idempotency_by_age on notifications.idempotency (created_at);
 
 -- The newest version of each wallet and its place in the stream: an event beyond it that does not follow is poison.

@@ -1,4 +1,4 @@
-"""What is old is forgotten in lots, and found by its age."""
+"""What is old is forgotten in chunks, and found by its age."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,17 +11,17 @@ from contracts.ids import new_id
 from notifications.domain.sharing import Slots, share_out
 from notifications.maintenance.forgetting_postgres import (
     CANCEL,
+    CHUNK_ROWS,
     FORGET_DELIVERIES,
     FORGET_ENDPOINTS,
     FORGET_KEYS,
     FORGET_SECRETS,
-    LOT,
     Clearing,
     DeliveryForgetting,
     KeyForgetting,
 )
 from notifications.sending.queue_postgres import PostgresQueue
-from servicekit.maintenance import Turn
+from servicekit.maintenance import JobRun
 from testkit.databases import Database
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench
@@ -76,8 +76,8 @@ async def counts(app: asyncpg.Connection) -> tuple[int, int, int]:
 async def test_what_is_young_is_kept(bench: Bench, app: asyncpg.Connection) -> None:
     await told(bench, 2)
     await settle(app, days_ago=29)
-    assert await DeliveryForgetting(DAYS).forget_lot(Turn(app, None)) == 0
-    assert await KeyForgetting(DAYS).forget_lot(Turn(app, None)) == 0
+    assert await DeliveryForgetting(DAYS).forget_chunk(JobRun(app, None)) == 0
+    assert await KeyForgetting(DAYS).forget_chunk(JobRun(app, None)) == 0
     assert await counts(app) == (2, 2, 2)
 
 
@@ -86,12 +86,12 @@ async def test_deliveries_go_in_lots_with_their_attempts_and_their_messages(
 ) -> None:
     await told(bench, 5)
     await settle(app, days_ago=31)
-    forgetting = DeliveryForgetting(DAYS, lot=2)
+    forgetting = DeliveryForgetting(DAYS, chunk_rows=2)
 
     left = [await counts(app)]
     rows = []
     for _ in range(4):
-        rows.append(await forgetting.forget_lot(Turn(app, None)))
+        rows.append(await forgetting.forget_chunk(JobRun(app, None)))
         left.append(await counts(app))
     assert rows == [2, 2, 1, 0]
     assert [deliveries for deliveries, _, _ in left] == [5, 3, 1, 0, 0]
@@ -99,17 +99,17 @@ async def test_deliveries_go_in_lots_with_their_attempts_and_their_messages(
     assert left[-1] == (0, 0, 0)
     await bench.project(bench.stream.opened(wallet_in(3)))
     await settle(app, days_ago=40)
-    assert await forgetting.forget_lot(Turn(app, None)) == 1, "after a lot that was not full it begins anew"
+    assert await forgetting.forget_chunk(JobRun(app, None)) == 1, "after a chunk that was not full it begins anew"
 
 
 async def test_a_message_goes_with_the_last_of_its_deliveries(bench: Bench, app: asyncpg.Connection) -> None:
     one, _ = await told(bench, 3, endpoints=2)
     await settle(app, days_ago=31, only=f"endpoint_id = '{one}'")
-    await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
+    await DeliveryForgetting(DAYS).forget_chunk(JobRun(app, None))
     assert await app.fetchval("select count(*) from notifications.message") == 3
 
     await settle(app, days_ago=31)
-    await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
+    await DeliveryForgetting(DAYS).forget_chunk(JobRun(app, None))
     assert await counts(app) == (0, 0, 0)
 
 
@@ -155,11 +155,11 @@ async def test_a_deleted_endpoint_is_removed_with_the_last_of_its_history(
     await bench.client.http.delete(f"/v1/webhook-endpoints/{deleted}")
     await app.execute("update notifications.endpoint set updated_at = now() - interval '31 days'")
     clearing = Clearing([FORGET_ENDPOINTS, FORGET_SECRETS], DAYS)
-    assert await clearing.clear_lot(Turn(app, None)) == 0, "its delivery is still told"
+    assert await clearing.clear_chunk(JobRun(app, None)) == 0, "its delivery is still told"
 
     await settle(app, days_ago=31)
-    await DeliveryForgetting(DAYS).forget_lot(Turn(app, None))
-    assert await clearing.clear_lot(Turn(app, None)) == 1
+    await DeliveryForgetting(DAYS).forget_chunk(JobRun(app, None))
+    assert await clearing.clear_chunk(JobRun(app, None)) == 1
     assert await app.fetchval("select count(*) from notifications.endpoint") == 0
 
 
@@ -167,9 +167,9 @@ async def test_a_secret_is_forgotten_long_after_it_expired(bench: Bench, app: as
     await told(bench, 1)
     await app.execute("update notifications.endpoint_secret set expires_at = now() - interval '29 days'")
     clearing = Clearing([FORGET_SECRETS], DAYS)
-    assert await clearing.clear_lot(Turn(app, None)) == 0
+    assert await clearing.clear_chunk(JobRun(app, None)) == 0
     await app.execute("update notifications.endpoint_secret set expires_at = now() - interval '31 days'")
-    assert await clearing.clear_lot(Turn(app, None)) == 1
+    assert await clearing.clear_chunk(JobRun(app, None)) == 1
 
 
 async def test_what_waits_for_nobody_is_cancelled(bench: Bench, app: asyncpg.Connection) -> None:
@@ -180,22 +180,22 @@ async def test_what_waits_for_nobody_is_cancelled(bench: Bench, app: asyncpg.Con
     await app.execute("update notifications.delivery set next_attempt_at = now() - interval '29 days'")
     clearing = Clearing([CANCEL], DAYS)
 
-    assert await clearing.clear_lot(Turn(app, None)) == 2
+    assert await clearing.clear_chunk(JobRun(app, None)) == 2
     assert {each["status"] for each in await bench.client.deliveries(endpoint_id=deleted)} == {"cancelled"}
     assert {each["status"] for each in await bench.client.deliveries(endpoint_id=paused)} == {"pending"}
     await app.execute("update notifications.delivery set next_attempt_at = now() - interval '31 days'")
-    assert await clearing.clear_lot(Turn(app, None)) == 2
+    assert await clearing.clear_chunk(JobRun(app, None)) == 2
     assert {each["status"] for each in await bench.client.deliveries()} == {"cancelled"}
 
 
 @pytest.mark.parametrize(
     ("statement", "arguments", "index", "condition"),
     [
-        (FORGET_DELIVERIES, (BEGINNING, DAYS, LOT), "delivery_settled", "settled_at < "),
-        (FORGET_KEYS, (BEGINNING, DAYS, LOT), "idempotency_by_age", "created_at < "),
-        (CANCEL, (LOT, DAYS), "delivery_due", "next_attempt_at < "),
-        (FORGET_SECRETS, (LOT, DAYS), "endpoint_secret_by_expiry", "expires_at < "),
-        (FORGET_ENDPOINTS, (LOT, DAYS), "endpoint_left", None),
+        (FORGET_DELIVERIES, (BEGINNING, DAYS, CHUNK_ROWS), "delivery_settled", "settled_at < "),
+        (FORGET_KEYS, (BEGINNING, DAYS, CHUNK_ROWS), "idempotency_by_age", "created_at < "),
+        (CANCEL, (CHUNK_ROWS, DAYS), "delivery_due", "next_attempt_at < "),
+        (FORGET_SECRETS, (CHUNK_ROWS, DAYS), "endpoint_secret_by_expiry", "expires_at < "),
+        (FORGET_ENDPOINTS, (CHUNK_ROWS, DAYS), "endpoint_left", None),
     ],
     ids=["deliveries", "keys", "cancelled", "secrets", "endpoints"],
 )

@@ -148,7 +148,7 @@ async def test_an_owners_entries_join_all_wallets_newest_first(bench: Bench) -> 
     assert (await bench.get("owners/nobody/entries"))["data"] == []
 
 
-async def test_a_transaction_is_incomplete_until_its_last_leg_has_come(bench: Bench) -> None:
+async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: Bench) -> None:
     one, two = await opened(bench, 3, 4)
     await bench.project(bench.stream.deposited(one))
     sent, received = bench.stream.transfer(one, two, 30)
@@ -160,11 +160,11 @@ async def test_a_transaction_is_incomplete_until_its_last_leg_has_come(bench: Be
 
     assert (first["complete"], second["complete"]) == (False, True)
     assert first["amount"] == second["amount"] == {"amount": "0.30", "currency": "USD"}
-    assert [leg["wallet_id"] for leg in second["entries"]] == [str(one), str(two)]
-    assert [leg["amount"]["amount"] for leg in second["entries"]] == ["-0.30", "0.30"]
+    assert [entry["wallet_id"] for entry in second["entries"]] == [str(one), str(two)]
+    assert [entry["amount"]["amount"] for entry in second["entries"]] == ["-0.30", "0.30"]
 
 
-async def test_a_deposit_shows_the_system_accounts_leg(bench: Bench) -> None:
+async def test_a_deposit_shows_the_system_accounts_entry(bench: Bench) -> None:
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet, 500)
     await bench.project(entry, system_entry)
@@ -172,7 +172,7 @@ async def test_a_deposit_shows_the_system_accounts_leg(bench: Bench) -> None:
     found = await bench.get(f"transactions/{entry.transaction_id}")
 
     assert found["complete"]
-    assert [leg["system_account"] for leg in found["entries"]] == [None, "external:USD"]
+    assert [entry["system_account"] for entry in found["entries"]] == [None, "external:USD"]
 
 
 async def test_a_balance_in_the_past_is_that_of_the_last_entry_until_then(bench: Bench) -> None:

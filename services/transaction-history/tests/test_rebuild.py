@@ -25,7 +25,7 @@ from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
 from transaction_history.projection.read_model_postgres import SCHEMA
-from transaction_history.reads.reads_postgres import PostgresReads
+from transaction_history.reads.reads_postgres import HistoryReads
 
 pytestmark = pytest.mark.integration
 
@@ -140,7 +140,7 @@ async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> N
 async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(bench: Bench) -> None:
     events = day(bench.stream, 3)
     wallet = wallet_in(9)
-    reads, ended = PostgresReads(bench.pool), asyncio.Event()
+    reads, ended = HistoryReads(bench.pool), asyncio.Event()
     async with projecting(bench):
         await bench.publish([*events, bench.stream.opened(wallet)])
         await eventually(lambda: known(reads, wallet))
@@ -160,11 +160,11 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
         assert (await table_hashes(connection, SCHEMA))["entry"].rows == 600 + len(written) + 1
 
 
-async def known(reads: PostgresReads, wallet: UUID) -> bool:
+async def known(reads: HistoryReads, wallet: UUID) -> bool:
     return await reads.wallet(TENANT, wallet) is not None
 
 
-async def read_until(ended: asyncio.Event, reads: PostgresReads, wallet: UUID) -> int:
+async def read_until(ended: asyncio.Event, reads: HistoryReads, wallet: UUID) -> int:
     count = 0
     while not ended.is_set():
         assert await reads.wallet(TENANT, wallet) is not None

@@ -102,7 +102,7 @@ create table wallet.idempotency (
     primary key (client, key, part)
 );
 
--- Found and deleted by age, in lots: a BRIN's ranges never narrow again once deleted space is used anew.
+-- Found and deleted by age, in chunks: a BRIN's ranges never narrow again once deleted space is used anew.
 create index idempotency_by_age on wallet.idempotency (created_at);
 
 -- A system account's balance: a total folded forward in the background, plus the journal's rows after it. Nothing of
@@ -142,9 +142,9 @@ create table wallet.archived_partition (
     archived_at          timestamptz not null default clock_timestamp()
 );
 
--- Where a shard's attached rows begin: behind its highest floor. One floor per archived partition; hash is the SHA-256
--- of the hash of the floor before it (of nothing at first) and each row between the two, every column in binary form.
-create table wallet.shard_floor (
+-- The archive ends of shards, one per archived partition: attached rows begin behind the highest. hash is the SHA-256
+-- of the hash of the one before it (of nothing at first) and each row between the two, every column in binary form.
+create table wallet.archive_end (
     shard  smallint not null,
     seq    bigint   not null,
     hash   bytea    not null,
@@ -181,7 +181,7 @@ create table wallet.system_account_opening (
     primary key (tenant_id, system_account, currency, shard)
 );
 
--- Transactions whose entries stand on both sides of the floors: what the archived ones sum to.
+-- Transactions whose entries are on both sides of the archive ends: what the archived ones sum to.
 create table wallet.transaction_opening (
     transaction_id uuid     not null,
     currency       text collate "C" not null,
@@ -209,10 +209,10 @@ create table wallet.settled_decision (
     shard          smallint    not null,                   -- the wallet's
     judged_version bigint      not null,
     rules_version  text        not null,
-    verdict        text        not null,
+    disposition    text        not null,
     decided_at     timestamptz not null,
     settled_at     timestamptz not null default clock_timestamp(),
-    constraint settled_decision_verdict_is_known check (verdict in ('applied', 'superseded', 'refused', 'noted'))
+    constraint settled_decision_disposition_is_known check (disposition in ('applied', 'superseded', 'refused', 'noted'))
 );
 
 create index settled_decision_by_wallet on wallet.settled_decision (wallet_id, decided_at);
@@ -224,6 +224,6 @@ grant select, insert on wallet.journal, wallet.transaction_reference to :"app_ro
 grant select, insert, delete on wallet.idempotency to :"app_role";
 grant select, insert, update on wallet.system_account_total to :"app_role";
 grant select, update on wallet.system_account_fold to :"app_role";
-grant select on wallet.archived_journal, wallet.archived_partition, wallet.shard_floor, wallet.wallet_opening,
+grant select on wallet.archived_journal, wallet.archived_partition, wallet.archive_end, wallet.wallet_opening,
     wallet.system_account_opening, wallet.transaction_opening to :"app_role";
 grant select, insert on wallet.wallet_repair, wallet.settled_decision to :"app_role";

@@ -186,7 +186,7 @@ begin
                        from generate_series(0, 63) s(shard)
                        cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
                                             order by j.seq desc limit 1) h),
-                    (select max(f.seq) from wallet.shard_floor f), 0) into head;
+                    (select max(f.seq) from wallet.archive_end f), 0) into head;
     wanted := head / width + ahead;
     for n in (select coalesce(max(a.number) + 1, 0) from wallet.archived_partition a) .. wanted loop
         name := format('journal_%s', n);
@@ -212,7 +212,7 @@ declare
 begin
     select array_agg(mine.shard), array_agg(mine.seq) into locked_shards, locked_cursors
       from (select f.shard, f.seq from wallet.system_account_fold f for update skip locked) mine;
-    with lot as materialized (
+    with chunk as materialized (
         select m.shard, m.seq as before, l.seq as after
           from unnest(locked_shards, locked_cursors) m (shard, seq)
           cross join lateral (
@@ -221,9 +221,9 @@ begin
                        order by j.seq limit rows_per_shard) n) l
          where l.seq is not null
     ), moved as (
-        update wallet.system_account_fold f set seq = lot.after
-          from lot where f.shard = lot.shard and f.seq = lot.before
-        returning f.shard, lot.before, lot.after
+        update wallet.system_account_fold f set seq = chunk.after
+          from chunk where f.shard = chunk.shard and f.seq = chunk.before
+        returning f.shard, chunk.before, chunk.after
     ), added as (
         insert into wallet.system_account_total as t (tenant_id, system_account, currency, shard, total_minor)
         select j.tenant_id, j.system_account, j.currency, m.shard, sum(j.posted_delta)
@@ -429,14 +429,14 @@ begin
         for s in select distinct x from unnest(shards) x order by 1 loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
-        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the floors it left.
+        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the archive ends it left.
         lock table only wallet.journal in row exclusive mode;
-        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. The floor is
+        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. That end is
         -- looked up only where all of a shard's rows are archived.
         with head as materialized (
             select d.shard, coalesce((select j.seq from wallet.journal j where j.shard = d.shard
                                        order by j.seq desc limit 1),
-                                     (select f.seq from wallet.shard_floor f where f.shard = d.shard
+                                     (select f.seq from wallet.archive_end f where f.shard = d.shard
                                        order by f.seq desc limit 1), 0) as seq
               from (select distinct x as shard from unnest(shards) x) d)
         select array_agg(head.seq + r.rank order by r.ordinal) into seqs
@@ -568,6 +568,13 @@ create table servicekit.relay_lease (
 )
 with (fillfactor='50');
 
+create table wallet.archive_end (
+    shard smallint not null,
+    seq bigint not null,
+    hash bytea not null,
+    number integer not null
+);
+
 create table wallet.archived_journal (
     shard smallint constraint journal_shard_not_null not null,
     seq bigint constraint journal_seq_not_null not null,
@@ -653,17 +660,10 @@ create table wallet.settled_decision (
     shard smallint not null,
     judged_version bigint not null,
     rules_version text not null,
-    verdict text not null,
+    disposition text not null,
     decided_at timestamp with time zone not null,
     settled_at timestamp with time zone default clock_timestamp() not null,
-    constraint settled_decision_verdict_is_known check ((verdict = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
-);
-
-create table wallet.shard_floor (
-    shard smallint not null,
-    seq bigint not null,
-    hash bytea not null,
-    number integer not null
+    constraint settled_decision_disposition_is_known check ((disposition = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
 );
 
 create table wallet.system_account_fold (
@@ -756,6 +756,9 @@ alter table only servicekit.relay_instance
 alter table only servicekit.relay_lease
     add constraint relay_lease_pk primary key (shard);
 
+alter table only wallet.archive_end
+    add constraint archive_end_pkey primary key (shard, seq);
+
 alter table only wallet.archived_journal
     add constraint archived_journal_pkey primary key (shard, seq);
 
@@ -770,9 +773,6 @@ alter table only wallet.journal
 
 alter table only wallet.settled_decision
     add constraint settled_decision_pkey primary key (decision_id);
-
-alter table only wallet.shard_floor
-    add constraint shard_floor_pkey primary key (shard, seq);
 
 alter table only wallet.state
     add constraint state_pkey primary key (kind, id);
@@ -817,8 +817,8 @@ create index wallet_by_owner on wallet.wallet using btree (tenant_id, owner_id, 
 
 create index wallet_by_tenant on wallet.wallet using btree (tenant_id, id);
 
-alter table only wallet.shard_floor
-    add constraint shard_floor_number_fkey foreign key (number) references wallet.archived_partition(number);
+alter table only wallet.archive_end
+    add constraint archive_end_number_fkey foreign key (number) references wallet.archived_partition(number);
 
 grant usage on schema servicekit to :"app_role";
 
@@ -876,6 +876,8 @@ grant select,insert,delete,update on table servicekit.relay_instance to :"app_ro
 
 grant select,update on table servicekit.relay_lease to :"app_role";
 
+grant select on table wallet.archive_end to :"app_role";
+
 grant select on table wallet.archived_journal to :"app_role";
 
 grant select on table wallet.archived_partition to :"app_role";
@@ -885,8 +887,6 @@ grant select,insert,delete on table wallet.idempotency to :"app_role";
 grant select,insert on table wallet.journal to :"app_role";
 
 grant select,insert on table wallet.settled_decision to :"app_role";
-
-grant select on table wallet.shard_floor to :"app_role";
 
 grant select,update on table wallet.system_account_fold to :"app_role";
 

@@ -123,5 +123,5 @@ async def fill(client: Client, database: Database, small_partitions: int) -> Fil
 
 _HEADS = """
     select f.shard, greatest((select max(j.seq) from wallet.journal j where j.shard = f.shard),
-                             (select max(a.seq) from wallet.shard_floor a where a.shard = f.shard), 0) as seq
+                             (select max(a.seq) from wallet.archive_end a where a.shard = f.shard), 0) as seq
       from wallet.system_account_fold f"""

@@ -141,7 +141,7 @@ async def test_a_batch_that_waited_for_the_archiving_finds_the_floor(
     await owner.execute(
         """insert into wallet.archived_partition (number, first_seq, end_seq, rows, transactions)
            values (0, 0, 32, 0, 0);
-           insert into wallet.shard_floor select shard, 31, '', 0 from wallet.system_account_fold;
+           insert into wallet.archive_end select shard, 31, '', 0 from wallet.system_account_fold;
            alter table wallet.journal detach partition wallet.journal_0;"""
     )
 
@@ -170,11 +170,11 @@ async def test_what_cannot_be_finished_leaves_everything_as_it_was(database: Dat
     await reader.fetch("select from wallet.journal limit 1")
 
     async with open_archiver(database.dsn_owner, FOLDING, lock_attempts=2) as archiver:
-        with pytest.raises(ArchiveError, match=r"stays in use by .*pid"):
+        with pytest.raises(ArchiveError, match=r"is still in use by .*pid"):
             await show_archiving(archiver, keep=0)
 
     await reader.close()
-    assert await run_sql(database.dsn_app, "select from wallet.shard_floor") == []
+    assert await run_sql(database.dsn_app, "select from wallet.archive_end") == []
     assert (await verified(database)).holds
     assert await archived(database) == 1
 
@@ -211,7 +211,7 @@ async def test_a_crash_in_the_middle_leaves_everything_as_it_was(database: Datab
 
     await admin.close()
     left = await run_sql(
-        database.dsn_app, "select from wallet.shard_floor union all select from wallet.archived_partition"
+        database.dsn_app, "select from wallet.archive_end union all select from wallet.archived_partition"
     )
     assert left == []
     assert (await verified(database)).holds
@@ -325,7 +325,7 @@ async def test_nothing_is_archived_under_who_reads_the_whole_journal(database: D
 async def test_the_app_role_cannot_change_the_archive(database: Database) -> None:
     for statement in (
         "update wallet.archived_journal set actor = ''",
-        "insert into wallet.shard_floor values (0, 1, '', 0)",
+        "insert into wallet.archive_end values (0, 1, '', 0)",
         "delete from wallet.wallet_opening",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -8,12 +8,12 @@ import asyncpg
 import pytest
 
 from contracts.ids import shard_of
-from servicekit.maintenance import Job, Turn
+from servicekit.maintenance import Job, JobRun
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import partitions_postgres
-from wallet.adapters.forgetting_postgres import FORGET, LOT
+from wallet.adapters.forgetting_postgres import CHUNK_ROWS, FORGET
 from wallet.bootstrap import jobs
 
 pytestmark = pytest.mark.integration
@@ -38,9 +38,9 @@ async def admin(database: Database) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def one_lot(job: Job, connection: asyncpg.Connection) -> int:
-    """Do one lot of *job*, as if this instance led it."""
-    return await job.run(Turn(connection, None))
+async def one_chunk(job: Job, connection: asyncpg.Connection) -> int:
+    """Do one chunk of *job*, as if this instance led it."""
+    return await job.run(JobRun(connection, None))
 
 
 async def partitions(admin: asyncpg.Connection) -> int:
@@ -54,7 +54,7 @@ async def test_partitions_are_made_ahead_by_the_app_role(
     wallet_id = await client.open()
     await admin.execute("update wallet.journal set seq = $1 where account_id = $2", WIDTH - 1, wallet_id)
     await client.post("/v1/deposits", deposit_of(wallet_id, "1"))
-    await one_lot(jobs.make_partitions(), app)
+    await one_chunk(jobs.make_partitions(), app)
 
     assert await partitions(admin) == 2 + AHEAD
     assert await partitions_postgres.journal_headroom(app) == (2 + AHEAD) * WIDTH - (WIDTH + 1)
@@ -97,8 +97,8 @@ async def test_keys_are_forgotten_after_their_time(
     await admin.execute("update wallet.idempotency set created_at = now() - interval '31 days' where key = 'old'")
     forget = jobs.forget_keys(30)
 
-    assert await one_lot(forget, app) == 1
-    assert await one_lot(forget, app) == 0
+    assert await one_chunk(forget, app) == 1
+    assert await one_chunk(forget, app) == 0
     await client.post("/v1/deposits", deposit_of(wallet_id, "1"), key="old")
     assert await client.posted(wallet_id) == "2.00"
 
@@ -106,10 +106,10 @@ async def test_keys_are_forgotten_after_their_time(
 async def test_full_lots_go_on_from_where_the_last_one_ended(
     app: asyncpg.Connection, admin: asyncpg.Connection
 ) -> None:
-    await _old_keys(admin, 2 * LOT + 1)
+    await _old_keys(admin, 2 * CHUNK_ROWS + 1)
     forget = jobs.forget_keys(30)
 
-    assert [await one_lot(forget, app) for _ in range(4)] == [LOT, LOT, 1, 0]
+    assert [await one_chunk(forget, app) for _ in range(4)] == [CHUNK_ROWS, CHUNK_ROWS, 1, 0]
     assert await app.fetchval("select count(*) from wallet.idempotency") == 0
 
 
@@ -118,7 +118,7 @@ async def test_old_keys_are_found_by_their_index(app: asyncpg.Connection, admin:
     statement = await app.prepare(FORGET)
     since = await app.fetchval("select '-infinity'::timestamptz")
 
-    plan = await statement.explain(since, 30, LOT)
+    plan = await statement.explain(since, 30, CHUNK_ROWS)
 
     nodes = list(_nodes(plan[0]["Plan"]))
     by_index = [node for node in nodes if node.get("Index Name") == "idempotency_by_age"]
@@ -146,14 +146,14 @@ async def _old_keys(admin: asyncpg.Connection, count: int, *, days: int = 31) ->
 async def test_a_halt_of_the_relay_is_seen(app: asyncpg.Connection, admin: asyncpg.Connection) -> None:
     halt = jobs.Halt()
     look = jobs.look_for_halt(halt)
-    await one_lot(look, app)
+    await one_chunk(look, app)
     before = halt.is_halted
     await admin.execute(
         "insert into servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)"
         " values ('wallet.events', 0, 1, 0, 1, uuidv7())"
     )
 
-    await one_lot(look, app)
+    await one_chunk(look, app)
 
     assert (before, halt.is_halted) == (False, True)
 

@@ -39,7 +39,7 @@ async def test_archive_says_why_a_partition_stays(client: Client, database: Data
     code, said = await wallet(database, "archive", "--keep", "0")
 
     assert code == 0
-    assert "Partition 0 stays: shard" in said
+    assert "Partition 0 stays attached: shard" in said
 
 
 async def test_rebuild_ends_with_1_where_a_row_differs(client: Client, database: Database) -> None:

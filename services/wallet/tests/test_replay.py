@@ -45,7 +45,7 @@ class FailingPublisher(Publisher):
 
 
 class GivingUpPublisher(Publisher):
-    """Takes one lot and then nothing any more."""
+    """Takes one chunk and then nothing any more."""
 
     taken = False
 
@@ -209,7 +209,7 @@ async def test_another_journals_topic_is_not_resumed(
     await connection.execute("update wallet.journal set event_id = uuidv7()")
     await connection.close()
 
-    with pytest.raises(ReplayError, match="another journal's"):
+    with pytest.raises(ReplayError, match="holds another journal"):
         await Replay(replace(replaying, resume=True)).run(no_progress)
 
 

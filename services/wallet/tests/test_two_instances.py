@@ -20,7 +20,7 @@ from wallet.maintenance.verify_postgres import verify
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(params=[True, False], ids=["with the turn", "without the turn"])
+@pytest.fixture(params=[True, False], ids=["with the commit lock", "without it"])
 async def clients(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[list[Client]]:
     """Give a client of each of two instances."""
     async with AsyncExitStack() as stack:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import asyncpg
 from tests.chaos.faults.overtaking import settled_at
-from tests.chaos.load.client import Answer, HttpClient
+from tests.chaos.load.client import HttpClient, Response
 from tests.chaos.load.history import Command
 from tests.chaos.platform.plant import admin
 from tests.chaos.run import Bite, Fault, Run
@@ -85,7 +85,7 @@ async def _wrong(clock: asyncpg.Connection, ahead: timedelta) -> AsyncIterator[N
         await clock.execute("update chaos.clock set ahead = '0'")
 
 
-async def _asked(command: Command, port: int) -> Answer:
+async def _asked(command: Command, port: int) -> Response:
     """Ask once and return the answer, which the history does not know: nothing may come of it."""
     client = HttpClient(port)
     try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from tests.chaos.faults.pausing import pausing
 from tests.chaos.faults.replay import deliver_from_start, fresh_databases, hashes
-from tests.chaos.faults.standing import standing
 from tests.chaos.judge import observe
 from tests.chaos.judge.draining import POLL_S
 from tests.chaos.load.webhooks import subscribed
@@ -60,7 +60,7 @@ async def _metric(run: Run, process: str, name: str) -> float:
 
 async def stop_in_transaction(run: Run) -> Bite:
     """F13: a projector stands still between its writes and COMMIT; the database ends that, and the other goes on."""
-    async with standing(run, "uncommitted") as projector:
+    async with pausing(run, "uncommitted") as projector:
         states = await _states_until_ended(run, projector.facts["backend"])
         ended_s = time.monotonic() - projector.since_s
         recovery_s = await run.recovery_s(projector.since_s)

@@ -5,8 +5,8 @@ import time
 from dataclasses import replace
 from uuid import UUID
 
-from tests.chaos.faults.standing import standing
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.faults.pausing import pausing
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.history import Command, is_definite
 from tests.chaos.load.workload import Client
 from tests.chaos.platform import signals
@@ -66,7 +66,7 @@ async def kill_backends(run: Run) -> Bite:
 
 async def stop_instance(run: Run) -> Bite:
     """F33: an API instance stops between its write and COMMIT; the other goes on while it stands."""
-    async with standing(run, WRITTEN) as instance:
+    async with pausing(run, WRITTEN) as instance:
         (other,) = set(APIS) - {instance.name}
         await run.probe(port=run.platform.port(other))
         others_s = time.monotonic() - instance.since_s
@@ -166,7 +166,7 @@ async def _retried_after_kill(run: Run, point: str) -> list[str]:
     return [] if await settling is not None else [f"{command.key} was not settled"]
 
 
-async def _send_until_definite(run: Run, command: Command, number: int) -> Answer:
+async def _send_until_definite(run: Run, command: Command, number: int) -> Response:
     http = HttpClient(run.platform.api_ports[number % 2])
     try:
         async with asyncio.timeout(REACHED_WITHIN_S):

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from tests.chaos.load.client import Answer, parsed_head
+from tests.chaos.load.client import Response, parsed_head
 from tests.chaos.load.exchanges import RETRYABLE
-from tests.chaos.load.flood import LAST_ANSWERS_WITHIN_S, PATH, Asked, Plan, body_of
+from tests.chaos.load.flood import LAST_ANSWERS_WITHIN_S, PATH, Asked, FloodPlan, body_of
 from tests.chaos.load.history import OK, Command, is_definite
 from tests.chaos.load.workload import Client
 from tests.chaos.platform.platform import ROOT
@@ -86,7 +86,7 @@ def untold(level: Level) -> Iterator[str]:
 
 
 async def _level(run: Run, times: float, connections: int, per_s: float | None) -> Level:
-    plan = Plan(
+    plan = FloodPlan(
         ports=run.platform.api_ports,
         wallets=run.bank.wallets,
         prefix=f"flood-{run.seed}-{times:g}-{connections}",
@@ -108,7 +108,7 @@ async def _level(run: Run, times: float, connections: int, per_s: float | None) 
     return Level(times, connections, len(seconds) / LEVEL_S, told, not_sent, seconds[len(seconds) * 99 // 100])
 
 
-async def _flooded(plan: Plan) -> int:
+async def _flooded(plan: FloodPlan) -> int:
     """Carry *plan* out; return how many requests were due and not sent."""
     flood = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.chaos.load.flood",
@@ -120,21 +120,21 @@ async def _flooded(plan: Plan) -> int:
     return int(output)
 
 
-def _read(answers: str) -> list[tuple[Asked, Answer | None]]:
+def _read(answers: str) -> list[tuple[Asked, Response | None]]:
     with open(answers) as lines:  # noqa: PTH123  a path of text came from the plan
         asked = [Asked(**json.loads(line)) for line in lines]
     return [(each, answer_of(each)) for each in asked]
 
 
-def answer_of(asked: Asked) -> Answer | None:
-    """Return the answer, None where none came."""
+def answer_of(asked: Asked) -> Response | None:
+    """Return the answer, None if none came."""
     if not asked.answer:
         return None
     head, _, body = asked.answer.partition("\r\n\r\n")
-    return Answer(*parsed_head(head), body.encode())
+    return Response(*parsed_head(head), body.encode())
 
 
-def told_of(answer: Answer | None) -> str:
+def told_of(answer: Response | None) -> str:
     """Return the code of the problem, none for what was done; one without a time to come again is told apart."""
     if answer is None:
         return _NO_ANSWER
@@ -155,8 +155,8 @@ async def _settle_unknown(run: Run, unknown: Sequence[Asked]) -> None:
 
 
 def _command(asked: Asked) -> Command:
-    legs = ((asked.source, -1), (asked.destination, 1))
-    return Command("transfer", asked.key, PATH, body_of(asked.source, asked.destination), (legs,))
+    entries = ((asked.source, -1), (asked.destination, 1))
+    return Command("transfer", asked.key, PATH, body_of(asked.source, asked.destination), (entries,))
 
 
 FAULTS = (

@@ -10,7 +10,7 @@ import signal
 
 from tests.chaos.faults.ledger import GATED_APIS
 from tests.chaos.faults.overtaking import REACHED_WITHIN_S, held_while, settled_at
-from tests.chaos.load.client import Answer
+from tests.chaos.load.client import Response
 from tests.chaos.load.history import Command
 from tests.chaos.load.workload import Client
 from tests.chaos.platform import signals
@@ -120,7 +120,7 @@ def shard_of(wallet_id: str) -> int:
     return int(wallet_id[-2:], 16) & SHARD_MASK
 
 
-async def _answer(run: Run, command: Command, port: int) -> Answer:
+async def _answer(run: Run, command: Command, port: int) -> Response:
     client = Client(run.bank, run.chance, port=port)
     try:
         answered = await client.answer(command)

@@ -173,7 +173,7 @@ FAULTS = (
     ),
     Fault(
         id="F31-clean-locked",
-        title="no bug, on locked rows and without the turn, at the moments that show missing locks",
+        title="no bug, on locked rows and without the commit lock, at the moments that show missing locks",
         inflict=moments_of_locks,
         gated=GATED_APIS,
         env=NO_COMMIT_LOCK,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REACHED_WITHIN_S = 30.0
 DECISIONS_MIN = 10
 _SETTLED = "select count(*) from wallet.settled_decision"
-_APPLIED = "select count(*) from wallet.settled_decision where verdict = 'applied'"
+_APPLIED = "select count(*) from wallet.settled_decision where disposition = 'applied'"
 
 
 async def copy_events(run: Run) -> Bite:

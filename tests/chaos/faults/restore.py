@@ -92,7 +92,7 @@ async def _lose(wallet: asyncpg.Connection, shard: int, cursor: int) -> None:
 
 
 async def _is_refused(run: Run) -> bool:
-    """Tell whether an API comes to refuse commands because of the halt."""
+    """Return whether an API comes to refuse commands because of the halt."""
     http = HttpClient(run.platform.api_ports[0])
     try:
         async with asyncio.timeout(HALTED_WITHIN_S):

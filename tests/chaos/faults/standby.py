@@ -115,7 +115,7 @@ def _observe_at(run: Run, server: PostgresServer) -> None:
 async def _terminate_waiting(run: Run) -> int:
     """End every session of a committer that waits for the standby, for a while; return how many there were.
 
-    Who waits for the standby holds the turn: so whoever is next finds what the one before has left visible.
+    Who waits for the standby holds the commit lock: so whoever is next finds what the one before has left visible.
     """
     terminated = 0
     until_s = time.monotonic() + REPEATED_S

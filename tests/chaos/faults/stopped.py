@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
-from tests.chaos.faults.standing import standing
+from tests.chaos.faults.pausing import pausing
 from tests.chaos.judge import observe
 from tests.chaos.judge.draining import POLL_S
 from tests.chaos.platform import signals
@@ -23,7 +23,7 @@ SHARDS = 64
 
 async def stop_relay(run: Run) -> Bite:
     """F7: a relay stands still behind its acknowledgements until the other has its shards; then it ends."""
-    async with standing(run, "acknowledged") as relay:
+    async with pausing(run, "acknowledged") as relay:
         await _taken_over(run, relay.pid)
         recovery_s = await run.recovery_s(relay.since_s)
         await asyncio.sleep(max(0.0, relay.since_s + STOPPED_S - time.monotonic()))
@@ -51,7 +51,7 @@ async def _taken_over(run: Run, pid: int) -> None:
 
 async def stop_projector(run: Run) -> Bite:
     """F7: a projector stands still behind its commit, beyond its session; the other takes over; then it goes on."""
-    async with standing(run, "applied") as projector:
+    async with pausing(run, "applied") as projector:
         stood = await _unmoved(run)
         recovery_s = await run.recovery_s(projector.since_s)
         await asyncio.sleep(max(0.0, projector.since_s + STOPPED_S - time.monotonic()))

@@ -6,15 +6,15 @@ import pytest
 from tests.chaos.__main__ import FAULTS
 from tests.chaos.faults.planted import lose_update
 from tests.chaos.platform.plant import Plant
-from tests.chaos.run import Fault, Verdict
+from tests.chaos.run import Fault, RunResult
 
 PLANT = Plant(caught_by=frozenset({"I2", "I5"}), besides=frozenset({"I6"}))
 
 
-def verdict(*broken: str, plant: Plant | None = PLANT, bit: int = 1) -> Verdict:
-    """Return the verdict of a run in which the checks named *broken* found something."""
+def result(*broken: str, plant: Plant | None = PLANT, bit: int = 1) -> RunResult:
+    """Return the result of a run in which the checks named *broken* found something."""
     fault = Fault(id="F31-some", title="", inflict=lose_update, plant=plant)
-    made = Verdict.unfinished(fault, 1, 0.0, "")
+    made = RunResult.unfinished(fault, 1, 0.0, "")
     made.bit = bit
     made.breaches = {"I1": [], **{name: ["a breach"] for name in broken}}
     return made
@@ -24,27 +24,27 @@ def verdict(*broken: str, plant: Plant | None = PLANT, bit: int = 1) -> Verdict:
 def test_a_planted_bug_is_caught_when_all_that_must_break_does_and_nothing_else_but_what_may(
     broken: Sequence[str],
 ) -> None:
-    assert verdict(*broken).holds
+    assert result(*broken).holds
 
 
 @pytest.mark.parametrize("broken", [(), ("I2",), ("I6",), ("I1",), ("I1", "I2", "I5")])
 def test_a_planted_bug_is_not_caught_by_fewer_checks_or_by_others(broken: Sequence[str]) -> None:
-    assert not verdict(*broken).holds
+    assert not result(*broken).holds
 
 
 def test_a_planted_bug_that_did_not_bite_is_not_caught() -> None:
-    assert not verdict("I2", "I5", bit=0).holds
+    assert not result("I2", "I5", bit=0).holds
 
 
 def test_a_run_without_a_bug_holds_only_when_nothing_broke() -> None:
-    assert verdict(plant=None).holds
-    assert not verdict("I2", plant=None).holds
+    assert result(plant=None).holds
+    assert not result("I2", plant=None).holds
 
 
 def test_a_planted_run_that_was_not_finished_catches_nothing() -> None:
     fault = Fault(id="F31-some", title="", inflict=lose_update, plant=PLANT)
 
-    assert not Verdict.unfinished(fault, 1, 0.0, "why").holds
+    assert not RunResult.unfinished(fault, 1, 0.0, "why").holds
 
 
 def test_every_planted_bug_names_what_must_catch_it() -> None:

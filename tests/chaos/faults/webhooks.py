@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
-from tests.chaos.faults.standing import standing
+from tests.chaos.faults.pausing import pausing
 from tests.chaos.load.webhooks import all_sent, received
 from tests.chaos.platform import signals
 from tests.chaos.platform.gate import Action
@@ -30,7 +30,7 @@ _ATTEMPTS = f"select a::text as row {_OF_KEYS} join notifications.attempt as a o
 
 async def stop_worker(run: Run) -> Bite:
     """F7: a worker stands still with deliveries under way until another has carried them out, then goes on."""
-    async with standing(run, "answered") as worker:
+    async with pausing(run, "answered") as worker:
         keys = _keys(run, worker.facts["under_way"])
         await _carried_out(run, keys)
         recovery_s = time.monotonic() - worker.since_s

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from tests.chaos.judge import checker_services as services
 from tests.chaos.judge.observed import PARTITIONS, Observed, Record, Row
-from tests.chaos.load.history import History, Leg
+from tests.chaos.load.history import Entry, History
 
 SHARD_MASK = 63
 KEY_TAKEN = "idempotency_pkey"
@@ -104,7 +104,7 @@ def _is_dense(numbers: list[int]) -> bool:
 
 def exactly_once(history: History, observed: Observed) -> Iterator[str]:
     """Find told transactions that are not there as told, and transactions that nobody was told of."""
-    there: dict[str, list[Leg]] = defaultdict(list)
+    there: dict[str, list[Entry]] = defaultdict(list)
     for row in observed.journal:
         if row.transaction_id is not None:
             there[row.transaction_id].extend([] if row.system_account else [(row.wallet_id, row.posted_delta)])
@@ -112,7 +112,7 @@ def exactly_once(history: History, observed: Observed) -> Iterator[str]:
     for done in history.done:
         for moved in done.moved:
             told[moved.transaction_id] += 1
-            if sorted(there.get(moved.transaction_id, [])) != sorted(moved.legs):
+            if sorted(there.get(moved.transaction_id, [])) != sorted(moved.entries):
                 yield f"{done.command.key} was told of {moved.transaction_id}: {there.get(moved.transaction_id)}"
         if len(done.moved) == 1 and "mode" not in done.command.body:
             stored = observed.keys.get((done.command.key, 0))
@@ -127,7 +127,7 @@ def conserved(history: History, observed: Observed) -> Iterator[str]:
     expected: Counter[str] = Counter()
     for done in history.done:
         for moved in done.moved:
-            for wallet_id, delta in moved.legs:
+            for wallet_id, delta in moved.entries:
                 expected[wallet_id] += delta
     for wallet_id, wallet in observed.wallets.items():
         if wallet.posted_minor != expected[wallet_id]:
@@ -189,7 +189,7 @@ def ascending(records: Iterable[Record]) -> Iterator[str]:
 
 
 def drained(observed: Observed) -> Iterator[str]:
-    """Tell whether the lag stayed above zero."""
+    """Return whether the lag stayed above zero."""
     if observed.seconds_to_drain is None:
         yield "the lag did not return to zero"
 

@@ -98,15 +98,15 @@ def _published(decisions: Decisions) -> Iterator[str]:
 
 def _settled(decisions: Decisions) -> Iterator[str]:
     settled, caused = Counter(decision for decision, _ in decisions.settled), Counter(decisions.caused)
-    verdicts = dict(decisions.settled)
+    dispositions = dict(decisions.settled)
     for decision in decisions.made:
-        verdict = verdicts.pop(decision.id, None)
+        disposition = dispositions.pop(decision.id, None)
         if settled[decision.id] != 1:
             yield f"decision {decision.id} is settled {settled[decision.id]} times"
         is_order = decision.outcome == "block" and decision.mode == "live"
-        if verdict is not None and (verdict in ACTED_ON) != is_order:
-            yield f"decision {decision.id}, {decision.mode} {decision.outcome}, is {verdict}"
-        restrictions = 1 if verdict == "applied" else 0
+        if disposition is not None and (disposition in ACTED_ON) != is_order:
+            yield f"decision {decision.id}, {decision.mode} {decision.outcome}, is {disposition}"
+        restrictions = 1 if disposition == "applied" else 0
         if caused[decision.id] != restrictions:
-            yield f"decision {decision.id} is {verdict}, and the cause of {caused[decision.id]} restrictions"
-    yield from (f"decision {each} is settled, and nobody made it" for each in verdicts)
+            yield f"decision {decision.id} is {disposition}, and the cause of {caused[decision.id]} restrictions"
+    yield from (f"decision {each} is settled, and nobody made it" for each in dispositions)

@@ -12,12 +12,12 @@ _DELIVERIES = "select endpoint_id::text, message_id::text, status, attempts from
 _PROFILES = "select wallet_id::text, version from fraud.profile"
 _MADE = "select decision_id::text as id, outcome, mode from fraud.decision"
 _OUTBOX = "select shard, seq, event_id::text from servicekit.outbox"
-_SETTLED = "select decision_id::text, verdict from wallet.settled_decision"
+_SETTLED = "select decision_id::text, disposition from wallet.settled_decision"
 _CAUSED = "select causation_id::text from wallet.journal where causation_id is not null"
 
 
 async def webhooks(platform: Platform, connections: Connections, inbox: Inbox) -> Webhooks | None:
-    """Return what is recorded beside what came; None where the platform sends no webhooks."""
+    """Return what is recorded beside what came; None if the platform sends no webhooks."""
     if "notifications" not in connections:
         return None
     rows = await connections["notifications"].fetch(_DELIVERIES)
@@ -30,7 +30,7 @@ async def webhooks(platform: Platform, connections: Connections, inbox: Inbox) -
 
 
 async def decisions(platform: Platform, connections: Connections) -> Decisions | None:
-    """Return what fraud decided and what became of it; None where it does not run."""
+    """Return what fraud decided and what became of it; None if it does not run."""
     if "fraud" not in connections:
         return None
     fraud, wallet = connections["fraud"], connections["wallet"]
@@ -40,6 +40,6 @@ async def decisions(platform: Platform, connections: Connections) -> Decisions |
         made=[Decision(**dict(row)) for row in await fraud.fetch(_MADE)],
         outbox={(row["shard"], row["seq"]): row["event_id"] for row in await fraud.fetch(_OUTBOX)},
         records=observe.parse(raw),
-        settled=[(row["decision_id"], row["verdict"]) for row in await wallet.fetch(_SETTLED)],
+        settled=[(row["decision_id"], row["disposition"]) for row in await wallet.fetch(_SETTLED)],
         caused=[row["causation_id"] for row in await wallet.fetch(_CAUSED)],
     )

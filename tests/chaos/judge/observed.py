@@ -141,7 +141,7 @@ class Decisions:
     """What fraud knows and decided, and what the ledger made of it.
 
     *profiles* are versions by wallet; *outbox* and *records* are the decisions to be published and those published, by
-    shard and sequence; *settled* are pairs of decision and verdict; *caused* the causes that journal rows name.
+    shard and sequence; *settled* are pairs of decision and disposition; *caused* the causes that journal rows name.
     """
 
     profiles: dict[str, int]

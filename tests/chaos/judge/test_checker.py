@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 from tests.chaos.judge.checker import check
 from tests.chaos.judge.observed import Observed, Projected, Record, Row, Wallet
-from tests.chaos.load.client import Answer
+from tests.chaos.load.client import Response
 from tests.chaos.load.history import Command, Done, History, Moved, is_definite
 
 ANNA = "0190a000-0000-7000-8000-000000000001"
@@ -73,10 +73,10 @@ def record(offset: int, of: Row) -> Record:
     )
 
 
-def done(key: str, transaction_id: str, *legs: tuple[str, int]) -> Done:
-    command = Command("transfer", key, "/v1/transfers", {}, (legs,))
-    answer = Answer(201, {}, b"{}")
-    moved = (Moved(transaction_id, legs),)
+def done(key: str, transaction_id: str, *entries: tuple[str, int]) -> Done:
+    command = Command("transfer", key, "/v1/transfers", {}, (entries,))
+    answer = Response(201, {}, b"{}")
+    moved = (Moved(transaction_id, entries),)
     return Done(command, answer, attempts=1, was_found=False, moved=moved)
 
 
@@ -228,7 +228,7 @@ def see_money_appear_for_a_moment(world: World) -> None:
 
 
 def answer_a_repeat_otherwise(world: World) -> None:
-    world.history.compare(world.history.done[0], Answer(201, {}, b'{"id": "other"}'))
+    world.history.compare(world.history.done[0], Response(201, {}, b'{"id": "other"}'))
 
 
 def never_drain(world: World) -> None:
@@ -298,4 +298,4 @@ def test_a_planted_breach_is_found(world: World, plant: Callable[[World], None],
     ],
 )
 def test_only_a_definite_answer_settles_a_command(status: int, body: bytes, expected: bool) -> None:  # noqa: FBT001
-    assert is_definite(Answer(status, {}, body)) is expected
+    assert is_definite(Response(status, {}, body)) is expected

@@ -11,12 +11,12 @@ REQUEST_S_MAX = 4.0
 _LINE_ENDS = b"\r\n\r\n"
 
 
-class Unanswered(Exception):  # noqa: N818  it names what happened
+class Unanswered(Exception):
     """No answer came: whether the command happened is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP answer; header names are in lower case."""
 
     status: int
@@ -40,7 +40,7 @@ class HttpClient:
         self._within_s = within_s
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Answer:
+    async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Response:
         """Send and return the answer; raise Unanswered."""
         try:
             async with asyncio.timeout(self._within_s):
@@ -58,7 +58,7 @@ class HttpClient:
         if streams is not None:
             streams[1].close()
 
-    async def _exchange(self, request: bytes) -> Answer:
+    async def _exchange(self, request: bytes) -> Response:
         if self._streams is None:
             self._streams = await asyncio.open_connection(LOOPBACK, self.port)
         reader, writer = self._streams
@@ -67,7 +67,7 @@ class HttpClient:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         if headers.get("connection", "").lower() == "close":
             self.close()
-        return Answer(status, headers, body)
+        return Response(status, headers, body)
 
 
 def parsed_head(head: str) -> tuple[int, dict[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 
 RETRYABLE = frozenset({"overloaded", "unavailable", "outcome_unknown", "in_flight"})
 """The codes that tell a client to come again with the same key."""
@@ -30,13 +30,13 @@ class Exchange:
         return self.status is not None and self.told not in RETRYABLE and self.status < 500
 
     def overlaps(self, from_s: float, to_s: float) -> bool:
-        """Tell whether it was under way at a moment of that time."""
+        """Return whether it was under way at a moment of that time."""
         return self.began_s <= to_s and self.began_s + self.seconds >= from_s
 
 
 async def timed(
     http: HttpClient, found: list[Exchange], method: str, path: str, body: Any = None, *, key: str | None = None
-) -> Answer:
+) -> Response:
     """Send a request and add what came of it to *found*; raises Unanswered as the client does."""
     began_s = time.monotonic()
     try:

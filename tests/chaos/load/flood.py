@@ -30,7 +30,7 @@ PAIRS = 4_096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class FloodPlan:
     """What is sent for *seconds*: *per_s* requests each second, or as many as are answered where that is None.
 
     At most *connections* are open: what is due beyond is not sent, and counted.
@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Asked:
-    """One request, sent and answered at these seconds of the flood, and the answer as it came: empty where none did."""
+    """One request, sent and answered at these seconds of the flood, and the answer as it came: empty if none did."""
 
     key: str
     source: str
@@ -126,7 +126,7 @@ class _Pair:
 class Flood:
     """Sends by a plan and keeps what came of it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: FloodPlan) -> None:
         self._plan = plan
         chance = random.Random(plan.prefix)
         self._pairs = [_Pair(*chance.sample(plan.wallets, 2)) for _ in range(PAIRS)]
@@ -198,7 +198,7 @@ class Flood:
 
 def main() -> None:
     """Carry out the plan on standard input; print how many requests were due and not sent."""
-    plan = Plan(**json.load(sys.stdin))
+    plan = FloodPlan(**json.load(sys.stdin))
     flood = Flood(plan)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(flood.run())

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.client import Answer
+from tests.chaos.load.client import Response
 
-Leg = tuple[str, int]
+Entry = tuple[str, int]
 """A wallet's id and the signed minor units that its balance moves by."""
 
 OK = (200, 201)
@@ -13,13 +13,13 @@ OK = (200, 201)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One request under its key; *legs* are what it moves where it is accepted, one tuple per money command in it."""
+    """One request under its key; *entries* are what it posts when accepted, one tuple per money command in it."""
 
     kind: str
     key: str
     path: str
     body: dict[str, Any]
-    legs: tuple[tuple[Leg, ...], ...] = ()
+    entries: tuple[tuple[Entry, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Moved:
     """A ledger transaction that a client was told of."""
 
     transaction_id: str
-    legs: tuple[Leg, ...]
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Done:
     """
 
     command: Command
-    answer: Answer
+    answer: Response
     attempts: int
     was_found: bool
     moved: tuple[Moved, ...]
@@ -54,33 +54,33 @@ class History:
     repeats: int = 0
     unanswered: int = 0
 
-    def settle(self, command: Command, answer: Answer, *, attempts: int) -> Done:
+    def settle(self, command: Command, answer: Response, *, attempts: int) -> Done:
         """Record the definite *answer* of *command*."""
         was_found = answer.headers.get("idempotency-replayed") == "true"
         done = Done(command, answer, attempts, was_found, moved(command, answer))
         self.done.append(done)
         return done
 
-    def compare(self, first: Done, again: Answer) -> None:
+    def compare(self, first: Done, again: Response) -> None:
         """Record whether a repeat was told what the first request was."""
         self.repeats += 1
         if again.told() != first.answer.told() and not _is_alike_batch(first, again):
             self.unlike.append(f"{first.command.kind} {first.command.key}: {first.answer.told()} then {again.told()}")
 
 
-def moved(command: Command, answer: Answer) -> tuple[Moved, ...]:
+def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
     """Return the transactions that *answer* tells of."""
-    if answer.status not in OK or not command.legs:
+    if answer.status not in OK or not command.entries:
         return ()
     body = answer.json()
     if "results" not in body:
-        return (Moved(body["id"], command.legs[0]),)
-    results = zip(body["results"], command.legs, strict=True)
-    return tuple(Moved(result["body"]["id"], legs) for result, legs in results if result["status"] in OK)
+        return (Moved(body["id"], command.entries[0]),)
+    results = zip(body["results"], command.entries, strict=True)
+    return tuple(Moved(result["body"]["id"], entries) for result, entries in results if result["status"] in OK)
 
 
-def is_definite(answer: Answer) -> bool:
-    """Tell whether *answer* settles the command: not an overload, an unknown outcome or a key in flight."""
+def is_definite(answer: Response) -> bool:
+    """Return whether *answer* settles the command: not an overload, an unknown outcome or a key in flight."""
     if answer.status in OK and b'"results"' in answer.body:
         return all(_is_definite(result["status"], result["problem"]) for result in answer.json()["results"])
     problem = answer.json() if answer.status >= 400 else None
@@ -91,12 +91,12 @@ def _is_definite(status: int, problem: dict[str, Any] | None) -> bool:
     return status < 500 and (problem is None or problem.get("code") != "in_flight")
 
 
-def _is_alike_batch(first: Done, again: Answer) -> bool:
-    """Tell whether a batch was told the same again, but for the marks of what was replayed."""
+def _is_alike_batch(first: Done, again: Response) -> bool:
+    """Return whether a batch was told the same again, but for the marks of what was replayed."""
     if b'"results"' not in again.body or again.status != first.answer.status:
         return False
     return _unmarked(first.answer) == _unmarked(again)
 
 
-def _unmarked(answer: Answer) -> list[Any]:
+def _unmarked(answer: Response) -> list[Any]:
     return [{**result, "replayed": None} for result in answer.json()["results"]]

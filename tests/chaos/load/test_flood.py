@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.chaos.faults.load import Level, answer_of, less, told_of, untold
 from tests.chaos.load.exchanges import RETRYABLE
-from tests.chaos.load.flood import Asked, Flood, Plan
+from tests.chaos.load.flood import Asked, Flood, FloodPlan
 
 from engines.ports import LOOPBACK
 
@@ -36,7 +36,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def flooded(port: int, *, connections: int, per_s: float | None) -> Flood:
-    plan = Plan(
+    plan = FloodPlan(
         ports=[port],
         wallets=["anna", "bert"],
         prefix="test",

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.load.client import Answer, HttpClient, Unanswered
+from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.exchanges import Exchange, timed
-from tests.chaos.load.history import Command, Done, History, Leg, is_definite
+from tests.chaos.load.history import Command, Done, Entry, History, is_definite
 
 WALLETS = 32
 HOT = 3
@@ -131,9 +131,9 @@ class Bank:
         body = {"source_wallet_id": source, "destination_wallet_id": destination}
         return self._single("transfer", body, amount_minor, ((source, -amount_minor), (destination, amount_minor)))
 
-    def _single(self, kind: str, body: dict[str, Any], amount_minor: int, legs: tuple[Leg, ...]) -> Command:
+    def _single(self, kind: str, body: dict[str, Any], amount_minor: int, entries: tuple[Entry, ...]) -> Command:
         amount = {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
-        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (legs,))
+        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (entries,))
 
     def _command(self, kind: str, chance: random.Random) -> Command:
         # Now and then more than any wallet holds: a refusal is settled too.
@@ -152,8 +152,8 @@ class Bank:
     def batch(self, mode: str, singles: Sequence[Command]) -> Command:
         """Return a batch of *singles*."""
         commands = [{"type": single.kind, **single.body} for single in singles]
-        legs = tuple(single.legs[0] for single in singles)
-        return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, legs)
+        entries = tuple(single.entries[0] for single in singles)
+        return Command(mode, self.key(mode), "/v1/batches", {"mode": mode, "commands": commands}, entries)
 
     def _wallet(self, chance: random.Random) -> str:
         return chance.choice(self.wallets[:HOT] if chance.random() < 0.5 else self.wallets)
@@ -201,7 +201,7 @@ class Client:
         for http in self._https:
             http.close()
 
-    async def answer(self, command: Command) -> tuple[Answer, int] | None:
+    async def answer(self, command: Command) -> tuple[Response, int] | None:
         """Send *command* until it is settled; return the answer, recorded nowhere, and the number of attempts."""
         until_s, attempts = time.monotonic() + self._bank.settled_within_s, 0
         while time.monotonic() < until_s:
@@ -217,5 +217,5 @@ class Client:
             await asyncio.sleep(self._chance.uniform(*RETRY_S))
         return None
 
-    async def _send(self, command: Command) -> Answer:
+    async def _send(self, command: Command) -> Response:
         return await timed(self._https[0], self._bank.exchanges, "POST", command.path, command.body, key=command.key)

@@ -76,7 +76,7 @@ class Gate:
     # -- the process's side
 
     def waits_for(self, point: str, facts: dict[str, Any], *, action: Action | None = None) -> bool:
-        """Tell whether *point* is armed for this process, with *action* where given, without taking it."""
+        """Return whether *point* is armed for this process, with *action* where given, without taking it."""
         try:
             armed, _, key = self._file(point, "armed").read_text().partition(" ")
         except FileNotFoundError:
@@ -84,7 +84,7 @@ class Gate:
         return (not key or key in facts["keys"]) and action in {None, armed}
 
     def take(self, point: str, facts: dict[str, Any]) -> Action | None:
-        """Return what to do at *point*, to one process and once; None when it is not armed for this one."""
+        """Return what to do at *point*, to one process and once; None if it is not armed for this one."""
         armed = self._file(point, "armed")
         try:
             action, _, key = armed.read_text().partition(" ")

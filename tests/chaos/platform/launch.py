@@ -94,7 +94,7 @@ class GatedSender(HttpSender):
         return result
 
 
-class HandlerCrash(Exception):  # noqa: N818  it names the planted bug
+class HandlerCrash(Exception):
     """The planted bug of a handler."""
 
 

@@ -289,7 +289,7 @@ def _answers(port: int) -> bool:
 
 
 def _read(url: str) -> bytes | None:
-    """Return the page, or None where there is no good answer in time."""
+    """Return the page, or None if there is no good answer in time."""
     try:
         with urllib.request.urlopen(url, timeout=PROBE_S) as answer:  # noqa: S310  our own processes
             page: bytes = answer.read()

@@ -31,7 +31,7 @@ def demo(
     ] = None,
     operations: Annotated[int | None, typer.Option(min=1, help="Play the first operations alone.")] = None,
 ) -> None:
-    """Play, reconcile, and tell whether every invariant holds: the exit code is 0 only then."""
+    """Play and reconcile; the exit code is 0 only if every invariant holds."""
     console = Console()
     traffic = day(operations) if input is None else rows_of(input, operations, console)
     environment = {**stack.ENVIRONMENT, **traffic.environment, **os.environ}
@@ -51,7 +51,7 @@ async def _until_told_to_stop(work: Coroutine[Any, Any, bool]) -> bool:
 
 
 def main() -> None:
-    """Run the program; what the reader can mend is told in a sentence, without a traceback."""
+    """Run the program; an error that the reader can mend is printed as a sentence, without a traceback."""
     try:
         app()
     except (EngineError, StackError, DemoError, RowError, NotSettledError) as error:

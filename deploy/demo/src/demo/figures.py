@@ -21,7 +21,7 @@ class Durations:
         self._buckets[round(math.log(max(seconds, _LEAST_S) / _LEAST_S) / _STEP)] += 1
 
     def percentile_ms(self, percent: float) -> float | None:
-        """Return the duration in milliseconds that *percent* of all do not exceed, None where there is none."""
+        """Return the duration in milliseconds that *percent* of all do not exceed, None if there is none."""
         wanted = self.count * percent / 100
         seen = 0
         for bucket in sorted(self._buckets):
@@ -53,5 +53,5 @@ class PlayFigures:
 
     @property
     def speed_up(self) -> float | None:
-        """How many times faster than it was recorded the day was played; None where there was no day."""
+        """How many times faster than it was recorded the day was played; None if there was no day."""
         return self.day_seconds / self.seconds if self.day_seconds and self.seconds else None

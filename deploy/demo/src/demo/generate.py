@@ -96,7 +96,7 @@ class Market:
         return Open(self.buyers[-1], f"person-{number}", currency)
 
     def state(self, name: str) -> WalletState:
-        """Return a wallet as it stands."""
+        """Return a wallet as the model has it."""
         return self.model.wallets[name]
 
     def amount(self, currency: str, least: int, most: int) -> str:
@@ -121,7 +121,7 @@ class Market:
         return self.random.choice([name for name in self.sellers if self.state(name).currency == currency])
 
     def affordable(self, name: str) -> int | None:
-        """Return a price in minor units that *name* can pay, or None where there is next to nothing."""
+        """Return a price in minor units that *name* can pay, or None if there is next to nothing."""
         posted = self.state(name).posted_minor
         if posted < WORTH_SPENDING:
             return None

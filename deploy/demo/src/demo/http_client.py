@@ -11,7 +11,7 @@ ANSWER_WITHIN_S: Final = 30.0  # a command's own deadline is 2 s; a stopped proc
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     """One response. Header names are lower case; *seconds* is from sending to the last byte."""
 
     status: int = 0
@@ -25,8 +25,8 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._answered: asyncio.Future[Answer] | None = None
-        self._answer = Answer()
+        self._answered: asyncio.Future[Response] | None = None
+        self._answer = Response()
         self._parser = httptools.HttpResponseParser(self)
         self.is_usable = False
 
@@ -58,11 +58,11 @@ class _Connection(asyncio.Protocol):
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(self._answer)
 
-    async def exchange(self, request: bytes) -> Answer:
+    async def exchange(self, request: bytes) -> Response:
         """Send *request* and return its answer; raise ConnectionError, after which the connection is not usable."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
-        self._answer = Answer()
+        self._answer = Response()
         self._answered = loop.create_future()
         timer = loop.call_later(ANSWER_WITHIN_S, self._fail, f"no answer within {ANSWER_WITHIN_S:.0f} s")
         begun = perf_counter()
@@ -96,15 +96,15 @@ class HttpPool:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
-    async def post(self, path: str, key: str, body: bytes) -> Answer:
-        """Send a command under *key*; raise ConnectionError where its outcome is not known."""
+    async def post(self, path: str, key: str, body: bytes) -> Response:
+        """Send a command under *key*; raises ConnectionError if its outcome is not known."""
         head = (
             f"POST {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\ncontent-type: application/json\r\n"
             f"idempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         return await self._exchange(head.encode("ascii") + body)
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str) -> Response:
         """Read *path*; raise ConnectionError."""
         return await self._exchange(f"GET {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n\r\n".encode("ascii"))
 
@@ -113,7 +113,7 @@ class HttpPool:
         while self._idle:
             self._idle.pop().close()
 
-    async def _exchange(self, request: bytes) -> Answer:
+    async def _exchange(self, request: bytes) -> Response:
         async with self._free:
             connection = await self._usable()
             try:

@@ -39,7 +39,7 @@ class WalletState:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Entry:
     """One wallet's entry: the signed amount, and balance and version after it if nothing else happens meanwhile."""
 
     wallet: str
@@ -49,22 +49,22 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a command must be answered. *code* is the problem's, None for a success; *legs* are a transaction's."""
+class Expected:
+    """What a command must be answered. *code* is the problem's, None for a success; *entries* are a transaction's."""
 
     status: int
     code: str | None = None
-    legs: tuple[Leg, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class BatchVerdict:
+class ExpectedBatch:
     """What a batch must be answered: a result per command, or, refused as a whole, the command at *index*."""
 
     status: int
-    results: tuple[Verdict, ...] = ()
+    results: tuple[Expected, ...] = ()
     index: int | None = None
-    refusal: Verdict | None = None
+    refusal: Expected | None = None
 
 
 class Model:
@@ -73,12 +73,12 @@ class Model:
     def __init__(self, wallets: dict[str, WalletState] | None = None) -> None:
         self.wallets = {} if wallets is None else wallets
 
-    def apply(self, command: Command) -> Verdict:
+    def apply(self, command: Command) -> Expected:
         """Do *command* and return what it must be answered."""
         match command:
             case Open():
                 self.wallets[command.wallet] = WalletState(command.wallet, command.currency)
-                return Verdict(OPENED)
+                return Expected(OPENED)
             case Deposit():
                 return self._move(command, None, command.wallet)
             case Withdrawal():
@@ -90,54 +90,54 @@ class Model:
             case _:
                 assert_never(command)
 
-    def apply_batch(self, batch: Batch) -> BatchVerdict:
+    def apply_batch(self, batch: Batch) -> ExpectedBatch:
         """Do the commands of *batch*, all or none where it is atomic, and return what it must be answered."""
         if batch.mode == "independent":
-            return BatchVerdict(CHANGED, tuple(self.apply(command) for command in batch.commands))
+            return ExpectedBatch(CHANGED, tuple(self.apply(command) for command in batch.commands))
         before = {name: replace(wallet) for name, wallet in self.wallets.items() if name in _names(batch)}
         results = []
         for index, command in enumerate(batch.commands):
-            verdict = self.apply(command)
-            if verdict.code is not None:
+            expected = self.apply(command)
+            if expected.code is not None:
                 self._restore(_names(batch), before)
-                return BatchVerdict(REFUSED, index=index, refusal=verdict)
-            results.append(verdict)
-        return BatchVerdict(CHANGED, tuple(results))
+                return ExpectedBatch(REFUSED, index=index, refusal=expected)
+            results.append(expected)
+        return ExpectedBatch(CHANGED, tuple(results))
 
     def _restore(self, names: set[str], before: dict[str, WalletState]) -> None:
         for name in names - before.keys():
             self.wallets.pop(name, None)
         self.wallets |= before
 
-    def _move(self, command: MoneyCommand, source: str | None, target: str | None) -> Verdict:
+    def _move(self, command: MoneyCommand, source: str | None, target: str | None) -> Expected:
         amount = to_minor(command.amount, command.currency)
         payer = None if source is None else self.wallets.get(source)
         payee = None if target is None else self.wallets.get(target)
         if (source and payer is None) or (target and payee is None):
-            return Verdict(NOT_FOUND, "wallet_not_found")
+            return Expected(NOT_FOUND, "wallet_not_found")
         code = (payer and _debit_refusal(payer, amount, command.currency)) or (
             payee and _credit_refusal(payee, amount, command.currency)
         )
         if code:
-            return Verdict(REFUSED, code)
+            return Expected(REFUSED, code)
         moved = ((payer, -amount), (payee, amount))
-        return Verdict(ACCEPTED, legs=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
+        return Expected(ACCEPTED, entries=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
 
-    def _change(self, command: Freeze | Unfreeze | Close) -> Verdict:
+    def _change(self, command: Freeze | Unfreeze | Close) -> Expected:
         wallet = self.wallets.get(command.wallet)
         if wallet is None:
-            return Verdict(NOT_FOUND, "wallet_not_found")
+            return Expected(NOT_FOUND, "wallet_not_found")
         if wallet.is_closed:
-            return Verdict(REFUSED, "wallet_closed")
+            return Expected(REFUSED, "wallet_closed")
         if isinstance(command, Unfreeze) and wallet.scope is None:
-            return Verdict(REFUSED, "wallet_not_frozen")
+            return Expected(REFUSED, "wallet_not_frozen")
         if isinstance(command, Close) and wallet.posted_minor:
-            return Verdict(REFUSED, "wallet_not_empty")
+            return Expected(REFUSED, "wallet_not_empty")
         wallet.is_closed = isinstance(command, Close)
         if not wallet.is_closed:
             wallet.scope = command.scope if isinstance(command, Freeze) else None
         wallet.version += 1
-        return Verdict(CHANGED)
+        return Expected(CHANGED)
 
 
 def _names(batch: Batch) -> set[str]:
@@ -167,7 +167,7 @@ def _credit_refusal(payee: WalletState, amount_minor: int, currency: str) -> str
     return "balance_overflow" if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX else None
 
 
-def _post(wallet: WalletState, delta_minor: int) -> Leg:
+def _post(wallet: WalletState, delta_minor: int) -> Entry:
     wallet.posted_minor += delta_minor
     wallet.version += 1
-    return Leg(wallet.name, delta_minor, wallet.posted_minor, wallet.version)
+    return Entry(wallet.name, delta_minor, wallet.posted_minor, wallet.version)

@@ -9,7 +9,7 @@ _DECIMAL = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,30}))?", re.ASCII)
 
 
 class AmountError(ValueError):
-    """The text is no amount of its currency; the message tells a person why."""
+    """The text is not an amount of its currency; the message is a sentence for people."""
 
 
 @lru_cache(maxsize=65_536)

@@ -100,7 +100,7 @@ Operation = Command | Batch | Repeat | Reuse
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """The *n*-th operation of the day (from 1), recorded *at* that time of day.
 
-    *copies* is how often the client sends the request at once under its key; *is_answer_kept* tells that a later line
+    *copies* is how often the client sends the request at once under its key; *is_answer_kept* is true if a later line
     names this one. *trips* is the wallet that this line must have the fraud service restrict.
     """
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
-from demo.http_client import Answer
-from demo.model import BatchVerdict, Model, Verdict
+from demo.http_client import Response
+from demo.model import Expected, ExpectedBatch, Model
 from demo.money import to_minor
 from demo.operations import (
     Batch,
@@ -27,7 +27,7 @@ from demo.operations import (
     touched,
 )
 from demo.record import Acknowledged
-from demo.schedule import Job, Schedule
+from demo.schedule import Schedule, Scheduled
 from demo.session import Session
 from demo.wire import Ids, Request, send_until_settled, to_request
 
@@ -40,11 +40,11 @@ _decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """A line and what the model says it must be answered; a repeat has no verdict of its own."""
+class PlannedLine:
+    """A line and what the model says it must be answered; a repeat is expected to be answered like the first."""
 
     line: Line
-    verdict: Verdict | BatchVerdict | None
+    expected: Expected | ExpectedBatch | None
 
 
 class DayPlayer:
@@ -58,11 +58,11 @@ class DayPlayer:
         self._figures = session.figures
         self._model = Model()
         self._ids = Ids()
-        self._kept: dict[int, tuple[Request, Answer]] = {}
+        self._kept: dict[int, tuple[Request, Response]] = {}
 
     async def play(self, lines: Iterable[Line]) -> None:
-        """Play *lines*, none earlier than it is due; raises NotSettledError where the platform leaves one open."""
-        schedule: Schedule[Work] = Schedule(ahead=AHEAD)
+        """Play *lines*, none earlier than it is due; raises NotSettledError if the platform leaves one open."""
+        schedule: Schedule[PlannedLine] = Schedule(ahead=AHEAD)
         begun = perf_counter()
         first_s: int | None = None
         try:
@@ -82,40 +82,40 @@ class DayPlayer:
             wallet.id_bytes = self._ids.bytes_of(name)
         self._record.save(self._model.wallets.values())
 
-    async def _plan(self, line: Line, schedule: Schedule[Work]) -> None:
+    async def _plan(self, line: Line, schedule: Schedule[PlannedLine]) -> None:
         """Ask the model in the order of the file, and hand the line on."""
         operation = line.op
         if isinstance(operation, Repeat | Reuse):
-            await schedule.add(Work(line, None), alone=[f"key {operation.of}"])
+            await schedule.add(PlannedLine(line, None), alone=[f"key {operation.of}"])
             return
         if line.trips is not None:
             self._session.tripped.append(line.trips)
         alone, shared = touched(operation)
         keys = [f"key {line.n}"] if line.is_answer_kept else []
         model = self._model
-        verdict = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation)
-        await schedule.add(Work(line, verdict), alone=[*alone, *keys], shared=shared)
+        expected = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation)
+        await schedule.add(PlannedLine(line, expected), alone=[*alone, *keys], shared=shared)
 
-    async def _take(self, schedule: Schedule[Work]) -> None:
-        async for job in schedule.jobs():
-            await self._play(job)
-            schedule.done(job)
+    async def _take(self, schedule: Schedule[PlannedLine]) -> None:
+        async for scheduled in schedule.ready():
+            await self._play(scheduled)
+            schedule.done(scheduled)
             self._figures.operations += 1
             self._session.on_done(1)
 
-    async def _play(self, job: Job[Work]) -> None:
-        line = job.work.line
+    async def _play(self, scheduled: Scheduled[PlannedLine]) -> None:
+        line = scheduled.work.line
         match line.op:
             case Repeat():
                 await self._repeat(line.op)
             case Reuse():
                 await self._reuse(line.op)
             case operation:
-                assert job.work.verdict is not None
-                await self._first(line, operation, job.work.verdict, job.alone)
+                assert scheduled.work.expected is not None
+                await self._first(line, operation, scheduled.work.expected, scheduled.alone)
 
     async def _first(
-        self, line: Line, operation: Command | Batch, verdict: Verdict | BatchVerdict, alone: Iterable[str]
+        self, line: Line, operation: Command | Batch, expected: Expected | ExpectedBatch, alone: Iterable[str]
     ) -> None:
         request = to_request(operation, f"day-{line.n}", self._ids)
         sending = (send_until_settled(self._pool, request, self._figures) for _ in range(line.copies))
@@ -126,29 +126,31 @@ class DayPlayer:
         if line.is_answer_kept:
             self._kept[line.n] = (request, answer)
         if isinstance(operation, Batch):
-            assert isinstance(verdict, BatchVerdict)
-            self._settle_batch(line.n, operation, verdict, answer, alone)
+            assert isinstance(expected, ExpectedBatch)
+            self._settle_batch(line.n, operation, expected, answer, alone)
         else:
-            assert isinstance(verdict, Verdict)
-            self._settle(line.n, operation, verdict, answer, alone)
+            assert isinstance(expected, Expected)
+            self._settle(line.n, operation, expected, answer, alone)
 
-    def _settle(self, n: int, command: Command, verdict: Verdict, answer: Answer, alone: Iterable[str]) -> None:
+    def _settle(self, n: int, command: Command, expected: Expected, answer: Response, alone: Iterable[str]) -> None:
         body = _decode(answer.body)
-        self._count(command, verdict)
+        self._count(command, expected)
         if answer.status == _CREATED:
             self._acknowledge(command, body, answer.headers.get("ledger-position"))
-        self._judge(n, list(judge.complaints(verdict, answer.status, body, self._known(alone))))
+        self._judge(n, list(judge.complaints(expected, answer.status, body, self._known(alone))))
 
-    def _settle_batch(self, n: int, batch: Batch, verdict: BatchVerdict, answer: Answer, alone: Iterable[str]) -> None:
+    def _settle_batch(
+        self, n: int, batch: Batch, expected: ExpectedBatch, answer: Response, alone: Iterable[str]
+    ) -> None:
         body: dict[str, Any] = _decode(answer.body)
         for command, result in zip(batch.commands, body.get("results", []), strict=False):
             if result["status"] == _CREATED:
                 self._acknowledge(command, result["body"], None)
-        for command, each in zip(batch.commands, verdict.results, strict=False):
+        for command, each in zip(batch.commands, expected.results, strict=False):
             self._count(command, each)
-        if verdict.refusal is not None:
+        if expected.refusal is not None:
             self._figures.outcomes["batch_refused"] += 1
-        self._judge(n, list(judge.batch_complaints(verdict, answer.status, body, self._known(alone))))
+        self._judge(n, list(judge.batch_complaints(expected, answer.status, body, self._known(alone))))
 
     async def _repeat(self, repeat: Repeat) -> None:
         request, first = self._kept[repeat.of]
@@ -166,9 +168,9 @@ class DayPlayer:
     def _known(self, alone: Iterable[str]) -> dict[str, str]:
         return {name: self._ids.of(name) for name in alone if name in self._model.wallets}
 
-    def _count(self, command: Command, verdict: Verdict) -> None:
+    def _count(self, command: Command, expected: Expected) -> None:
         self._figures.commands[type(command).__name__.lower()] += 1
-        self._figures.outcomes[verdict.code or "accepted"] += 1
+        self._figures.outcomes[expected.code or "accepted"] += 1
 
     def _judge(self, n: int, wrong: list[str]) -> None:
         self._findings.judge("I5", "line {}: {}", n, wrong, is_right=not wrong)

@@ -24,7 +24,7 @@ _SCHEMA: Final = """
 class Acknowledged(NamedTuple):
     """A transaction that the platform answered for. A side that is None is the outside world.
 
-    *position* is the answer's Ledger-Position, None where it stands for more than this transaction.
+    *position* is the answer's Ledger-Position, None if it belongs to more than this transaction.
     """
 
     transaction_id: bytes
@@ -37,7 +37,7 @@ class Acknowledged(NamedTuple):
 
 
 class Record:
-    """A record in a new file at *path*; one that stands there is replaced."""
+    """A record in a new file at *path*; an existing one is replaced."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +105,6 @@ _COLUMNS: Final = "name, currency, posted_minor, version, is_closed, scope, id_b
 
 
 def _wallet(row: tuple[object, ...]) -> WalletState:
-    wallet = WalletState(*row)  # type: ignore[arg-type]  # the columns stand in the order of the fields
+    wallet = WalletState(*row)  # type: ignore[arg-type]  # the columns are in the order of the fields
     wallet.is_closed = bool(wallet.is_closed)
     return wallet

@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
-from demo.http_client import Answer
-from demo.model import BatchVerdict, Model, WalletState
+from demo.http_client import Response
+from demo.model import ExpectedBatch, Model, WalletState
 from demo.operations import Batch, Command, MoneyCommand, Open
 from demo.player import acknowledged
 from demo.rows import Row
@@ -34,7 +34,7 @@ class _Prepared:
     number: int
     first_line: int
     commands: tuple[MoneyCommand, ...]
-    verdict: BatchVerdict
+    expected: ExpectedBatch
     request: Request
     ids: Ids
 
@@ -55,9 +55,9 @@ class RowPlayer:
         self._figures = session.figures
 
     async def play(self, rows: Iterable[Row]) -> None:
-        """Play *rows*; raises NotSettledError where the platform leaves a command open."""
+        """Play *rows*; raises NotSettledError if the platform leaves a command open."""
         begun = perf_counter()
-        under_way: tuple[_Prepared, asyncio.Task[Answer]] | None = None
+        under_way: tuple[_Prepared, asyncio.Task[Response]] | None = None
         for number, some in enumerate(_chunks(iter(rows), ROWS_PER_BATCH)):
             prepared = await self._prepare(number, some)
             answer = None if under_way is None else await under_way[1]
@@ -89,26 +89,26 @@ class RowPlayer:
             ids.learn(name, UUID(bytes=wallet.id_bytes))
         commands = tuple(row.command for row in rows)
         batch = Batch("independent", commands)
-        verdict = Model(wallets).apply_batch(batch)
+        expected = Model(wallets).apply_batch(batch)
         self._record.save(wallets.values())
         request = to_request(batch, f"rows-{rows[0].line}", ids)
-        return _Prepared(number, rows[0].line, commands, verdict, request, ids)
+        return _Prepared(number, rows[0].line, commands, expected, request, ids)
 
     async def _open(self, currencies: dict[str, str], line: int) -> dict[str, WalletState]:
         opened: dict[str, WalletState] = {}
         for number, names in enumerate(_chunks(iter(currencies), ROWS_PER_BATCH)):
             batch = Batch("independent", tuple(Open(name, name, currencies[name]) for name in names))
             model = Model(opened)
-            verdict = model.apply_batch(batch)
+            expected = model.apply_batch(batch)
             answer = await send_until_settled(
                 self._pool, to_request(batch, f"open-{line}-{number}", Ids()), self._figures
             )
-            results = self._judge(line, batch.commands, verdict, answer)
+            results = self._judge(line, batch.commands, expected, answer)
             for name, result in zip(names, results, strict=True):
                 model.wallets[name].id_bytes = UUID(result["body"]["id"]).bytes
         return opened
 
-    async def _send(self, prepared: _Prepared) -> Answer:
+    async def _send(self, prepared: _Prepared) -> Response:
         """Send the batch until it is settled; some are then sent once more, and must be answered alike."""
         request = prepared.request
         answer = await send_until_settled(self._pool, request, self._figures)
@@ -118,8 +118,8 @@ class RowPlayer:
             judge.compare_replays(self._findings, request.key, (answer, again), is_independent=True)
         return answer
 
-    def _settle_rows(self, prepared: _Prepared, answer: Answer) -> None:
-        results = self._judge(prepared.first_line, prepared.commands, prepared.verdict, answer)
+    def _settle_rows(self, prepared: _Prepared, answer: Response) -> None:
+        results = self._judge(prepared.first_line, prepared.commands, prepared.expected, answer)
         for command, result in zip(prepared.commands, results, strict=False):
             if result["status"] == _CREATED:
                 transaction_id = UUID(result["body"]["id"])
@@ -128,14 +128,14 @@ class RowPlayer:
         self._session.on_done(len(prepared.commands))
 
     def _judge(
-        self, line: int, commands: Sequence[Command], verdict: BatchVerdict, answer: Answer
+        self, line: int, commands: Sequence[Command], expected: ExpectedBatch, answer: Response
     ) -> list[dict[str, Any]]:
         """Count and judge the answer to a batch; return its results, none where it was refused as a whole."""
-        for command, each in zip(commands, verdict.results, strict=True):
+        for command, each in zip(commands, expected.results, strict=True):
             self._figures.commands[type(command).__name__.lower()] += 1
             self._figures.outcomes[each.code or "accepted"] += 1
         body: dict[str, Any] = _decode(answer.body)
-        wrong = list(judge.batch_complaints(verdict, answer.status, body, {}))
+        wrong = list(judge.batch_complaints(expected, answer.status, body, {}))
         self._findings.judge("I5", "the batch of line {}: {}", line, wrong, is_right=not wrong)
         results: list[dict[str, Any]] = body.get("results", [])
         return results

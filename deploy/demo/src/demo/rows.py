@@ -20,7 +20,7 @@ WATCHED_MAX: Final = 1_000  # as many as one webhook endpoint may name
 
 
 class RowError(Exception):
-    """A row that is none; the message names its line."""
+    """A row is malformed; the message names its line."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
         super().__init__(f"{path}, line {line}: {why}")
@@ -115,7 +115,7 @@ def _wrong_names(row: Row) -> str | None:
         if not name:
             return "from or to is empty"
         if name != EXTERNAL and name.casefold() == EXTERNAL:
-            return f"{name!r} is no wallet: the outside is written {EXTERNAL}"
+            return f"{name!r} is not a wallet: the outside is written {EXTERNAL}"
         if len(name) > NAME_CHARACTERS_MAX:
             return f"a name has more than {NAME_CHARACTERS_MAX} characters"
         if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):

@@ -29,17 +29,17 @@ from local_stack.config import Config
 RESULTS: Final = STATE / "results" / "demo.json"
 RULES: Final = Path(__file__).resolve().parents[2] / "rules.yaml"
 WATCHED_WHOLE_MAX: Final = 50_000
-"""Rows of a file up to which the subscriber is told of every wallet; beyond, of one in a hundred."""
+"""Rows of a file up to which the subscriber subscribes to every wallet; beyond, of one in a hundred."""
 
 
 Watch = Callable[[Collection[UUID]], Coroutine[Any, Any, None]]
-"""Subscribes to wallets, to all of them where none is named, before the first event that must be told."""
+"""Subscribes to wallets, to all of them if none is named, before the first event that must be delivered."""
 Play = Callable[[Session, Watch], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What is played: how many operations, by whom, and what the platform is told of it in its environment."""
+    """What is played: how many operations, by whom, and what the platform's environment says of it."""
 
     operations: int
     play: Play
@@ -64,7 +64,7 @@ def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
     Raises RowError, which names the line.
     """
     if not path.is_file():
-        raise DemoError(f"{path} is no file: it is read twice, first to check it")
+        raise DemoError(f"{path} is not a regular file: it is read twice, first to check it")
     with console.status(f"reading {path}"):
         count, sample = survey(read_rows(path, first=first))
     if count == 0:
@@ -105,7 +105,7 @@ class DemoRun:
         if session.findings.hold:
             stack.discard(self._config)
         else:
-            self._console.print(f"the data and logs of this run stand in {self._config.state}")
+            self._console.print(f"the data and logs of this run are in {self._config.state}")
         return session.findings.hold
 
     async def _prepare(self, platform: Platform) -> None:

@@ -11,9 +11,10 @@ from demo.record import Record
 
 @dataclass(slots=True)
 class Session:
-    """The API, the record of what it acknowledged, and what is found out; *on_done* is told of each played lot.
+    """The API, the record of what it acknowledged, and what was found out.
 
-    *tripped* are the wallets, by name, that played lines must have the fraud service restrict.
+    *on_done* is called with the number of operations just played; *tripped* are the wallets, by name, that played lines
+    must have the fraud service restrict.
     """
 
     pool: HttpPool

@@ -42,7 +42,7 @@ class Subscriber:
     _path: str = field(default="/hooks")
 
     async def subscribe(self, notifications_url: str, wallet_ids: Collection[UUID] = ()) -> None:
-        """Create the endpoint, for *wallet_ids* or for every wallet where there are none."""
+        """Create the endpoint, for *wallet_ids* or for every wallet if there are none."""
         pool = HttpPool(notifications_url, connections=1)
         body = {"url": f"http://127.0.0.1:{self.port}{self._path}", "wallet_ids": [str(each) for each in wallet_ids]}
         answer = await pool.post("/v1/webhook-endpoints", "demo-endpoint", json.dumps(body).encode())

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from demo.figures import PlayFigures
-from demo.http_client import Answer, HttpPool
+from demo.http_client import HttpPool, Response
 from demo.operations import Batch, Close, Command, Deposit, Freeze, MoneyCommand, Open, Transfer, Unfreeze, Withdrawal
 
 TRIES_MAX: Final = 120
@@ -76,7 +76,7 @@ def to_request(operation: Command | Batch, key: str, ids: Ids) -> Request:
     return Request(_path(operation, ids), key, _encode(_body(operation, ids)))
 
 
-async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigures) -> Answer:
+async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigures) -> Response:
     """Send *request* under its key until it is settled; raise NotSettledError."""
     for _ in range(TRIES_MAX):
         try:
@@ -94,7 +94,7 @@ async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigu
     raise NotSettledError(f"{request.path} under the key {request.key} was not settled in {TRIES_MAX} tries")
 
 
-def _is_open(answer: Answer, *, is_independent: bool) -> bool:
+def _is_open(answer: Response, *, is_independent: bool) -> bool:
     """Return whether the same request must be sent again to learn what came of it."""
     if answer.status == _BUSY:
         return True
@@ -123,7 +123,7 @@ def _path(command: Command, ids: Ids) -> str:
 
 
 def _wallet_of(command: Command, ids: Ids) -> dict[str, str]:
-    """Return what a batch says of a change of state, whose wallet otherwise stands in the path."""
+    """Return what a batch says of a change of state, whose wallet is otherwise in the path."""
     return {"wallet_id": ids.of(command.wallet)} if isinstance(command, Freeze | Unfreeze | Close) else {}
 
 

@@ -52,7 +52,7 @@ def clean() -> None:
 
 
 def main() -> None:
-    """Run the program; what the reader can mend is told in one paragraph, without a traceback."""
+    """Run the program; an error that the reader can mend is printed as one paragraph, without a traceback."""
     try:
         app()
     except (EngineError, StackError) as error:

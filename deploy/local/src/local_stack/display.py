@@ -1,4 +1,4 @@
-"""How a stack looks at a terminal: a table that follows it, or one line per change where there is no terminal."""
+"""How a stack looks at a terminal: a table that follows it, or one line per change without a terminal."""
 
 import time
 from typing import Self

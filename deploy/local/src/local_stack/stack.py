@@ -28,7 +28,7 @@ class Stack:
     """One stack of one folder. Call `start`, then `stop` however `start` went."""
 
     def __init__(self, config: Config, on_change: Callable[[], None]) -> None:
-        """Take what the environment describes and who is told whenever something changes."""
+        """Take what the environment describes and what is called whenever something changes."""
         self.config = config
         self.step = "starting"
         self._on_change = on_change
@@ -85,12 +85,12 @@ class Stack:
 
     def _take(self, step: str) -> None:
         self.step = step
-        self._tell()
+        self._notify()
 
     def _changed(self, _: Supervised) -> None:
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self._is_up:
             state.write_private(state.description_file(self.config.state), self.describe().as_json())
         self._on_change()

@@ -1,4 +1,4 @@
-"""What a running stack tells others: `stack.json`, and a lock that says whether one runs and who it is."""
+"""What others can read of a running stack: `stack.json`, and a lock that says whether one runs and who it is."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Description:
 
 
 def description_file(state: Path) -> Path:
-    """Return where `stack.json` stands while a stack serves."""
+    """Return where `stack.json` is while a stack serves."""
     return state / "stack.json"
 
 
@@ -67,7 +67,7 @@ def hold(state: Path) -> IO[str]:
 
 
 def running_pid(state: Path) -> int | None:
-    """Return the pid of the process that holds the stack, or None where none does."""
+    """Return the pid of the process that holds the stack, or None if none does."""
     handle = locks.take(_lock_file(state))
     if handle is not None:
         handle.close()

@@ -82,7 +82,7 @@ class Supervised:
     """One unit with its state. `pid` is None while no process runs."""
 
     def __init__(self, unit: Unit, on_change: Callable[["Supervised"], None]) -> None:
-        """Take the unit and who is told of every change of state."""
+        """Take the unit and what is called at every change of state."""
         self.unit = unit
         self.state = State.WAITING
         self.detail = ""
@@ -126,7 +126,7 @@ class Supervised:
         _, pending = await asyncio.wait({keeper}, timeout=self.unit.drain_s)
         if pending and self._process is not None:
             kill_family(self._process.pid)
-        with contextlib.suppress(StackError):  # it was told by `start` already
+        with contextlib.suppress(StackError):  # `start` has raised it already
             await keeper
 
     async def _keep(self) -> None:

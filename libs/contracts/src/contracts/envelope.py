@@ -33,14 +33,14 @@ _INT64_MAX: Final = 2**63 - 1
 
 
 class EnvelopeError(ValueError):
-    """The record is no event of this platform: a header is missing or malformed."""
+    """The record is not an event of this platform: a header is missing or malformed."""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename=_HEADERS):
     """One event as it travels. A subscriber deduplicates by (shard, sequence).
 
     *wallet_version* is None for an event that leaves the wallet's version alone; *transaction_id*, *entry_index* and
-    *entry_count* are None for an event that is no entry of a transaction.
+    *entry_count* are None for an event that is not an entry of a transaction.
     """
 
     shard: Annotated[int, msgspec.Meta(ge=0, lt=SHARDS)]
@@ -104,10 +104,10 @@ def to_headers(event: Envelope, *, schema_base: str) -> list[tuple[str, bytes]]:
 
 
 def from_record(headers: Collection[tuple[str, bytes | None]], value: bytes | None) -> Envelope:
-    """Return the event a Kafka record carries; raise EnvelopeError where it is none.
+    """Return the event a Kafka record carries; raises EnvelopeError if it is not an event.
 
-    A header that is none of the envelope's may hold anything, null too: mirrors and interceptors add their own. The
-    body is not parsed here: its stream's `parse` does, so that a bad body can be told from a bad record.
+    A header that does not belong to the envelope may have any value, even null: mirrors and interceptors add their own.
+    The body is not parsed here: its stream's `parse` does, so that a bad body is distinguished from a bad record.
     """
     fields: dict[str, str | bytes | None] = {}
     try:

@@ -1,7 +1,7 @@
 """What an event type is: a struct per type and version, from which its JSON Schema is made.
 
 A published type never changes in a way that an old reader or an old record would not survive: a change that would adds
-a version. `schemas/` pins each schema, `samples/` keeps one of each for ever; tests hold both.
+a version. `schemas/` pins each schema, `samples/` keeps one of each; both are never changed, which tests check.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from contracts.topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """A published type: *number* stands for it in a journal and is never used again for another."""
+    """A published type: *number* identifies it in a journal and is never used for another."""
 
     number: int
     name: str

@@ -12,7 +12,7 @@ from uuid_utils import uuid7 as fast_uuid7
 from uuid_utils.compat import uuid7
 
 SHARDS: Final = 64
-"""Logical shards, for ever: a power of two, so that partitions divide it."""
+"""The number of logical shards, which never changes: a power of two, so that partitions divide it."""
 
 _SHARD_MASK: Final = SHARDS - 1
 _LAST_BYTES: Final = tuple(bytes((value,)) for value in range(256))
@@ -38,9 +38,9 @@ def shard_of(wallet_id: UUID) -> int:
 
 
 def home_shard(tenant_id: UUID, group: str) -> int:
-    """Return the shard of the tenant's placement *group*, 0 to 63: wallets of one group stand in one shard.
+    """Return the shard of the tenant's placement *group*, 0 to 63: wallets of one group are in one shard.
 
-    Pinned for ever: low six bits of the last byte of the SHA-256 of the tenant's 16 bytes and the group's UTF-8.
+    It never changes: the low six bits of the last byte of the SHA-256 of the tenant's 16 bytes and the group's UTF-8.
     """
     return hashlib.sha256(tenant_id.bytes + group.encode()).digest()[-1] & _SHARD_MASK
 

@@ -31,7 +31,7 @@ class Money(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MoneyError(ValueError):
-    """The text is no valid amount. *code* is a stable field code, *detail* tells a person why."""
+    """The text is not a valid amount. *code* is a stable field code, *detail* a sentence for people."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -87,7 +87,7 @@ def format_minor(amount_minor: int, currency: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def money(amount_minor: int, currency: str) -> Money:
-    """Return *amount_minor* as clients see it. Cached: an amount stands in several places of its answer and events."""
+    """Return *amount_minor* as clients see it. Cached: an amount occurs in several places of its answer and events."""
     return Money(format_minor(amount_minor, currency), currency)
 
 

@@ -1,4 +1,7 @@
-"""The events of `notifications.events`: what became of the webhooks. The subject of each is the endpoint."""
+"""The events of `notifications.events`: deliveries and endpoints that failed or recovered.
+
+The subject of each is the endpoint.
+"""
 
 from typing import Final
 

@@ -12,7 +12,7 @@ _PAIR = re.compile(r"([0-9]{1,2})-([0-9]{1,19})", re.ASCII)
 
 
 class PositionError(ValueError):
-    """The text is no ledger position."""
+    """The text is not a ledger position."""
 
 
 def format_position(pairs: Iterable[tuple[int, int]]) -> str:
@@ -37,5 +37,5 @@ def parse_position(text: str) -> dict[int, int]:
 
 
 def covers(reached: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
-    """Tell whether every shard of *wanted* has been *reached*."""
+    """Return whether every shard of *wanted* has been *reached*."""
     return all(reached.get(shard, 0) >= seq for shard, seq in wanted.items())

@@ -15,7 +15,7 @@ _MINUTES: Final = 60
 
 
 class InstantError(ValueError):
-    """The text is no instant; the message tells a person why."""
+    """The text is not an instant; the message is a sentence for people."""
 
 
 def parse_instant(text: str) -> datetime:

@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A topic with its default number of partitions; retention of -1 keeps records for ever."""
+    """A topic with its default number of partitions; a retention of -1 keeps records without end."""
 
     name: str
     partitions: int

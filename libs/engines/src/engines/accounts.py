@@ -1,7 +1,7 @@
 """Who PostgreSQL runs as, and where that account may go.
 
 PostgreSQL refuses to run as root. Then it runs as an account without rights, which often cannot enter the checkout (a
-clone under /root, a folder of mode 0700); its binaries and data then stand in a folder of our own that it can enter.
+clone under /root, a folder of mode 0700); its binaries and data are then in a folder of our own that it can enter.
 """
 
 import os
@@ -25,7 +25,7 @@ class Account:
 
 
 def unprivileged_account() -> Account | None:
-    """Return the account to change to, or None where the current user has no more rights than it should."""
+    """Return the account to change to, or None if the current user has no more rights than it should."""
     if os.geteuid() != 0:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where things stand in this checkout. Nothing is made here, only named."""
+"""Where things are in this checkout. Nothing is created here, only named."""
 
 import hashlib
 from pathlib import Path
@@ -9,5 +9,5 @@ CACHE = STATE / "cache"
 
 
 def unique_name(folder: Path) -> str:
-    """Return a name for what belongs to *folder* and stands elsewhere; no other folder has the same."""
+    """Return a name for what belongs to *folder* and is kept elsewhere; no other folder has the same."""
     return f"wallet-platform-{hashlib.sha256(bytes(folder.resolve())).hexdigest()[:12]}"

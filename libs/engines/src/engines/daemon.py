@@ -71,7 +71,7 @@ def log_tail(log: Path) -> str:
 
 
 class Daemon:
-    """A command that is started, told to stop, killed and started again; not thread-safe."""
+    """A command that is started, signalled to stop, killed and started again; not thread-safe."""
 
     def __init__(self, command: Command, *, is_ready: Callable[[int], bool], ready_within_s: float) -> None:
         """Take the command and a question that says, given its pid, whether it serves."""
@@ -82,7 +82,7 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """The pid of the running process; an error when there is none."""
+        """The pid of the running process; raises EngineError if it is not running."""
         if self._process is None:
             raise EngineError(f"{self.command.name} is not running")
         return self._process.pid

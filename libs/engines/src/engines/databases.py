@@ -1,6 +1,6 @@
 """One database per service, with a role that owns and migrates it and a role that serves from it.
 
-Grants on what stands inside a database are the business of the service's own migrations.
+Grants on what is inside a database are the business of the service's own migrations.
 """
 
 import asyncpg
@@ -21,7 +21,7 @@ async def ensure_role(admin: asyncpg.Connection, role: str, password: str) -> No
     try:
         await _run(admin, "create role %I login password %L", role, password)
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-        # The second is how the loser of two simultaneous CREATE ROLE is told.
+        # The second is what the loser of two simultaneous CREATE ROLE gets.
         await _run(admin, "alter role %I login password %L", role, password)
 
 

@@ -32,7 +32,7 @@ class Engine(ABC):
         return self.folder / "data"
 
     def start(self) -> None:
-        """Make the data folder when there is none, start, and wait until clients are served."""
+        """Make the data folder if there is none, start, and wait until clients are served."""
         self.prepare()
         self.daemon.start()
 

@@ -32,10 +32,10 @@ def find_java() -> str:
 def java_version(java: str) -> int:
     """Return the major version of *java*, or 0 where it does not run."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=30)
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=30)
     except OSError:
         return 0
-    found = re.search(r'version "(\d+)', told.stderr)
+    found = re.search(r'version "(\d+)', printed.stderr)
     return int(found[1]) if found else 0
 
 

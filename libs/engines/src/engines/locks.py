@@ -17,7 +17,7 @@ def waiting(path: Path) -> Iterator[None]:
 
 
 def take(path: Path) -> IO[str] | None:
-    """Return a handle that holds the lock at *path* until it is closed, or None where another process has it."""
+    """Return a handle that holds the lock at *path* until it is closed, or None if another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = path.open("a+")
     try:

@@ -60,7 +60,7 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
     def migrate_database(
         phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
     ) -> None:
-        """Bring the database's schema and functions up to date, as its owner; 1 where the files do not fit it."""
+        """Bring the database's schema and functions up to date, as its owner; exits with 1 if files do not fit."""
         wanted = migration()
         try:
             applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
@@ -72,19 +72,19 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
 
 def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer.Typer:
     """Add `projections` to *cli* and return it; *operated* reads the settings when a command runs."""
-    projections = typer.Typer(no_args_is_help=True, help="Look at the projection, and repair it.")
+    projections = typer.Typer(no_args_is_help=True, help="Show the projection's state, and repair it.")
     cli.add_typer(projections, name="projections")
 
     @projections.command()
     def status() -> None:
-        """Tell how far each shard is and which subjects are parked; the exit code is 1 where something stands."""
+        """Show shards' checkpoints and parked subjects; exits with 1 if a shard is stopped or a subject parked."""
         shards, parked = _on_pool(operated(), _status)
         _show_status(shards, parked)
         sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
 
     @projections.command()
     def unpark(subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")]) -> None:
-        """Apply a parked subject's events in order; the exit code is 1 where one fails again."""
+        """Apply a parked subject's events in order; the exit code is 1 if one fails again."""
         done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, subject))
         typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
         sys.exit(0 if done.failure is None else 1)
@@ -92,9 +92,9 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
     @projections.command()
     def rewind(
         shard: Annotated[int, typer.Option(min=0, max=SHARDS - 1, help="The shard that misses events.")],
-        offset: Annotated[int, typer.Option(min=0, help="Where its partition is read again from.")] = 0,
+        offset: Annotated[int, typer.Option(min=0, help="The offset that its partition is read from again.")] = 0,
     ) -> None:
-        """Have a shard's partition read again: what was applied is skipped, what was missing is applied."""
+        """Have a shard's partition read again: events applied before are skipped, missing ones applied."""
         if not _on_pool(operated(), lambda pool, operated: _rewind(pool, operated, shard, offset)):
             typer.echo(f"shard {shard} has no checkpoint yet", err=True)
             sys.exit(1)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 class Where:
     """The conditions of a statement and the values of its placeholders.
 
-    Only what is asked for stands in the statement: a plan for every filter at once would read a tenant's every row.
+    The statement contains only what is asked for: a plan for every filter at once would read a tenant's every row.
     """
 
     def __init__(self, columns: Mapping[str, object], prefix: str = "") -> None:
@@ -32,7 +32,7 @@ class Where:
         return f"${len(self.values)}"
 
     def require(self, condition: str) -> None:
-        """Add *condition*, which is SQL as it stands."""
+        """Add *condition*, which is used as SQL unchanged."""
         self._conditions.append(condition)
 
     def before(self, columns: Sequence[str], position: Sequence[object] | None) -> None:

@@ -1,6 +1,6 @@
 """The world failed: named operational errors, and what each database error asks of its caller.
 
-Errors are told apart by SQLSTATE, never by text.
+Errors are distinguished by SQLSTATE, never by text.
 """
 
 from enum import Enum, auto
@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 RETRY_AFTER_S: Final = 1
-"""What a client is told to wait when the service cannot tell better."""
+"""The Retry-After of an answer when nothing better is known."""
 
 
 class Failure(Enum):
@@ -36,8 +36,8 @@ class OperationalError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Unavailable(OperationalError):  # noqa: N818  it names a state of the world
-    """Something the service needs cannot be reached. *failure* tells a caller that wants to retry what happened."""
+class Unavailable(OperationalError):
+    """Something the service needs cannot be reached. *failure* is what happened, for a caller that may retry."""
 
     def __init__(
         self, detail: str, *, failure: Failure = Failure.CONNECTION_LOST, retry_after_s: int = RETRY_AFTER_S
@@ -46,7 +46,7 @@ class Unavailable(OperationalError):  # noqa: N818  it names a state of the worl
         self.failure = failure
 
 
-class Overloaded(OperationalError):  # noqa: N818  it names a state of the service
+class Overloaded(OperationalError):
     """A bound of the service is reached (a queue, a number of waiters): nothing was done."""
 
 

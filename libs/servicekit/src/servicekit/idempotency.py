@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyed:
-    """Whose command it is, under which key, and what tells it from another under the same."""
+    """Whose command it is, its key, and the fingerprint that distinguishes it from another under the same key."""
 
     client: UUID
     key: str
@@ -27,7 +27,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command answers. *stored* is the body without its secrets, None where it has none."""
+    """What a command answers. *stored* is the body without its secrets, None if it has none."""
 
     status: int
     body: bytes
@@ -53,10 +53,10 @@ class InFlight:
     """Another request is working on the key, and did not end in time."""
 
 
-Work = Callable[[Transaction], Awaitable[Answer | Undone[R]]]
+KeyedOperation = Callable[[Transaction], Awaitable[Answer | Undone[R]]]
 
 
-class _RolledBack(Exception):  # noqa: N818  it names what happens
+class _RolledBack(Exception):
     """Ends the transaction; *outcome* is what the command came to."""
 
     def __init__(self, outcome: "Undone[Any] | InFlight") -> None:
@@ -77,11 +77,11 @@ class Once:
         self._finish = f"update {table} set status = $3, location = $4, body = $5 where client = $1 and key = $2"
 
     async def replay(self, keyed: Keyed) -> Answer | KeyReused | None:
-        """Return what was answered before, None where nothing was."""
+        """Return the stored answer; returns None if there is none."""
         async with self._pool.connection() as connection:
             return await self._stored(connection, keyed)
 
-    async def run(self, keyed: Keyed, work: Work[R]) -> Answer | Undone[R] | KeyReused | InFlight:
+    async def run(self, keyed: Keyed, work: KeyedOperation[R]) -> Answer | Undone[R] | KeyReused | InFlight:
         """Return the stored answer, or what *work* answers now; an error of *work* leaves the key free."""
         try:
             async with self._pool.transaction() as tx:
@@ -89,8 +89,8 @@ class Once:
         except _RolledBack as ended:
             return ended.outcome
 
-    async def _run(self, tx: Transaction, keyed: Keyed, work: Work[R]) -> Answer | KeyReused:
-        """Return as `run` does; raise _RolledBack where nothing is to stay."""
+    async def _run(self, tx: Transaction, keyed: Keyed, work: KeyedOperation[R]) -> Answer | KeyReused:
+        """Return as `run` does; raises _RolledBack if the transaction is to be rolled back."""
         if not await self._claimed(tx, keyed):
             stored = await self._stored(tx.connection, keyed)
             assert stored is not None, "a key that cannot be claimed was used"
@@ -110,7 +110,7 @@ class Once:
         return Answer(status=row["status"], body=row["body"], location=row["location"], is_replayed=True)
 
     async def _claimed(self, tx: Transaction, keyed: Keyed) -> bool:
-        """Take the key for *tx*, after whoever works on it; return False where it is taken for good."""
+        """Take the key for *tx*, after whoever works on it; return False if another command has it already."""
         try:
             return bool(await tx.connection.fetchval(self._claim, keyed.client, keyed.key, keyed.fingerprint))
         except asyncpg.LockNotAvailableError:

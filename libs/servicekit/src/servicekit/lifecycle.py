@@ -46,14 +46,14 @@ class Shutdown:
         await self._requested.wait()
 
     async def sleep(self, seconds: float) -> bool:
-        """Sleep, or return early when the end is requested; tell whether it is."""
+        """Sleep, or return early if the end is requested; return whether it was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._requested.wait()
         return self._requested.is_set()
 
 
-class PortTaken(Exception):  # noqa: N818  it names what is wrong with the world
+class PortTaken(Exception):
     """The port is in use, or may not be bound. The message names the address and the setting."""
 
 

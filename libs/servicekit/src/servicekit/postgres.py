@@ -58,7 +58,7 @@ class Transaction:
     __slots__ = ("connection",)
 
     def __init__(self, connection: Connection) -> None:
-        assert connection.is_in_transaction(), "a Transaction stands for an open transaction"
+        assert connection.is_in_transaction(), "a Transaction proves an open transaction"
         self.connection = connection
 
 
@@ -179,7 +179,7 @@ class _Opened:
 
 
 async def open_pool(settings: PoolSettings) -> Pool:
-    """Open a pool with `min_size` connections; raise Unavailable when the database cannot be reached."""
+    """Open a pool with `min_size` connections; raises Unavailable if the database cannot be reached."""
     opened = _Opened()
     try:
         pool = await asyncpg.create_pool(
@@ -227,7 +227,7 @@ def given_up_after(connection: "asyncpg.Connection[asyncpg.Record]", seconds: fl
     """Terminate *connection* where the body takes longer than *seconds*; its statement then fails as a lost connection.
 
     A driver's time-out would ask the server to cancel the statement instead. A COMMIT that waits for a standby answers
-    that with success and a mere warning, and what happened could not be told from what was promised.
+    that with success and a mere warning, and a success would not prove what was promised.
     """
     watchdog = asyncio.get_running_loop().call_later(seconds, connection.terminate)
     try:

@@ -1,7 +1,7 @@
 """Synchronous standbys: what is visible on the primary need not be on the standby, and how that is waited for.
 
 A commit whose wait for the standby is cut short (its session cancelled or terminated, the primary restarted) is visible
-all the same. Who is about to tell the world what it read commits a barrier first: its own commit waits for the standby,
+all the same. Who is about to publish what it read commits a barrier first: its own commit waits for the standby,
 and with it for everything that was written before.
 """
 
@@ -26,7 +26,7 @@ is given up at a time-out, never cancelled: the driver's `command_timeout` cance
 
 
 async def waits_for_standby(connection: Connection) -> bool:
-    """Tell whether the server has a synchronous standby configured, so that reading needs a barrier before telling."""
+    """Return whether the server has a synchronous standby configured, so that what is read needs a barrier first."""
     waits: bool = await connection.fetchval("select current_setting('synchronous_standby_names') <> ''")
     return waits
 
@@ -35,7 +35,7 @@ async def waits_for_standby(connection: Connection) -> bool:
 def no_warning(connection: Connection) -> Iterator[None]:
     """Raise Unavailable (connection lost: the outcome is unknown) where the server warned while the body ran.
 
-    The body ends a transaction: a wait for the standby that is cut short is told by a mere warning.
+    The body ends a transaction: a wait for the standby that is cut short ends with a mere warning.
     """
     warned: list[asyncpg.PostgresLogMessage] = []
 
@@ -53,7 +53,7 @@ def no_warning(connection: Connection) -> Iterator[None]:
 
 
 async def pass_barrier(connection: Connection) -> None:
-    """Return once the standby has all that *connection* could see; raise Unavailable where that cannot be told.
+    """Return once the standby has all that *connection* could see; raises Unavailable if that cannot be confirmed.
 
     The connection has no transaction open and no `command_timeout`.
     """
@@ -65,7 +65,7 @@ class Barrier:
     """Passes barriers on a connection of its own beside *pool*, one at a time.
 
     A wait that takes too long is left to itself and waited for again the next time: it is never cancelled, and never
-    stands twice.
+    occurs twice.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -76,7 +76,7 @@ class Barrier:
     async def passed(self, within_s: float) -> None:
         """Return once the standby has everything that was visible when this was called.
 
-        Raises Unavailable where that cannot be told *within_s*.
+        Raises Unavailable if that cannot be confirmed *within_s*.
         """
         ends_s = monotonic_s() + within_s
         if self._passing is not None:

@@ -21,7 +21,7 @@ BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
 """Sockets to the database and the broker, and what the process has open itself."""
 _REQUESTS_SHARE: Final = 0.7
-"""Of the drain: the rest is for closing what stands behind the requests."""
+"""Of the drain: the rest is for closing pools and clients."""
 _GC_ALLOCATIONS: Final = 20_000
 _GC_YOUNG_ROUNDS: Final = 20
 _GC_MIDDLE_ROUNDS: Final = 50
@@ -81,7 +81,7 @@ def make_room_for(connections: int) -> None:
 
 
 def listen(host: str, port: int, port_setting: str) -> socket.socket:
-    """Return a listening socket; raise PortTaken where the port is in use."""
+    """Return a listening socket; raises PortTaken if the port is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -75,7 +75,8 @@ class ServiceSettings(BaseSettings):
     request_deadline_s: float = Field(
         default=5.0,
         gt=0,
-        description="When a request to anything but a command route has begun no answer by then, it is answered 503.",
+        description="Seconds after which a request to any route but a command's is answered 503, unless its response "
+        "has begun.",
     )
     request_arrival_s: float = Field(
         default=15.0,
@@ -85,7 +86,7 @@ class ServiceSettings(BaseSettings):
         "first byte to the end of its body.",
     )
     connections_max: int = Field(
-        default=8_192, ge=1, description="Connections that the process serves at once: one more is answered 503."
+        default=8_192, ge=1, description="Connections that the process serves at once; one more is answered 503."
     )
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."

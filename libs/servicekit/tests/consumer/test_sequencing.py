@@ -24,41 +24,41 @@ def at(seq: int, *, shard: int = 1, stopped: Stop | None = None) -> dict[int, Ch
 def test_the_next_sequence_is_fresh_and_moves_the_checkpoint() -> None:
     checkpoints = at(4)
 
-    plan = sequence(checkpoints, [record(5), record(6)])
+    sequenced = sequence(checkpoints, [record(5), record(6)])
 
-    assert [fresh.sequence for fresh in plan.fresh] == [5, 6]
+    assert [fresh.sequence for fresh in sequenced.fresh] == [5, 6]
     assert checkpoints[1] == Checkpoint(1, 6, IDS[6], 0, 7, None)
 
 
 def test_what_was_applied_is_skipped() -> None:
-    plan = sequence(at(4), [record(3), record(4)])
+    sequenced = sequence(at(4), [record(3), record(4)])
 
-    assert (plan.fresh, plan.skipped, plan.gaps) == ([], 2, set())
+    assert (sequenced.fresh, sequenced.skipped, sequenced.gaps) == ([], 2, set())
 
 
 def test_a_gap_is_told_and_nothing_behind_it_is_applied() -> None:
     checkpoints = at(4)
 
-    plan = sequence(checkpoints, [record(6), record(7)])
+    sequenced = sequence(checkpoints, [record(6), record(7)])
 
-    assert (plan.fresh, plan.gaps, checkpoints[1].last_seq) == ([], {1}, 4)
+    assert (sequenced.fresh, sequenced.gaps, checkpoints[1].last_seq) == ([], {1}, 4)
 
 
 def test_a_gap_that_is_filled_lets_the_shard_go_on() -> None:
     checkpoints = at(4, stopped=Stop.GAP)
 
-    plan = sequence(checkpoints, [record(7), record(5), record(6), record(7)])
+    sequenced = sequence(checkpoints, [record(7), record(5), record(6), record(7)])
 
-    assert [fresh.sequence for fresh in plan.fresh] == [5, 6, 7]
-    assert (plan.gaps, checkpoints[1].stopped) == (set(), None)
+    assert [fresh.sequence for fresh in sequenced.fresh] == [5, 6, 7]
+    assert (sequenced.gaps, checkpoints[1].stopped) == (set(), None)
 
 
 def test_the_last_sequence_with_another_id_stops_the_shard_for_good() -> None:
     checkpoints = at(4)
 
-    plan = sequence(checkpoints, [record(4, event_id=new_id()), record(5)])
+    sequenced = sequence(checkpoints, [record(4, event_id=new_id()), record(5)])
 
-    assert (plan.fresh, plan.diverged, checkpoints[1].stopped) == ([], {1}, Stop.DIVERGED)
+    assert (sequenced.fresh, sequenced.diverged, checkpoints[1].stopped) == ([], {1}, Stop.DIVERGED)
 
 
 @given(st.lists(st.integers(1, 30), max_size=200), st.data())
@@ -67,8 +67,8 @@ def test_whatever_comes_is_applied_once_and_in_order(arrivals: list[int], data: 
     applied: list[int] = []
     while arrivals:
         size = data.draw(st.integers(1, len(arrivals)))
-        plan = sequence(checkpoints, [record(seq) for seq in arrivals[:size]])
-        applied += [fresh.sequence for fresh in plan.fresh]
+        sequenced = sequence(checkpoints, [record(seq) for seq in arrivals[:size]])
+        applied += [fresh.sequence for fresh in sequenced.fresh]
         arrivals = arrivals[size:]
 
     assert applied == list(range(1, len(applied) + 1))

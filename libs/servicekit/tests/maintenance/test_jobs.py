@@ -1,4 +1,4 @@
-"""Jobs: each in a task of its own, in lots, within a time; one leader where one instance is to do it."""
+"""Jobs: each in a task of its own, in chunks, within a time; one leader where one instance is to do it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,14 +8,14 @@ import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from servicekit.maintenance import Job, LeaseLost, Maintenance, Turn
+from servicekit.maintenance import Job, JobRun, LeaseLost, Maintenance
 from servicekit.maintenance.leadership import Leadership
 from testkit.databases import Database
 from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-Do = Callable[[Turn], Awaitable[int]]
+Do = Callable[[JobRun], Awaitable[int]]
 
 
 def instance(
@@ -30,7 +30,7 @@ def instance(
 def counting(counts: list[int], rows: int = 0) -> Do:
     """Return what adds itself to *counts* and says that it dealt with *rows* rows."""
 
-    async def run(_: Turn) -> int:
+    async def run(_: JobRun) -> int:
         counts.append(rows)
         return rows
 
@@ -58,9 +58,9 @@ async def test_a_job_that_hangs_stops_no_other_and_is_given_up(database: Databas
     begun: list[int] = []
     registry = CollectorRegistry()
 
-    async def hang(turn: Turn) -> int:
+    async def hang(run: JobRun) -> int:
         begun.append(0)
-        await turn.connection.execute("select pg_sleep(3600)")
+        await run.connection.execute("select pg_sleep(3600)")
         return 0
 
     hanging = Job(name="hanging", interval_s=0.01, deadline_s=0.2, run=hang)
@@ -76,7 +76,7 @@ async def test_a_job_that_hangs_stops_no_other_and_is_given_up(database: Databas
 async def test_a_job_that_raises_is_due_again(database: Database) -> None:
     runs: list[int] = []
 
-    async def fail(_: Turn) -> int:
+    async def fail(_: JobRun) -> int:
         runs.append(0)
         raise ValueError("a bug")
 
@@ -88,11 +88,11 @@ async def test_lots_are_repeated_while_they_are_full(database: Database) -> None
     left = [1_000, 1_000, 1_000, 999]
     done: list[int] = []
 
-    async def run(_: Turn) -> int:
+    async def run(_: JobRun) -> int:
         done.append(left.pop(0) if left else 0)
         return done[-1]
 
-    async with instance(database, Job(name="lots", interval_s=3600, lot=1_000, run=run)):
+    async with instance(database, Job(name="chunks", interval_s=3600, chunk_rows=1_000, run=run)):
         await at_least(done, 4)
         await asyncio.sleep(0)
 
@@ -100,8 +100,8 @@ async def test_lots_are_repeated_while_they_are_full(database: Database) -> None
 
 
 async def test_a_turn_ends_in_time_though_there_is_more_to_do(database: Database) -> None:
-    lots: list[int] = []
-    endless = Job(name="endless", interval_s=3600, lot=1, repeat_s=0, run=counting(lots, rows=1))
+    chunks: list[int] = []
+    endless = Job(name="endless", interval_s=3600, chunk_rows=1, repeat_s=0, run=counting(chunks, rows=1))
     registry = CollectorRegistry()
 
     async def turn_ended() -> bool:
@@ -110,7 +110,7 @@ async def test_a_turn_ends_in_time_though_there_is_more_to_do(database: Database
     async with instance(database, endless, registry=registry):
         await eventually(turn_ended)
 
-    assert lots == [1]
+    assert chunks == [1]
 
 
 async def test_one_instance_leads_and_the_other_follows_it(database: Database) -> None:
@@ -150,9 +150,9 @@ async def test_who_lost_its_lease_writes_nothing(database: Database) -> None:
         assert await successor.take(other)
 
         with pytest.raises(LeaseLost):
-            async with Turn(connection, zombie).transaction():
+            async with JobRun(connection, zombie).transaction():
                 pytest.fail("the body of a fenced transaction must not run")
-        async with Turn(other, successor).transaction():
+        async with JobRun(other, successor).transaction():
             pass
 
 
@@ -163,6 +163,6 @@ async def test_nobody_takes_over_while_the_leader_writes(database: Database) -> 
         assert await leader.take(connection)
         await connection.execute("update servicekit.lease set expires_at = clock_timestamp()")
         await other.execute("set lock_timeout = '50ms'")
-        async with Turn(connection, leader).transaction():
+        async with JobRun(connection, leader).transaction():
             assert not await follower.take(other)
         assert not await follower.take(other)  # the transaction extended the lease

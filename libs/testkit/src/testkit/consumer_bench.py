@@ -1,4 +1,4 @@
-"""A consumer on a topic and a database of a test, with a projection that tells what it was given."""
+"""A consumer on a topic and a database of a test, with a projection that records what it was given."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ PARTITIONS = 2
 
 @dataclass
 class Probe:
-    """A projection of which every row tells what was applied; it fails or waits where a test wants it to.
+    """A projection of which every row is an applied event; it fails or waits where a test wants it to.
 
     It can take *events_max* at once. *mended* are events by sequence, as a mended release would read what the topic has
     there.
@@ -40,7 +40,6 @@ class Probe:
     pass_on: asyncio.Event | None = None
 
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
-        """See the port."""
         self.entered.set()
         if self.pass_on is not None:
             await self.pass_on.wait()
@@ -115,16 +114,16 @@ class Bench:
         return {row["shard"]: row["s"] for row in rows}
 
     async def reached(self, projection: str = "probe") -> dict[int, int]:
-        """Return the last sequence per shard that the checkpoints tell."""
+        """Return the last sequence per shard that the checkpoints have."""
         async with self.pool.connection() as connection:
             return {s: p.last_seq for s, p in (await checkpoints.progress(connection, projection)).items()}
 
     async def has_reached(self, wanted: dict[int, int]) -> bool:
-        """Tell whether the checkpoints are at *wanted*."""
+        """Return whether the checkpoints are at *wanted*."""
         return await self.reached() == wanted
 
     async def stopped(self) -> dict[int, str | None]:
-        """Return per shard why it is stopped, None where it goes on."""
+        """Return per shard why it is stopped, None if it goes on."""
         async with self.pool.connection() as connection:
             return {row.shard: row.stopped for row in await operations.status(connection, "probe")}
 
@@ -134,5 +133,5 @@ class Bench:
             return await operations.parked_subjects(connection, "probe")
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return what the bench's registry tells, 0 where that is nothing."""
+        """Return the sample of the bench's registry, 0 if there is none."""
         return self.registry.get_sample_value(name, {"projection": "probe", **labels}) or 0.0

@@ -65,10 +65,10 @@ class Stream:
         wallet: UUID,
         data: EventData | bytes,
         *,
-        leg: tuple[UUID, int] | None = None,
+        entry: tuple[UUID, int] | None = None,
         has_version: bool = True,
     ) -> Envelope:
-        """Return the next event of *wallet* with *data* as its body; *leg* is its transaction and index, of two."""
+        """Return the next event of *wallet* with *data* as its body; *entry* is its transaction and index, of two."""
         shard = shard_of(wallet)
         self._sequences[shard] += 1
         self._versions[wallet] += has_version
@@ -83,9 +83,9 @@ class Stream:
             time=EPOCH + timedelta(seconds=self._sequences[shard]),
             data=data if isinstance(data, bytes) else msgspec.json.encode(data),
             wallet_version=self._versions[wallet] if has_version else None,
-            transaction_id=None if leg is None else leg[0],
-            entry_index=None if leg is None else leg[1],
-            entry_count=None if leg is None else 2,
+            transaction_id=None if entry is None else entry[0],
+            entry_index=None if entry is None else entry[1],
+            entry_count=None if entry is None else 2,
         )
 
     def opened(self, wallet: UUID, *, owner: str = "owner") -> Envelope:
@@ -105,8 +105,8 @@ class Stream:
     ) -> Envelope:
         """Return the wallet's entry of a deposit, without the system account's."""
         other = Counterparty(wallet_id=None, owner_id=None, system_account=EXTERNAL)
-        leg = (transaction_id or new_id(), 0)
-        return self._entry(events.FUNDS_DEPOSITED, wallet, amount_minor, owner=owner, other=other, leg=leg)
+        place = (transaction_id or new_id(), 0)
+        return self._entry(events.FUNDS_DEPOSITED, wallet, amount_minor, owner=owner, other=other, entry=place)
 
     def deposit(self, wallet: UUID, amount_minor: int = 100, *, owner: str = "owner") -> tuple[Envelope, Envelope]:
         """Return both entries of a deposit: the wallet's and the system account's."""
@@ -119,7 +119,7 @@ class Stream:
             amount=money(-amount_minor, CURRENCY),
             counterparty=Counterparty(wallet_id=str(wallet), owner_id=owner, system_account=None),
         )
-        return entry, self.event(events.SYSTEM_ENTRY_POSTED, wallet, body, leg=(transaction_id, 1), has_version=False)
+        return entry, self.event(events.SYSTEM_ENTRY_POSTED, wallet, body, entry=(transaction_id, 1), has_version=False)
 
     def transfer(self, source: UUID, destination: UUID, amount_minor: int = 10) -> tuple[Envelope, Envelope]:
         """Return both entries of a transfer between wallets of the owner `owner`."""
@@ -129,14 +129,14 @@ class Stream:
             source,
             -amount_minor,
             other=Counterparty(wallet_id=str(destination), owner_id="owner", system_account=None),
-            leg=(transaction_id, 0),
+            entry=(transaction_id, 0),
         )
         received = self._entry(
             events.FUNDS_RECEIVED,
             destination,
             amount_minor,
             other=Counterparty(wallet_id=str(source), owner_id="owner", system_account=None),
-            leg=(transaction_id, 1),
+            entry=(transaction_id, 1),
         )
         return sent, received
 
@@ -165,12 +165,12 @@ class Stream:
         amount_minor: int,
         *,
         other: Counterparty,
-        leg: tuple[UUID, int],
+        entry: tuple[UUID, int],
         owner: str = "owner",
     ) -> Envelope:
         self._posted_minor[wallet] += amount_minor
         body = EntryPosted(
-            transaction_id=str(leg[0]),
+            transaction_id=str(entry[0]),
             transaction_type="deposit" if other.system_account else "transfer",
             wallet_id=str(wallet),
             owner_id=owner,
@@ -179,7 +179,7 @@ class Stream:
             counterparty=other,
             private=PRIVATE,
         )
-        return self.event(event_type, wallet, body, leg=leg)
+        return self.event(event_type, wallet, body, entry=entry)
 
 
 def _balance(posted_minor: int) -> Balance:

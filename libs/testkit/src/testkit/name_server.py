@@ -1,4 +1,4 @@
-"""A name server that does what a test tells it: answers A records, denies, or never answers."""
+"""A name server under a test's control: answers A records, denies, or never answers."""
 
 import asyncio
 import struct
@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Final
 
-Answer = Callable[[str], list[str] | None]
-"""The IPv4 addresses of a name; none: there is no such name. None: no answer, ever."""
+Resolve = Callable[[str], list[str] | None]
+"""Returns the IPv4 addresses of a name: an empty list if there is no such name, None to never answer."""
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _QUESTION: Final = struct.Struct("!HH")
@@ -23,7 +23,7 @@ _HEADER_BYTES: Final = 12
 class NameServer(asyncio.DatagramProtocol):
     """Answers by UDP; `serving_names` starts one. *asked* has every name in the order it was asked for."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Resolve) -> None:
         self._answer = answer
         self.asked: list[str] = []
         self.port = 0
@@ -61,7 +61,7 @@ def _name(data: bytes) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def serving_names(answer: Answer) -> AsyncIterator[NameServer]:
+async def serving_names(answer: Resolve) -> AsyncIterator[NameServer]:
     """Give a name server on a free port of this machine."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(lambda: NameServer(answer), local_addr=("127.0.0.1", 0))

@@ -60,7 +60,7 @@ async def command(package: str, environment: Mapping[str, str], *arguments: str)
 
 
 async def read(api: httpx2.AsyncClient, path: str, min_position: str) -> Any:
-    """Read as a client does that is told to come again until the read side has reached *min_position*."""
+    """Read like a client that retries until the read side has reached *min_position*."""
     async with asyncio.timeout(READ_WITHIN_S):
         while True:
             answer = await api.get(path, headers={"Min-Position": min_position})

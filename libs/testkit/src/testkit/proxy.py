@@ -15,7 +15,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes bytes on, each *delay_s* after it came; a connection that is cut swallows them for ever."""
+    """Passes bytes on, each *delay_s* after it came; a connection that is cut swallows them."""
 
     def __init__(self, port: int, host: str = LOOPBACK) -> None:
         self._target = (host, port)
@@ -57,7 +57,7 @@ class Proxy:
         return len(connections)
 
     def cut(self) -> int:
-        """Leave every connection half open for ever; return how many there were."""
+        """Leave every connection half open; return how many there were."""
         for each in self._connections:
             each.is_cut = True
         return len(self._connections)

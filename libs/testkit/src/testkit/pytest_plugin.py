@@ -23,7 +23,7 @@ from testkit.databases import Server
 
 pytest_plugins = ("testkit.database_fixtures",)
 
-# Whatever else the machine does meanwhile is no finding: the whole test has its timeout.
+# Whatever else the machine does meanwhile is not a finding: the whole test has its timeout.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks that does what a test tells it: answers, hangs, floods, redirects."""
+"""A receiver of webhooks under a test's control: answers, hangs, floods, redirects."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ class Post:
 class Reply:
     """What is answered. *hangs*: nothing, ever; *floods*: a body without an end; *after*: not before this.
 
-    *raw* is written as it stands, in place of all the rest.
+    *raw* is written unchanged, in place of all the rest.
     """
 
     status: int = 200
@@ -44,13 +44,13 @@ class Reply:
     raw: bytes | None = None
 
 
-Answer = Callable[[Post], Reply]
+Respond = Callable[[Post], Reply]
 
 
 class Receiver:
     """An HTTP server; `receiving` starts one. *answer* may be replaced at any time."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Respond) -> None:
         self.answer = answer
         self.posts: list[Post] = []
         self.port = 0
@@ -90,7 +90,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    answer: Answer = lambda _post: Reply(), *, tls: ssl.SSLContext | None = None
+    answer: Respond = lambda _post: Reply(), *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Receiver]:
     """Give a receiver on a free port of this machine."""
     receiver = Receiver(answer)

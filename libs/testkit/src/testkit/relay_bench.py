@@ -58,11 +58,11 @@ class Bench:
         )
 
     def metric(self, name: str, instance: int = 0) -> float:
-        """Return what a relay tells of itself, 0 where that is nothing."""
+        """Return a sample of the relay's metrics, 0 if there is none."""
         return self.registries[instance].get_sample_value(name) or 0.0
 
     async def has_published(self, records: int, instance: int = 0) -> bool:
-        """Tell whether a relay has published as many *records*."""
+        """Return whether a relay has published as many *records*."""
         return self.metric("relay_published_total", instance) >= records
 
     async def write(self, shards: Iterable[int], first: int, last: int, *, body: bytes = b"{}") -> None:
@@ -85,7 +85,7 @@ class Bench:
                 )
 
     async def has_cursors(self, wanted: dict[int, int]) -> bool:
-        """Tell whether the cursors that have moved are at *wanted*."""
+        """Return whether the cursors that have moved are at *wanted*."""
         return await self.cursors() == wanted
 
     async def cursors(self) -> dict[int, int]:

@@ -53,7 +53,7 @@ def backtest(
 ) -> None:
     """Print what a rule file would have decided, from the topic's beginning to its end; write nothing.
 
-    The exit code is 2 where the file is refused, 1 where a bound left something out.
+    The exit code is 2 if the file is refused, 1 if a bound left something out.
     """
     settings = BacktestSettings()
     try:
@@ -64,7 +64,7 @@ def backtest(
     run = Backtest(read, wallets_max)
     is_whole = asyncio.run(
         bootstrap.backtest(
-            settings, run, events_max=events_max, tell=lambda made: _show(made, run), progress=_show_progress
+            settings, run, events_max=events_max, on_decision=lambda made: _show(made, run), progress=_show_progress
         )
     )
     _show_totals(run)
@@ -76,7 +76,7 @@ def _show(decision: Decision, run: Backtest) -> None:
         return
     trigger = decision.trigger
     reasons = "; ".join(f"{each.rule}: {each.value} {each.measure} > {each.threshold}" for each in decision.reasons)
-    facts = (rfc3339(trigger.event.time), decision.mode, decision.outcome, trigger.wallet_id, f"v{trigger.version}")
+    facts = (rfc3339(trigger.envelope.time), decision.mode, decision.outcome, trigger.wallet_id, f"v{trigger.version}")
     typer.echo("  ".join(map(str, (*facts, reasons))))
 
 
@@ -91,9 +91,9 @@ def _show_totals(run: Backtest) -> None:
     Console().print(table)
     typer.echo(f"{run.events} events, {run.decisions} decisions by rules {run.rules.version}")
     if run.broken:
-        typer.echo(f"{len(run.broken)} wallets with an event that cannot be folded: judged up to there", err=True)
+        typer.echo(f"{len(run.broken)} wallets have an event that does not fit: judged up to that event", err=True)
     if run.left_out:
-        typer.echo(f"{run.left_out} wallets beyond the bound: left out", err=True)
+        typer.echo(f"{run.left_out} wallets beyond the bound were left out", err=True)
 
 
 def _migration() -> Migration:

@@ -19,11 +19,11 @@ from fraud.entrypoints.routes import decision_routes, rule_routes, wallet_routes
 from fraud.projection.projection import PROJECTION, FraudProjection, RulesInForce
 from fraud.projection.store_postgres import PostgresStore
 from fraud.reads.queries import RiskQueries
-from fraud.reads.reads_postgres import PostgresReads
+from fraud.reads.reads_postgres import RiskReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
-from fraud.rules.keeper import RulesKeeper
 from fraud.rules.rules_postgres import RulesFromDatabase
+from fraud.rules.store import RuleStore
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -90,7 +90,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(PostgresReads(pool), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(pool), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",
@@ -102,9 +102,9 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
     )
 
 
-def make_keeper(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RulesKeeper:
-    """Return what holds the rules in force."""
-    return RulesKeeper(
+def make_rule_store(settings: FraudSettings, pool: Pool, metrics: FraudMetrics | None = None) -> RuleStore:
+    """Return the store of the rules in force."""
+    return RuleStore(
         settings.fraud_rules_file or packaged_rules(),
         time_compression=settings.fraud_time_compression,
         is_shadow=settings.fraud_shadow,
@@ -122,7 +122,7 @@ async def run_projector(
 ) -> None:
     """Run the projector process until *shutdown*, or until its consumer cannot go on; SIGHUP reloads the rules.
 
-    *projection_of* may wrap the projection. Raises RulesRefused where no valid rules are to be had.
+    *projection_of* may wrap the projection. Raises RulesRefused if no valid rules are to be had.
     """
     process = settings.projector
     async with (
@@ -131,16 +131,16 @@ async def run_projector(
     ):
         telemetry.registry.register(PoolCollector(process.name, pool))
         metrics = FraudMetrics(telemetry.registry)
-        keeper = make_keeper(settings, pool, metrics)
-        await keeper.start()
-        projection = projection_of(make_projection(settings, in_force=keeper, metrics=metrics))
+        rule_store = make_rule_store(settings, pool, metrics)
+        await rule_store.start()
+        projection = projection_of(make_projection(settings, in_force=rule_store, metrics=metrics))
         runner = processes.make_runner(
             process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
         )
 
         async def work(shutdown: Shutdown) -> None:
-            async with _reloaded_by_signal(keeper), asyncio.TaskGroup() as tasks:
-                tasks.create_task(keeper.run(shutdown), name="rules")
+            async with _reloaded_by_signal(rule_store), asyncio.TaskGroup() as tasks:
+                tasks.create_task(rule_store.run(shutdown), name="rules")
                 tasks.create_task(runner.run(shutdown), name="runner")
 
         await processes.run_beside_pages(
@@ -156,10 +156,10 @@ async def run_projector(
 
 
 @asynccontextmanager
-async def _reloaded_by_signal(keeper: RulesKeeper) -> AsyncIterator[None]:
+async def _reloaded_by_signal(rule_store: RuleStore) -> AsyncIterator[None]:
     """Have SIGHUP reload the rules at once while the body runs."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, keeper.ask)
+    loop.add_signal_handler(signal.SIGHUP, rule_store.request_reload)
     try:
         yield
     finally:
@@ -184,11 +184,13 @@ async def backtest(
     backtest: Backtest,
     *,
     events_max: int,
-    tell: Callable[[Decision], None],
+    on_decision: Callable[[Decision], None],
     progress: Callable[[Backtest], None],
     partitions: int = WALLET_EVENTS.partitions,
 ) -> bool:
     """Judge the topic's events from its beginning to its present end; return whether all of them were judged."""
     topic = settings.fraud_events_topic
     async with open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader:
-        return await run_backtest(backtest, reader.to_end(), events_max=events_max, tell=tell, progress=progress)
+        return await run_backtest(
+            backtest, reader.to_end(), events_max=events_max, on_decision=on_decision, progress=progress
+        )

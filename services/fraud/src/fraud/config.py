@@ -34,7 +34,7 @@ MILLENNIUM_S: Final = 1_000 * 365 * 86_400
 RELAY_IDLE_S_MAX: Final = 0.010
 """Decisions are rare and each is urgent: the relay is idle most of the time, and a frozen wallet waits for it."""
 _POLL_S_MIN: Final = 0.04
-"""A decision may be this much later; half of what a poll costs is shared by what comes meanwhile."""
+"""Delays a decision by as much at most, and lets more events share the cost of a poll."""
 
 
 def packaged_rules() -> Path:
@@ -47,12 +47,13 @@ class BacktestSettings(ServiceSettings):
     """What `backtest` takes from the environment: it needs no database."""
 
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
-    fraud_events_topic: str = Field(default="wallet.events", description="The topic that is judged.")
+    fraud_events_topic: str = Field(default="wallet.events", description="The topic whose events the rules judge.")
     fraud_time_compression: int = Field(
         default=1,
         ge=1,
         le=1_000_000,
-        description="Divides every window and cool-down of the rules: a demonstration plays a day in minutes.",
+        description="What every window and cool-down of the rules is divided by, so that a "
+        "demonstration plays a day in minutes.",
     )
 
 
@@ -60,14 +61,16 @@ class FraudSettings(BacktestSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     fraud_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
-    fraud_decisions_topic: str = Field(default="fraud.decisions", description="The topic that decisions go to.")
+    fraud_decisions_topic: str = Field(
+        default="fraud.decisions", description="The topic that the relay publishes decisions to."
+    )
     fraud_api_port: ApiPort = 8131
     fraud_projector_port: ProjectorPort = 8132
     fraud_relay_port: RelayPort = 8133
     fraud_read_connections: ReadConnections = 8
     fraud_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
     fraud_relay_lease_s: float = Field(
-        default=LEASE_S, ge=1, le=300, description="How long the relay owns a shard without renewing."
+        default=LEASE_S, ge=1, le=300, description="How long the relay owns a shard without renewing, in seconds."
     )
     fraud_schema_url: SchemaUrl = "http://127.0.0.1:8131/schemas/"
     fraud_rules_file: Path | None = Field(
@@ -78,10 +81,13 @@ class FraudSettings(BacktestSettings):
         default=3_600,
         ge=60,
         le=MILLENNIUM_S,
-        description="Decisions at events older than this many seconds are made in shadow: none is acted on.",
+        description="Decisions at events older than this many seconds are made in shadow mode: "
+        "the ledger does not act on them.",
     )
     fraud_shadow: bool = Field(
-        default=False, description="Put every rule in shadow: decisions are made and published, none is acted on."
+        default=False,
+        description="Run every rule in shadow mode: decisions are made and published, and the ledger "
+        "acts on none of them.",
     )
 
     @property

@@ -32,7 +32,7 @@ from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.reads.queries import HistoryQueries
-from transaction_history.reads.reads_postgres import PostgresReads
+from transaction_history.reads.reads_postgres import HistoryReads
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
@@ -80,7 +80,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Po
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(PostgresReads(pool), projected)
+    queries = HistoryQueries(HistoryReads(pool), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",

@@ -21,7 +21,9 @@ class HistorySettings(ServiceSettings):
 
     transaction_history_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
-    transaction_history_topic: str = Field(default="wallet.events", description="The topic that is projected.")
+    transaction_history_topic: str = Field(
+        default="wallet.events", description="The topic whose events the projector applies."
+    )
     transaction_history_api_port: ApiPort = 8111
     transaction_history_projector_port: ProjectorPort = 8112
     transaction_history_read_connections: ReadConnections = 8

@@ -1,5 +1,5 @@
 -- Make the journal's partition in use and the next *ahead* ones; returns how many were made. A shard without attached
--- rows begins at its floor, and archived partitions are not made anew.
+-- rows begins at its archive end, and archived partitions are not made anew.
 -- needs: partition_width
 create or replace function wallet.ensure_journal_partitions(ahead int) returns int
 language plpgsql security definer set search_path = pg_catalog as $$
@@ -15,7 +15,7 @@ begin
                        from generate_series(0, 63) s(shard)
                        cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
                                             order by j.seq desc limit 1) h),
-                    (select max(f.seq) from wallet.shard_floor f), 0) into head;
+                    (select max(f.seq) from wallet.archive_end f), 0) into head;
     wanted := head / width + ahead;
     for n in (select coalesce(max(a.number) + 1, 0) from wallet.archived_partition a) .. wanted loop
         name := format('journal_%s', n);

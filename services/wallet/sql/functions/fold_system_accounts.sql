@@ -14,7 +14,7 @@ declare
 begin
     select array_agg(mine.shard), array_agg(mine.seq) into locked_shards, locked_cursors
       from (select f.shard, f.seq from wallet.system_account_fold f for update skip locked) mine;
-    with lot as materialized (
+    with chunk as materialized (
         select m.shard, m.seq as before, l.seq as after
           from unnest(locked_shards, locked_cursors) m (shard, seq)
           cross join lateral (
@@ -23,9 +23,9 @@ begin
                        order by j.seq limit rows_per_shard) n) l
          where l.seq is not null
     ), moved as (
-        update wallet.system_account_fold f set seq = lot.after
-          from lot where f.shard = lot.shard and f.seq = lot.before
-        returning f.shard, lot.before, lot.after
+        update wallet.system_account_fold f set seq = chunk.after
+          from chunk where f.shard = chunk.shard and f.seq = chunk.before
+        returning f.shard, chunk.before, chunk.after
     ), added as (
         insert into wallet.system_account_total as t (tenant_id, system_account, currency, shard, total_minor)
         select j.tenant_id, j.system_account, j.currency, m.shard, sum(j.posted_delta)

@@ -85,14 +85,14 @@ begin
         for s in select distinct x from unnest(shards) x order by 1 loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
-        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the floors it left.
+        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the archive ends it left.
         lock table only wallet.journal in row exclusive mode;
-        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. The floor is
+        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. That end is
         -- looked up only where all of a shard's rows are archived.
         with head as materialized (
             select d.shard, coalesce((select j.seq from wallet.journal j where j.shard = d.shard
                                        order by j.seq desc limit 1),
-                                     (select f.seq from wallet.shard_floor f where f.shard = d.shard
+                                     (select f.seq from wallet.archive_end f where f.shard = d.shard
                                        order by f.seq desc limit 1), 0) as seq
               from (select distinct x as shard from unnest(shards) x) d)
         select array_agg(head.seq + r.rank order by r.ordinal) into seqs

@@ -12,7 +12,7 @@ from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
 from wallet.config import WalletOwnerSettings, WalletSettings
-from wallet.decisions.projection import DecisionsProjection
+from wallet.fraud_restrictions.projection import FraudRestrictions
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -41,13 +41,13 @@ def decisions() -> None:
 
 @cli.command()
 def verify() -> None:
-    """Fold the journal anew and compare it with the balances; the exit code is 1 where they differ."""
+    """Fold the journal anew and compare it with the balances; the exit code is 1 if they differ."""
     holds = _answer_errors(lambda: operating.verify_ledger(WalletSettings()))
     sys.exit(0 if holds else 1)
 
 
 @cli.command()
-def unhalt(operator: Annotated[str, typer.Option(help="Who decides.")]) -> None:
+def unhalt(operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")]) -> None:
     """Accept that the topic holds records the journal lacks, so that relay and committers run again."""
     cleared = asyncio.run(operating.clear_halts(WalletSettings(), operator))
     typer.echo(f"{cleared} halts cleared")
@@ -57,7 +57,7 @@ def unhalt(operator: Annotated[str, typer.Option(help="Who decides.")]) -> None:
 def archive(
     keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = 4,
 ) -> None:
-    """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 where one could not be."""
+    """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 if one could not be detached."""
     _answer_errors(lambda: operating.archive_partitions(WalletOwnerSettings(), keep=keep))
 
 
@@ -65,11 +65,13 @@ def archive(
 def rebuild(
     *,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set rows that differ to what the journal says; the API must be stopped.")
+        bool, typer.Option("--repair", help="Correct the rows that differ from the journal; the API must be stopped.")
     ] = False,
-    operator: Annotated[str | None, typer.Option(help="Who decides on the repair.")] = None,
+    operator: Annotated[
+        str | None, typer.Option(help="The operator who decides on the repair, as it is recorded.")
+    ] = None,
 ) -> None:
-    """Derive the wallets' rows from the journal again and compare; the exit code is 1 where they differ."""
+    """Derive the wallets' rows from the journal again and compare; the exit code is 1 if they differ."""
     if repair != (operator is not None):
         raise typer.BadParameter("--repair and --operator go together")
     equal = _answer_errors(lambda: operating.rebuild_wallets(WalletSettings(), operator=operator))
@@ -80,12 +82,14 @@ def rebuild(
 def replay(
     to: Annotated[str, typer.Option(help="The fresh topic; its partitions divide 64.")],
     *,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier replay to it ended.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue where an earlier replay to the topic ended.")
+    ] = False,
     without_missing: Annotated[
-        bool, typer.Option("--without-missing", help="Begin behind archived partitions that are not there.")
+        bool, typer.Option("--without-missing", help="Start after archived partitions that are missing.")
     ] = False,
 ) -> None:
-    """Write the journal to a fresh topic again; the exit code is 1 unless all that was published is in it."""
+    """Write the journal to a fresh topic; the exit code is 1 unless the topic has every event ever published."""
     whole = _answer_errors(
         lambda: operating.replay_journal(WalletSettings(), to, resume=resume, without_missing=without_missing)
     )
@@ -93,7 +97,7 @@ def replay(
 
 
 def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run *work*; what an operator can expect to go wrong ends the command with a sentence and exit code 1."""
+    """Run *work*; an expected error ends the command with its message and exit code 1."""
     try:
         return asyncio.run(work())
     except operating.EXPECTED_ERRORS as error:
@@ -111,7 +115,7 @@ def _operated() -> Operated:
     return Operated(
         settings.wallet_database_url,
         settings.kafka_bootstrap_servers,
-        DecisionsProjection.name,
+        FraudRestrictions.name,
         lambda: operating.operate_decisions(settings),
     )
 

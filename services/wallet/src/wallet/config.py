@@ -37,7 +37,7 @@ class WalletSettings(ServiceSettings):
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
     wallet_relay_port: RelayPort = 8102
     wallet_decisions_port: int = Field(
-        default=8103, ge=0, le=65_535, description="The port of the health and metrics of what acts on fraud decisions."
+        default=8103, ge=0, le=65_535, description="The port of the health and metrics of the decisions process."
     )
     wallet_decisions_topic: str = Field(
         default="fraud.decisions", description="The topic whose decisions restrict wallets."
@@ -47,10 +47,12 @@ class WalletSettings(ServiceSettings):
     )
     wallet_batch_commands: int = Field(default=512, ge=1, le=4_096, description="Commands in one commit at most.")
     wallet_queue_commands: int = Field(
-        default=COMMANDS_MAX, ge=1, description="Commands waiting in one process at most: one more is answered 503."
+        default=COMMANDS_MAX, ge=1, description="Commands waiting in one process at most; one more is answered 503."
     )
     wallet_queue_age_s: float = Field(
-        default=AGE_MAX_S, gt=0, description="When the oldest waiting command is older, a new one is answered 503."
+        default=AGE_MAX_S,
+        gt=0,
+        description="A new command is answered 503 while the oldest waiting one is older than this many seconds.",
     )
     wallet_command_deadline_s: float = Field(
         default=2.0, gt=0, description="How long a command may take from its arrival to its answer, in seconds."
@@ -58,8 +60,8 @@ class WalletSettings(ServiceSettings):
     wallet_clock_ahead_s: float = Field(
         default=10.0,
         ge=0,
-        description="How far a wallet's newest event may be ahead of the database's clock, in seconds: beyond, its "
-        "money stands still (503 `wallet_ahead_of_clock`) until the clock has caught up.",
+        description="How far a wallet's newest event may be ahead of the database's clock, in seconds: commands to a "
+        "wallet farther ahead are answered 503 `wallet_ahead_of_clock` until the clock has caught up.",
     )
     wallet_commit_lock: bool = Field(
         default=True,
@@ -144,7 +146,7 @@ class WalletSettings(ServiceSettings):
 
 
 class WalletOwnerSettings(ServiceSettings):
-    """What `migrate` takes from the environment."""
+    """What `migrate` and `archive` take from the environment."""
 
     wallet_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
     wallet_app_role: str = Field(default="wallet_app", description="The role the service's processes use.")

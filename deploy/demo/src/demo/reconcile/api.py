@@ -34,7 +34,7 @@ _ENTRIES: Final = """
      where shard = get_byte(uuid_send($1), 15) & 63 and account_id = $1 and version is not null
        and transaction_id is not null
      order by version desc limit $2"""
-_LEGS: Final = """
+_TRANSACTION_ENTRIES: Final = """
     select entry_index, case when system_account is null then account_id::text end, system_account, posted_delta
       from wallet.journal where transaction_id = $1 order by entry_index"""
 
@@ -64,9 +64,9 @@ class ApiCheck:
     async def _check_wallet(self, journal: asyncpg.Connection, wallet_id: Any) -> None:
         rows = [tuple(row) for row in await journal.fetch(_ENTRIES, wallet_id, PAGE * PAGES_MAX)]
         wanted = [(version, str(transaction), delta, after) for version, transaction, delta, after in rows]
-        told = [_entry(entry) for entry in await self._entries(str(wallet_id))]
+        actual = [_entry(entry) for entry in await self._entries(str(wallet_id))]
         what = "GET entries of wallet {}: {} entries, the journal has {}, or they differ"
-        self._findings.judge("I6", what, wallet_id, len(told), len(wanted), is_right=told == wanted)
+        self._findings.judge("I6", what, wallet_id, len(actual), len(wanted), is_right=actual == wanted)
         balance = (await _get(self._wallet, f"/v1/wallets/{wallet_id}"))["balance"]["posted"]
         posted = from_text(balance["amount"], balance["currency"])
         newest = wanted[0][3] if wanted else 0
@@ -86,12 +86,12 @@ class ApiCheck:
         return entries
 
     async def _check_transaction(self, journal: asyncpg.Connection, transaction_id: Any) -> None:
-        wanted = [tuple(row) for row in await journal.fetch(_LEGS, transaction_id)]
+        wanted = [tuple(row) for row in await journal.fetch(_TRANSACTION_ENTRIES, transaction_id)]
         body = await _get(self._history, f"/v1/history/transactions/{transaction_id}")
-        told = [_leg(leg) for leg in body["entries"]]
-        is_right = told == wanted and body["complete"] is True
+        actual = [_transaction_entry(entry) for entry in body["entries"]]
+        is_right = actual == wanted and body["complete"] is True
         self._findings.judge(
-            "I6", "GET transaction {}: {}, the journal {}", transaction_id, told, wanted, is_right=is_right
+            "I6", "GET transaction {}: {}, the journal {}", transaction_id, actual, wanted, is_right=is_right
         )
 
 
@@ -100,8 +100,8 @@ def _entry(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     return (entry["version"], entry["transaction_id"], _minor(entry["amount"]), _minor(posted))
 
 
-def _leg(leg: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (leg["entry_index"], leg["wallet_id"], leg["system_account"], _minor(leg["amount"]))
+def _transaction_entry(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (entry["entry_index"], entry["wallet_id"], entry["system_account"], _minor(entry["amount"]))
 
 
 def _minor(money: Mapping[str, str]) -> int:

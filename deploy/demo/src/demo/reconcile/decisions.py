@@ -16,7 +16,7 @@ _RESTRICTED: Final = """
 _RESTRICTIONS: Final = """
     select j.account_id, j.occurred_at - t.occurred_at as after, d.wallet_id is not null as is_settled
       from wallet.journal j
-      left join wallet.settled_decision d on d.wallet_id = j.account_id and d.verdict = 'applied'
+      left join wallet.settled_decision d on d.wallet_id = j.account_id and d.disposition = 'applied'
       left join lateral (select occurred_at from wallet.journal w
                           where w.shard = j.shard and w.seq < j.seq and w.account_id = j.account_id
                             and w.version = d.judged_version) t on true
@@ -65,13 +65,13 @@ class DecisionCheck:
         return self._figures
 
     async def _check_wallet(self, wallet_id: UUID) -> None:
-        """See that the next debit is refused, and that the risk desk is told why."""
+        """See that the next debit is refused, and that the risk desk can read why."""
         pool = HttpPool(self._platform.wallet_url, connections=1)
         body = {"wallet_id": str(wallet_id), "amount": {"amount": "0.01", "currency": "USD"}}
         answer = await pool.post("/v1/withdrawals", f"demo-after-{wallet_id}", json.dumps(body).encode())
         pool.close()
-        told: dict[str, Any] = json.loads(answer.body)
-        is_frozen = answer.status == _CONFLICT and told["code"] == "wallet_frozen"
+        refused: dict[str, Any] = json.loads(answer.body)
+        is_frozen = answer.status == _CONFLICT and refused["code"] == "wallet_frozen"
         self._judge("a debit of wallet {} was answered {}", wallet_id, answer.status, is_right=is_frozen)
         pool = HttpPool(self._platform.fraud_url, connections=1)
         answer = await pool.get(f"/v1/risk/wallets/{wallet_id}")

@@ -15,7 +15,7 @@ _DELIVERED: Final = "select count(*) from notifications.delivery"
 
 
 async def drain(platform: Platform, on_progress: Callable[[int, int], None]) -> None:
-    """Wait, telling *on_progress* how much of how much is done; DemoError when nothing moves any more."""
+    """Wait, calling *on_progress* with the steps done and their total; raises DemoError if nothing moves any more."""
     done, moved_at = -1, monotonic()
     while True:
         now, wanted = await _state(platform)
@@ -25,7 +25,7 @@ async def drain(platform: Platform, on_progress: Callable[[int, int], None]) -> 
         if now != done:
             done, moved_at = now, monotonic()
         elif monotonic() - moved_at > STANDSTILL_S:
-            raise DemoError(f"the platform stands at {now} of {wanted} steps for {STANDSTILL_S:.0f} s")
+            raise DemoError(f"the platform has been at {now} of {wanted} steps for {STANDSTILL_S:.0f} s")
         await asyncio.sleep(POLL_S)
 
 

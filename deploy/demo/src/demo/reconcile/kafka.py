@@ -43,7 +43,7 @@ async def reader(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 def partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-    """Return the topic's partitions; from now on the consumer reads those that it is told to."""
+    """Return the topic's partitions; from now on the consumer reads those it is assigned."""
     numbers = consumer.partitions_for_topic(WALLET_EVENTS.name)
     if not numbers:
         raise TopicUnreadableError(f"the broker has no topic {WALLET_EVENTS.name}")
@@ -52,7 +52,7 @@ def partitions(consumer: AIOKafkaConsumer) -> list[TopicPartition]:
 
 
 async def events(consumer: AIOKafkaConsumer, partition: TopicPartition, findings: Findings) -> AsyncIterator[Event]:
-    """Give the events of *partition* as they stand there."""
+    """Give the events of *partition* in the order of their offsets."""
     consumer.assign([partition])
     end = (await consumer.end_offsets([partition]))[partition]
     await consumer.seek_to_beginning(partition)
@@ -69,7 +69,7 @@ async def events(consumer: AIOKafkaConsumer, partition: TopicPartition, findings
                 yield parse_event(record.key, record.headers, record.value, _broker_time_ms(record))
             except NoEventError as error:
                 place = (partition.partition, record.offset, error)
-                findings.judge("I6", "partition {} offset {} is no event: {}", *place, is_right=False)
+                findings.judge("I6", "partition {} offset {} is not an event: {}", *place, is_right=False)
 
 
 def _broker_time_ms(record: Any) -> int | None:

@@ -38,19 +38,19 @@ class ShardFold:
         """Compare what was folded with the rows of the wallets."""
         for wallet_id in self._wallets.keys() | self._folded.keys():
             row, folded = self._wallets.get(wallet_id), self._folded.get(wallet_id)
-            told = None if row is None else (row.version, row.posted_minor, row.held_minor)
+            actual = None if row is None else (row.version, row.posted_minor, row.held_minor)
             what = "wallet {}: its row says version, posted, held {}, its journal {}"
-            self._findings.judge("I2", what, wallet_id, told, folded, is_right=told == folded)
+            self._findings.judge("I2", what, wallet_id, actual, folded, is_right=actual == folded)
 
     def _fold(self, row: JournalRow) -> None:
         version, posted, held = self._folded.get(row.account_id, (0, 0, 0))
         dense = row.version == version + 1
         self._findings.judge("I4", _VERSIONS, row.account_id, row.version, version, is_right=dense)
         after = (posted + row.posted_delta, held + row.held_delta)
-        told = (row.posted_after, row.held_after)
-        self._findings.judge("I2", _BALANCES, row.account_id, row.version, told, after, is_right=told == after)
+        actual = (row.posted_after, row.held_after)
+        self._findings.judge("I2", _BALANCES, row.account_id, row.version, actual, after, is_right=actual == after)
         self._check_floor(row)
-        # Go on from what the row says, so that one breach is told once.
+        # Go on from what the row says, so that one breach is reported once.
         self._folded[row.account_id] = (row.version or 0, row.posted_after or 0, row.held_after or 0)
 
     def _check_floor(self, row: JournalRow) -> None:
@@ -105,20 +105,20 @@ def _check_acknowledged(entries: list[JournalRow] | None, kept: Acknowledged | N
     if entries is None:
         findings.judge("I5", "transaction {} was acknowledged and is not there", transaction_id, is_right=False)
         return
-    told, wanted = sorted(map(_leg, entries)), sorted(_legs_of(kept))
+    actual, wanted = sorted(map(_entry, entries)), sorted(_entries_of(kept))
     what = "transaction {}: entries {}, acknowledged {}"
-    findings.judge("I5", what, transaction_id, told, wanted, is_right=told == wanted)
+    findings.judge("I5", what, transaction_id, actual, wanted, is_right=actual == wanted)
     if kept.position is not None:
         position = _position(entries)
         what = "transaction {}: at {}, acknowledged at {}"
         findings.judge("I5", what, transaction_id, position, kept.position, is_right=position == kept.position)
 
 
-def _leg(row: JournalRow) -> tuple[str, int, str]:
+def _entry(row: JournalRow) -> tuple[str, int, str]:
     return (row.system_account or str(row.account_id), row.posted_delta, row.currency)
 
 
-def _legs_of(kept: Acknowledged) -> Iterable[tuple[str, int, str]]:
+def _entries_of(kept: Acknowledged) -> Iterable[tuple[str, int, str]]:
     for side, amount in ((kept.source, -kept.amount_minor), (kept.target, kept.amount_minor)):
         account = f"external:{kept.currency}" if side is None else str(UUID(bytes=side))
         yield account, amount, kept.currency
@@ -138,11 +138,11 @@ async def check_wallets(
     count = 0
     async for row, state in merged(rows, modelled, lambda row: row.id.bytes, lambda state: state.id_bytes):
         count += row is not None
-        told = None if row is None else (row.currency, row.posted_minor, row.version, row.is_closed, _scopes(row))
+        actual = None if row is None else (row.currency, row.posted_minor, row.version, row.is_closed, _scopes(row))
         wanted = None if state is None else _wanted(state)
         what = "wallet {}: {}, by the acknowledgements of {} {}"
-        names = (None if row is None else row.id, told, None if state is None else state.name, wanted)
-        findings.judge("I5", what, *names, is_right=told == wanted)
+        names = (None if row is None else row.id, actual, None if state is None else state.name, wanted)
+        findings.judge("I5", what, *names, is_right=actual == wanted)
     return count
 
 

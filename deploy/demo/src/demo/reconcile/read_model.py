@@ -15,10 +15,10 @@ async def check_rows(
 ) -> int:
     """Compare every row that an event adds; both ascend by (shard, seq). Return how many the read model has."""
     count = 0
-    async for row, told in merged(journal, projected, lambda row: row[:2], lambda row: row[:2]):
-        count += told is not None
+    async for row, actual in merged(journal, projected, lambda row: row[:2], lambda row: row[:2]):
+        count += actual is not None
         wanted = None if row is None else expected_row(row)
-        findings.judge("I6", "the read model has {}, the journal {}", told, wanted, is_right=told == wanted)
+        findings.judge("I6", "the read model has {}, the journal {}", actual, wanted, is_right=actual == wanted)
     return count
 
 
@@ -64,10 +64,10 @@ async def check_wallets(
 ) -> int:
     """Compare every wallet; both ascend by id. Return how many the read model has."""
     count = 0
-    async for row, told in merged(rows, projected, lambda row: row.id.bytes, lambda told: told.id.bytes):
-        count += told is not None
-        is_right = row is not None and told is not None and _essence(row) == _essence(told)
-        findings.judge("I6", "the read model has {}, the ledger {}", told, row, is_right=is_right)
+    async for row, actual in merged(rows, projected, lambda row: row.id.bytes, lambda actual: actual.id.bytes):
+        count += actual is not None
+        is_right = row is not None and actual is not None and _essence(row) == _essence(actual)
+        findings.judge("I6", "the read model has {}, the ledger {}", actual, row, is_right=is_right)
     return count
 
 

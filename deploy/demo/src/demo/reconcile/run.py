@@ -39,7 +39,7 @@ class Reconciled:
 class Reconciliation:
     """Compares the parts of *platform* with each other, with the session's record and with what the subscriber got.
 
-    *on_step* is told what comes next.
+    *on_step* is called with the name of each next step.
     """
 
     def __init__(
@@ -129,9 +129,9 @@ class Reconciliation:
         is_equal = await asyncio.to_thread(stack.rebuild, self._platform, environment, log)
         self._findings.judge("I8", "the rebuild failed or found differences: see {}", log, is_right=is_equal)
         after = await postgres.hashes(self._platform.history_dsn)
-        for table, told in before.items():
+        for table, total_before in before.items():
             what = "table {}: {} rows and hash before, {} after"
-            self._findings.judge("I8", what, table, told, after[table], is_right=told == after[table])
+            self._findings.judge("I8", what, table, total_before, after[table], is_right=total_before == after[table])
         self._result.hashes = after
 
 

@@ -14,7 +14,7 @@ REMEMBERED: Final = 10_000  # events of a shard whose repeat is compared with th
 
 
 class NoEventError(ValueError):
-    """The record is no event."""
+    """The record is not an event."""
 
 
 @dataclass(slots=True)
@@ -104,14 +104,14 @@ class _ShardTopic:
         if row is None:
             self._findings.judge("I6", "shard {}: {} is in the topic and not in the journal", *place, is_right=False)
             return
-        told, wanted = _comparable(event), _of_journal(row)
+        actual, wanted = _comparable(event), _of_journal(row)
         what = "shard {} sequence {}: the event says {}, the journal {}"
-        self._findings.judge("I6", what, *place, told, wanted, is_right=told == wanted)
+        self._findings.judge("I6", what, *place, actual, wanted, is_right=actual == wanted)
         if event.published_at_s is not None:
             self._figures.publish_lag.add(event.published_at_s - event.occurred_at.timestamp())
 
     async def finish(self) -> None:
-        """Tell of every row that never came."""
+        """Report every row that never came."""
         async for row in self._journal:
             self._lacks(row)
 

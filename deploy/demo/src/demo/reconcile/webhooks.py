@@ -59,9 +59,9 @@ class WebhookCheck:
             await self._check_received(self._wanted(journal, from_seqs))
         refused, what = self._subscriber.refused(), "{} webhooks came with a wrong signature"
         self._findings.judge("I13", what, refused, is_right=refused == 0)
-        told = (self._figures.attempts, self._figures.deliveries, self._figures.received)
+        actual = (self._figures.attempts, self._figures.deliveries, self._figures.received)
         what = "attempts, deliveries and received webhooks are {}"
-        self._findings.judge("I13", what, told, is_right=len(set(told)) == 1)
+        self._findings.judge("I13", what, actual, is_right=len(set(actual)) == 1)
         return self._figures
 
     async def _check_deliveries(self, wanted: AsyncIterator[UUID], notifications: asyncpg.Connection) -> None:
@@ -69,11 +69,11 @@ class WebhookCheck:
         deliveries = stream(notifications, _DELIVERIES, tuple, endpoint_id)
         async for event_id, delivery in merged(wanted, deliveries, _bytes, lambda row: row[0].bytes):
             self._figures.deliveries += delivery is not None
-            told = None if delivery is None else delivery[1:]
+            actual = None if delivery is None else delivery[1:]
             what = "event {}: its delivery has status and attempts {}"
             named = event_id or (delivery and delivery[0])
-            is_right = event_id is not None and told == ("delivered", 1)
-            self._findings.judge("I13", what, named, told, is_right=is_right)
+            is_right = event_id is not None and actual == ("delivered", 1)
+            self._findings.judge("I13", what, named, actual, is_right=is_right)
         self._figures.attempts = await notifications.fetchval(_ATTEMPTS, endpoint_id)
 
     async def _check_received(self, wanted: AsyncIterator[UUID]) -> None:

@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 _POISON = frozenset({Failure.DATA, Failure.OTHER})
 
 
-class Poisoned(Exception):  # noqa: N818  it names what a poll is
+class Poisoned(Exception):
     """Some record of the poll cannot be applied: it is to be processed again, carefully."""
 
 
@@ -40,7 +40,7 @@ class Applier:
     async def apply(self, fresh: Sequence[Received]) -> None:
         """Apply *fresh* in one call of the projection; where that fails, all but the subjects that cannot be.
 
-        Raises Poisoned where one fails and this is not done carefully. Errors that are not the events' fault pass. With
+        Raises Poisoned if one fails and this is not done carefully. Errors that are not the events' fault pass. With
         either the transaction ends.
         """
         subjects = {record.subject for record in fresh}
@@ -48,7 +48,7 @@ class Applier:
         await self._settle(fresh)
 
     async def _settle(self, records: Sequence[Received]) -> None:
-        """Halve what fails, in order, until the failing event stands alone: a savepoint per half."""
+        """Halve what fails, in order, until the failing event is alone: a savepoint per half."""
         held = [record for record in records if record.subject in self._parked]
         if held:
             await parking.hold_back(self._tx, self._projection.name, held)
@@ -95,6 +95,6 @@ class Applier:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an operator is told of *error*."""
+    """Return *error* as operators see it."""
     code = f" {error.sqlstate}" if isinstance(error, asyncpg.PostgresError) else ""
     return f"{type(error).__name__}{code}: {error}"

@@ -8,7 +8,7 @@ from servicekit.consumer.sequencing import Checkpoint, Stop
 from servicekit.postgres import Connection, Transaction
 
 LAG_STALE_MS: Final = 3_000
-"""A lag that was measured longer ago than this grows with the clock: its consumer stands still."""
+"""A lag that was measured longer ago than this grows with the clock: its consumer is stopped."""
 
 _LOCK = """
     select shard, last_seq, last_event_id, topic_partition, kafka_offset, stopped from servicekit.checkpoint
@@ -104,7 +104,7 @@ async def reached(connection: Connection, projection: str, shards: Collection[in
 
 
 async def partition_of_shard(connection: Connection, projection: str, shard: int) -> int | None:
-    """Return the partition that the shard was read from, None where it has no checkpoint."""
+    """Return the partition that the shard was read from, None if it has no checkpoint."""
     partition: int | None = await connection.fetchval(
         "select topic_partition from servicekit.checkpoint where projection = $1 and shard = $2", projection, shard
     )
@@ -112,7 +112,7 @@ async def partition_of_shard(connection: Connection, projection: str, shard: int
 
 
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
-    """Tell readers how far behind each partition is."""
+    """Write how far behind each partition is, for readers."""
     await connection.execute(
         """insert into servicekit.projection_lag (projection, topic_partition, lag_records, lag_ms, measured_at)
            select $1, partition, records, ms, clock_timestamp()

@@ -13,12 +13,12 @@ _log = structlog.get_logger(__name__)
 STOP_TIMEOUT_S: Final = 5.0
 
 
-class ClientEnded(Exception):  # noqa: N818  it names what happened
-    """A task of the client's own has ended, and without it the client is silent for ever: a new one is made."""
+class ClientEnded(Exception):
+    """A task of the client's own has ended, and without it the client never reads again: make a new one."""
 
 
 async def start_client(consumer: AIOKafkaConsumer, shutdown: Shutdown) -> None:
-    """Start *consumer*, which waits for the broker for ever, or return at the process's end."""
+    """Start *consumer*, which waits for the broker without a bound, or return at the process's end."""
     start, stopped = asyncio.ensure_future(consumer.start()), asyncio.ensure_future(shutdown.wait())
     try:
         await asyncio.wait({start, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -34,7 +34,7 @@ async def stop_client(consumer: AIOKafkaConsumer) -> None:
     """Stop *consumer*, or leave it behind: leaving the group asks the broker, which may be away.
 
     Its `stop` can swallow a cancellation and wait on, so it is not awaited beyond the deadline; it can also end with
-    the cancellation of a task of its own, which is no cancellation of ours.
+    the cancellation of a task of its own, which is not a cancellation of ours.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     done, _ = await asyncio.wait({stopping}, timeout=STOP_TIMEOUT_S)
@@ -47,13 +47,13 @@ async def stop_client(consumer: AIOKafkaConsumer) -> None:
 
 
 def require_at_work(consumer: AIOKafkaConsumer) -> None:
-    """Raise ClientEnded where one of the client's tasks has ended.
+    """Raise ClientEnded if one of the client's tasks has ended.
 
-    An error that a task does not expect ends it, and nothing tells: uvloop's RuntimeError for a write to a connection
+    An error that a task does not expect ends it without a sign: uvloop's RuntimeError for a write to a connection
     that broke a moment before, for example, ends the one that all others wait for when they need to know the brokers.
     """
     tasks = (
-        consumer._client._sync_task,  # noqa: SLF001  no public call tells
+        consumer._client._sync_task,  # noqa: SLF001  no public call shows it
         consumer._coordinator._coordination_task,  # noqa: SLF001  see above
         consumer._fetcher._fetch_task,  # noqa: SLF001  see above
     )

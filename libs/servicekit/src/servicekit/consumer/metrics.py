@@ -1,4 +1,4 @@
-"""What a consumer tells of itself, as Prometheus metrics."""
+"""Prometheus metrics of consumers."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ class ConsumerMetrics:
             "consumer_gaps_total", "Gaps met, those included that a second look closed.", labels, registry=registry
         ).labels(projection)
         self._stopped = Gauge(
-            "consumer_shards_stopped", "Shards that stand still, by reason.", (*labels, "reason"), registry=registry
+            "consumer_shards_stopped", "Shards that are stopped, by reason.", (*labels, "reason"), registry=registry
         )
         self._parked = Gauge("consumer_parked_subjects", "Parked subjects.", labels, registry=registry).labels(
             projection
@@ -72,21 +72,21 @@ class ConsumerMetrics:
         self._gaps.inc(shards)
 
     def stopped(self, counts: Mapping[Stop, int]) -> None:
-        """Tell how many shards stand still."""
+        """Set how many shards are stopped."""
         for reason in Stop:
             self._stopped.labels(self._projection, reason.value).set(counts.get(reason, 0))
 
     def parked(self, subjects: int) -> None:
-        """Tell how many subjects are parked."""
+        """Set how many subjects are parked."""
         self._parked.set(subjects)
 
     def lag(self, records: int, milliseconds: int) -> None:
-        """Tell how far behind the assigned partitions are."""
+        """Set how far behind the assigned partitions are."""
         self._lag_records.set(records)
         self._lag_ms.set(milliseconds)
 
     def checkpoint(self, shard: int, last_seq: int) -> None:
-        """Tell how far a shard has come."""
+        """Set the last sequence applied of a shard."""
         child = self._checkpoints.get(shard)
         if child is None:
             child = self._checkpoints[shard] = self._checkpoint.labels(self._projection, str(shard))

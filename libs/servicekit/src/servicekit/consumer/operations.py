@@ -55,7 +55,7 @@ async def parked_subjects(connection: Connection, projection: str) -> list[Parke
 
 
 async def rewind(connection: Connection, projection: str, shard: int, *, offset: int = 0) -> bool:
-    """Have the shard's partition read again from *offset*; return False where the shard has no checkpoint.
+    """Have the shard's partition read again from *offset*; return False if the shard has no checkpoint.
 
     Checkpoints stay where they are: what was applied is skipped, what was missing is applied, and a stopped shard is
     free to go on. The running consumer does it within a second or two, a stopped one when it starts.

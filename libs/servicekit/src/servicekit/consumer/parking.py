@@ -18,7 +18,7 @@ SUBJECTS_MAX: Final = 1_000
 REASON_CHARACTERS_MAX: Final = 500
 
 
-class ParkingFull(Exception):  # noqa: N818  it names a state of the projection
+class ParkingFull(Exception):
     """More would be parked than the bounds allow: the projection itself is broken. Nothing was lost."""
 
 
@@ -63,7 +63,7 @@ async def park_subject(tx: Transaction, projection: str, failed: Received, reaso
 async def hold_back(tx: Transaction, projection: str, received: Sequence[Received]) -> None:
     """Count *received*, of parked subjects: they stay where they are in the topic."""
     counts = Counter(record.subject for record in received)
-    # Mostly behind the place that is kept; where lost records were brought back, they may stand before it.
+    # Mostly behind the place that is kept; where lost records were brought back, they may be before it.
     offsets = {record.subject: record.offset for record in sorted(received, key=lambda record: -record.offset)}
     await tx.connection.execute(
         """update servicekit.parked_subject as p
@@ -78,7 +78,7 @@ async def hold_back(tx: Transaction, projection: str, received: Sequence[Receive
 
 
 async def place_of(connection: Connection, projection: str, subject: UUID) -> Place | None:
-    """Return where the subject's events begin, None where it is not parked."""
+    """Return where the subject's events begin, None if it is not parked."""
     row = await connection.fetchrow(
         """select shard, seq, kafka_offset from servicekit.parked_subject
            where projection = $1 and subject = $2""",
@@ -108,7 +108,7 @@ async def forget(tx: Transaction, projection: str, subject: UUID) -> None:
 
 
 async def is_parked(connection: Connection, projection: str, subjects: Sequence[UUID]) -> bool:
-    """Tell whether one of *subjects* is parked: a read that touches it says so."""
+    """Return whether one of *subjects* is parked: a read that touches it says so."""
     found = await connection.fetchval(
         """select exists (select from servicekit.parked_subject
                           where projection = $1 and subject = any ($2::uuid[]))""",

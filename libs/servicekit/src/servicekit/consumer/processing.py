@@ -11,7 +11,7 @@ from servicekit.consumer.applying import Applier, Poisoned
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received
-from servicekit.consumer.sequencing import Checkpoint, Plan, Stop, sequence
+from servicekit.consumer.sequencing import Checkpoint, Sequenced, Stop, sequence
 from servicekit.postgres import Pool
 
 _log = structlog.get_logger(__name__)
@@ -56,28 +56,28 @@ class Processor:
         async with self._pool.transaction() as tx:
             held = await checkpoints.lock(tx, self._projection.name, partitions)
             before = {shard: checkpoint.stopped for shard, checkpoint in held.items()}
-            plan = sequence(held, received)
+            sequenced = sequence(held, received)
             applier = Applier(tx, self._projection, carefully=carefully)
-            if plan.fresh:
-                await applier.apply(plan.fresh)
-            again = self._stop_at_gaps(held, plan)
+            if sequenced.fresh:
+                await applier.apply(sequenced.fresh)
+            again = self._stop_at_gaps(held, sequenced)
             changed = [
                 checkpoint
                 for shard, checkpoint in held.items()
-                if shard in plan.moved or checkpoint.stopped is not before[shard]
+                if shard in sequenced.moved or checkpoint.stopped is not before[shard]
             ]
             if changed:
                 await checkpoints.store(tx, self._projection.name, changed)
-        # Only what is committed is remembered and told.
+        # Only what is committed is remembered and reported.
         self._looked.update({look.shard: held[look.shard].last_seq for look in again})
-        self.fresh = len(plan.fresh)
-        self._tell(held, plan)
-        self._metrics.polled(applied=applier.applied, skipped=plan.skipped, seconds=monotonic_s() - began_s)
+        self.fresh = len(sequenced.fresh)
+        self._report(held, sequenced)
+        self._metrics.polled(applied=applier.applied, skipped=sequenced.skipped, seconds=monotonic_s() - began_s)
         return again
 
     @property
     def stopped(self) -> Mapping[int, Stop]:
-        """The shards that stand still, as far as this process has seen."""
+        """The stopped shards, as far as this process has seen."""
         return self._stopped
 
     def forget_stops(self) -> None:
@@ -85,10 +85,10 @@ class Processor:
         self._looked.clear()
         self._stopped.clear()
 
-    def _stop_at_gaps(self, held: Mapping[int, Checkpoint], plan: Plan) -> list[LookAgain]:
+    def _stop_at_gaps(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> list[LookAgain]:
         """Stop the shards whose gap stayed; return those that have not been looked at again yet."""
         again = []
-        for shard in sorted(plan.gaps):
+        for shard in sorted(sequenced.gaps):
             checkpoint = held[shard]
             if self._looked.get(shard) == checkpoint.last_seq:
                 checkpoint.stopped = Stop.GAP
@@ -96,7 +96,7 @@ class Processor:
                 again.append(LookAgain(shard, checkpoint.partition, checkpoint.offset))
         return again
 
-    def _tell(self, held: Mapping[int, Checkpoint], plan: Plan) -> None:
+    def _report(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> None:
         for shard, checkpoint in held.items():
             stopped = self._stopped.get(shard)
             if checkpoint.stopped is None:
@@ -110,8 +110,8 @@ class Processor:
                     reason=checkpoint.stopped.value,
                     last_seq=checkpoint.last_seq,
                 )
-            if shard in plan.moved:
+            if shard in sequenced.moved:
                 self._metrics.checkpoint(shard, checkpoint.last_seq)
-        if plan.gaps:
-            self._metrics.gaps_met(len(plan.gaps))
+        if sequenced.gaps:
+            self._metrics.gaps_met(len(sequenced.gaps))
         self._metrics.stopped({reason: list(self._stopped.values()).count(reason) for reason in Stop})

@@ -27,7 +27,7 @@ class KafkaRecord(Protocol):
 
 @dataclass(slots=True)
 class Received:
-    """A record that has a place: *event* is None where the rest of its envelope cannot be read, *error* says why."""
+    """A record that has a place: *event* is None if the rest of its envelope cannot be read, *error* says why."""
 
     shard: int
     sequence: int
@@ -41,9 +41,9 @@ class Received:
 
 
 def receive(record: KafkaRecord) -> Received | None:
-    """Return the record with its place, or None where not even shard, sequence, id and subject can be read.
+    """Return the record with its place, or None if not even shard, sequence, id and subject can be read.
 
-    A shard or a sequence that cannot be is none.
+    A shard or a sequence out of range counts as missing.
     """
     event: Envelope | None = None
     error: str | None = None

@@ -1,4 +1,4 @@
-"""The consumer's loop: poll, process, and only then tell the broker."""
+"""The consumer's loop: poll, process, and only then commit offsets to the broker."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ QUICK_S: Final = 3.0
 """Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
 BROKER_TIMEOUT_S: Final = 10.0
-"""What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait for ever."""
+"""What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait without end."""
 
 Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
 
@@ -50,14 +50,14 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What became of a poll: the gaps to be looked at *again*, and the *rest* that is to be polled once more."""
+    """The outcome of a poll: the gaps to be looked at *again*, and the *rest* that is to be polled once more."""
 
     again: Sequence[LookAgain] = ()
     rest: Sequence[Received] = ()
 
 
 class ConsumerRunner:
-    """Feeds one projection from its topic, until it is told to stop."""
+    """Feeds one projection from its topic, until it is stopped."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class ConsumerRunner:
         self._jitter = jitter
         self._processor = Processor(projection, pool, metrics)
         self._portions = Portions(records_max=settings.records_per_poll_max, size_max_bytes=settings.bytes_per_poll_max)
-        self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet told to the broker
+        self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet committed to the broker
         self._latest: dict[int, datetime] = {}
         self._kept_s = float("-inf")
         self._due_s = float("-inf")
@@ -86,7 +86,7 @@ class ConsumerRunner:
         self._parked = 0
 
     async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, what was passed over, is parked or stands still."""
+        """Return, for a deep look, what was passed over, is parked or stopped."""
         stopped = self._processor.stopped
         return {
             "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
@@ -95,7 +95,7 @@ class ConsumerRunner:
         }
 
     async def run(self, shutdown: Shutdown) -> None:
-        """Consume until the end is requested. A broker or a database that is away is waited for, for ever.
+        """Consume until the end is requested. A broker or a database that is away is waited for without a bound.
 
         Raises ParkingFull when the projection fails for more subjects than can be parked.
         """
@@ -125,7 +125,7 @@ class ConsumerRunner:
             following = await self._poll(consumer)
         finally:
             await asyncio.wait({processing})
-            processing.exception()  # told below; when polling fails too, that is told and all is polled again
+            processing.exception()  # reported below; if polling fails too, that is reported and all is polled again
         try:
             processed = await processing
             self._done(batch, processed)

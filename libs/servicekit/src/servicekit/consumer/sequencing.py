@@ -9,7 +9,7 @@ from servicekit.consumer.records import Received
 
 
 class Stop(StrEnum):
-    """Why a shard stands still while the others go on."""
+    """Why a shard is stopped while the others go on."""
 
     GAP = "gap"
     """Sequences are missing from the topic. The shard goes on by itself when they come."""
@@ -30,7 +30,7 @@ class Checkpoint:
 
 
 @dataclass(slots=True)
-class Plan:
+class Sequenced:
     """What to do with a poll: *fresh* records are applied in this order; the shards in *gaps* miss something."""
 
     fresh: list[Received] = field(default_factory=list)
@@ -40,35 +40,35 @@ class Plan:
     moved: set[int] = field(default_factory=set)
 
 
-def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]) -> Plan:
-    """Return the plan for *received*, and move *checkpoints* over the fresh records."""
-    plan = Plan()
+def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]) -> Sequenced:
+    """Return what to do with *received*, and move *checkpoints* over the fresh records."""
+    sequenced = Sequenced()
     for record in received:
         checkpoint = checkpoints[record.shard]
         if checkpoint.stopped is Stop.DIVERGED:
             continue
         if record.sequence == checkpoint.last_seq + 1:
-            _advance(checkpoint, record, plan)
+            _advance(checkpoint, record, sequenced)
         elif record.sequence > checkpoint.last_seq:
-            plan.gaps.add(record.shard)
+            sequenced.gaps.add(record.shard)
         elif _differs(checkpoint, record):
             checkpoint.stopped = Stop.DIVERGED
-            plan.diverged.add(record.shard)
+            sequenced.diverged.add(record.shard)
         else:
-            plan.skipped += 1
-    plan.gaps -= plan.diverged
-    return plan
+            sequenced.skipped += 1
+    sequenced.gaps -= sequenced.diverged
+    return sequenced
 
 
-def _advance(checkpoint: Checkpoint, record: Received, plan: Plan) -> None:
+def _advance(checkpoint: Checkpoint, record: Received, sequenced: Sequenced) -> None:
     checkpoint.last_seq = record.sequence
     checkpoint.last_event_id = record.event_id
     checkpoint.partition = record.partition
     checkpoint.offset = record.offset + 1
     checkpoint.stopped = None
-    plan.fresh.append(record)
-    plan.moved.add(record.shard)
-    plan.gaps.discard(record.shard)
+    sequenced.fresh.append(record)
+    sequenced.moved.add(record.shard)
+    sequenced.gaps.discard(record.shard)
 
 
 def _differs(checkpoint: Checkpoint, record: Received) -> bool:

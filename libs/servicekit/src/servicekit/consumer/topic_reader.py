@@ -13,7 +13,7 @@ RECORDS_PER_POLL_MAX: Final = 5_000
 
 
 class PartitionReader:
-    """Reads one partition from wherever it is told to; `open_partition` makes one."""
+    """Reads one partition from any offset; `open_partition` makes one."""
 
     def __init__(self, consumer: AIOKafkaConsumer, part: TopicPartition) -> None:
         self._consumer = consumer
@@ -61,7 +61,7 @@ class TopicReader:
 
 @asynccontextmanager
 async def open_partition(bootstrap_servers: str, topic: str, partition: int) -> AsyncIterator[PartitionReader]:
-    """Give a reader of one partition, which is to be told where to begin; raises the client's errors."""
+    """Give a reader of one partition, which has no position yet; raises the client's errors."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await consumer.start()
     try:

@@ -18,12 +18,12 @@ from servicekit.postgres import Pool, Transaction
 
 EVENTS_PER_TRANSACTION: Final = 500
 SILENT_S_MAX: Final = 30.0
-"""A broker that has told nothing for so long is away."""
+"""A broker that has not answered for so long is away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unparked:
-    """What an unparking did: *applied* events; *failure* tells why the rest stays parked, None where nothing does."""
+    """What an unparking did: *applied* events; *failure* is why the rest stays parked, None if nothing does."""
 
     applied: int
     failure: str | None
@@ -116,10 +116,10 @@ async def _apply_in_order(tx: Transaction, projection: Projection, due: Sequence
     for done, record in enumerate(due):
         failure = record.error or "unreadable"
         if record.event is not None:
-            told = await _apply(tx, projection, [record.event])
-            if told is None:
+            failed = await _apply(tx, projection, [record.event])
+            if failed is None:
                 continue
-            failure = told
+            failure = failed
         return done, failure
     return len(due), None
 

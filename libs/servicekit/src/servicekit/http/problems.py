@@ -37,7 +37,7 @@ class FieldError(msgspec.Struct, frozen=True):
         assert self.code in FIELD_CODES, self.code
 
 
-class Problem(Exception):  # noqa: N818  RFC 9457 names it
+class Problem(Exception):
     """A request that cannot be done, raised at the shell and answered as a problem document.
 
     *facts* are members a client needs to act; money among them is an object, never a number. `retry_after_s` among them

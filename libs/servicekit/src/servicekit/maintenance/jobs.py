@@ -1,4 +1,4 @@
-"""What a job is, and the turn that it is given."""
+"""What a job is, and what each of its runs is given."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,8 +8,8 @@ from servicekit.maintenance.leadership import Leadership
 from servicekit.postgres import Connection, Transaction, transaction
 
 
-class Turn:
-    """One run of a job: its connection, and its lease if it has a leader."""
+class JobRun:
+    """What one run of a job is given: the job's connection, and its lease if it has a leader."""
 
     def __init__(self, connection: Connection, leadership: Leadership | None) -> None:
         self.connection = connection
@@ -29,23 +29,23 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Something to do every *interval_s* seconds, a lot at a time.
+    """Something to do every *interval_s* seconds, a chunk of rows at a time.
 
-    *run* does one lot and returns how many rows that were. Where they are *lot* or more there may be more to do: the
-    next lot follows at once, until *repeat_s* seconds have passed since the first began. None: a run is whole. A lot
-    that takes longer than *deadline_s* is given up with its connection. A job that *has_leader* is done by one instance
-    of all, and writes through `Turn.transaction` alone.
+    *run* does one chunk and returns how many rows that were. If they are *chunk_rows* or more, there may be more to do:
+    the next chunk follows at once, until *repeat_s* seconds have passed since the first began. *chunk_rows* is None:
+    one run does all. A chunk that takes longer than *deadline_s* is given up with its connection. A job that
+    *has_leader* is done by one instance of all, and writes through `JobRun.transaction` alone.
     """
 
     name: str
     interval_s: float
-    run: Callable[[Turn], Awaitable[int]]
-    lot: int | None = None
+    run: Callable[[JobRun], Awaitable[int]]
+    chunk_rows: int | None = None
     repeat_s: float = 10.0
     deadline_s: float = 10.0
     has_leader: bool = False
 
     @property
     def lease_s(self) -> float:
-        """How long a leader may be silent: it lives through a lot that is given up, and a turn that came late."""
+        """How long a leader may be silent: longer than a chunk that is given up and a run that starts late."""
         return 2 * self.interval_s + 2 * self.deadline_s

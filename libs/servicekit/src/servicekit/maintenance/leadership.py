@@ -27,7 +27,7 @@ _EXTEND = """
 _RELEASE = "update servicekit.lease set expires_at = '-infinity' where name = $1 and owner = $2"
 
 
-class LeaseLost(Exception):  # noqa: N818  it names what happened
+class LeaseLost(Exception):
     """Another instance has the lease: nothing was written."""
 
 
@@ -53,7 +53,7 @@ class Leadership:
         return epoch is not None
 
     async def extend(self, connection: Connection) -> None:
-        """Extend the lease and lock it until the open transaction ends; raises LeaseLost where another owner has it."""
+        """Extend the lease and lock it until the open transaction ends; raises LeaseLost if another owner has it."""
         status = await connection.execute(_EXTEND, self._name, self._owner, self._epoch, self._lease_s)
         if status != "UPDATE 1":
             raise LeaseLost(self._name)

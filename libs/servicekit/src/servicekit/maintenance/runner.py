@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, classify
-from servicekit.maintenance.jobs import Job, Turn
+from servicekit.maintenance.jobs import Job, JobRun
 from servicekit.maintenance.leadership import Leadership, LeaseLost
 from servicekit.maintenance.metrics import MaintenanceMetrics
 from servicekit.postgres import DRIVER_ERRORS, connect, given_up_after
 
 _END_TIMEOUT_S: Final = 1.0
 _LOCK_TIMEOUT: Final = "1s"
-"""A job gives way to what it would wait for: its next turn comes soon."""
+"""A job gives way to what it would wait for: it runs again soon."""
 
 _DedicatedConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -63,23 +63,23 @@ class _Loop:
         self._connection: _DedicatedConnection | None = None
 
     async def run(self) -> None:
-        """Do the job for ever, until cancelled."""
+        """Do the job every interval until cancelled."""
         try:
             while True:
-                await self._turn()
+                await self._run_once()
                 await asyncio.sleep(self._job.interval_s)
         finally:
             await self._end()
 
-    async def _turn(self) -> None:
-        """Do lots while they are full, within the job's time. A failure ends the turn, never the job."""
+    async def _run_once(self) -> None:
+        """Do chunks while they are full, within the job's time. A failure ends this run, never the job."""
         try:
             if await self._leads():
-                await self._lots()
+                await self._chunks()
                 self._metrics.done(self._job.name)
         except LeaseLost:
             self._metrics.leads(self._job.name, is_leader=False)
-        except Exception as error:  # noqa: BLE001 - the boundary of a turn: whatever failed, the next one comes
+        except Exception as error:  # noqa: BLE001 - the boundary of a run: whatever failed, the next one follows
             self._failed(error)
 
     async def _leads(self) -> bool:
@@ -90,18 +90,18 @@ class _Loop:
         self._metrics.leads(self._job.name, is_leader=is_leader)
         return is_leader
 
-    async def _lots(self) -> None:
+    async def _chunks(self) -> None:
         began_s = monotonic_s()
-        while await self._lot() and monotonic_s() - began_s < self._job.repeat_s:
+        while await self._chunk() and monotonic_s() - began_s < self._job.repeat_s:
             pass
 
-    async def _lot(self) -> bool:
-        """Do one lot; return whether it was full."""
+    async def _chunk(self) -> bool:
+        """Do one chunk; return whether it was full."""
         began_s = monotonic_s()
         async with self._bounded() as connection:
-            rows = await self._job.run(Turn(connection, self._leadership))
-        self._metrics.lot(self._job.name, rows, monotonic_s() - began_s)
-        return self._job.lot is not None and rows >= self._job.lot
+            rows = await self._job.run(JobRun(connection, self._leadership))
+        self._metrics.chunk(self._job.name, rows, monotonic_s() - began_s)
+        return self._job.chunk_rows is not None and rows >= self._job.chunk_rows
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[_DedicatedConnection]:

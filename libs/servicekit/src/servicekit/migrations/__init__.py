@@ -4,7 +4,7 @@ A migration is named `NNNN_name.sql`, or `NNNN_name.pre.sql` (before the new rel
 or `NNNN_name.post.sql` (after the old one is gone). Without a suffix it is `pre`. Each is run once, in one transaction,
 in the order of the numbers, and never changes afterwards: its checksum is kept in `servicekit.migration`.
 
-A function stands in a file of its own, with its types, settings and rights, and is applied again whenever the file
+A function has a file of its own, with its types, settings and rights, and is applied again whenever the file
 changed, behind the migrations: its checksum is kept in `servicekit.function_in_force`. `-- needs: one, another` names
 the files that go before. So no migration may call a function of such a file.
 
@@ -91,7 +91,7 @@ async def migrate(
     """Apply what is pending, the migrations source by source in the order given, then the functions; return them.
 
     Any number of processes may call it at once: they take turns. A release that lacks migrations which the database has
-    is the older of two, and leaves the functions to the newer one. Raises MigrationError where a file changed after it
+    is the older of two, and leaves the functions to the newer one. Raises MigrationError if a file changed after it
     was applied, where the database was made before the baseline, or where a function's signature was changed in place,
     and driver errors (the failing file is rolled back and named in a note).
     """
@@ -133,7 +133,7 @@ async def _applied(connection: Connection) -> dict[tuple[str, int], _Applied]:
 def _check(files: Iterable[Migration], applied: Mapping[tuple[str, int], _Applied]) -> bool:
     """Return whether the database has migrations of a later release.
 
-    Raises MigrationError where a recorded file changed or went missing among those of this release.
+    Raises MigrationError if a recorded file changed or went missing among those of this release.
     """
     present = {(file.source, file.number): file for file in files}
     newest: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What stands in the folders: migrations by number, and functions in an order in which each finds what it needs."""
+"""The files of a source: migrations by number, and functions in an order in which each finds what it needs."""
 
 import hashlib
 import re
@@ -67,7 +67,7 @@ class SqlFunction:
 
     @property
     def sha256(self) -> str:
-        """The checksum that tells whether this text is in force."""
+        """The checksum of this text, compared with that of the text in force."""
         return _sha256(self.sql)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ def read_source(source: MigrationSource) -> list[Migration]:
 def read_functions(source: MigrationSource) -> list[SqlFunction]:
     """Return the source's functions, each behind those that it needs, otherwise by name.
 
-    Raises MigrationError where a file does not hold the one function it is named after, or needs one that is not there.
+    Raises MigrationError if a file does not hold the one function it is named after, or needs one that is not there.
     """
     if source.functions is None or not source.functions.is_dir():
         return []

@@ -2,7 +2,7 @@
 
 A function's arguments and results, and the composite types among them, never change under a name: a release that still
 runs calls them as it knows them. PostgreSQL refuses some such changes itself, and for others would keep two functions
-of one name; both are told alike, and so is a type that is not as its file says.
+of one name; both are refused alike, and so is a type that is not as its file says.
 """
 
 import re
@@ -40,7 +40,7 @@ async def apply_functions(
 ) -> list[SqlFunction]:
     """Apply those whose text is not in force, in the order given, each in a transaction; return them.
 
-    Raises MigrationError where a signature or a type was changed in place, and driver errors with the file in a note.
+    Raises MigrationError if a signature or a type was changed in place, and driver errors with the file in a note.
     """
     in_force = {(row["source"], row["name"]): row["sha256"] for row in await connection.fetch(_IN_FORCE)}
     applied = []
@@ -75,7 +75,7 @@ async def _of_that_name(connection: Connection, function: SqlFunction) -> int:
 async def _without_types(connection: Connection, function: SqlFunction) -> str:
     """Return the file's text without the types that are there.
 
-    Raises MigrationError where one of them has other attributes than the file says.
+    Raises MigrationError if one of them has other attributes than the file says.
     """
     sql = function.sql
     for declared in _TYPE.finditer(function.sql):

@@ -1,4 +1,4 @@
-"""What reads on a projection share: they may wait for a position, tell how fresh they are, refuse what is parked."""
+"""What reads on a projection share: they may wait for a position, report how fresh they are, refuse what is parked."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,8 +12,8 @@ from servicekit.postgres import Pool
 from servicekit.read_model.waiting import PositionWaiter
 
 
-class SubjectParked(Exception):  # noqa: N818  it names what was found out
-    """A subject that the answer touches is parked: what is stored of it is behind, for longer than any lag tells."""
+class SubjectParked(Exception):
+    """A subject that the answer touches is parked: what is stored of it is behind, for longer than any lag shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Projected(AbstractAsyncContextManager["Projected"]):
         return await self._progress()
 
     async def refuse_parked(self, subjects: Sequence[UUID]) -> None:
-        """Raise SubjectParked where one of *subjects* is."""
+        """Raise SubjectParked if one of *subjects* is."""
         if not subjects:
             return
         async with self._pool.connection() as connection:

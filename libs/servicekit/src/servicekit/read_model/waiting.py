@@ -15,7 +15,7 @@ POLL_S: Final = 0.02
 """Readers wait for a projection that is a few of these behind; one poll serves all of them."""
 
 
-class PositionNotReached(Exception):  # noqa: N818  it names what was found out
+class PositionNotReached(Exception):
     """The projection has not reached the position that a reader waits for in time; it may have a moment later."""
 
 

@@ -1,7 +1,7 @@
 """The relay: publishes a journal to Kafka, in order per shard, at least once.
 
 Any number of instances share the shards through leases. A cursor moves only behind acknowledgements, so that a crash
-repeats records and never loses one; consumers tell repeats by (shard, sequence).
+repeats records and never loses one; consumers recognize repeats by (shard, sequence).
 """
 
 from importlib import resources

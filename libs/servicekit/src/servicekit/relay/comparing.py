@@ -31,13 +31,13 @@ class Comparison:
         return [record for record in records if known.get((record.shard, record.sequence)) != record.event_id]
 
     async def marks(self, connection: Connection, leases: Iterable[Lease]) -> dict[int, Mark]:
-        """Return, by shard, what stands at the cursors of *leases*."""
+        """Return, by shard, the record at the cursor of each of *leases*."""
         cursors = [(lease.shard, lease.cursor) for lease in leases]
         known = await self._journal.event_ids(connection, cursors) if cursors else {}
         return {shard: Mark(cursor, known.get((shard, cursor))) for shard, cursor in cursors}
 
     async def halt(self, connection: Connection, lacking: Collection[TopicEnd]) -> None:
-        """Record that the journal lacks *lacking*; raise TopicAhead unless an operator has accepted all that stands."""
+        """Record that the journal lacks *lacking*; raise TopicAhead unless an operator has accepted all of them."""
         async with transaction(connection):
             for record in lacking:
                 await halts.record(connection, record)

@@ -12,13 +12,13 @@ class RelayError(Exception):
     exit_code = 1
 
 
-class LeasesLost(RelayError):  # noqa: N818  it names what happened
-    """This process stood still for longer than its leases lasted, and others took its shards: start afresh."""
+class LeasesLost(RelayError):
+    """This process was paused for longer than its leases lasted, and others took its shards: start afresh."""
 
     exit_code = EXIT_LEASES_LOST
 
 
-class TopicAhead(RelayError):  # noqa: N818  it names a state of the world
+class TopicAhead(RelayError):
     """The topic ends with a record that the journal lacks: the database was restored behind the topic.
 
     Relay and committers refuse to run until an operator has decided (`servicekit.relay.halts.clear`).
@@ -27,5 +27,5 @@ class TopicAhead(RelayError):  # noqa: N818  it names a state of the world
     exit_code = EXIT_TOPIC_AHEAD
 
 
-class UnknownEventNumber(RelayError):  # noqa: N818  it names a state of the world
+class UnknownEventNumber(RelayError):
     """The journal holds an event type that this release does not know: update the relay before the committers."""

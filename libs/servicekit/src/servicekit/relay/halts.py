@@ -1,4 +1,4 @@
-"""The stop that a database restored behind its topic asks for, and its end by an operator's decision."""
+"""Halts: relay and committers stop where a database was restored behind its topic, until an operator decides."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,8 @@ class TopicEnd:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Halt:
-    """A record that the journal lacks, and since when everything stands because of it."""
+class RelayHalt:
+    """A record that the journal lacks, and since when relay and committers are halted because of it."""
 
     topic: str
     partition: int
@@ -32,18 +32,18 @@ class Halt:
     halted_at: datetime
 
 
-async def active(connection: Connection) -> list[Halt]:
+async def active(connection: Connection) -> list[RelayHalt]:
     """Return the halts that no operator has cleared. While there is one, relay and committers must not run."""
     rows = await connection.fetch(
         """select topic, topic_partition as partition, kafka_offset as offset, shard, seq as sequence, event_id,
                   halted_at
            from servicekit.relay_halt where cleared_at is null order by topic, topic_partition, kafka_offset"""
     )
-    return [Halt(**dict(row)) for row in rows]
+    return [RelayHalt(**dict(row)) for row in rows]
 
 
 async def record(connection: Connection, end: TopicEnd) -> bool:
-    """Record that the journal lacks *end*; return False where an operator has already accepted this very record."""
+    """Record that the journal lacks *end*; returns False if an operator has already accepted this record."""
     cleared_at = await connection.fetchval(
         """insert into servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)
            values ($1, $2, $3, $4, $5, $6)

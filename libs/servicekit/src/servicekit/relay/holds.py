@@ -47,7 +47,7 @@ class Holds:
         self._holds.pop(partition, None)
 
     def waits(self, partition: int, now_s: float) -> bool:
-        """Tell whether *partition* is to be left alone for now."""
+        """Return whether *partition* is to be left alone for now."""
         hold = self._holds.get(partition)
         return partition in self._under_way or (hold is not None and now_s < hold.until_s)
 

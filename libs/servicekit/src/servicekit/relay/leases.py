@@ -1,6 +1,6 @@
 """Who publishes which shard: leases by the database's clock, and cursors that move by compare-and-set.
 
-A lease's epoch grows with every owner. A process that stood still finds its epoch gone and drops the shard.
+A lease's epoch grows with every owner. A process that was paused finds its epoch gone and drops the shard.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -87,7 +87,7 @@ class Leases:
         self._lease_s = lease_s
 
     async def renew(self, connection: Connection) -> Renewal:
-        """Tell that this process lives, and extend its leases, also those that ran out and nobody took."""
+        """Record that this process is alive, and extend its leases, also those that ran out and nobody took."""
         await connection.execute(_HEARTBEAT, self._owner, self._lease_s)
         rows = await connection.fetch(_RENEW, self._owner, self._lease_s)
         live = await connection.fetchval(_LIVE)

@@ -1,4 +1,4 @@
-"""What the relay tells of itself, as Prometheus metrics."""
+"""Prometheus metrics of the relay."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -50,7 +50,7 @@ class RelayMetrics:
         self._publish.observe(seconds)
 
     def lag(self, rows: int, seconds: float) -> None:
-        """Tell how far behind the journal this process is."""
+        """Set how far behind the journal this process is."""
         self._lag_rows.set(rows)
         self._lag_seconds.set(seconds)
 
@@ -63,7 +63,7 @@ class RelayMetrics:
         self._failures.labels(error).inc()
 
     def leases_held(self, shards: int) -> None:
-        """Tell how many shards this process publishes."""
+        """Set how many shards this process publishes."""
         self._leases.set(shards)
 
     def leases_lost(self, shards: int) -> None:
@@ -71,17 +71,17 @@ class RelayMetrics:
         self._lost.inc(shards)
 
     def shards_stopped(self, shards: int) -> None:
-        """Tell how many shards stand because of a gap."""
+        """Set how many shards are stopped at a gap."""
         self._stopped.set(shards)
 
     def partitions_held(self, partitions: int) -> None:
-        """Tell how many partitions are held back."""
+        """Set how many partitions are held back."""
         self._held.set(partitions)
 
     def ended_before(self, shards: int) -> None:
-        """Tell how many shards' journals end before what is published of them."""
+        """Set how many shards' journals end before what is published of them."""
         self._ended_before.set(shards)
 
     def halted(self, *, is_halted: bool) -> None:
-        """Tell whether the topic is ahead of the journal."""
+        """Set whether the topic is ahead of the journal."""
         self._halted.set(is_halted)

@@ -97,11 +97,11 @@ class Publisher:
         patience_s: float = PATIENCE_S,
         on_trial: Collection[int] = (),
     ) -> list[Sending]:
-        """Send *events* to their shards' partitions, in their order per shard; return what became of each partition's.
+        """Send *events* to their shards' partitions, in their order per shard; return the outcome of each partition's.
 
         What a partition acknowledged stays published whatever becomes of the others. A partition that has not ended
         within *patience_s*, and those *on_trial* from the start, go on by themselves until *timeout_s*: `trailing`
-        names them and `ended` gives them; meanwhile nothing else is to be sent there. Raises PublishError where no
+        names them and `ended` gives them; meanwhile nothing else is to be sent there. Raises PublishError if no
         producer can be had for the others.
         """
         if not self._partitions:
@@ -126,7 +126,7 @@ class Publisher:
         return [self._trailing.pop(task) for task in done]
 
     async def partitions(self) -> int:
-        """Return how many partitions the topic has; raise PublishError when the broker cannot tell."""
+        """Return how many partitions the topic has; raises PublishError if the broker does not answer."""
         try:
             await self._ready_producer()
         except (KafkaError, OSError, TimeoutError) as error:
@@ -204,7 +204,7 @@ class Publisher:
         except (KafkaError, OSError, TimeoutError) as error:
             sending.error = _describe(error)
         except asyncio.CancelledError as error:
-            # A future of the client's own may be cancelled, which is no cancellation of ours.
+            # A future of the client's own may be cancelled, which is not a cancellation of ours.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
@@ -241,8 +241,8 @@ class Publisher:
             position = self._fill(batch, sending.events, sending.acknowledged)
             batch.close()
             delivery = await producer.send_batch(batch, self._settings.topic, partition=sending.partition)
-            told = await delivery
-            sending.has_acknowledged(position, told.offset)
+            metadata = await delivery
+            sending.has_acknowledged(position, metadata.offset)
             await asyncio.sleep(0)
 
     def _fill(self, batch: Any, events: Sequence[Envelope], position: int) -> int:
@@ -281,10 +281,10 @@ async def _start(producer: AIOKafkaProducer, timeout_s: float) -> str | None:
 
 
 async def _dispose(producer: AIOKafkaProducer) -> None:
-    """Close *producer* without waiting for what it could not deliver, as `stop` alone would, for ever."""
+    """Close *producer* without waiting for what it could not deliver, as `stop` alone would, without end."""
     with suppress(KafkaError, OSError, asyncio.CancelledError):
         await producer._sender.close()  # noqa: SLF001  no public call ends an idempotent producer without its broker
-    undelivered = producer._message_accumulator  # noqa: SLF001  `stop` would wait for these batches for ever
+    undelivered = producer._message_accumulator  # noqa: SLF001  `stop` would wait for these batches without end
     undelivered._batches.clear()  # noqa: SLF001  see above
     undelivered._pending_batches.clear()  # noqa: SLF001  see above
     with suppress(KafkaError, OSError):

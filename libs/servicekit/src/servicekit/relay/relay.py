@@ -38,9 +38,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """Publishes what follows the cursors of the shards it has leased, until it is told to stop.
+    """Publishes what follows the cursors of the shards it has leased, until it is stopped.
 
-    *owner* tells operators which instance holds a lease.
+    *owner* is what operators see as the holder of a lease.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Relay:
         self._barrier = Barrier(pool)
         self._wakeup = Wakeup(pool, journal.channel)
         self._waits_for_standby = False
-        self._partitions = 0  # of the topic; 0 until the broker has told
+        self._partitions = 0  # of the topic; 0 until the broker has answered
         self._shards = HeldShards(metrics)
         self._connections = 0  # of the pool, when the journal was compared last
         self._renewed_s = float("-inf")
@@ -82,7 +82,7 @@ class Relay:
         self._measured_s = float("-inf")
 
     async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, what waits or stands still."""
+        """Return, for a deep look, what waits or is stopped."""
         held, stopped = len(self._holds) + len(self._unread), sorted(self._shards.stopped)
         return {
             "partitions": Check(ok=not held, detail=f"{held} held"),
@@ -92,7 +92,7 @@ class Relay:
     async def run(self, shutdown: Shutdown) -> None:
         """Publish until the end is requested, then move the cursors and free the leases.
 
-        A broker or a database that is away is waited for, for ever. Raises LeasesLost and TopicAhead.
+        A broker or a database that is away is waited for without a bound. Raises LeasesLost and TopicAhead.
         """
         idle_s, failures = self._settings.idle_s_min, 0
         try:
@@ -187,7 +187,7 @@ class Relay:
         self._metrics.leases_held(len(self._shards))
         _log.warning("relay.leases_lost", shards=sorted(lost))
         if stood_still:
-            raise LeasesLost(f"stood still beyond {self._settings.lease_s} s and lost {len(lost)} shards")
+            raise LeasesLost(f"was paused beyond {self._settings.lease_s} s and lost {len(lost)} shards")
 
     async def _free_unheld(self, epochs: Mapping[int, int]) -> None:
         """Free the leases that are ours by the table alone, or nobody would publish their shards.
@@ -224,7 +224,7 @@ class Relay:
                 await self._leases.release(connection, {lease.shard: lease.epoch for lease in leases})
 
     async def _require_journal(self, leases: Sequence[Lease]) -> dict[int, HeldShard]:
-        """Return the shards of the partitions that can be read; raise TopicAhead where the journal lacks their end."""
+        """Return the shards of the partitions that can be read; raises TopicAhead if the journal lacks their end."""
         shards: dict[int, list[int]] = {}
         for lease in leases:
             shards.setdefault(self._partition(lease.shard), []).append(lease.shard)
@@ -243,7 +243,7 @@ class Relay:
         return {lease.shard: HeldShard(lease.epoch, marks[lease.shard]) for lease in taken}
 
     async def _require_published(self, connection: Connection, shards: Iterable[int]) -> None:
-        """Raise TopicAhead where the journal no longer has what was published of one of *shards*."""
+        """Raise TopicAhead if the journal no longer has what was published of one of *shards*."""
         records = [
             TopicEnd(
                 topic=self._settings.publisher.topic,
@@ -261,7 +261,7 @@ class Relay:
         if not lacking:
             return
         await self._comparison.halt(connection, lacking)
-        # An operator has accepted just these before: what stands there now is published like anything else.
+        # An operator has accepted just these before: what is there now is published like anything else.
         self._drop({record.shard for record in lacking}, stood_still=False)
 
     async def _release(self, shards: Sequence[int]) -> None:

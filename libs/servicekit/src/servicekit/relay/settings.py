@@ -21,9 +21,9 @@ class PublisherSettings:
 class RelaySettings:
     """How a relay runs, and where what it reads is published.
 
-    An idle relay looks every *idle_s_max*, or every *listening_s_max* where it is told what is written. A round that
-    published fewer than *full_records* is not followed by the next within *round_s_min*, nor later than an idle relay
-    that is told nothing looks.
+    An idle relay looks every *idle_s_max*, or every *listening_s_max* where it is notified of what is written. A round
+    that published fewer than *full_records* is not followed by the next within *round_s_min*, nor later than an idle
+    relay that is not notified looks.
     """
 
     publisher: PublisherSettings

@@ -47,7 +47,7 @@ class HeldShard:
 
 
 class HeldShards(dict[int, HeldShard]):
-    """The shards this process publishes, by number; *stopped* are those that stand still at a gap."""
+    """The shards this process publishes, by number; *stopped* are those stopped at a gap."""
 
     def __init__(self, metrics: RelayMetrics) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class HeldShards(dict[int, HeldShard]):
         """Return *run*, one shard's, up to its first gap, at which the shard stops."""
         shard = run[0].shard
         expected = self[shard].published.sequence + 1
-        # Ascending and distinct, so the ends tell whether anything is missing in between.
+        # Ascending and distinct, so the ends show whether anything is missing in between.
         if run[0].sequence == expected and run[-1].sequence == expected + len(run) - 1:
             return run
         dense = [event for number, event in enumerate(run, expected) if event.sequence == number]

@@ -2,7 +2,7 @@
 
 A partition is read back from its end in growing steps until every shard that is asked for was seen. What is no event of
 the platform is stepped over. The bound is several times what one round of a relay publishes, so that a restore between
-two commits of one round is seen; a shard that was quiet for longer stands behind its partition's other shards.
+two commits of one round is seen; a shard that was quiet for longer is behind its partition's other shards.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 START_TIMEOUT_S: Final = 5.0
 OFFSETS_TIMEOUT_S: Final = 3.0
 OFFSETS_PATIENCE_S: Final = 0.5
-"""How long partitions that have told where they end wait for one that has not: nothing is published meanwhile."""
+"""How long partitions whose end is known wait for one whose end is not: nothing is published meanwhile."""
 READ_TIMEOUT_S: Final = 5.0
 POLL_MS: Final = 200
 FIRST_STEP: Final = 64
@@ -95,7 +95,7 @@ async def read_topic_ends(bootstrap_servers: str, topic: str, shards: Mapping[in
 
 
 async def _bounds(consumer: AIOKafkaConsumer, topic: str, shards: Mapping[int, Collection[int]]) -> list[_Partition]:
-    """Return where each partition begins and ends, without those whose leader does not tell in time."""
+    """Return where each partition begins and ends, without those whose leader does not answer in time."""
 
     async def bounds(number: int) -> _Partition:
         part = TopicPartition(topic, number)
@@ -108,11 +108,11 @@ async def _bounds(consumer: AIOKafkaConsumer, topic: str, shards: Mapping[int, C
     _, late = await asyncio.wait(asking, timeout=OFFSETS_PATIENCE_S)
     for task in late:
         task.cancel()
-    told = await asyncio.gather(*asking, return_exceptions=True)
-    for each in told:
+    answered = await asyncio.gather(*asking, return_exceptions=True)
+    for each in answered:
         if isinstance(each, BaseException) and not isinstance(each, KafkaError | OSError | asyncio.CancelledError):
             raise each
-    return [each for each in told if isinstance(each, _Partition)]
+    return [each for each in answered if isinstance(each, _Partition)]
 
 
 async def _read(consumer: AIOKafkaConsumer, partitions: list[_Partition], asked: set[int]) -> TopicEnds:

@@ -17,11 +17,11 @@ ADMIN_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 3_600.0
 
 
-class UnknownTopic(Exception):  # noqa: N818  it names a state of the world
+class UnknownTopic(Exception):
     """The broker has no such topic."""
 
 
-class BrokenTopic(Exception):  # noqa: N818  it names a state of the world
+class BrokenTopic(Exception):
     """The topic does not have one dense run of sequences per shard."""
 
 

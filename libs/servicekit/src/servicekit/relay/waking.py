@@ -1,4 +1,4 @@
-"""Waking: a journal that is seldom written tells its relay, which sleeps until then.
+"""Waking: a journal that is seldom written notifies its relay, which sleeps until then.
 
 Each look of an idle relay costs it and its database the same, however seldom there is something to find. Who appends to
 an outbox notifies its channel, and a relay that listens need not look often; without its connection it looks as any
@@ -25,7 +25,7 @@ class Wakeup:
         self._pool = pool
         self._channel = channel
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._told = asyncio.Event()
+        self._notified = asyncio.Event()
 
     @property
     def is_listening(self) -> bool:
@@ -33,30 +33,30 @@ class Wakeup:
         return self._connection is not None and not self._connection.is_closed()
 
     async def listen(self) -> None:
-        """Listen, again where the connection was lost; where that fails, nothing is told."""
+        """Listen, again where the connection was lost; where that fails, the relay is not notified."""
         if self._channel is None or self.is_listening:
             return
         try:
             self._connection = await self._pool.connect_apart()
-            await self._connection.add_listener(self._channel, self._tell)
+            await self._connection.add_listener(self._channel, self._notify)
         except (*DRIVER_ERRORS, OSError) as error:
             _log.info("relay.not_listening", channel=self._channel, error=type(error).__name__)
             self.close()
-        self._told.set()  # what was written before is found by a look
+        self._notified.set()  # what was written before is found by a look
 
     async def sleep(self, seconds: float, shutdown: Shutdown) -> None:
         """Sleep for *seconds*, or until something was written or the end is requested."""
         if not self.is_listening:
             await shutdown.sleep(seconds)
             return
-        told = asyncio.ensure_future(self._told.wait())
+        notified = asyncio.ensure_future(self._notified.wait())
         try:
             ending = asyncio.ensure_future(shutdown.wait())
-            await asyncio.wait({told, ending}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({notified, ending}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
         finally:
-            told.cancel()
-        self._told.clear()
+            notified.cancel()
+        self._notified.clear()
 
     def close(self) -> None:
         """Give the connection up."""
@@ -65,5 +65,5 @@ class Wakeup:
                 self._connection.terminate()
             self._connection = None
 
-    def _tell(self, *_: object) -> None:
-        self._told.set()
+    def _notify(self, *_: object) -> None:
+        self._notified.set()

@@ -31,7 +31,7 @@ from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
 
-Work = Callable[[Shutdown], Awaitable[None]]
+ProcessBody = Callable[[Shutdown], Awaitable[None]]
 """What a process is for: runs until the end is requested, and takes what it holds back with it."""
 OpenApp = Callable[[Telemetry], AbstractAsyncContextManager[ASGIApp]]
 
@@ -63,12 +63,12 @@ async def run_beside_pages(
     name: str,
     port: Port,
     pool: Pool,
-    work: Work,
+    work: ProcessBody,
     deep: HealthCheck = healthy,
 ) -> None:
-    """Run *work* until *shutdown*, beside pages that tell whether it is at work and its database answers.
+    """Run *work* until *shutdown*, beside pages that show whether it is at work and its database answers.
 
-    Where the work ends of itself the process ends too, see `end_with`. *deep* adds to what a deep look tells.
+    Where the work ends of itself the process ends too, see `end_with`. *deep* adds to the checks of `/health/deep`.
     """
     working = asyncio.create_task(_await(work, shutdown), name=name)
     end_with(working, name, shutdown)
@@ -210,14 +210,14 @@ async def run_relay(
 def end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:
     """End the process with *working*, which it is of no use without, so that a supervisor starts it afresh.
 
-    Whatever ends the work before the process's end is requested is told in a log line and gives an exit code: the
+    Whatever ends the work before the process's end is requested is logged and gives an exit code: the
     work's own if it has one, else 1, also where it merely returned or was cancelled from within.
     """
     working.add_done_callback(lambda ended: _tell_end(ended, name, shutdown))
 
 
 def instance_name() -> str:
-    """Return what tells an operator which process it is: host and pid."""
+    """Return the process's name for operators: host and pid."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -238,7 +238,7 @@ async def database_check(pool: Pool) -> Mapping[str, Check]:
     return {"database": Check(ok=True, detail="answers")}
 
 
-async def _await(work: Work, shutdown: Shutdown) -> None:
+async def _await(work: ProcessBody, shutdown: Shutdown) -> None:
     await work(shutdown)
 
 

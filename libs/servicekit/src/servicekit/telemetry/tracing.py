@@ -25,7 +25,7 @@ CLIENT_TRACES_PER_S: Final = 50
 
 
 def parse_traceparent(text: str) -> SpanContext | None:
-    """Return the context that a W3C `traceparent` names, or None when it is malformed."""
+    """Return the context that a W3C `traceparent` names, or None if it is malformed."""
     match = _TRACEPARENT.fullmatch(text)
     if match is None or match[1] == _NO_TRACE or match[2] == _NO_SPAN or text.startswith("ff"):
         return None
@@ -34,7 +34,7 @@ def parse_traceparent(text: str) -> SpanContext | None:
 
 
 def traceparent_of(span: Span) -> str | None:
-    """Return the `traceparent` that hands *span* on, or None when it is not sampled."""
+    """Return the `traceparent` that hands *span* on, or None if it is not sampled."""
     context = span.get_span_context()
     if not context.is_valid or not context.trace_flags.sampled:
         return None
@@ -42,13 +42,13 @@ def traceparent_of(span: Span) -> str | None:
 
 
 def unsampled(traceparent: str | None) -> str | None:
-    """Return *traceparent* with its ids and without the wish to be sampled, None where it names no trace."""
+    """Return *traceparent* with its ids and without the wish to be sampled, None if it names no trace."""
     context = None if traceparent is None else parse_traceparent(traceparent)
     return None if context is None else f"00-{context.trace_id:032x}-{context.span_id:016x}-00"
 
 
 def current_traceparent() -> str | None:
-    """Return the `traceparent` of the span in force, or None when nothing is sampled here."""
+    """Return the `traceparent` of the span in force, or None if nothing is sampled here."""
     return traceparent_of(trace.get_current_span())
 
 
@@ -70,7 +70,7 @@ class Tracing:
         self._granted = 0
 
     def is_sampled(self, traceparent: str | None) -> bool:
-        """Tell whether a span is to be made for work that came with *traceparent*."""
+        """Return whether a span is to be made for work that came with *traceparent*."""
         if traceparent is None:
             return self._ratio > 0.0 and random.random() < self._ratio  # noqa: S311  a sample is no secret
         if not self._records:
@@ -79,7 +79,7 @@ class Tracing:
         return parent.trace_flags.sampled if parent is not None else self.is_sampled(None)
 
     def is_granted(self, traceparent: str | None, now_s: float) -> bool:
-        """Tell whether sampled work of a client's is traced at *now_s* (monotonic): so many of its traces a second are.
+        """Return whether sampled work of a client's is traced at *now_s* (monotonic), within the bound a second.
 
         A trace of our own choice always is.
         """

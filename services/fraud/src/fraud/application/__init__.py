@@ -1,1 +1,1 @@
-"""Use cases: project, judge, ask, and try rules on the past."""
+"""Use cases: try rules on past events."""

@@ -1,6 +1,6 @@
 """What a rule file would have decided: the events from the topic's beginning, folded and judged in memory.
 
-Nothing is written. Bounded by events and by wallets; an event that cannot be folded ends its wallet's part, as parking
+Nothing is written. Bounded by events and by wallets; a wallet is left at an event that cannot be folded, as parking
 does.
 """
 
@@ -13,9 +13,9 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventDataError
 from contracts.events import parse_data
 from fraud.domain.judge import Decision, step
-from fraud.domain.observed import Observed, observe
 from fraud.domain.profile import Contradiction, Profile
 from fraud.domain.rules import RuleSet
+from fraud.domain.wallet_events import WalletEvent, wallet_event
 from servicekit.consumer.records import Received
 
 
@@ -35,7 +35,7 @@ class Backtest:
 
     @property
     def left_out(self) -> int:
-        """How many wallets came when as many as allowed were followed already."""
+        """How many wallets were not judged since *wallets_max* were followed already."""
         return len(self._beyond)
 
     def judge(self, received: Iterable[Received]) -> Iterator[Decision]:
@@ -56,10 +56,10 @@ class Backtest:
         if record.subject in self.broken or record.subject in self._beyond:
             return None
         try:
-            observed = _observed(event)
-            if observed is None:
+            reduced = _wallet_event(event)
+            if reduced is None:
                 return None
-            after, decision = step(known, observed, self.rules)
+            after, decision = step(known, reduced, self.rules)
         except (EventDataError, Contradiction):
             self._profiles.pop(record.subject, None)
             self.broken.add(record.subject)
@@ -71,10 +71,10 @@ class Backtest:
         return decision
 
 
-def _observed(event: Envelope | None) -> Observed | None:
+def _wallet_event(event: Envelope | None) -> WalletEvent | None:
     if event is None:
         raise EventDataError("its envelope cannot be read")
-    return observe(event, parse_data(event.type, event.data))
+    return wallet_event(event, parse_data(event.type, event.data))
 
 
 async def run_backtest(
@@ -82,16 +82,16 @@ async def run_backtest(
     polls: AsyncIterator[list[Received]],
     *,
     events_max: int,
-    tell: Callable[[Decision], None],
+    on_decision: Callable[[Decision], None],
     progress: Callable[[Backtest], None],
 ) -> bool:
-    """Judge *polls* until they end or *events_max* is reached; return whether all was judged.
+    """Judge *polls* until they end or *events_max* is reached; return whether all of them were judged.
 
-    *tell* is given each decision, *progress* the state after each poll.
+    *on_decision* is called with each decision, *progress* with the state after each poll.
     """
     async for received in polls:
         for decision in backtest.judge(received):
-            tell(decision)
+            on_decision(decision)
         progress(backtest)
         if backtest.events >= events_max:
             return False

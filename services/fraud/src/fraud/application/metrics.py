@@ -1,4 +1,4 @@
-"""What the projector tells of profiles, decisions and rules. Rules' names are bounded by the rule file."""
+"""Prometheus metrics of the projector. The label `rule` is bounded by the rule file."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -30,7 +30,7 @@ class FraudMetrics:
             self._decisions.labels(reason.rule, reason.outcome.value, reason.mode.value).inc()
 
     def rules_in_force(self, rules: RuleSet) -> None:
-        """Tell which rules are in force."""
+        """Set which rules are in force."""
         self._rules.clear()
         self._rules.labels(rules.version).set(1)
 

@@ -8,13 +8,13 @@ from uuid import UUID, uuid5
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.money import format_minor
-from fraud.domain.observed import Debited, Observed
+from fraud.domain.debit_stats import since
 from fraud.domain.profile import Profile, fold
 from fraud.domain.rules import AmountRatio, AmountRule, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
-from fraud.domain.track import since
+from fraud.domain.wallet_events import Debited, WalletEvent
 
 DECISIONS: Final = UUID("5d0f2b54-2c3b-5b6e-9a0e-6f2f3c7b8d11")
-"""The namespace of decisions' ids, for ever."""
+"""The namespace of decisions' ids. It never changes: a rebuild makes the same ids."""
 
 _SEVERITY: Final = tuple(DecisionOutcome)
 _US_PER_S: Final = 1_000_000
@@ -32,12 +32,12 @@ class Reason:
     measure: str
     value: str
     threshold: str
-    quiet_until_us: int
+    cool_down_until_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The reasons that rules have against a debit; none where nothing fired."""
+    """The rules that fired at a debit; empty if none did."""
 
     reasons: tuple[Reason, ...]
 
@@ -51,48 +51,48 @@ class Decision:
     mode: DecisionMode
     rules_version: str
     owner_id: str
-    trigger: Observed
+    trigger: WalletEvent
     reasons: tuple[Reason, ...]
 
 
 NO_OBJECTION: Final = Judgement(())
 
 
-def step(profile: Profile | None, event: Observed, rules: RuleSet) -> tuple[Profile, Decision | None]:
-    """Return the wallet's profile after *event* and what *rules* decide at it. Raises Contradiction."""
+def step(profile: Profile | None, event: WalletEvent, rules: RuleSet) -> tuple[Profile, Decision | None]:
+    """Return the wallet's profile after *event* and what *rules* decide at it; raises Contradiction."""
     after = fold(profile, event)
-    if profile is None or not isinstance(event.what, Debited):
+    if profile is None or not isinstance(event.payload, Debited):
         return after, None
     judgement = judge(profile, event, rules)
     if not judgement.reasons:
         return after, None
-    return quieted(after, judgement), decide(profile, event, judgement, rules.version)
+    return cooled_down(after, judgement), decide(profile, event, judgement, rules.version)
 
 
-def judge(profile: Profile, event: Observed, rules: RuleSet) -> Judgement:
-    """Return what *rules* have against *event*, when the wallet is as *profile* tells without it."""
-    what = event.what
-    if not isinstance(what, Debited):
+def judge(profile: Profile, event: WalletEvent, rules: RuleSet) -> Judgement:
+    """Return which of *rules* fire at *event*; *profile* is the wallet's before the event."""
+    debit = event.payload
+    if not isinstance(debit, Debited):
         return NO_OBJECTION
     at_us = max(event.at_us, profile.last_at_us)
     reasons: list[Reason] = []
     for rule in rules.rules:
-        if what.kind not in rule.kinds or profile.quiet.get(rule.name, 0) > at_us:
+        if debit.kind not in rule.kinds or profile.cool_downs.get(rule.name, 0) > at_us:
             continue
-        reason = _tried(rule, profile, what.amount_minor, at_us)
+        reason = _evaluate(rule, profile, debit.amount_minor, at_us)
         if reason is not None:
             reasons.append(reason)
     return Judgement(tuple(reasons)) if reasons else NO_OBJECTION
 
 
-def quieted(profile: Profile, judgement: Judgement) -> Profile:
-    """Return *profile* with the rules that fired quiet for their cool-downs; those that are over are forgotten."""
-    quiet = {rule: until_us for rule, until_us in profile.quiet.items() if until_us > profile.last_at_us}
-    quiet |= {reason.rule: reason.quiet_until_us for reason in judgement.reasons}
-    return profile.with_quiet(quiet)
+def cooled_down(profile: Profile, judgement: Judgement) -> Profile:
+    """Return *profile* with a cool-down begun for each rule that fired; those that are over are dropped."""
+    cool_downs = {rule: until_us for rule, until_us in profile.cool_downs.items() if until_us > profile.last_at_us}
+    cool_downs |= {reason.rule: reason.cool_down_until_us for reason in judgement.reasons}
+    return profile.with_cool_downs(cool_downs)
 
 
-def decide(profile: Profile, event: Observed, judgement: Judgement, rules_version: str) -> Decision:
+def decide(profile: Profile, event: WalletEvent, judgement: Judgement, rules_version: str) -> Decision:
     """Return the one decision that *judgement*'s reasons make.
 
     The strictest outcome counts, of live reasons where there are any: rules in shadow never make a decision stricter.
@@ -100,7 +100,7 @@ def decide(profile: Profile, event: Observed, judgement: Judgement, rules_versio
     live = [reason for reason in judgement.reasons if reason.mode is DecisionMode.LIVE]
     outcome = max((reason.outcome for reason in live or judgement.reasons), key=_SEVERITY.index)
     return Decision(
-        decision_id=decision_id_of(rules_version, event.wallet_id, event.event.event_id),
+        decision_id=decision_id_of(rules_version, event.wallet_id, event.envelope.event_id),
         outcome=outcome,
         mode=DecisionMode.LIVE if live else DecisionMode.SHADOW,
         rules_version=rules_version,
@@ -119,11 +119,11 @@ def unless_stale(decision: Decision, *, not_before_us: int) -> Decision:
 
 
 def decision_id_of(rules_version: str, wallet_id: UUID, event_id: UUID) -> UUID:
-    """Return the id of what the rules decide at the event: always the same one."""
+    """Return the id of the decision at the event: the same one at every evaluation."""
     return uuid5(DECISIONS, f"{rules_version}|{wallet_id}|{event_id}")
 
 
-def _tried(rule: AnyRule, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
+def _evaluate(rule: AnyRule, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
     match rule:
         case VelocityCount():
             count = 1 + _in_window(profile, rule, at_us)[0]
@@ -131,14 +131,14 @@ def _tried(rule: AnyRule, profile: Profile, amount_minor: int, at_us: int) -> Re
                 return None
             return _reason(rule, at_us, f"debits in {seconds(rule.window_us)} s", str(count), str(rule.count_max))
         case VelocitySum():
-            return _tried_sum(rule, profile, amount_minor, at_us)
+            return _evaluate_sum(rule, profile, amount_minor, at_us)
         case AmountRatio() | AmountZ():
-            return _tried_amount(rule, profile, amount_minor, at_us)
+            return _evaluate_amount(rule, profile, amount_minor, at_us)
         case _:
             assert_never(rule)
 
 
-def _tried_sum(rule: VelocitySum, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
+def _evaluate_sum(rule: VelocitySum, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
     threshold_minor = rule.sum_minor_max.get(profile.currency)
     if threshold_minor is None:
         return None
@@ -154,22 +154,22 @@ def _in_window(profile: Profile, rule: VelocityCount | VelocitySum, at_us: int) 
     """Return the count and sum of the profile's debits in the window that ends now."""
     count = sum_minor = 0
     for kind in rule.kinds:
-        track = profile.tracks.get(kind)
-        if track is not None:
-            of_kind = since(track, at_us - rule.window_us)
+        stats = profile.debits.get(kind)
+        if stats is not None:
+            of_kind = since(stats, at_us - rule.window_us)
             count += of_kind[0]
             sum_minor += of_kind[1]
     return count, sum_minor
 
 
-def _tried_amount(rule: AmountRatio | AmountZ, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
+def _evaluate_amount(rule: AmountRatio | AmountZ, profile: Profile, amount_minor: int, at_us: int) -> Reason | None:
     minimum_minor = rule.amount_minor_min.get(profile.currency)
     if minimum_minor is None or amount_minor < minimum_minor:
         return None
-    count, sum_minor, squares = _past(profile, rule)
+    count, sum_minor, sum_of_squares = _past(profile, rule)
     if count < rule.history_min:
         return None
-    squared = _factor_squared(rule, amount_minor, count, sum_minor, squares)
+    squared = _factor_squared(rule, amount_minor, count, sum_minor, sum_of_squares)
     if squared is None or squared[0] * rule.factor_max.denominator**2 <= rule.factor_max.numerator**2 * squared[1]:
         return None
     measure = f"{_MEASURES[type(rule)]} of {count} debits"
@@ -177,24 +177,26 @@ def _tried_amount(rule: AmountRatio | AmountZ, profile: Profile, amount_minor: i
 
 
 def _past(profile: Profile, rule: AmountRule) -> tuple[int, int, int]:
-    tracks = [profile.track(kind) for kind in rule.kinds]
+    debits = [profile.stats(kind) for kind in rule.kinds]
     return (
-        sum(track.count for track in tracks),
-        sum(track.sum_minor for track in tracks),
-        sum(track.squares for track in tracks),
+        sum(stats.count for stats in debits),
+        sum(stats.sum_minor for stats in debits),
+        sum(stats.sum_of_squares for stats in debits),
     )
 
 
 def _factor_squared(
-    rule: AmountRatio | AmountZ, amount_minor: int, count: int, sum_minor: int, squares: int
+    rule: AmountRatio | AmountZ, amount_minor: int, count: int, sum_minor: int, sum_of_squares: int
 ) -> tuple[int, int] | None:
-    """Return the square of how far the amount is off as numerator and denominator, None where the past tells nothing.
+    """Return the square of how far the amount is off, as numerator and denominator.
+
+    Returns None if the past has no deviation, or the amount is not above its mean.
 
     With n debits of sum s and sum of squares q: mean = s / n, variance = (n q - s²) / n².
     """
     if isinstance(rule, AmountRatio):
         return (amount_minor * count) ** 2, sum_minor**2
-    above, variance = amount_minor * count - sum_minor, count * squares - sum_minor * sum_minor
+    above, variance = amount_minor * count - sum_minor, count * sum_of_squares - sum_minor * sum_minor
     return None if above <= 0 or variance == 0 else (above * above, variance)
 
 

@@ -6,21 +6,21 @@ from uuid import UUID
 import msgspec
 
 from contracts.events import Restriction
-from fraud.domain.observed import Debited, Kind, Observed, Opened, Other, RestrictionsSet
-from fraud.domain.track import NOTHING, Track, debited, restarted
+from fraud.domain.debit_stats import NO_DEBITS, DebitStats, restarted, with_debit
+from fraud.domain.wallet_events import Debited, Kind, Opened, Other, RestrictionsSet, WalletEvent
 
 SOURCE: Final = "fraud"
 """The source of the restrictions that decisions of this service set."""
 
 
-class Contradiction(Exception):  # noqa: N818  it names what the event is
-    """The event does not fit what is known: a version that does not follow, a wallet that nobody opened."""
+class Contradiction(Exception):
+    """The event does not fit the profile: a version that does not follow, a wallet that nobody opened."""
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """A wallet as its events tell.
+    """The state of a wallet that its events add up to.
 
-    *quiet* has, by rule, until when it does not fire again; times are microseconds since 1970.
+    *cool_downs* has, by rule, when it may fire again; times are microseconds since 1970.
     """
 
     wallet_id: UUID
@@ -29,40 +29,40 @@ class Profile(msgspec.Struct, frozen=True):
     currency: str
     version: int
     last_at_us: int
-    tracks: dict[Kind, Track]
+    debits: dict[Kind, DebitStats]
     restrictions: list[Restriction]
-    quiet: dict[str, int]
+    cool_downs: dict[str, int]
 
-    def track(self, kind: Kind) -> Track:
-        """Return the debits of *kind*."""
-        return self.tracks.get(kind, NOTHING)
+    def stats(self, kind: Kind) -> DebitStats:
+        """Return the totals and the points of the debits of *kind*."""
+        return self.debits.get(kind, NO_DEBITS)
 
-    def with_quiet(self, quiet: dict[str, int]) -> "Profile":
-        """Return the profile with other rules quiet."""
-        return msgspec.structs.replace(self, quiet=quiet)
+    def with_cool_downs(self, cool_downs: dict[str, int]) -> "Profile":
+        """Return the profile with *cool_downs* in place of its own."""
+        return msgspec.structs.replace(self, cool_downs=cool_downs)
 
 
-def fold(profile: Profile | None, event: Observed) -> Profile:
+def fold(profile: Profile | None, event: WalletEvent) -> Profile:
     """Return the wallet's profile after *event*; *profile* is None for a wallet not known yet. Raises Contradiction."""
-    what = event.what
-    if isinstance(what, Opened):
-        return _opened(profile, event, what)
+    payload = event.payload
+    if isinstance(payload, Opened):
+        return _opened(profile, event, payload)
     known = _next(profile, event)
-    match what:
+    match payload:
         case Debited():
-            if what.amount_minor <= 0:
+            if payload.amount_minor <= 0:
                 raise Contradiction("a debit of nothing")
-            track = debited(known.track(what.kind), _at_us(known, event), what.amount_minor)
-            return _moved(known, event, tracks={**known.tracks, what.kind: track})
+            stats = with_debit(known.stats(payload.kind), _at_us(known, event), payload.amount_minor)
+            return _advanced(known, event, debits={**known.debits, payload.kind: stats})
         case RestrictionsSet():
-            return _restricted(known, event, what)
+            return _restricted(known, event, payload)
         case Other():
-            return _moved(known, event)
+            return _advanced(known, event)
         case _:
-            assert_never(what)
+            assert_never(payload)
 
 
-def _next(profile: Profile | None, event: Observed) -> Profile:
+def _next(profile: Profile | None, event: WalletEvent) -> Profile:
     """Return *profile* where *event* is its next one."""
     if profile is None:
         raise Contradiction("the wallet was never opened")
@@ -73,38 +73,38 @@ def _next(profile: Profile | None, event: Observed) -> Profile:
     return profile
 
 
-def _opened(profile: Profile | None, event: Observed, what: Opened) -> Profile:
+def _opened(profile: Profile | None, event: WalletEvent, payload: Opened) -> Profile:
     if profile is not None:
         raise Contradiction("the wallet was opened before")
     if event.version != 1:
         raise Contradiction(f"version {event.version} opens no wallet")
-    return Profile(event.wallet_id, event.tenant_id, what.owner_id, what.currency, 1, event.at_us, {}, [], {})
+    return Profile(event.wallet_id, event.tenant_id, payload.owner_id, payload.currency, 1, event.at_us, {}, [], {})
 
 
-def _restricted(profile: Profile, event: Observed, what: RestrictionsSet) -> Profile:
+def _restricted(profile: Profile, event: WalletEvent, payload: RestrictionsSet) -> Profile:
     """Begin anew where somebody lifted a restriction and none of this service's is left.
 
     Windows and cool-downs start empty: what was judged before is not judged again, a new burst is.
     """
-    restrictions = list(what.restrictions)
-    if not what.is_lifted or any(each.source == SOURCE for each in restrictions):
-        return _moved(profile, event, restrictions=restrictions)
-    tracks = {kind: restarted(track) for kind, track in profile.tracks.items()}
-    return _moved(profile, event, restrictions=restrictions, tracks=tracks, quiet={})
+    restrictions = list(payload.restrictions)
+    if not payload.is_lifted or any(each.source == SOURCE for each in restrictions):
+        return _advanced(profile, event, restrictions=restrictions)
+    debits = {kind: restarted(stats) for kind, stats in profile.debits.items()}
+    return _advanced(profile, event, restrictions=restrictions, debits=debits, cool_downs={})
 
 
-def _at_us(profile: Profile, event: Observed) -> int:
-    """Return the event's time, never earlier than the wallet's last: windows stand on ascending times."""
+def _at_us(profile: Profile, event: WalletEvent) -> int:
+    """Return the event's time, never earlier than the wallet's last: windows need ascending times."""
     return max(event.at_us, profile.last_at_us)
 
 
-def _moved(
+def _advanced(
     profile: Profile,
-    event: Observed,
+    event: WalletEvent,
     *,
-    tracks: dict[Kind, Track] | None = None,
+    debits: dict[Kind, DebitStats] | None = None,
     restrictions: list[Restriction] | None = None,
-    quiet: dict[str, int] | None = None,
+    cool_downs: dict[str, int] | None = None,
 ) -> Profile:
     """Return *profile* one version on, with what is given replaced."""
     return Profile(
@@ -114,7 +114,7 @@ def _moved(
         profile.currency,
         profile.version + 1,
         _at_us(profile, event),
-        profile.tracks if tracks is None else tracks,
+        profile.debits if debits is None else debits,
         profile.restrictions if restrictions is None else restrictions,
-        profile.quiet if quiet is None else quiet,
+        profile.cool_downs if cool_downs is None else cool_downs,
     )

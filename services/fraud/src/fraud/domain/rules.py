@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from contracts.decisions import DecisionMode, DecisionOutcome
-from fraud.domain.observed import Kind
+from fraud.domain.wallet_events import Kind
 
 
-class RulesRefused(Exception):  # noqa: N818  it names what was done with the file
+class RulesRefused(Exception):
     """The rule file is not valid. The message has a line per error: `file:line: where: what`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What every rule has. After it fired it is quiet for *cool_down_us* of the wallet's time."""
+    """What every rule has. After it fired it does not fire again for *cool_down_us* of the wallet's time."""
 
     name: str
     kinds: frozenset[Kind]
@@ -33,7 +33,10 @@ class VelocityCount(Rule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VelocitySum(Rule):
-    """Fires at a debit with which the window's debits are more than *sum_minor_max*; other currencies are let be."""
+    """Fires at a debit with which the window's debits are more than *sum_minor_max*.
+
+    Currencies without a maximum are not judged.
+    """
 
     window_us: int
     sum_minor_max: Mapping[str, int]
@@ -43,8 +46,8 @@ class VelocitySum(Rule):
 class AmountRule(Rule):
     """What rules of one amount against the wallet's own past have.
 
-    They need *history_min* debits of their kinds before, and an amount of *amount_minor_min*: other currencies are let
-    be. *factor_max* is what the amount is held against.
+    They need *history_min* debits of their kinds before, and an amount of at least *amount_minor_min*;
+    currencies without a minimum are not judged. *factor_max* is the highest factor at which the rule does not fire.
     """
 
     history_min: int
@@ -61,7 +64,7 @@ class AmountRatio(AmountRule):
 class AmountZ(AmountRule):
     """Fires at an amount more than *factor_max* standard deviations above the mean of the past.
 
-    A past without any deviation tells nothing: it never fires.
+    It never fires on a past without any deviation.
     """
 
 
@@ -70,7 +73,7 @@ AnyRule = VelocityCount | VelocitySum | AmountRatio | AmountZ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSet:
-    """The rules in force together. *version* tells all that they decide by, *text* is the file they were read from."""
+    """The rules in force together. *version* changes with all that changes decisions; *text* is the file's."""
 
     version: str
     content_hash: str
@@ -89,5 +92,5 @@ def compressed(rule: AnyRule, time_compression: int) -> AnyRule:
 
 
 def in_shadow(rule: AnyRule) -> AnyRule:
-    """Return *rule* so that it is never acted on."""
+    """Return *rule* in shadow mode."""
     return replace(rule, mode=DecisionMode.SHADOW)

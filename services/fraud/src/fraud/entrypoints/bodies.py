@@ -8,11 +8,11 @@ from pydantic import BaseModel
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.envelope import rfc3339
+from fraud.domain.debit_stats import since
 from fraud.domain.judge import decimal, seconds
-from fraud.domain.observed import Kind, from_us
 from fraud.domain.profile import Profile
 from fraud.domain.rules import AmountRatio, AmountRule, AmountZ, AnyRule, RuleSet, VelocityCount, VelocitySum
-from fraud.domain.track import since
+from fraud.domain.wallet_events import Kind, from_us
 from fraud.projection.stored import StoredDecision
 from fraud.reads.queries import Rules, WalletRisk
 from servicekit.http.routes.money import MoneyBody
@@ -173,7 +173,7 @@ def wallet_risk_body(found: WalletRisk) -> WalletRiskBody:
         past=[_past(profile, kind) for kind in Kind],
         quiet=[
             QuietBody(rule=rule, until=_instant(until_us))
-            for rule, until_us in sorted(profile.quiet.items())
+            for rule, until_us in sorted(profile.cool_downs.items())
             if until_us > profile.last_at_us
         ],
         rules_version=None if found.rules is None else found.rules.stored.version,
@@ -235,7 +235,7 @@ def _velocity(profile: Profile, rules: RuleSet) -> list[VelocityBody]:
     }
     bodies = []
     for window_us, kinds in sorted(windows):
-        of_kinds = [since(profile.track(kind), profile.last_at_us - window_us) for kind in kinds]
+        of_kinds = [since(profile.stats(kind), profile.last_at_us - window_us) for kind in kinds]
         bodies.append(
             VelocityBody(
                 window_s=seconds(window_us),
@@ -248,15 +248,15 @@ def _velocity(profile: Profile, rules: RuleSet) -> list[VelocityBody]:
 
 
 def _past(profile: Profile, kind: Kind) -> PastBody:
-    track, mean, deviation = profile.track(kind), None, None
-    if track.count:
-        variance = track.count * track.squares - track.sum_minor**2
-        mean = MoneyBody.of(track.sum_minor // track.count, profile.currency)
-        deviation = MoneyBody.of(isqrt(variance) // track.count, profile.currency)
+    stats, mean, deviation = profile.stats(kind), None, None
+    if stats.count:
+        variance = stats.count * stats.sum_of_squares - stats.sum_minor**2
+        mean = MoneyBody.of(stats.sum_minor // stats.count, profile.currency)
+        deviation = MoneyBody.of(isqrt(variance) // stats.count, profile.currency)
     return PastBody(
         events=kind,
-        count=track.count,
-        sum=MoneyBody.of(track.sum_minor, profile.currency),
+        count=stats.count,
+        sum=MoneyBody.of(stats.sum_minor, profile.currency),
         mean=mean,
         standard_deviation=deviation,
     )

@@ -6,17 +6,17 @@ import asyncpg
 import msgspec
 
 from contracts.events import Restriction
-from fraud.domain.observed import Kind, from_us, to_us
+from fraud.domain.debit_stats import DebitStats
 from fraud.domain.profile import Profile
-from fraud.domain.track import Track
+from fraud.domain.wallet_events import Kind, from_us, to_us
 
 COLUMNS: Final = ("wallet_id", "tenant_id", "owner_id", "currency", "version", "last_at", "state")
 
 
 class _State(msgspec.Struct, frozen=True):
-    tracks: dict[Kind, Track]
+    debits: dict[Kind, DebitStats]
     restrictions: list[Restriction]
-    quiet: dict[str, int]
+    cool_downs: dict[str, int]
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -25,7 +25,7 @@ _decode: Final = msgspec.json.Decoder(_State).decode
 
 def state_of(profile: Profile) -> bytes:
     """Return the profile's state column: the same profile always gives the same bytes."""
-    return _encode(_State(profile.tracks, profile.restrictions, profile.quiet))
+    return _encode(_State(profile.debits, profile.restrictions, profile.cool_downs))
 
 
 def row_of(profile: Profile) -> tuple[object, ...]:
@@ -52,7 +52,7 @@ def profile_from(row: asyncpg.Record) -> Profile:
         currency,
         version,
         to_us(last_at),
-        known.tracks,
+        known.debits,
         known.restrictions,
-        known.quiet,
+        known.cool_downs,
     )

@@ -9,11 +9,11 @@ from uuid import UUID
 from contracts.envelope import Envelope
 from contracts.events import parse_data
 from fraud.application.metrics import FraudMetrics
+from fraud.domain.advancing import version_advances
 from fraud.domain.judge import Decision, step, unless_stale
-from fraud.domain.observed import Observed, observe, to_us
-from fraud.domain.passing import passages
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
+from fraud.domain.wallet_events import WalletEvent, to_us, wallet_event
 from fraud.projection.store_postgres import PostgresStore
 from servicekit.clock import utc_now
 from servicekit.postgres import Transaction
@@ -57,18 +57,18 @@ class FraudProjection:
 
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
         """Fold and judge *events*; raises EventDataError or Contradiction, naming the first that cannot be."""
-        observed = [each for event in events if (each := observe(event, parse_data(event.type, event.data)))]
-        if not observed:
+        wallet_events = [each for event in events if (each := wallet_event(event, parse_data(event.type, event.data)))]
+        if not wallet_events:
             return
-        passed = await self._store.pass_over(tx, passages(observed))
-        decisions = await self._judge(tx, [event for event in observed if event.wallet_id not in passed])
-        self._count(observed, decisions)
+        advanced = await self._store.advance_versions(tx, version_advances(wallet_events))
+        decisions = await self._judge(tx, [event for event in wallet_events if event.wallet_id not in advanced])
+        self._count(wallet_events, decisions)
 
-    async def _judge(self, tx: Transaction, observed: Sequence[Observed]) -> Sequence[Decision]:
-        if not observed:
+    async def _judge(self, tx: Transaction, wallet_events: Sequence[WalletEvent]) -> Sequence[Decision]:
+        if not wallet_events:
             return ()
-        known = await self._store.profiles(tx, {event.wallet_id for event in observed})
-        changed, decided = run(known, observed, await self._in_force.rules(tx))
+        known = await self._store.profiles(tx, {event.wallet_id for event in wallet_events})
+        changed, decided = run(known, wallet_events, await self._in_force.rules(tx))
         not_before_us = to_us(self._now() - self._live_for)
         decisions = [unless_stale(decision, not_before_us=not_before_us) for decision in decided]
         await self._store.add_profiles(tx, [each for each in changed if each.wallet_id not in known])
@@ -76,22 +76,22 @@ class FraudProjection:
         await self._store.add_decisions(tx, decisions)
         return decisions
 
-    def _count(self, observed: Iterable[Observed], decisions: Iterable[Decision]) -> None:
+    def _count(self, wallet_events: Iterable[WalletEvent], decisions: Iterable[Decision]) -> None:
         if self._metrics is None:
             return
-        for type_name, count in Counter(event.event.type for event in observed).items():
+        for type_name, count in Counter(event.envelope.type for event in wallet_events).items():
             self._metrics.folded(type_name, count)
         for decision in decisions:
             self._metrics.decided(decision)
 
 
 def run(
-    known: Mapping[UUID, Profile], observed: Iterable[Observed], rules: RuleSet
+    known: Mapping[UUID, Profile], wallet_events: Iterable[WalletEvent], rules: RuleSet
 ) -> tuple[list[Profile], list[Decision]]:
-    """Return the profiles that *observed* changes, each once as it ends, and what is decided on the way."""
+    """Return the profiles that *wallet_events* changes, each once as it ends, and what is decided on the way."""
     changed: dict[UUID, Profile] = {}
     decisions = []
-    for event in observed:
+    for event in wallet_events:
         profile = changed.get(event.wallet_id) or known.get(event.wallet_id)
         changed[event.wallet_id], decision = step(profile, event, rules)
         if decision is not None:

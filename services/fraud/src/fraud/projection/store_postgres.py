@@ -7,10 +7,10 @@ from uuid import UUID
 import msgspec
 
 from contracts.decisions import DECISION_MADE, DecisionMade, DecisionReason, Trigger
+from fraud.domain.advancing import VersionAdvance
 from fraud.domain.judge import Decision
-from fraud.domain.observed import from_us
-from fraud.domain.passing import Passage
 from fraud.domain.profile import Profile
+from fraud.domain.wallet_events import from_us
 from fraud.projection.profile_rows import COLUMNS, profile_from, row_of, state_of
 from fraud.projection.stored import StoredReason
 from servicekit.postgres import Transaction
@@ -27,7 +27,7 @@ _UPDATE: Final = """
     update fraud.profile as p set version = n.version, last_at = n.last_at, state = n.state
     from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::bytea[]) as n (wallet_id, version, last_at, state)
     where p.wallet_id = n.wallet_id"""
-_MOVE_ON: Final = """
+_ADVANCE: Final = """
     update fraud.profile as p set version = n.version, last_at = greatest(p.last_at, n.at)
     from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::timestamptz[])
          as n (wallet_id, tenant_id, before_version, version, at)
@@ -44,17 +44,17 @@ class PostgresStore:
         rows = await tx.connection.fetch(_PROFILES, list(wallet_ids))
         return {row["wallet_id"]: profile_from(row) for row in rows}
 
-    async def pass_over(self, tx: Transaction, passages: Sequence[Passage]) -> set[UUID]:
-        """Move on the wallets of *passages* in one statement: their profiles are neither read nor written."""
-        if not passages:
+    async def advance_versions(self, tx: Transaction, advances: Sequence[VersionAdvance]) -> set[UUID]:
+        """Write *advances* in one statement, without reading the profiles; return the wallets whose version matched."""
+        if not advances:
             return set()
         rows = await tx.connection.fetch(
-            _MOVE_ON,
-            [passage.wallet_id for passage in passages],
-            [passage.tenant_id for passage in passages],
-            [passage.before_version for passage in passages],
-            [passage.version for passage in passages],
-            [from_us(passage.at_us) for passage in passages],
+            _ADVANCE,
+            [advance.wallet_id for advance in advances],
+            [advance.tenant_id for advance in advances],
+            [advance.before_version for advance in advances],
+            [advance.version for advance in advances],
+            [from_us(advance.at_us) for advance in advances],
         )
         return {row[0] for row in rows}
 
@@ -100,12 +100,12 @@ def _row(decision: Decision) -> tuple[object, ...]:
         decision.outcome.value,
         decision.mode.value,
         decision.rules_version,
-        trigger.event.event_id,
-        trigger.event.shard,
-        trigger.event.sequence,
-        trigger.event.time,
+        trigger.envelope.event_id,
+        trigger.envelope.shard,
+        trigger.envelope.sequence,
+        trigger.envelope.time,
         _encode(reasons).decode(),
-        trigger.event.traceparent,
+        trigger.envelope.traceparent,
     )
 
 
@@ -121,7 +121,7 @@ def _event(decision: Decision) -> OutboxEvent:
         wallet_version=trigger.version,
         rules_version=decision.rules_version,
         trigger=Trigger(
-            event_id=str(trigger.event.event_id), shard=trigger.event.shard, sequence=trigger.event.sequence
+            event_id=str(trigger.envelope.event_id), shard=trigger.envelope.shard, sequence=trigger.envelope.sequence
         ),
         reasons=[
             DecisionReason(rule=each.rule, measure=each.measure, value=each.value, threshold=each.threshold)
@@ -135,7 +135,7 @@ def _event(decision: Decision) -> OutboxEvent:
         subject=trigger.wallet_id,
         type=DECISION_MADE,
         data=data,
-        occurred_at=trigger.event.time,
-        causation_id=trigger.event.event_id,
-        traceparent=trigger.event.traceparent,
+        occurred_at=trigger.envelope.time,
+        causation_id=trigger.envelope.event_id,
+        traceparent=trigger.envelope.traceparent,
     )

@@ -10,7 +10,7 @@ from contracts.ids import shard_of
 from fraud.domain.profile import Profile
 from fraud.domain.rules import RuleSet
 from fraud.projection.stored import StoredDecision
-from fraud.reads.reads_postgres import DecisionFilter, PostgresReads
+from fraud.reads.reads_postgres import DecisionFilter, RiskReads
 from fraud.rules.rules_postgres import StoredRules
 from servicekit.read_model.projected import Freshness, Projected, freshness
 
@@ -20,11 +20,11 @@ DECISIONS_SHOWN: Final = 20
 """How many of its last decisions a wallet's answer holds; the list has the rest."""
 
 
-class WalletUnknown(Exception):  # noqa: N818  it names what was found out
+class WalletUnknown(Exception):
     """The tenant has no such wallet."""
 
 
-class DecisionUnknown(Exception):  # noqa: N818  it names what was found out
+class DecisionUnknown(Exception):
     """The tenant has no such decision."""
 
 
@@ -57,7 +57,7 @@ class Decisions:
 class RiskQueries:
     """Answers every question; each may wait for *min_position* first."""
 
-    def __init__(self, reads: PostgresReads, projected: Projected, *, rules_of: RulesOf) -> None:
+    def __init__(self, reads: RiskReads, projected: Projected, *, rules_of: RulesOf) -> None:
         self._reads = reads
         self._projected = projected
         self._rules_of = rules_of
@@ -72,8 +72,8 @@ class RiskQueries:
         await self._projected.refuse_parked([wallet_id])
         wanted = DecisionFilter(wallet_id=wallet_id)
         decisions = await self._reads.decisions(tenant_id, wanted, before=None, limit=DECISIONS_SHOWN)
-        told = freshness(progress, [*min_position, shard_of(wallet_id)])
-        return WalletRisk(profile, decisions, await self.rules(), told)
+        fresh = freshness(progress, [*min_position, shard_of(wallet_id)])
+        return WalletRisk(profile, decisions, await self.rules(), fresh)
 
     async def decisions(
         self,
@@ -84,7 +84,7 @@ class RiskQueries:
         limit: int,
         min_position: Mapping[int, int],
     ) -> Decisions:
-        """Return up to *limit* decisions; raises SubjectParked where they are asked for one wallet that is."""
+        """Return up to *limit* decisions; raises SubjectParked if they are asked for one wallet that is."""
         progress = await self._projected.progress_after(min_position)
         shards: Iterable[int] = progress
         if wanted.wallet_id is not None:

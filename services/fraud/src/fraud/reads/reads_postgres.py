@@ -34,7 +34,7 @@ class DecisionFilter:
     mode: DecisionMode | None = None
 
 
-class PostgresReads:
+class RiskReads:
     """Answers from the pool's database."""
 
     def __init__(self, pool: Pool) -> None:
@@ -65,7 +65,7 @@ class PostgresReads:
             return [_decision(row) for row in await connection.fetch(statement, *asked.values)]
 
     async def stored_rules(self) -> StoredRules | None:
-        """Return the rules in force, None where no projector has loaded any yet."""
+        """Return the rules in force, None if no projector has loaded any yet."""
         async with self._pool.connection() as connection:
             return await rules_postgres.in_force(connection)
 

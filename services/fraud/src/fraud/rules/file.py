@@ -1,4 +1,4 @@
-"""The rule file: YAML, checked key by key. What is wrong is told with its line; nothing is guessed.
+"""The rule file: YAML, checked key by key. Each error is reported with its line; nothing is guessed.
 
 Every scalar is text until the schema says what it has to be, so that YAML's own ideas (dates, `no`, octal numbers) play
 no part.
@@ -38,7 +38,7 @@ class _Fault:
 
 
 def decoded(raw: bytes, *, source: str) -> str:
-    """Return the text of a rule file; raise RulesRefused where it is too large or not UTF-8."""
+    """Return the text of a rule file; raises RulesRefused if it is too large or not UTF-8."""
     if len(raw) > BYTES_MAX:
         raise RulesRefused(f"{source}:1: the file is larger than {BYTES_MAX} bytes")
     try:
@@ -77,7 +77,7 @@ def parse_rules(text: str, *, source: str, time_compression: int = 1, is_shadow:
 
 
 def _version(explicit: str, content_hash: str, time_compression: int, *, is_shadow: bool) -> str:
-    """Return what tells these rules from all others: the settings that change decisions are part of it."""
+    """Return a version that no other rules have: it includes the settings that change decisions."""
     version = f"{explicit}+{content_hash[:_HASH_CHARACTERS]}"
     if time_compression != 1:
         version += f".x{time_compression}"
@@ -93,7 +93,7 @@ def _composed(text: str, source: str) -> yaml.Node:
         raise RulesRefused(f"{source}:{mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise RulesRefused(f"{source}:{line}: a character that has no place in a text") from None
+        raise RulesRefused(f"{source}:{line}: a character that is not allowed in text") from None
     if not isinstance(root, yaml.MappingNode):
         raise RulesRefused(f"{source}:1: a mapping with version and rules is needed")
     return root
@@ -107,7 +107,7 @@ def _require_plain(text: str, source: str) -> None:
         if depth > DEPTH_MAX:
             raise RulesRefused(f"{source}:{token.start_mark.line + 1}: nested more than {DEPTH_MAX} deep")
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken):
-            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags have no place here")
+            raise RulesRefused(f"{source}:{token.start_mark.line + 1}: anchors and tags are not allowed")
 
 
 def _refused(source: str, faults: Iterable[_Fault]) -> RulesRefused:
@@ -121,7 +121,7 @@ def _fault(root: yaml.Node, error: Any) -> _Fault:
 
 
 def _located(root: yaml.Node, place: tuple[str | int, ...], detail: str) -> _Fault:
-    """Return the fault with the line of the deepest node on the way to *place*; what is no node is left out."""
+    """Return the fault with the line of the deepest node on the way to *place*; what is not a node is left out."""
     node, line, names = root, root.start_mark.line, ""
     for step in place:
         if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
@@ -144,7 +144,7 @@ def _doubled_keys(node: yaml.Node) -> Iterator[_Fault]:
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.value in seen:
-                yield _Fault(key.start_mark.line + 1, str(key.value), "the key stands twice, or is no text")
+                yield _Fault(key.start_mark.line + 1, str(key.value), "the key is repeated, or is not text")
             elif isinstance(key.value, str):
                 seen.add(key.value)
             yield from _doubled_keys(value)

@@ -25,7 +25,7 @@ class StoredRules:
     refusal: str | None
 
 
-class NoRules(Exception):  # noqa: N818  it names what is missing
+class NoRules(Exception):
     """No projector has put rules in force yet."""
 
 
@@ -48,7 +48,7 @@ def rules_of(stored: StoredRules) -> RuleSet:
 
 
 async def in_force(connection: Connection) -> StoredRules | None:
-    """Return the rules that the projector judges by, None where it has not loaded any yet."""
+    """Return the rules that the projector judges by, None if it has not loaded any yet."""
     row = await connection.fetchrow(
         """select v.version, v.content_hash, v.body as text, v.time_compression, v.is_shadow, s.loaded_at,
                   s.refused_at, s.refusal
@@ -58,7 +58,7 @@ async def in_force(connection: Connection) -> StoredRules | None:
 
 
 async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
-    """Keep *rules* for ever, and tell that they are in force; an earlier refusal is over."""
+    """Store *rules* for good, and record that they are in force, without the last refusal."""
     await tx.connection.execute(
         """insert into fraud.rules_version (version, content_hash, body, time_compression, is_shadow)
            values ($1, $2, $3, $4, $5) on conflict (version) do nothing""",
@@ -76,8 +76,8 @@ async def put_in_force(tx: Transaction, rules: RuleSet) -> None:
     )
 
 
-async def tell_refused(connection: Connection, refusal: str) -> None:
-    """Tell that a file was refused and why; the rules in force stay."""
+async def record_refusal(connection: Connection, refusal: str) -> None:
+    """Record that a file was refused and why; the rules in force do not change."""
     await connection.execute(
         "update fraud.rules_state set refused_at = clock_timestamp(), refusal = $1", refusal[:REFUSAL_CHARACTERS_MAX]
     )

@@ -9,9 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from contracts.decisions import DecisionMode, DecisionOutcome
 from contracts.money import MoneyError, parse_limit_minor
-from fraud.domain.observed import Kind
+from fraud.domain.debit_stats import HORIZON_US
 from fraud.domain.rules import AmountRatio, AmountZ, AnyRule, VelocityCount, VelocitySum
-from fraud.domain.track import HORIZON_US
+from fraud.domain.wallet_events import Kind
 
 RULES_MAX: Final = 100
 _FACTOR_MAX: Final = Fraction(1_000_000)
@@ -63,7 +63,7 @@ def _in(low: float | Fraction, high: float | Fraction, what: str) -> AfterValida
 
 def _distinct(values: list[str]) -> list[str]:
     if len(set(values)) < len(values):
-        raise PydanticCustomError("distinct", "each kind of event stands once")
+        raise PydanticCustomError("distinct", "each kind of event may be named once")
     return values
 
 

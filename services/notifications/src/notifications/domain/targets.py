@@ -44,7 +44,7 @@ class UrlRefusal(StrEnum):
     ADDRESS = "url_forbidden_address"
 
 
-class UrlRefused(ValueError):  # noqa: N818  it names what the URL is
+class UrlRefused(ValueError):
     """The URL is none that webhooks are sent to."""
 
     def __init__(self, refusal: UrlRefusal, detail: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.envelope import Envelope
 
 
-class Contradiction(Exception):  # noqa: N818  it names what the event is
+class Contradiction(Exception):
     """The event's version does not follow the wallet's newest one."""
 
 

@@ -1,13 +1,13 @@
-"""What is old is forgotten, the oldest first, in lots: each a transaction of its own."""
+"""What is old is forgotten, the oldest first, in chunks: each a transaction of its own."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from servicekit.maintenance import Turn
+from servicekit.maintenance import JobRun
 from servicekit.postgres import Connection
 
-LOT: Final = 2_000
+CHUNK_ROWS: Final = 2_000
 _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 # now() and not clock_timestamp(): only what is stable within the statement can be looked up in an index. The lower
@@ -62,54 +62,54 @@ class DeliveryForgetting:
     With the last delivery of a message the message goes too: so only one instance may do it at a time.
     """
 
-    def __init__(self, days: int, *, lot: int = LOT) -> None:
+    def __init__(self, days: int, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self._days = days
-        self._lot = lot
+        self._chunk_rows = chunk_rows
         self._since = _BEGINNING
 
-    async def forget_lot(self, turn: Turn) -> int:
-        """Delete one lot; return how many deliveries there were. After a lot that was not full it begins anew."""
-        async with turn.transaction() as tx:
-            row = await tx.connection.fetchrow(FORGET_DELIVERIES, self._since, self._days, self._lot)
+    async def forget_chunk(self, run: JobRun) -> int:
+        """Delete one chunk; return how many deliveries there were. After a chunk that was not full it begins anew."""
+        async with run.transaction() as tx:
+            row = await tx.connection.fetchrow(FORGET_DELIVERIES, self._since, self._days, self._chunk_rows)
             assert row is not None
             await tx.connection.execute(FORGET_MESSAGES, row["message_ids"])
         forgotten: int = row["forgotten"]
-        self._since = row["newest"] if forgotten >= self._lot else _BEGINNING
+        self._since = row["newest"] if forgotten >= self._chunk_rows else _BEGINNING
         return forgotten
 
 
 class KeyForgetting:
     """Forgets idempotency keys that are older than *days*, and remembers how far it is."""
 
-    def __init__(self, days: int, *, lot: int = LOT) -> None:
+    def __init__(self, days: int, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self._days = days
-        self._lot = lot
+        self._chunk_rows = chunk_rows
         self._since = _BEGINNING
 
-    async def forget_lot(self, turn: Turn) -> int:
-        """Delete one lot; return how many keys there were. After a lot that was not full it begins anew."""
-        async with turn.transaction() as tx:
-            row = await tx.connection.fetchrow(FORGET_KEYS, self._since, self._days, self._lot)
+    async def forget_chunk(self, run: JobRun) -> int:
+        """Delete one chunk; return how many keys there were. After a chunk that was not full it begins anew."""
+        async with run.transaction() as tx:
+            row = await tx.connection.fetchrow(FORGET_KEYS, self._since, self._days, self._chunk_rows)
         assert row is not None
         forgotten: int = row["forgotten"]
-        self._since = row["newest"] if forgotten >= self._lot else _BEGINNING
+        self._since = row["newest"] if forgotten >= self._chunk_rows else _BEGINNING
         return forgotten
 
 
 class Clearing:
-    """Runs *statements* that take a lot's size and *days*, each in a transaction of its own."""
+    """Runs *statements* that take a chunk's size and *days*, each in a transaction of its own."""
 
-    def __init__(self, statements: Sequence[str], days: int, *, lot: int = LOT) -> None:
+    def __init__(self, statements: Sequence[str], days: int, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self._statements = statements
         self._days = days
-        self._lot = lot
+        self._chunk_rows = chunk_rows
 
-    async def clear_lot(self, turn: Turn) -> int:
-        """Do one lot of each; return how many rows the fullest had."""
+    async def clear_chunk(self, run: JobRun) -> int:
+        """Do one chunk of each; return how many rows the fullest had."""
         rows = [0]
         for statement in self._statements:
-            async with turn.transaction() as tx:
-                rows.append(await _rows(tx.connection, statement, self._lot, self._days))
+            async with run.transaction() as tx:
+                rows.append(await _rows(tx.connection, statement, self._chunk_rows, self._days))
         return max(rows)
 
 

@@ -8,14 +8,14 @@ from prometheus_client import CollectorRegistry
 from notifications.maintenance.backlog import BacklogMetrics, measured
 from notifications.maintenance.forgetting_postgres import (
     CANCEL,
+    CHUNK_ROWS,
     FORGET_ENDPOINTS,
     FORGET_SECRETS,
-    LOT,
     Clearing,
     DeliveryForgetting,
     KeyForgetting,
 )
-from servicekit.maintenance import Job, Turn
+from servicekit.maintenance import Job, JobRun
 
 _BACKLOG_S: Final = 5.0
 _FORGET_S: Final = 5.0
@@ -35,8 +35,8 @@ def worker_jobs(retention: Retention, registry: CollectorRegistry) -> list[Job]:
 
 
 def _measure_backlog(metrics: BacklogMetrics) -> Job:
-    async def measure(turn: Turn) -> int:
-        metrics.backlog(await measured(turn.connection))
+    async def measure(run: JobRun) -> int:
+        metrics.backlog(await measured(run.connection))
         return 0
 
     return Job(name="measure_backlog", interval_s=_BACKLOG_S, run=measure)
@@ -45,9 +45,12 @@ def _measure_backlog(metrics: BacklogMetrics) -> Job:
 def _forget(retention: Retention) -> list[Job]:
     days = retention.deliveries_days
     forgetting = {
-        "forget_deliveries": DeliveryForgetting(days).forget_lot,
-        "forget_keys": KeyForgetting(retention.keys_days).forget_lot,
-        "cancel_deliveries": Clearing([CANCEL], days).clear_lot,
-        "forget_endpoints": Clearing([FORGET_ENDPOINTS, FORGET_SECRETS], days).clear_lot,
+        "forget_deliveries": DeliveryForgetting(days).forget_chunk,
+        "forget_keys": KeyForgetting(retention.keys_days).forget_chunk,
+        "cancel_deliveries": Clearing([CANCEL], days).clear_chunk,
+        "forget_endpoints": Clearing([FORGET_ENDPOINTS, FORGET_SECRETS], days).clear_chunk,
     }
-    return [Job(name=name, interval_s=_FORGET_S, run=run, lot=LOT, has_leader=True) for name, run in forgetting.items()]
+    return [
+        Job(name=name, interval_s=_FORGET_S, run=run, chunk_rows=CHUNK_ROWS, has_leader=True)
+        for name, run in forgetting.items()
+    ]

@@ -18,7 +18,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
-class NotHttp(Exception):  # noqa: N818  it names what came
+class NotHttp(Exception):
     """What came is no HTTP/1.1."""
 
 

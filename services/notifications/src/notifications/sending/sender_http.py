@@ -32,7 +32,7 @@ _CANNOT_CONNECT: Final = {
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _Failed(Exception):  # noqa: N818  it names what the attempt did
+class _Failed(Exception):
     """The attempt ended without a status."""
 
     def __init__(self, outcome: AttemptOutcome, fault: Fault) -> None:

@@ -22,7 +22,7 @@ _NO_RESTRICTIONS: Final = "[]"
 _encode = msgspec.json.Encoder().encode
 
 
-class Contradiction(Exception):  # noqa: N818  it names what the event is
+class Contradiction(Exception):
     """The event does not fit what is known: a version that does not follow, a wallet that nobody opened."""
 
 

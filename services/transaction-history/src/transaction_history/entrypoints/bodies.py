@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from contracts.envelope import rfc3339
 from servicekit.http.routes import money
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
-from transaction_history.reads.queries import BalanceAt, Legs
+from transaction_history.reads.queries import BalanceAt, TransactionEntries
 
 
 class MoneyBody(money.MoneyBody):
@@ -122,18 +122,18 @@ def entry_body(row: EntryRow) -> EntryBody:
     )
 
 
-def transaction_body(legs: Legs) -> TransactionBody:
-    """Return *legs* as a client sees them, in the order of the transaction."""
-    first = legs.entries[0] if legs.entries else legs.system_entries[0]
-    private = _private(legs.entries[0].private if legs.entries else None)
-    bodies = [_wallet_leg(row) for row in legs.entries] + [_system_leg(row) for row in legs.system_entries]
+def transaction_body(found: TransactionEntries) -> TransactionBody:
+    """Return *found* as a client sees it, in the order of the transaction."""
+    first = found.entries[0] if found.entries else found.system_entries[0]
+    private = _private(found.entries[0].private if found.entries else None)
+    bodies = [_wallet_entry(row) for row in found.entries] + [_system_entry(row) for row in found.system_entries]
     return TransactionBody(
         id=str(first.transaction_id),
         type=first.transaction_type,
         status="posted",
-        complete=legs.is_complete,
+        complete=found.is_complete,
         amount=MoneyBody.of(abs(first.amount_minor), first.currency),
-        entries=sorted(bodies, key=lambda leg: leg.entry_index),
+        entries=sorted(bodies, key=lambda entry: entry.entry_index),
         refunded=MoneyBody.of(0, first.currency),
         reference=private.get("reference"),
         description=private.get("description"),
@@ -153,7 +153,7 @@ def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
     return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=version)
 
 
-def _wallet_leg(row: EntryRow) -> LegBody:
+def _wallet_entry(row: EntryRow) -> LegBody:
     return LegBody(
         entry_index=row.entry_index,
         wallet_id=str(row.wallet_id),
@@ -165,7 +165,7 @@ def _wallet_leg(row: EntryRow) -> LegBody:
     )
 
 
-def _system_leg(row: SystemEntryRow) -> LegBody:
+def _system_entry(row: SystemEntryRow) -> LegBody:
     return LegBody(
         entry_index=row.entry_index,
         wallet_id=None,

@@ -201,9 +201,9 @@ class _TransactionHandlers:
     ) -> TransactionBody:
         known = _transaction_id(transaction_id)
         with read_raises_as_problems(_PROBLEM_MAP):
-            legs = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
-        tell_freshness(response, legs.freshness)
-        return transaction_body(legs)
+            found = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
+        tell_freshness(response, found.freshness)
+        return transaction_body(found)
 
 
 @dataclass(frozen=True, slots=True)

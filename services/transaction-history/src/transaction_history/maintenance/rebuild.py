@@ -70,7 +70,7 @@ class Rebuild:
     async def run(self, reader: TopicReader, *, switch: bool) -> Comparison:
         """Build, compare, and where *switch* is asked for and all is equal, switch; the second schema is gone after.
 
-        Raises RebuildError where the topic lacks events, events cannot be applied, or the live projection stays behind.
+        Raises RebuildError if the topic lacks events, events cannot be applied, or the live projection stays behind.
         """
         owner = await connect(
             self._owner_dsn, application_name="rebuild", command_timeout_s=_COMMAND_TIMEOUT_S, session=_SESSION

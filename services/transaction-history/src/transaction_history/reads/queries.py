@@ -8,14 +8,14 @@ from uuid import UUID
 from contracts.ids import shard_of
 from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
-from transaction_history.reads.reads_postgres import PostgresReads
+from transaction_history.reads.reads_postgres import HistoryReads
 
 
-class WalletUnknown(Exception):  # noqa: N818  it names what was found out
+class WalletUnknown(Exception):
     """The tenant has no such wallet."""
 
 
-class OpenedLater(Exception):  # noqa: N818  it names what was found out
+class OpenedLater(Exception):
     """The wallet was opened after the instant that is asked for."""
 
     def __init__(self, opened_at: datetime) -> None:
@@ -23,7 +23,7 @@ class OpenedLater(Exception):  # noqa: N818  it names what was found out
         self.opened_at = opened_at
 
 
-class TransactionUnknown(Exception):  # noqa: N818  it names what was found out
+class TransactionUnknown(Exception):
     """The tenant has no such transaction."""
 
 
@@ -36,8 +36,8 @@ class Entries:
 
 
 @dataclass(frozen=True, slots=True)
-class Legs:
-    """The legs of a transaction that have come so far; *is_complete* when all have."""
+class TransactionEntries:
+    """The entries of a transaction that have been read from the topic so far; *is_complete* when all have."""
 
     entries: Sequence[EntryRow]
     system_entries: Sequence[SystemEntryRow]
@@ -45,7 +45,7 @@ class Legs:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every leg is there."""
+        """Whether every entry of the transaction is there."""
         first = self.entries[0] if self.entries else self.system_entries[0]
         return len(self.entries) + len(self.system_entries) == first.entry_count
 
@@ -62,7 +62,7 @@ class BalanceAt:
 class HistoryQueries:
     """Answers for one tenant at a time. Every question may name a position to wait for, empty for none."""
 
-    def __init__(self, reads: PostgresReads, projected: Projected) -> None:
+    def __init__(self, reads: HistoryReads, projected: Projected) -> None:
         self._reads = reads
         self._projected = projected
 
@@ -98,8 +98,10 @@ class HistoryQueries:
         rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit)
         return Entries(rows, freshness(progress, [*min_position, *scope.shards]))
 
-    async def transaction(self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]) -> Legs:
-        """Return a transaction's legs; raises TransactionUnknown and SubjectParked."""
+    async def transaction(
+        self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]
+    ) -> TransactionEntries:
+        """Return a transaction's entries; raises TransactionUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
         entries, system_entries = await self._reads.transaction(tenant_id, transaction_id)
         if not entries and not system_entries:
@@ -107,7 +109,9 @@ class HistoryQueries:
         touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
         touched |= {row.counterparty_wallet_id for row in entries if row.counterparty_wallet_id is not None}
         await self._projected.refuse_parked(list(touched))
-        return Legs(entries, system_entries, freshness(progress, [*min_position, *map(shard_of, touched)]))
+        return TransactionEntries(
+            entries, system_entries, freshness(progress, [*min_position, *map(shard_of, touched)])
+        )
 
     async def balance_at(
         self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]

@@ -29,7 +29,7 @@ class OwnerScope:
     is_parked: bool
 
 
-class PostgresReads:
+class HistoryReads:
     """Answers from the live schema. Another tenant's rows are not there."""
 
     def __init__(self, pool: Pool) -> None:
@@ -72,7 +72,7 @@ class PostgresReads:
         return await self._rows(EntryRow, query, tenant_id, owner_id, limit, *(before or ()))
 
     async def transaction(self, tenant_id: UUID, transaction_id: UUID) -> tuple[list[EntryRow], list[SystemEntryRow]]:
-        """Return the legs of a transaction that have come so far, of wallets and of system accounts."""
+        """Return the entries of a transaction that have come so far, of wallets and of system accounts."""
         where = "where tenant_id = $1 and transaction_id = $2 order by entry_index"
         entries = f"select {_ENTRY} from {SCHEMA}.entry {where}"
         system_entries = f"select {_SYSTEM_ENTRY} from {SCHEMA}.system_entry {where}"

@@ -1,11 +1,11 @@
-"""Idempotency records forgotten when their time is over, the oldest first, in lots."""
+"""Idempotency records forgotten when their time is over, the oldest first, in chunks."""
 
 from datetime import UTC, datetime
 from typing import Final
 
-from servicekit.maintenance import Turn
+from servicekit.maintenance import JobRun
 
-LOT: Final = 10_000
+CHUNK_ROWS: Final = 10_000
 
 # now() and not clock_timestamp(): only what is stable within the statement can be looked up in an index. The lower
 # bound passes over the index entries of what was deleted before, which stay until the table is vacuumed.
@@ -27,11 +27,11 @@ class KeyForgetting:
         self._days = days
         self._since = datetime(1, 1, 1, tzinfo=UTC)
 
-    async def forget_lot(self, turn: Turn) -> int:
-        """Delete one lot; return how many records there were. A lot that was not full begins anew from the oldest."""
-        async with turn.transaction() as tx:
-            row = await tx.connection.fetchrow(FORGET, self._since, self._days, LOT)
+    async def forget_chunk(self, run: JobRun) -> int:
+        """Delete one chunk; return how many records there were. After one that was not full it begins anew."""
+        async with run.transaction() as tx:
+            row = await tx.connection.fetchrow(FORGET, self._since, self._days, CHUNK_ROWS)
         assert row is not None
         forgotten: int = row["forgotten"]
-        self._since = row["newest"] if forgotten >= LOT else datetime(1, 1, 1, tzinfo=UTC)
+        self._since = row["newest"] if forgotten >= CHUNK_ROWS else datetime(1, 1, 1, tzinfo=UTC)
         return forgotten

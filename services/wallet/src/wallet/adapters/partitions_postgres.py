@@ -19,7 +19,7 @@ _HEADROOM: Final = f"""
                          from generate_series(0, 63) s(shard)
                          cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
                                               order by j.seq desc limit 1) h),
-                      (select max(f.seq) from wallet.shard_floor f), 0)"""
+                      (select max(f.seq) from wallet.archive_end f), 0)"""
 
 
 async def make_partitions(connection: Connection) -> int:

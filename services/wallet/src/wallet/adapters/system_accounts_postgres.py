@@ -6,8 +6,8 @@ from uuid import UUID
 from servicekit.postgres import Connection, Pool
 
 ROWS_PER_SHARD: Final = 4_096
-"""Of one lot: at most 262,144 rows, about a second of one of the database's processes. Where a lot has fewer rows than
-this in all, no shard has more to fold."""
+"""Of one chunk: at most 262,144 rows, about a second of one of the database's processes. If a chunk has fewer rows
+than this in all, no shard has more to fold."""
 LAG_ROWS_MAX: Final = 10_000_000
 """Farther behind, a balance takes long to read and no partition can be archived."""
 
@@ -27,7 +27,7 @@ class SystemAccountBalance(NamedTuple):
 
 
 async def fold(connection: Connection, *, rows_per_shard: int = ROWS_PER_SHARD) -> int:
-    """Fold one lot of the journal into the totals; return how many rows that were."""
+    """Fold one chunk of the journal into the totals; return how many rows that were."""
     folded: int = await connection.fetchval("select wallet.fold_system_accounts($1)", rows_per_shard)
     return folded
 

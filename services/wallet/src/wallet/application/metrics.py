@@ -121,18 +121,21 @@ def _outcome_label(outcome: Outcome) -> str:
             return "ahead_of_clock"
 
 
-class DecisionMetrics:
-    """What became of the decisions of the fraud service."""
+class FraudDecisionMetrics:
+    """Counts the decisions of the fraud service by disposition."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._decisions = Counter(
-            "wallet_decisions_total", "Decisions settled, by what became of them.", ("verdict",), registry=registry
+            "wallet_fraud_decisions_total",
+            "Decisions of the fraud service that were settled, by disposition.",
+            ("disposition",),
+            registry=registry,
         )
 
-    def settled(self, verdicts: Iterable[str]) -> None:
+    def settled(self, dispositions: Iterable[str]) -> None:
         """Count settled decisions."""
-        for verdict in verdicts:
-            self._decisions.labels(verdict).inc()
+        for disposition in dispositions:
+            self._decisions.labels(disposition).inc()
 
 
 class FoldMetrics:

@@ -26,7 +26,7 @@ from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog
-from wallet.reads.reads_postgres import PostgresReads
+from wallet.reads.reads_postgres import LedgerReads
 
 _PRODUCT: Final = Parts()
 
@@ -94,7 +94,7 @@ def _app(
 ) -> Edge:
     planned = planning(settings, catalog)
     deadline_s = settings.wallet_command_deadline_s
-    reads = PostgresReads(pool, catalog.kinds)
+    reads = LedgerReads(pool, catalog.kinds)
     handlers = CommandHandlers(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),

@@ -12,13 +12,13 @@ from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
 from servicekit.service import processes
 from servicekit.telemetry import Telemetry
-from wallet.application.metrics import DecisionMetrics
+from wallet.application.metrics import FraudDecisionMetrics
 from wallet.bootstrap import SERVICE, SOURCE, maintaining
 from wallet.bootstrap.committing import open_committer
 from wallet.bootstrap.jobs import Halt, look_for_halt
 from wallet.config import WalletSettings
-from wallet.decisions.log_postgres import PostgresDecisionLog
-from wallet.decisions.projection import DecisionsProjection
+from wallet.fraud_restrictions.log_postgres import PostgresDecisionLog
+from wallet.fraud_restrictions.projection import FraudRestrictions
 
 
 async def run_relay(
@@ -54,7 +54,7 @@ async def run_decisions(
     settings: WalletSettings,
     shutdown: Shutdown,
     *,
-    projection_of: Callable[[DecisionsProjection], Projection] = lambda projection: projection,
+    projection_of: Callable[[FraudRestrictions], Projection] = lambda projection: projection,
 ) -> None:
     """Run the process that acts on fraud decisions until *shutdown*, or until it cannot go on.
 
@@ -77,17 +77,17 @@ async def run_decisions(
 @asynccontextmanager
 async def open_decisions(
     settings: WalletSettings, telemetry: Telemetry, *, shutdown: Shutdown | None = None
-) -> AsyncIterator[DecisionsProjection]:
+) -> AsyncIterator[FraudRestrictions]:
     """Give what acts on fraud decisions, with a committer of its own at work, whose end requests *shutdown*."""
     halt = Halt()
     async with (
         open_committer(settings, telemetry, halt, shutdown=shutdown) as (queue, _),
         maintaining(settings, "decisions", telemetry, [look_for_halt(halt)]),
     ):
-        yield DecisionsProjection(
+        yield FraudRestrictions(
             queue.submit,
             PostgresDecisionLog(),
             topic=settings.wallet_decisions_topic,
             deadline_s=settings.wallet_command_deadline_s,
-            metrics=DecisionMetrics(telemetry.registry),
+            metrics=FraudDecisionMetrics(telemetry.registry),
         )

@@ -67,7 +67,7 @@ async def open_committer(
         await own_ledger.close()
 
 
-class MoneyUnsafe(Exception):  # noqa: N818 - it names what is wrong with the world
+class MoneyUnsafe(Exception):
     """The database may lose what it acknowledged. The message names the settings."""
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from servicekit.maintenance import Job, Turn
+from servicekit.maintenance import Job, JobRun
 from servicekit.relay import halts
 from wallet.adapters import forgetting_postgres, partitions_postgres, system_accounts_postgres
 from wallet.adapters.forgetting_postgres import KeyForgetting
@@ -25,8 +25,8 @@ class Halt:
 def look_for_halt(halt: Halt) -> Job:
     """Return the job that keeps *halt* up to date."""
 
-    async def look(turn: Turn) -> int:
-        halt.is_halted = bool(await halts.active(turn.connection))
+    async def look(run: JobRun) -> int:
+        halt.is_halted = bool(await halts.active(run.connection))
         return 0
 
     return Job(name="halt", interval_s=_HALT_S, run=look)
@@ -35,8 +35,8 @@ def look_for_halt(halt: Halt) -> Job:
 def make_partitions() -> Job:
     """Return the job that makes the journal's partitions; each instance does it, for none can write without them."""
 
-    async def make(turn: Turn) -> int:
-        return await partitions_postgres.make_partitions(turn.connection)
+    async def make(run: JobRun) -> int:
+        return await partitions_postgres.make_partitions(run.connection)
 
     return Job(name="partitions", interval_s=_PARTITIONS_S, run=make)
 
@@ -46,8 +46,8 @@ def forget_keys(days: int) -> Job:
     return Job(
         name="forget_keys",
         interval_s=_FORGET_S,
-        run=KeyForgetting(days).forget_lot,
-        lot=forgetting_postgres.LOT,
+        run=KeyForgetting(days).forget_chunk,
+        chunk_rows=forgetting_postgres.CHUNK_ROWS,
         has_leader=True,
     )
 
@@ -55,10 +55,12 @@ def forget_keys(days: int) -> Job:
 def fold_system_accounts(metrics: FoldMetrics) -> Job:
     """Return the job that folds the journal into the system accounts' totals; instances share the shards."""
 
-    async def fold(turn: Turn) -> int:
-        folded = await system_accounts_postgres.fold(turn.connection)
+    async def fold(run: JobRun) -> int:
+        folded = await system_accounts_postgres.fold(run.connection)
         if folded < system_accounts_postgres.ROWS_PER_SHARD:
-            metrics.fold_lag(await system_accounts_postgres.lag_rows(turn.connection))
+            metrics.fold_lag(await system_accounts_postgres.lag_rows(run.connection))
         return folded
 
-    return Job(name="fold_system_accounts", interval_s=_FOLD_S, run=fold, lot=system_accounts_postgres.ROWS_PER_SHARD)
+    return Job(
+        name="fold_system_accounts", interval_s=_FOLD_S, run=fold, chunk_rows=system_accounts_postgres.ROWS_PER_SHARD
+    )

@@ -13,8 +13,8 @@ from wallet.bootstrap import SERVICE, SOURCE
 from wallet.bootstrap.background import open_decisions
 from wallet.bootstrap.catalog import CATALOG
 from wallet.config import WalletOwnerSettings, WalletSettings
-from wallet.decisions.projection import DecisionsProjection
 from wallet.domain.facts import JournalBreachError
+from wallet.fraud_restrictions.projection import FraudRestrictions
 from wallet.maintenance import rebuild_postgres, verify_postgres
 from wallet.maintenance.archive import ArchiveError
 from wallet.maintenance.archive_postgres import open_archiver
@@ -41,7 +41,7 @@ FOLDING: Final = Folding(CATALOG.facts)
 
 
 @asynccontextmanager
-async def operate_decisions(settings: WalletSettings) -> AsyncIterator[DecisionsProjection]:
+async def operate_decisions(settings: WalletSettings) -> AsyncIterator[FraudRestrictions]:
     """Give an operator what acts on fraud decisions."""
     async with (
         processes.process_telemetry(settings, SERVICE, "operator") as telemetry,

@@ -16,7 +16,7 @@ from wallet.application.plan import HashReference
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
 from wallet.entrypoints.transactions import transaction_bodies
 from wallet.reads.queries import WalletFilter
-from wallet.reads.reads_postgres import PostgresReads
+from wallet.reads.reads_postgres import LedgerReads
 
 Status = Literal["open", "frozen", "closed"]
 OwnerQuery = Annotated[str | None, Query(min_length=1, max_length=100, description="Only this owner's wallets.")]
@@ -30,7 +30,7 @@ _wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no wallet {}.")
 _transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no transaction {}.")
 
 
-def wallet_reads(reads: PostgresReads) -> Sequence[Route]:
+def wallet_reads(reads: LedgerReads) -> Sequence[Route]:
     """Return the routes that read wallets."""
     handlers = _WalletHandlers(reads)
     return (
@@ -56,7 +56,7 @@ def wallet_reads(reads: PostgresReads) -> Sequence[Route]:
     )
 
 
-def transaction_reads(reads: PostgresReads, hash_reference: HashReference) -> Sequence[Route]:
+def transaction_reads(reads: LedgerReads, hash_reference: HashReference) -> Sequence[Route]:
     """Return the routes that read transactions."""
     handlers = _TransactionHandlers(reads, hash_reference)
     return (
@@ -84,7 +84,7 @@ def transaction_reads(reads: PostgresReads, hash_reference: HashReference) -> Se
 
 @dataclass(frozen=True, slots=True)
 class _WalletHandlers:
-    reads: PostgresReads
+    reads: LedgerReads
 
     async def get(self, wallet_id: PathId, caller: Caller) -> WalletBody:
         wallet = await self.reads.wallet(caller.tenant_id, _wallet_id(wallet_id))
@@ -109,7 +109,7 @@ class _WalletHandlers:
 
 @dataclass(frozen=True, slots=True)
 class _TransactionHandlers:
-    reads: PostgresReads
+    reads: LedgerReads
     hash_reference: HashReference
 
     async def get(self, transaction_id: PathId, caller: Caller) -> TransactionBody:

@@ -34,7 +34,7 @@ class Partition:
 
 
 def why_kept(partition: Partition, states: Iterable[ShardState], *, keep: int) -> str | None:
-    """Return why *partition*, the oldest one attached, stays attached; None where it may be archived.
+    """Return why *partition*, the oldest one attached, stays attached; None if it may be archived.
 
     *keep* is how many complete partitions stay, those behind the ones still written.
     """

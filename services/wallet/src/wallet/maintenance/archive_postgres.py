@@ -1,6 +1,6 @@
 """Archiving journal partitions: each in one transaction, as the owner of the tables.
 
-What takes long (hashing, folding, counting) comes first and stands in nobody's way; the partition changes hands at the
+What takes long (hashing, folding, counting) comes first and blocks nobody; the partition changes hands at the
 end, behind a lock that is asked for a moment at a time.
 """
 
@@ -30,7 +30,7 @@ from wallet.maintenance.journal_reads import (
 )
 
 LOCK_TIMEOUT_MS: Final = 250
-"""How long a batch may stand behind this process, which itself waits for the batches before it."""
+"""How long a batch may wait for this process, which itself waits for the batches before it."""
 VACUUM_ENDS_S: Final = 30
 """An automatic vacuum gives way to a lock that is waited for longer than `deadlock_timeout`."""
 LOCK_ATTEMPTS: Final = 40
@@ -43,7 +43,7 @@ _OLDEST: Final = """
 _STATES: Final = """
     select l.shard,
            coalesce((select j.seq from wallet.journal j where j.shard = l.shard order by j.seq desc limit 1),
-                    (select max(f.seq) from wallet.shard_floor f where f.shard = l.shard), 0),
+                    (select max(f.seq) from wallet.archive_end f where f.shard = l.shard), 0),
            l.cursor, f.seq
       from servicekit.relay_lease l join wallet.system_account_fold f using (shard)"""
 _REGISTER: Final = """
@@ -56,8 +56,8 @@ _REGISTER: Final = """
              order by transaction_id desc limit 1)
       from wallet.journal where seq >= $2 and seq < $3
     returning rows"""
-_FLOOR: Final = "select seq, hash from wallet.shard_floor where shard = $1 order by seq desc limit 1"
-_ADD_FLOOR: Final = "insert into wallet.shard_floor (shard, seq, hash, number) values ($1, $2, $3, $4)"
+_ARCHIVE_END: Final = "select seq, hash from wallet.archive_end where shard = $1 order by seq desc limit 1"
+_ADD_ARCHIVE_END: Final = "insert into wallet.archive_end (shard, seq, hash, number) values ($1, $2, $3, $4)"
 _OPENINGS: Final = f"select {OPENING_COLUMNS} from wallet.wallet_opening where shard = $1 and wallet_id = any ($2)"
 _SET_OPENINGS: Final = """
     insert into wallet.wallet_opening select u.* from unnest($1::wallet.wallet_opening[]) u
@@ -118,7 +118,7 @@ class Archiver:
         return [ShardState(*row) for row in await self._connection.fetch(_STATES)]
 
     async def is_halted(self) -> bool:
-        """Tell whether the relay found the topic ahead of the journal: then its cursors tell nothing."""
+        """Return whether the relay found the topic ahead of the journal: then its cursors prove nothing."""
         halted: bool = await self._connection.fetchval(
             "select exists (select from servicekit.relay_halt where cleared_at is null)"
         )
@@ -144,10 +144,10 @@ class Archiver:
         return rows
 
     async def _leave_shard(self, tx: Transaction, partition: Partition, shard: int, progress: Progress) -> None:
-        """Write the shard's floor, and what the partition's rows make of its wallets."""
-        floor = await tx.connection.fetchrow(_FLOOR, shard)
-        digest = chained(b"" if floor is None else floor["hash"], [])
-        seq = 0 if floor is None else floor["seq"]
+        """Write the shard's archive_end, and what the partition's rows make of its wallets."""
+        archive_end = await tx.connection.fetchrow(_ARCHIVE_END, shard)
+        digest = chained(b"" if archive_end is None else archive_end["hash"], [])
+        seq = 0 if archive_end is None else archive_end["seq"]
         wallets: dict[UUID, Wallet] = {}
         columns = f"{EVENT_COLUMNS}, {ROW_BYTES}"
         async for rows in rows_of_shard(tx.connection, columns, shard, after=seq, end=partition.end_seq):
@@ -160,7 +160,7 @@ class Archiver:
             progress(len(rows))
         if seq != partition.last_seq:
             raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
-        await tx.connection.execute(_ADD_FLOOR, shard, seq, digest.digest(), partition.number)
+        await tx.connection.execute(_ADD_ARCHIVE_END, shard, seq, digest.digest(), partition.number)
         await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
 
     async def _fold(
@@ -189,7 +189,7 @@ class Archiver:
     async def _briefly(self, statements: Sequence[str]) -> None:
         """Run *statements* in a transaction, or a savepoint, whose locks are waited for a moment at a time.
 
-        While something long holds the journal (a backup, say) they are not even tried: no batch is to stand behind
+        While something long holds the journal (a backup, say) they are not even tried: no batch is to wait behind
         a lock that cannot be had.
         """
         for _ in range(self._lock_attempts):
@@ -204,10 +204,10 @@ class Archiver:
                 else:
                     return
             await asyncio.sleep(LOCK_PAUSE_S)
-        raise ArchiveError(f"the journal stays in use by {await self._connection.fetchval(_HOLDERS)}")
+        raise ArchiveError(f"the journal is still in use by {await self._connection.fetchval(_HOLDERS)}")
 
     async def _is_held(self) -> bool:
-        """Tell whether one transaction holds the journal for as long as no batch does."""
+        """Return whether one transaction holds the journal for as long as no batch does."""
         before = {row[0] for row in await self._connection.fetch(_HOLDING)}
         await asyncio.sleep(BATCH_S_MAX)
         return any(row[0] in before for row in await self._connection.fetch(_HOLDING))
@@ -227,8 +227,8 @@ def _hand_over(partition: Partition) -> list[str]:
     """Return the statements that move the partition from the journal to the archive.
 
     DETACH takes ACCESS EXCLUSIVE on the journal and the partition, which every batch waits for, until COMMIT: a few
-    milliseconds, because nothing is scanned. (DETACH CONCURRENTLY would not be in one transaction with the floors.)
-    ATTACH takes SHARE UPDATE EXCLUSIVE on the archive. Partition making is kept out first.
+    milliseconds, because nothing is scanned. (DETACH CONCURRENTLY would not be in one transaction with the archive
+    ends.) ATTACH takes SHARE UPDATE EXCLUSIVE on the archive. Partition making is kept out first.
     """
     name = f"wallet.journal_{partition.number}"
     bounds = f"from ({partition.first_seq}) to ({partition.end_seq})"

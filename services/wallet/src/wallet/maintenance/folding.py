@@ -8,7 +8,7 @@ from wallet.domain.wallets import Wallet
 
 
 class Folding:
-    """Carries out what a journal tells. *facts* are all that it may tell."""
+    """Carries out the facts of a journal. *facts* are all kinds that it may hold."""
 
     def __init__(self, facts: Iterable[type[Fact]]) -> None:
         self._facts: Mapping[int, type[Fact]] = {fact.event.number: fact for fact in facts}
@@ -31,10 +31,10 @@ class Folding:
         return after
 
     def _read(self, event: JournalEvent) -> Fact:
-        told = self._facts.get(event.type)
-        if told is None:
+        kind = self._facts.get(event.type)
+        if kind is None:
             raise JournalBreachError(f"wallet {event.account_id}: version {event.version} is of no known type")
         try:
-            return told.read(event)
+            return kind.read(event)
         except EventDataError as error:
             raise JournalBreachError(str(error)) from error

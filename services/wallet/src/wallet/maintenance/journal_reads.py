@@ -15,14 +15,14 @@ ROW_BYTES: Final = """
     record_send(row(shard, seq, event_id, tenant_id, account_id, system_account, version, transaction_id, entry_index,
                     entry_count, type, currency, posted_delta, held_delta, posted_after, held_after, occurred_at, actor,
                     causation_id, traceparent, payload))"""
-"""A journal row as it is hashed: every column in its binary form, in this order for ever."""
+"""A journal row as it is hashed: every column in its binary form, in this order, which never changes."""
 EVENT_COLUMNS: Final = """
     seq, tenant_id, account_id, version, type, currency, posted_delta, held_delta, posted_after, held_after,
     occurred_at, case when transaction_id is null then payload end"""
 """The columns of a `JournalEvent`; its version is null for a system account's entry."""
 
 Progress = Callable[[int], None]
-"""Told how many journal rows were read since the last call."""
+"""Called with how many journal rows were read since the last call."""
 Rows = AsyncIterator[list[asyncpg.Record]]
 
 _SESSION: Final = {"transaction_timeout": "0", "idle_in_transaction_session_timeout": "60s", "work_mem": "64MB"}

@@ -16,7 +16,7 @@ _FREE_TEXT: Final = "private"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a wallet's row says in *column* and what its journal makes of it; free text is not told."""
+    """What a wallet's row says in *column* and what its journal makes of it; free text is not shown."""
 
     wallet_id: UUID
     column: str
@@ -64,9 +64,9 @@ class RebuildReport:
                 self._find(Difference(wallet_id, "row", "none", "a wallet"))
                 continue
             for column in Wallet.__struct_fields__:
-                told, made = getattr(row, column), getattr(wallet, column)
-                if told != made:
-                    self._find(Difference(wallet_id, column, _shown(column, told), _shown(column, made)))
+                actual, made = getattr(row, column), getattr(wallet, column)
+                if actual != made:
+                    self._find(Difference(wallet_id, column, _shown(column, actual), _shown(column, made)))
         strangers = live.keys() - derived.keys()
         for wallet_id in strangers:
             self._find(Difference(wallet_id, "row", "a wallet", "none"))

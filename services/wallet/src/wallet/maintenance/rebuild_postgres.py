@@ -17,10 +17,10 @@ _ROWS: Final = """
     select coalesce(sum(h.seq - coalesce(f.seq, 0)), 0)::bigint
       from generate_series(0, 63) s(shard)
       cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h
-      left join (select shard, max(seq) as seq from wallet.shard_floor group by shard) f using (shard)"""
+      left join (select shard, max(seq) as seq from wallet.archive_end group by shard) f using (shard)"""
 _WALLETS: Final = f"select {WALLET_COLUMNS} from wallet.wallet where get_byte(uuid_send(id), 15) & 63 = $1"
 _OPENINGS: Final = f"select {OPENING_COLUMNS} from wallet.wallet_opening where shard = $1"
-_FLOOR: Final = "select coalesce(max(seq), 0) from wallet.shard_floor where shard = $1"
+_ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
 _COMMITTERS: Final = """
     select count(*) from pg_stat_activity where datname = current_database() and application_name = $1"""
 _KEEP: Final = """
@@ -92,8 +92,10 @@ async def _rebuild_shard(
 ) -> Sequence[Wallet]:
     """Return the wallets whose rows differ."""
     opening = {row[0]: wallet_from_row(row) for row in await connection.fetch(_OPENINGS, shard)}
-    rebuilt = ShardRebuild(shard, report, folding, seq=await connection.fetchval(_FLOOR, shard), opening=opening)
-    async for rows in rows_of_shard(connection, EVENT_COLUMNS, shard, after=await connection.fetchval(_FLOOR, shard)):
+    rebuilt = ShardRebuild(shard, report, folding, seq=await connection.fetchval(_ARCHIVE_END, shard), opening=opening)
+    async for rows in rows_of_shard(
+        connection, EVENT_COLUMNS, shard, after=await connection.fetchval(_ARCHIVE_END, shard)
+    ):
         for row in rows:
             rebuilt.pass_by(row[0])
         rebuilt.add(event for row in rows if (event := journal_event(row)) is not None)

@@ -25,12 +25,12 @@ BACKOFF_S: Final = 0.25
 
 _NAME: Final = "wallet-replay"
 _SHARDS: Final = """
-    select l.shard, coalesce(f.seq, 0) as floor,
+    select l.shard, coalesce(f.seq, 0) as archive_end,
            greatest((select j.seq from wallet.journal j where j.shard = l.shard order by j.seq desc limit 1), f.seq, 0)
                as head,
            l.cursor
       from servicekit.relay_lease l
-      left join (select shard, max(seq) as seq from wallet.shard_floor group by shard) f using (shard)"""
+      left join (select shard, max(seq) as seq from wallet.archive_end group by shard) f using (shard)"""
 _AWAY: Final = """
     select a.number, a.end_seq from wallet.archived_partition a
      where not exists (select from pg_inherits i where i.inhparent = 'wallet.archived_journal'::regclass
@@ -58,10 +58,10 @@ class ReplaySettings:
 
 @dataclass(slots=True)
 class _Shard:
-    """*written* is the last sequence in the topic, *floor* the last archived one, *head* the one to reach."""
+    """*written* is the last sequence in the topic, *archive_end* the last archived one, *head* the one to reach."""
 
     written: int
-    floor: int
+    archive_end: int
     head: int
 
 
@@ -132,7 +132,7 @@ class Replay:
                     progress(len(events))
                 return Replayed(written, await self._missed(connection))
         except PublishError as error:
-            raise ReplayError(f"the broker does not take it ({error}): run again with --resume") from error
+            raise ReplayError(f"the broker did not accept the records ({error}): run again with --resume") from error
         finally:
             await self._publisher.close()
 
@@ -153,11 +153,13 @@ class Replay:
         known = await self._journal.event_ids(connection, [(shard, run.last) for shard, run in there.items()])
         for row in await connection.fetch(_SHARDS):
             shard, run = row["shard"], there.get(row["shard"])
-            self._shards[shard] = _Shard(0 if run is None else run.last, row["floor"], row["head"])
+            self._shards[shard] = _Shard(0 if run is None else run.last, row["archive_end"], row["head"])
             # What is archived elsewhere cannot be compared.
-            is_away = run is not None and run.last <= row["floor"] and (shard, run.last) not in known
+            is_away = run is not None and run.last <= row["archive_end"] and (shard, run.last) not in known
             if run is not None and not is_away and known.get((shard, run.last)) != run.event_id:
-                raise ReplayError(f"{self._settings.topic} is another journal's: shard {shard} ends with another event")
+                raise ReplayError(
+                    f"{self._settings.topic} holds another journal: shard {shard} ends with another event"
+                )
             if run is not None and run.first > 1 and not self._settings.without_missing:
                 raise ReplayError(f"{self._settings.topic} begins at sequence {run.first} of shard {shard}")
         await self._pass_missing(connection)
@@ -165,14 +167,14 @@ class Replay:
     async def _pass_missing(self, connection: Connection) -> None:
         for partition in await connection.fetch(_AWAY):
             last_seq = partition["end_seq"] - 1
-            behind = [shard for shard in self._shards.values() if shard.written < min(last_seq, shard.floor)]
+            behind = [shard for shard in self._shards.values() if shard.written < min(last_seq, shard.archive_end)]
             if behind and not self._settings.without_missing:
                 raise ReplayError(
                     f"archived partition {partition['number']} is not there: bring it back, "
                     "or begin behind it with --without-missing"
                 )
             for shard in behind:
-                shard.written = min(last_seq, shard.floor)
+                shard.written = min(last_seq, shard.archive_end)
 
     async def _read(self, connection: Connection) -> list[Envelope]:
         """Return what follows in every shard, up to the heads found at the beginning; nothing where all is written."""
@@ -180,8 +182,8 @@ class Replay:
         if not open_shards:
             return []
         rows = max(1, self._events_per_read_max // len(open_shards))
-        archived = {shard: each.written for shard, each in open_shards.items() if each.written < each.floor}
-        attached = {shard: each.written for shard, each in open_shards.items() if each.written >= each.floor}
+        archived = {shard: each.written for shard, each in open_shards.items() if each.written < each.archive_end}
+        attached = {shard: each.written for shard, each in open_shards.items() if each.written >= each.archive_end}
         events = [
             event
             for journal, cursors in ((self._archive, archived), (self._journal, attached))

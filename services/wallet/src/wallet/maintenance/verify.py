@@ -83,7 +83,7 @@ class Report:
 
 
 class ShardFold:
-    """Folds one shard's journal, row by row in sequence order. A wallet's rows all stand in one shard.
+    """Folds one shard's journal, row by row in sequence order. A wallet's rows are all in one shard.
 
     It begins at *opening*; *totals_seq* is how far the system accounts' totals are folded.
     """
@@ -130,10 +130,10 @@ class ShardFold:
             place = f"system accounts of shard {self._shard}"
             self._report.find("I2", place, f"folded to {self._totals_seq}, the journal ends at {self._last_seq}")
         for account in sorted(self._totals_minor.keys() | stored_minor.keys()):
-            told, folded = stored_minor.get(account, 0), self._totals_minor.get(account, 0)
-            if told != folded:
+            actual, folded = stored_minor.get(account, 0), self._totals_minor.get(account, 0)
+            if actual != folded:
                 place = f"system account {account.name} of shard {self._shard}"
-                self._report.find("I2", place, f"its total says {told} minor units, its journal {folded}")
+                self._report.find("I2", place, f"its total says {actual} minor units, its journal {folded}")
 
     def _add_system_entry(self, account: SystemAccount, row: FoldedRow) -> None:
         self._add_figure(account, row.posted_delta)
@@ -154,16 +154,16 @@ class ShardFold:
         after = WalletState(
             before.version + 1, before.posted_minor + row.posted_delta, before.held_minor + row.held_delta
         )
-        told = (row.version, row.posted_after, row.held_after)
-        if told[0] != after.version:
+        actual = (row.version, row.posted_after, row.held_after)
+        if actual[0] != after.version:
             self._report.find(
                 "I4", f"wallet {row.account_id}", f"version {before.version} is followed by {row.version}"
             )
-        if told[1:] != after[1:]:
+        if actual[1:] != after[1:]:
             self._report.find(
-                "I2", f"wallet {row.account_id} version {row.version}", f"row says {told[1:]}, fold says {after[1:]}"
+                "I2", f"wallet {row.account_id} version {row.version}", f"row says {actual[1:]}, fold says {after[1:]}"
             )
-        # Go on from what the row says, so that one breach is told once.
+        # Go on from what the row says, so that one breach is reported once.
         self._wallets[row.account_id] = WalletState(
             row.version or after.version,
             _or(row.posted_after, after.posted_minor),
@@ -174,5 +174,5 @@ class ShardFold:
 _NEW: Final = WalletState(0, 0, 0)
 
 
-def _or(told: int | None, folded: int) -> int:
-    return folded if told is None else told
+def _or(actual: int | None, folded: int) -> int:
+    return folded if actual is None else actual

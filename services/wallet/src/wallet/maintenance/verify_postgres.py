@@ -15,7 +15,7 @@ _COUNT: Final = """
 _WALLETS: Final = """
     select id, version, posted_minor, held_minor from wallet.wallet
      where get_byte(uuid_send(id), 15) & 63 = $1"""
-_FLOOR: Final = "select coalesce(max(seq), 0) from wallet.shard_floor where shard = $1"
+_ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
 _OPENINGS: Final = "select wallet_id, version, posted_minor, held_minor from wallet.wallet_opening where shard = $1"
 _SYSTEM_OPENINGS: Final = """
     select tenant_id, system_account, currency, total_minor from wallet.system_account_opening where shard = $1"""
@@ -43,10 +43,10 @@ _ARCHIVED: Final = """
       join pg_inherits i on i.inhparent = 'wallet.archived_journal'::regclass
                         and i.inhrelid = to_regclass('wallet.journal_' || a.number)
      order by a.number"""
-_FLOORS: Final = """
+_ARCHIVE_ENDS: Final = """
     select f.shard, f.seq, f.hash, before.seq as seq_before, before.hash as hash_before
-      from wallet.shard_floor f
-      left join lateral (select b.seq, b.hash from wallet.shard_floor b where b.shard = f.shard and b.seq < f.seq
+      from wallet.archive_end f
+      left join lateral (select b.seq, b.hash from wallet.archive_end b where b.shard = f.shard and b.seq < f.seq
                           order by b.seq desc limit 1) before on true
      where f.number = $1 order by f.shard"""
 
@@ -86,8 +86,8 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
 
 async def _opening(connection: Connection, shard: int) -> Opening:
     wallets = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_OPENINGS, shard)}
-    floor = await connection.fetchval(_FLOOR, shard)
-    return Opening(floor, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard))
+    archive_end = await connection.fetchval(_ARCHIVE_END, shard)
+    return Opening(archive_end, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard))
 
 
 async def _system_accounts(connection: Connection, query: str, shard: int) -> dict[SystemAccount, int]:
@@ -99,7 +99,9 @@ async def _verify_sums(connection: Connection, report: Report) -> None:
         place = f"transaction {row['transaction_id']}"
         report.find("I1", place, f"its {row['currency']} entries sum to {row['total']} minor units")
     for row in await connection.fetch(_INCOMPLETE, _BREACHES_READ):
-        report.find("I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries stand")
+        report.find(
+            "I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries are there"
+        )
     report.transactions = await connection.fetchval(_TRANSACTIONS)
 
 
@@ -107,18 +109,23 @@ async def _verify_archived(
     connection: Connection, number: int, end_seq: int, report: Report, progress: Progress
 ) -> None:
     """Compare the archived partition's rows with the hashes that were left when it was detached."""
-    for floor in await connection.fetch(_FLOORS, number):
-        digest = chained(floor["hash_before"] or b"", [])
-        after = floor["seq_before"] or 0
+    for archive_end in await connection.fetch(_ARCHIVE_ENDS, number):
+        digest = chained(archive_end["hash_before"] or b"", [])
+        after = archive_end["seq_before"] or 0
         pages = rows_of_shard(
-            connection, f"seq, {ROW_BYTES}", floor["shard"], after=after, end=end_seq, table="wallet.archived_journal"
+            connection,
+            f"seq, {ROW_BYTES}",
+            archive_end["shard"],
+            after=after,
+            end=end_seq,
+            table="wallet.archived_journal",
         )
         async for rows in pages:
             for row in rows:
                 digest.update(row[1])
             report.archived_rows += len(rows)
             progress(len(rows))
-        if digest.digest() != floor["hash"]:
+        if digest.digest() != archive_end["hash"]:
             report.find(
-                "I12", f"archived partition {number}, shard {floor['shard']}", "its rows are not those archived"
+                "I12", f"archived partition {number}, shard {archive_end['shard']}", "its rows are not those archived"
             )

@@ -1,4 +1,4 @@
-"""Strongly consistent reads: wallets from their rows, transactions from the journal. Each stands in one tenant."""
+"""Strongly consistent reads: wallets from their rows, transactions from the journal. Every read is of one tenant."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -49,7 +49,7 @@ _STATUS_PREDICATES: Final = {
 }
 
 
-class PostgresReads:
+class LedgerReads:
     """Reads and snapshots on a pool. Raises as `Pool.connection` does."""
 
     def __init__(self, pool: Pool, kinds: Iterable[RowKind] = ()) -> None:
@@ -64,7 +64,7 @@ class PostgresReads:
 
     async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
         """Return up to *limit* wallets, newest first, older than *before*."""
-        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is no column
+        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is not a column
         if wanted.status is not None:
             asked.require(_STATUS_PREDICATES[wanted.status])
         asked.before(("id",), None if before is None else (before,))
@@ -88,7 +88,7 @@ class PostgresReads:
                 rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, tenant_id, missing, *seqs))
                 is_away = not all(partition["is_here"] for partition in partitions)
                 if is_away and _incomplete(missing, rows):
-                    raise Unavailable("The part of the journal that may tell of it is archived elsewhere.")
+                    raise Unavailable("The part of the journal that may hold the transaction is archived elsewhere.")
         # Archiving between the two statements may show a row twice.
         entries = {(row["transaction_id"], row["entry_index"]): row for row in rows}
         newest_first = sorted(entries.values(), key=lambda row: row["entry_index"])

@@ -19,7 +19,7 @@ JSON_TYPES: Final = frozenset(
 )
 
 
-class ClientDisconnected(Exception):  # noqa: N818  it names what happened; nobody is left to answer
+class ClientDisconnected(Exception):
     """The client went away before its request was complete."""
 
 

@@ -15,7 +15,7 @@ from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem
 from servicekit.http.routes.dependencies import Caller, Context, IdempotencyKey
 from servicekit.http.routes.responses import json_response
-from servicekit.idempotency import Answer, InFlight, Keyed, KeyReused, Once, Undone, Work
+from servicekit.idempotency import Answer, InFlight, Keyed, KeyedOperation, KeyReused, Once, Undone
 from servicekit.principal import Principal
 
 Said = Sequence[object] | None
@@ -55,7 +55,7 @@ class KeyedCommands:
         found = await self._once.replay(_keyed(sent, said))
         return None if found is None else _response(found)
 
-    async def run(self, sent: SentCommand, work: Work[Problem], said: Said = None) -> Response:
+    async def run(self, sent: SentCommand, work: KeyedOperation[Problem], said: Said = None) -> Response:
         """Do *work* once, and answer it or what was answered before; raise the Problem that it was undone for."""
         return _response(await self._once.run(_keyed(sent, said), work))
 

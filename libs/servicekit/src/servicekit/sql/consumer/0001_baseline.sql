@@ -34,7 +34,7 @@ create table servicekit.parked_subject (
     seq          bigint not null,                          -- of the first event that is held back, which failed
     reason       text not null,
     parked_at    timestamptz not null default clock_timestamp(),
-    kafka_offset bigint not null default 0,                -- no record that is held back stands before it
+    kafka_offset bigint not null default 0,                -- no record that is held back is before it
     events       bigint not null default 0,                -- held back so far
     constraint parked_subject_pk primary key (projection, subject)
 );

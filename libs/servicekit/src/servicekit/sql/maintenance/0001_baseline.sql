@@ -6,6 +6,6 @@ create table servicekit.lease (
     epoch      bigint not null,
     expires_at timestamptz not null,
     constraint lease_pk primary key (name)
-) with (fillfactor = 50);                                  -- room for HOT updates, one per lot
+) with (fillfactor = 50);                                  -- room for HOT updates, one per chunk
 
 grant select, insert, update on servicekit.lease to :"app_role";

@@ -7,7 +7,7 @@ create table servicekit.outbox (
     event_id       uuid        not null,
     tenant_id      uuid        not null,
     subject        uuid        not null,                   -- whom the event is about: the record's key
-    version        bigint,                                 -- always null, as the next three: no ledger stands behind it
+    version        bigint,                                 -- always null, as the next three: there is no ledger behind it
     transaction_id uuid,
     entry_index    smallint,
     entry_count    smallint,

@@ -3,7 +3,7 @@
 create table servicekit.relay_lease (
     shard      smallint not null,
     cursor     bigint not null default 0,                  -- the highest sequence known to be published
-    epoch      bigint not null default 0,                  -- grows with every owner, so that a former one can be told
+    epoch      bigint not null default 0,                  -- grows with every owner, so that a former one is recognized
     owner      text collate "C",                           -- null: free
     expires_at timestamptz not null default '-infinity',   -- by this database's clock
     constraint relay_lease_pk primary key (shard),

@@ -8,7 +8,7 @@ from wallet.maintenance.archive_postgres import Archiver
 
 
 async def show_archiving(archive: Archiver, *, keep: int) -> int:
-    """Archive every partition that may be, telling how far it is; return how many that were.
+    """Archive every partition that may be, with a progress bar; return how many that were.
 
     Raises as `Archiver.archive` does: what was archived before stays so.
     """
@@ -20,7 +20,7 @@ async def show_archiving(archive: Archiver, *, keep: int) -> int:
         if await archive.is_halted():
             reason = "the relay is halted: the topic is ahead of the journal"
         if reason is not None:
-            console.print(f"Partition {partition.number} stays: {reason}.")
+            console.print(f"Partition {partition.number} stays attached: {reason}.")
             return archived
         rows = await _archive(archive, partition, console)
         console.print(f"Partition {partition.number} is archived: {rows:,} rows in wallet.journal_{partition.number}.")

@@ -8,11 +8,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 CountRows: TypeAlias = Callable[[], Awaitable[int]]
-Work: TypeAlias = Callable[[Callable[[int], None]], Awaitable[T]]
-"""Does something with the journal, telling how many rows it read since it told last."""
+JournalPass: TypeAlias = Callable[[Callable[[int], None]], Awaitable[T]]
+"""Reads the journal; calls its argument with how many rows it read since the last call."""
 
 
-async def with_journal_bar(console: Console, count_rows: CountRows, work: Work[T]) -> T:
+async def with_journal_bar(console: Console, count_rows: CountRows, work: JournalPass[T]) -> T:
     """Return what *work* returns, showing how far it is."""
     columns = (TextColumn("journal"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

@@ -4,11 +4,11 @@ from rich.console import Console
 from rich.table import Table
 
 from wallet.maintenance.rebuild import RebuildReport
-from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 
 
-async def show_rebuild(count_rows: CountRows, rebuild: Work[RebuildReport]) -> bool:
-    """Rebuild, telling how far it is and what came out; return whether every row is what the journal makes of it."""
+async def show_rebuild(count_rows: CountRows, rebuild: JournalPass[RebuildReport]) -> bool:
+    """Rebuild with a progress bar and print what differs; return whether every row is what the journal makes of it."""
     console = Console()
     report = await with_journal_bar(console, count_rows, rebuild)
     console.print(

@@ -2,11 +2,11 @@
 
 from rich.console import Console
 
-from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 
 
-async def show_replay(count_rows: CountRows, replay: Work[tuple[int, int]], topic: str) -> bool:
-    """Replay, telling how far it is; return whether the topic has all that was ever published.
+async def show_replay(count_rows: CountRows, replay: JournalPass[tuple[int, int]], topic: str) -> bool:
+    """Replay with a progress bar; return whether the topic has all that was ever published.
 
     *replay* returns how many events it wrote, and how many were published to the live topic alone meanwhile.
     """

@@ -5,12 +5,12 @@ from rich.table import Table
 
 from contracts.money import format_minor
 from servicekit.clock import monotonic_s
-from wallet.maintenance.terminal.progress import CountRows, Work, with_journal_bar
+from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 from wallet.maintenance.verify import Report
 
 
-async def show_verification(count_rows: CountRows, verify: Work[Report]) -> bool:
-    """Verify, telling how far it is and what came out; return whether the ledger holds."""
+async def show_verification(count_rows: CountRows, verify: JournalPass[Report]) -> bool:
+    """Verify with a progress bar and print what was found; return whether the ledger holds."""
     console = Console()
     started_s = monotonic_s()
     report = await with_journal_bar(console, count_rows, verify)

@@ -1,4 +1,4 @@
--- Append events with the next numbers of their shards, in the order given. The locks stand until the transaction ends,
+-- Append events with the next numbers of their shards, in the order given. The locks are held until the transaction ends,
 -- so that numbers become visible in their order: call it as the transaction's last statement. VOLATILE: the heads are
 -- read by a statement of its own, after the locks.
 create or replace function servicekit.append_to_outbox(

@@ -1,4 +1,4 @@
-"""One kind of debit of one wallet: totals since ever, and enough points of the past to look into any window.
+"""One kind of debit of one wallet: totals of all of them, and enough points of the past to look into any window.
 
 A point is the running count and sum *after* a debit, so a window is the difference of two of them and costs a search,
 however many debits are in it. Everything is an integer: a rebuild gives the same to the bit.
@@ -27,51 +27,51 @@ Point = tuple[int, int, int]
 """Microseconds since 1970, and the count and the sum of minor units up to and including a debit then."""
 
 
-class Track(msgspec.Struct, frozen=True, array_like=True):
-    """The debits of one kind: count, sum and sum of squares (minor units) since ever, and the points.
+class DebitStats(msgspec.Struct, frozen=True, array_like=True):
+    """The debits of one kind: count, sum and sum of squares (minor units) since the wallet was opened, and the points.
 
     *base* is the count and sum before the first point. *older* and *recent* ascend.
     """
 
     count: int = 0
     sum_minor: int = 0
-    squares: int = 0
+    sum_of_squares: int = 0
     base: tuple[int, int] = (0, 0)
     older: tuple[Point, ...] = ()
     recent: tuple[Point, ...] = ()
 
 
-NOTHING: Final = Track()
+NO_DEBITS: Final = DebitStats()
 
 
-def debited(track: Track, at_us: int, amount_minor: int) -> Track:
-    """Return *track* after a debit of *amount_minor* (positive), which is not earlier than its last one."""
-    count, sum_minor = track.count + 1, track.sum_minor + amount_minor
-    squares = track.squares + amount_minor * amount_minor
-    recent = (*track.recent, (at_us, count, sum_minor))
+def with_debit(stats: DebitStats, at_us: int, amount_minor: int) -> DebitStats:
+    """Return *stats* after a debit of *amount_minor* (positive), which is not earlier than its last one."""
+    count, sum_minor = stats.count + 1, stats.sum_minor + amount_minor
+    sum_of_squares = stats.sum_of_squares + amount_minor * amount_minor
+    recent = (*stats.recent, (at_us, count, sum_minor))
     if len(recent) < RECENT_MAX:
-        return Track(count, sum_minor, squares, track.base, track.older, recent)
-    base, older = _within_horizon(track.base, track.older + recent, at_us)
+        return DebitStats(count, sum_minor, sum_of_squares, stats.base, stats.older, recent)
+    base, older = _within_horizon(stats.base, stats.older + recent, at_us)
     if len(older) > POINTS_MAX:
         older = _thinned(older, at_us)
-    return Track(count, sum_minor, squares, base, older, ())
+    return DebitStats(count, sum_minor, sum_of_squares, base, older, ())
 
 
-def since(track: Track, cutoff_us: int) -> tuple[int, int]:
+def since(stats: DebitStats, cutoff_us: int) -> tuple[int, int]:
     """Return the count and sum of the debits later than *cutoff_us*, at most HORIZON_US before the last one."""
-    recent = track.recent
-    points = recent if recent and recent[0][0] <= cutoff_us else track.older
+    recent = stats.recent
+    points = recent if recent and recent[0][0] <= cutoff_us else stats.older
     found = bisect_left(points, (cutoff_us + 1,))
     if found:
         _, count, sum_minor = points[found - 1]
     else:
-        count, sum_minor = track.base
-    return track.count - count, track.sum_minor - sum_minor
+        count, sum_minor = stats.base
+    return stats.count - count, stats.sum_minor - sum_minor
 
 
-def restarted(track: Track) -> Track:
-    """Return *track* with every window empty from here; the totals stay."""
-    return Track(track.count, track.sum_minor, track.squares, (track.count, track.sum_minor))
+def restarted(stats: DebitStats) -> DebitStats:
+    """Return *stats* with every window empty from here; the totals stay."""
+    return DebitStats(stats.count, stats.sum_minor, stats.sum_of_squares, (stats.count, stats.sum_minor))
 
 
 def _within_horizon(

@@ -1,4 +1,4 @@
-"""What this service sees in an event of `wallet.events`."""
+"""Events of `wallet.events`, reduced to what profiles and rules need."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -61,39 +61,41 @@ class Other(msgspec.Struct, frozen=True):
     """Something that no rule looks at: money came in, the wallet was closed."""
 
 
+Payload = Opened | Debited | RestrictionsSet | Other
+
 _OTHER: Final = Other()
 
 
-class Observed(msgspec.Struct, frozen=True):
+class WalletEvent(msgspec.Struct, frozen=True):
     """One event of a wallet. *at_us* is its time, in microseconds since 1970."""
 
     wallet_id: UUID
     tenant_id: UUID
     version: int
     at_us: int
-    what: Opened | Debited | RestrictionsSet | Other
-    event: Envelope
+    payload: Payload
+    envelope: Envelope
 
 
-def observe(event: Envelope, data: EventData) -> Observed | None:
-    """Return what *event* with its body *data* is to this service; None where it is no event of a wallet."""
-    what: Opened | Debited | RestrictionsSet | Other
+def wallet_event(event: Envelope, data: EventData) -> WalletEvent | None:
+    """Return *event* with its parsed body *data*, reduced; returns None if the event belongs to no wallet."""
+    payload: Payload
     match data:
         case EntryPosted():
             kind = _KINDS.get(event.type)
-            what = _OTHER if kind is None else Debited(kind, -parse_signed_minor(data.amount))
+            payload = _OTHER if kind is None else Debited(kind, -parse_signed_minor(data.amount))
         case SystemEntryPosted():
             return None
         case WalletOpened():
-            what = Opened(data.owner_id, data.currency)
+            payload = Opened(data.owner_id, data.currency)
         case RestrictionsChanged():
-            what = RestrictionsSet(data.restrictions, event.type == UNRESTRICTED.name)
+            payload = RestrictionsSet(data.restrictions, event.type == UNRESTRICTED.name)
         case WalletClosed():
-            what = _OTHER
+            payload = _OTHER
         case _:
             assert_never(data)
     # A version that is missing follows none: the fold refuses it.
-    return Observed(event.subject, event.tenant_id, event.wallet_version or 0, to_us(event.time), what, event)
+    return WalletEvent(event.subject, event.tenant_id, event.wallet_version or 0, to_us(event.time), payload, event)
 
 
 def to_us(instant: datetime) -> int:

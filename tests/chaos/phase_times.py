@@ -1,9 +1,9 @@
-"""Where a run's time goes."""
+"""How long each phase of a run takes."""
 
 import time
 
 
-class Laps:
+class PhaseTimes:
     """How many seconds each phase of a run took, in their order."""
 
     def __init__(self) -> None:

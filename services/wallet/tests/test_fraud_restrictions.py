@@ -26,12 +26,12 @@ from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from testkit.wallet_api import Client, deposit_of, money, transfer_of
 from wallet.application.committer import Committer
-from wallet.application.metrics import DecisionMetrics
+from wallet.application.metrics import FraudDecisionMetrics
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import open_decisions, run_decisions
 from wallet.config import WalletSettings
-from wallet.decisions.log_postgres import PostgresDecisionLog
-from wallet.decisions.projection import DecisionsProjection
+from wallet.fraud_restrictions.log_postgres import PostgresDecisionLog
+from wallet.fraud_restrictions.projection import FraudRestrictions
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PARTITIONS = 4
 
 
-class Crash(Exception):  # noqa: N818  it names what happens
+class Crash(Exception):
     """The process ends here."""
 
 
@@ -93,18 +93,18 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def decisions(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[DecisionsProjection]:
+async def decisions(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[FraudRestrictions]:
     bare = Telemetry("wallet", "decisions", "0", CollectorRegistry(), telemetry.tracing)
     async with open_decisions(settings, bare) as projection:
         yield projection
 
 
-async def feed(projection: DecisionsProjection, pool: Pool, *events: Envelope) -> None:
+async def feed(projection: FraudRestrictions, pool: Pool, *events: Envelope) -> None:
     processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), projection.name))
     await processor.process([received(event) for event in events])
 
 
-async def apply_and_crash(projection: DecisionsProjection, pool: Pool, event: Envelope) -> None:
+async def apply_and_crash(projection: FraudRestrictions, pool: Pool, event: Envelope) -> None:
     """Act on a decision, and lose the transaction that would have remembered it."""
     async with pool.transaction() as tx:
         await projection.apply(tx, [event])
@@ -113,13 +113,15 @@ async def apply_and_crash(projection: DecisionsProjection, pool: Pool, event: En
 
 async def is_parked(pool: Pool, wallet_id: UUID) -> bool:
     async with pool.connection() as connection:
-        return await parking.is_parked(connection, DecisionsProjection.name, [wallet_id])
+        return await parking.is_parked(connection, FraudRestrictions.name, [wallet_id])
 
 
-async def verdicts(pool: Pool) -> list[str]:
+async def dispositions(pool: Pool) -> list[str]:
     async with pool.connection() as connection:
-        rows = await connection.fetch("select verdict from wallet.settled_decision order by settled_at, decision_id")
-    return [row["verdict"] for row in rows]
+        rows = await connection.fetch(
+            "select disposition from wallet.settled_decision order by settled_at, decision_id"
+        )
+    return [row["disposition"] for row in rows]
 
 
 async def withdraw(client: Client, wallet_id: str) -> str:
@@ -128,7 +130,7 @@ async def withdraw(client: Client, wallet_id: str) -> str:
 
 
 async def test_a_block_restricts_debits_in_the_name_of_fraud(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id, other = await client.open(deposit="10"), await client.open(deposit="10")
 
@@ -139,11 +141,11 @@ async def test_a_block_restricts_debits_in_the_name_of_fraud(
     assert [(each["source"], each["scope"]) for each in wallet["restrictions"]] == [("fraud", "debits")]
     assert "burst: debits in 60 s 12, at most 10" in wallet["restrictions"][0]["reason"]
     assert (await withdraw(client, wallet_id), credit.status_code) == ("wallet_frozen", 201)
-    assert await verdicts(pool) == ["applied"]
+    assert await dispositions(pool) == ["applied"]
 
 
 async def test_the_restriction_names_the_decision_as_its_cause(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id = await client.open()
     event = Fraud().decision(wallet_id, 1)
@@ -166,18 +168,18 @@ async def test_the_restriction_names_the_decision_as_its_cause(
     ],
 )
 async def test_what_asks_for_no_restriction_is_noted(
-    client: Client, decisions: DecisionsProjection, pool: Pool, outcome: DecisionOutcome, mode: DecisionMode
+    client: Client, decisions: FraudRestrictions, pool: Pool, outcome: DecisionOutcome, mode: DecisionMode
 ) -> None:
     wallet_id = await client.open(deposit="1")
 
     await feed(decisions, pool, Fraud().decision(wallet_id, 2, outcome=outcome, mode=mode))
 
     assert await withdraw(client, wallet_id) == "paid"
-    assert await verdicts(pool) == ["noted"]
+    assert await dispositions(pool) == ["noted"]
 
 
 async def test_an_operators_unfreezing_holds_against_every_replay(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id = await client.open(deposit="10")
     fraud = Fraud()
@@ -194,12 +196,12 @@ async def test_an_operators_unfreezing_holds_against_every_replay(
 
     assert lifted.status_code == 200
     assert await withdraw(client, wallet_id) == "paid"
-    assert await verdicts(pool) == ["applied"]
+    assert await dispositions(pool) == ["applied"]
 
 
 @pytest.mark.parametrize("word", ["freeze", "unfreeze"])
 async def test_a_decision_judged_before_an_operators_word_is_recorded_and_not_applied(
-    client: Client, decisions: DecisionsProjection, pool: Pool, word: str
+    client: Client, decisions: FraudRestrictions, pool: Pool, word: str
 ) -> None:
     wallet_id = await client.open(deposit="10")
     await client.post(f"/v1/wallets/{wallet_id}/freeze", {"reason": "asked", "scope": "debits"})
@@ -213,33 +215,31 @@ async def test_a_decision_judged_before_an_operators_word_is_recorded_and_not_ap
     await feed(decisions, pool, fraud.decision(wallet_id, version))
 
     assert "fraud" in [each["source"] for each in (await client.wallet(wallet_id))["restrictions"]]
-    assert await verdicts(pool) == ["superseded", "applied"]
+    assert await dispositions(pool) == ["superseded", "applied"]
 
 
 async def test_money_that_moved_since_does_not_stand_against_a_decision(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id = await client.open(deposit="10")
     await client.post("/v1/deposits", deposit_of(wallet_id, "5"))
 
     await feed(decisions, pool, Fraud().decision(wallet_id, 1))
 
-    assert await verdicts(pool) == ["applied"]
+    assert await dispositions(pool) == ["applied"]
 
 
-async def test_a_closed_wallet_refuses_and_is_told_so(
-    client: Client, decisions: DecisionsProjection, pool: Pool
-) -> None:
+async def test_a_closed_wallet_refuses_and_is_told_so(client: Client, decisions: FraudRestrictions, pool: Pool) -> None:
     wallet_id = await client.open()
     await client.post(f"/v1/wallets/{wallet_id}/close", {})
 
     await feed(decisions, pool, Fraud().decision(wallet_id, 1))
 
-    assert await verdicts(pool) == ["refused"]
+    assert await dispositions(pool) == ["refused"]
 
 
 async def test_a_crash_before_the_checkpoint_finds_what_was_done(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id = await client.open()
     event = Fraud().decision(wallet_id, 1)
@@ -250,15 +250,15 @@ async def test_a_crash_before_the_checkpoint_finds_what_was_done(
     await feed(decisions, pool, event)
 
     assert (await client.wallet(wallet_id))["version"] == before == 2
-    assert await verdicts(pool) == ["applied"]
+    assert await dispositions(pool) == ["applied"]
 
 
-@pytest.mark.parametrize("verdict", ["superseded", "refused"])
+@pytest.mark.parametrize("disposition", ["superseded", "refused"])
 async def test_a_crash_before_the_checkpoint_finds_what_was_refused_and_why(
-    client: Client, decisions: DecisionsProjection, pool: Pool, verdict: str
+    client: Client, decisions: FraudRestrictions, pool: Pool, disposition: str
 ) -> None:
     wallet_id = await client.open()
-    if verdict == "superseded":
+    if disposition == "superseded":
         await client.post(f"/v1/wallets/{wallet_id}/freeze", {"reason": "asked", "scope": "debits"})
     else:
         await client.post(f"/v1/wallets/{wallet_id}/close", {})
@@ -268,7 +268,7 @@ async def test_a_crash_before_the_checkpoint_finds_what_was_refused_and_why(
         await apply_and_crash(decisions, pool, event)
     await feed(decisions, pool, event)
 
-    assert await verdicts(pool) == [verdict]
+    assert await dispositions(pool) == [disposition]
 
 
 async def test_a_full_queue_is_tried_again_and_parks_nobody(client: Client, pool: Pool) -> None:
@@ -277,12 +277,12 @@ async def test_a_full_queue_is_tried_again_and_parks_nobody(client: Client, pool
     def full(_unit: object) -> "asyncio.Future[object]":
         raise OperationalError("The command queue is full.")
 
-    overloaded = DecisionsProjection(
+    overloaded = FraudRestrictions(
         full,  # type: ignore[arg-type]  # it never answers
         PostgresDecisionLog(),
         topic="t",
         deadline_s=2,
-        metrics=DecisionMetrics(CollectorRegistry()),
+        metrics=FraudDecisionMetrics(CollectorRegistry()),
     )
     with pytest.raises(OperationalError):
         await feed(overloaded, pool, Fraud().decision(wallet_id, 1))
@@ -292,7 +292,7 @@ async def test_a_full_queue_is_tried_again_and_parks_nobody(client: Client, pool
 
 @pytest.mark.parametrize("what", ["an unknown version", "no wallet", "another wallet", "no JSON"])
 async def test_what_makes_no_sense_parks_its_wallet_and_the_others_flow(
-    client: Client, decisions: DecisionsProjection, pool: Pool, what: str
+    client: Client, decisions: FraudRestrictions, pool: Pool, what: str
 ) -> None:
     wallet_id, other = await client.open(), await client.open()
     unknown = str(wallet_in(shard_of(UUID(wallet_id))))
@@ -314,7 +314,7 @@ async def test_what_makes_no_sense_parks_its_wallet_and_the_others_flow(
 
 
 async def test_another_decision_under_an_id_that_was_acted_on_parks_its_wallet(
-    client: Client, decisions: DecisionsProjection, pool: Pool
+    client: Client, decisions: FraudRestrictions, pool: Pool
 ) -> None:
     wallet_id, decision_id, fraud = await client.open(), new_id(), Fraud()
     with pytest.raises(Crash):
@@ -345,7 +345,7 @@ async def test_the_process_acts_on_what_stands_in_the_topic(
     running = asyncio.create_task(run_decisions(settings, shutdown))
 
     async def all_are_settled() -> bool:
-        return len(await verdicts(pool)) == len(wallets)
+        return len(await dispositions(pool)) == len(wallets)
 
     await eventually(all_are_settled)
     shutdown.request()

@@ -1,4 +1,4 @@
-"""A process that stands still at a point of its own, and goes on afterwards."""
+"""A process that is paused at a point of its own and resumed afterwards."""
 
 import os
 import signal
@@ -16,8 +16,8 @@ REACHED_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """The process that stands still, since when on the monotonic clock, and what it told at the point."""
+class PausedProcess:
+    """The paused process, since when on the monotonic clock, and the facts it reported at the point."""
 
     name: str
     pid: int
@@ -26,13 +26,13 @@ class Standing:
 
 
 @asynccontextmanager
-async def standing(run: Run, point: str) -> AsyncIterator[Standing]:
-    """Have the next process at *point* stand still during the body."""
+async def pausing(run: Run, point: str) -> AsyncIterator[PausedProcess]:
+    """Pause the next process that reaches *point* while the body runs."""
     run.platform.gate.arm(point, Action.STOP)
     told = await run.platform.gate.wait_reached(point, within_s=REACHED_WITHIN_S)
     since_s = time.monotonic()
     await signals.stopped(told.pid)
     try:
-        yield Standing(name=run.platform.name_of(told.pid), pid=told.pid, since_s=since_s, facts=told.facts)
+        yield PausedProcess(name=run.platform.name_of(told.pid), pid=told.pid, since_s=since_s, facts=told.facts)
     finally:
         os.kill(told.pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""Runs side by side: each lane is a process with a PostgreSQL of its own, for most of a run is waiting."""
+"""Runs side by side: each runner is a process with a PostgreSQL of its own, for most of a run is waiting."""
 
 import asyncio
 import multiprocessing
@@ -17,14 +17,14 @@ from queue import SimpleQueue
 
 from tests.chaos import report
 from tests.chaos.platform.platform import Site, open_site
-from tests.chaos.run import Fault, Verdict, judge
+from tests.chaos.run import Fault, RunResult, judge
 
 from engines import accounts, tether
 
 # Forked, so that faults need not be written down for them.
 _FORKING = multiprocessing.get_context("fork")
 ENDED_WITHIN_S = 120.0
-"""A lane that is told to end has no run under way: it stops its PostgreSQL, which is given 30 s, and goes."""
+"""A runner that is told to end has no run under way: it stops its PostgreSQL, which is given 30 s, and goes."""
 REAPED_WITHIN_S = 30.0
 
 
@@ -37,7 +37,7 @@ class Task:
     seconds: float
 
 
-class Lane:
+class Runner:
     """A process that runs one task after another; not thread-safe."""
 
     def __init__(self, folder: Path, faults: Mapping[str, Fault]) -> None:
@@ -46,14 +46,14 @@ class Lane:
         self._process.start()
         theirs.close()
 
-    def run(self, task: Task) -> Verdict:
-        """Run *task*; EOFError where the lane has ended."""
+    def run(self, task: Task) -> RunResult:
+        """Run *task*; EOFError where the runner has ended."""
         self._connection.send(task)
-        verdict: Verdict = self._connection.recv()
-        return verdict
+        result: RunResult = self._connection.recv()
+        return result
 
     def close(self) -> None:
-        """Let the lane end what it has started, and itself."""
+        """Let the runner end what it has started, and itself."""
         self._connection.close()
         end(self._process)
 
@@ -67,38 +67,38 @@ def end(process: BaseProcess, *, within_s: float = ENDED_WITHIN_S) -> None:
 
 
 @contextmanager
-def open_lanes(folder: Path, faults: Mapping[str, Fault], count: int) -> Iterator[Sequence[Lane]]:
-    """Open *count* lanes, each with a folder of its own below *folder*."""
+def open_runners(folder: Path, faults: Mapping[str, Fault], count: int) -> Iterator[Sequence[Runner]]:
+    """Open *count* runners, each with a folder of its own below *folder*."""
     with ExitStack() as stack:
-        lanes = []
+        runners = []
         for number in range(count):
-            own = folder / f"lane-{number}"
+            own = folder / f"runner-{number}"
             accounts.make_passable(own)
-            lanes.append(Lane(own, faults))
-            stack.callback(lanes[-1].close)
-        yield lanes
+            runners.append(Runner(own, faults))
+            stack.callback(runners[-1].close)
+        yield runners
 
 
-def run_tasks(tasks: Sequence[Task], lanes: Sequence[Lane]) -> Iterator[Verdict]:
-    """Run *tasks* on whichever lane is free, and give the verdicts as they come."""
-    free: SimpleQueue[Lane] = SimpleQueue()
-    for lane in lanes:
-        free.put(lane)
+def run_tasks(tasks: Sequence[Task], runners: Sequence[Runner]) -> Iterator[RunResult]:
+    """Run *tasks* on whichever runner is free, and give the results as they come."""
+    free: SimpleQueue[Runner] = SimpleQueue()
+    for runner in runners:
+        free.put(runner)
 
-    def run(task: Task) -> Verdict:
-        lane = free.get()
+    def run(task: Task) -> RunResult:
+        runner = free.get()
         try:
-            return lane.run(task)
+            return runner.run(task)
         finally:
-            free.put(lane)
+            free.put(runner)
 
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with ThreadPoolExecutor(len(runners)) as pool:
         for done in as_completed([pool.submit(run, task) for task in tasks]):
             yield done.result()
 
 
 def _serve(tasks: Connection, ours: Connection, folder: Path, faults: Mapping[str, Fault]) -> None:
-    """Be a lane until the other end of *tasks* is closed: of that end, *ours*, the fork has a copy."""
+    """Be a runner until the other end of *tasks* is closed: of that end, *ours*, the fork has a copy."""
     ours.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started us in the background
     tether.end_with_parent(signal.SIGINT)
@@ -115,15 +115,15 @@ def _next(tasks: Connection) -> Task | None:
     return task
 
 
-async def _run_one(site: Site, fault: Fault, task: Task) -> Verdict:
+async def _run_one(site: Site, fault: Fault, task: Task) -> RunResult:
     """Run once; a run that cannot be finished is a breach of its own."""
     began_s = time.monotonic()
     try:
-        verdict = await judge(site, fault, task.seed, task.seconds)
+        result = await judge(site, fault, task.seed, task.seconds)
     except Exception:  # noqa: BLE001  whatever it was, the other faults are still to be run
-        verdict = Verdict.unfinished(fault, task.seed, time.monotonic() - began_s, traceback.format_exc())
-    _clear(site.folder / f"{fault.id}-{task.seed}", keeps_logs=not verdict.holds)
-    return verdict
+        result = RunResult.unfinished(fault, task.seed, time.monotonic() - began_s, traceback.format_exc())
+    _clear(site.folder / f"{fault.id}-{task.seed}", keeps_logs=not result.holds)
+    return result
 
 
 def _clear(folder: Path, *, keeps_logs: bool) -> None:

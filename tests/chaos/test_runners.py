@@ -1,4 +1,4 @@
-"""A lane that does not end by itself is ended."""
+"""A runner that does not end by itself is ended."""
 
 import multiprocessing
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from multiprocessing.context import SpawnProcess
 
 import pytest
-from tests.chaos.lanes import end
+from tests.chaos.runners import end
 
 _SPAWNING = multiprocessing.get_context("spawn")
 

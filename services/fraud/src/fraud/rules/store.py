@@ -19,8 +19,8 @@ LOOK_EVERY_S: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class RulesKeeper:
-    """Holds the rules in force. `start` loads them, `run` reloads them."""
+class RuleStore:
+    """Holds the rules in force: `start` loads them from file or database, `run` reloads the file when it changes."""
 
     def __init__(
         self, path: Path, *, time_compression: int, is_shadow: bool, pool: Pool, metrics: FraudMetrics | None
@@ -32,7 +32,7 @@ class RulesKeeper:
         self._metrics = metrics
         self._current: RuleSet | None = None
         self._seen: tuple[int, ...] | None = None
-        self._asked = asyncio.Event()
+        self._reload_requested = asyncio.Event()
 
     @property
     def current(self) -> RuleSet:
@@ -44,9 +44,9 @@ class RulesKeeper:
         """Return the rules in force."""
         return self.current
 
-    def ask(self) -> None:
-        """Have the file read again soon, whether it changed or not."""
-        self._asked.set()
+    def request_reload(self) -> None:
+        """Have `run` read the file again at once, whether it changed or not."""
+        self._reload_requested.set()
 
     async def start(self) -> None:
         """Load the file; where it is refused, the rules that were in force last. Raises RulesRefused without any."""
@@ -58,19 +58,19 @@ class RulesKeeper:
             if stored is None:
                 raise
             await self._put_in_force(self._parsed(stored.text, source=stored.version))
-            await self._tell_refused(refused)
+            await self._record_refusal(refused)
 
     async def run(self, shutdown: Shutdown) -> None:
         """Reload the file when it changes or when asked to, until *shutdown*; what is refused changes nothing."""
         while not await self._wait(shutdown):
             signature = self._signature()
-            if signature == self._seen and not self._asked.is_set():
+            if signature == self._seen and not self._reload_requested.is_set():
                 continue
-            self._asked.clear()
+            self._reload_requested.clear()
             try:
                 await self.reload()
             except RulesRefused as refused:
-                await self._tell_refused(refused)
+                await self._record_refusal(refused)
 
     async def reload(self) -> None:
         """Read the file and put its rules in force; raises RulesRefused."""
@@ -104,20 +104,20 @@ class RulesKeeper:
             self._metrics.rules_in_force(rules)
         _log.info("rules.in_force", version=rules.version, rules=len(rules.rules))
 
-    async def _tell_refused(self, refused: RulesRefused) -> None:
+    async def _record_refusal(self, refused: RulesRefused) -> None:
         if self._metrics is not None:
             self._metrics.rules_refused()
         _log.error("rules.refused", errors=str(refused).splitlines(), version_in_force=self.current.version)
         try:
             async with self._pool.connection() as connection:
-                await rules_postgres.tell_refused(connection, str(refused))
+                await rules_postgres.record_refusal(connection, str(refused))
         except OperationalError as error:
             self._seen = None  # look again
             _log.warning("rules.refusal_not_stored", error=error.detail)
 
     async def _wait(self, shutdown: Shutdown) -> bool:
-        """Wait until it is time to look, or until asked; tell whether the end is requested."""
-        waits = {asyncio.ensure_future(self._asked.wait()), asyncio.ensure_future(shutdown.wait())}
+        """Wait until it is time to look, or until asked; return whether the end is requested."""
+        waits = {asyncio.ensure_future(self._reload_requested.wait()), asyncio.ensure_future(shutdown.wait())}
         try:
             await asyncio.wait(waits, timeout=LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -127,7 +127,7 @@ class RulesKeeper:
         return shutdown.is_requested
 
     def _signature(self) -> tuple[int, ...]:
-        """Return what changes with the file; empty while there is none."""
+        """Return a value that changes with the file; returns an empty tuple if there is none."""
         try:
             status = self._path.stat()
         except OSError:

@@ -1,7 +1,7 @@
-"""Decisions of the fraud service become restrictions: each is acted on once, and an operator's later word stands.
+"""Decisions of the fraud service become restrictions, each once; an operator's later change takes precedence.
 
 A decision is submitted to the committer under a key made of its id, so that a crash before the checkpoint moves finds
-the first outcome. Its id is kept for ever beside that checkpoint, so that no replay, however late, acts on it again.
+the first outcome. Its id is stored beside that checkpoint and never deleted, so that no later replay acts on it again.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from servicekit.consumer.projection import ProjectionError
 from servicekit.failures import Unavailable
 from servicekit.postgres import Transaction
 from servicekit.principal import client_of
-from wallet.application.metrics import DecisionMetrics
+from wallet.application.metrics import FraudDecisionMetrics
 from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit, fingerprint
-from wallet.decisions.log_postgres import PostgresDecisionLog, SettledDecision, Verdict
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.wallets import FRAUD
+from wallet.fraud_restrictions.log_postgres import Disposition, PostgresDecisionLog, SettledDecision
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ REASON_CHARACTERS_MAX: Final = 500
 _ROUTE: Final = "fraud_decision"
 
 
-class DecisionsProjection:
+class FraudRestrictions:
     """Consumes `fraud.decisions`. *name* is the consumer group and the checkpoints' name."""
 
     name = "wallet_decisions"
@@ -44,7 +44,7 @@ class DecisionsProjection:
         *,
         topic: str,
         deadline_s: float,
-        metrics: DecisionMetrics,
+        metrics: FraudDecisionMetrics,
     ) -> None:
         self.topic = topic
         self._submit = submit
@@ -55,8 +55,8 @@ class DecisionsProjection:
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
         """Act on the decisions that are not settled yet, and settle them.
 
-        Raises ProjectionError or EventDataError for one that makes no sense, OperationalError while the committer
-        cannot take or finish them: then all is tried again, and what was done is found under its key.
+        Raises ProjectionError or EventDataError for an invalid decision, OperationalError while the committer
+        cannot take or finish them: then all of *events* is tried again, and what was committed is found under its key.
         """
         decisions: dict[UUID, tuple[Envelope, DecisionMade]] = {}
         for event in events:
@@ -64,26 +64,26 @@ class DecisionsProjection:
             decisions.setdefault(_id_of(event, decision), (event, decision))
         settled = await self._log.settled_among(tx, list(decisions))
         fresh = {decision_id: pair for decision_id, pair in decisions.items() if decision_id not in settled}
-        verdicts = await asyncio.gather(*(self._act(event, decision) for event, decision in fresh.values()))
+        dispositions = await asyncio.gather(*(self._act(event, decision) for event, decision in fresh.values()))
         await self._log.add(
             tx,
             [
-                _settled(decision_id, event, decision, verdict)
-                for (decision_id, (event, decision)), verdict in zip(fresh.items(), verdicts, strict=True)
+                _settled(decision_id, event, decision, disposition)
+                for (decision_id, (event, decision)), disposition in zip(fresh.items(), dispositions, strict=True)
             ],
         )
-        self._metrics.settled(verdicts)
+        self._metrics.settled(dispositions)
 
-    async def _act(self, event: Envelope, decision: DecisionMade) -> Verdict:
+    async def _act(self, event: Envelope, decision: DecisionMade) -> Disposition:
         if decision.mode is not DecisionMode.LIVE or decision.outcome is not DecisionOutcome.BLOCK:
-            return Verdict.NOTED
+            return Disposition.NOTED
         outcome = await self._submit(self._unit(event, decision))
         match outcome:
             case Stored(result=Refused(code=code)):
-                return Verdict.SUPERSEDED if code == RefusalCode.DECISION_SUPERSEDED else Verdict.REFUSED
+                return Disposition.SUPERSEDED if code == RefusalCode.DECISION_SUPERSEDED else Disposition.REFUSED
             case Stored():
                 _log.info("decision.applied", decision_id=decision.decision_id, wallet_id=decision.wallet_id)
-                return Verdict.APPLIED
+                return Disposition.APPLIED
             case NotFound():
                 raise ProjectionError(f"decision {decision.decision_id} names a wallet that does not exist")
             case AheadOfClock():
@@ -125,13 +125,13 @@ def _reason(decision: DecisionMade) -> str:
     return reasons[:REASON_CHARACTERS_MAX] or str(decision.outcome)
 
 
-def _settled(decision_id: UUID, event: Envelope, decision: DecisionMade, verdict: Verdict) -> SettledDecision:
+def _settled(decision_id: UUID, event: Envelope, decision: DecisionMade, disposition: Disposition) -> SettledDecision:
     return SettledDecision(
         decision_id=decision_id,
         tenant_id=event.tenant_id,
         wallet_id=event.subject,
         judged_version=decision.wallet_version,
         rules_version=decision.rules_version,
-        verdict=verdict,
+        disposition=disposition,
         decided_at=event.time,
     )

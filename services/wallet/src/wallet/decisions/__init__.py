@@ -1,1 +1,0 @@
-"""Acting on fraud decisions: a decision read from Kafka becomes a command."""

@@ -98,8 +98,8 @@ async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id:
 def left_by(batch: Decided) -> BatchInput:
     """Return the rows as *batch* leaves them, as the input of the next."""
     after = batch.plan.after
-    rows = Rows({name: row for name, (row, _) in after.items()})
-    return BatchInput(rows, {name: stamp for name, (_, stamp) in after.items()}, {}, batch.plan.now)
+    rows = Rows({name: known.row for name, known in after.items()})
+    return BatchInput(rows, {name: known.stamp for name, known in after.items()}, {}, batch.plan.now)
 
 
 def version_of(given: BatchInput, wallet_id: UUID) -> int:
@@ -132,7 +132,7 @@ async def test_a_batch_behind_one_that_was_not_written_is_refused(
         other = FreezeWallet(wallet_id, "operator", "debits", "a word")
     moved_on = Decided(settings, other, "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
-    assert moved_on.plan.after[wallet_id][0].version == version_of(behind.given, wallet_id)
+    assert moved_on.plan.after[wallet_id].row.version == version_of(behind.given, wallet_id)
     before = await row_of(database, wallet_id)
 
     refused_with = await refusal_of(ledger, behind, rows)

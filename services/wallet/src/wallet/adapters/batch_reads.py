@@ -37,8 +37,8 @@ class BatchReader:
 
     def _input(self, found: asyncpg.Record | None, names: Collection[RowName], keys: Sequence[UnitKey]) -> BatchInput:
         assert found is not None, "both calls always answer the time"
-        rows = Rows(dict.fromkeys(names))
-        stamps: dict[RowName, int | None] = dict.fromkeys(names)
+        rows = Rows()
+        stamps: dict[RowName, int | None] = {}
         for row in found["wallets"] or ():
             rows[row[0]] = wallet_from_row(row)
             stamps[row[0]] = row[-1]
@@ -46,6 +46,9 @@ class BatchReader:
             state = self._states.from_row(row)
             rows[state.name] = state
             stamps[state.name] = row[-1]
+        for name in names:
+            if name not in stamps:
+                rows[name] = stamps[name] = None
         records = {keys[row["ordinal"] - 1]: _record(row) for row in found["records"] or ()}
         return BatchInput(rows, stamps, records, found["at"])
 

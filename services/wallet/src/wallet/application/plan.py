@@ -19,6 +19,7 @@ from wallet.application.rows import (
     BatchRows,
     IdempotencyRow,
     JournalRow,
+    KnownRow,
     MovedWallet,
     RaisedRow,
     ReferenceRow,
@@ -42,7 +43,7 @@ from wallet.application.units import (
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import AnyFact, Fact, SystemEntry
 from wallet.domain.outcomes import Accepted, Missing, Rejected, Unnamed
-from wallet.domain.rows import Row, RowName, Rows, StateRow
+from wallet.domain.rows import RowName, Rows, StateRow
 from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
@@ -151,11 +152,11 @@ class BatchPlan:
         return self._given.stamps
 
     @property
-    def after(self) -> Mapping[RowName, tuple[Row, int]]:
+    def after(self) -> Mapping[RowName, KnownRow]:
         """Every row that the batch names or makes, as the batch leaves it, with its stamp."""
         stamps, before = self._given.stamps, self._given.rows
         return {
-            name: (row, self._stamp if row is not before.get(name) else stamps[name] or 0)
+            name: KnownRow(row, self._stamp if row is not before.get(name) else stamps[name] or 0)
             for name, row in self._rows.items()
             if row is not None
         }

@@ -4,8 +4,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from servicekit.failures import Failure
 from wallet.application.journal import Carried
@@ -67,7 +69,7 @@ class Ledger(Protocol):
         ...
 
 
-class CarriedOut(NamedTuple):
+class CarriedOut(msgspec.Struct, frozen=True, gc=False):
     """What a command did: its facts with the wallets as they left them, and the rows of other kinds afterwards.
 
     *created_at* is written already; *transaction_id* is None where no ledger transaction was made.

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from wallet.application.units import Answer, UnitKey
-from wallet.domain.rows import RowName, Rows, StateRow
+from wallet.domain.rows import Row, RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 
 
@@ -106,6 +108,13 @@ class BatchInput:
     stamps: Stamps
     keys: Mapping[UnitKey, KeyRecord]
     now: datetime
+
+
+class KnownRow(msgspec.Struct, frozen=True, gc=False):
+    """A row and its stamp."""
+
+    row: Row
+    stamp: int
 
 
 class MovedWallet(NamedTuple):

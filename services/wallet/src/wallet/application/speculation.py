@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from wallet.application.plan import BatchPlan
 from wallet.application.recent import Recent
-from wallet.application.rows import BatchInput, KeyRecord
+from wallet.application.rows import BatchInput, KeyRecord, KnownRow
 from wallet.application.units import Unit, UnitKey, keys_of
-from wallet.domain.rows import Row, RowName, Rows, StateName
+from wallet.domain.rows import RowName, Rows, StateRow
 
 ROWS_MAX: Final = 100_000
 ACKNOWLEDGED_MAX: Final = 200_000
@@ -30,7 +30,7 @@ class Speculation:
     """
 
     def __init__(self) -> None:
-        self.rows: Recent[RowName, tuple[Row, int]] = Recent(ROWS_MAX)
+        self.rows: Recent[RowName, KnownRow] = Recent(ROWS_MAX)
         self._acknowledged: Recent[int, bool] = Recent(ACKNOWLEDGED_MAX)  # by hash: a look-up tells which they are
         self._claims_in_flight: set[UnitKey] = set()
         self._now: datetime | None = None
@@ -145,9 +145,12 @@ class Gathering:
                         found = known(name)
                         if found is None:
                             names.add(name)
-                        else:
-                            rows[name], stamps[name] = found
-                            links += type(name) is StateName
+                            continue
+                        # Under the name that the row itself has: it is of the driver's type, whose hash costs little.
+                        row = found.row
+                        own_name = name if isinstance(row, StateRow) else row.id
+                        rows[own_name], stamps[own_name] = row, found.stamp
+                        links += own_name is name
         return Unread(names, keys)
 
     @property

@@ -43,7 +43,7 @@ class JournalEvent(NamedTuple):
     payload: bytes | None
 
 
-class Transaction(NamedTuple):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """The ledger transaction that a fact belongs to, as events name it. *type* is its command's kind."""
 
     id: str

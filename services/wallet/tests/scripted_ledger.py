@@ -44,6 +44,7 @@ class ScriptedLedger:
         self.waiting = 0
         self.sent: list[int] = []
         self.reads: list[set[RowName]] = []
+        self.keys_read: list[UnitKey] = []
         self.records: dict[UnitKey, KeyRecord] = {}
         self.stamp = 0
         self.sent_fails: Callable[[int], BaseException | None] = lambda _version: None
@@ -52,6 +53,7 @@ class ScriptedLedger:
 
     async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
         self.reads.append(set(names))
+        self.keys_read += keys
         return self._input(names, {key: self.records[key] for key in keys if key in self.records})
 
     async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
@@ -66,7 +68,7 @@ class ScriptedLedger:
 
     async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
         del keys, expected
-        version = rows.moved[0].version - 1
+        version = rows.moved[0].version - 1 if rows.moved else self.wallet.version
         self.sent.append(version)
         await self._pass_gate()
         error = self.sent_fails(version)
@@ -80,8 +82,8 @@ class ScriptedLedger:
         return BatchInput(rows, {name: None if row is None else self.stamp for name, row in rows.items()}, records, NOW)
 
     def _write(self, rows: BatchRows) -> None:
-        moved = rows.moved[0]
-        self.wallet = replace(self.wallet, version=moved.version, posted_minor=moved.posted_minor)
+        for moved in rows.moved:
+            self.wallet = replace(self.wallet, version=moved.version, posted_minor=moved.posted_minor)
         self.stamp = rows.stamp
         for row in rows.idempotency:
             self.records[row[:3]] = KeyRecord(row.fingerprint, (row.status, row.body), row.resource_id, ())

@@ -7,7 +7,10 @@ import asyncpg
 import pytest
 from services.wallet.tests.scripted_ledger import WALLET_ID, Driven, ScriptedLedger, a_deposit, until
 
-from wallet.application.units import KeyReused, Outcome, Stored
+from contracts.ids import new_id
+from wallet.application.rows import KeyRecord
+from wallet.application.units import KeyReused, NotFound, Outcome, Stored
+from wallet.domain.money import DepositFunds
 
 
 @pytest.fixture
@@ -97,6 +100,22 @@ async def test_a_record_that_was_forgotten_leaves_its_key_free(ledger: ScriptedL
     assert isinstance(again, Stored)
     assert not again.is_replayed
     assert ledger.sent == [1, 2]
+
+
+async def test_a_key_that_was_left_free_is_not_answered_by_a_read(ledger: ScriptedLedger) -> None:
+    driven = Driven(ledger, pipelining=True)
+    running = asyncio.create_task(driven.committer.run())
+    nowhere = a_deposit("k")
+    nowhere.commands = (DepositFunds(new_id(), 1, "USD"),)
+    missing = await driven.queue.submit(nowhere)
+    ledger.records[nowhere.key] = KeyRecord(nowhere.fingerprint, (201, b"{}"), None, ())  # by another instance
+
+    await driven.queue.submit(a_deposit("k"))
+    driven.queue.close()
+    await running
+
+    assert isinstance(missing, NotFound)
+    assert ledger.keys_read == [], "nobody may have acknowledged what stands there: a batch finds it, with its barrier"
 
 
 async def three_in_a_row(driven: Driven, ledger: ScriptedLedger) -> list[Outcome]:

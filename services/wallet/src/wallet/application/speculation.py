@@ -72,8 +72,12 @@ class Speculation:
         self._claims_in_flight |= plan.claimed
 
     def acknowledged(self, plan: BatchPlan, units: Sequence[Unit]) -> None:
-        """Note that *plan* is committed."""
-        self._acknowledged.update({hash(key): True for key in keys_of(units)})
+        """Note that *plan* is committed: every key of *units* has a record now, but those that it left free.
+
+        What another process writes under such a key later may have been acknowledged by nobody.
+        """
+        keys, free = keys_of(units), plan.free_keys
+        self._acknowledged.update({hash(key): True for key in (keys if not free else {*keys} - {*free})})
         self._claims_in_flight -= plan.claimed
 
     def unknown(self, keys: Iterable[UnitKey]) -> None:

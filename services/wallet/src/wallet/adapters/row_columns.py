@@ -22,9 +22,9 @@ _restrictions = msgspec.json.Decoder(tuple[Restriction, ...])
 _encode = msgspec.json.Encoder().encode
 
 
-def wallet_from_row(row: asyncpg.Record, first: int = 0) -> Wallet:
-    """Return the wallet whose WALLET_COLUMNS start at *first*."""
-    fields = list(row[first : first + _WIDTH])
+def wallet_from_row(row: asyncpg.Record) -> Wallet:
+    """Return the wallet whose WALLET_COLUMNS *row* begins with."""
+    fields = list(row[:_WIDTH])
     fields[_STATUS] = _STATUSES[fields[_STATUS]]
     fields[_RESTRICTIONS] = _restrictions.decode(fields[_RESTRICTIONS]) if fields[_RESTRICTIONS] else ()
     return Wallet(*fields)

@@ -14,6 +14,8 @@ from servicekit.migrations import MigrationSource, migrate
 # The same in every run, so that runs that share one server do not lock each other out.
 PASSWORD = "testkit"  # noqa: S105 - of databases that live as long as one test
 
+COMMAND_TIMEOUT_S = 60.0
+
 Migrate = Callable[[str], Awaitable[object]]
 
 
@@ -92,7 +94,7 @@ class TemplateDatabase:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[asyncpg.Connection]:
-        admin = await asyncpg.connect(self._server.admin_dsn)
+        admin = await asyncpg.connect(self._server.admin_dsn, command_timeout=COMMAND_TIMEOUT_S)
         try:
             yield admin
         finally:

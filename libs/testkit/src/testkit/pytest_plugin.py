@@ -5,9 +5,11 @@
 folder of its own, so that two runs at once never meet.
 """
 
+import faulthandler
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +24,11 @@ from testkit import containers, topics
 from testkit.databases import Server
 
 pytest_plugins = ("testkit.database_fixtures",)
+
+FAILURE_CHARACTERS = 3_000
+TEARDOWN_S = 120
+# The run's own, which pytest puts aside while a test runs.
+STDERR = os.dup(sys.__stderr__.fileno()) if sys.__stderr__ else 2
 
 # Whatever else the machine does meanwhile is not a finding: the whole test has its timeout.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -94,3 +101,20 @@ def own_kafka(run_folder: Path) -> Iterator[KafkaBroker]:
     """Give a broker for this test alone, to be killed, paused and started again."""
     with temporary.running_kafka(run_folder, name=f"kafka-{secrets.token_hex(4)}") as broker:
         yield broker
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """End the run if a teardown hangs, telling where: pytest turns a test's timeouts off once the test has failed."""
+    faulthandler.dump_traceback_later(TEARDOWN_S, file=STDERR, exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell a failure at once: a run that is ended from outside never prints its summary."""
+    if report.failed:
+        told = f"\n{report.nodeid} failed in its {report.when}:\n{report.longreprtext[-FAILURE_CHARACTERS:]}\n"
+        os.write(STDERR, told.encode())

@@ -27,6 +27,12 @@ NUMBERS = {
     "fraud.decision_made.v1": 10,
     "notifications.endpoint_disabled.v1": 11,
     "notifications.delivery_exhausted.v1": 12,
+    "access.tenant_changed.v1": 13,
+    "access.issuer_changed.v1": 14,
+    "access.service_account_changed.v1": 15,
+    "access.api_key_changed.v1": 16,
+    "access.subject_changed.v1": 17,
+    "access.rate_limits_changed.v1": 18,
 }
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
 

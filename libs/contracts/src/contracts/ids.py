@@ -51,6 +51,14 @@ def id_bytes_in(shard: int) -> bytes:
     return made[:-1] + _LAST_BYTES[made[-1] & ~_SHARD_MASK | shard]
 
 
+def digest_id(material: bytes) -> UUID:
+    """Return the stable id of *material*: a UUIDv8 over its SHA-256, pinned by test vectors."""
+    value = int.from_bytes(hashlib.sha256(material).digest()[:16], "big")
+    value = value & ~(0xF << 76) | (0x8 << 76)  # version 8: application-defined
+    value = value & ~(0x3 << 62) | (0x2 << 62)  # RFC 9562 variant
+    return UUID(int=value)
+
+
 def partition_of(shard: int, partitions: int) -> int:
     """Return the Kafka partition of *shard* in a topic of *partitions*, which must divide 64."""
     assert SHARDS % partitions == 0, f"{partitions} partitions do not divide {SHARDS} shards"

@@ -8,6 +8,7 @@ from servicekit.http.app import create_app
 from servicekit.http.route import Route
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 
 async def read(thing_id: str) -> str:
@@ -23,7 +24,9 @@ async def remove(thing_id: str) -> str:
 
 
 ROUTES = [
-    Route(method=method, path=path, handler=handler, operation_id=handler.__name__, summary="Probe.")
+    Route(
+        method=method, path=path, handler=handler, access=ANYBODY_MAY, operation_id=handler.__name__, summary="Probe."
+    )
     for method, path, handler in (
         ("GET", "/things/{thing_id}", read),
         ("GET", "/things", read_all),
@@ -35,7 +38,10 @@ ROUTES = [
 @pytest.fixture
 def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", CollectorRegistry(), Tracing("probe", 0.0))
-    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES))
+    app = create_app(
+        title="Probe", authority=AdmitsAs(), settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES
+    )
+    return TestClient(app, client=("127.0.0.1", 50_000))
 
 
 @pytest.mark.parametrize("path", ["/things", "/things/7", "/health/ready", "/metrics", "/openapi.json", "/nowhere"])

@@ -12,6 +12,7 @@ from servicekit.http.route import Engine, Route
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 
 class Command(msgspec.Struct, forbid_unknown_fields=True):
@@ -32,11 +33,14 @@ def client() -> TestClient:
         path="/v1/things",
         request=Command,
         handler=echo,
+        access=ANYBODY_MAY,
         operation_id="echo",
         summary="Echo.",
         status=201,
     )
-    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry, routes=[route]))
+    return TestClient(
+        create_app(title="Probe", authority=AdmitsAs(), settings=ServiceSettings(), telemetry=telemetry, routes=[route])
+    )
 
 
 def test_a_command_gets_its_key_and_its_own_headers_back(client: TestClient) -> None:

@@ -19,6 +19,7 @@ from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 LIMITS = ConnectionLimits(connections_max=4, request_s=0.3, answer_s=0.3)
 HEAD = b"POST %s HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 50\r\n"
@@ -43,14 +44,22 @@ async def command(_request: CommandRequest[Command]) -> CommandResponse:
 
 
 ROUTES = (
-    Route(method="POST", path="/v1/ordinary", handler=ordinary, operation_id="ordinary", summary="Act."),
-    Route(method="GET", path="/large", handler=large, operation_id="large", summary="Answer much."),
+    Route(
+        method="POST",
+        path="/v1/ordinary",
+        handler=ordinary,
+        access=ANYBODY_MAY,
+        operation_id="ordinary",
+        summary="Act.",
+    ),
+    Route(method="GET", path="/large", handler=large, access=ANYBODY_MAY, operation_id="large", summary="Answer much."),
     Route(
         engine=Engine.COMMAND,
         method="POST",
         path="/v1/command",
         request=Command,
         handler=command,
+        access=ANYBODY_MAY,
         operation_id="command",
         summary="Act.",
     ),
@@ -60,7 +69,7 @@ ROUTES = (
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     telemetry = Telemetry("probe", "api", "1", open_registry("probe", "api", "1"), Tracing("probe", 0.0))
-    app = create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES)
+    app = create_app(title="P", authority=AdmitsAs(), settings=ServiceSettings(), telemetry=telemetry, routes=ROUTES)
     shutdown, ready = Shutdown(), asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve_http(

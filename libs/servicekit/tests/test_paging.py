@@ -18,19 +18,24 @@ from servicekit.http.routes.paging import Page, PageRequest, decode_cursor, enco
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 
 async def things(page: Page, position: MinPosition) -> dict[str, object]:
     return {"limit": page.limit, "cursor": page.cursor, "position": position}
 
 
-ROUTE = Route(method="GET", path="/v1/things", handler=things, operation_id="things", summary="Things.")
+ROUTE = Route(
+    method="GET", path="/v1/things", handler=things, access=ANYBODY_MAY, operation_id="things", summary="Things."
+)
 
 
 @pytest.fixture
 def client() -> TestClient:
     telemetry = Telemetry("probe", "api", "1", open_registry("probe", "api", "1"), Tracing("probe", 0.0))
-    return TestClient(create_app(title="P", settings=ServiceSettings(), telemetry=telemetry, routes=[ROUTE]))
+    return TestClient(
+        create_app(title="P", authority=AdmitsAs(), settings=ServiceSettings(), telemetry=telemetry, routes=[ROUTE])
+    )
 
 
 @given(st.text(), st.tuples(st.integers(0, 2**62), st.text(max_size=50)))

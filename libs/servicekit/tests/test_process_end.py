@@ -20,6 +20,7 @@ from servicekit.lifecycle import event_loop_delay, run
 from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import open_telemetry
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 settings = ServiceSettings(trace_sample_ratio=0)
 async def slow() -> str:
@@ -27,11 +28,11 @@ async def slow() -> str:
     await asyncio.sleep(float(sys.argv[2]))
     return "done"
 
-route = Route(method="GET", path="/slow", handler=slow, operation_id="slow", summary="Be slow.")
+route = Route(method="GET", path="/slow", handler=slow, access=ANYBODY_MAY, operation_id="slow", summary="Be slow.")
 
 async def main(shutdown):
     telemetry = open_telemetry(settings, service="probe", process="api", version="1")
-    app = create_app(title="Probe", settings=settings, telemetry=telemetry, routes=[route])
+    app = create_app(title="Probe", settings=settings, telemetry=telemetry, authority=AdmitsAs(), routes=[route])
     async with event_loop_delay(telemetry.registry):
         await serve_http(
             app, host="127.0.0.1", port=int(sys.argv[1]), shutdown=shutdown, drain_s=float(sys.argv[3]),

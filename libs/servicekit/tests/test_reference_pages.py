@@ -17,6 +17,7 @@ from servicekit.settings import ServiceSettings
 from servicekit.settings_page import load, settings_page
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
+from testkit.access import AdmitsAs
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -36,7 +37,9 @@ def telemetry() -> Telemetry:
 
 @pytest.fixture
 def client() -> TestClient:
-    return TestClient(create_app(title="Probe", settings=ServiceSettings(), telemetry=telemetry()))
+    return TestClient(
+        create_app(title="Probe", authority=AdmitsAs(), settings=ServiceSettings(), telemetry=telemetry())
+    )
 
 
 def test_the_errors_page_is_up_to_date() -> None:
@@ -118,7 +121,7 @@ def test_a_process_without_an_api_has_health_and_metrics() -> None:
         return {"broker": Check(ok=False, detail="gone")}
 
     app = create_process_app(settings=ServiceSettings(), telemetry=telemetry(), readiness=ready, deep=deep)
-    client = TestClient(app)
+    client = TestClient(app, client=("127.0.0.1", 50_000))
 
     assert client.get("/health/live").status_code == 200
     assert client.get("/health/ready").json()["checks"]["database"] == {"ok": True, "detail": "reached"}

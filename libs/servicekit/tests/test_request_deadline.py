@@ -14,6 +14,7 @@ from servicekit.http.app import create_app
 from servicekit.http.route import Route
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 DEADLINE_S = 0.1
 
@@ -47,10 +48,11 @@ def client() -> Iterator[TestClient]:
     tracing = Tracing("probe", 0.0, SimpleSpanProcessor(InMemorySpanExporter()))
     app = create_app(
         title="Probe",
+        authority=AdmitsAs(),
         settings=ServiceSettings(request_deadline_s=DEADLINE_S),
         telemetry=Telemetry("probe", "api", "1.2.3", CollectorRegistry(), tracing),
         routes=[
-            Route(method="GET", path=path, handler=handler, operation_id=path, summary="Probe.")
+            Route(method="GET", path=path, handler=handler, access=ANYBODY_MAY, operation_id=path, summary="Probe.")
             for path, handler in HANDLERS.items()
         ],
     )

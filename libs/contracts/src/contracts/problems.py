@@ -62,6 +62,15 @@ INVALID_QUERY: Final = _register(
 UNAUTHENTICATED: Final = _register(
     "unauthenticated", 401, "Credentials are missing or not valid", "Send valid credentials."
 )
+TOKEN_EXPIRED: Final = _register(
+    "token_expired", 401, "The token has expired", "Ask the identity provider for a new token."
+)
+KEY_REVOKED: Final = _register(
+    "key_revoked", 401, "The key is revoked or has ended", "Use the key that replaced it, or make a new one."
+)
+ADDRESS_NOT_ALLOWED: Final = _register(
+    "address_not_allowed", 401, "The key may not be used from this address", "Send from an address in the key's ranges."
+)
 FORBIDDEN: Final = _register(
     "forbidden", 403, "The credentials do not allow this", "Ask for the scope the route needs."
 )
@@ -157,6 +166,9 @@ POSITION_NOT_REACHED: Final = _register(
 RATE_LIMITED: Final = _register("rate_limited", 429, "Too many requests", "Repeat after retry_after_s.")
 INTERNAL_ERROR: Final = _register(
     "internal_error", 500, "The server has a bug", "Repeat with the same key; tell support the request id."
+)
+ACCESS_STALE: Final = _register(
+    "access_stale", 503, "Nothing was heard of identities for too long", "Repeat after retry_after_s."
 )
 OVERLOADED: Final = _register(
     "overloaded", 503, "The service is at its limit", "Nothing was done; repeat with the same key after retry_after_s."

@@ -1,64 +1,51 @@
 """Who asks: every request, query and idempotency key carries a `Principal`."""
 
-import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
-from servicekit.settings import Mode, ServiceSettings
+from contracts.access import subject_id
+from contracts.scopes import Kind
 
-Headers = Sequence[tuple[bytes, bytes]]
-PrincipalOf = Callable[[Headers], "Principal"]
-
-
-SERVICE_SUBJECTS: Final = frozenset({"fraud", "notifications", "operator", "transaction-history", "wallet"})
+SERVICE_SUBJECTS: Final = frozenset({"access", "fraud", "notifications", "operator", "transaction-history", "wallet"})
 """Subjects of our own processes, whose keys no request may take and whose name no request may act under."""
 
 
-class PrincipalError(Exception):
-    """The request names no acceptable principal: 401."""
+class ReservedSubject(ValueError):
+    """The subject is one of our own processes'."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The one who asks. *client* scopes idempotency keys: it follows tenant and subject, never the credential.
+    """The one who asks, made once per credential and shared by its requests.
 
-    Raises PrincipalError for a subject of our own processes, whatever its case.
+    *subject* is `<issuer's name>|<sub>` of a token, `svc:<id>` of a service account. *client* scopes idempotency keys:
+    it follows tenant and subject, never the credential. *scopes* are the bits of `contracts.scopes`. *acts_for* are
+    the owners whose wallets it may debit and read, None for every owner of the tenant. *credential_id* names the key,
+    or the issuer's key that signed the token.
+
+    Raises ReservedSubject for a subject of our own processes, whatever its case.
     """
 
     tenant_id: UUID
     subject: str
     client: UUID
+    kind: Kind
+    scopes: int
+    acts_for: frozenset[str] | None
+    credential_id: str
 
     def __post_init__(self) -> None:
         if self.subject.casefold() in SERVICE_SUBJECTS:
-            raise PrincipalError(f"The subject {self.subject} is reserved for the platform's own processes.")
+            raise ReservedSubject(f"The subject {self.subject} is reserved for the platform's own processes.")
+
+    def acts_for_owner(self, owner_id: str) -> bool:
+        """Tell whether it may read and debit the owner's wallets."""
+        return self.acts_for is None or owner_id in self.acts_for
 
 
 @lru_cache(maxsize=4096)
 def client_of(tenant_id: UUID, subject: str) -> UUID:
-    """Return the stable id of tenant and subject: a UUIDv8 over their SHA-256, pinned by test vectors."""
-    digest = hashlib.sha256(tenant_id.bytes + subject.encode()).digest()
-    value = int.from_bytes(digest[:16], "big")
-    value = value & ~(0xF << 76) | (0x8 << 76)  # version 8: application-defined
-    value = value & ~(0x3 << 62) | (0x2 << 62)  # RFC 9562 variant
-    return UUID(int=value)
-
-
-def principals(settings: ServiceSettings) -> PrincipalOf:
-    """Return the function that names the principal of a request from its headers.
-
-    In development it is always the one of the settings. Outside development it raises PrincipalError: settings are no
-    credential.
-    """
-    if settings.mode is not Mode.DEVELOPMENT:
-        return _refuse
-    tenant_id, subject = settings.default_tenant_id, settings.development_subject
-    principal = Principal(tenant_id, subject, client_of(tenant_id, subject))
-    return lambda _headers: principal
-
-
-def _refuse(_headers: Headers) -> Principal:
-    raise PrincipalError("No credentials are accepted yet: settings name a principal in development only.")
+    """Return the stable id that scopes the idempotency keys of a tenant's subject."""
+    return subject_id(tenant_id, subject)

@@ -3,7 +3,9 @@
 A service's settings class inherits from `ServiceSettings`; `docs/settings.md` is made from them.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Self
 from uuid import UUID
@@ -72,6 +74,11 @@ class ServiceSettings(BaseSettings):
     development_subject: str = Field(
         default="developer", min_length=1, description="The subject of every request in development."
     )
+    pages_from: str = Field(
+        default="127.0.0.0/8, ::1/128",
+        description="The networks that `/metrics` and `/health/deep` answer to, `network, …`; to "
+        "others they do not exist.",
+    )
     request_deadline_s: float = Field(
         default=5.0,
         gt=0,
@@ -91,6 +98,16 @@ class ServiceSettings(BaseSettings):
     drain_s: float = Field(
         default=10.0, gt=0, le=300, description="How long requests and workers may finish after SIGTERM, in seconds."
     )
+
+    @property
+    def pages_networks(self) -> Sequence[IPv4Network | IPv6Network]:
+        """The networks that the operator's pages answer to. Raises ValueError for what is no network."""
+        return [ip_network(each.strip()) for each in self.pages_from.split(",") if each.strip()]
+
+    @model_validator(mode="after")
+    def _names_networks(self) -> Self:
+        assert self.pages_networks is not None
+        return self
 
     @model_validator(mode="after")
     def _has_secrets_of_its_own(self) -> Self:

@@ -20,6 +20,7 @@ from servicekit.http.route import Engine, Route
 from servicekit.http.routes.dependencies import Context, IdempotencyKey, PathId
 from servicekit.settings import AccessLog, ServiceSettings
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import ANYBODY_MAY, AdmitsAs
 
 KEY: Final = {"idempotency-key": "key-1"}
 JSON: Final = {**KEY, "content-type": "application/json"}
@@ -134,6 +135,7 @@ def _routes(engine: Engine) -> list[Route]:
             path=path_of(engine),
             request=CommandBody if is_command else OrdinaryBody,
             handler=_act_command if is_command else _act_ordinary,
+            access=ANYBODY_MAY,
             operation_id=f"act_{engine.value}",
             summary="Act.",
             response=Acted,
@@ -146,6 +148,7 @@ def _routes(engine: Engine) -> list[Route]:
             method="POST",
             path=path_of(engine, "/owners/{owner}/things/{thing}/place"),
             handler=_place_command if is_command else _place_ordinary,
+            access=ANYBODY_MAY,
             operation_id=f"place_{engine.value}",
             summary="Tell what the path names.",
             path_schemas={"owner": {"type": "string"}} if is_command else {},
@@ -157,6 +160,7 @@ def _routes(engine: Engine) -> list[Route]:
             path=path_of(engine, "/large"),
             request=LargeCommandBody if is_command else LargeOrdinaryBody,
             handler=_act_command if is_command else _act_large,
+            access=ANYBODY_MAY,
             operation_id=f"act_large_{engine.value}",
             summary="Act on much.",
             response=Acted,
@@ -176,9 +180,10 @@ class Bench:
             title="Probe",
             settings=ServiceSettings(access_log=AccessLog.ERRORS),
             telemetry=Telemetry("probe", "api", "1.2.3", self.registry, self.tracing),
+            authority=AdmitsAs(),
             routes=[route for engine in engines for route in _routes(engine)],
         )
-        self.client = TestClient(self.app)
+        self.client = TestClient(self.app, client=("127.0.0.1", 50_000))
 
     def count(self, route: str, status: int) -> float | None:
         """Return how many requests to *route* were answered with *status*."""

@@ -24,6 +24,8 @@ from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
 from fraud.rules.rules_postgres import RulesFromDatabase
 from fraud.rules.store import RuleStore
+from servicekit.access.admission import Authority
+from servicekit.access.opening import open_authority
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -77,16 +79,26 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
 
 
 @asynccontextmanager
-async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
-    """Give the API's application."""
+async def open_api(
+    settings: FraudSettings, telemetry: Telemetry, *, authority: Authority | None = None
+) -> AsyncIterator[Edge]:
+    """Give the API's application; *authority* replaces its own."""
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with Projected(pool, PROJECTION) as projected:
-            yield _app(settings, telemetry, pool, health, projected)
+        async with Projected(pool, PROJECTION) as projected, open_authority(settings, authority) as admitting:
+            yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
+def _app(
+    settings: FraudSettings,
+    telemetry: Telemetry,
+    authority: Authority,
+    *,
+    pool: Pool,
+    health: Pool,
+    projected: Projected,
+) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
@@ -96,6 +108,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
         description="What the rules make of wallets, from the events alone.",
         settings=settings,
         telemetry=telemetry,
+        authority=authority,
         routes=[*wallet_routes(queries), *decision_routes(queries), *rule_routes(queries)],
         readiness=lambda: database_check(health),
         deep=deep,

@@ -37,6 +37,8 @@ from notifications.sending.queue_postgres import PostgresQueue
 from notifications.sending.sender_http import HttpSender
 from notifications.sending.settling import Settler
 from notifications.sending.worker import Worker
+from servicekit.access.admission import Authority
+from servicekit.access.opening import open_authority
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -87,25 +89,39 @@ async def serve_api(settings: NotificationsSettings, shutdown: Shutdown) -> None
 
 @asynccontextmanager
 async def open_api(
-    settings: NotificationsSettings, telemetry: Telemetry, *, resolver: Resolver | None = None
+    settings: NotificationsSettings,
+    telemetry: Telemetry,
+    *,
+    authority: Authority | None = None,
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[Edge]:
-    """Give the API's application; *resolver* replaces DNS."""
+    """Give the API's application; *authority* replaces its own, *resolver* DNS."""
     pools = settings.api.pool
     async with (
         await open_pool(pools) as pool,
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
+        open_authority(settings, authority) as admitting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
-        yield _app(settings, telemetry, pool, health, vetting)
+        yield _app(settings, telemetry, admitting, pool=pool, health=health, vetting=vetting)
 
 
-def _app(settings: NotificationsSettings, telemetry: Telemetry, pool: Pool, health: Pool, vetting: Vetting) -> Edge:
+def _app(
+    settings: NotificationsSettings,
+    telemetry: Telemetry,
+    authority: Authority,
+    *,
+    pool: Pool,
+    health: Pool,
+    vetting: Vetting,
+) -> Edge:
     return create_app(
         title="Notifications",
         description="Signed webhooks about what happened.",
         settings=settings,
         telemetry=telemetry,
+        authority=authority,
         routes=_routes(settings, pool, vetting),
         readiness=lambda: database_check(health),
         deep=lambda: database_check(health),

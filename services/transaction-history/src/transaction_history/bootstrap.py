@@ -6,6 +6,8 @@ from importlib import metadata
 from typing import Final
 
 from contracts.topics import WALLET_EVENTS
+from servicekit.access.admission import Authority
+from servicekit.access.opening import open_authority
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -67,16 +69,26 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
 
 
 @asynccontextmanager
-async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIterator[Edge]:
-    """Give the API's application."""
+async def open_api(
+    settings: HistorySettings, telemetry: Telemetry, *, authority: Authority | None = None
+) -> AsyncIterator[Edge]:
+    """Give the API's application; *authority* replaces its own."""
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with Projected(pool, SCHEMA) as projected:
-            yield _app(settings, telemetry, pool, health, projected)
+        async with Projected(pool, SCHEMA) as projected, open_authority(settings, authority) as admitting:
+            yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
 
 
-def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
+def _app(
+    settings: HistorySettings,
+    telemetry: Telemetry,
+    authority: Authority,
+    *,
+    pool: Pool,
+    health: Pool,
+    projected: Projected,
+) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
@@ -86,6 +98,7 @@ def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Po
         description="The query side: what happened to wallets, read from the events alone.",
         settings=settings,
         telemetry=telemetry,
+        authority=authority,
         routes=[
             *wallet_entry_routes(queries),
             *owner_entry_routes(queries),

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI
 
+from servicekit.access.admission import NOBODY, Authority
 from servicekit.health import HealthCheck, healthy
 from servicekit.http.edge.command import CommandRoutes, command_routes
 from servicekit.http.edge.handlers import add_error_handlers
@@ -14,11 +15,11 @@ from servicekit.http.edge.outermost import Edge
 from servicekit.http.openapi.document import install_openapi
 from servicekit.http.pages.docs import add_docs
 from servicekit.http.pages.process import add_process_pages
+from servicekit.http.pages.public import PagesGuard, require_declared
 from servicekit.http.pages.reference import add_reference_pages
 from servicekit.http.route import Engine, Route
 from servicekit.http.routes.dependencies import refuse_unknown_query
 from servicekit.http.routes.ordinary import ordinary_router
-from servicekit.principal import PrincipalOf, principals
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Telemetry
 
@@ -31,35 +32,36 @@ def create_app(
     description: str = "",
     settings: ServiceSettings,
     telemetry: Telemetry,
+    authority: Authority,
     routes: Sequence[Route] = (),
     readiness: HealthCheck = healthy,
     deep: HealthCheck = healthy,
     lifespan: Lifespan | None = None,
-    principal_of: PrincipalOf | None = None,
 ) -> Edge:
     """Return the ASGI application of an API.
 
     *readiness* tells whether requests may be sent here (own database and queue), *deep* how everything behind it is.
-    Without *principal_of* the settings name the principal, in development mode only.
+    *authority* admits every request to *routes*; what else the application answers is named in `PUBLIC_ROUTES`.
+    Raises UndeclaredRoute if something is in neither.
     """
-    named = principal_of or principals(settings)
     observer = Observer(telemetry, settings.access_log)
-    commands = command_routes(routes, observer, named)
+    commands = command_routes(routes, observer, authority)
     ordinary = [route for route in routes if route.engine is Engine.ORDINARY]
     router = ordinary_router(ordinary)
     app = _fastapi(title, description, telemetry.version, lifespan)
-    app.state.principal_of = named
     app.include_router(router)
     add_process_pages(app, telemetry, readiness, deep)
     add_reference_pages(app)
     add_docs(app)
     add_error_handlers(app, commands)
     install_openapi(app, router, routes)
+    require_declared(app, routes)
     return Edge(
-        app,
+        PagesGuard(app, settings.pages_networks),
         commands,
         RouteTable((route, route) for route in ordinary),
         observer,
+        authority=authority,
         deadline_s=settings.request_deadline_s,
     )
 
@@ -73,8 +75,15 @@ def create_process_app(
     add_process_pages(app, telemetry, readiness, deep)
     add_error_handlers(app, commands)
     install_openapi(app, APIRouter(), ())
-    observer = Observer(telemetry, settings.access_log)
-    return Edge(app, commands, RouteTable(()), observer, deadline_s=settings.request_deadline_s)
+    require_declared(app, ())
+    return Edge(
+        PagesGuard(app, settings.pages_networks),
+        commands,
+        RouteTable(()),
+        Observer(telemetry, settings.access_log),
+        authority=NOBODY,
+        deadline_s=settings.request_deadline_s,
+    )
 
 
 def _fastapi(title: str, description: str, version: str, lifespan: Lifespan | None) -> FastAPI:

@@ -6,14 +6,14 @@ byte for byte: `instance` is the request's path, and the request id travels in i
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import msgspec
 
 from contracts import problems
 from contracts.problems import FIELD_CODES, ProblemCode
+from servicekit.access.admission import AccessStale, NotAllowed, NotAuthenticated, PositionNotReached
 from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
-from servicekit.principal import PrincipalError
 
 PROBLEM_TYPE: Final = b"application/problem+json"
 FIELD_ERRORS_MAX: Final = 50
@@ -116,11 +116,41 @@ def problem_from(error: BaseException) -> Problem:
     match operational(error) or error:
         case Problem() as problem:
             return problem
-        case PrincipalError() as refused:
-            return Problem(problems.UNAUTHENTICATED, str(refused), headers=[(b"www-authenticate", b"Bearer")])
+        case NotAuthenticated() | NotAllowed() | AccessStale() | PositionNotReached() as refused:
+            return _not_admitted(refused)
         case Overloaded(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
         case OperationalError(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
         case _:
             return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")
+
+
+def _not_admitted(refused: NotAuthenticated | NotAllowed | AccessStale | PositionNotReached) -> Problem:
+    match refused:
+        case NotAuthenticated():
+            return Problem(refused.code, refused.detail, headers=[(b"www-authenticate", _challenge(refused))])
+        case NotAllowed():
+            return _forbidden(refused)
+        case AccessStale():
+            return Problem(problems.ACCESS_STALE, str(refused), retry_after_s=RETRY_AFTER_S)
+        case PositionNotReached():
+            return Problem(problems.POSITION_NOT_REACHED, str(refused), retry_after_s=RETRY_AFTER_S)
+        case _:
+            assert_never(refused)
+
+
+def _challenge(refused: NotAuthenticated) -> bytes:
+    """Return the challenge of RFC 6750: what was wrong is told of a credential that was given, not of a missing one."""
+    if not refused.is_challenged:
+        return b"Bearer"
+    return f'Bearer error="invalid_token", error_description="{refused.code.title}"'.encode()
+
+
+def _forbidden(refused: NotAllowed) -> Problem:
+    facts: dict[str, Any] = {"kind": refused.kind.value}
+    if refused.scope is not None:
+        facts["required_scope"] = refused.scope.name
+    if refused.index is not None:
+        facts["index"] = refused.index
+    return Problem(problems.FORBIDDEN, refused.detail, **facts)

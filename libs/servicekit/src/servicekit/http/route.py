@@ -8,6 +8,7 @@ from typing import Any, Final, TypeGuard
 import msgspec
 
 from contracts.problems import ProblemCode
+from servicekit.access.admission import Access
 
 BODY_BYTES_MAX: Final = 64 * 1024
 
@@ -45,6 +46,7 @@ class Route:
     method: str
     path: str
     handler: Callable[..., Awaitable[Any]]
+    access: Access
     operation_id: str
     summary: str
     description: str = ""
@@ -60,8 +62,6 @@ class Route:
     links: Sequence[Link] = ()
     """Where a success leads."""
     body_max_bytes: int = BODY_BYTES_MAX
-    access: str | None = None
-    """The permission a caller needs; None: any caller may."""
 
     @property
     def answered_struct(self) -> type[msgspec.Struct] | None:

@@ -10,7 +10,7 @@ from fastapi import Query, Response
 from pydantic import WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
-from contracts import problems
+from contracts import problems, scopes
 from contracts.decisions import DecisionMode, DecisionOutcome
 from fraud.entrypoints.bodies import (
     DecisionBody,
@@ -23,6 +23,7 @@ from fraud.entrypoints.bodies import (
 )
 from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.reads.reads_postgres import DecisionFilter
+from servicekit.access.admission import EACH_ROW, Access, Limit
 from servicekit.http.problems import ProblemMap, raises_as_problems
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
@@ -63,6 +64,7 @@ def wallet_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/wallets/{{wallet_id}}",
             handler=_Handlers(queries).wallet,
+            access=Access(scopes.RISK_READ, "{wallet_id}", Limit.READ),
             operation_id="get_wallet_risk",
             summary="A wallet's profile, and why",
             tags=["risk"],
@@ -81,6 +83,7 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions",
             handler=handlers.decisions,
+            access=Access(scopes.RISK_READ, EACH_ROW, Limit.READ),
             operation_id="list_decisions",
             summary="Decisions, newest first",
             tags=["risk"],
@@ -92,6 +95,7 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions/{{decision_id}}",
             handler=handlers.decision,
+            access=Access(scopes.RISK_READ, "{decision_id}", Limit.READ),
             operation_id="get_decision",
             summary="A decision and its reasons",
             tags=["risk"],
@@ -109,6 +113,7 @@ def rule_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/rules",
             handler=_Handlers(queries).rules,
+            access=Access(scopes.RISK_READ, None, Limit.READ),
             operation_id="get_rules",
             summary="The rules in force",
             tags=["risk"],

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from servicekit.access.admission import Authority
+from servicekit.access.opening import open_authority
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
@@ -53,9 +55,13 @@ async def open_api(
     telemetry: Telemetry,
     *,
     parts: Parts = _PRODUCT,
+    authority: Authority | None = None,
     shutdown: Shutdown | None = None,
 ) -> AsyncIterator[Edge]:
-    """Give the API's application with its committer at work; on the way out the queue is drained."""
+    """Give the API's application with its committer at work; on the way out the queue is drained.
+
+    *authority* replaces its own.
+    """
     halt = Halt()
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health_pool:
@@ -63,10 +69,12 @@ async def open_api(
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
+            open_authority(settings, authority) as admitting,
         ):
             yield _app(
                 settings,
                 telemetry,
+                authority=admitting,
                 catalog=parts.catalog,
                 queue=queue,
                 pool=pool,
@@ -87,6 +95,7 @@ def _app(
     settings: WalletSettings,
     telemetry: Telemetry,
     *,
+    authority: Authority,
     catalog: Catalog,
     queue: CommandQueue,
     pool: Pool,
@@ -106,6 +115,7 @@ def _app(
         description="The command side: wallets, and the money in them.",
         settings=settings,
         telemetry=telemetry,
+        authority=authority,
         routes=[
             *wallet_reads(reads),
             *transaction_reads(reads, planned.hash_reference),

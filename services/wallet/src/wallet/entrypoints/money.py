@@ -5,7 +5,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from contracts import problems
+from contracts import problems, scopes
+from servicekit.access.admission import Access, Limit
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
@@ -123,6 +124,7 @@ SLICES: Final = (
         request=DepositRequest,
         to_command=_deposit,
         path="/v1/deposits",
+        access=Access(scopes.DEPOSITS_CREATE, None, Limit.COMMAND),
         operation_id="deposit",
         summary="Take money in from outside",
         problems=PROBLEMS,
@@ -134,6 +136,7 @@ SLICES: Final = (
         request=WithdrawalRequest,
         to_command=_withdraw,
         path="/v1/withdrawals",
+        access=Access(scopes.WITHDRAWALS_CREATE, "/wallet_id", Limit.COMMAND),
         operation_id="withdraw",
         summary="Pay money out",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),
@@ -145,6 +148,7 @@ SLICES: Final = (
         request=TransferRequest,
         to_command=to_transfer,
         path="/v1/transfers",
+        access=Access(scopes.TRANSFERS_CREATE, "/source_wallet_id", Limit.COMMAND),
         operation_id="transfer",
         summary="Move money between two wallets of one currency",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),

@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from contracts.problems import ProblemCode
+from servicekit.access.admission import Access
 from servicekit.http.route import Link
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
@@ -38,6 +39,7 @@ class CommandSlice:
     to_command: ToCommand
     answer: Callable[[Any, CarriedOut], Answer]
     path: str
+    access: Access
     located_at: str | None = None
     operation_id: str
     summary: str

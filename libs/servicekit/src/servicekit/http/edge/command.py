@@ -12,15 +12,16 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from servicekit.access.admission import Authority
 from servicekit.clock import monotonic_s
 from servicekit.http.edge.body import ClientDisconnected, check_content_type, read_body
-from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, request_id_of
+from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, peer_of, request_id_of
 from servicekit.http.edge.decoding import decode_body, refuse_body
 from servicekit.http.edge.matching import RouteTable
 from servicekit.http.edge.observe import Observer, traceparent_in
 from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, is_problem, problem_from
 from servicekit.http.route import Engine, Route
-from servicekit.principal import Principal, PrincipalOf
+from servicekit.principal import Principal
 
 S = TypeVar("S")
 
@@ -58,12 +59,12 @@ class CommandResponse(msgspec.Struct, frozen=True):
 class CommandEndpoint:
     """One command route at work."""
 
-    def __init__(self, route: Route, observer: Observer, principal_of: PrincipalOf) -> None:
+    def __init__(self, route: Route, observer: Observer, authority: Authority) -> None:
         self.route = route
         self._observer = observer
         self._series = observer.series(route.method, route.path)
         self._is_sampled = observer.tracing.is_sampled
-        self._principal_of = principal_of
+        self._authority = authority
         self._decode = _decoding(route.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, str]) -> None:
@@ -113,7 +114,7 @@ class CommandEndpoint:
         path_params: Mapping[str, str],
     ) -> CommandRequest[Any]:
         check_head(scope, headers)
-        principal = self._principal_of(scope["headers"])
+        principal = await self._authority.admit(headers, peer_of(scope), self.route.access)
         dry_run = dry_run_of(scope["query_string"])
         raw_key = headers.get(b"idempotency-key")
         key = None if dry_run and raw_key is None else idempotency_key_of(raw_key)
@@ -136,10 +137,10 @@ class CommandEndpoint:
 CommandRoutes = RouteTable[CommandEndpoint]
 
 
-def command_routes(routes: Iterable[Route], observer: Observer, principal_of: PrincipalOf) -> CommandRoutes:
+def command_routes(routes: Iterable[Route], observer: Observer, authority: Authority) -> CommandRoutes:
     """Return the table of those of *routes* whose engine is that for commands."""
     return RouteTable(
-        (route, CommandEndpoint(route, observer, principal_of)) for route in routes if route.engine is Engine.COMMAND
+        (route, CommandEndpoint(route, observer, authority)) for route in routes if route.engine is Engine.COMMAND
     )
 
 

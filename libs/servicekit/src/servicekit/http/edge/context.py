@@ -24,6 +24,7 @@ GIVEN_ONCE: Final = frozenset(
         b"content-type",
         b"host",
         b"idempotency-key",
+        b"min-access-position",
         b"min-position",
         b"request-id",
         b"traceparent",
@@ -65,6 +66,12 @@ def _refuse_repeated(headers: RawHeaders) -> None:
         if name in GIVEN_ONCE and names.count(name) > 1:
             told = name.decode("ascii").title()
             raise Problem(problems.REPEATED_HEADER, f"The header {told} may be given once.", header=told)
+
+
+def peer_of(scope: Scope) -> str | None:
+    """Return the address the request's connection comes from; None where it has none."""
+    client = scope.get("client")
+    return None if client is None else client[0]
 
 
 def header(headers: RawHeaders, name: bytes) -> bytes | None:

@@ -13,11 +13,12 @@ from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import problems
+from servicekit.access.admission import Authority
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
 from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_content_type, read_body
 from servicekit.http.edge.command import CommandRoutes
-from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
+from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, peer_of, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
 from servicekit.http.edge.matching import RouteTable, routed_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
@@ -37,12 +38,14 @@ class Edge:
         ordinary: RouteTable[Route],
         observer: Observer,
         *,
+        authority: Authority,
         deadline_s: float,
     ) -> None:
         self._inner = inner
         self._commands = commands
         self._ordinary = ordinary
         self._observer = observer
+        self._authority = authority
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,27 +70,32 @@ class Edge:
         response = TrackedResponse(send, request_id_of(headers.get(b"request-id")))
         error: Exception | None = None
         with self._span(scope, traceparent, started_s) as (span, handed_on):
-            scope[CONTEXT_KEY] = RequestContext(
+            context = scope[CONTEXT_KEY] = RequestContext(
                 request_id=response.request_id.decode("ascii"), path=path, received_s=started_s, traceparent=handed_on
             )
             try:
                 check_head(scope, headers)
                 _refuse_newline(path)
+                route = self._route_of(scope)
+                if route is not None:
+                    context.principal = await self._authority.admit(headers, peer_of(scope), route.access)
                 scope["path"] = routed_path(scope)
-                received = await guarded(scope["method"], headers, receive, self._body_bytes_max(scope))
+                bytes_max = BODY_BYTES_MAX if route is None else route.body_max_bytes
+                received = await guarded(scope["method"], headers, receive, bytes_max)
                 async with response.begins_within(self._deadline_s):
                     await self._inner(scope, received, response.send)
             except ClientDisconnected:
                 return
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
-                error = scope[CONTEXT_KEY].error or caught
+                error = context.error or caught
                 await response.refuse(caught, path)
-            error = error or scope[CONTEXT_KEY].error
+            error = error or context.error
             self._finish(scope, response, started_s, span, error)
 
-    def _body_bytes_max(self, scope: Scope) -> int:
-        found = None if scope["method"] in BODILESS else self._ordinary.find(scope)
-        return BODY_BYTES_MAX if found is None else found[0].body_max_bytes
+    def _route_of(self, scope: Scope) -> Route | None:
+        """Return the ordinary route that the request is for; None for a public page, or where there is no route."""
+        found = self._ordinary.find(scope)
+        return None if found is None else found[0]
 
     def _span(
         self, scope: Scope, traceparent: str | None, now_s: float

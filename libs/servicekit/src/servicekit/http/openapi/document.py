@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from contracts import problems
+from contracts.scopes import Kind
+from servicekit.access.admission import Access
 from servicekit.http.edge.body import BODILESS
 from servicekit.http.edge.matching import PARAMETER
 from servicekit.http.openapi.responses import REF, ProblemDocument, headers_of, links_of, refusals
@@ -26,12 +28,22 @@ _OF_A_BODY: Final = (
     problems.INVALID_REQUEST,
 )
 _OF_A_HEAD: Final = (problems.MALFORMED_HTTP, problems.REPEATED_HEADER)
+_OF_ADMISSION: Final = (
+    problems.UNAUTHENTICATED,
+    problems.TOKEN_EXPIRED,
+    problems.KEY_REVOKED,
+    problems.ADDRESS_NOT_ALLOWED,
+    problems.FORBIDDEN,
+    problems.POSITION_NOT_REACHED,
+    problems.ACCESS_STALE,
+)
+_BEARER: Final = "bearer"
 _ALWAYS: Final = (
     *_OF_A_HEAD,
+    *_OF_ADMISSION,
     problems.MALFORMED_JSON,
     problems.INVALID_IDEMPOTENCY_KEY,
     problems.INVALID_QUERY,
-    problems.UNAUTHENTICATED,
     problems.IN_FLIGHT,
     problems.BODY_TOO_LARGE,
     problems.UNSUPPORTED_MEDIA_TYPE,
@@ -73,12 +85,30 @@ def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[
             operations[route.method.lower()] = _operation(route, by_struct)
         else:
             _declare(operations[route.method.lower()], route, asked[route.operation_id], by_struct)
-    known: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+        operations[route.method.lower()].update(_admission(route.access))
+    document.setdefault("components", {})["securitySchemes"] = {
+        _BEARER: {"type": "http", "scheme": "bearer", "description": "An API key, or a token of a registered issuer."}
+    }
+    known: dict[str, Any] = document["components"].setdefault("schemas", {})
     known.pop("HTTPValidationError", None)
     known.pop("ValidationError", None)
     assert not known.keys() & components.keys(), "two schemas of one name"
     known.update(components)
     return document
+
+
+def _admission(access: Access) -> dict[str, Any]:
+    """Return what an operation says of who may ask for it, made of the very object that admits."""
+    scope = access.scope
+    return {
+        "security": [{_BEARER: [] if scope is None else [scope.name]}],
+        "x-access": {
+            "scope": None if scope is None else scope.name,
+            "kinds": sorted(Kind) if scope is None else sorted(scope.kinds),
+            "owned": access.owned,
+            "limit": access.limit.value,
+        },
+    }
 
 
 def _structs(routes: Sequence[Route]) -> list[type[msgspec.Struct]]:
@@ -104,7 +134,12 @@ def _correct(operation: dict[str, Any]) -> None:
 def _declare(operation: dict[str, Any], route: Route, dependant: Dependant, schemas: Mapping[Any, Any]) -> None:
     """Add what *route* declares, and what its handler's dependencies, its query and its body read and may refuse."""
     declared = [DECLARED[call] for call in _calls(dependant) if call in DECLARED]
-    codes = [*_OF_A_HEAD, problems.INVALID_QUERY, *(code for each in declared for code in each.problems)]
+    codes = [
+        *_OF_A_HEAD,
+        *_OF_ADMISSION,
+        problems.INVALID_QUERY,
+        *(code for each in declared for code in each.problems),
+    ]
     if route.method not in BODILESS:
         codes += _OF_A_BODY
     headers = [dict(each.header) for each in declared if each.header is not None]

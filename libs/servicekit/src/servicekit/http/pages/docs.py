@@ -13,7 +13,7 @@ from servicekit.http.problems import Problem
 
 DISTRIBUTION: Final = "fastapi-offline"
 _VERSION: Final = metadata.version(DISTRIBUTION)
-_FOLDER: Final = f"/docs/{_VERSION}"
+FILES: Final = f"/docs/{_VERSION}"
 """The files of one version under one path: a browser may keep them."""
 _TYPES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 _FROM_HERE_ALONE: Final = (
@@ -27,8 +27,8 @@ def add_docs(app: FastAPI) -> None:
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=app.title,
-        swagger_js_url=f"{_FOLDER}/swagger-ui-bundle.js",
-        swagger_css_url=f"{_FOLDER}/swagger-ui.css",
+        swagger_js_url=f"{FILES}/swagger-ui-bundle.js",
+        swagger_css_url=f"{FILES}/swagger-ui.css",
         swagger_favicon_url="data:,",
         swagger_ui_parameters={"validatorUrl": None},  # or it has its document validated elsewhere
     )
@@ -39,7 +39,7 @@ def add_docs(app: FastAPI) -> None:
     async def docs() -> Response:
         return page
 
-    @router.get(f"{_FOLDER}/{{name}}")
+    @router.get(f"{FILES}/{{name}}")
     async def docs_file(name: str) -> Response:
         if name not in _TYPES:
             raise Problem(problems.NOT_FOUND, "There is no such file.")

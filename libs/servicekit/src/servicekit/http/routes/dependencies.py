@@ -22,7 +22,7 @@ from servicekit.http.edge.context import (
 from servicekit.http.edge.decoding import refuse_body
 from servicekit.http.problems import FieldError, Problem
 from servicekit.http.routes.paging import page_request
-from servicekit.principal import Principal, PrincipalOf
+from servicekit.principal import Principal
 
 _QUERY_NAMES_SHOWN = 10
 
@@ -33,8 +33,9 @@ def _context(request: Request) -> RequestContext:
 
 
 def _principal(request: Request) -> Principal:
-    principal_of: PrincipalOf = request.app.state.principal_of
-    return principal_of(request.scope["headers"])
+    principal = _context(request).principal
+    assert principal is not None, "a route's caller is admitted before its handler"
+    return principal
 
 
 def _idempotency_key(request: Request) -> str:

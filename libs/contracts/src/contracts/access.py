@@ -26,8 +26,9 @@ class ClaimMapping(msgspec.Struct, frozen=True, kw_only=True):
     """Where an issuer's tokens say what a principal needs.
 
     The tenant is the issuer's own unless *tenant_claim* names a claim. Owner ids come from *owners_claim*: a text, or a
-    list of at most 20. Scopes come from *scopes_claim* (a text with spaces, or a list), or from *roles_claim* through
-    *roles* (a role to scopes). The kind is *kind*, unless *kind_claim* names a claim.
+    list of at most 20; `sub` is an owner for users alone. Scopes come from *scopes_claim* (a text with spaces, or a
+    list), and from *roles_claim* through *roles* (a role to scopes). The kind is the issuer's only one, unless
+    *kind_claim* names a claim. A claim is named by its name, or by a path with dots.
     """
 
     owners_claim: str | None = "sub"

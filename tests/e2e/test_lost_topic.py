@@ -18,6 +18,7 @@ import wallet.bootstrap.api
 from engines import topics
 from servicekit.migrations import MigrationSource, migrate
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
@@ -120,7 +121,7 @@ async def client(platform: Platform) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process."""
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
     settings = WalletSettings(wallet_database_url=platform.ledger.dsn_app)
-    async with wallet.bootstrap.api.open_api(settings, telemetry) as app:
+    async with wallet.bootstrap.api.open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

@@ -15,6 +15,7 @@ from fraud.config import MILLENNIUM_S, FraudSettings
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from testkit.events import Stream, wallet_in
 
 TRANSFERS: Final = 12
@@ -53,7 +54,7 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
 
 
 def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(FraudSettings(fraud_database_url=dsn), telemetry)
+    return bootstrap.open_api(FraudSettings(fraud_database_url=dsn), telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

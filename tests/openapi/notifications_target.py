@@ -15,6 +15,7 @@ from notifications.domain.pacing import BURST
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from testkit.events import Stream, wallet_in
 
 URL: Final = "https://127.0.0.1:9443/hook"
@@ -93,7 +94,7 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
 
 
 def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(dsn), telemetry)
+    return bootstrap.open_api(_settings(dsn), telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

@@ -16,7 +16,7 @@ from tests.openapi.filling import Fill, Filler
 from tests.openapi.serving import served
 
 from contracts.envelope import Envelope
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.migrations import MigrationSource, migrate
@@ -85,7 +85,9 @@ def project(dsn: str, make: Callable[[Pool], AbstractAsyncContextManager[Project
             await open_pool(PoolSettings(dsn=dsn, application_name="openapi")) as pool,
             make(pool) as projection,
         ):
-            processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), projection.name))
+            processor = Processor(
+                projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), projection.name)
+            )
             await processor.process([received(event, event.sequence) for event in stream])
 
     asyncio.run(main())

@@ -11,6 +11,7 @@ from tests.openapi.targets import Target, project
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from testkit.events import Stream, wallet_in
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
@@ -48,7 +49,7 @@ def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
 
 
 def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(dsn), telemetry)
+    return bootstrap.open_api(_settings(dsn), telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

@@ -10,6 +10,7 @@ from tests.openapi.targets import Target
 
 from contracts.ids import new_id_text
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from wallet.bootstrap import SERVICE, migration_sources
 from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
@@ -111,7 +112,7 @@ def _open_api(dsn: str, telemetry: Telemetry) -> Any:
     patient = WalletSettings(
         wallet_database_url=dsn, wallet_command_deadline_s=PATIENCE_S, wallet_queue_age_s=PATIENCE_S
     )
-    return open_api(patient, telemetry)
+    return open_api(patient, telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills)

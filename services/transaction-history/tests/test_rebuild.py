@@ -12,9 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
+from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
-from servicekit.service.processes import make_runner
+from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import TENANT, Stream, publish, wallet_in
@@ -71,6 +72,7 @@ async def projecting(bench: Bench) -> AsyncIterator[None]:
         bench.settings.projector.consumer,
         projection=bootstrap.make_projection(bench.settings),
         telemetry=telemetry,
+        families=ConsumerFamilies(telemetry.registry),
         pool=bench.pool,
     )
     task = asyncio.create_task(runner.run(shutdown))

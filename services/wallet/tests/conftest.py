@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.ids import SHARDS, new_id, shard_of
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.adapters.partitions_postgres import PARTITIONS_AHEAD
@@ -48,7 +49,7 @@ def settings(database: Database) -> WalletSettings:
 @pytest.fixture
 async def client(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process on real PostgreSQL."""
-    async with open_api(settings, telemetry) as app:
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

@@ -19,6 +19,7 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.lifecycle import Shutdown
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client, money
@@ -57,7 +58,7 @@ def settings(database: Database, request: pytest.FixtureRequest) -> WalletSettin
 async def api(settings: WalletSettings, registry: CollectorRegistry) -> AsyncIterator[Client]:
     """Give a client of an API that knows vouchers."""
     telemetry = Telemetry("wallet", "test", "0", registry, Tracing("wallet", 0.0))
-    async with open_api(settings, telemetry, parts=Parts(catalog=EXTENDED)) as app:
+    async with open_api(settings, telemetry, parts=Parts(catalog=EXTENDED), authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http, keys="voucher")

@@ -10,6 +10,7 @@ import pytest
 from engines.postgres import PostgresServer
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, migrated_template
 from testkit.standby import name_standbys
 from testkit.waiting import eventually
@@ -45,7 +46,7 @@ async def admin(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connectio
 async def own_client(own_database: Database, telemetry: Telemetry) -> AsyncIterator[Client]:
     """Give a client of the API on that database; its commands wait for a second at most."""
     settings = WalletSettings(wallet_database_url=own_database.dsn_app, wallet_command_deadline_s=1.0)
-    async with open_api(settings, telemetry) as app:
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

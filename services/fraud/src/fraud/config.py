@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -89,6 +90,11 @@ class FraudSettings(BacktestSettings):
         description="Run every rule in shadow mode: decisions are made and published, and the ledger "
         "acts on none of them.",
     )
+
+    @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.fraud_database_url, service="fraud", stale_s=self.access_stale_s)
 
     @property
     def api(self) -> ApiProcess:

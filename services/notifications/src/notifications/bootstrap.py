@@ -39,6 +39,7 @@ from notifications.sending.settling import Settler
 from notifications.sending.worker import Worker
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -54,6 +55,7 @@ from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
+from servicekit.service.instances import instance_jitter
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 
@@ -65,7 +67,15 @@ SOURCE: Final = "/notifications"
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables of each kind, then the service's."""
     own = own_migrations("notifications", __file__)
-    return [servicekit_source(), maintenance_source(), consumer_source(), relay_source(), outbox_source(), own]
+    return [
+        servicekit_source(),
+        maintenance_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        own,
+    ]
 
 
 def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
@@ -101,7 +111,7 @@ async def open_api(
         await open_pool(pools) as pool,
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
-        open_authority(settings, authority) as admitting,
+        open_authority(settings.knowing, telemetry.registry, authority) as admitting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
         yield _app(settings, telemetry, admitting, pool=pool, health=health, vetting=vetting)
@@ -235,7 +245,7 @@ def _worker(
             sender=sender,
             timeout_s=sending.timeouts.attempt_s,
         ),
-        settler=Settler(pool, queue, policy=sending.policy, jitter=processes.instance_jitter()),
+        settler=Settler(pool, queue, policy=sending.policy, jitter=instance_jitter()),
         metrics=WorkerMetrics(telemetry.registry),
         tracing=telemetry.tracing,
     )

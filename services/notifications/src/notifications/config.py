@@ -13,6 +13,7 @@ from notifications.endpoints.encryption import parse_keys
 from notifications.maintenance.jobs import Retention
 from notifications.sending.sender_http import Timeouts
 from notifications.sending.worker import WorkerSettings
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -168,6 +169,11 @@ class NotificationsSettings(ServiceSettings):
         if self.notifications_allow_loopback:
             raise ValueError("NOTIFICATIONS_ALLOW_LOOPBACK is for development")
         return self
+
+    @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.notifications_database_url, service="notifications", stale_s=self.access_stale_s)
 
     @property
     def api(self) -> ApiProcess:

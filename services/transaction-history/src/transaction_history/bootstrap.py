@@ -8,6 +8,7 @@ from typing import Final
 from contracts.topics import WALLET_EVENTS
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -46,7 +47,7 @@ def history_source() -> MigrationSource:
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, the consumer's, the read model."""
-    return [servicekit_source(), consumer_source(), history_source()]
+    return [servicekit_source(), consumer_source(), access_source(), history_source()]
 
 
 def make_projection(settings: HistorySettings) -> HistoryProjection:
@@ -76,7 +77,10 @@ async def open_api(
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with Projected(pool, SCHEMA) as projected, open_authority(settings, authority) as admitting:
+        async with (
+            Projected(pool, SCHEMA) as projected,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        ):
             yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
 
 

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import BY_INDEX, PoolSettings
 from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings
@@ -28,6 +29,13 @@ class HistorySettings(ServiceSettings):
     transaction_history_projector_port: ProjectorPort = 8112
     transaction_history_read_connections: ReadConnections = 8
     transaction_history_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
+
+    @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(
+            dsn=self.transaction_history_database_url, service="transaction-history", stale_s=self.access_stale_s
+        )
 
     @property
     def api(self) -> ApiProcess:

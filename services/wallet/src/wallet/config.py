@@ -5,6 +5,7 @@ from typing import Final
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -84,6 +85,11 @@ class WalletSettings(ServiceSettings):
     )
     wallet_schema_url: SchemaUrl = "http://127.0.0.1:8101/schemas/"
     wallet_relay_lease_s: RelayLease = LEASE_S
+
+    @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.wallet_database_url, service="wallet", stale_s=self.access_stale_s)
 
     @property
     def api(self) -> ApiProcess:

@@ -14,7 +14,7 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 
 from servicekit.consumer import checkpoints
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
@@ -65,7 +65,7 @@ class Rebuild:
         self._pool = pool
         self._source = source
         projection = HistoryProjection(PostgresReadModel(NEXT), name=NEXT, topic=topic)
-        self._processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), NEXT))
+        self._processor = Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), NEXT))
 
     async def run(self, reader: TopicReader, *, switch: bool) -> Comparison:
         """Build, compare, and where *switch* is asked for and all is equal, switch; the second schema is gone after.

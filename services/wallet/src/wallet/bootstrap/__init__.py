@@ -6,6 +6,7 @@ from importlib import metadata
 from typing import Final
 
 import wallet
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.maintenance import Job, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
@@ -25,6 +26,7 @@ def migration_sources() -> list[MigrationSource]:
         servicekit_source(),
         relay_source(),
         consumer_source(),
+        access_source(),
         maintenance_source(),
         own_migrations("wallet", wallet.__file__),
     ]

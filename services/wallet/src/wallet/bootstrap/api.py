@@ -69,7 +69,7 @@ async def open_api(
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
-            open_authority(settings, authority) as admitting,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
             yield _app(
                 settings,

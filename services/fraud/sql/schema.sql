@@ -79,6 +79,15 @@ create table fraud.rules_version (
     first_loaded_at timestamp with time zone default clock_timestamp() not null
 );
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -188,6 +197,9 @@ alter table only fraud.rules_state
 alter table only fraud.rules_version
     add constraint rules_version_pk primary key (version);
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -221,6 +233,10 @@ create index decision_by_wallet on fraud.decision using btree (tenant_id, wallet
 
 create index decision_newest on fraud.decision using btree (tenant_id, decided_at, decision_id);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 alter table only fraud.decision
     add constraint decision_rules_fk foreign key (rules_version) references fraud.rules_version(version);
 
@@ -241,6 +257,8 @@ grant select,insert,update on table fraud.profile to :"app_role";
 grant select,insert,update on table fraud.rules_state to :"app_role";
 
 grant select,insert on table fraud.rules_version to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 

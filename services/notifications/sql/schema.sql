@@ -181,6 +181,15 @@ create table notifications.wallet_version (
 )
 with (fillfactor='70');
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -313,6 +322,9 @@ alter table only notifications.message
 alter table only notifications.wallet_version
     add constraint wallet_version_pk primary key (wallet_id);
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -371,6 +383,10 @@ create index endpoint_wallet_by_endpoint on notifications.endpoint_wallet using 
 
 create index idempotency_by_age on notifications.idempotency using btree (created_at);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 alter table only notifications.attempt
     add constraint attempt_delivery_fk foreign key (delivery_id) references notifications.delivery(id) on delete cascade;
 
@@ -408,6 +424,8 @@ grant select,insert,delete,update on table notifications.idempotency to :"app_ro
 grant select,insert,delete,update on table notifications.message to :"app_role";
 
 grant select,insert,update on table notifications.wallet_version to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 

@@ -4,6 +4,15 @@ create schema servicekit;
 
 create schema transaction_history;
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -124,6 +133,9 @@ create table transaction_history.wallet (
 )
 with (fillfactor='70');
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -151,6 +163,10 @@ alter table only transaction_history.system_entry
 alter table only transaction_history.wallet
     add constraint wallet_pk primary key (wallet_id);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 create index entry_by_owner on transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
 
 create index entry_by_transaction on transaction_history.entry using btree (transaction_id);
@@ -160,6 +176,8 @@ create index wallet_by_owner on transaction_history.wallet using btree (tenant_i
 grant usage on schema servicekit to :"app_role";
 
 grant usage on schema transaction_history to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 

@@ -481,6 +481,15 @@ begin
     return seqs;
 end $$;
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -729,6 +738,9 @@ create table wallet.wallet_repair (
     was jsonb
 );
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -801,6 +813,10 @@ alter table only wallet.wallet
 alter table only wallet.wallet_repair
     add constraint wallet_repair_pkey primary key (wallet_id, repaired_at);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 create index archived_journal_transaction_id_idx on only wallet.archived_journal using btree (transaction_id);
 
 create index idempotency_by_age on wallet.idempotency using btree (created_at);
@@ -857,6 +873,8 @@ grant all on function wallet.wallet_as_read(w wallet.wallet) to :"app_role";
 
 revoke all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
 grant all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 

@@ -1,7 +1,7 @@
 """A credential is verified once: what it proves, as the directory has it now."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -54,7 +54,6 @@ class Refused:
 
 UNKNOWN: Final = Refused(code=problems.UNAUTHENTICATED, detail="The credential is not known.")
 MALFORMED: Final = Refused(code=problems.UNAUTHENTICATED, detail="The credential is neither an API key nor a token.")
-_ENDED: Final = "The key has ended."
 
 
 async def verify(text: str, directory: Directory, now: datetime) -> Credential | Refused:
@@ -109,17 +108,13 @@ async def _verify_token(text: str, url: str, directory: Directory, now: datetime
         return Refused(code=UNKNOWN.code, detail="Too many have registered the token's issuer.", stands_on=stands_on)
     tried = [
         verify_token(text, issuer.state, tenant_id=issuer.tenant_id, now=now)
-        for issuer in issuers
+        for issuer in sorted(issuers, key=lambda issuer: issuer.id)
         if isinstance(issuer.state, IssuerChanged) and issuer.state.status == ACTIVE
     ]
-    proved = [each for each in tried if isinstance(each, TokenPrincipal)]
-    if len(proved) != 1:
-        detail = "The token's issuer is not known here." if not tried else "The token is not good here."
-        expired = next((e for e in tried if isinstance(e, TokenRefused) and e.reason is Refusal.TOKEN_EXPIRED), None)
-        if expired is not None and not proved:
-            return Refused(code=problems.TOKEN_EXPIRED, detail=expired.detail, stands_on=stands_on)
-        return Refused(code=UNKNOWN.code, detail=detail, stands_on=stands_on)
-    (token,) = proved
+    # Who registered the issuer first has it: nobody takes another's tokens by registering it again.
+    token = next((each for each in tried if isinstance(each, TokenPrincipal)), None)
+    if token is None:
+        return _not_proved(tried, stands_on)
     ids = [token.tenant_id, subject_id(token.tenant_id, token.subject)]
     around = await directory.entities(ids)
     stands_on |= set(ids)
@@ -138,6 +133,14 @@ async def _verify_token(text: str, url: str, directory: Directory, now: datetime
     except ReservedSubject as reserved:
         return Refused(code=UNKNOWN.code, detail=str(reserved), stands_on=stands_on)
     return Credential(principal=principal, ends_at=token.ends_at.timestamp(), ranges=(), stands_on=stands_on)
+
+
+def _not_proved(tried: Sequence[TokenPrincipal | TokenRefused], stands_on: frozenset[UUID]) -> Refused:
+    for each in tried:
+        if isinstance(each, TokenRefused) and each.reason is Refusal.TOKEN_EXPIRED:
+            return Refused(code=problems.TOKEN_EXPIRED, detail=each.detail, stands_on=stands_on)
+    detail = "The token is not good here." if tried else "The token's issuer is not known here."
+    return Refused(code=UNKNOWN.code, detail=detail, stands_on=stands_on)
 
 
 def _may_act(around: Mapping[UUID, Entity], tenant_id: UUID, subject: str, issued_at: datetime | None = None) -> bool:

@@ -5,7 +5,7 @@ unset it is no tenant's. That guards against a statement that lacks its predicat
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import cast
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from servicekit.postgres import Connection, Pool, TenantConnection
 
 
 class TenantPool:
-    """Lends the connections of *pool*, each for one tenant; those for what is no tenant's *pool* lends itself."""
+    """Lends the connections of *pool*, each for one tenant."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -28,3 +28,10 @@ class TenantPool:
             # The proxy that a pool lends passes on what it does not know itself.
             await cast("TenantConnection", connection).show_tenant(tenant_id)
             yield connection
+
+    def reading_shared(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for tables that are no tenant's, as `Pool.connection` does.
+
+        Of tenants' tables it shows the rows of whomever it was lent for last, or nothing.
+        """
+        return self._pool.connection()

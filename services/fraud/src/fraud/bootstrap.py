@@ -41,6 +41,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
@@ -90,7 +91,7 @@ def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(RiskReads(pool), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(TenantPool(pool)), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",

@@ -15,7 +15,6 @@ from fraud.projection.stored import StoredDecision, StoredReason
 from fraud.rules import rules_postgres
 from fraud.rules.rules_postgres import StoredRules
 from servicekit.conditions import where
-from servicekit.postgres import Pool
 from servicekit.tenant_pool import TenantPool
 
 _PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"
@@ -38,9 +37,8 @@ class DecisionFilter:
 class RiskReads:
     """Answers from the pool's database: of tenants, and of the rules, which are every tenant's."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._tenants = TenantPool(pool)
+    def __init__(self, tenants: TenantPool) -> None:
+        self._tenants = tenants
 
     async def profile(self, tenant_id: UUID, wallet_id: UUID) -> Profile | None:
         """Return a wallet's profile."""
@@ -68,7 +66,7 @@ class RiskReads:
 
     async def stored_rules(self) -> StoredRules | None:
         """Return the rules in force, None if no projector has loaded any yet."""
-        async with self._pool.connection() as connection:
+        async with self._tenants.reading_shared() as connection:
             return await rules_postgres.in_force(connection)
 
 

@@ -243,24 +243,39 @@ alter table only fraud.decision
 alter table only fraud.rules_state
     add constraint rules_state_version_fk foreign key (version) references fraud.rules_version(version);
 
+alter table fraud.decision enable row level security;
+
+create policy of_one_tenant on fraud.decision for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on fraud.profile for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table fraud.profile enable row level security;
+
 grant usage on schema fraud to :"app_role";
+grant usage on schema fraud to :"reader_role";
 
 grant usage on schema servicekit to :"app_role";
+grant usage on schema servicekit to :"reader_role";
 
 revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
 grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
 grant select,insert on table fraud.decision to :"app_role";
+grant select on table fraud.decision to :"reader_role";
 
 grant select,insert,update on table fraud.profile to :"app_role";
+grant select on table fraud.profile to :"reader_role";
 
 grant select,insert,update on table fraud.rules_state to :"app_role";
+grant select on table fraud.rules_state to :"reader_role";
 
 grant select,insert on table fraud.rules_version to :"app_role";
+grant select on table fraud.rules_version to :"reader_role";
 
 grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
+grant select on table servicekit.checkpoint to :"reader_role";
 
 grant select on table servicekit.function_in_force to :"app_role";
 
@@ -270,7 +285,12 @@ grant select,insert on table servicekit.outbox to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
+grant select(projection) on table servicekit.parked_subject to :"reader_role";
+
+grant select(subject) on table servicekit.parked_subject to :"reader_role";
+
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
+grant select on table servicekit.projection_lag to :"reader_role";
 
 grant select,insert,update on table servicekit.relay_halt to :"app_role";
 

@@ -58,7 +58,12 @@ class Bench:
 def settings(database: Database, tmp_path: Path) -> FraudSettings:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    return FraudSettings(fraud_database_url=database.dsn_app, fraud_rules_file=rules, fraud_live_for_s=MILLENNIUM_S)
+    return FraudSettings(
+        fraud_database_url=database.dsn_app,
+        fraud_reader_database_url=database.dsn_reader,
+        fraud_rules_file=rules,
+        fraud_live_for_s=MILLENNIUM_S,
+    )
 
 
 @pytest.fixture

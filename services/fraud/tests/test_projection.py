@@ -347,4 +347,6 @@ async def test_a_broken_file_at_the_start_leaves_the_rules_that_were_in_force(be
 
 
 async def test_migrations_can_be_applied_again(database: Database) -> None:
-    assert await migrate(database.dsn_owner, bootstrap.migration_sources(), app_role="fraud_app") == []
+    sources = bootstrap.migration_sources()
+
+    assert await migrate(database.dsn_owner, sources, app_role="fraud_app", reader_role="fraud_reader") == []

@@ -399,7 +399,30 @@ alter table only notifications.endpoint_secret
 alter table only notifications.endpoint_wallet
     add constraint endpoint_wallet_endpoint_fk foreign key (endpoint_id) references notifications.endpoint(id);
 
+alter table notifications.attempt enable row level security;
+
+alter table notifications.delivery enable row level security;
+
+alter table notifications.endpoint enable row level security;
+
+alter table notifications.endpoint_wallet enable row level security;
+
+alter table notifications.message enable row level security;
+
+create policy of_one_tenant on notifications.attempt for select to :"reader_role" using ((exists ( select
+   from notifications.delivery d
+  where (d.id = attempt.delivery_id))));
+
+create policy of_one_tenant on notifications.delivery for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on notifications.endpoint for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on notifications.endpoint_wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on notifications.message for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
 grant usage on schema notifications to :"app_role";
+grant usage on schema notifications to :"reader_role";
 
 grant usage on schema servicekit to :"app_role";
 
@@ -410,18 +433,23 @@ revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids 
 grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
 grant select,insert,delete,update on table notifications.attempt to :"app_role";
+grant select on table notifications.attempt to :"reader_role";
 
 grant select,insert,delete,update on table notifications.delivery to :"app_role";
+grant select on table notifications.delivery to :"reader_role";
 
 grant select,insert,delete,update on table notifications.endpoint to :"app_role";
+grant select on table notifications.endpoint to :"reader_role";
 
 grant select,insert,delete,update on table notifications.endpoint_secret to :"app_role";
 
 grant select,insert,delete,update on table notifications.endpoint_wallet to :"app_role";
+grant select on table notifications.endpoint_wallet to :"reader_role";
 
 grant select,insert,delete,update on table notifications.idempotency to :"app_role";
 
 grant select,insert,delete,update on table notifications.message to :"app_role";
+grant select on table notifications.message to :"reader_role";
 
 grant select,insert,update on table notifications.wallet_version to :"app_role";
 

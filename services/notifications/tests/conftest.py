@@ -55,6 +55,7 @@ def make_bench(database: Database, pool: Pool) -> MakeBench:
     async def make(caller: Principal | None = None, **settings: Any) -> AsyncIterator[Bench]:
         defaults: dict[str, Any] = {
             "notifications_database_url": database.dsn_app,
+            "notifications_reader_database_url": database.dsn_reader,
             "notifications_allow_loopback": True,
             "notifications_retry_delays_s": (1, 1, 1),
             "notifications_time_divisor": 100,

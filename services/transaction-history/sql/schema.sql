@@ -173,13 +173,28 @@ create index entry_by_transaction on transaction_history.entry using btree (tran
 
 create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
 
+alter table transaction_history.entry enable row level security;
+
+create policy of_one_tenant on transaction_history.entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.system_entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table transaction_history.system_entry enable row level security;
+
+alter table transaction_history.wallet enable row level security;
+
 grant usage on schema servicekit to :"app_role";
+grant usage on schema servicekit to :"reader_role";
 
 grant usage on schema transaction_history to :"app_role";
+grant usage on schema transaction_history to :"reader_role";
 
 grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
+grant select on table servicekit.checkpoint to :"reader_role";
 
 grant select on table servicekit.function_in_force to :"app_role";
 
@@ -187,12 +202,20 @@ grant select on table servicekit.migration to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
+grant select(projection) on table servicekit.parked_subject to :"reader_role";
+
+grant select(subject) on table servicekit.parked_subject to :"reader_role";
+
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
+grant select on table servicekit.projection_lag to :"reader_role";
 
 grant select,insert on table transaction_history.entry to :"app_role";
+grant select on table transaction_history.entry to :"reader_role";
 
 grant select,insert on table transaction_history.state_change to :"app_role";
 
 grant select,insert on table transaction_history.system_entry to :"app_role";
+grant select on table transaction_history.system_entry to :"reader_role";
 
 grant select,insert,update on table transaction_history.wallet to :"app_role";
+grant select on table transaction_history.wallet to :"reader_role";

@@ -52,7 +52,9 @@ class Bench:
 
 @asynccontextmanager
 async def opened_bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
-    settings = HistorySettings(transaction_history_database_url=database.dsn_app)
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+    )
     telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
     processor = Processor(
         bootstrap.make_projection(settings), pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
@@ -354,7 +356,10 @@ async def test_another_tenants_rows_are_not_there(bench: Bench, database: Databa
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet)
     await bench.project(entry, system_entry)
-    settings = HistorySettings(transaction_history_database_url=database.dsn_app)
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
+    )
     telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
 
     async with (

@@ -14,9 +14,10 @@ from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.lifecycle import Shutdown
-from servicekit.postgres import Pool
+from servicekit.postgres import Pool, open_pool
 from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
+from servicekit.tenant_pool import TenantPool
 from testkit.databases import Database
 from testkit.events import TENANT, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
@@ -57,6 +58,7 @@ class Bench:
 async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
     settings = HistorySettings(
         transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         transaction_history_topic=await make_topic(PARTITIONS),
     )
@@ -142,8 +144,9 @@ async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> N
 async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(bench: Bench) -> None:
     events = day(bench.stream, 3)
     wallet = wallet_in(9)
-    reads, ended = HistoryReads(bench.pool), asyncio.Event()
-    async with projecting(bench):
+    ended = asyncio.Event()
+    async with projecting(bench), await open_pool(bench.settings.api.pool) as pool:
+        reads = HistoryReads(TenantPool(pool))
         await bench.publish([*events, bench.stream.opened(wallet)])
         await eventually(lambda: known(reads, wallet))
         reading = asyncio.create_task(read_until(ended, reads, wallet))

@@ -836,9 +836,30 @@ create index wallet_by_tenant on wallet.wallet using btree (tenant_id, id);
 alter table only wallet.archive_end
     add constraint archive_end_number_fkey foreign key (number) references wallet.archived_partition(number);
 
+alter table wallet.archived_journal enable row level security;
+
+alter table wallet.journal enable row level security;
+
+create policy of_one_tenant on wallet.archived_journal for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.journal for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.state for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.transaction_reference for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table wallet.state enable row level security;
+
+alter table wallet.transaction_reference enable row level security;
+
+alter table wallet.wallet enable row level security;
+
 grant usage on schema servicekit to :"app_role";
 
 grant usage on schema wallet to :"app_role";
+grant usage on schema wallet to :"reader_role";
 
 revoke all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
 grant all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
@@ -857,19 +878,24 @@ grant all on function wallet.partition_width() to :"app_role";
 
 revoke all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
 grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
+grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"reader_role";
 
 grant select,insert,update on table wallet.state to :"app_role";
+grant select on table wallet.state to :"reader_role";
 
 revoke all on function wallet.state_as_read(s wallet.state) from public;
 grant all on function wallet.state_as_read(s wallet.state) to :"app_role";
+grant all on function wallet.state_as_read(s wallet.state) to :"reader_role";
 
 revoke all on function wallet.system_account_balances(of_tenant uuid) from public;
 grant all on function wallet.system_account_balances(of_tenant uuid) to :"app_role";
 
 grant select,insert,update on table wallet.wallet to :"app_role";
+grant select on table wallet.wallet to :"reader_role";
 
 revoke all on function wallet.wallet_as_read(w wallet.wallet) from public;
 grant all on function wallet.wallet_as_read(w wallet.wallet) to :"app_role";
+grant all on function wallet.wallet_as_read(w wallet.wallet) to :"reader_role";
 
 revoke all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
 grant all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
@@ -897,12 +923,15 @@ grant select,update on table servicekit.relay_lease to :"app_role";
 grant select on table wallet.archive_end to :"app_role";
 
 grant select on table wallet.archived_journal to :"app_role";
+grant select on table wallet.archived_journal to :"reader_role";
 
 grant select on table wallet.archived_partition to :"app_role";
+grant select on table wallet.archived_partition to :"reader_role";
 
 grant select,insert,delete on table wallet.idempotency to :"app_role";
 
 grant select,insert on table wallet.journal to :"app_role";
+grant select on table wallet.journal to :"reader_role";
 
 grant select,insert on table wallet.settled_decision to :"app_role";
 
@@ -915,6 +944,7 @@ grant select,insert,update on table wallet.system_account_total to :"app_role";
 grant select on table wallet.transaction_opening to :"app_role";
 
 grant select,insert on table wallet.transaction_reference to :"app_role";
+grant select on table wallet.transaction_reference to :"reader_role";
 
 grant select on table wallet.wallet_opening to :"app_role";
 

@@ -43,7 +43,7 @@ def telemetry() -> Telemetry:
 @pytest.fixture
 def settings(database: Database) -> WalletSettings:
     """Give the settings of this test's processes."""
-    return WalletSettings(wallet_database_url=database.dsn_app)
+    return WalletSettings(wallet_database_url=database.dsn_app, wallet_reader_database_url=database.dsn_reader)
 
 
 @pytest.fixture

@@ -360,6 +360,7 @@ async def test_the_process_ends_with_its_committer(
 ) -> None:
     settings = WalletSettings(
         wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         wallet_decisions_topic=await make_topic(PARTITIONS),
         wallet_decisions_port=0,

@@ -51,7 +51,11 @@ def registry() -> CollectorRegistry:
 @pytest.fixture(params=[True, False], ids=["ahead", "on locked rows"])
 def settings(database: Database, request: pytest.FixtureRequest) -> WalletSettings:
     """Give the settings of each path."""
-    return WalletSettings(wallet_database_url=database.dsn_app, wallet_pipelining=request.param)
+    return WalletSettings(
+        wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
+        wallet_pipelining=request.param,
+    )
 
 
 @pytest.fixture
@@ -156,6 +160,7 @@ async def test_its_events_are_published_and_its_wallets_are_proved(
     topic = await make_topic(16)
     settings = WalletSettings(
         wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         wallet_events_topic=topic,
         wallet_relay_port=0,

@@ -45,6 +45,7 @@ from servicekit.service import Service, own_migrations, processes
 from servicekit.service.consuming import make_consuming
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
@@ -108,7 +109,7 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(RiskReads(pool), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(TenantPool(pool)), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",

@@ -58,6 +58,7 @@ from servicekit.service import Service, own_migrations, processes
 from servicekit.service.instances import instance_jitter
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
@@ -109,22 +110,19 @@ async def open_api(
     pools = settings.api.pool
     async with (
         await open_pool(pools) as pool,
+        await open_pool(settings.reads) as reads,
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
-        yield _app(settings, telemetry, admitting, pool=pool, health=health, vetting=vetting)
+        telemetry.registry.register(PoolCollector("reads", reads))
+        routes = _routes(settings, pool, TenantPool(reads), vetting)
+        yield _app(settings, telemetry, admitting, routes=routes, health=health)
 
 
 def _app(
-    settings: NotificationsSettings,
-    telemetry: Telemetry,
-    authority: Authority,
-    *,
-    pool: Pool,
-    health: Pool,
-    vetting: Vetting,
+    settings: NotificationsSettings, telemetry: Telemetry, authority: Authority, *, routes: list[Route], health: Pool
 ) -> Edge:
     return create_app(
         title="Notifications",
@@ -132,25 +130,25 @@ def _app(
         settings=settings,
         telemetry=telemetry,
         authority=authority,
-        routes=_routes(settings, pool, vetting),
+        routes=routes,
         readiness=lambda: database_check(health),
         deep=lambda: database_check(health),
     )
 
 
-def _routes(settings: NotificationsSettings, pool: Pool, vetting: Vetting) -> list[Route]:
+def _routes(settings: NotificationsSettings, pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
     endpoints = PostgresEndpoints(NAME)
     changes = EndpointCommands(endpoints, SecretCipher(settings.secret_keys), settings.endpoint_limits)
     sendings = DeliveryCommands(endpoints, PostgresRecorder())
     keyed = KeyedCommands(Once(pool, table="notifications.idempotency"))
     handlers = EndpointCommandHandlers(keyed, changes, sendings, vetting)
     return [
-        *endpoint_reads(EndpointReadHandlers(EndpointQueries(pool))),
+        *endpoint_reads(EndpointReadHandlers(EndpointQueries(tenants))),
         *endpoint_changes(EndpointChangeHandlers(pool, changes, vetting)),
         *endpoint_commands(handlers),
         *endpoint_switches(handlers),
         *endpoint_trials(handlers),
-        *delivery_reads(DeliveryQueries(pool)),
+        *delivery_reads(DeliveryQueries(tenants)),
         *delivery_commands(keyed, sendings),
     ]
 

@@ -17,13 +17,14 @@ from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
-from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.migrations import MigrationSource, Roles, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
 from servicekit.read_model.projected import Projected
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -96,7 +97,7 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(HistoryReads(pool), projected)
+    queries = HistoryQueries(HistoryReads(TenantPool(pool)), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",
@@ -147,7 +148,7 @@ async def rebuild(
     ):
         rebuilding = Rebuild(
             owner_dsn=owner.transaction_history_owner_database_url,
-            app_role=owner.transaction_history_app_role,
+            roles=Roles(owner.transaction_history_app_role, owner.transaction_history_reader_role),
             pool=pool,
             source=history_source(),
             topic=topic,

@@ -12,7 +12,9 @@ from servicekit.service.settings import (
     BootstrapServers,
     ProjectorPort,
     ReadConnections,
+    ReaderDatabaseUrl,
     RecordsPerPoll,
+    required_by_api,
 )
 from servicekit.settings import ServiceSettings
 
@@ -21,6 +23,7 @@ class HistorySettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     transaction_history_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
+    transaction_history_reader_database_url: ReaderDatabaseUrl = None
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     transaction_history_topic: str = Field(
         default="wallet.events", description="The topic whose events the projector applies."
@@ -43,7 +46,9 @@ class HistorySettings(ServiceSettings):
         return ApiProcess(
             port=Port(self.transaction_history_api_port, "TRANSACTION_HISTORY_API_PORT"),
             pool=PoolSettings(
-                dsn=self.transaction_history_database_url,
+                dsn=required_by_api(
+                    self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
+                ),
                 application_name="transaction-history-api",
                 max_size=self.transaction_history_read_connections,
                 session=BY_INDEX,
@@ -81,4 +86,7 @@ class HistoryOwnerSettings(ServiceSettings):
     )
     transaction_history_app_role: str = Field(
         default="transaction_history_app", description="The role the service's processes use."
+    )
+    transaction_history_reader_role: str = Field(
+        default="transaction_history_reader", description="The role that the API reads as."
     )

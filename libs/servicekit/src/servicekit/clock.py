@@ -12,3 +12,8 @@ def utc_now() -> datetime:
 def monotonic_s() -> float:
     """Return seconds on a clock that only moves forward: for durations and deadlines, never for instants."""
     return time.monotonic()
+
+
+def monotonic_us() -> int:
+    """Return whole microseconds on the clock of `monotonic_s`."""
+    return time.monotonic_ns() // 1000

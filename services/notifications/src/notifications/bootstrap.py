@@ -46,6 +46,7 @@ from servicekit.http.route import Route
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
@@ -63,7 +64,15 @@ SOURCE: Final = "/notifications"
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables of each kind, then the service's."""
     own = own_migrations("notifications", __file__)
-    return [servicekit_source(), maintenance_source(), consumer_source(), relay_source(), outbox_source(), own]
+    return [
+        servicekit_source(),
+        maintenance_source(),
+        consumer_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        own,
+    ]
 
 
 def make_projection(settings: NotificationsSettings) -> DeliveryProjection:

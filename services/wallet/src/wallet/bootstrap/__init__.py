@@ -7,6 +7,7 @@ from typing import Final
 
 import wallet
 from servicekit.consumer import consumer_source
+from servicekit.limits import limits_source
 from servicekit.maintenance import Job, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.relay import relay_source
@@ -26,6 +27,7 @@ def migration_sources() -> list[MigrationSource]:
         relay_source(),
         consumer_source(),
         maintenance_source(),
+        limits_source(),
         own_migrations("wallet", wallet.__file__),
     ]
 

@@ -135,12 +135,41 @@ def test_what_was_lost_is_told_again_and_never_given_back_twice() -> None:
     limits.buckets.lost(first, clock.now_us)
     again = limits.buckets.reports(clock.now_us)
     limits.buckets.settled(again, [Answer(5, 0)], 1, clock.now_us)
-    for _ in range(QUIET_MAX):
+    leaving = []
+    while not leaving:
         leaving = limits.buckets.reports(clock.now_us)
     limits.buckets.lost(leaving, clock.now_us)
 
     assert [report.debit for report in (*first, *again, *leaving)] == [5, 5, -5]
     assert limits.buckets.reports(clock.now_us) == []
+
+
+def test_what_is_reserved_is_spent_without_a_row_until_half_is_left() -> None:
+    clock = Clock()
+    limits = alone(clock=clock)
+    limits.admit([USER], 5)
+    settle(limits, clock)
+    settle(limits, clock)
+
+    rows = []
+    for _ in range(3):
+        limits.admit([TENANT, USER])
+        reports = limits.buckets.reports(clock.now_us)
+        rows.append([(each.debit, each.room) for each in reports])
+        limits.buckets.settled(reports, [Answer(each.room, 9) for each in reports], 1, clock.now_us)
+
+    assert left_of(limits, USER) >= 5
+    assert rows == [[(0, 6)], [], []]
+
+
+def test_at_the_end_everything_is_given_back() -> None:
+    clock = Clock()
+    limits = alone(clock=clock)
+    limits.admit([TENANT, USER], 5)
+    settle(limits, clock)
+    limits.admit([USER], 2)
+
+    assert [(each.bucket.limit, each.debit) for each in limits.buckets.last_reports()] == [(Limit.USER, -3)]
 
 
 def test_there_are_never_more_buckets_than_the_bound() -> None:

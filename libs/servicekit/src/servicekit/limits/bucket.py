@@ -20,18 +20,21 @@ class Bucket:
 
     __slots__ = (
         "generation",
+        "half",
         "held",
         "id",
         "is_awake",
         "is_first",
         "is_refused",
         "left",
+        "light_max",
         "limit",
         "part",
         "quiet",
         "rate",
         "refilled_us",
         "reserved",
+        "seen",
         "spent",
         "state",
         "tenant",
@@ -54,8 +57,13 @@ class Bucket:
         """Whether it is awake with its whole share, and nothing of it was settled yet."""
         self.held = 0
         self.reserved = 0
+        self.half = 0
+        """Half of the share: who has reserved more asks for no more."""
+        self.light_max = 0
         self.spent = 0
         """Taken since the last report."""
+        self.seen = 0
+        """What was spent when it was last looked at."""
         self.left = 0
         """Told to clients: what is left for all instances, as far as this one knows."""
         self.wanted = 0
@@ -70,6 +78,8 @@ class Bucket:
         """Take *rate*, shared by *instances*. The share is at least one unit."""
         self.rate = rate
         self.part = Rate(rate.emission_us * instances, max(1, rate.burst // instances))
+        self.half = (self.part.burst + 1) // 2
+        self.light_max = max(1, self.part.burst // LIGHT_PART) if self.part.burst >= LIGHT_SHARE_MIN else 0
         self.held = min(self.held, rate.burst)
         self.generation = generation
 
@@ -78,7 +88,7 @@ class Bucket:
         self.held = left(self.state, self.part, now_us)
         self.is_first = self.held >= self.part.burst
         self.left = self.rate.burst if self.is_first else self.held
-        self.reserved = self.spent = self.wanted = self.quiet = 0
+        self.reserved = self.spent = self.seen = self.wanted = self.quiet = 0
         self.is_refused = False
         self.woken_us = self.refilled_us = now_us
         self.is_awake = True
@@ -87,7 +97,7 @@ class Bucket:
         """Be a GCRA of the share, worth *units* now."""
         self.state = state_with(max(0, min(units, self.part.burst)), self.part, now_us)
         self.is_awake = False
-        self.held = self.reserved = self.spent = self.wanted = 0
+        self.held = self.reserved = self.spent = self.seen = self.wanted = 0
 
     def refill(self, since_us: int, now_us: int) -> None:
         """Hold more, by the share's rate since *since_us* at the earliest, because no settlement has come.
@@ -100,6 +110,7 @@ class Bucket:
         self.refilled_us = max(self.refilled_us, since_us) + units * self.part.emission_us
         self.held = max(self.held, min(self.part.burst, self.held + units))
         self.spent = max(0, self.spent - units)
+        self.seen = max(0, self.seen - units)
 
     @property
     def is_light(self) -> bool:
@@ -109,7 +120,4 @@ class Bucket:
         bucket is forgotten. So an instance leaves out a tenth of its own share at most, and only of a bucket that it
         hardly uses; where all of them do, the limit is far away.
         """
-        if not self.is_first or self.wanted:
-            return False
-        share = self.part.burst
-        return self.spent <= (max(1, share // LIGHT_PART) if share >= LIGHT_SHARE_MIN else 0)
+        return self.is_first and self.spent <= self.light_max and not self.wanted

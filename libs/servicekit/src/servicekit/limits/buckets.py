@@ -116,6 +116,14 @@ class Buckets:
         self._awake = awake
         return reports
 
+    def last_reports(self) -> list[Report]:
+        """Return what is told at the process's end: everything that was reserved is given back, SETTLED_MAX at most."""
+        leaving = [bucket for bucket in self._awake if bucket.is_awake and not bucket.is_light]
+        self._awake = []
+        for bucket in leaving:
+            self._keep_rate(bucket)
+        return [_leaving(bucket) for bucket in leaving[:SETTLED_MAX]]
+
     def settled(self, reports: Sequence[Report], answers: Sequence[Answer | None], instances: int, now_us: int) -> None:
         """Take what was granted for *reports*, in their order; None for a row that was gone, as where it is `lost`."""
         for report, answer in zip(reports, answers, strict=True):
@@ -164,29 +172,31 @@ class Buckets:
     @staticmethod
     def _take_back(report: Report, now_us: int) -> None:
         bucket = report.bucket
-        bucket.spent += report.unreported
         if report.is_leaving and not bucket.spent and not bucket.is_refused:
+            # What it is worth is known here; the others do not hear of what it spent three seconds ago, or longer.
             bucket.sleep(bucket.held, now_us)
+            return
+        bucket.spent += report.unreported
+        bucket.seen += report.unreported
 
 
 def _report(bucket: Bucket) -> Report | None:
-    """Return what is to be told of *bucket*, None where nothing has changed.
+    """Return what is to be told of *bucket*, None where nothing is: what was spent was reserved, and enough still is.
 
     A bucket that nobody asked for in QUIET_MAX settlements leaves: what it reserved is given back.
     """
-    if bucket.spent or bucket.is_refused:
+    if bucket.spent != bucket.seen or bucket.is_refused:
+        bucket.seen = bucket.spent
         bucket.quiet = 0
     else:
         bucket.quiet += 1
         if bucket.quiet >= QUIET_MAX:
             return _leaving(bucket)
-        if bucket.wanted <= bucket.reserved:
+        if bucket.wanted <= bucket.reserved and bucket.spent <= bucket.reserved:
             return None
-    covered = min(bucket.spent, bucket.reserved)
-    unreported = bucket.spent - covered
-    bucket.reserved -= covered
-    bucket.spent = 0
-    bucket.is_refused = False
+    if bucket.wanted <= bucket.reserved and bucket.reserved - bucket.spent >= bucket.half:
+        return None
+    unreported = _told(bucket)
     # The first time the others may have spent their shares unseen: no more than the rest of one's own is asked for.
     most = bucket.part.burst - unreported if bucket.is_first else bucket.part.burst
     return Report(
@@ -200,8 +210,19 @@ def _report(bucket: Bucket) -> Report | None:
 
 
 def _leaving(bucket: Bucket) -> Report:
+    unreported = _told(bucket)
     given_back, bucket.reserved = bucket.reserved, 0
-    return Report(bucket, unreported=0, debit=-given_back, room=0, short=0, is_leaving=True)
+    return Report(bucket, unreported, debit=unreported - given_back, room=0, short=0, is_leaving=True)
+
+
+def _told(bucket: Bucket) -> int:
+    """Return what *bucket* spent and had not reserved; from now on it has spent nothing."""
+    covered = min(bucket.spent, bucket.reserved)
+    unreported = bucket.spent - covered
+    bucket.reserved -= covered
+    bucket.spent = bucket.seen = 0
+    bucket.is_refused = False
+    return unreported
 
 
 def _take_granted(report: Report, answer: Answer, instances: int, now_us: int) -> None:

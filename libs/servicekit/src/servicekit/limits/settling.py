@@ -169,11 +169,12 @@ class Settler:
         self._is_away = True
 
     async def _end(self) -> None:
-        """Tell the others that there is one less, where that takes no time."""
+        """Give back what is reserved and tell the others that there is one less, where that takes no time."""
         if self._connection is None:
             return
         with suppress(*DRIVER_ERRORS, OSError):
             async with asyncio.timeout(DEADLINE_S):
+                await self._asked(self._buckets.last_reports())
                 await self._connection.execute(_LEAVE, self._instance)
                 await self._connection.close()
         self._connection.terminate()

@@ -2,7 +2,7 @@
 
 from servicekit.limits import Admitted, BeyondBurst, Charge, Limit, Limited, Limits, Rate, RatePolicy
 from servicekit.limits.admission import Admission
-from servicekit.limits.buckets import QUIET_MAX, SHARED_ID, Answer, Buckets
+from servicekit.limits.buckets import QUIET_MAX, SHARED_ID, Answer, Buckets, Report
 
 SECOND_US = 1_000_000
 TENANT = Charge(Limit.TENANT, b"tenant", b"tenant")
@@ -135,7 +135,7 @@ def test_what_was_lost_is_told_again_and_never_given_back_twice() -> None:
     limits.buckets.lost(first, clock.now_us)
     again = limits.buckets.reports(clock.now_us)
     limits.buckets.settled(again, [Answer(5, 0)], 1, clock.now_us)
-    leaving = []
+    leaving: list[Report] = []
     while not leaving:
         leaving = limits.buckets.reports(clock.now_us)
     limits.buckets.lost(leaving, clock.now_us)
@@ -160,6 +160,19 @@ def test_what_is_reserved_is_spent_without_a_row_until_half_is_left() -> None:
 
     assert left_of(limits, USER) >= 5
     assert rows == [[(0, 6)], [], []]
+
+
+def test_what_is_spent_while_a_settlement_is_under_way_is_not_to_be_had_again() -> None:
+    clock = Clock()
+    limits = alone(clock=clock)
+    limits.admit([USER], 5)
+
+    reports = limits.buckets.reports(clock.now_us)
+    limits.admit([USER], 3)
+    limits.buckets.settled(reports, [Answer(5, 0)], 1, clock.now_us)
+
+    assert left_of(limits, USER) == 2
+    assert [each.debit for each in limits.buckets.reports(clock.now_us)] == [0]
 
 
 def test_at_the_end_everything_is_given_back() -> None:

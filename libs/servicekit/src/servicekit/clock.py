@@ -17,3 +17,8 @@ def unix_s() -> float:
 def monotonic_s() -> float:
     """Return seconds on a clock that only moves forward: for durations and deadlines, never for instants."""
     return time.monotonic()
+
+
+def monotonic_us() -> int:
+    """Return whole microseconds on the clock of `monotonic_s`."""
+    return time.monotonic_ns() // 1000

@@ -35,6 +35,7 @@ from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
@@ -55,7 +56,15 @@ SOURCE: Final = "/fraud"
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, consumer's, relay's and outbox, the service's."""
     own = own_migrations("fraud", __file__)
-    return [servicekit_source(), consumer_source(), access_source(), relay_source(), outbox_source(), own]
+    return [
+        servicekit_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        own,
+    ]
 
 
 def make_projection(

@@ -49,6 +49,7 @@ from servicekit.http.route import Route
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
@@ -75,6 +76,7 @@ def migration_sources() -> list[MigrationSource]:
         access_source(),
         relay_source(),
         outbox_source(),
+        limits_source(),
         own,
     ]
 

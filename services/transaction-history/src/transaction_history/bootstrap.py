@@ -17,6 +17,7 @@ from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.migrations import MigrationSource, Roles, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
@@ -48,7 +49,7 @@ def history_source() -> MigrationSource:
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, the consumer's, the read model."""
-    return [servicekit_source(), consumer_source(), access_source(), history_source()]
+    return [servicekit_source(), consumer_source(), access_source(), limits_source(), history_source()]
 
 
 def make_projection(settings: HistorySettings) -> HistoryProjection:

@@ -41,7 +41,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
@@ -84,14 +84,16 @@ async def open_api(settings: FraudSettings, telemetry: Telemetry) -> AsyncIterat
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with Projected(pool, PROJECTION) as projected:
-            yield _app(settings, telemetry, pool, health, projected)
+            yield _app(settings, telemetry, await open_tenants(pool), health, projected)
 
 
-def _app(settings: FraudSettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
+def _app(
+    settings: FraudSettings, telemetry: Telemetry, tenants: TenantPool, health: Pool, projected: Projected
+) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(RiskReads(TenantPool(pool)), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(tenants), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",

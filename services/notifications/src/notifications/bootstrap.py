@@ -54,7 +54,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
@@ -100,7 +100,7 @@ async def open_api(
     ):
         telemetry.registry.register(PoolCollector("api", pool))
         telemetry.registry.register(PoolCollector("reads", reads))
-        yield _app(settings, telemetry, _routes(settings, pool, TenantPool(reads), vetting), health)
+        yield _app(settings, telemetry, _routes(settings, pool, await open_tenants(reads), vetting), health)
 
 
 def _app(settings: NotificationsSettings, telemetry: Telemetry, routes: list[Route], health: Pool) -> Edge:

@@ -21,7 +21,7 @@ from servicekit.read_model.projected import Projected
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -74,14 +74,16 @@ async def open_api(settings: HistorySettings, telemetry: Telemetry) -> AsyncIter
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with Projected(pool, SCHEMA) as projected:
-            yield _app(settings, telemetry, pool, health, projected)
+            yield _app(settings, telemetry, await open_tenants(pool), health, projected)
 
 
-def _app(settings: HistorySettings, telemetry: Telemetry, pool: Pool, health: Pool, projected: Projected) -> Edge:
+def _app(
+    settings: HistorySettings, telemetry: Telemetry, tenants: TenantPool, health: Pool, projected: Projected
+) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(HistoryReads(TenantPool(pool)), projected)
+    queries = HistoryQueries(HistoryReads(tenants), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",

@@ -23,7 +23,7 @@ from fraud.entrypoints.bodies import (
 )
 from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.reads.reads_postgres import DecisionFilter
-from servicekit.access.admission import EACH_ROW, Access, Limit
+from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.problems import ProblemMap, raises_as_problems
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
@@ -64,7 +64,7 @@ def wallet_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/wallets/{{wallet_id}}",
             handler=_Handlers(queries).wallet,
-            access=Access(scopes.RISK_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.RISK_READ, "{wallet_id}", Cost.READ),
             operation_id="get_wallet_risk",
             summary="A wallet's profile, and why",
             tags=["risk"],
@@ -83,7 +83,7 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions",
             handler=handlers.decisions,
-            access=Access(scopes.RISK_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.RISK_READ, EACH_ROW, Cost.READ),
             operation_id="list_decisions",
             summary="Decisions, newest first",
             tags=["risk"],
@@ -95,7 +95,7 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions/{{decision_id}}",
             handler=handlers.decision,
-            access=Access(scopes.RISK_READ, "{decision_id}", Limit.READ),
+            access=Access(scopes.RISK_READ, "{decision_id}", Cost.READ),
             operation_id="get_decision",
             summary="A decision and its reasons",
             tags=["risk"],
@@ -113,7 +113,7 @@ def rule_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/rules",
             handler=_Handlers(queries).rules,
-            access=Access(scopes.RISK_READ, None, Limit.READ),
+            access=Access(scopes.RISK_READ, None, Cost.READ),
             operation_id="get_rules",
             summary="The rules in force",
             tags=["risk"],

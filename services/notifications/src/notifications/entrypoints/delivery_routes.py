@@ -22,7 +22,7 @@ from notifications.entrypoints.bodies import (
     delivery_body,
     delivery_with_attempts_body,
 )
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link, Route
@@ -56,7 +56,7 @@ def delivery_reads(queries: DeliveryQueries) -> Sequence[Route]:
             method="GET",
             path=DELIVERIES,
             handler=handlers.list,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, None, Cost.READ),
             operation_id="list_deliveries",
             summary="The tenant's deliveries",
             tags=["deliveries"],
@@ -67,7 +67,7 @@ def delivery_reads(queries: DeliveryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{DELIVERIES}/{{delivery_id}}",
             handler=handlers.get,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, None, Cost.READ),
             operation_id="get_delivery",
             summary="A delivery with its attempts",
             tags=["deliveries"],
@@ -85,7 +85,7 @@ def delivery_commands(keyed: KeyedCommands, commands: DeliveryCommands) -> Seque
             method="POST",
             path=f"{DELIVERIES}/{{delivery_id}}/resend",
             handler=_CommandHandlers(keyed, commands).resend,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, None, Cost.COMMAND),
             operation_id="resend_delivery",
             summary="Attempt a delivery again, now, whatever became of it",
             tags=["deliveries"],

@@ -24,7 +24,7 @@ from notifications.entrypoints.endpoint_handlers import (
     EndpointReadHandlers,
 )
 from notifications.entrypoints.requests import ChangeEndpoint, CreateEndpoint, RecoverEndpoint
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.route import Link, Route
 
 _TAGS: Final = ("webhook endpoints",)
@@ -55,7 +55,7 @@ def endpoint_reads(handlers: EndpointReadHandlers) -> Sequence[Route]:
             method="GET",
             path=ENDPOINTS,
             handler=handlers.list,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, None, Cost.READ),
             operation_id="list_webhook_endpoints",
             summary="The tenant's endpoints",
             tags=_TAGS,
@@ -66,7 +66,7 @@ def endpoint_reads(handlers: EndpointReadHandlers) -> Sequence[Route]:
             method="GET",
             path=_ENDPOINT,
             handler=handlers.get,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, None, Cost.READ),
             operation_id="get_webhook_endpoint",
             summary="An endpoint",
             tags=_TAGS,
@@ -84,7 +84,7 @@ def endpoint_changes(handlers: EndpointChangeHandlers) -> Sequence[Route]:
             method="PATCH",
             path=_ENDPOINT,
             handler=handlers.change,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, None, Cost.COMMAND),
             operation_id="change_webhook_endpoint",
             summary="Change what is given",
             tags=_TAGS,
@@ -97,7 +97,7 @@ def endpoint_changes(handlers: EndpointChangeHandlers) -> Sequence[Route]:
             method="DELETE",
             path=_ENDPOINT,
             handler=handlers.delete,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, None, Cost.COMMAND),
             operation_id="delete_webhook_endpoint",
             summary="Delete an endpoint and cancel its pending deliveries",
             tags=_TAGS,
@@ -203,7 +203,7 @@ def _command(
         method="POST",
         path=path,
         handler=handler,
-        access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+        access=Access(scopes.WEBHOOKS_WRITE, None, Cost.COMMAND),
         operation_id=operation_id,
         summary=summary,
         tags=_TAGS,

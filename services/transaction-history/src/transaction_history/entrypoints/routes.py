@@ -10,7 +10,7 @@ from fastapi import Path, Query, Response
 
 from contracts import problems, scopes
 from contracts.envelope import rfc3339
-from servicekit.access.admission import EACH_ROW, Access, Limit
+from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import Problem, ProblemMap
 from servicekit.http.route import Link, Route
@@ -74,7 +74,7 @@ def wallet_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/wallets/{{wallet_id}}/entries",
             handler=_EntryHandlers(queries).of_wallet,
-            access=Access(scopes.HISTORY_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{wallet_id}", Cost.READ),
             operation_id="list_wallet_entries",
             summary="A wallet's entries",
             tags=["history"],
@@ -93,7 +93,7 @@ def owner_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/owners/{{owner_id}}/entries",
             handler=handlers.of_owner_in_path,
-            access=Access(scopes.HISTORY_READ, "{owner_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{owner_id}", Cost.READ),
             operation_id="list_owner_entries",
             summary="An owner's entries",
             tags=["history"],
@@ -105,7 +105,7 @@ def owner_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/entries",
             handler=handlers.of_owner_in_query,
-            access=Access(scopes.HISTORY_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.HISTORY_READ, EACH_ROW, Cost.READ),
             operation_id="list_entries",
             summary="An owner's entries, the owner in the query",
             description="For ids that clients and gateways change in a path, such as `..`.",
@@ -124,7 +124,7 @@ def transaction_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/transactions/{{transaction_id}}",
             handler=_TransactionHandlers(queries).transaction,
-            access=Access(scopes.HISTORY_READ, "{transaction_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{transaction_id}", Cost.READ),
             operation_id="get_transaction",
             summary="A transaction's legs",
             tags=["history"],
@@ -142,7 +142,7 @@ def balance_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/wallets/{{wallet_id}}/balance",
             handler=_BalanceHandlers(queries).balance_at,
-            access=Access(scopes.HISTORY_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{wallet_id}", Cost.READ),
             operation_id="get_balance_at",
             summary="A balance in the past",
             tags=["history"],

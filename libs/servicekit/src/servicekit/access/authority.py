@@ -13,7 +13,7 @@ import structlog
 from contracts import problems
 from contracts.positions import PositionError, parse_position
 from contracts.scopes import Kind
-from servicekit.access.admission import Access, AccessStale, InvalidAccessPosition, NotAuthenticated, require
+from servicekit.access.admission import Access, AccessStale, InvalidAccessPosition, NotAuthenticated, require_access
 from servicekit.access.cache import CredentialCache
 from servicekit.access.credentials import UNKNOWN, Credential, Refused, verify
 from servicekit.access.directory import CHANGES_PER_LOOK_MAX, Directory
@@ -94,7 +94,7 @@ class CredentialAuthority:
         principal = credential.principal
         if principal.kind is Kind.OPERATOR and self.stale_s > self._stale_s:
             raise AccessStale(f"Nothing was heard of identities for {int(self.stale_s)} s: staff's requests wait.")
-        require(principal, access.scope)
+        require_access(principal, access)
         return principal
 
     @property

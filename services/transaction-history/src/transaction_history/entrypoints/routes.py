@@ -67,7 +67,7 @@ _FROM_TRANSACTION: Final[Sequence[Link]] = (
 )
 _NOT_THEIRS: Final = "For a caller that acts for some owners alone there is no wallet of another owner."
 _NONE_OF_OTHERS: Final = "A caller that acts for some owners alone finds no entry of another owner."
-_OTHERS_LEGS: Final = (
+_OTHERS_SIDE: Final = (
     "A caller that acts for some owners alone finds the transactions in which a wallet of theirs has an entry. Of "
     "other wallets' entries it is shown `wallet_id` and `amount`: `owner_id`, `balance_after` and `version` are null, "
     "and the text is that of an entry of its own."
@@ -136,7 +136,7 @@ def transaction_routes(queries: HistoryQueries) -> Sequence[Route]:
             access=Access(scopes.HISTORY_READ, "{transaction_id}", Limit.READ),
             operation_id="get_transaction",
             summary="A transaction's legs",
-            description=_OTHERS_LEGS,
+            description=_OTHERS_SIDE,
             tags=["history"],
             response=TransactionBody,
             problems=[problems.TRANSACTION_NOT_FOUND, problems.WALLET_PARKED],

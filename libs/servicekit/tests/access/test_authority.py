@@ -13,6 +13,7 @@ from contracts.envelope import rfc3339
 from contracts.ids import new_id
 from contracts.scopes import Kind
 from servicekit.access.admission import (
+    EVERY_OWNER,
     Access,
     AccessStale,
     Cost,
@@ -176,6 +177,18 @@ async def test_a_missing_scope_is_forbidden(bench: Bench) -> None:
         await bench.admit(key.text, access=Access(scopes.DEPOSITS_CREATE, None, Cost.COMMAND))
 
     assert (refused.value.scope, refused.value.kind) == (scopes.DEPOSITS_CREATE, Kind.SERVICE)
+
+
+async def test_what_is_of_every_owner_is_not_for_who_acts_for_some(bench: Bench) -> None:
+    limited, every = await known_key(bench, acts_for=["ann"]), await known_key(bench)
+    whole = Access(scopes.WALLETS_READ, EVERY_OWNER, Cost.READ)
+
+    with pytest.raises(NotAllowed) as refused:
+        await bench.admit(limited.text, access=whole)
+
+    assert (refused.value.scope, refused.value.kind) == (None, Kind.SERVICE)
+    assert (await bench.admit(every.text, access=whole)).acts_for is None
+    assert (await bench.admit(limited.text)).owners == ("ann",)
 
 
 async def test_scopes_that_a_kind_may_not_hold_are_not_held(bench: Bench) -> None:

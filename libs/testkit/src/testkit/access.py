@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts.scopes import Kind, mask_for
-from servicekit.access.admission import UNLIMITED, Access, Admission, Cost, require
+from servicekit.access.admission import UNLIMITED, Access, Admission, Cost, require_access
 from servicekit.client_address import Client
 from servicekit.principal import Principal, client_of
 
@@ -38,12 +38,12 @@ ANYBODY_MAY: Final = Access(None, None, Cost.COMMAND)
 
 
 class AdmitsAs:
-    """Admits every request as one principal, whom a test may change; the route's scope is required."""
+    """Admits every request as one principal, whom a test may change; what the route asks is required."""
 
     def __init__(self, principal: Principal | None = None) -> None:
         self.principal = principal or principal_of()
 
     async def admit(self, _headers: Mapping[bytes, bytes], _client: Client, access: Access, /) -> Admission:
-        """Return the principal, without limits; raises NotAllowed if it lacks the scope."""
-        require(self.principal, access.scope)
+        """Return the principal, without limits; raises NotAllowed as `require_access` does."""
+        require_access(self.principal, access)
         return Admission(self.principal, UNLIMITED, [])

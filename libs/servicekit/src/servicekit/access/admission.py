@@ -18,6 +18,10 @@ EACH_ROW: Final = "*"
 """The owner stands in each row of the answer: those of others are left out."""
 
 
+EVERY_OWNER: Final = "**"
+"""What the route is about is of every owner of the tenant at once: a caller that acts for some owners is refused."""
+
+
 class Cost(StrEnum):
     """What a request costs of its caller's limits on abuse."""
 
@@ -35,7 +39,7 @@ class Access:
 
     *scope* must be among the caller's; None: whoever is authenticated may ask, and what each part of the request needs
     is asked of the part. *owned* tells where the owner stands: a parameter of the path (`{wallet_id}`), a JSON pointer
-    into the body (`/source_wallet_id`), `EACH_ROW`, or None for what belongs to no owner.
+    into the body (`/source_wallet_id`), `EACH_ROW`, `EVERY_OWNER`, or None for what belongs to no owner.
     """
 
     scope: Scope | None
@@ -124,8 +128,8 @@ class Authority(Protocol):
     async def admit(self, headers: Mapping[bytes, bytes], client: Client, access: Access, /) -> Admission:
         """Return who sent a request with *headers* (lower-case name to value) from the address of *client*.
 
-        Raises NotAuthenticated, NotAllowed where the route's scope is missing, AccessStale, Limited,
-        InvalidAccessPosition, and PositionNotReached where that is not known in time.
+        Raises NotAuthenticated, NotAllowed as `require_access` does, AccessStale, Limited, InvalidAccessPosition, and
+        PositionNotReached where that is not known in time.
         """
         ...
 
@@ -145,3 +149,10 @@ def require(principal: Principal, scope: Scope | None, *, index: int | None = No
     """Raise NotAllowed unless *principal* holds *scope*."""
     if scope is not None and not principal.scopes & scope.mask:
         raise NotAllowed(f"The scope {scope.name} is needed.", kind=principal.kind, scope=scope, index=index)
+
+
+def require_access(principal: Principal, access: Access) -> None:
+    """Raise NotAllowed unless *principal* holds the route's scope, and acts for every owner where that is asked."""
+    require(principal, access.scope)
+    if access.owned == EVERY_OWNER and principal.acts_for is not None:
+        raise NotAllowed("The caller acts for some owners alone, and this is of all of them.", kind=principal.kind)

@@ -13,7 +13,14 @@ import structlog
 from contracts import problems
 from contracts.positions import PositionError, parse_position
 from contracts.scopes import Kind
-from servicekit.access.admission import Access, AccessStale, Admission, InvalidAccessPosition, NotAuthenticated, require
+from servicekit.access.admission import (
+    Access,
+    AccessStale,
+    Admission,
+    InvalidAccessPosition,
+    NotAuthenticated,
+    require_access,
+)
 from servicekit.access.cache import CredentialCache
 from servicekit.access.credentials import UNKNOWN, Credential, Refused, verify
 from servicekit.access.directory import CHANGES_PER_LOOK_MAX, Directory
@@ -101,7 +108,7 @@ class CredentialAuthority:
         if principal.kind is Kind.OPERATOR and self.stale_s > self._stale_s:
             raise AccessStale(f"Nothing was heard of identities for {int(self.stale_s)} s: staff's requests wait.")
         allowance, told = self._limits.admit(credential, client)
-        require(principal, access.scope)
+        require_access(principal, access)
         return Admission(principal, allowance, told)
 
     @property

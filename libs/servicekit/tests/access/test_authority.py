@@ -1,12 +1,9 @@
 """Admission on a real database: who is known, what a change makes void, and what is told to whom."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from contracts import scopes
 from contracts.envelope import rfc3339
@@ -18,117 +15,15 @@ from servicekit.access.admission import (
     AccessStale,
     Cost,
     InvalidAccessPosition,
-    Limited,
     NotAllowed,
     NotAuthenticated,
 )
-from servicekit.access.authority import AuthorityClocks, CredentialAuthority
-from servicekit.access.cache import CredentialCache
-from servicekit.access.directory import Directory
-from servicekit.access.limiting import CallerLimits
-from servicekit.access.metrics import AccessMetrics
-from servicekit.access.projection import access_source
-from servicekit.client_address import Client, Clients
-from servicekit.consumer import consumer_source
-from servicekit.limits import Limits
-from servicekit.migrations import servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.principal import Principal
 from servicekit.read_model.waiting import PositionNotReached
 from testkit.access import TENANT
-from testkit.databases import Database, Server, TemplateDatabase, migrated_template
-from testkit.identities import TestIssuer, TestKey, introduce, make_test_key, rates_event, subject_event, tenant_event
+from testkit.authority_bench import NAME, NOW, READS, Bench, client, known_key
+from testkit.identities import TestIssuer, introduce, make_test_key, subject_event, tenant_event
 
 pytestmark = pytest.mark.integration
-
-READS = Access(scopes.WALLETS_READ, None, Cost.READ)
-NAME = "test-access"
-NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.monotonic = 0.0
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-        self.monotonic += seconds
-
-    @property
-    def clocks(self) -> AuthorityClocks:
-        return AuthorityClocks(unix_s=self.unix_s, now=lambda: self.now, monotonic_s=lambda: self.monotonic)
-
-    def unix_s(self) -> float:
-        return self.now.timestamp()
-
-
-def client(peer: str | None) -> Client:
-    return Clients(()).client(peer)
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """An authority on a database of its own."""
-
-    authority: CredentialAuthority
-    clock: Clock
-    pool: Pool
-    dsn: str
-
-    async def tell(self, *events: object) -> None:
-        """Project *events*, and have the authority look."""
-        await introduce(self.dsn, *events)  # type: ignore[arg-type]
-        await self.authority.look()
-
-    async def admit(
-        self, credential: str, *, peer: str | None = "192.0.2.1", access: Access = READS, **headers: str
-    ) -> Principal:
-        sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-        given = {b"authorization": f"Bearer {credential}".encode(), **sent}
-        return (await self.authority.admit(given, client(peer), access)).principal
-
-    async def code(self, credential: str, *, peer: str = "192.0.2.1") -> str:
-        with pytest.raises(NotAuthenticated) as refused:
-            await self.admit(credential, peer=peer)
-        return refused.value.code.code
-
-
-@pytest.fixture(scope="session")
-def template(postgres_server: Server) -> TemplateDatabase:
-    return migrated_template(postgres_server, "test", [servicekit_source(), consumer_source(), access_source()])
-
-
-@pytest.fixture
-async def database(template: TemplateDatabase) -> AsyncIterator[Database]:
-    async with template.database() as made:
-        yield made
-
-
-@pytest.fixture
-async def bench(database: Database) -> AsyncIterator[Bench]:
-    clock = Clock()
-    async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="test")) as pool:
-        limits = Limits(clock=lambda: int(clock.monotonic * 1_000_000))
-        limits.buckets.instances = 1
-        authority = CredentialAuthority(
-            Directory(pool, NAME),
-            metrics=AccessMetrics(CollectorRegistry()),
-            cache=CredentialCache(credentials_max=4, refusals_max=4),
-            limits=CallerLimits(limits),
-            clocks=clock.clocks,
-        )
-        made = Bench(authority, clock, pool, database.dsn_app)
-        await made.tell(tenant_event())
-        yield made
-
-
-async def known_key(bench: Bench, kind: Kind = Kind.SERVICE, **given: object) -> TestKey:
-    key = make_test_key(kind, **given)  # type: ignore[arg-type]
-    await bench.tell(*key.events())
-    return key
 
 
 async def test_a_key_is_its_accounts(bench: Bench) -> None:
@@ -381,57 +276,3 @@ async def test_an_issuers_tokens_are_one_tenants(bench: Bench) -> None:
     await bench.tell(twin.event())
 
     assert (await bench.admit(issuer.token("alice", at=NOW, jti="x"))).tenant_id == TENANT
-
-
-async def test_an_address_of_many_refusals_is_held_up_before_anything_is_verified(bench: Bench) -> None:
-    key = await known_key(bench)
-    await bench.admit(key.text)
-    for _ in range(60):
-        assert await bench.code("wpk_nonsense") == "unauthenticated"
-
-    with pytest.raises(Limited) as limited:
-        await bench.admit("wpk_nonsense")
-    assert limited.value.retry_after_s is not None
-    await bench.admit(key.text)  # who is known by heart is not held up
-    await bench.admit((await known_key(bench)).text, peer="192.0.2.2")
-
-
-async def test_a_user_is_limited_and_told_so(bench: Bench) -> None:
-    issuer = TestIssuer()
-    await bench.tell(issuer.event())
-    given = {b"authorization": f"Bearer {issuer.token('alice', at=NOW)}".encode()}
-    told = [(await bench.authority.admit(given, client("192.0.2.1"), READS)).headers for _ in range(100)]
-    assert told[0] == [(b"ratelimit-policy", b'"user";q=100;w=2'), (b"ratelimit", b'"user";r=99;t=1')]
-
-    with pytest.raises(Limited) as limited:
-        await bench.authority.admit(given, client("192.0.2.1"), READS)
-
-    assert (limited.value.retry_after_s, limited.value.headers[0][0]) == (1, b"ratelimit-policy")
-    other = {b"authorization": f"Bearer {issuer.token('bob', at=NOW)}".encode()}
-    await bench.authority.admit(other, client("192.0.2.1"), READS)
-
-
-async def test_a_batch_costs_its_commands_and_a_debit_its_wallets(bench: Bench) -> None:
-    issuer, wallet = TestIssuer(), new_id()
-    await bench.tell(issuer.event())
-    given = {b"authorization": f"Bearer {issuer.token('alice', at=NOW)}".encode()}
-    allowance = (await bench.authority.admit(given, client("192.0.2.1"), READS)).allowance
-
-    with pytest.raises(Limited) as limited:
-        allowance.spend(1_000)
-    assert limited.value.retry_after_s is None, "no repeat can be admitted"
-    for _ in range(40):
-        allowance.debit(wallet)
-    with pytest.raises(Limited):
-        allowance.debit(wallet)
-    allowance.debit(new_id())
-
-
-async def test_a_tenants_own_rates_are_known(bench: Bench) -> None:
-    issuer = TestIssuer()
-    await bench.tell(issuer.event(), rates_event({"user": (5, 10)}))
-    given = {b"authorization": f"Bearer {issuer.token('alice', at=NOW)}".encode()}
-
-    told = (await bench.authority.admit(given, client("192.0.2.1"), READS)).headers
-
-    assert told[0] == (b"ratelimit-policy", b'"user";q=10;w=2')

@@ -16,9 +16,10 @@ from prometheus_client import CollectorRegistry
 import transaction_history.bootstrap
 import wallet.bootstrap.api
 from engines import topics
-from servicekit.migrations import MigrationSource, migrate
+from servicekit.migrations import MigrationSource
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.access import AdmitsAs
+from testkit.databases import Database, Server, migrated_template
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from testkit.wallet_api import Client, deposit_of, transfer_of
@@ -96,10 +97,7 @@ async def rows(database: Database, query: str) -> dict[int, int]:
 
 @asynccontextmanager
 async def migrated(server: Server, service: str, sources: list[MigrationSource]) -> AsyncIterator[Database]:
-    async def build(owner_dsn: str) -> None:
-        await migrate(owner_dsn, sources, app_role=f"{service}_app")
-
-    template = TemplateDatabase(server, service=service, migrate=build)
+    template = migrated_template(server, service, sources)
     async with template.database() as database:
         yield database
     await template.drop()
@@ -120,7 +118,7 @@ async def client(platform: Platform) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process."""
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
     settings = WalletSettings(wallet_database_url=platform.ledger.dsn_app)
-    async with wallet.bootstrap.api.open_api(settings, telemetry) as app:
+    async with wallet.bootstrap.api.open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

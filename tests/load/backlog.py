@@ -91,6 +91,7 @@ class Drain:
     def _relay(self, topic: str) -> dict[str, str]:
         return {
             "WALLET_DATABASE_URL": self.ledger.dsn_app,
+            "WALLET_READER_DATABASE_URL": self.ledger.dsn_reader,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "WALLET_EVENTS_TOPIC": topic,
         }
@@ -98,6 +99,7 @@ class Drain:
     def _projector(self, topic: str, model: Database) -> dict[str, str]:
         return {
             "TRANSACTION_HISTORY_DATABASE_URL": model.dsn_app,
+            "TRANSACTION_HISTORY_READER_DATABASE_URL": model.dsn_reader,
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
             "TRANSACTION_HISTORY_TOPIC": topic,
         }

@@ -12,8 +12,7 @@ import transaction_history.bootstrap
 import wallet.bootstrap
 from engines import accounts, postgres, temporary
 from engines.postgres import PostgresServer
-from servicekit.migrations import migrate
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 
 FOR_LOAD = {
     **postgres.DURABLE,
@@ -58,21 +57,13 @@ def run_folder() -> Iterator[Path]:
 
 def wallet_template(running: PostgresServer) -> TemplateDatabase:
     """Return what makes empty ledgers."""
-
-    async def build(owner_dsn: str) -> None:
-        await migrate(owner_dsn, wallet.bootstrap.migration_sources(), app_role="wallet_app")
-
-    return TemplateDatabase(Server(running.admin_dsn), service="wallet", migrate=build)
+    return migrated_template(Server(running.admin_dsn), "wallet", wallet.bootstrap.migration_sources())
 
 
 def history_template(running: PostgresServer) -> TemplateDatabase:
     """Return what makes empty read models."""
-
-    async def build(owner_dsn: str) -> None:
-        sources = transaction_history.bootstrap.migration_sources()
-        await migrate(owner_dsn, sources, app_role="transaction_history_app")
-
-    return TemplateDatabase(Server(running.admin_dsn), service="transaction_history", migrate=build)
+    sources = transaction_history.bootstrap.migration_sources()
+    return migrated_template(Server(running.admin_dsn), "transaction_history", sources)
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ class Run:
     async def _http_alone(self, bench: Bench) -> None:
         """Measure the figure of which the visibility takes half."""
         load = Load(wallet_ids=bench.wallet_ids, connections=max(self.plan.connections), seconds=self.plan.seconds)
-        async with apis(bench.database.dsn_app) as processes:
+        async with apis(bench.database) as processes:
             self.outcome.series.add(f"http uniform {load.connections}", await cells.http(processes, load))
 
     async def _backlog(self, running: PostgresServer) -> None:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import httpx2
 
 from engines.ports import free_ports
+from testkit.databases import Database
 
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
@@ -52,10 +53,14 @@ async def started(module: Sequence[str], port_variable: str, environment: Mappin
 
 @asynccontextmanager
 async def apis(
-    dsn: str, count: int = 1, settings: Mapping[str, str] = MappingProxyType({})
+    database: Database, count: int = 1, settings: Mapping[str, str] = MappingProxyType({})
 ) -> AsyncIterator[list[Process]]:
-    """Run *count* processes of the wallet's API with *settings* besides their usual ones."""
-    environment = {"WALLET_DATABASE_URL": dsn, **settings}
+    """Run *count* processes of the wallet's API on *database* with *settings* besides their usual ones."""
+    environment = {
+        "WALLET_DATABASE_URL": database.dsn_app,
+        "WALLET_READER_DATABASE_URL": database.dsn_reader,
+        **settings,
+    }
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(started(("wallet", "api"), "WALLET_API_PORT", environment))

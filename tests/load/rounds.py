@@ -56,7 +56,7 @@ class Rounds:
                 self.series.add(f"committer {kind} {'ahead' if ahead else 'locked'}", rate)
 
     async def _one_api(self) -> None:
-        async with apis(self.bench.database.dsn_app) as processes:
+        async with apis(self.bench.database) as processes:
             if self.plan.has("http"):
                 await self.attempt("http", lambda: self._http(processes))
             if self.plan.has("batches"):
@@ -77,7 +77,7 @@ class Rounds:
 
     async def _traced(self) -> None:
         for share in (0.0, 1.0):
-            async with apis(self.bench.database.dsn_app, settings={"TRACE_SAMPLE_RATIO": str(share)}) as processes:
+            async with apis(self.bench.database, settings={"TRACE_SAMPLE_RATIO": str(share)}) as processes:
                 for kind in KINDS:
                     load = self._load(kind, max(self.plan.connections))
                     self.series.add(f"traced {share:.0%} {kind}", await cells.http(processes, load))
@@ -116,7 +116,7 @@ class Rounds:
         await self._instances_of(self.plan.instances[0], "locked", {"WALLET_PIPELINING": "false"})
 
     async def _instances_of(self, count: int, how: str, settings: Mapping[str, str]) -> None:
-        async with apis(self.bench.database.dsn_app, count, settings) as processes:
+        async with apis(self.bench.database, count, settings) as processes:
             for kind in KINDS:
                 load = self._load(kind, max(self.plan.connections))
                 self.series.add(f"instances {kind} {count} {how}", await cells.http(processes, load))

@@ -140,6 +140,7 @@ async def _prepared(server: PostgresServer, rows: int, console: Console) -> bool
     """Make the database of *rows* unless it is there; return whether there is one."""
     dsns = _Dsns(server, _name(rows))
     async with connected(server.admin_dsn) as admin:
+        await databases.ensure_service_roles(admin, SERVICE, dict.fromkeys(databases.service_roles(SERVICE), PASSWORD))
         is_there = await admin.fetchval("select 1 from pg_database where datname = $1", dsns.database) is not None
         if is_there and await _has_outgrown(dsns, rows):
             await databases.drop_database(admin, dsns.database)
@@ -150,8 +151,13 @@ async def _prepared(server: PostgresServer, rows: int, console: Console) -> bool
             began_s = monotonic_s()
             await _build(server, admin, rows)
             console.print(f"{rows:,} rows made in {monotonic_s() - began_s:.0f} s")
-    await migrate(dsns.owner, wallet.bootstrap.migration_sources(), app_role=databases.app_role(SERVICE))
+    await _migrate(dsns)
     return True
+
+
+async def _migrate(dsns: _Dsns) -> None:
+    app, reader = databases.app_role(SERVICE), databases.reader_role(SERVICE)
+    await migrate(dsns.owner, wallet.bootstrap.migration_sources(), app_role=app, reader_role=reader)
 
 
 def _fits(server: PostgresServer, rows: int, console: Console) -> bool:
@@ -171,11 +177,9 @@ async def _has_outgrown(dsns: _Dsns, rows: int) -> bool:
 async def _build(server: PostgresServer, admin: asyncpg.Connection, rows: int) -> None:
     """Make the database under another name, which it loses when it is whole."""
     dsns = _Dsns(server, f"{_name(rows)}_unfinished")
-    for role in (databases.owner_role(SERVICE), databases.app_role(SERVICE)):
-        await databases.ensure_role(admin, role, PASSWORD)
     await databases.drop_database(admin, dsns.database)
     await databases.create_database(admin, dsns.database, SERVICE)
-    await migrate(dsns.owner, wallet.bootstrap.migration_sources(), app_role=databases.app_role(SERVICE))
+    await _migrate(dsns)
     ids = await add_wallets(dsns.admin)
     async with committing.committer(PostgresLedger(dsns.app)) as queue:
         await committing.transfers(queue, ids, hot=False, is_enough=lambda done: done >= TRUE_TRANSFERS)

@@ -59,7 +59,7 @@ async def _waited_for(primary: PostgresServer) -> AsyncIterator[None]:
 
 async def _latencies(database: Database, wallet_ids: list[str], commands: int) -> tuple[float, float]:
     times_ms: tuple[list[float], list[float]] = ([], [])
-    async with apis(database.dsn_app) as (process,), httpx2.AsyncClient(base_url=process.url) as http:
+    async with apis(database) as (process,), httpx2.AsyncClient(base_url=process.url) as http:
         for _ in range(commands):
             body, key = _transfer(wallet_ids), new_id_text()
             for times in times_ms:

@@ -12,6 +12,8 @@ from access import bootstrap
 from access.config import AccessSettings
 from contracts.ids import new_id_text
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
+from testkit.databases import Database
 from testkit.tokens import Signer
 
 ACCOUNTS: Final = "/v1/service-accounts"
@@ -66,9 +68,9 @@ def issuer_body() -> Json:
     }
 
 
-def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Return what requests about identities are filled with."""
-    del dsn
+    del database
     identities = Identities(http)
 
     def create(body: Json) -> None:
@@ -113,8 +115,9 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(AccessSettings(access_database_url=dsn), telemetry)
+def _open_api(database: Database, telemetry: Telemetry) -> Any:
+    settings = AccessSettings(access_database_url=database.dsn_app, access_reader_database_url=database.dsn_reader)
+    return bootstrap.open_api(settings, telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

@@ -15,6 +15,8 @@ from fraud.config import MILLENNIUM_S, FraudSettings
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
+from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 
 TRANSFERS: Final = 12
@@ -28,14 +30,19 @@ rules:
 """
 
 
-def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Have a wallet judged, and return what requests about it are filled with."""
     stream, wallet = Stream(), wallet_in(3)
     events = [stream.opened(wallet), *(stream.transfer(wallet, wallet_in(9), 100)[0] for _ in range(TRANSFERS))]
     with TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.yaml"
         rules.write_text(RULES)
-        settings = FraudSettings(fraud_database_url=dsn, fraud_rules_file=rules, fraud_live_for_s=MILLENNIUM_S)
+        settings = FraudSettings(
+            fraud_database_url=database.dsn_app,
+            fraud_reader_database_url=database.dsn_reader,
+            fraud_rules_file=rules,
+            fraud_live_for_s=MILLENNIUM_S,
+        )
 
         @asynccontextmanager
         async def projection(pool: Pool) -> AsyncIterator[Projection]:
@@ -43,7 +50,7 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
             await rule_store.start()
             yield bootstrap.make_projection(settings, in_force=rule_store)
 
-        project(dsn, projection, events)
+        project(database.dsn_app, projection, events)
     decision_id = http.get("/v1/risk/decisions").json()["data"][0]["id"]
     return {
         "GET /v1/risk/wallets/{wallet_id}": Fill(path={"wallet_id": lambda: str(wallet)}),
@@ -52,8 +59,12 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(FraudSettings(fraud_database_url=dsn), telemetry)
+def _open_api(database: Database, telemetry: Telemetry) -> Any:
+    return bootstrap.open_api(
+        FraudSettings(fraud_database_url=database.dsn_app, fraud_reader_database_url=database.dsn_reader),
+        telemetry,
+        authority=AdmitsAs(),
+    )
 
 
 TARGET: Final = Target(

@@ -15,6 +15,8 @@ from notifications.domain.pacing import BURST
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
+from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 
 URL: Final = "https://127.0.0.1:9443/hook"
@@ -49,22 +51,25 @@ class Endpoints:
         return str(found["data"][0]["id"])
 
 
-def _settings(dsn: str) -> NotificationsSettings:
+def _settings(database: Database) -> NotificationsSettings:
     return NotificationsSettings(
-        notifications_database_url=dsn, notifications_allow_loopback=True, notifications_endpoints_max=1_000
+        notifications_database_url=database.dsn_app,
+        notifications_reader_database_url=database.dsn_reader,
+        notifications_allow_loopback=True,
+        notifications_endpoints_max=1_000,
     )
 
 
-def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Have deliveries recorded, and return what requests about them are filled with."""
     endpoints = Endpoints(http)
     stream, wallet = Stream(), wallet_in(1)
 
     @asynccontextmanager
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
-        yield bootstrap.make_projection(_settings(dsn))
+        yield bootstrap.make_projection(_settings(database))
 
-    project(dsn, projection, [stream.opened(wallet), *stream.deposit(wallet), *stream.deposit(wallet)])
+    project(database.dsn_app, projection, [stream.opened(wallet), *stream.deposit(wallet), *stream.deposit(wallet)])
 
     def create(body: Json) -> None:
         body["url"] = URL
@@ -92,8 +97,8 @@ def fills(dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(dsn), telemetry)
+def _open_api(database: Database, telemetry: Telemetry) -> Any:
+    return bootstrap.open_api(_settings(database), telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

@@ -16,14 +16,14 @@ from tests.openapi.filling import Fill, Filler
 from tests.openapi.serving import served
 
 from contracts.envelope import Envelope
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
-from servicekit.migrations import MigrationSource, migrate
+from servicekit.migrations import MigrationSource
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.service import Service
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.databases import Server, TemplateDatabase
+from testkit.databases import Database, Server, migrated_template
 from testkit.events import received
 
 DOCUMENTS: Final = Path(__file__).parents[2] / "docs" / "openapi"
@@ -31,12 +31,12 @@ DOCUMENTS: Final = Path(__file__).parents[2] / "docs" / "openapi"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A service under test. *open_api* takes the app role's address; *fills* that and a client, and may make things."""
+    """A service under test. *open_api* takes the database; *fills* that and a client, and may make things."""
 
     service: Service
     migrations: Callable[[], Sequence[MigrationSource]]
-    open_api: Callable[[str, Telemetry], AbstractAsyncContextManager[ASGIApp]]
-    fills: Callable[[str, httpx2.Client], Mapping[str, Fill]]
+    open_api: Callable[[Database, Telemetry], AbstractAsyncContextManager[ASGIApp]]
+    fills: Callable[[Database, httpx2.Client], Mapping[str, Fill]]
     excluded: Sequence[Excluded] = ()
 
     @property
@@ -45,36 +45,32 @@ class Target:
         return DOCUMENTS / f"{self.service.slug}.json"
 
     @contextmanager
-    def running(self, server: Server) -> Iterator[tuple[str, str]]:
-        """Give the URL of the service on a fresh database of *server*, and that database's address."""
-        app_dsn = ""
+    def running(self, server: Server) -> Iterator[tuple[str, Database]]:
+        """Give the URL of the service on a fresh database of *server*, and that database."""
+        made: list[Database] = []
 
         @asynccontextmanager
         async def open_app() -> AsyncIterator[ASGIApp]:
-            nonlocal app_dsn
-            template = TemplateDatabase(server, service=self.service.name, migrate=self._migrate)
+            template = migrated_template(server, self.service.name, self.migrations())
             telemetry = Telemetry(
                 self.service.name, "api", self.service.version, CollectorRegistry(), Tracing(self.service.name, 0.0)
             )
-            async with template.database() as database, self.open_api(database.dsn_app, telemetry) as app:
-                app_dsn = database.dsn_app
+            async with template.database() as database, self.open_api(database, telemetry) as app:
+                made.append(database)
                 yield app
 
         with served(open_app) as url:
-            yield url, app_dsn
+            yield url, made[0]
 
     @contextmanager
     def under_test(self, server: Server) -> Iterator[Conformance]:
         """Give the running service, ready to be put through everything."""
         with (
-            self.running(server) as (url, app_dsn),
+            self.running(server) as (url, database),
             httpx2.Client(base_url=url) as http,
             requests.Session() as session,
         ):
-            yield Conformance(http, session, Filler(http, self.fills(app_dsn, http)), self.excluded)
-
-    async def _migrate(self, owner_dsn: str) -> None:
-        await migrate(owner_dsn, self.migrations(), app_role=f"{self.service.name}_app")
+            yield Conformance(http, session, Filler(http, self.fills(database, http)), self.excluded)
 
 
 def project(dsn: str, make: Callable[[Pool], AbstractAsyncContextManager[Projection]], stream: list[Envelope]) -> None:
@@ -85,7 +81,9 @@ def project(dsn: str, make: Callable[[Pool], AbstractAsyncContextManager[Project
             await open_pool(PoolSettings(dsn=dsn, application_name="openapi")) as pool,
             make(pool) as projection,
         ):
-            processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), projection.name))
+            processor = Processor(
+                projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), projection.name)
+            )
             await processor.process([received(event, event.sequence) for event in stream])
 
     asyncio.run(main())

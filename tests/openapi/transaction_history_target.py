@@ -11,6 +11,8 @@ from tests.openapi.targets import Target, project
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
+from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
@@ -18,11 +20,13 @@ from transaction_history.config import HistorySettings
 OWNER: Final = "owner"
 
 
-def _settings(dsn: str) -> HistorySettings:
-    return HistorySettings(transaction_history_database_url=dsn)
+def _settings(database: Database) -> HistorySettings:
+    return HistorySettings(
+        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+    )
 
 
-def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
     """Have things happened to two wallets, and return what requests about them are filled with."""
     stream, payer, payee = Stream(), wallet_in(1), wallet_in(2)
     events = [
@@ -34,9 +38,9 @@ def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
 
     @asynccontextmanager
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
-        yield bootstrap.make_projection(_settings(dsn))
+        yield bootstrap.make_projection(_settings(database))
 
-    project(dsn, projection, events)
+    project(database.dsn_app, projection, events)
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
@@ -47,8 +51,8 @@ def fills(dsn: str, _http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(dsn: str, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(dsn), telemetry)
+def _open_api(database: Database, telemetry: Telemetry) -> Any:
+    return bootstrap.open_api(_settings(database), telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(

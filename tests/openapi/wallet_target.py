@@ -10,6 +10,8 @@ from tests.openapi.targets import Target
 
 from contracts.ids import new_id_text
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
+from testkit.databases import Database
 from wallet.bootstrap import SERVICE, migration_sources
 from wallet.bootstrap.api import open_api
 from wallet.config import WalletSettings
@@ -88,7 +90,7 @@ class Wallets:
         return found
 
 
-def fills(_dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Return what requests to the wallet are filled with."""
     wallets = Wallets(http)
     return {
@@ -106,12 +108,15 @@ def fills(_dsn: str, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(dsn: str, telemetry: Telemetry) -> Any:
+def _open_api(database: Database, telemetry: Telemetry) -> Any:
     # A busy machine may take its time: what is tested is what is answered, not when.
     patient = WalletSettings(
-        wallet_database_url=dsn, wallet_command_deadline_s=PATIENCE_S, wallet_queue_age_s=PATIENCE_S
+        wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
+        wallet_command_deadline_s=PATIENCE_S,
+        wallet_queue_age_s=PATIENCE_S,
     )
-    return open_api(patient, telemetry)
+    return open_api(patient, telemetry, authority=AdmitsAs())
 
 
 TARGET: Final = Target(service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills)

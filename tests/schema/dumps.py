@@ -2,14 +2,15 @@
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from tests.openapi.targets import Target
 
 from engines import accounts, postgres
-from engines.databases import app_role
-from servicekit.migrations import APP_ROLE
+from engines.databases import app_role, reader_role
+from servicekit.migrations import APP_ROLE, READER_ROLE
 from testkit.databases import Database
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,13 +36,15 @@ def schema_of(target: Target, database: Database) -> str:
     pg_dump = postgres.find_binaries(accounts.unprivileged_account()) / "pg_dump"
     argv = (pg_dump, "--schema-only", "--no-owner", "--exclude-table", _PARTITIONS, database.dsn_owner)
     dumped = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=DUMP_S_MAX).stdout
-    return as_ours(dumped, app_role(target.service.name))
+    service = target.service.name
+    return as_ours(dumped, {app_role(service): APP_ROLE, reader_role(service): READER_ROLE})
 
 
-def as_ours(dumped: str, role: str) -> str:
-    """Return what pg_dump wrote in lower case, without its comments and settings, the role named as in migrations."""
+def as_ours(dumped: str, roles: Mapping[str, str]) -> str:
+    """Return what pg_dump wrote in lower case, without its comments and settings, the roles named as in migrations."""
     text = _SESSION.sub("", "".join(map(_lowered, _TOKEN.finditer(dumped))))
-    text = re.sub(rf"\bto {re.escape(role)};", f"to {APP_ROLE};", text)
+    for role, placeholder in roles.items():
+        text = re.sub(rf"\bto {re.escape(role)}\b", f"to {placeholder}", text)
     return _HEADING + "\n" + re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 

@@ -8,7 +8,7 @@ from tests.openapi.services import TARGETS
 from tests.openapi.targets import Target
 from tests.schema.dumps import as_ours, schema_file, schema_of
 
-from servicekit.migrations import Phase, read_functions, read_source
+from servicekit.migrations import APP_ROLE, Phase, read_functions, read_source
 from testkit.databases import Server, migrated_template
 
 pytestmark = pytest.mark.integration
@@ -55,7 +55,7 @@ def test_what_is_quoted_stays_as_it_is() -> None:
         "CREATE FUNCTION f() AS $$\n X; -- As it is\n$$;\n\nGRANT ALL ON t TO probe_app;\n\\unrestrict x\n"
     )
 
-    text = as_ours(dumped, "probe_app").partition("\n\n")[2]
+    text = as_ours(dumped, {"probe_app": APP_ROLE}).partition("\n\n")[2]
 
     assert text == (
         "create table t (\n    a text collate \"C\" default 'X--Y'\n);\n\n"

@@ -125,3 +125,30 @@ grant usage on schema access to :"app_role";
 grant select, insert, update on access.tenant, access.issuer, access.service_account, access.api_key, access.subject
     to :"app_role";
 grant select, insert, update, delete on access.issuer_key, access.rate_limit_policy, access.idempotency to :"app_role";
+
+-- What the API reads as: a role that sees the rows of the tenant its connection was lent for, and no other's. The
+-- predicate in each statement stays. Tenants themselves are read by the app role: staff sees all of them.
+grant usage on schema access to :"reader_role";
+grant select on access.issuer, access.issuer_key, access.service_account, access.api_key, access.subject,
+    access.rate_limit_policy to :"reader_role";
+
+alter table access.issuer enable row level security;
+alter table access.issuer_key enable row level security;
+alter table access.service_account enable row level security;
+alter table access.api_key enable row level security;
+alter table access.subject enable row level security;
+alter table access.rate_limit_policy enable row level security;
+
+create policy of_one_tenant on access.issuer for select to :"reader_role"
+    using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+-- A key is its issuer's, which this policy's own look at it sees for one tenant.
+create policy of_one_tenant on access.issuer_key for select to :"reader_role"
+    using (exists (select from access.issuer i where i.id = issuer_id));
+create policy of_one_tenant on access.service_account for select to :"reader_role"
+    using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+create policy of_one_tenant on access.api_key for select to :"reader_role"
+    using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+create policy of_one_tenant on access.subject for select to :"reader_role"
+    using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+create policy of_one_tenant on access.rate_limit_policy for select to :"reader_role"
+    using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);

@@ -30,6 +30,62 @@ begin
       join head using (shard);
 end $$;
 
+create function servicekit.forget_rates(now_us bigint, most integer) returns bigint
+    language plpgsql
+    as $$
+declare
+    forgotten bigint;
+begin
+    delete from servicekit.rate_instance i
+     where i.id in (select j.id from servicekit.rate_instance j where j.seen_us < now_us - 60000000
+                       for update skip locked);
+    delete from servicekit.rate_bucket b
+     where b.ctid = any (array(select c.ctid from servicekit.rate_bucket c where c.tat_us < now_us - 10000000
+                                limit most for update skip locked));
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end $$;
+
+create function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) returns setof record
+    language plpgsql
+    as $$
+begin
+    insert into servicekit.rate_instance as i (id, seen_us) values (instance, now_us)
+        on conflict (id) do update set seen_us = excluded.seen_us;
+    instances := (select count(*) from servicekit.rate_instance i
+                   where i.seen_us > now_us - 2000000 and i.seen_us < now_us + 2000000);
+    if cardinality(ids) = 0 then
+        return next;
+        return;
+    end if;
+    -- In the order of the keys, here and below: two instances never wait for each other.
+    insert into servicekit.rate_bucket (kind, id, tat_us)
+    select u.kind, u.id, 0 from unnest(kinds, ids) u (kind, id) order by u.kind, u.id
+        on conflict (kind, id) do nothing;
+    perform 1 from servicekit.rate_bucket b join unnest(kinds, ids) u (kind, id) on b.kind = u.kind and b.id = u.id
+      order by b.kind, b.id for update of b;
+    return query
+    with asked as (
+        select u.*, b.tat_us
+          from unnest(kinds, ids, emissions_us, bursts, debits, rooms, shorts)
+               with ordinality u (kind, id, emission_us, burst, debit, room, short, ordinal)
+          join servicekit.rate_bucket b on b.kind = u.kind and b.id = u.id),
+    debited as (
+        select a.*, least(greatest(least(greatest(a.tat_us, now_us), now_us + 2 * a.burst * a.emission_us)
+                                   + a.debit * a.emission_us, now_us), now_us + 2 * a.burst * a.emission_us) as debited_us
+          from asked a),
+    known as (
+        select d.*, floor((d.burst * d.emission_us - (d.debited_us - now_us)) / d.emission_us::numeric)::bigint as units
+          from debited d),
+    shared as (
+        select k.*, greatest(0, least(k.units, k.room,
+                                      greatest(ceil(k.units / instances::numeric)::bigint, k.short))) as grants
+          from known k)
+    update servicekit.rate_bucket b set tat_us = s.debited_us + s.grants * s.emission_us
+      from shared s where b.kind = s.kind and b.id = s.id
+    returning s.ordinal, s.grants, s.units - s.grants, instances;
+end $$;
+
 create table access.api_key (
     id uuid not null,
     tenant_id uuid not null,
@@ -124,6 +180,15 @@ create table access.tenant (
     constraint tenant_status_is_known check ((status = any (array['active'::text, 'suspended'::text])))
 );
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -200,6 +265,20 @@ create table servicekit.projection_lag (
 )
 with (fillfactor='50');
 
+create unlogged table servicekit.rate_bucket (
+    kind smallint not null,
+    id bytea not null,
+    tat_us bigint not null,
+    constraint rate_bucket_id_is_short check ((octet_length(id) <= 32))
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_instance (
+    id uuid not null,
+    seen_us bigint not null
+)
+with (fillfactor='50');
+
 create table servicekit.relay_halt (
     topic text not null collate pg_catalog."C",
     topic_partition integer not null,
@@ -256,6 +335,9 @@ alter table only access.subject
 alter table only access.tenant
     add constraint tenant_pk primary key (id);
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -276,6 +358,12 @@ alter table only servicekit.parked_subject
 
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
+
+alter table only servicekit.rate_bucket
+    add constraint rate_bucket_pk primary key (kind, id);
+
+alter table only servicekit.rate_instance
+    add constraint rate_instance_pk primary key (id);
 
 alter table only servicekit.relay_halt
     add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
@@ -298,34 +386,79 @@ create index issuer_to_poll on access.issuer using btree (poll_at) where (poll_a
 
 create index service_account_by_tenant on access.service_account using btree (tenant_id, id) where (status <> 'deleted'::text);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 alter table only access.api_key
     add constraint api_key_account_fk foreign key (service_account_id) references access.service_account(id);
 
 alter table only access.issuer_key
     add constraint issuer_key_issuer_fk foreign key (issuer_id) references access.issuer(id);
 
+alter table access.api_key enable row level security;
+
+alter table access.issuer enable row level security;
+
+alter table access.issuer_key enable row level security;
+
+create policy of_one_tenant on access.api_key for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on access.issuer for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on access.issuer_key for select to :"reader_role" using ((exists ( select
+   from access.issuer i
+  where (i.id = issuer_key.issuer_id))));
+
+create policy of_one_tenant on access.rate_limit_policy for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on access.service_account for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on access.subject for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table access.rate_limit_policy enable row level security;
+
+alter table access.service_account enable row level security;
+
+alter table access.subject enable row level security;
+
 grant usage on schema access to :"app_role";
+grant usage on schema access to :"reader_role";
 
 grant usage on schema servicekit to :"app_role";
 
 revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
 grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
+revoke all on function servicekit.forget_rates(now_us bigint, most integer) from public;
+grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"app_role";
+
+revoke all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) from public;
+grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) to :"app_role";
+
 grant select,insert,update on table access.api_key to :"app_role";
+grant select on table access.api_key to :"reader_role";
 
 grant select,insert,delete,update on table access.idempotency to :"app_role";
 
 grant select,insert,update on table access.issuer to :"app_role";
+grant select on table access.issuer to :"reader_role";
 
 grant select,insert,delete,update on table access.issuer_key to :"app_role";
+grant select on table access.issuer_key to :"reader_role";
 
 grant select,insert,delete,update on table access.rate_limit_policy to :"app_role";
+grant select on table access.rate_limit_policy to :"reader_role";
 
 grant select,insert,update on table access.service_account to :"app_role";
+grant select on table access.service_account to :"reader_role";
 
 grant select,insert,update on table access.subject to :"app_role";
+grant select on table access.subject to :"reader_role";
 
 grant select,insert,update on table access.tenant to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 
@@ -340,6 +473,10 @@ grant select,insert on table servicekit.outbox to :"app_role";
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
+
+grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
+
+grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
 
 grant select,insert,update on table servicekit.relay_halt to :"app_role";
 

@@ -30,6 +30,62 @@ begin
       join head using (shard);
 end $$;
 
+create function servicekit.forget_rates(now_us bigint, most integer) returns bigint
+    language plpgsql
+    as $$
+declare
+    forgotten bigint;
+begin
+    delete from servicekit.rate_instance i
+     where i.id in (select j.id from servicekit.rate_instance j where j.seen_us < now_us - 60000000
+                       for update skip locked);
+    delete from servicekit.rate_bucket b
+     where b.ctid = any (array(select c.ctid from servicekit.rate_bucket c where c.tat_us < now_us - 10000000
+                                limit most for update skip locked));
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end $$;
+
+create function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) returns setof record
+    language plpgsql
+    as $$
+begin
+    insert into servicekit.rate_instance as i (id, seen_us) values (instance, now_us)
+        on conflict (id) do update set seen_us = excluded.seen_us;
+    instances := (select count(*) from servicekit.rate_instance i
+                   where i.seen_us > now_us - 2000000 and i.seen_us < now_us + 2000000);
+    if cardinality(ids) = 0 then
+        return next;
+        return;
+    end if;
+    -- In the order of the keys, here and below: two instances never wait for each other.
+    insert into servicekit.rate_bucket (kind, id, tat_us)
+    select u.kind, u.id, 0 from unnest(kinds, ids) u (kind, id) order by u.kind, u.id
+        on conflict (kind, id) do nothing;
+    perform 1 from servicekit.rate_bucket b join unnest(kinds, ids) u (kind, id) on b.kind = u.kind and b.id = u.id
+      order by b.kind, b.id for update of b;
+    return query
+    with asked as (
+        select u.*, b.tat_us
+          from unnest(kinds, ids, emissions_us, bursts, debits, rooms, shorts)
+               with ordinality u (kind, id, emission_us, burst, debit, room, short, ordinal)
+          join servicekit.rate_bucket b on b.kind = u.kind and b.id = u.id),
+    debited as (
+        select a.*, least(greatest(least(greatest(a.tat_us, now_us), now_us + 2 * a.burst * a.emission_us)
+                                   + a.debit * a.emission_us, now_us), now_us + 2 * a.burst * a.emission_us) as debited_us
+          from asked a),
+    known as (
+        select d.*, floor((d.burst * d.emission_us - (d.debited_us - now_us)) / d.emission_us::numeric)::bigint as units
+          from debited d),
+    shared as (
+        select k.*, greatest(0, least(k.units, k.room,
+                                      greatest(ceil(k.units / instances::numeric)::bigint, k.short))) as grants
+          from known k)
+    update servicekit.rate_bucket b set tat_us = s.debited_us + s.grants * s.emission_us
+      from shared s where b.kind = s.kind and b.id = s.id
+    returning s.ordinal, s.grants, s.units - s.grants, instances;
+end $$;
+
 create table fraud.decision (
     decision_id uuid not null,
     tenant_id uuid not null,
@@ -77,6 +133,15 @@ create table fraud.rules_version (
     time_compression integer not null,
     is_shadow boolean not null,
     first_loaded_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
 );
 
 create table servicekit.checkpoint (
@@ -147,6 +212,20 @@ create table servicekit.projection_lag (
 )
 with (fillfactor='50');
 
+create unlogged table servicekit.rate_bucket (
+    kind smallint not null,
+    id bytea not null,
+    tat_us bigint not null,
+    constraint rate_bucket_id_is_short check ((octet_length(id) <= 32))
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_instance (
+    id uuid not null,
+    seen_us bigint not null
+)
+with (fillfactor='50');
+
 create table servicekit.relay_halt (
     topic text not null collate pg_catalog."C",
     topic_partition integer not null,
@@ -188,6 +267,9 @@ alter table only fraud.rules_state
 alter table only fraud.rules_version
     add constraint rules_version_pk primary key (version);
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -206,6 +288,12 @@ alter table only servicekit.parked_subject
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
 
+alter table only servicekit.rate_bucket
+    add constraint rate_bucket_pk primary key (kind, id);
+
+alter table only servicekit.rate_instance
+    add constraint rate_instance_pk primary key (id);
+
 alter table only servicekit.relay_halt
     add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
 
@@ -221,28 +309,55 @@ create index decision_by_wallet on fraud.decision using btree (tenant_id, wallet
 
 create index decision_newest on fraud.decision using btree (tenant_id, decided_at, decision_id);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 alter table only fraud.decision
     add constraint decision_rules_fk foreign key (rules_version) references fraud.rules_version(version);
 
 alter table only fraud.rules_state
     add constraint rules_state_version_fk foreign key (version) references fraud.rules_version(version);
 
+alter table fraud.decision enable row level security;
+
+create policy of_one_tenant on fraud.decision for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on fraud.profile for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table fraud.profile enable row level security;
+
 grant usage on schema fraud to :"app_role";
+grant usage on schema fraud to :"reader_role";
 
 grant usage on schema servicekit to :"app_role";
+grant usage on schema servicekit to :"reader_role";
 
 revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
 grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
+revoke all on function servicekit.forget_rates(now_us bigint, most integer) from public;
+grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"app_role";
+
+revoke all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) from public;
+grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) to :"app_role";
+
 grant select,insert on table fraud.decision to :"app_role";
+grant select on table fraud.decision to :"reader_role";
 
 grant select,insert,update on table fraud.profile to :"app_role";
+grant select on table fraud.profile to :"reader_role";
 
 grant select,insert,update on table fraud.rules_state to :"app_role";
+grant select on table fraud.rules_state to :"reader_role";
 
 grant select,insert on table fraud.rules_version to :"app_role";
+grant select on table fraud.rules_version to :"reader_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
+grant select on table servicekit.checkpoint to :"reader_role";
 
 grant select on table servicekit.function_in_force to :"app_role";
 
@@ -252,7 +367,16 @@ grant select,insert on table servicekit.outbox to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
+grant select(projection) on table servicekit.parked_subject to :"reader_role";
+
+grant select(subject) on table servicekit.parked_subject to :"reader_role";
+
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
+grant select on table servicekit.projection_lag to :"reader_role";
+
+grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
+
+grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
 
 grant select,insert,update on table servicekit.relay_halt to :"app_role";
 

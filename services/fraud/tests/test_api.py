@@ -17,10 +17,12 @@ from contracts.ids import new_id
 from fraud import bootstrap
 from fraud.config import MILLENNIUM_S, FraudSettings
 from fraud.projection.projection import PROJECTION
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
+from servicekit.principal import Principal
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs, principal_of
 from testkit.databases import Database
 from testkit.events import Stream, received, wallet_in
 
@@ -56,7 +58,12 @@ class Bench:
 def settings(database: Database, tmp_path: Path) -> FraudSettings:
     rules = tmp_path / "rules.yaml"
     rules.write_text(RULES)
-    return FraudSettings(fraud_database_url=database.dsn_app, fraud_rules_file=rules, fraud_live_for_s=MILLENNIUM_S)
+    return FraudSettings(
+        fraud_database_url=database.dsn_app,
+        fraud_reader_database_url=database.dsn_reader,
+        fraud_rules_file=rules,
+        fraud_live_for_s=MILLENNIUM_S,
+    )
 
 
 @pytest.fixture
@@ -66,10 +73,10 @@ async def client(settings: FraudSettings) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @asynccontextmanager
-async def api_of(settings: FraudSettings) -> AsyncIterator[httpx2.AsyncClient]:
+async def api_of(settings: FraudSettings, caller: Principal | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     telemetry = Telemetry("fraud", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
     async with (
-        bootstrap.open_api(settings, telemetry) as app,
+        bootstrap.open_api(settings, telemetry, authority=AdmitsAs(caller)) as app,
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://fraud") as opened,
     ):
         yield opened
@@ -79,7 +86,7 @@ async def api_of(settings: FraudSettings) -> AsyncIterator[httpx2.AsyncClient]:
 async def bench(settings: FraudSettings, client: httpx2.AsyncClient, pool: Pool) -> Bench:
     rule_store = bootstrap.make_rule_store(settings, pool)
     await rule_store.start()
-    metrics = ConsumerMetrics(CollectorRegistry(), PROJECTION)
+    metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), PROJECTION)
     return Bench(client, Processor(bootstrap.make_projection(settings, in_force=rule_store), pool, metrics))
 
 
@@ -229,7 +236,7 @@ async def test_another_tenants_are_not_found(bench: Bench, settings: FraudSettin
     await burst(bench, wallet)
     decision = (await bench.get("decisions"))["data"][0]["id"]
 
-    async with api_of(settings.model_copy(update={"default_tenant_id": new_id()})) as foreign:
+    async with api_of(settings, principal_of(tenant_id=new_id())) as foreign:
         assert (await foreign.get(f"/v1/risk/wallets/{wallet}")).status_code == 404
         assert (await foreign.get(f"/v1/risk/decisions/{decision}")).status_code == 404
         assert (await foreign.get("/v1/risk/decisions")).json()["data"] == []

@@ -45,6 +45,7 @@ async def environment(
         **os.environ,
         **ports,
         "FRAUD_DATABASE_URL": database.dsn_app,
+        "FRAUD_READER_DATABASE_URL": database.dsn_reader,
         "FRAUD_OWNER_DATABASE_URL": database.dsn_owner,
         "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
         "FRAUD_EVENTS_TOPIC": await make_topic(PARTITIONS),

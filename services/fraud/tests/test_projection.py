@@ -24,7 +24,7 @@ from fraud.projection.projection import PROJECTION, FraudProjection
 from fraud.rules import rules_postgres
 from fraud.rules.store import RuleStore
 from servicekit.consumer import checkpoints, operations
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.topic_reader import open_topic
@@ -32,7 +32,7 @@ from servicekit.consumer.unparking import Unparked, unpark
 from servicekit.lifecycle import Shutdown
 from servicekit.migrations import migrate
 from servicekit.postgres import Pool, PoolSettings, Transaction, open_pool
-from servicekit.service import processes
+from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database, TemplateDatabase
 from testkit.events import Stream, publish, wallet_in
@@ -100,8 +100,12 @@ async def projecting(
     rule_store = bootstrap.make_rule_store(bench.settings, bench.pool, FraudMetrics(telemetry.registry))
     await rule_store.start()
     projection = wrap(bootstrap.make_projection(bench.settings, in_force=rule_store))
-    runner = processes.make_runner(
-        bench.settings.projector.consumer, projection=projection, telemetry=telemetry, pool=bench.pool
+    runner = make_runner(
+        bench.settings.projector.consumer,
+        projection=projection,
+        telemetry=telemetry,
+        families=ConsumerFamilies(telemetry.registry),
+        pool=bench.pool,
     )
     shutdown = Shutdown()
     tasks = [asyncio.create_task(runner.run(shutdown)), asyncio.create_task(rule_store.run(shutdown))]
@@ -189,7 +193,7 @@ async def rebuild(bench: Bench, pool: Pool) -> None:
     rule_store = bootstrap.make_rule_store(bench.settings, pool)
     await rule_store.start()
     projection = bootstrap.make_projection(bench.settings, in_force=rule_store)
-    processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), PROJECTION))
+    processor = Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), PROJECTION))
     brokers, topic = bench.settings.kafka_bootstrap_servers, bench.settings.fraud_events_topic
     async with open_topic(brokers, topic, PARTITIONS) as reader:
         async for received in reader.to_end():
@@ -343,4 +347,6 @@ async def test_a_broken_file_at_the_start_leaves_the_rules_that_were_in_force(be
 
 
 async def test_migrations_can_be_applied_again(database: Database) -> None:
-    assert await migrate(database.dsn_owner, bootstrap.migration_sources(), app_role="fraud_app") == []
+    sources = bootstrap.migration_sources()
+
+    assert await migrate(database.dsn_owner, sources, app_role="fraud_app", reader_role="fraud_reader") == []

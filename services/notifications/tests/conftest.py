@@ -14,10 +14,12 @@ from notifications import bootstrap
 from notifications.config import NotificationsSettings
 from notifications.domain.addresses import Address
 from notifications.domain.targets import UrlRefusal, UrlRefused
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
+from servicekit.principal import Principal
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.events import received
 from testkit.notifications_api import Bench, Client, MakeBench
@@ -50,9 +52,10 @@ def telemetry_of(registry: CollectorRegistry | None = None, tracing: Tracing | N
 @pytest.fixture
 def make_bench(database: Database, pool: Pool) -> MakeBench:
     @asynccontextmanager
-    async def make(**settings: Any) -> AsyncIterator[Bench]:
+    async def make(caller: Principal | None = None, **settings: Any) -> AsyncIterator[Bench]:
         defaults: dict[str, Any] = {
             "notifications_database_url": database.dsn_app,
+            "notifications_reader_database_url": database.dsn_reader,
             "notifications_allow_loopback": True,
             "notifications_retry_delays_s": (1, 1, 1),
             "notifications_time_divisor": 100,
@@ -62,7 +65,9 @@ def make_bench(database: Database, pool: Pool) -> MakeBench:
         }
         made, resolver = NotificationsSettings(**defaults | settings), FakeResolver()
         processor = Processor(
-            bootstrap.make_projection(made), pool, ConsumerMetrics(CollectorRegistry(), "notifications")
+            bootstrap.make_projection(made),
+            pool,
+            ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "notifications"),
         )
 
         @asynccontextmanager
@@ -81,7 +86,7 @@ def make_bench(database: Database, pool: Pool) -> MakeBench:
                 yield
 
         async with (
-            bootstrap.open_api(made, telemetry_of(), resolver=resolver) as app,
+            bootstrap.open_api(made, telemetry_of(), authority=AdmitsAs(caller), resolver=resolver) as app,
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://notifications") as http,
         ):
             yield Bench(

@@ -8,6 +8,7 @@ import pytest
 
 from contracts.ids import new_id
 from servicekit.postgres import Pool
+from testkit.access import principal_of
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench, MakeBench
 
@@ -327,7 +328,7 @@ async def walk(bench: Bench, path: str, limit: str, **query: str) -> list[list[s
 
 
 async def test_what_is_anothers_is_not_there(make_bench: MakeBench, pool: Pool) -> None:
-    async with make_bench() as bench, make_bench(default_tenant_id=STRANGER, development_subject="other") as stranger:
+    async with make_bench() as bench, make_bench(principal_of("other", tenant_id=STRANGER)) as stranger:
         endpoint = await bench.client.endpoint(URL)
         await stranger.client.endpoint(URL)
         await bench.project(bench.stream.opened(wallet_in(3)))

@@ -18,7 +18,7 @@ from notifications.config import NotificationsSettings
 from notifications.deliveries.projection import NAME, DeliveryProjection
 from notifications.deliveries.recording_postgres import PostgresRecorder
 from servicekit.consumer import checkpoints, operations
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.settings import ConsumerSettings
@@ -59,7 +59,7 @@ class Consuming:
             ),
             projection=projection,
             pool=self.pool,
-            metrics=ConsumerMetrics(CollectorRegistry(), NAME),
+            metrics=ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), NAME),
             tracing=Tracing("test", 0.0),
             jitter=random.Random(1),
         )

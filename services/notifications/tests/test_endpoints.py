@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from contracts.notices import EndpointDisabled
+from testkit.access import principal_of
 from testkit.events import wallet_in
 from testkit.notifications_api import Bench, Json, MakeBench
 from testkit.receiver import Reply, receiving, signatures_of
@@ -72,7 +73,7 @@ async def test_a_slow_endpoint_delays_no_other(make_bench: MakeBench) -> None:
 async def test_a_tenant_of_hanging_endpoints_leaves_slots_to_another(make_bench: MakeBench) -> None:
     async with (
         make_bench(notifications_worker_attempts=16, notifications_endpoint_attempts=4) as bench,
-        make_bench(default_tenant_id=ANOTHER) as other,
+        make_bench(principal_of(tenant_id=ANOTHER)) as other,
         receiving(lambda _post: Reply(hangs=True)) as slow,
         receiving() as quick,
         bench.worker(notifications_attempt_timeout_s=60.0, notifications_lease_s=120.0),

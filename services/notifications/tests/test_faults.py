@@ -28,6 +28,7 @@ def environment(database: Database) -> Mapping[str, str]:
     return {
         **os.environ,
         "NOTIFICATIONS_DATABASE_URL": database.dsn_app,
+        "NOTIFICATIONS_READER_DATABASE_URL": database.dsn_reader,
         "NOTIFICATIONS_ALLOW_LOOPBACK": "true",
         "NOTIFICATIONS_ATTEMPT_TIMEOUT_S": "20",
         "NOTIFICATIONS_LEASE_S": "120",

@@ -32,6 +32,7 @@ async def environment(database: Database, kafka_bootstrap: str, make_topic: Make
         **os.environ,
         **ports,
         "NOTIFICATIONS_DATABASE_URL": database.dsn_app,
+        "NOTIFICATIONS_READER_DATABASE_URL": database.dsn_reader,
         "NOTIFICATIONS_OWNER_DATABASE_URL": database.dsn_owner,
         "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
         "NOTIFICATIONS_TOPIC": await make_topic(PARTITIONS),

@@ -4,6 +4,71 @@ create schema servicekit;
 
 create schema transaction_history;
 
+create function servicekit.forget_rates(now_us bigint, most integer) returns bigint
+    language plpgsql
+    as $$
+declare
+    forgotten bigint;
+begin
+    delete from servicekit.rate_instance i
+     where i.id in (select j.id from servicekit.rate_instance j where j.seen_us < now_us - 60000000
+                       for update skip locked);
+    delete from servicekit.rate_bucket b
+     where b.ctid = any (array(select c.ctid from servicekit.rate_bucket c where c.tat_us < now_us - 10000000
+                                limit most for update skip locked));
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end $$;
+
+create function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) returns setof record
+    language plpgsql
+    as $$
+begin
+    insert into servicekit.rate_instance as i (id, seen_us) values (instance, now_us)
+        on conflict (id) do update set seen_us = excluded.seen_us;
+    instances := (select count(*) from servicekit.rate_instance i
+                   where i.seen_us > now_us - 2000000 and i.seen_us < now_us + 2000000);
+    if cardinality(ids) = 0 then
+        return next;
+        return;
+    end if;
+    -- In the order of the keys, here and below: two instances never wait for each other.
+    insert into servicekit.rate_bucket (kind, id, tat_us)
+    select u.kind, u.id, 0 from unnest(kinds, ids) u (kind, id) order by u.kind, u.id
+        on conflict (kind, id) do nothing;
+    perform 1 from servicekit.rate_bucket b join unnest(kinds, ids) u (kind, id) on b.kind = u.kind and b.id = u.id
+      order by b.kind, b.id for update of b;
+    return query
+    with asked as (
+        select u.*, b.tat_us
+          from unnest(kinds, ids, emissions_us, bursts, debits, rooms, shorts)
+               with ordinality u (kind, id, emission_us, burst, debit, room, short, ordinal)
+          join servicekit.rate_bucket b on b.kind = u.kind and b.id = u.id),
+    debited as (
+        select a.*, least(greatest(least(greatest(a.tat_us, now_us), now_us + 2 * a.burst * a.emission_us)
+                                   + a.debit * a.emission_us, now_us), now_us + 2 * a.burst * a.emission_us) as debited_us
+          from asked a),
+    known as (
+        select d.*, floor((d.burst * d.emission_us - (d.debited_us - now_us)) / d.emission_us::numeric)::bigint as units
+          from debited d),
+    shared as (
+        select k.*, greatest(0, least(k.units, k.room,
+                                      greatest(ceil(k.units / instances::numeric)::bigint, k.short))) as grants
+          from known k)
+    update servicekit.rate_bucket b set tat_us = s.debited_us + s.grants * s.emission_us
+      from shared s where b.kind = s.kind and b.id = s.id
+    returning s.ordinal, s.grants, s.units - s.grants, instances;
+end $$;
+
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -51,6 +116,20 @@ create table servicekit.projection_lag (
     lag_records bigint not null,
     lag_ms bigint not null,
     measured_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_bucket (
+    kind smallint not null,
+    id bytea not null,
+    tat_us bigint not null,
+    constraint rate_bucket_id_is_short check ((octet_length(id) <= 32))
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_instance (
+    id uuid not null,
+    seen_us bigint not null
 )
 with (fillfactor='50');
 
@@ -124,6 +203,9 @@ create table transaction_history.wallet (
 )
 with (fillfactor='70');
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -139,6 +221,12 @@ alter table only servicekit.parked_subject
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
 
+alter table only servicekit.rate_bucket
+    add constraint rate_bucket_pk primary key (kind, id);
+
+alter table only servicekit.rate_instance
+    add constraint rate_instance_pk primary key (id);
+
 alter table only transaction_history.entry
     add constraint entry_pk primary key (wallet_id, version);
 
@@ -151,17 +239,44 @@ alter table only transaction_history.system_entry
 alter table only transaction_history.wallet
     add constraint wallet_pk primary key (wallet_id);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 create index entry_by_owner on transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
 
 create index entry_by_transaction on transaction_history.entry using btree (transaction_id);
 
 create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
 
+alter table transaction_history.entry enable row level security;
+
+create policy of_one_tenant on transaction_history.entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.system_entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table transaction_history.system_entry enable row level security;
+
+alter table transaction_history.wallet enable row level security;
+
 grant usage on schema servicekit to :"app_role";
+grant usage on schema servicekit to :"reader_role";
 
 grant usage on schema transaction_history to :"app_role";
+grant usage on schema transaction_history to :"reader_role";
+
+revoke all on function servicekit.forget_rates(now_us bigint, most integer) from public;
+grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"app_role";
+
+revoke all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) from public;
+grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
+grant select on table servicekit.checkpoint to :"reader_role";
 
 grant select on table servicekit.function_in_force to :"app_role";
 
@@ -169,12 +284,24 @@ grant select on table servicekit.migration to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
+grant select(projection) on table servicekit.parked_subject to :"reader_role";
+
+grant select(subject) on table servicekit.parked_subject to :"reader_role";
+
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
+grant select on table servicekit.projection_lag to :"reader_role";
+
+grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
+
+grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
 
 grant select,insert on table transaction_history.entry to :"app_role";
+grant select on table transaction_history.entry to :"reader_role";
 
 grant select,insert on table transaction_history.state_change to :"app_role";
 
 grant select,insert on table transaction_history.system_entry to :"app_role";
+grant select on table transaction_history.system_entry to :"reader_role";
 
 grant select,insert,update on table transaction_history.wallet to :"app_role";
+grant select on table transaction_history.wallet to :"reader_role";

@@ -23,6 +23,7 @@ async def environment(database: Database, kafka_bootstrap: str, make_topic: Make
     return {
         **os.environ,
         "TRANSACTION_HISTORY_DATABASE_URL": database.dsn_app,
+        "TRANSACTION_HISTORY_READER_DATABASE_URL": database.dsn_reader,
         "TRANSACTION_HISTORY_OWNER_DATABASE_URL": database.dsn_owner,
         "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
         "TRANSACTION_HISTORY_TOPIC": await make_topic(PARTITIONS),

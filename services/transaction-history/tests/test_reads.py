@@ -18,10 +18,11 @@ from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import WalletClosed
 from contracts.ids import new_id
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs, principal_of
 from testkit.databases import Database
 from testkit.events import Stream, received, wallet_in
 from testkit.waiting import eventually
@@ -51,11 +52,15 @@ class Bench:
 
 @asynccontextmanager
 async def opened_bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
-    settings = HistorySettings(transaction_history_database_url=database.dsn_app)
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+    )
     telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
-    processor = Processor(bootstrap.make_projection(settings), pool, ConsumerMetrics(CollectorRegistry(), "probe"))
+    processor = Processor(
+        bootstrap.make_projection(settings), pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
+    )
     async with (
-        bootstrap.open_api(settings, telemetry) as app,
+        bootstrap.open_api(settings, telemetry, authority=AdmitsAs()) as app,
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://history") as client,
     ):
         yield Bench(client, processor)
@@ -351,11 +356,14 @@ async def test_another_tenants_rows_are_not_there(bench: Bench, database: Databa
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet)
     await bench.project(entry, system_entry)
-    settings = HistorySettings(transaction_history_database_url=database.dsn_app, default_tenant_id=new_id())
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
+    )
     telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
 
     async with (
-        bootstrap.open_api(settings, telemetry) as app,
+        bootstrap.open_api(settings, telemetry, authority=AdmitsAs(principal_of(tenant_id=new_id()))) as app,
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://other") as other,
     ):
         paths = (f"wallets/{wallet}/entries", f"transactions/{entry.transaction_id}")

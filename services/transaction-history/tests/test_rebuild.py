@@ -12,10 +12,12 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
+from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.lifecycle import Shutdown
-from servicekit.postgres import Pool
-from servicekit.service.processes import make_runner
+from servicekit.postgres import Pool, open_pool
+from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
+from servicekit.tenant_pool import TenantPool
 from testkit.databases import Database
 from testkit.events import TENANT, Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
@@ -56,6 +58,7 @@ class Bench:
 async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
     settings = HistorySettings(
         transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         transaction_history_topic=await make_topic(PARTITIONS),
     )
@@ -71,6 +74,7 @@ async def projecting(bench: Bench) -> AsyncIterator[None]:
         bench.settings.projector.consumer,
         projection=bootstrap.make_projection(bench.settings),
         telemetry=telemetry,
+        families=ConsumerFamilies(telemetry.registry),
         pool=bench.pool,
     )
     task = asyncio.create_task(runner.run(shutdown))
@@ -140,8 +144,9 @@ async def test_a_row_that_was_tampered_with_shows_in_the_hash(bench: Bench) -> N
 async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(bench: Bench) -> None:
     events = day(bench.stream, 3)
     wallet = wallet_in(9)
-    reads, ended = HistoryReads(bench.pool), asyncio.Event()
-    async with projecting(bench):
+    ended = asyncio.Event()
+    async with projecting(bench), await open_pool(bench.settings.api.pool) as pool:
+        reads = HistoryReads(TenantPool(pool))
         await bench.publish([*events, bench.stream.opened(wallet)])
         await eventually(lambda: known(reads, wallet))
         reading = asyncio.create_task(read_until(ended, reads, wallet))

@@ -123,6 +123,62 @@ create type wallet.wallet_stamp as (
     stamp bigint
 );
 
+create function servicekit.forget_rates(now_us bigint, most integer) returns bigint
+    language plpgsql
+    as $$
+declare
+    forgotten bigint;
+begin
+    delete from servicekit.rate_instance i
+     where i.id in (select j.id from servicekit.rate_instance j where j.seen_us < now_us - 60000000
+                       for update skip locked);
+    delete from servicekit.rate_bucket b
+     where b.ctid = any (array(select c.ctid from servicekit.rate_bucket c where c.tat_us < now_us - 10000000
+                                limit most for update skip locked));
+    get diagnostics forgotten = row_count;
+    return forgotten;
+end $$;
+
+create function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) returns setof record
+    language plpgsql
+    as $$
+begin
+    insert into servicekit.rate_instance as i (id, seen_us) values (instance, now_us)
+        on conflict (id) do update set seen_us = excluded.seen_us;
+    instances := (select count(*) from servicekit.rate_instance i
+                   where i.seen_us > now_us - 2000000 and i.seen_us < now_us + 2000000);
+    if cardinality(ids) = 0 then
+        return next;
+        return;
+    end if;
+    -- In the order of the keys, here and below: two instances never wait for each other.
+    insert into servicekit.rate_bucket (kind, id, tat_us)
+    select u.kind, u.id, 0 from unnest(kinds, ids) u (kind, id) order by u.kind, u.id
+        on conflict (kind, id) do nothing;
+    perform 1 from servicekit.rate_bucket b join unnest(kinds, ids) u (kind, id) on b.kind = u.kind and b.id = u.id
+      order by b.kind, b.id for update of b;
+    return query
+    with asked as (
+        select u.*, b.tat_us
+          from unnest(kinds, ids, emissions_us, bursts, debits, rooms, shorts)
+               with ordinality u (kind, id, emission_us, burst, debit, room, short, ordinal)
+          join servicekit.rate_bucket b on b.kind = u.kind and b.id = u.id),
+    debited as (
+        select a.*, least(greatest(least(greatest(a.tat_us, now_us), now_us + 2 * a.burst * a.emission_us)
+                                   + a.debit * a.emission_us, now_us), now_us + 2 * a.burst * a.emission_us) as debited_us
+          from asked a),
+    known as (
+        select d.*, floor((d.burst * d.emission_us - (d.debited_us - now_us)) / d.emission_us::numeric)::bigint as units
+          from debited d),
+    shared as (
+        select k.*, greatest(0, least(k.units, k.room,
+                                      greatest(ceil(k.units / instances::numeric)::bigint, k.short))) as grants
+          from known k)
+    update servicekit.rate_bucket b set tat_us = s.debited_us + s.grants * s.emission_us
+      from shared s where b.kind = s.kind and b.id = s.id
+    returning s.ordinal, s.grants, s.units - s.grants, instances;
+end $$;
+
 create function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
     language plpgsql
     set enable_seqscan to 'off'
@@ -481,6 +537,15 @@ begin
     return seqs;
 end $$;
 
+create table servicekit.access_entity (
+    id uuid not null,
+    kind smallint not null,
+    tenant_id uuid not null,
+    lookup text collate pg_catalog."C",
+    body bytea not null,
+    change bigint not null
+);
+
 create table servicekit.checkpoint (
     projection text not null collate pg_catalog."C",
     shard smallint not null,
@@ -536,6 +601,20 @@ create table servicekit.projection_lag (
     lag_records bigint not null,
     lag_ms bigint not null,
     measured_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_bucket (
+    kind smallint not null,
+    id bytea not null,
+    tat_us bigint not null,
+    constraint rate_bucket_id_is_short check ((octet_length(id) <= 32))
+)
+with (fillfactor='50');
+
+create unlogged table servicekit.rate_instance (
+    id uuid not null,
+    seen_us bigint not null
 )
 with (fillfactor='50');
 
@@ -729,6 +808,9 @@ create table wallet.wallet_repair (
     was jsonb
 );
 
+alter table only servicekit.access_entity
+    add constraint access_entity_pk primary key (id);
+
 alter table only servicekit.checkpoint
     add constraint checkpoint_pk primary key (projection, shard);
 
@@ -746,6 +828,12 @@ alter table only servicekit.parked_subject
 
 alter table only servicekit.projection_lag
     add constraint projection_lag_pk primary key (projection, topic_partition);
+
+alter table only servicekit.rate_bucket
+    add constraint rate_bucket_pk primary key (kind, id);
+
+alter table only servicekit.rate_instance
+    add constraint rate_instance_pk primary key (id);
 
 alter table only servicekit.relay_halt
     add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
@@ -801,6 +889,10 @@ alter table only wallet.wallet
 alter table only wallet.wallet_repair
     add constraint wallet_repair_pkey primary key (wallet_id, repaired_at);
 
+create unique index access_entity_change on servicekit.access_entity using btree (change);
+
+create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
+
 create index archived_journal_transaction_id_idx on only wallet.archived_journal using btree (transaction_id);
 
 create index idempotency_by_age on wallet.idempotency using btree (created_at);
@@ -820,9 +912,36 @@ create index wallet_by_tenant on wallet.wallet using btree (tenant_id, id);
 alter table only wallet.archive_end
     add constraint archive_end_number_fkey foreign key (number) references wallet.archived_partition(number);
 
+alter table wallet.archived_journal enable row level security;
+
+alter table wallet.journal enable row level security;
+
+create policy of_one_tenant on wallet.archived_journal for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.journal for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.state for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.transaction_reference for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on wallet.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table wallet.state enable row level security;
+
+alter table wallet.transaction_reference enable row level security;
+
+alter table wallet.wallet enable row level security;
+
 grant usage on schema servicekit to :"app_role";
 
 grant usage on schema wallet to :"app_role";
+grant usage on schema wallet to :"reader_role";
+
+revoke all on function servicekit.forget_rates(now_us bigint, most integer) from public;
+grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"app_role";
+
+revoke all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) from public;
+grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) to :"app_role";
 
 revoke all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
 grant all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
@@ -841,22 +960,29 @@ grant all on function wallet.partition_width() to :"app_role";
 
 revoke all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
 grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
+grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"reader_role";
 
 grant select,insert,update on table wallet.state to :"app_role";
+grant select on table wallet.state to :"reader_role";
 
 revoke all on function wallet.state_as_read(s wallet.state) from public;
 grant all on function wallet.state_as_read(s wallet.state) to :"app_role";
+grant all on function wallet.state_as_read(s wallet.state) to :"reader_role";
 
 revoke all on function wallet.system_account_balances(of_tenant uuid) from public;
 grant all on function wallet.system_account_balances(of_tenant uuid) to :"app_role";
 
 grant select,insert,update on table wallet.wallet to :"app_role";
+grant select on table wallet.wallet to :"reader_role";
 
 revoke all on function wallet.wallet_as_read(w wallet.wallet) from public;
 grant all on function wallet.wallet_as_read(w wallet.wallet) to :"app_role";
+grant all on function wallet.wallet_as_read(w wallet.wallet) to :"reader_role";
 
 revoke all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
 grant all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
+
+grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
 
@@ -870,6 +996,10 @@ grant select,insert,delete,update on table servicekit.parked_subject to :"app_ro
 
 grant select,insert,update on table servicekit.projection_lag to :"app_role";
 
+grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
+
+grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
+
 grant select,insert,update on table servicekit.relay_halt to :"app_role";
 
 grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
@@ -879,12 +1009,15 @@ grant select,update on table servicekit.relay_lease to :"app_role";
 grant select on table wallet.archive_end to :"app_role";
 
 grant select on table wallet.archived_journal to :"app_role";
+grant select on table wallet.archived_journal to :"reader_role";
 
 grant select on table wallet.archived_partition to :"app_role";
+grant select on table wallet.archived_partition to :"reader_role";
 
 grant select,insert,delete on table wallet.idempotency to :"app_role";
 
 grant select,insert on table wallet.journal to :"app_role";
+grant select on table wallet.journal to :"reader_role";
 
 grant select,insert on table wallet.settled_decision to :"app_role";
 
@@ -897,6 +1030,7 @@ grant select,insert,update on table wallet.system_account_total to :"app_role";
 grant select on table wallet.transaction_opening to :"app_role";
 
 grant select,insert on table wallet.transaction_reference to :"app_role";
+grant select on table wallet.transaction_reference to :"reader_role";
 
 grant select on table wallet.wallet_opening to :"app_role";
 

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.ids import SHARDS, new_id, shard_of
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.adapters.partitions_postgres import PARTITIONS_AHEAD
@@ -42,13 +43,13 @@ def telemetry() -> Telemetry:
 @pytest.fixture
 def settings(database: Database) -> WalletSettings:
     """Give the settings of this test's processes."""
-    return WalletSettings(wallet_database_url=database.dsn_app)
+    return WalletSettings(wallet_database_url=database.dsn_app, wallet_reader_database_url=database.dsn_reader)
 
 
 @pytest.fixture
 async def client(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process on real PostgreSQL."""
-    async with open_api(settings, telemetry) as app:
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

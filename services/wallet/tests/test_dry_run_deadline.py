@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from uuid import UUID
 
 import pytest
 
@@ -20,7 +21,7 @@ from wallet.entrypoints.rendering import JsonRenderer
 
 
 class Silent:
-    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
+    async def snapshot(self, _tenant_id: UUID, names: Collection[RowName]) -> BatchInput:
         await asyncio.sleep(60)
         raise AssertionError(names)
 

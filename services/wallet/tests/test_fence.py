@@ -13,6 +13,7 @@ import pytest
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure
+from testkit.access import TENANT
 from testkit.databases import Database
 from testkit.wallet_api import Client
 from wallet.adapters.ids import IDS
@@ -21,7 +22,6 @@ from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchInput, BatchRows
 from wallet.application.units import Unit, UnitKey, fingerprint
 from wallet.bootstrap.catalog import CATALOG
-from wallet.config import WalletSettings
 from wallet.domain.commands import Command
 from wallet.domain.money import DepositFunds, WithdrawFunds
 from wallet.domain.restrictions import FreezeWallet
@@ -50,14 +50,14 @@ async def ledger(database: Database) -> AsyncIterator[PostgresLedger]:
 class Decided:
     """A batch of one command, decided on whatever it is called with."""
 
-    def __init__(self, settings: WalletSettings, command: Command, key: str) -> None:
+    def __init__(self, command: Command, key: str) -> None:
         self.key: UnitKey = (CLIENT, key, 0)
         now_s = monotonic_s()
         unit = Unit(
             path="/v1/test",
             commands=(command,),
             is_atomic_batch=False,
-            tenant_id=settings.default_tenant_id,
+            tenant_id=TENANT,
             actor="tester",
             key=self.key,
             fingerprint=fingerprint("/v1/test", (command,)),
@@ -88,9 +88,9 @@ async def row_of(database: Database, wallet_id: UUID) -> Sequence[object]:
     return tuple(row)
 
 
-async def looked_at(ledger: PostgresLedger, settings: WalletSettings, wallet_id: UUID) -> BatchInput:
+async def looked_at(ledger: PostgresLedger, wallet_id: UUID) -> BatchInput:
     """Return the wallet as it is, and the time, by a deposit of one minor unit."""
-    first = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "first")
+    first = Decided(DepositFunds(wallet_id, 1, "USD"), "first")
     await ledger.commit([wallet_id], [first.key], first)
     return left_by(first)
 
@@ -119,18 +119,18 @@ async def refusal_of(ledger: PostgresLedger, batch: Decided, rows: BatchRows) ->
 
 @pytest.mark.parametrize("somebody_else", ["withdraws", "freezes"])
 async def test_a_batch_behind_one_that_was_not_written_is_refused(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database, somebody_else: str
+    client: Client, ledger: PostgresLedger, database: Database, somebody_else: str
 ) -> None:
     wallet_id = UUID(await client.open(deposit="100"))
-    remembered = await looked_at(ledger, settings, wallet_id)
-    lost = Decided(settings, DepositFunds(wallet_id, 2_500, "USD"), "lost")
+    remembered = await looked_at(ledger, wallet_id)
+    lost = Decided(DepositFunds(wallet_id, 2_500, "USD"), "lost")
     lost(remembered)
-    behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
+    behind = Decided(DepositFunds(wallet_id, 5, "USD"), "behind")
     rows = behind(left_by(lost))
     other: Command = WithdrawFunds(wallet_id, 2_500, "USD")
     if somebody_else == "freezes":
         other = FreezeWallet(wallet_id, "operator", "debits", "a word")
-    moved_on = Decided(settings, other, "moved on")
+    moved_on = Decided(other, "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
     assert moved_on.plan.after[wallet_id].row.version == version_of(behind.given, wallet_id)
     before = await row_of(database, wallet_id)
@@ -142,13 +142,13 @@ async def test_a_batch_behind_one_that_was_not_written_is_refused(
 
 
 async def test_a_batch_behind_one_that_was_written_is_written(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+    client: Client, ledger: PostgresLedger, database: Database
 ) -> None:
     wallet_id = UUID(await client.open(deposit="100"))
-    remembered = await looked_at(ledger, settings, wallet_id)
-    first = Decided(settings, FreezeWallet(wallet_id, "operator", "debits", "a word"), "written")
+    remembered = await looked_at(ledger, wallet_id)
+    first = Decided(FreezeWallet(wallet_id, "operator", "debits", "a word"), "written")
     await ledger.commit_if_unchanged([], remembered.stamps, first(remembered))
-    behind = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "behind")
+    behind = Decided(DepositFunds(wallet_id, 5, "USD"), "behind")
     rows = behind(left_by(first))
 
     await ledger.commit_if_unchanged(behind.plan.free_keys, behind.plan.expected, rows)
@@ -157,11 +157,11 @@ async def test_a_batch_behind_one_that_was_written_is_written(
 
 
 async def test_a_batch_decided_by_a_clock_that_was_set_back_is_refused(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+    client: Client, ledger: PostgresLedger, database: Database
 ) -> None:
     wallet_id = UUID(await client.open(deposit="100"))
-    remembered = await looked_at(ledger, settings, wallet_id)
-    ahead = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "ahead")
+    remembered = await looked_at(ledger, wallet_id)
+    ahead = Decided(DepositFunds(wallet_id, 5, "USD"), "ahead")
     rows = ahead(replace(remembered, now=remembered.now + timedelta(hours=1)))
     before = await row_of(database, wallet_id)
 
@@ -172,11 +172,11 @@ async def test_a_batch_decided_by_a_clock_that_was_set_back_is_refused(
 
 
 async def test_a_batch_whose_key_is_taken_is_refused(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+    client: Client, ledger: PostgresLedger, database: Database
 ) -> None:
     wallet_id = UUID(await client.open(deposit="100"))
-    remembered = await looked_at(ledger, settings, wallet_id)
-    again = Decided(settings, DepositFunds(wallet_id, 5, "USD"), "first")
+    remembered = await looked_at(ledger, wallet_id)
+    again = Decided(DepositFunds(wallet_id, 5, "USD"), "first")
     rows = again(remembered)
     before = await row_of(database, wallet_id)
 
@@ -188,14 +188,14 @@ async def test_a_batch_whose_key_is_taken_is_refused(
 
 
 async def test_a_refusal_by_a_wallet_that_has_moved_on_is_refused(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings, database: Database
+    client: Client, ledger: PostgresLedger, database: Database
 ) -> None:
     wallet_id = UUID(await client.open(deposit="100"))
-    remembered = await looked_at(ledger, settings, wallet_id)
-    too_much = Decided(settings, WithdrawFunds(wallet_id, 10_002, "USD"), "too much")
+    remembered = await looked_at(ledger, wallet_id)
+    too_much = Decided(WithdrawFunds(wallet_id, 10_002, "USD"), "too much")
     rows = too_much(remembered)
     assert rows.moved == [], "the rule refuses, so nothing but the answer is written"
-    moved_on = Decided(settings, DepositFunds(wallet_id, 1, "USD"), "moved on")
+    moved_on = Decided(DepositFunds(wallet_id, 1, "USD"), "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
 
     refused_with = await refusal_of(ledger, too_much, rows)
@@ -204,11 +204,9 @@ async def test_a_refusal_by_a_wallet_that_has_moved_on_is_refused(
     assert await row_of(database, wallet_id) == (4, 10_002, 4)
 
 
-async def test_a_key_that_is_not_written_is_refused_where_it_is_taken(
-    client: Client, ledger: PostgresLedger, settings: WalletSettings
-) -> None:
-    remembered = await looked_at(ledger, settings, UUID(await client.open(deposit="100")))
-    nowhere = Decided(settings, DepositFunds(new_id(), 5, "USD"), "first")
+async def test_a_key_that_is_not_written_is_refused_where_it_is_taken(client: Client, ledger: PostgresLedger) -> None:
+    remembered = await looked_at(ledger, UUID(await client.open(deposit="100")))
+    nowhere = Decided(DepositFunds(new_id(), 5, "USD"), "first")
     absent = nowhere.units[0].commands[0].names(Rows())[0]
     rows = nowhere(BatchInput(Rows({absent: None}), {absent: None}, {}, remembered.now))
     assert rows.idempotency == [], "an answer that there is no such wallet leaves the key free"

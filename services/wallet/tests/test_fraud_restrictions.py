@@ -14,7 +14,7 @@ from contracts.decisions import DECISION_MADE, DecisionMade, DecisionMode, Decis
 from contracts.envelope import Envelope
 from contracts.ids import new_id, shard_of
 from servicekit.consumer import parking
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
@@ -100,7 +100,7 @@ async def decisions(settings: WalletSettings, telemetry: Telemetry) -> AsyncIter
 
 
 async def feed(projection: FraudRestrictions, pool: Pool, *events: Envelope) -> None:
-    processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), projection.name))
+    processor = Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), projection.name))
     await processor.process([received(event) for event in events])
 
 
@@ -360,6 +360,7 @@ async def test_the_process_ends_with_its_committer(
 ) -> None:
     settings = WalletSettings(
         wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         wallet_decisions_topic=await make_topic(PARTITIONS),
         wallet_decisions_port=0,

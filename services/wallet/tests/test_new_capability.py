@@ -19,6 +19,7 @@ from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.lifecycle import Shutdown
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.pytest_plugin import MakeTopic
 from testkit.wallet_api import Client, money
@@ -50,14 +51,18 @@ def registry() -> CollectorRegistry:
 @pytest.fixture(params=[True, False], ids=["ahead", "on locked rows"])
 def settings(database: Database, request: pytest.FixtureRequest) -> WalletSettings:
     """Give the settings of each path."""
-    return WalletSettings(wallet_database_url=database.dsn_app, wallet_pipelining=request.param)
+    return WalletSettings(
+        wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
+        wallet_pipelining=request.param,
+    )
 
 
 @pytest.fixture
 async def api(settings: WalletSettings, registry: CollectorRegistry) -> AsyncIterator[Client]:
     """Give a client of an API that knows vouchers."""
     telemetry = Telemetry("wallet", "test", "0", registry, Tracing("wallet", 0.0))
-    async with open_api(settings, telemetry, parts=Parts(catalog=EXTENDED)) as app:
+    async with open_api(settings, telemetry, parts=Parts(catalog=EXTENDED), authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http, keys="voucher")
@@ -155,6 +160,7 @@ async def test_its_events_are_published_and_its_wallets_are_proved(
     topic = await make_topic(16)
     settings = WalletSettings(
         wallet_database_url=database.dsn_app,
+        wallet_reader_database_url=database.dsn_reader,
         kafka_bootstrap_servers=kafka_bootstrap,
         wallet_events_topic=topic,
         wallet_relay_port=0,

@@ -7,9 +7,9 @@ import asyncpg
 import pytest
 
 from contracts.ids import home_shard, shard_of
+from testkit.access import TENANT
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
-from wallet.config import WalletSettings
 
 pytestmark = pytest.mark.integration
 
@@ -20,16 +20,16 @@ async def opened(client: Client, **body: str) -> UUID:
     return UUID(answer.json()["id"])
 
 
-async def test_an_owners_wallets_stand_together(client: Client, settings: WalletSettings) -> None:
+async def test_an_owners_wallets_stand_together(client: Client) -> None:
     wallets = await asyncio.gather(*(opened(client) for _ in range(8)))
 
-    assert {shard_of(each) for each in wallets} == {home_shard(settings.default_tenant_id, "ann")}
+    assert {shard_of(each) for each in wallets} == {home_shard(TENANT, "ann")}
 
 
-async def test_a_placement_group_stands_together_whoever_owns_it(client: Client, settings: WalletSettings) -> None:
+async def test_a_placement_group_stands_together_whoever_owns_it(client: Client) -> None:
     wallets = [await opened(client, owner_id=owner, placement="game-7") for owner in ("ann", "bob", "carol")]
 
-    assert {shard_of(each) for each in wallets} == {home_shard(settings.default_tenant_id, "game-7")}
+    assert {shard_of(each) for each in wallets} == {home_shard(TENANT, "game-7")}
 
 
 @pytest.mark.parametrize("placement", ["", "x" * 129, 7])

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.adapters.ledger_postgres import COMMITTER
@@ -40,7 +41,7 @@ TAMPERINGS = {
 async def an_api(settings: WalletSettings) -> AsyncIterator[Client]:
     """Give a client of an API that ends with the block."""
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
-    async with open_api(settings, telemetry) as app:
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

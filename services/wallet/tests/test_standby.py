@@ -10,6 +10,7 @@ import pytest
 from engines.postgres import PostgresServer
 from servicekit.settings import Mode
 from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, migrated_template
 from testkit.standby import name_standbys
 from testkit.waiting import eventually
@@ -44,8 +45,12 @@ async def admin(own_postgres: PostgresServer) -> AsyncIterator[asyncpg.Connectio
 @pytest.fixture
 async def own_client(own_database: Database, telemetry: Telemetry) -> AsyncIterator[Client]:
     """Give a client of the API on that database; its commands wait for a second at most."""
-    settings = WalletSettings(wallet_database_url=own_database.dsn_app, wallet_command_deadline_s=1.0)
-    async with open_api(settings, telemetry) as app:
+    settings = WalletSettings(
+        wallet_database_url=own_database.dsn_app,
+        wallet_reader_database_url=own_database.dsn_reader,
+        wallet_command_deadline_s=1.0,
+    )
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)
@@ -105,7 +110,9 @@ async def test_a_commit_whose_wait_was_cut_short_is_not_acknowledged(
 async def test_outside_development_money_is_refused_where_it_would_be_unsafe(
     own_database: Database, unsafe: str, names: list[str]
 ) -> None:
-    settings = WalletSettings(wallet_database_url=own_database.dsn_app)
+    settings = WalletSettings(
+        wallet_database_url=own_database.dsn_app, wallet_reader_database_url=own_database.dsn_reader
+    )
     in_production = settings.model_copy(update={"mode": Mode.PRODUCTION})
     owner = await asyncpg.connect(own_database.dsn_admin)
     await refuse_unsafe_money(in_production)

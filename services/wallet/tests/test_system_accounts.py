@@ -7,11 +7,11 @@ import asyncpg
 import pytest
 
 from servicekit.postgres import Pool, PoolSettings, open_pool
+from testkit.access import TENANT
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import system_accounts_postgres as system_accounts
 from wallet.adapters.system_accounts_postgres import SystemAccountBalance
-from wallet.config import WalletSettings
 from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
@@ -44,11 +44,9 @@ async def some_money(client: Client) -> None:
         await client.post("/v1/withdrawals", deposit_of(wallet_id, "1"))
 
 
-async def test_a_balance_is_exact_however_far_the_totals_are_folded(
-    client: Client, pool: Pool, settings: WalletSettings
-) -> None:
+async def test_a_balance_is_exact_however_far_the_totals_are_folded(client: Client, pool: Pool) -> None:
     await some_money(client)
-    tenant_id = settings.default_tenant_id
+    tenant_id = TENANT
 
     told = [await system_accounts.balances(pool, tenant_id)]
     while await fold(pool, rows_per_shard=2):
@@ -58,13 +56,13 @@ async def test_a_balance_is_exact_however_far_the_totals_are_folded(
     assert await lag_rows(pool) == 0
 
 
-async def test_what_comes_after_the_fold_counts_at_once(client: Client, pool: Pool, settings: WalletSettings) -> None:
+async def test_what_comes_after_the_fold_counts_at_once(client: Client, pool: Pool) -> None:
     wallet_id = await client.open(deposit="10")
     await fold(pool)
 
     await client.post("/v1/deposits", deposit_of(wallet_id, "5"))
 
-    assert await system_accounts.balances(pool, settings.default_tenant_id) == [("external:USD", "USD", -1_500)]
+    assert await system_accounts.balances(pool, TENANT) == [("external:USD", "USD", -1_500)]
 
 
 async def test_many_instances_fold_each_row_once(client: Client, pool: Pool, database: Database) -> None:

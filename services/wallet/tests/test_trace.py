@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.wallet_api import Client
 from wallet.bootstrap.api import open_api
@@ -31,7 +32,7 @@ async def traced(settings: WalletSettings, spans: InMemorySpanExporter) -> Async
     """Give a client of an API that traces what its callers trace."""
     tracing = Tracing("wallet", 0.0, SimpleSpanProcessor(spans))
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), tracing)
-    async with open_api(settings, telemetry) as app:
+    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
             yield Client(http)

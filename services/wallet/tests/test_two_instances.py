@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of, transfer_of
 from wallet.bootstrap.api import open_api
@@ -27,8 +28,12 @@ async def clients(database: Database, request: pytest.FixtureRequest) -> AsyncIt
         made = []
         for _ in range(2):
             telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
-            settings = WalletSettings(wallet_database_url=database.dsn_app, wallet_commit_lock=request.param)
-            app = await stack.enter_async_context(open_api(settings, telemetry))
+            settings = WalletSettings(
+                wallet_database_url=database.dsn_app,
+                wallet_reader_database_url=database.dsn_reader,
+                wallet_commit_lock=request.param,
+            )
+            app = await stack.enter_async_context(open_api(settings, telemetry, authority=AdmitsAs()))
             transport = httpx2.ASGITransport(app=app)
             http = await stack.enter_async_context(httpx2.AsyncClient(transport=transport, base_url="http://wallet"))
             made.append(Client(http))

@@ -16,7 +16,7 @@ from tests.chaos.platform.platform import Platform
 from tests.chaos.platform.product import APIS
 from tests.chaos.run import Bite, Fault, Run
 
-from engines.databases import app_role
+from engines.databases import app_role, reader_role
 from wallet.config import WalletSettings
 
 STOPPED_S = 10.0
@@ -165,16 +165,19 @@ async def _locked(run: Run) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _unconnectable(run: Run) -> AsyncIterator[None]:
-    """End the app role's sessions and let it open no other."""
-    role = app_role("wallet")
+    """End the sessions of the wallet's processes, and let them open no other."""
+    roles = app_role("wallet"), reader_role("wallet")
     async with run.platform.connections() as connections:
         wallet = connections["wallet"]
-        await wallet.execute(f"alter role {role} connection limit 0")
+        for role in roles:
+            await wallet.execute(f"alter role {role} connection limit 0")
         try:
-            await wallet.execute(_END_SESSIONS, role)
+            for role in roles:
+                await wallet.execute(_END_SESSIONS, role)
             yield
         finally:
-            await wallet.execute(f"alter role {role} connection limit -1")
+            for role in roles:
+                await wallet.execute(f"alter role {role} connection limit -1")
 
 
 FAULTS = (

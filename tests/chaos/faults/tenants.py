@@ -13,10 +13,10 @@ from tests.chaos.run import Bite, Fault, Run
 
 from contracts.ids import new_id
 from engines.ports import LOOPBACK
-from notifications.config import DEVELOPMENT_SECRET_KEYS, NotificationsSettings
+from notifications.config import DEVELOPMENT_SECRET_KEYS
 from notifications.endpoints.encryption import SecretCipher, parse_keys
 from servicekit.clock import utc_now
-from testkit import receiver
+from testkit import access, receiver
 from testkit.name_server import NameServer, serving_names
 from testkit.receiver import Reply
 
@@ -36,7 +36,7 @@ KEPT_MIN = 0.8
 RESUMED_AT_ONCE = 20
 TENANT = UUID("01900000-0000-7000-8000-00000000f042")
 """The sound endpoint's."""
-HOSTILE_TENANT = NotificationsSettings.model_fields["default_tenant_id"].default
+HOSTILE_TENANT = access.TENANT
 """The one that the API serves: it resumes its endpoints."""
 CASES = ("hang", "by turns", "resumed", "slow", "unfound")
 

@@ -30,13 +30,11 @@ from tests.chaos.platform.product import (
 )
 
 from engines import temporary, topics
-from engines.databases import app_role
 from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK, free_ports
 from engines.postgres import PostgresServer
-from servicekit.migrations import migrate
 from servicekit.postgres import DRIVER_ERRORS
-from testkit.databases import Database, Server, TemplateDatabase
+from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN_S = 120.0
@@ -79,9 +77,7 @@ def open_site(folder: Path) -> Iterator[Site]:
 
 
 def _template(server: Server, service: str) -> TemplateDatabase:
-    return TemplateDatabase(
-        server, service=service, migrate=lambda dsn: migrate(dsn, SOURCES[service](), app_role=app_role(service))
-    )
+    return migrated_template(server, service, SOURCES[service]())
 
 
 @dataclass(kw_only=True)
@@ -205,6 +201,7 @@ class Platform:
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             **{f"{service.upper()}_DATABASE_URL": each.dsn_app for service, each in self.databases.items()},
+            **{f"{service.upper()}_READER_DATABASE_URL": each.dsn_reader for service, each in self.databases.items()},
             "TRACES_FILE": str(self.folder / "traces.jsonl"),
             GATES: str(self.folder),
             **SETTINGS,

@@ -35,6 +35,11 @@ class Service:
         return f"{self.name.upper()}_DATABASE_URL"
 
     @property
+    def reader_url_variable(self) -> str:
+        """The variable with the address that the service's API reads at."""
+        return f"{self.name.upper()}_READER_DATABASE_URL"
+
+    @property
     def owner_url_variable(self) -> str:
         """The variable with the address that migrations use."""
         return f"{self.name.upper()}_OWNER_DATABASE_URL"

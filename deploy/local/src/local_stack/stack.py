@@ -37,6 +37,7 @@ class Stack:
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
         self._databases: dict[str, str] = {}
         self._owners: dict[str, str] = {}
+        self._readers: dict[str, str] = {}
         self._is_up = False
 
     @property
@@ -136,33 +137,37 @@ class Stack:
         outside = self.config.outside_database(service)
         if outside is not None:
             self._databases[service.name] = outside
-            self._owners[service.name] = self._outside_owner(service)
+            self._owners[service.name] = self._outside(
+                service, service.owner_url_variable, "for the role that owns it, because migrations run as that role"
+            )
+            self._readers[service.name] = self._outside(
+                service,
+                service.reader_url_variable,
+                "for the role that its API reads as",
+            )
         else:
             assert server is not None, "a database of ours needs our server"
             await self._make_database(server, service.name)
         await self._migrate(service)
 
-    def _outside_owner(self, service: Service) -> str:
-        owner = self.config.environment.get(service.owner_url_variable)
-        if not owner:
-            raise StackError(
-                f"{service.url_variable} names a database from outside: {service.owner_url_variable} must name it "
-                "for the role that owns it, because migrations run as that role"
-            )
-        return owner
+    def _outside(self, service: Service, variable: str, whose: str) -> str:
+        address = self.config.environment.get(variable)
+        if not address:
+            raise StackError(f"{service.url_variable} names a database from outside: {variable} must name it {whose}")
+        return address
 
     async def _make_database(self, server: PostgresServer, service: str) -> None:
-        owner, app = databases.owner_role(service), databases.app_role(service)
-        secrets = state.passwords(self.config.state, (owner, app))
+        owner, app, reader = databases.service_roles(service)
+        secrets = state.passwords(self.config.state, (owner, app, reader))
         admin = await asyncpg.connect(server.admin_dsn)
         try:
-            for role in (owner, app):
-                await databases.ensure_role(admin, role, secrets[role])
+            await databases.ensure_service_roles(admin, service, secrets)
             await databases.ensure_database(admin, service, service)
         finally:
             await admin.close()
         self._owners[service] = server.dsn(service, owner, secrets[owner])
         self._databases[service] = server.dsn(service, app, secrets[app])
+        self._readers[service] = server.dsn(service, reader, secrets[reader])
 
     async def _migrate(self, service: Service) -> None:
         name = f"{service.name.replace('_', '-')}-migrate"
@@ -196,6 +201,7 @@ class Stack:
             **self.config.own_links(service),
             BROKER_VARIABLE: self._kafka,
             service.url_variable: self._databases[service.name],
+            service.reader_url_variable: self._readers[service.name],
         }
 
 

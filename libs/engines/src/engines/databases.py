@@ -1,7 +1,11 @@
-"""One database per service, with a role that owns and migrates it and a role that serves from it.
+"""One database per service, with roles: one owns and migrates it, one serves from it, one reads for its API.
+
+Row-level security binds the reader alone, whose connections see the rows of one tenant; the app role bypasses it.
 
 Grants on what is inside a database are the business of the service's own migrations.
 """
+
+from collections.abc import Mapping
 
 import asyncpg
 
@@ -16,25 +20,44 @@ def app_role(service: str) -> str:
     return f"{service}_app"
 
 
-async def ensure_role(admin: asyncpg.Connection, role: str, password: str) -> None:
-    """Make *role* able to log in with *password*, whether it exists or not."""
+def reader_role(service: str) -> str:
+    """Return the role that the service's API reads as, for one tenant at a time."""
+    return f"{service}_reader"
+
+
+def service_roles(service: str) -> tuple[str, str, str]:
+    """Return every role that the service has: what owns, what serves and what reads."""
+    return owner_role(service), app_role(service), reader_role(service)
+
+
+async def ensure_service_roles(admin: asyncpg.Connection, service: str, passwords: Mapping[str, str]) -> None:
+    """Make the roles of `service_roles` able to log in with their *passwords*, whether they exist or not."""
+    for role in service_roles(service):
+        await ensure_role(admin, role, passwords[role], is_exempt=role == app_role(service))
+
+
+async def ensure_role(admin: asyncpg.Connection, role: str, password: str, *, is_exempt: bool = False) -> None:
+    """Make *role* able to log in with *password*, whether it exists or not; *is_exempt* from row-level security."""
+    attributes = f"login {'bypassrls' if is_exempt else 'nobypassrls'}"
     try:
-        await _run(admin, "create role %I login password %L", role, password)
+        await _run(admin, f"create role %I {attributes} password %L", role, password)
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         # The second is what the loser of two simultaneous CREATE ROLE gets.
-        await _run(admin, "alter role %I login password %L", role, password)
+        await _run(admin, f"alter role %I {attributes} password %L", role, password)
 
 
 async def ensure_database(admin: asyncpg.Connection, database: str, service: str) -> None:
     """Make the service's database unless it is there, closed to every other role."""
-    if not await admin.fetchval("select 1 from pg_database where datname = $1", database):
+    if await admin.fetchval("select 1 from pg_database where datname = $1", database):
+        await _open_to_roles(admin, database, service)
+    else:
         await create_database(admin, database, service)
 
 
 async def create_database(
     admin: asyncpg.Connection, database: str, service: str, *, template: str | None = None
 ) -> None:
-    """Make a database that only the service's two roles may enter; nobody may be connected to its *template*."""
+    """Make a database that only the service's roles may enter; nobody may be connected to its *template*."""
     # For a test's clone a copy of files takes 40 ms where one through the journal takes 150, on a server that does not
     # fsync. On one that does, the two checkpoints that a copy of files asks for would be real ones.
     source, strategy = ("template1", "wal_log") if template is None else (template, "file_copy")
@@ -42,12 +65,16 @@ async def create_database(
         admin, "create database %I owner %I template %I strategy %I", database, owner_role(service), source, strategy
     )
     await _run(admin, "revoke all on database %I from public", database)
-    await _run(admin, "grant connect on database %I to %I", database, app_role(service))
+    await _open_to_roles(admin, database, service)
 
 
 async def drop_database(admin: asyncpg.Connection, database: str) -> None:
     """Drop the database, ending sessions that are still in it."""
     await _run(admin, "drop database if exists %I with (force)", database)
+
+
+async def _open_to_roles(admin: asyncpg.Connection, database: str, service: str) -> None:
+    await _run(admin, "grant connect on database %I to %I, %I", database, app_role(service), reader_role(service))
 
 
 async def _run(admin: asyncpg.Connection, statement: str, *values: str) -> None:

@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What `migrate` is given: the owner role's address, the sources in their order, and the role the app uses."""
+    """What `migrate` is given: the owner role's address, the sources in their order, and whom they grant rights."""
 
     dsn: str
     sources: Sequence[MigrationSource]
     app_role: str
+    reader_role: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,15 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
         """Bring the database's schema and functions up to date, as its owner; exits with 1 if files do not fit."""
         wanted = migration()
         try:
-            applied = asyncio.run(migrate(wanted.dsn, wanted.sources, app_role=wanted.app_role, phase=phase))
+            applied = asyncio.run(
+                migrate(
+                    wanted.dsn,
+                    wanted.sources,
+                    app_role=wanted.app_role,
+                    reader_role=wanted.reader_role,
+                    phase=phase,
+                )
+            )
         except MigrationError as error:
             typer.echo(f"migrate: {error}", err=True)
             sys.exit(1)

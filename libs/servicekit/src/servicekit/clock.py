@@ -9,6 +9,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251  this is the module the ban points to
 
 
+def unix_s() -> float:
+    """Return the present moment in seconds since 1970, for what is compared on every request."""
+    return time.time()  # noqa: TID251  this is the module the ban points to
+
+
 def monotonic_s() -> float:
     """Return seconds on a clock that only moves forward: for durations and deadlines, never for instants."""
     return time.monotonic()
+
+
+def monotonic_us() -> int:
+    """Return whole microseconds on the clock of `monotonic_s`."""
+    return time.monotonic_ns() // 1000

@@ -1,18 +1,25 @@
 """Pools, connections and transactions: every acquire has a deadline, every session bounds its transactions.
 
-Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it pass the session settings.
+Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it pass the session settings. What reads for
+tenants (`servicekit.tenant_pool`) must have none such between: its sessions are theirs.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from servicekit.failures import Failure, PoolExhausted, Unavailable, classify, unfinished
+
+if TYPE_CHECKING:
+    _DriverConnection = asyncpg.Connection[asyncpg.Record]
+else:
+    _DriverConnection = asyncpg.Connection  # not subscriptable
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
@@ -27,6 +34,8 @@ SESSION_SETTINGS: Final = {
 BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 """Session settings for statements that have an index each: one planned while its table was empty or not yet analysed
 must not turn to reading the whole of it, or all of a tenant's rows."""
+TENANT: Final = "app.tenant_id"
+"""The session's setting that the policies of row-level security compare each row's tenant with."""
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What the driver raises; the last one where a connection ends in the middle of an exchange."""
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -47,6 +56,30 @@ class PoolSettings:
     command_timeout_s: float = COMMAND_TIMEOUT_S
     statement_cache_size: int = STATEMENT_CACHE_SIZE
     session: dict[str, str] = field(default_factory=dict)
+
+
+class TenantConnection(_DriverConnection):
+    """A pool's connection, which remembers for whose tenant its session is set."""
+
+    _shown: UUID | None = None  # None: nobody's, or not known
+
+    async def show_tenant(self, tenant_id: UUID) -> None:
+        """Have policies show this session the rows of *tenant_id* alone: a round trip where they show others now.
+
+        No transaction may be open, for its rollback would take the setting back. Driver errors pass as they are; what
+        is shown is then looked upon as not known.
+        """
+        if self._shown == tenant_id:
+            return
+        assert not self.is_in_transaction(), "a rollback would take back what is remembered"
+        self._shown = None
+        await self.fetchval("select set_config($1, $2, false)", TENANT, str(tenant_id))
+        self._shown = tenant_id
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  the driver's own signature
+        """Reset the session as the driver does, which takes its tenant off."""
+        self._shown = None
+        await super().reset(timeout=timeout)
 
 
 class Transaction:
@@ -191,6 +224,7 @@ async def open_pool(settings: PoolSettings) -> Pool:
             statement_cache_size=settings.statement_cache_size,
             server_settings=_server_settings(settings.application_name, settings.session),
             init=opened.add,
+            connection_class=TenantConnection,
             reset=_keep_session,
         )
     except (*DRIVER_ERRORS, OSError) as error:

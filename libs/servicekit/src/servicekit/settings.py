@@ -8,14 +8,13 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Self
-from uuid import UUID
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Mode(StrEnum):
-    """Where a process runs. Outside development every request must bring credentials of its own."""
+    """Where a process runs. Outside development nothing that everybody knows is accepted as a secret."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -38,7 +37,7 @@ class ServiceSettings(BaseSettings):
 
     mode: Mode = Field(
         default=Mode.DEVELOPMENT,
-        description="`development` or `production`: outside development a principal from settings is refused.",
+        description="`development` or `production`: outside development what everybody knows is refused.",
     )
     host: str = Field(default="127.0.0.1", description="The address every listening socket of the process binds to.")
     log_level: str = Field(
@@ -67,12 +66,11 @@ class ServiceSettings(BaseSettings):
         default=Path(".local/traces.jsonl"),
         description="Where spans are written, one JSON object per line, when no OTLP endpoint is set.",
     )
-    default_tenant_id: UUID = Field(
-        default=UUID("00000000-0000-7000-8000-000000000001"),
-        description="The tenant of every request until credentials name one (development only).",
-    )
-    development_subject: str = Field(
-        default="developer", min_length=1, description="The subject of every request in development."
+    access_topic: str = Field(default="access.events", description="The topic that identities are known from.")
+    access_stale_s: int = Field(
+        default=300,
+        ge=1,
+        description="How long nothing may be heard of identities before staff's requests are answered 503, in seconds.",
     )
     pages_from: str = Field(
         default="127.0.0.0/8, ::1/128",

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from contracts.envelope import Envelope
 from contracts.events import parse_data
 from servicekit.consumer import checkpoints, operations
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import ProjectionError
 from servicekit.consumer.runner import ConsumerRunner
@@ -92,14 +92,14 @@ class Bench:
             ),
             projection=probe,
             pool=self.pool,
-            metrics=ConsumerMetrics(registry or self.registry, probe.name),
+            metrics=ConsumerMetrics(ConsumerFamilies(registry or self.registry), probe.name),
             tracing=tracing or Tracing("test", 0.0),
             jitter=random.Random(1),  # noqa: S311  the same in every run
         )
 
     def processor(self, probe: Probe) -> Processor:
         """Return what a consumer of *probe* does with the records of a poll."""
-        return Processor(probe, self.pool, ConsumerMetrics(CollectorRegistry(), probe.name))
+        return Processor(probe, self.pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), probe.name))
 
     async def publish(self, events: Sequence[Envelope]) -> None:
         """Publish *events* in their order."""

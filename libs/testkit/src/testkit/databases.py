@@ -34,11 +34,12 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One test's database: `dsn_owner` migrates, `dsn_app` is what the service's processes are given."""
+    """One test's database: `dsn_owner` migrates, `dsn_app` is what processes have, `dsn_reader` what APIs read as."""
 
     name: str
     dsn_owner: str
     dsn_app: str
+    dsn_reader: str
     dsn_admin: str
 
 
@@ -77,8 +78,8 @@ class TemplateDatabase:
             return self._template
         template = self._named(f"{self._service}_template_{secrets.token_hex(6)}")
         async with self._admin() as admin:
-            for role in (databases.owner_role(self._service), databases.app_role(self._service)):
-                await databases.ensure_role(admin, role, PASSWORD)
+            passwords = dict.fromkeys(databases.service_roles(self._service), PASSWORD)
+            await databases.ensure_service_roles(admin, self._service, passwords)
             await databases.create_database(admin, template.name, self._service)
         await self._migrate(template.dsn_owner)
         self._template = template.name
@@ -89,6 +90,7 @@ class TemplateDatabase:
             name=name,
             dsn_owner=self._server.dsn(name, databases.owner_role(self._service), PASSWORD),
             dsn_app=self._server.dsn(name, databases.app_role(self._service), PASSWORD),
+            dsn_reader=self._server.dsn(name, databases.reader_role(self._service), PASSWORD),
             dsn_admin=urlsplit(self._server.admin_dsn)._replace(path=f"/{name}").geturl(),
         )
 
@@ -105,6 +107,8 @@ def migrated_template(server: Server, service: str, sources: Sequence[MigrationS
     """Return what makes databases of *service*, migrated from *sources*."""
 
     async def run(dsn_owner: str) -> None:
-        await migrate(dsn_owner, sources, app_role=databases.app_role(service))
+        await migrate(
+            dsn_owner, sources, app_role=databases.app_role(service), reader_role=databases.reader_role(service)
+        )
 
     return TemplateDatabase(server, service=service, migrate=run)

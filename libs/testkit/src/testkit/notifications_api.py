@@ -15,6 +15,7 @@ from contracts.envelope import Envelope
 from contracts.notices import NOTICE_STREAM, DeliveryExhausted, EndpointDisabled
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import Pool
+from servicekit.principal import Principal
 from servicekit.telemetry import Tracing
 from testkit.events import Stream, wallet_in
 
@@ -125,7 +126,7 @@ class Bench:
 
 
 class MakeBench(Protocol):
-    """Gives a bench with some settings of its own."""
+    """Gives a bench with some settings of its own, whose requests come from *caller*."""
 
-    def __call__(self, **settings: Any) -> AbstractAsyncContextManager[Bench]:
+    def __call__(self, caller: Principal | None = None, **settings: Any) -> AbstractAsyncContextManager[Bench]:
         """Give it."""

@@ -58,7 +58,12 @@ def _print(made: NewKey) -> None:
 
 def _migration() -> Migration:
     owner = AccessOwnerSettings()
-    return Migration(owner.access_owner_database_url, bootstrap.migration_sources(), owner.access_app_role)
+    return Migration(
+        owner.access_owner_database_url,
+        bootstrap.migration_sources(),
+        app_role=owner.access_app_role,
+        reader_role=owner.access_reader_role,
+    )
 
 
 add_migrate(cli, _migration)

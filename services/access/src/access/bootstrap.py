@@ -22,7 +22,7 @@ from access.identities.accounts import Accounts
 from access.identities.issuers import Issuers
 from access.identities.keys import Keys
 from access.identities.limits import Limits
-from access.identities.recording import Recorder
+from access.identities.recording import SOURCE, Recorder
 from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
@@ -30,6 +30,7 @@ from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import AccessProjection, access_projection_name, access_source
 from servicekit.consumer import consumer_source
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
@@ -37,6 +38,7 @@ from servicekit.http.route import Route
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
@@ -45,21 +47,29 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="access", version=metadata.version("access"))
-SOURCE: Final = "/access"
-"""The `ce_source` of every event of this service."""
 
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables of each kind, then the service's."""
     own = own_migrations("access", __file__)
-    return [servicekit_source(), maintenance_source(), consumer_source(), relay_source(), outbox_source(), own]
+    return [
+        servicekit_source(),
+        maintenance_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        own,
+    ]
 
 
 def make_recorder() -> Recorder:
     """Return what records changes."""
-    return Recorder()
+    return Recorder(AccessProjection(access_projection_name(SERVICE.slug)))
 
 
 # -- the API
@@ -84,38 +94,42 @@ async def open_api(
     pools = settings.api.pool
     async with (
         await open_pool(pools) as pool,
+        await open_pool(settings.reads) as reads,
         await open_pool(health_pool_settings(pools)) as health,
-        open_authority(settings, authority) as admitting,
+        open_authority(settings.knowing, telemetry.registry, authority) as admitting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
-        yield _app(settings, telemetry, admitting, pool=pool, health=health)
+        telemetry.registry.register(PoolCollector("reads", reads))
+        yield _app(settings, telemetry, admitting, routes=_routes(pool, TenantPool(reads)), health=health)
 
 
-def _app(settings: AccessSettings, telemetry: Telemetry, authority: Authority, *, pool: Pool, health: Pool) -> Edge:
+def _app(
+    settings: AccessSettings, telemetry: Telemetry, authority: Authority, *, routes: list[Route], health: Pool
+) -> Edge:
     return create_app(
         title="Access",
         description="Who may do what: tenants, issuers, service accounts and their keys, subjects, limits.",
         settings=settings,
         telemetry=telemetry,
         authority=authority,
-        routes=_routes(pool),
+        routes=routes,
         readiness=lambda: database_check(health),
         deep=lambda: database_check(health),
     )
 
 
-def _routes(pool: Pool) -> list[Route]:
+def _routes(pool: Pool, tenants: TenantPool) -> list[Route]:
     recorder = make_recorder()
     commands = Commands(KeyedCommands(Once(pool, table="access.idempotency")), pool)
-    issuers = IssuerHandlers(commands, Issuers(recorder), pool)
+    issuers = IssuerHandlers(commands, Issuers(recorder), pool, tenants)
     return [
         *tenant_routes(TenantHandlers(commands, Tenants(recorder), pool)),
         *issuer_reads(issuers),
         *issuer_commands(issuers),
-        *account_routes(AccountHandlers(commands, Accounts(recorder), pool)),
-        *key_routes(KeyHandlers(commands, Keys(recorder), pool)),
-        *subject_routes(SubjectHandlers(commands, Subjects(recorder), pool)),
-        *limit_routes(LimitHandlers(commands, Limits(recorder), pool)),
+        *account_routes(AccountHandlers(commands, Accounts(recorder), pool, tenants)),
+        *key_routes(KeyHandlers(commands, Keys(recorder), tenants)),
+        *subject_routes(SubjectHandlers(commands, Subjects(recorder), tenants)),
+        *limit_routes(LimitHandlers(commands, Limits(recorder), tenants)),
         *about_routes(),
     ]
 

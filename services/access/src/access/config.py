@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from servicekit.access.opening import Knowing
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
 from servicekit.service import ApiProcess, Port, RelayProcess, relay_pool_settings
@@ -9,9 +10,11 @@ from servicekit.service.settings import (
     BOOTSTRAP_SERVERS,
     ApiPort,
     BootstrapServers,
+    ReaderDatabaseUrl,
     RelayLease,
     RelayPort,
     SchemaUrl,
+    required_by_api,
 )
 from servicekit.settings import ServiceSettings
 
@@ -21,22 +24,41 @@ class AccessSettings(ServiceSettings):
 
     access_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
-    access_topic: str = Field(default="access.events", description="The topic that the relay publishes to.")
+    access_reader_database_url: ReaderDatabaseUrl = None
     access_schema_url: SchemaUrl = "http://127.0.0.1:8141/schemas/"
     access_api_port: ApiPort = 8141
     access_relay_port: RelayPort = 8142
     access_worker_port: int = Field(
         default=8143, ge=0, le=65_535, description="The port of the worker's health and metrics."
     )
-    access_api_connections: int = Field(default=8, ge=1, le=200, description="Database connections of one API process.")
+    access_api_connections: int = Field(
+        default=8, ge=1, le=200, description="Database connections of one API process for commands."
+    )
+    access_read_connections: int = Field(
+        default=8, ge=1, le=200, description="Database connections of one API process for reads."
+    )
     access_relay_lease_s: RelayLease = LEASE_S
     access_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )
 
     @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from: it is their source."""
+        return Knowing(dsn=self.access_database_url, service="access", stale_s=self.access_stale_s, is_source=True)
+
+    @property
+    def reads(self) -> PoolSettings:
+        """How the API reads, besides the pool of its commands."""
+        return PoolSettings(
+            dsn=required_by_api(self.access_reader_database_url, "ACCESS_READER_DATABASE_URL"),
+            application_name="access-api-reads",
+            max_size=self.access_read_connections,
+        )
+
+    @property
     def api(self) -> ApiProcess:
-        """How the API is run."""
+        """How the API is run; the pool is of commands."""
         return ApiProcess(
             port=Port(self.access_api_port, "ACCESS_API_PORT"),
             pool=PoolSettings(
@@ -81,3 +103,4 @@ class AccessOwnerSettings(ServiceSettings):
 
     access_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
     access_app_role: str = Field(default="access_app", description="The role the service's processes use.")
+    access_reader_role: str = Field(default="access_reader", description="The role that the API reads as.")

@@ -98,7 +98,12 @@ def _show_totals(run: Backtest) -> None:
 
 def _migration() -> Migration:
     owner = FraudOwnerSettings()
-    return Migration(owner.fraud_owner_database_url, bootstrap.migration_sources(), owner.fraud_app_role)
+    return Migration(
+        owner.fraud_owner_database_url,
+        bootstrap.migration_sources(),
+        app_role=owner.fraud_app_role,
+        reader_role=owner.fraud_reader_role,
+    )
 
 
 def _operated() -> Operated:

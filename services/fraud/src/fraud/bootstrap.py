@@ -26,6 +26,7 @@ from fraud.rules.rules_postgres import RulesFromDatabase
 from fraud.rules.store import RuleStore
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -34,6 +35,7 @@ from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
@@ -41,8 +43,10 @@ from servicekit.read_model.projected import Projected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
+from servicekit.service.consuming import make_consuming
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
@@ -51,7 +55,16 @@ SOURCE: Final = "/fraud"
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, consumer's, relay's and outbox, the service's."""
-    return [servicekit_source(), consumer_source(), relay_source(), outbox_source(), own_migrations("fraud", __file__)]
+    own = own_migrations("fraud", __file__)
+    return [
+        servicekit_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        own,
+    ]
 
 
 def make_projection(
@@ -86,7 +99,10 @@ async def open_api(
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with Projected(pool, PROJECTION) as projected, open_authority(settings, authority) as admitting:
+        async with (
+            Projected(pool, PROJECTION) as projected,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        ):
             yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
 
 
@@ -102,7 +118,7 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(RiskReads(pool), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(TenantPool(pool)), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",
@@ -147,14 +163,20 @@ async def run_projector(
         rule_store = make_rule_store(settings, pool, metrics)
         await rule_store.start()
         projection = projection_of(make_projection(settings, in_force=rule_store, metrics=metrics))
-        runner = processes.make_runner(
-            process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+        consuming = make_consuming(
+            settings,
+            service=SERVICE,
+            process=process,
+            projection=projection,
+            telemetry=telemetry,
+            pool=pool,
+            runner_class=runner_class,
         )
 
         async def work(shutdown: Shutdown) -> None:
             async with _reloaded_by_signal(rule_store), asyncio.TaskGroup() as tasks:
                 tasks.create_task(rule_store.run(shutdown), name="rules")
-                tasks.create_task(runner.run(shutdown), name="runner")
+                tasks.create_task(consuming.run(shutdown), name="runner")
 
         await processes.run_beside_pages(
             settings,
@@ -164,7 +186,7 @@ async def run_projector(
             port=process.port,
             pool=pool,
             work=work,
-            deep=runner.check,
+            deep=consuming.check,
         )
 
 

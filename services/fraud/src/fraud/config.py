@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -23,9 +24,11 @@ from servicekit.service.settings import (
     BootstrapServers,
     ProjectorPort,
     ReadConnections,
+    ReaderDatabaseUrl,
     RecordsPerPoll,
     RelayPort,
     SchemaUrl,
+    required_by_api,
 )
 from servicekit.settings import ServiceSettings
 
@@ -61,6 +64,7 @@ class FraudSettings(BacktestSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     fraud_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
+    fraud_reader_database_url: ReaderDatabaseUrl = None
     fraud_decisions_topic: str = Field(
         default="fraud.decisions", description="The topic that the relay publishes decisions to."
     )
@@ -91,12 +95,19 @@ class FraudSettings(BacktestSettings):
     )
 
     @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.fraud_database_url, service="fraud", stale_s=self.access_stale_s)
+
+    @property
     def api(self) -> ApiProcess:
         """How the API is run."""
         return ApiProcess(
             port=Port(self.fraud_api_port, "FRAUD_API_PORT"),
             pool=PoolSettings(
-                dsn=self.fraud_database_url, application_name="fraud-api", max_size=self.fraud_read_connections
+                dsn=required_by_api(self.fraud_reader_database_url, "FRAUD_READER_DATABASE_URL"),
+                application_name="fraud-api",
+                max_size=self.fraud_read_connections,
             ),
         )
 
@@ -138,3 +149,4 @@ class FraudOwnerSettings(ServiceSettings):
 
     fraud_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
     fraud_app_role: str = Field(default="fraud_app", description="The role the service's processes use.")
+    fraud_reader_role: str = Field(default="fraud_reader", description="The role that the API reads as.")

@@ -42,7 +42,10 @@ def relay() -> None:
 def _migration() -> Migration:
     owner = NotificationsOwnerSettings()
     return Migration(
-        owner.notifications_owner_database_url, bootstrap.migration_sources(), owner.notifications_app_role
+        owner.notifications_owner_database_url,
+        bootstrap.migration_sources(),
+        app_role=owner.notifications_app_role,
+        reader_role=owner.notifications_reader_role,
     )
 
 

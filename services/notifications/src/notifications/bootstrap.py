@@ -39,6 +39,7 @@ from notifications.sending.settling import Settler
 from notifications.sending.worker import Worker
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -48,14 +49,17 @@ from servicekit.http.route import Route
 from servicekit.http.routes.keyed import KeyedCommands
 from servicekit.idempotency import Once
 from servicekit.lifecycle import Shutdown
+from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
+from servicekit.service.instances import instance_jitter
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
@@ -65,7 +69,16 @@ SOURCE: Final = "/notifications"
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables of each kind, then the service's."""
     own = own_migrations("notifications", __file__)
-    return [servicekit_source(), maintenance_source(), consumer_source(), relay_source(), outbox_source(), own]
+    return [
+        servicekit_source(),
+        maintenance_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        own,
+    ]
 
 
 def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
@@ -99,22 +112,19 @@ async def open_api(
     pools = settings.api.pool
     async with (
         await open_pool(pools) as pool,
+        await open_pool(settings.reads) as reads,
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
-        open_authority(settings, authority) as admitting,
+        open_authority(settings.knowing, telemetry.registry, authority) as admitting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
-        yield _app(settings, telemetry, admitting, pool=pool, health=health, vetting=vetting)
+        telemetry.registry.register(PoolCollector("reads", reads))
+        routes = _routes(settings, pool, TenantPool(reads), vetting)
+        yield _app(settings, telemetry, admitting, routes=routes, health=health)
 
 
 def _app(
-    settings: NotificationsSettings,
-    telemetry: Telemetry,
-    authority: Authority,
-    *,
-    pool: Pool,
-    health: Pool,
-    vetting: Vetting,
+    settings: NotificationsSettings, telemetry: Telemetry, authority: Authority, *, routes: list[Route], health: Pool
 ) -> Edge:
     return create_app(
         title="Notifications",
@@ -122,25 +132,25 @@ def _app(
         settings=settings,
         telemetry=telemetry,
         authority=authority,
-        routes=_routes(settings, pool, vetting),
+        routes=routes,
         readiness=lambda: database_check(health),
         deep=lambda: database_check(health),
     )
 
 
-def _routes(settings: NotificationsSettings, pool: Pool, vetting: Vetting) -> list[Route]:
+def _routes(settings: NotificationsSettings, pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
     endpoints = PostgresEndpoints(NAME)
     changes = EndpointCommands(endpoints, SecretCipher(settings.secret_keys), settings.endpoint_limits)
     sendings = DeliveryCommands(endpoints, PostgresRecorder())
     keyed = KeyedCommands(Once(pool, table="notifications.idempotency"))
     handlers = EndpointCommandHandlers(keyed, changes, sendings, vetting)
     return [
-        *endpoint_reads(EndpointReadHandlers(EndpointQueries(pool))),
+        *endpoint_reads(EndpointReadHandlers(EndpointQueries(tenants))),
         *endpoint_changes(EndpointChangeHandlers(pool, changes, vetting)),
         *endpoint_commands(handlers),
         *endpoint_switches(handlers),
         *endpoint_trials(handlers),
-        *delivery_reads(DeliveryQueries(pool)),
+        *delivery_reads(DeliveryQueries(tenants)),
         *delivery_commands(keyed, sendings),
     ]
 
@@ -235,7 +245,7 @@ def _worker(
             sender=sender,
             timeout_s=sending.timeouts.attempt_s,
         ),
-        settler=Settler(pool, queue, policy=sending.policy, jitter=processes.instance_jitter()),
+        settler=Settler(pool, queue, policy=sending.policy, jitter=instance_jitter()),
         metrics=WorkerMetrics(telemetry.registry),
         tracing=telemetry.tracing,
     )

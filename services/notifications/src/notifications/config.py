@@ -13,6 +13,7 @@ from notifications.endpoints.encryption import parse_keys
 from notifications.maintenance.jobs import Retention
 from notifications.sending.sender_http import Timeouts
 from notifications.sending.worker import WorkerSettings
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -29,10 +30,12 @@ from servicekit.service.settings import (
     ApiPort,
     BootstrapServers,
     ProjectorPort,
+    ReaderDatabaseUrl,
     RecordsPerPoll,
     RelayLease,
     RelayPort,
     SchemaUrl,
+    required_by_api,
 )
 from servicekit.settings import Mode, ServiceSettings
 
@@ -65,6 +68,7 @@ class NotificationsSettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     notifications_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
+    notifications_reader_database_url: ReaderDatabaseUrl = None
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     notifications_topic: str = Field(default="wallet.events", description="The topic that is told to endpoints.")
     notifications_events_topic: str = Field(
@@ -78,7 +82,10 @@ class NotificationsSettings(ServiceSettings):
     )
     notifications_relay_port: RelayPort = 8124
     notifications_api_connections: int = Field(
-        default=8, ge=1, le=200, description="Database connections of one API process."
+        default=8, ge=1, le=200, description="Database connections of one API process for commands."
+    )
+    notifications_read_connections: int = Field(
+        default=8, ge=1, le=200, description="Database connections of one API process for reads."
     )
     notifications_worker_connections: int = Field(
         default=8, ge=2, le=200, description="Database connections of one worker process."
@@ -170,8 +177,13 @@ class NotificationsSettings(ServiceSettings):
         return self
 
     @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.notifications_database_url, service="notifications", stale_s=self.access_stale_s)
+
+    @property
     def api(self) -> ApiProcess:
-        """How the API is run."""
+        """How the API is run; the pool is of commands."""
         return ApiProcess(
             port=Port(self.notifications_api_port, "NOTIFICATIONS_API_PORT"),
             pool=PoolSettings(
@@ -179,6 +191,15 @@ class NotificationsSettings(ServiceSettings):
                 application_name="notifications-api",
                 max_size=self.notifications_api_connections,
             ),
+        )
+
+    @property
+    def reads(self) -> PoolSettings:
+        """How the API reads, besides the pool of its commands."""
+        return PoolSettings(
+            dsn=required_by_api(self.notifications_reader_database_url, "NOTIFICATIONS_READER_DATABASE_URL"),
+            application_name="notifications-api-reads",
+            max_size=self.notifications_read_connections,
         )
 
     @property
@@ -279,4 +300,7 @@ class NotificationsOwnerSettings(ServiceSettings):
     notifications_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
     notifications_app_role: str = Field(
         default="notifications_app", description="The role the service's processes use."
+    )
+    notifications_reader_role: str = Field(
+        default="notifications_reader", description="The role that the API reads as."
     )

@@ -36,7 +36,8 @@ def _migration() -> Migration:
     return Migration(
         owner.transaction_history_owner_database_url,
         bootstrap.migration_sources(),
-        owner.transaction_history_app_role,
+        app_role=owner.transaction_history_app_role,
+        reader_role=owner.transaction_history_reader_role,
     )
 
 

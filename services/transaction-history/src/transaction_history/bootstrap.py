@@ -8,6 +8,7 @@ from typing import Final
 from contracts.topics import WALLET_EVENTS
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -16,13 +17,15 @@ from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
-from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.limits import limits_source
+from servicekit.migrations import MigrationSource, Roles, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
 from servicekit.read_model.projected import Projected
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -46,7 +49,7 @@ def history_source() -> MigrationSource:
 
 def migration_sources() -> list[MigrationSource]:
     """Return what `migrate` applies, in order: servicekit's tables, the consumer's, the read model."""
-    return [servicekit_source(), consumer_source(), history_source()]
+    return [servicekit_source(), consumer_source(), access_source(), limits_source(), history_source()]
 
 
 def make_projection(settings: HistorySettings) -> HistoryProjection:
@@ -76,7 +79,10 @@ async def open_api(
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
         telemetry.registry.register(PoolCollector("reads", pool))
-        async with Projected(pool, SCHEMA) as projected, open_authority(settings, authority) as admitting:
+        async with (
+            Projected(pool, SCHEMA) as projected,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        ):
             yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
 
 
@@ -92,7 +98,7 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(HistoryReads(pool), projected)
+    queries = HistoryQueries(HistoryReads(TenantPool(pool)), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",
@@ -143,7 +149,7 @@ async def rebuild(
     ):
         rebuilding = Rebuild(
             owner_dsn=owner.transaction_history_owner_database_url,
-            app_role=owner.transaction_history_app_role,
+            roles=Roles(owner.transaction_history_app_role, owner.transaction_history_reader_role),
             pool=pool,
             source=history_source(),
             topic=topic,

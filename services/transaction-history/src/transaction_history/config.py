@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import BY_INDEX, PoolSettings
 from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings
@@ -11,7 +12,9 @@ from servicekit.service.settings import (
     BootstrapServers,
     ProjectorPort,
     ReadConnections,
+    ReaderDatabaseUrl,
     RecordsPerPoll,
+    required_by_api,
 )
 from servicekit.settings import ServiceSettings
 
@@ -20,6 +23,7 @@ class HistorySettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     transaction_history_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
+    transaction_history_reader_database_url: ReaderDatabaseUrl = None
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     transaction_history_topic: str = Field(
         default="wallet.events", description="The topic whose events the projector applies."
@@ -30,12 +34,21 @@ class HistorySettings(ServiceSettings):
     transaction_history_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
 
     @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(
+            dsn=self.transaction_history_database_url, service="transaction-history", stale_s=self.access_stale_s
+        )
+
+    @property
     def api(self) -> ApiProcess:
         """How the API is run: it finds its rows through indexes."""
         return ApiProcess(
             port=Port(self.transaction_history_api_port, "TRANSACTION_HISTORY_API_PORT"),
             pool=PoolSettings(
-                dsn=self.transaction_history_database_url,
+                dsn=required_by_api(
+                    self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
+                ),
                 application_name="transaction-history-api",
                 max_size=self.transaction_history_read_connections,
                 session=BY_INDEX,
@@ -73,4 +86,7 @@ class HistoryOwnerSettings(ServiceSettings):
     )
     transaction_history_app_role: str = Field(
         default="transaction_history_app", description="The role the service's processes use."
+    )
+    transaction_history_reader_role: str = Field(
+        default="transaction_history_reader", description="The role that the API reads as."
     )

@@ -33,4 +33,4 @@ begin
 end $$;
 
 revoke execute on function wallet.read_rows from public;
-grant execute on function wallet.read_rows to :"app_role";
+grant execute on function wallet.read_rows to :"app_role", :"reader_role";

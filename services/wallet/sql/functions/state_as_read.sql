@@ -10,4 +10,4 @@ language sql immutable parallel safe as $$
 $$;
 
 revoke execute on function wallet.state_as_read from public;
-grant execute on function wallet.state_as_read to :"app_role";
+grant execute on function wallet.state_as_read to :"app_role", :"reader_role";

@@ -12,4 +12,4 @@ language sql immutable parallel safe as $$
 $$;
 
 revoke execute on function wallet.wallet_as_read from public;
-grant execute on function wallet.wallet_as_read to :"app_role";
+grant execute on function wallet.wallet_as_read to :"app_role", :"reader_role";

@@ -107,7 +107,12 @@ def _answer_errors(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def _migration() -> Migration:
     owner = WalletOwnerSettings()
-    return Migration(owner.wallet_owner_database_url, migration_sources(), owner.wallet_app_role)
+    return Migration(
+        owner.wallet_owner_database_url,
+        migration_sources(),
+        app_role=owner.wallet_app_role,
+        reader_role=owner.wallet_reader_role,
+    )
 
 
 def _operated() -> Operated:

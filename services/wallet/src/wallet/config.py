@@ -1,10 +1,12 @@
 """The wallet service's settings: all of its environment."""
 
+from dataclasses import replace
 from typing import Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
@@ -16,7 +18,15 @@ from servicekit.service import (
     consumer_pool_settings,
     relay_pool_settings,
 )
-from servicekit.service.settings import BOOTSTRAP_SERVERS, BootstrapServers, RelayLease, RelayPort, SchemaUrl
+from servicekit.service.settings import (
+    BOOTSTRAP_SERVERS,
+    BootstrapServers,
+    ReaderDatabaseUrl,
+    RelayLease,
+    RelayPort,
+    SchemaUrl,
+    required_by_api,
+)
 from servicekit.settings import ServiceSettings
 from wallet.application.committer import CommitterSettings
 from wallet.application.queue import AGE_MAX_S, COMMANDS_MAX, QueueLimits
@@ -32,6 +42,7 @@ class WalletSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
+    wallet_reader_database_url: ReaderDatabaseUrl = None
     kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     wallet_events_topic: str = Field(default="wallet.events", description="The topic that the relay publishes to.")
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
@@ -86,9 +97,19 @@ class WalletSettings(ServiceSettings):
     wallet_relay_lease_s: RelayLease = LEASE_S
 
     @property
+    def knowing(self) -> Knowing:
+        """Where the API knows identities from."""
+        return Knowing(dsn=self.wallet_database_url, service="wallet", stale_s=self.access_stale_s)
+
+    @property
     def api(self) -> ApiProcess:
         """How the API is run; the pool is of reads and dry runs."""
-        return ApiProcess(port=Port(self.wallet_api_port, "WALLET_API_PORT"), pool=self.reading("api"))
+        return ApiProcess(
+            port=Port(self.wallet_api_port, "WALLET_API_PORT"),
+            pool=replace(
+                self.reading("api"), dsn=required_by_api(self.wallet_reader_database_url, "WALLET_READER_DATABASE_URL")
+            ),
+        )
 
     @property
     def queue(self) -> QueueLimits:
@@ -137,7 +158,7 @@ class WalletSettings(ServiceSettings):
         )
 
     def reading(self, process: str) -> PoolSettings:
-        """Return how *process* reads the ledger."""
+        """Return how *process* reads the whole ledger, as the app role."""
         return PoolSettings(
             dsn=self.wallet_database_url,
             application_name=f"wallet-{process}",
@@ -150,3 +171,4 @@ class WalletOwnerSettings(ServiceSettings):
 
     wallet_owner_database_url: str = Field(repr=False, description="Where the owner role migrates the database.")
     wallet_app_role: str = Field(default="wallet_app", description="The role the service's processes use.")
+    wallet_reader_role: str = Field(default="wallet_reader", description="The role that the API reads as.")

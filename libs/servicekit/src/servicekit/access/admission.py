@@ -65,8 +65,8 @@ class AccessStale(Exception):
     """Nothing was heard of identities for too long, and staff's scopes wait until something is: 503."""
 
 
-class PositionNotReached(Exception):
-    """What the request wants to have been heard of identities was not heard in time: 409."""
+class InvalidAccessPosition(ValueError):
+    """`Min-Access-Position` is not the value of an `Access-Position`: 400."""
 
 
 class Authority(Protocol):
@@ -75,7 +75,8 @@ class Authority(Protocol):
     async def admit(self, headers: Mapping[bytes, bytes], peer: str | None, access: Access, /) -> Principal:
         """Return the principal of a request with *headers* (lower-case name to value) from the address *peer*.
 
-        Raises NotAuthenticated, NotAllowed where the route's scope is missing, AccessStale, and PositionNotReached.
+        Raises NotAuthenticated, NotAllowed where the route's scope is missing, AccessStale, InvalidAccessPosition, and
+        PositionNotReached where that is not known in time.
         """
         ...
 

@@ -1,39 +1,54 @@
-"""The authority of an API process."""
+"""The authority of an API process, opened on its database and watching for changes."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
-from contracts.scopes import Kind, mask_for
-from servicekit.access.admission import Access, Authority, NotAuthenticated, require
-from servicekit.principal import Principal, client_of
-from servicekit.settings import Mode, ServiceSettings
+from prometheus_client import CollectorRegistry
+
+from servicekit.access.admission import Authority
+from servicekit.access.authority import CredentialAuthority
+from servicekit.access.directory import Directory
+from servicekit.access.metrics import AccessMetrics
+from servicekit.access.projection import access_projection_name
+from servicekit.failures import OperationalError
+from servicekit.postgres import PoolSettings, open_pool
+
+_CONNECTIONS: int = 2
 
 
-class _SettingsAuthority:
-    """Admits everybody in development as the principal that the settings name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowing:
+    """Where a service knows identities from: its *dsn*, *service* (its slug), and after how long staff has to wait.
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        tenant_id, subject = settings.default_tenant_id, settings.development_subject
-        self._is_development = settings.mode is Mode.DEVELOPMENT
-        self._principal = Principal(
-            tenant_id=tenant_id,
-            subject=subject,
-            client=client_of(tenant_id, subject),
-            kind=Kind.OPERATOR,
-            scopes=mask_for(Kind.OPERATOR),
-            acts_for=None,
-            credential_id="settings",
-        )
+    *is_source*: the service is the one that identities come from, and knows them at once.
+    """
 
-    async def admit(self, _headers: Mapping[bytes, bytes], _peer: str | None, access: Access, /) -> Principal:
-        """Return the settings' principal; raises NotAuthenticated outside development."""
-        if not self._is_development:
-            raise NotAuthenticated("No credentials are accepted yet: settings name a principal in development only.")
-        require(self._principal, access.scope)
-        return self._principal
+    dsn: str
+    service: str
+    stale_s: float
+    is_source: bool = False
 
 
 @asynccontextmanager
-async def open_authority(settings: ServiceSettings, given: Authority | None = None) -> AsyncIterator[Authority]:
-    """Give the API's own authority, or the *given* one."""
-    yield given or _SettingsAuthority(settings)
+async def open_authority(
+    knowing: Knowing, registry: CollectorRegistry, given: Authority | None = None
+) -> AsyncIterator[Authority]:
+    """Give the API's own authority, or the *given* one; its watch ends with the body."""
+    if given is not None:
+        yield given
+        return
+    pools = PoolSettings(dsn=knowing.dsn, application_name=f"{knowing.service}-api-access", max_size=_CONNECTIONS)
+    async with await open_pool(pools) as pool:
+        directory = Directory(pool, access_projection_name(knowing.service), is_source=knowing.is_source)
+        authority = CredentialAuthority(directory, metrics=AccessMetrics(registry), stale_s=knowing.stale_s)
+        with suppress(OperationalError):
+            await authority.look()
+        watching = asyncio.create_task(authority.watch(), name="access-watch")
+        try:
+            yield authority
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching

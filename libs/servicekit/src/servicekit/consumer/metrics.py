@@ -9,47 +9,58 @@ from servicekit.consumer.sequencing import Stop
 _POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15)
 
 
+class ConsumerFamilies:
+    """The families of a process's consumers: several projections in one process share them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ("projection",)
+        self.applied = Counter("consumer_applied_total", "Events applied.", labels, registry=registry)
+        self.skipped = Counter("consumer_skipped_total", "Records that were applied before.", labels, registry=registry)
+        self.unreadable = Counter(
+            "consumer_unreadable_total", "Records without a place in the stream.", labels, registry=registry
+        )
+        self.poll = Histogram(
+            "consumer_poll_seconds", "Time of one poll's transaction.", labels, buckets=_POLL_SECONDS, registry=registry
+        )
+        self.failures = Counter(
+            "consumer_poll_failures_total", "Polls to be repeated, by error.", (*labels, "error"), registry=registry
+        )
+        self.gaps = Counter(
+            "consumer_gaps_total", "Gaps met, those included that a second look closed.", labels, registry=registry
+        )
+        self.stopped = Gauge(
+            "consumer_shards_stopped", "Shards that are stopped, by reason.", (*labels, "reason"), registry=registry
+        )
+        self.parked = Gauge("consumer_parked_subjects", "Parked subjects.", labels, registry=registry)
+        self.lag_records = Gauge(
+            "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
+        )
+        self.lag_ms = Gauge(
+            "consumer_lag_milliseconds", "How far the slowest assigned partition is behind.", labels, registry=registry
+        )
+        self.checkpoint = Gauge(
+            "consumer_checkpoint", "Sequence applied last, by shard.", (*labels, "shard"), registry=registry
+        )
+
+
 class ConsumerMetrics:
     """Lag, throughput, parked subjects, stopped shards and checkpoints of one projection."""
 
-    def __init__(self, registry: CollectorRegistry, projection: str) -> None:
-        labels = ("projection",)
+    def __init__(self, families: ConsumerFamilies, projection: str) -> None:
         self._projection = projection
-        self._applied = Counter("consumer_applied_total", "Events applied.", labels, registry=registry).labels(
-            projection
-        )
-        self._skipped = Counter(
-            "consumer_skipped_total", "Records that were applied before.", labels, registry=registry
-        ).labels(projection)
-        self._unreadable = Counter(
-            "consumer_unreadable_total", "Records without a place in the stream.", labels, registry=registry
-        ).labels(projection)
-        self._poll = Histogram(
-            "consumer_poll_seconds", "Time of one poll's transaction.", labels, buckets=_POLL_SECONDS, registry=registry
-        ).labels(projection)
-        self._failures = Counter(
-            "consumer_poll_failures_total", "Polls to be repeated, by error.", (*labels, "error"), registry=registry
-        )
-        self._gaps = Counter(
-            "consumer_gaps_total", "Gaps met, those included that a second look closed.", labels, registry=registry
-        ).labels(projection)
-        self._stopped = Gauge(
-            "consumer_shards_stopped", "Shards that are stopped, by reason.", (*labels, "reason"), registry=registry
-        )
-        self._parked = Gauge("consumer_parked_subjects", "Parked subjects.", labels, registry=registry).labels(
-            projection
-        )
-        self._lag_records = Gauge(
-            "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
-        ).labels(projection)
-        self._lag_ms = Gauge(
-            "consumer_lag_milliseconds", "How far the slowest assigned partition is behind.", labels, registry=registry
-        ).labels(projection)
+        self._applied = families.applied.labels(projection)
+        self._skipped = families.skipped.labels(projection)
+        self._unreadable = families.unreadable.labels(projection)
+        self._poll = families.poll.labels(projection)
+        self._failures = families.failures
+        self._gaps = families.gaps.labels(projection)
+        self._stopped = families.stopped
+        self._parked = families.parked.labels(projection)
+        self._lag_records = families.lag_records.labels(projection)
+        self._lag_ms = families.lag_ms.labels(projection)
         # A child looked up once is several times cheaper than `labels` per shard and poll.
         self._checkpoints: dict[int, Gauge] = {}
-        self._checkpoint = Gauge(
-            "consumer_checkpoint", "Sequence applied last, by shard.", (*labels, "shard"), registry=registry
-        )
+        self._checkpoint = families.checkpoint
         for reason in Stop:
             self._stopped.labels(projection, reason.value)
 

@@ -12,8 +12,9 @@ import msgspec
 
 from contracts import problems
 from contracts.problems import FIELD_CODES, ProblemCode
-from servicekit.access.admission import AccessStale, NotAllowed, NotAuthenticated, PositionNotReached
+from servicekit.access.admission import AccessStale, InvalidAccessPosition, NotAllowed, NotAuthenticated
 from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
+from servicekit.read_model.waiting import PositionNotReached
 
 PROBLEM_TYPE: Final = b"application/problem+json"
 FIELD_ERRORS_MAX: Final = 50
@@ -116,7 +117,13 @@ def problem_from(error: BaseException) -> Problem:
     match operational(error) or error:
         case Problem() as problem:
             return problem
-        case NotAuthenticated() | NotAllowed() | AccessStale() | PositionNotReached() as refused:
+        case (
+            NotAuthenticated()
+            | NotAllowed()
+            | AccessStale()
+            | InvalidAccessPosition()
+            | PositionNotReached() as refused
+        ):
             return _not_admitted(refused)
         case Overloaded(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
@@ -126,7 +133,9 @@ def problem_from(error: BaseException) -> Problem:
             return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")
 
 
-def _not_admitted(refused: NotAuthenticated | NotAllowed | AccessStale | PositionNotReached) -> Problem:
+def _not_admitted(
+    refused: NotAuthenticated | NotAllowed | AccessStale | InvalidAccessPosition | PositionNotReached,
+) -> Problem:
     match refused:
         case NotAuthenticated():
             return Problem(refused.code, refused.detail, headers=[(b"www-authenticate", _challenge(refused))])
@@ -134,8 +143,11 @@ def _not_admitted(refused: NotAuthenticated | NotAllowed | AccessStale | Positio
             return _forbidden(refused)
         case AccessStale():
             return Problem(problems.ACCESS_STALE, str(refused), retry_after_s=RETRY_AFTER_S)
+        case InvalidAccessPosition():
+            return Problem(problems.INVALID_POSITION, "Min-Access-Position must be the value of an Access-Position.")
         case PositionNotReached():
-            return Problem(problems.POSITION_NOT_REACHED, str(refused), retry_after_s=RETRY_AFTER_S)
+            detail = "What Min-Access-Position names is not known here yet."
+            return Problem(problems.POSITION_NOT_REACHED, detail, retry_after_s=RETRY_AFTER_S)
         case _:
             assert_never(refused)
 

@@ -8,7 +8,7 @@ A function has a file of its own, with its types, settings and rights, and is ap
 changed, behind the migrations: its checksum is kept in `servicekit.function_in_force`. `-- needs: one, another` names
 the files that go before. So no migration may call a function of such a file.
 
-Both name the app's role as `:"app_role"`, as in psql.
+Both name the app's role as `:"app_role"`, as in psql, and the one that the API reads as as `:"reader_role"`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,14 @@ import asyncpg
 
 from servicekit.migrations.files import (
     APP_ROLE,
+    READER_ROLE,
     Migration,
     MigrationError,
     MigrationSource,
     Phase,
+    Roles,
     SqlFunction,
-    for_role,
+    for_roles,
     read_functions,
     read_source,
 )
@@ -33,12 +35,14 @@ from servicekit.postgres import Connection, connect, transaction
 
 __all__ = [
     "APP_ROLE",
+    "READER_ROLE",
     "Migration",
     "MigrationError",
     "MigrationSource",
     "Phase",
+    "Roles",
     "SqlFunction",
-    "for_role",
+    "for_roles",
     "migrate",
     "read_functions",
     "read_source",
@@ -74,6 +78,8 @@ _RECORDS: Final = """
     );
 """
 
+_EXEMPT: Final = "select rolname, rolsuper or rolbypassrls as is_exempt from pg_roles where rolname = any ($1)"
+
 
 class _Applied(NamedTuple):
     name: str
@@ -86,28 +92,36 @@ def servicekit_source() -> MigrationSource:
 
 
 async def migrate(
-    owner_dsn: str, sources: Sequence[MigrationSource], *, app_role: str, phase: Phase = Phase.ALL
+    owner_dsn: str,
+    sources: Sequence[MigrationSource],
+    *,
+    app_role: str,
+    reader_role: str | None = None,
+    phase: Phase = Phase.ALL,
 ) -> list[Migration | SqlFunction]:
     """Apply what is pending, the migrations source by source in the order given, then the functions; return them.
 
     Any number of processes may call it at once: they take turns. A release that lacks migrations which the database has
-    is the older of two, and leaves the functions to the newer one. Raises MigrationError if a file changed after it
-    was applied, where the database was made before the baseline, or where a function's signature was changed in place,
-    and driver errors (the failing file is rolled back and named in a note).
+    is the older of two, and leaves the functions to the newer one. Raises MigrationError if a file changed after it was
+    applied, where the database was made before the baseline, where a function's signature was changed in place, or
+    where row-level security does not bind *reader_role* or does not exempt *app_role*; and driver errors (the failing
+    file is rolled back and named in a note).
     """
     files = [migration for source in sources for migration in read_source(source)]
     functions = [function for source in sources for function in read_functions(source)]
+    roles = Roles(app_role, reader_role)
     connection = await connect(
         owner_dsn, application_name="migrate", command_timeout_s=COMMAND_TIMEOUT_S, session=SESSION
     )
     try:
         await _take_turn(connection)
+        await _check_roles(connection, roles)
         applied = await _applied(connection)
         is_older = _check(files, applied)
         pending = [file for file in files if (file.source, file.number) not in applied and _runs_in(file, phase)]
         for migration in pending:
-            await _apply(connection, migration, app_role)
-        renewed = [] if is_older else await apply_functions(connection, functions, app_role=app_role)
+            await _apply(connection, migration, roles)
+        renewed = [] if is_older else await apply_functions(connection, functions, roles=roles)
         return [*pending, *renewed]
     finally:
         await connection.close()
@@ -121,6 +135,24 @@ async def _take_turn(connection: Connection) -> None:
     await connection.execute(f"set lock_timeout = '{LOCK_WAIT}'")
     await connection.execute("select pg_advisory_lock($1)", LOCK_KEY)  # held until the session ends
     await connection.execute(f"set lock_timeout = '{SESSION['lock_timeout']}'")
+
+
+async def _check_roles(connection: Connection, roles: Roles) -> None:
+    """Raise MigrationError unless row-level security binds the reader and exempts the app; without a reader both may.
+
+    The app role sees nothing at all, and cannot COPY, where it is not exempt: better said here than found later.
+    """
+    if roles.reader is None:
+        return
+    rows = await connection.fetch(_EXEMPT, [roles.app, roles.reader])
+    is_exempt = {row["rolname"]: row["is_exempt"] for row in rows}
+    if is_exempt.get(roles.reader) is not False:
+        raise MigrationError(
+            f"there must be a role {roles.reader} that row-level security binds: as a superuser,"
+            f" `create role {roles.reader} login nobypassrls password …` and grant it to connect to the database"
+        )
+    if is_exempt.get(roles.app) is not True:
+        raise MigrationError(f"row-level security must exempt the role {roles.app}: `alter role {roles.app} bypassrls`")
 
 
 async def _applied(connection: Connection) -> dict[tuple[str, int], _Applied]:
@@ -154,10 +186,10 @@ def _check(files: Iterable[Migration], applied: Mapping[tuple[str, int], _Applie
     return any(number > newest.get(source, number) for source, number in applied)
 
 
-async def _apply(connection: Connection, migration: Migration, app_role: str) -> None:
+async def _apply(connection: Connection, migration: Migration, roles: Roles) -> None:
     try:
         async with transaction(connection):
-            await connection.execute(for_role(migration.sql, app_role))
+            await connection.execute(for_roles(migration.sql, roles))
             await connection.execute(
                 "insert into servicekit.migration (source, number, name, sha256) values ($1, $2, $3, $4)",
                 migration.source,

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 APP_ROLE: Final = ':"app_role"'
+READER_ROLE: Final = ':"reader_role"'
 _FILE_NAME = re.compile(r"(?P<number>[0-9]{4})_(?P<name>[a-z0-9_]+)(?:\.(?P<phase>pre|post))?\.sql", re.ASCII)
 _FUNCTION: Final = re.compile(r"^create or replace function ([a-z0-9_]+)\.([a-z0-9_]+)\(", re.MULTILINE | re.ASCII)
 _NEEDS: Final = re.compile(r"^-- needs: (.+)", re.MULTILINE)
@@ -26,6 +27,14 @@ class Phase(Enum):
     PRE = "pre"
     POST = "post"
     ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Whom files grant rights: the role of the service's processes, and the one its API reads as, None without one."""
+
+    app: str
+    reader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +83,13 @@ class SqlFunction:
         return f"{self.source}/functions/{self.name}"
 
 
-def for_role(sql: str, app_role: str) -> str:
-    """Return *sql* with the app's role filled in, quoted."""
-    return sql.replace(APP_ROLE, '"' + app_role.replace('"', '""') + '"')
+def for_roles(sql: str, roles: Roles) -> str:
+    """Return *sql* with *roles* filled in, quoted. Raises MigrationError where it names a reader and there is none."""
+    if READER_ROLE in sql:
+        if roles.reader is None:
+            raise MigrationError(f"a file grants rights to {READER_ROLE}, and no such role was given")
+        sql = sql.replace(READER_ROLE, _quoted(roles.reader))
+    return sql.replace(APP_ROLE, _quoted(roles.app))
 
 
 def read_source(source: MigrationSource) -> list[Migration]:
@@ -103,6 +116,10 @@ def read_functions(source: MigrationSource) -> list[SqlFunction]:
         if missing := sorted(others - functions.keys()):
             raise MigrationError(f"{functions[name]} needs {missing[0]}, which has no file")
     return [functions[name] for name in _ordered(needed, source.name)]
+
+
+def _quoted(role: str) -> str:
+    return '"' + role.replace('"', '""') + '"'
 
 
 def _sha256(sql: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from servicekit.migrations.files import MigrationError, SqlFunction, for_role
+from servicekit.migrations.files import MigrationError, Roles, SqlFunction, for_roles
 from servicekit.postgres import Connection, transaction
 
 _TYPE: Final = re.compile(
@@ -36,7 +36,7 @@ _RECORD: Final = """
 
 
 async def apply_functions(
-    connection: Connection, functions: Sequence[SqlFunction], *, app_role: str
+    connection: Connection, functions: Sequence[SqlFunction], *, roles: Roles
 ) -> list[SqlFunction]:
     """Apply those whose text is not in force, in the order given, each in a transaction; return them.
 
@@ -48,15 +48,15 @@ async def apply_functions(
         # One that a migration dropped is not in force any more, whatever is recorded.
         is_there = await _of_that_name(connection, function) > 0
         if not is_there or in_force.get((function.source, function.name)) != function.sha256:
-            await _apply(connection, function, app_role, is_there=is_there)
+            await _apply(connection, function, roles, is_there=is_there)
             applied.append(function)
     return applied
 
 
-async def _apply(connection: Connection, function: SqlFunction, app_role: str, *, is_there: bool) -> None:
+async def _apply(connection: Connection, function: SqlFunction, roles: Roles, *, is_there: bool) -> None:
     try:
         async with transaction(connection):
-            await connection.execute(for_role(await _without_types(connection, function), app_role))
+            await connection.execute(for_roles(await _without_types(connection, function), roles))
             if await _of_that_name(connection, function) > 1:
                 raise MigrationError(f"{function} has other arguments than the one in force: {_CHANGED}")
             await connection.execute(_RECORD, function.source, function.name, function.sha256)

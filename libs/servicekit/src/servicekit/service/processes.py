@@ -1,9 +1,6 @@
 """The kinds of process: an API, a consumer, a relay, and any other worker beside its pages of health and metrics."""
 
 import asyncio
-import os
-import random
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -11,10 +8,8 @@ from dataclasses import replace
 from starlette.types import ASGIApp
 
 from contracts.ids import new_id_text
-from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
-from servicekit.consumer.settings import ConsumerSettings
 from servicekit.health import Check, HealthCheck, healthy
 from servicekit.http.app import create_process_app
 from servicekit.http.edge.connection import ConnectionLimits
@@ -27,6 +22,8 @@ from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
 from servicekit.service import ConsumerProcess, Port, RelayProcess, Service
+from servicekit.service.consuming import make_consuming
+from servicekit.service.instances import instance_jitter, instance_name
 from servicekit.serving import serve_http
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
@@ -119,7 +116,13 @@ async def run_consumer(
     """Run the process that feeds *projection* until *shutdown*, or until it cannot go on."""
     async with process_telemetry(settings, service, process.name) as telemetry:
         await consume(
-            settings, shutdown, process=process, telemetry=telemetry, projection=projection, runner_class=runner_class
+            settings,
+            shutdown,
+            service=service,
+            process=process,
+            telemetry=telemetry,
+            projection=projection,
+            runner_class=runner_class,
         )
 
 
@@ -127,16 +130,23 @@ async def consume(
     settings: ServiceSettings,
     shutdown: Shutdown,
     *,
+    service: Service,
     process: ConsumerProcess,
     telemetry: Telemetry,
     projection: Projection,
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
-    """Feed *projection* in a process that has its *telemetry* already."""
+    """Feed *projection*, and what *service* knows of identities, in a process that has its *telemetry* already."""
     async with await open_pool(process.pool) as pool:
         telemetry.registry.register(PoolCollector(process.name, pool))
-        runner = make_runner(
-            process.consumer, projection=projection, telemetry=telemetry, pool=pool, runner_class=runner_class
+        consuming = make_consuming(
+            settings,
+            service=service,
+            process=process,
+            projection=projection,
+            telemetry=telemetry,
+            pool=pool,
+            runner_class=runner_class,
         )
         await run_beside_pages(
             settings,
@@ -145,28 +155,9 @@ async def consume(
             name=process.name,
             port=process.port,
             pool=pool,
-            work=runner.run,
-            deep=runner.check,
+            work=consuming.run,
+            deep=consuming.check,
         )
-
-
-def make_runner(
-    settings: ConsumerSettings,
-    *,
-    projection: Projection,
-    telemetry: Telemetry,
-    pool: Pool,
-    runner_class: type[ConsumerRunner] = ConsumerRunner,
-) -> ConsumerRunner:
-    """Return what feeds *projection* through *pool*."""
-    return runner_class(
-        settings,
-        projection=projection,
-        pool=pool,
-        metrics=ConsumerMetrics(telemetry.registry, projection.name),
-        tracing=telemetry.tracing,
-        jitter=instance_jitter(),
-    )
 
 
 async def run_relay(
@@ -214,16 +205,6 @@ def end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> No
     work's own if it has one, else 1, also where it merely returned or was cancelled from within.
     """
     working.add_done_callback(lambda ended: _tell_end(ended, name, shutdown))
-
-
-def instance_name() -> str:
-    """Return the process's name for operators: host and pid."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def instance_jitter() -> random.Random:
-    """Return a source of jitter that differs between instances."""
-    return random.Random(instance_name())  # noqa: S311  jitter, not a secret
 
 
 def health_pool_settings(settings: PoolSettings) -> PoolSettings:

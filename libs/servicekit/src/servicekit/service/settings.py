@@ -15,7 +15,26 @@ RecordsPerPoll = Annotated[
     int, Field(ge=1, le=20_000, description="Records that the projector applies in one transaction at most.")
 ]
 ReadConnections = Annotated[int, Field(ge=1, le=200, description="Connections of one API process.")]
+ReaderDatabaseUrl = Annotated[
+    str | None,
+    Field(
+        repr=False,
+        description="Where the API reads, as the reader role, which sees one tenant at a time: the API does not start "
+        "without it, no other process needs it. A pooler between must not be in transaction mode.",
+    ),
+]
 SchemaUrl = Annotated[
     str, Field(description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).")
 ]
 RelayLease = Annotated[float, Field(gt=0, description="How long a relay owns a shard without renewing, in seconds.")]
+
+
+class SettingsError(Exception):
+    """A setting that this process cannot do without is missing."""
+
+
+def required_by_api(address: str | None, setting: str) -> str:
+    """Return *address*; raises SettingsError, which names *setting*, where there is none."""
+    if not address:
+        raise SettingsError(f"{setting} is not set: the API reads as a role of its own")
+    return address

@@ -35,6 +35,7 @@ from servicekit.http.routes.keyed import Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.idempotency import Answer
 from servicekit.postgres import Pool
+from servicekit.tenant_pool import TenantPool
 
 _TAG: Final = "service accounts"
 ACCOUNT: Final = f"{ACCOUNTS}/{{service_account_id}}"
@@ -54,17 +55,18 @@ class AccountHandlers:
     commands: Commands
     accounts: Accounts
     pool: Pool
+    tenants: TenantPool
 
     async def list(self, caller: Caller, page: Page) -> ServiceAccountsBody:
         asked = paged(page, UUID, "service_accounts", caller.tenant_id)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_accounts(connection, caller.tenant_id, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda account: account.id)
         return ServiceAccountsBody(data=[account_body(each) for each in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, service_account_id: PathId, caller: Caller) -> ServiceAccountBody:
         known = account_id_of(service_account_id)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_account(connection, caller.tenant_id, known)
         if isinstance(found, Unknown):
             raise missing(found.entity)

@@ -35,6 +35,7 @@ from servicekit.http.routes.keyed import Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.idempotency import Answer
 from servicekit.postgres import Pool
+from servicekit.tenant_pool import TenantPool
 
 _TAG: Final = "issuers"
 _ISSUER: Final = f"{ISSUERS}/{{issuer_id}}"
@@ -48,17 +49,18 @@ class IssuerHandlers:
     commands: Commands
     issuers: Issuers
     pool: Pool
+    tenants: TenantPool
 
     async def list(self, caller: Caller, page: Page) -> IssuersBody:
         asked = paged(page, UUID, "issuers", caller.tenant_id)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_issuers(connection, caller.tenant_id, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda issuer: issuer.id)
         return IssuersBody(data=[issuer_body(each) for each in shown.rows], next_cursor=shown.next_cursor)
 
     async def get(self, issuer_id: PathId, caller: Caller) -> IssuerBody:
         known = issuer_id_of(issuer_id)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_issuer(connection, caller.tenant_id, known)
         if isinstance(found, Unknown):
             raise missing(found.entity)

@@ -31,7 +31,7 @@ from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.keyed import Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.idempotency import Answer
-from servicekit.postgres import Pool
+from servicekit.tenant_pool import TenantPool
 
 _TAG: Final = "API keys"
 _KEY: Final = f"{KEYS}/{{key_id}}"
@@ -44,23 +44,23 @@ class KeyHandlers:
 
     commands: Commands
     keys: Keys
-    pool: Pool
+    tenants: TenantPool
 
     async def list(self, service_account_id: PathId, caller: Caller, page: Page) -> ApiKeysBody:
         known = account_id_of(service_account_id)
         asked = paged(page, UUID, "api_keys", caller.tenant_id, known)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             account = await find_account(connection, caller.tenant_id, known)
             if isinstance(account, Unknown):
                 raise missing(account.entity)
-            found = await find_keys(connection, known, before=asked.position, limit=asked.limit)
+            found = await find_keys(connection, caller.tenant_id, known, before=asked.position, limit=asked.limit)
         shown = asked.show(found, lambda key: key.id)
         data = [key_body(KeyOf(key=key, subject=account.subject, kind=account.kind)) for key in shown.rows]
         return ApiKeysBody(data=data, next_cursor=shown.next_cursor)
 
     async def get(self, key_id: PathId, caller: Caller) -> ApiKeyBody:
         known = key_id_of(key_id)
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await key_with_account(connection, caller.tenant_id, known)
         if isinstance(found, Unknown):
             raise missing(found.entity)

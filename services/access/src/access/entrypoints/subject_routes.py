@@ -30,7 +30,8 @@ from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import Caller
 from servicekit.http.routes.keyed import Sent, SentCommand, answer
 from servicekit.idempotency import Answer
-from servicekit.postgres import Pool, Transaction
+from servicekit.postgres import Transaction
+from servicekit.tenant_pool import TenantPool
 
 _TAG: Final = "subjects"
 _LIMITS_TAG: Final = "rate limits"
@@ -53,10 +54,10 @@ class SubjectHandlers:
 
     commands: Commands
     subjects: Subjects
-    pool: Pool
+    tenants: TenantPool
 
     async def get(self, subject: SubjectText, caller: Caller) -> SubjectBody:
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_subject(connection, caller.tenant_id, subject)
         if isinstance(found, Unknown):
             raise missing(found.entity)
@@ -90,10 +91,10 @@ class LimitHandlers:
 
     commands: Commands
     limits: Limits
-    pool: Pool
+    tenants: TenantPool
 
     async def get(self, caller: Caller) -> RateLimitsBody:
-        async with self.pool.connection() as connection:
+        async with self.tenants.reading(caller.tenant_id) as connection:
             return limits_body(await find_limits(connection, caller.tenant_id))
 
     async def put(self, sent: Sent, body: PutRateLimits) -> Response:

@@ -60,12 +60,16 @@ async def find_key(connection: Connection, tenant_id: UUID, key_id: UUID) -> Api
     return Unknown(Entity.API_KEY) if row is None else _key(row)
 
 
-async def find_keys(connection: Connection, account_id: UUID, *, before: UUID | None, limit: int) -> Sequence[ApiKey]:
-    """Return up to *limit* keys of an account older than *before*, newest first."""
+async def find_keys(
+    connection: Connection, tenant_id: UUID, account_id: UUID, *, before: UUID | None, limit: int
+) -> Sequence[ApiKey]:
+    """Return up to *limit* keys of the tenant's account older than *before*, newest first."""
     rows = await connection.fetch(
         f"""select {_COLUMNS} from access.api_key
-            where service_account_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3""",
+            where service_account_id = $1 and tenant_id = $2 and ($3::uuid is null or id < $3)
+            order by id desc limit $4""",
         account_id,
+        tenant_id,
         before,
         limit,
     )

@@ -1,19 +1,31 @@
 """What every change does last: its events to the outbox, and to this service's own view of identities."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from access.identities.events import Changed, event_of
+from contracts.envelope import Envelope
+from contracts.ids import shard_of
 from servicekit.postgres import Transaction
 from servicekit.relay.outbox import OutboxEvent, append_at
 
 T = TypeVar("T")
 Positions = Sequence[tuple[int, int]]
 """(shard, sequence) pairs by shard."""
-ApplyToOwn = Callable[[Transaction, Sequence[OutboxEvent]], Awaitable[None]]
-"""Writes what events say into this service's own view, in the transaction of the change."""
+SOURCE: Final = "/access"
+"""The `ce_source` of every event of this service."""
+
+
+class OwnView(Protocol):
+    """What this service itself knows of identities, as every service does."""
+
+    async def apply(self, tx: Transaction, events: Sequence[Envelope], /) -> None:
+        """Write what *events* leave of their entities."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +36,11 @@ class Done(Generic[T]):
     positions: Positions = ()
 
 
-async def _apply_nowhere(_tx: Transaction, _events: Sequence[OutboxEvent]) -> None:
-    """Leave this service's own view to its consumer."""
-
-
 class Recorder:
-    """Records changes as events."""
+    """Records changes as events, and in this service's own view of identities."""
 
-    def __init__(self, apply_to_own: ApplyToOwn = _apply_nowhere) -> None:
-        self._apply_to_own = apply_to_own
+    def __init__(self, own: OwnView) -> None:
+        self._own = own
 
     async def now(self, tx: Transaction) -> datetime:
         """Return the instant of a change whose rows are locked: later than that of the change before it."""
@@ -46,5 +54,21 @@ class Recorder:
         last event.
         """
         events = [event_of(each, now=now) for each in changed]
-        await self._apply_to_own(tx, events)
-        return await append_at(tx, events)
+        positions = await append_at(tx, events)
+        newest = dict(positions)
+        await self._own.apply(tx, [_envelope(event, newest[shard_of(event.subject)]) for event in events])
+        return positions
+
+
+def _envelope(event: OutboxEvent, sequence: int) -> Envelope:
+    return Envelope(
+        shard=shard_of(event.subject),
+        sequence=sequence,
+        event_id=event.event_id,
+        type=event.type.name,
+        source=SOURCE,
+        subject=event.subject,
+        tenant_id=event.tenant_id,
+        time=event.occurred_at,
+        data=msgspec.json.encode(event.data),
+    )

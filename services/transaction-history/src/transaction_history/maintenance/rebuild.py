@@ -14,11 +14,11 @@ import asyncpg
 from prometheus_client import CollectorRegistry
 
 from servicekit.consumer import checkpoints
-from servicekit.consumer.metrics import ConsumerMetrics
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
-from servicekit.migrations import MigrationSource, for_role, read_functions, read_source
+from servicekit.migrations import MigrationSource, Roles, for_roles, read_functions, read_source
 from servicekit.postgres import Connection, Pool, connect
 from transaction_history.maintenance.hashes import TableHash, table_hashes
 from transaction_history.projection.projection import HistoryProjection
@@ -59,13 +59,13 @@ class Comparison:
 class Rebuild:
     """One rebuild, over a connection of the owner role and a pool of the app role."""
 
-    def __init__(self, *, owner_dsn: str, app_role: str, pool: Pool, source: MigrationSource, topic: str) -> None:
+    def __init__(self, *, owner_dsn: str, roles: Roles, pool: Pool, source: MigrationSource, topic: str) -> None:
         self._owner_dsn = owner_dsn
-        self._app_role = app_role
+        self._roles = roles
         self._pool = pool
         self._source = source
         projection = HistoryProjection(PostgresReadModel(NEXT), name=NEXT, topic=topic)
-        self._processor = Processor(projection, pool, ConsumerMetrics(CollectorRegistry(), NEXT))
+        self._processor = Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), NEXT))
 
     async def run(self, reader: TopicReader, *, switch: bool) -> Comparison:
         """Build, compare, and where *switch* is asked for and all is equal, switch; the second schema is gone after.
@@ -98,7 +98,7 @@ class Rebuild:
         async with owner.transaction():
             migrations, functions = read_source(self._source), read_functions(self._source)
             for sql in (*(each.sql for each in migrations), *(each.sql for each in functions)):
-                await owner.execute(for_role(_NAME.sub(NEXT, sql), self._app_role))
+                await owner.execute(for_roles(_NAME.sub(NEXT, sql), self._roles))
 
     async def _process(self, received: Sequence[Received]) -> None:
         if received and await self._processor.process(received):

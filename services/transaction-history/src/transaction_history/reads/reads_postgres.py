@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.ids import SHARDS
-from servicekit.postgres import Pool
+from servicekit.tenant_pool import TenantPool
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 from transaction_history.projection.columns import selected
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -32,8 +32,8 @@ class OwnerScope:
 class HistoryReads:
     """Answers from the live schema. Another tenant's rows are not there."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, tenants: TenantPool) -> None:
+        self._tenants = tenants
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow | None:
         """Return a wallet."""
@@ -89,9 +89,10 @@ class HistoryReads:
         found = await self._rows(EntryRow, query, tenant_id, wallet_id, at)
         return found[0] if found else None
 
-    async def _rows(self, row_type: type[Row], query: str, *arguments: object) -> list[Row]:
-        return [row_type(*record) for record in await self._fetch(query, *arguments)]
+    async def _rows(self, row_type: type[Row], query: str, tenant_id: UUID, *arguments: object) -> list[Row]:
+        return [row_type(*record) for record in await self._fetch(query, tenant_id, *arguments)]
 
-    async def _fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        async with self._pool.connection() as connection:
-            return await connection.fetch(query, *arguments)
+    async def _fetch(self, query: str, tenant_id: UUID, *arguments: object) -> list[asyncpg.Record]:
+        """Run *query*, whose first argument is the tenant."""
+        async with self._tenants.reading(tenant_id) as connection:
+            return await connection.fetch(query, tenant_id, *arguments)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from servicekit.failures import Overloaded
 from wallet.application.plan import BatchPlan, Planning
@@ -14,8 +15,11 @@ from wallet.domain.rows import RowName, Rows
 class Snapshots(Protocol):
     """Where a dry run finds its rows."""
 
-    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
-        """Return the named rows and the time as of one snapshot, without a lock and without keys."""
+    async def snapshot(self, tenant_id: UUID, names: Collection[RowName]) -> BatchInput:
+        """Return those of the named rows that are the tenant's, and the time, as of one snapshot.
+
+        Without a lock and without keys.
+        """
         ...
 
 
@@ -28,7 +32,10 @@ class DryRun:
         self._deadline_s = deadline_s
 
     async def outcomes(self, units: Sequence[Unit]) -> list[Outcome]:
-        """Return what *units*, one after another, would come to now; raise Overloaded where that takes too long."""
+        """Return what *units* of one tenant, one after another, would come to now.
+
+        Raises Overloaded where that takes too long.
+        """
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._outcomes(units)
@@ -41,7 +48,7 @@ class DryRun:
         unnamed: set[RowName] = set()
         while True:
             names = {name for unit in units for command in unit.commands for name in command.names(known)} | unnamed
-            found = await self._snapshots.snapshot(names)
+            found = await self._snapshots.snapshot(units[0].tenant_id, names)
             plan = BatchPlan(units, self._planning)
             plan(found)
             if not plan.unnamed:

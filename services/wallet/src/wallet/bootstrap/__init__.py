@@ -6,7 +6,9 @@ from importlib import metadata
 from typing import Final
 
 import wallet
+from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
+from servicekit.limits import limits_source
 from servicekit.maintenance import Job, maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.relay import relay_source
@@ -25,7 +27,9 @@ def migration_sources() -> list[MigrationSource]:
         servicekit_source(),
         relay_source(),
         consumer_source(),
+        access_source(),
         maintenance_source(),
+        limits_source(),
         own_migrations("wallet", wallet.__file__),
     ]
 

@@ -14,6 +14,7 @@ from servicekit.postgres import Pool, open_pool
 from servicekit.service import processes
 from servicekit.service.processes import health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.queue import CommandQueue
@@ -63,13 +64,13 @@ async def open_api(
     *authority* replaces its own.
     """
     halt = Halt()
-    pools = settings.api.pool
-    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health_pool:
+    health_pools = health_pool_settings(settings.reading("api"))
+    async with await open_pool(settings.api.pool) as pool, await open_pool(health_pools) as health_pool:
         telemetry.registry.register(PoolCollector("reads", pool))
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
-            open_authority(settings, authority) as admitting,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
             yield _app(
                 settings,
@@ -103,7 +104,7 @@ def _app(
 ) -> Edge:
     planned = planning(settings, catalog)
     deadline_s = settings.wallet_command_deadline_s
-    reads = LedgerReads(pool, catalog.kinds)
+    reads = LedgerReads(TenantPool(pool), catalog.kinds)
     handlers = CommandHandlers(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),

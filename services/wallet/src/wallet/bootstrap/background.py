@@ -68,6 +68,7 @@ async def run_decisions(
         await processes.consume(
             settings,
             shutdown,
+            service=SERVICE,
             process=process,
             telemetry=telemetry,
             projection=projection_of(projection),

@@ -10,7 +10,7 @@ import asyncpg
 
 from servicekit.conditions import where
 from servicekit.failures import Unavailable
-from servicekit.postgres import Pool
+from servicekit.tenant_pool import TenantPool
 from wallet.adapters.batch_reads import BatchReader
 from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_from_row
 from wallet.application.rows import BatchInput
@@ -50,15 +50,15 @@ _STATUS_PREDICATES: Final = {
 
 
 class LedgerReads:
-    """Reads and snapshots on a pool. Raises as `Pool.connection` does."""
+    """Reads and snapshots through *tenants*. Raises as `Pool.connection` does."""
 
-    def __init__(self, pool: Pool, kinds: Iterable[RowKind] = ()) -> None:
-        self._pool = pool
+    def __init__(self, tenants: TenantPool, kinds: Iterable[RowKind] = ()) -> None:
+        self._tenants = tenants
         self._reader = BatchReader(StateColumns(kinds))
 
     async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
         """Return the wallet as of now, or None."""
-        async with self._pool.connection() as connection:
+        async with self._tenants.reading(tenant_id) as connection:
             row = await connection.fetchrow(_GET, tenant_id, wallet_id)
         return None if row is None else wallet_from_row(row)
 
@@ -69,17 +69,20 @@ class LedgerReads:
             asked.require(_STATUS_PREDICATES[wanted.status])
         asked.before(("id",), None if before is None else (before,))
         query = f"select {WALLET_COLUMNS} from wallet.wallet {asked} order by id desc limit {asked.value(limit)}"
-        async with self._pool.connection() as connection:
+        async with self._tenants.reading(tenant_id) as connection:
             return [wallet_from_row(row) for row in await connection.fetch(query, *asked.values)]
 
-    async def snapshot(self, names: Collection[RowName]) -> BatchInput:
-        """Return the named rows and the time as of one snapshot, without a lock and without keys."""
-        async with self._pool.connection() as connection:
+    async def snapshot(self, tenant_id: UUID, names: Collection[RowName]) -> BatchInput:
+        """Return those of the named rows that are the tenant's, and the time, as of one snapshot.
+
+        Without a lock and without keys.
+        """
+        async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
 
     async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
         """Return the entries of the transactions, newest transaction first, each in entry order."""
-        async with self._pool.connection() as connection:
+        async with self._tenants.reading(tenant_id) as connection:
             rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
             missing = _incomplete(transaction_ids, rows)
             partitions = await connection.fetch(_AROUND, missing) if missing else []
@@ -99,7 +102,7 @@ class LedgerReads:
         self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
     ) -> list[UUID]:
         """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*."""
-        async with self._pool.connection() as connection:
+        async with self._tenants.reading(tenant_id) as connection:
             rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
         return [row["transaction_id"] for row in rows]
 

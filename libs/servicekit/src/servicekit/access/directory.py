@@ -1,0 +1,98 @@
+"""What a service knows of identities, as its API reads it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from contracts.access import ACCESS_STREAM, AccessData
+from contracts.registry import TYPES_BY_NUMBER
+from servicekit.consumer import checkpoints
+from servicekit.postgres import Pool
+
+CHANGES_PER_LOOK_MAX: Final = 1_000
+ISSUERS_MAX: Final = 20
+"""Of one URL, over all tenants; a token of a URL that more have registered is refused."""
+
+_WITHOUT_END: Final = 2**63 - 1
+_COLUMNS: Final = "id, kind, tenant_id, body"
+_LOOK: Final = """
+    select array(select id from servicekit.access_entity where change > $1 order by change limit $3) as changed,
+           (select max(change) from (select change from servicekit.access_entity where change > $1
+                                     order by change limit $3) as seen) as seen,
+           array(select subject from servicekit.parked_subject where projection = $2 order by subject) as parked,
+           exists (select from servicekit.checkpoint where projection = $2 and stopped is not null) as is_stopped,
+           (select extract(epoch from max(clock_timestamp() - measured_at)) + max(lag_ms) / 1000.0
+            from servicekit.projection_lag where projection = $2)::float8 as stale_s"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """The last state of an entity."""
+
+    id: UUID
+    tenant_id: UUID
+    state: AccessData
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What has changed: the entities *changed* since a change number, of which *seen* is the last.
+
+    *parked* are the entities with an event that cannot be applied. *stale_s* is how long ago the projection was at the
+    end of its stream, None where it never was.
+    """
+
+    seen: int
+    changed: Sequence[UUID]
+    parked: frozenset[UUID]
+    is_stopped: bool
+    stale_s: float | None
+
+
+class Directory:
+    """Reads what the projection *name* keeps, through *pool*; where it *is_source*, all of it is there at once."""
+
+    def __init__(self, pool: Pool, name: str, *, is_source: bool = False) -> None:
+        self._pool = pool
+        self._name = name
+        self._is_source = is_source
+
+    async def entities(self, ids: Collection[UUID]) -> Mapping[UUID, Entity]:
+        """Return those of *ids* that there are."""
+        return {entity.id: entity for entity in await self._read("id = any ($1::uuid[])", list(ids), len(ids))}
+
+    async def issuers(self, url: str) -> Sequence[Entity]:
+        """Return the issuers registered under *url*, at most one more than ISSUERS_MAX."""
+        return await self._read("lookup = $1", url, ISSUERS_MAX + 1)
+
+    async def look(self, since: int) -> Look:
+        """Return what has changed since the change *since*, at most CHANGES_PER_LOOK_MAX of it."""
+        async with self._pool.connection() as connection:
+            row = await connection.fetchrow(_LOOK, since, self._name, CHANGES_PER_LOOK_MAX)
+        assert row is not None
+        return Look(
+            seen=since if row["seen"] is None else row["seen"],
+            changed=row["changed"],
+            parked=frozenset(row["parked"]),
+            is_stopped=row["is_stopped"],
+            stale_s=0.0 if self._is_source else row["stale_s"],
+        )
+
+    async def reached(self, shards: Collection[int]) -> Mapping[int, int]:
+        """Return up to which sequence each of *shards* is projected."""
+        if self._is_source:
+            return dict.fromkeys(shards, _WITHOUT_END)
+        async with self._pool.connection() as connection:
+            return await checkpoints.reached(connection, self._name, shards)
+
+    async def _read(self, where: str, argument: object, limit: int) -> list[Entity]:
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(
+                f"select {_COLUMNS} from servicekit.access_entity where {where} limit {limit:d}", argument
+            )
+        return [Entity(row["id"], row["tenant_id"], _state(row["kind"], row["body"])) for row in rows]
+
+
+def _state(kind: int, body: bytes) -> AccessData:
+    return ACCESS_STREAM.parse(TYPES_BY_NUMBER[kind].name, body)

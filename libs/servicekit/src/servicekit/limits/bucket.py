@@ -1,0 +1,123 @@
+"""One bucket as one instance holds it in memory."""
+
+from typing import Final
+
+from servicekit.limits.gcra import WHOLE, Rate, left, state_with
+from servicekit.limits.rates import Limit
+
+LIGHT_PART: Final = 20
+LIGHT_SHARE_MIN: Final = 10
+"""Of a share of at least ten units a twentieth, or one unit, may go unsettled: see `Bucket.is_light`."""
+
+
+class Bucket:
+    """What is left of one limit for one subject, and what the other instances do not know yet. Units throughout.
+
+    Awake, it is worth `held`, which only settlements raise; `reserved` of that is taken from the row already, the rest
+    is what every instance may spend of its own share before it has asked. Asleep, nothing is reserved, and it is a GCRA
+    of the instance's share (rate ÷ N, burst ÷ N) by the instance's monotonic clock.
+    """
+
+    __slots__ = (
+        "generation",
+        "half",
+        "held",
+        "id",
+        "is_awake",
+        "is_first",
+        "is_refused",
+        "left",
+        "light_max",
+        "limit",
+        "part",
+        "quiet",
+        "rate",
+        "refilled_us",
+        "reserved",
+        "seen",
+        "spent",
+        "state",
+        "tenant",
+        "wanted",
+        "woken_us",
+    )
+
+    def __init__(self, limit: Limit, id_: bytes, tenant: bytes | None) -> None:
+        self.limit = limit
+        self.id = id_
+        self.tenant = tenant
+        self.rate: Rate
+        self.part: Rate
+        """This instance's share: the emission interval times, and the burst divided by, the live instances."""
+        self.generation = -1
+        self.state = WHOLE
+        """Asleep: the GCRA's of the share."""
+        self.is_awake = False
+        self.is_first = False
+        """Whether it is awake with its whole share, and nothing of it was settled yet."""
+        self.held = 0
+        self.reserved = 0
+        self.half = 0
+        """Half of the share: who has reserved more asks for no more."""
+        self.light_max = 0
+        self.spent = 0
+        """Taken since the last report."""
+        self.seen = 0
+        """What was spent when it was last looked at."""
+        self.left = 0
+        """Told to clients: what is left for all instances, as far as this one knows."""
+        self.wanted = 0
+        """The largest cost that was refused, until as much is reserved."""
+        self.is_refused = False
+        self.quiet = 0
+        """For how many settlements nobody has asked for it."""
+        self.woken_us = 0
+        self.refilled_us = 0
+
+    def set_rate(self, rate: Rate, instances: int, generation: int) -> None:
+        """Take *rate*, shared by *instances*. The share is at least one unit."""
+        self.rate = rate
+        self.part = Rate(rate.emission_us * instances, max(1, rate.burst // instances))
+        self.half = (self.part.burst + 1) // 2
+        self.light_max = max(1, self.part.burst // LIGHT_PART) if self.part.burst >= LIGHT_SHARE_MIN else 0
+        self.held = min(self.held, rate.burst)
+        self.generation = generation
+
+    def wake(self, now_us: int) -> None:
+        """Be worth what the share is worth now."""
+        self.held = left(self.state, self.part, now_us)
+        self.is_first = self.held >= self.part.burst
+        self.left = self.rate.burst if self.is_first else self.held
+        self.reserved = self.spent = self.seen = self.wanted = self.quiet = 0
+        self.is_refused = False
+        self.woken_us = self.refilled_us = now_us
+        self.is_awake = True
+
+    def sleep(self, units: int, now_us: int) -> None:
+        """Be a GCRA of the share, worth *units* now."""
+        self.state = state_with(max(0, min(units, self.part.burst)), self.part, now_us)
+        self.is_awake = False
+        self.held = self.reserved = self.spent = self.seen = self.wanted = 0
+
+    def refill(self, since_us: int, now_us: int) -> None:
+        """Hold more, by the share's rate since *since_us* at the earliest, because no settlement has come.
+
+        What was spent and is refilled by the share's rate need not be reported: the row's rate has made good for it.
+        """
+        units = (now_us - max(self.refilled_us, since_us)) // self.part.emission_us
+        if units <= 0:
+            return
+        self.refilled_us = max(self.refilled_us, since_us) + units * self.part.emission_us
+        self.held = max(self.held, min(self.part.burst, self.held + units))
+        self.spent = max(0, self.spent - units)
+        self.seen = max(0, self.seen - units)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether so little was taken that nobody needs to hear of it: a twentieth of the share, or one unit of ten.
+
+        It costs no row. It is taken again at most once in the time that the burst takes to come back, after which the
+        bucket is forgotten. So an instance leaves out a tenth of its own share at most, and only of a bucket that it
+        hardly uses; where all of them do, the limit is far away.
+        """
+        return self.is_first and self.spent <= self.light_max and not self.wanted

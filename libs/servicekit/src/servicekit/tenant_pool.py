@@ -1,0 +1,37 @@
+"""Connections that see the rows of one tenant at a time, by row-level security: what APIs read through.
+
+They log in as a service's reader role, whose policies compare each row's tenant with the session's `app.tenant_id`;
+unset it is no tenant's. That guards against a statement that lacks its predicate, not against one that sets it itself.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import cast
+from uuid import UUID
+
+from servicekit.postgres import Connection, Pool, TenantConnection
+
+
+class TenantPool:
+    """Lends the connections of *pool*, each for one tenant."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[Connection]:
+        """Lend a connection that sees the rows of *tenant_id* alone; raises as `Pool.connection` does.
+
+        Where it was lent for another tenant before, or for none, that is one round trip more.
+        """
+        async with self._pool.connection() as connection:
+            # The proxy that a pool lends passes on what it does not know itself.
+            await cast("TenantConnection", connection).show_tenant(tenant_id)
+            yield connection
+
+    def reading_shared(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection for tables that are no tenant's, as `Pool.connection` does.
+
+        Of tenants' tables it shows the rows of whomever it was lent for last, or nothing.
+        """
+        return self._pool.connection()

@@ -1,6 +1,5 @@
 """Access under test: two tenants, an issuer, an account with keys; what requests change is made for them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from testkit.tokens import Signer
 ACCOUNTS: Final = "/v1/service-accounts"
 ISSUERS: Final = "/v1/issuers"
 TENANTS: Final = "/v1/tenants"
-KEY_SET: Final = json.loads(json.dumps({"keys": [Signer().jwk]}))
+KEY_SET: Final = {"keys": [Signer().jwk]}
 
 
 class Identities:
@@ -27,7 +26,7 @@ class Identities:
 
     def __init__(self, http: httpx2.Client) -> None:
         self._http = http
-        self.issuer_id = self._made(ISSUERS, issuer_body())
+        self.issuer = self._made(ISSUERS, kept_body())
         self.tenant = self.tenant_id()
         self.account = self.account_id()
         self.key = self.key_id()
@@ -44,11 +43,16 @@ class Identities:
         """Return the id of a new key of a new account."""
         return self._made(f"{ACCOUNTS}/{self.account_id()}/keys", {"scopes": ["wallets:read"]})
 
-    def gone_issuer(self) -> str:
-        """Return the id of a new issuer in the place of the one before it."""
-        self._http.delete(f"{ISSUERS}/{self.issuer_id}")
-        self.issuer_id = self._made(ISSUERS, issuer_body())
-        return self.issuer_id
+    def issuer_id(self) -> str:
+        """Return the id of a new issuer, in the place of those before it but the one that is kept."""
+        self.make_room()
+        return self._made(ISSUERS, issuer_body())
+
+    def make_room(self) -> None:
+        """Delete all issuers but the one that is kept: a tenant may have few."""
+        for each in self._http.get(ISSUERS, params={"limit": 200}).json()["data"]:
+            if each["id"] != self.issuer:
+                self._http.delete(f"{ISSUERS}/{each['id']}")
 
     def _made(self, path: str, body: Json) -> str:
         answer = self._http.post(path, json=body, headers={"Idempotency-Key": new_id_text()})
@@ -68,20 +72,28 @@ def issuer_body() -> Json:
     }
 
 
+def kept_body() -> Json:
+    """Return an issuer whose keys are fetched."""
+    body = issuer_body() | {"key_set_url": "https://login.example.com/keys"}
+    del body["key_set"]
+    return body
+
+
 def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Return what requests about identities are filled with."""
     del database
     identities = Identities(http)
 
     def create(body: Json) -> None:
-        http.delete(f"{ISSUERS}/{identities.issuer_id}")
+        identities.make_room()
         wanted = issuer_body()
         body |= {name: wanted[name] for name in ("name", "issuer", "kinds", "key_set")}
         body.pop("key_set_url", None)
 
     def change(body: Json) -> None:
-        create(body)
-        del body["name"]
+        wanted = issuer_body()
+        body |= {name: wanted[name] for name in ("issuer", "kinds", "key_set")}
+        body.pop("key_set_url", None)
 
     def of_kind(body: Json) -> None:
         body["scopes"] = ["wallets:read"]
@@ -98,10 +110,10 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         f"GET {tenant}": Fill(path={"tenant_id": lambda: identities.tenant}),
         **{f"POST {tenant}/{verb}": Fill(path={"tenant_id": identities.tenant_id}) for verb in ("suspend", "resume")},
         f"POST {ISSUERS}": Fill(body=create),
-        f"GET {issuer}": Fill(path={"issuer_id": lambda: identities.issuer_id}),
-        f"PUT {issuer}": Fill(path={"issuer_id": identities.gone_issuer}, body=change),
-        f"DELETE {issuer}": Fill(path={"issuer_id": identities.gone_issuer}),
-        f"POST {issuer}/refresh": Fill(path={"issuer_id": lambda: identities.issuer_id}),
+        f"GET {issuer}": Fill(path={"issuer_id": lambda: identities.issuer}),
+        f"PUT {issuer}": Fill(path={"issuer_id": identities.issuer_id}, body=change),
+        f"DELETE {issuer}": Fill(path={"issuer_id": identities.issuer_id}),
+        f"POST {issuer}/refresh": Fill(path={"issuer_id": lambda: identities.issuer}),
         f"GET {account}": Fill(path={"service_account_id": lambda: identities.account}),
         f"PUT {account}": Fill(path={"service_account_id": identities.account_id}),
         f"DELETE {account}": Fill(path={"service_account_id": identities.account_id}),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from access.domain.issuers import LIFETIME_S_DEFAULT, LIFETIME_S_MAX, LIFETIME_S_MIN, WantedIssuer
 from access.domain.keys import OVERLAP_MAX, OWNER_CHARACTERS_MAX, OWNERS_MAX, WantedKey
@@ -25,6 +25,13 @@ CLAIM_CHARACTERS_MAX: Final = 200
 ROLES_MAX: Final = 100
 ROLE_CHARACTERS_MAX: Final = 200
 
+
+def _whole(value: object) -> object:
+    """Return a number without a fraction as an integer: JSON does not distinguish them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_WHOLE: Final = BeforeValidator(_whole)
 _SCOPE_ITEMS: Final[dict[str, Any]] = {"items": {"type": "string", "enum": [scope.name for scope in SCOPES]}}
 _VISIBLE: Final = r"^[!-~]+$"
 _PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
@@ -85,7 +92,7 @@ class RotateApiKey(_Request):
     """How long the old key goes on beside the new one."""
 
     overlap_s: Annotated[
-        int, Field(ge=0, le=int(OVERLAP_MAX.total_seconds()), description="Seconds until the old key ends.")
+        int, Field(ge=0, le=int(OVERLAP_MAX.total_seconds()), description="Seconds until the old key ends."), _WHOLE
     ]
 
 
@@ -119,7 +126,9 @@ class ChangeIssuer(_Request):
     ]
     claims: Claims = Field(default_factory=Claims)
     max_lifetime_s: Annotated[
-        int, Field(ge=LIFETIME_S_MIN, le=LIFETIME_S_MAX, description="The longest from a token's `iat` to its `exp`.")
+        int,
+        Field(ge=LIFETIME_S_MIN, le=LIFETIME_S_MAX, description="The longest from a token's `iat` to its `exp`."),
+        _WHOLE,
     ] = LIFETIME_S_DEFAULT
     key_set: Annotated[
         dict[str, Any] | None, Field(description="A JSON Web Key Set of public keys, each with its `kid`.")
@@ -146,8 +155,8 @@ class CreateIssuer(ChangeIssuer):
 class RateBody(_Request):
     """A rate: *per_s* units a second on the average, *burst* at once."""
 
-    per_s: Annotated[int, Field(ge=1, le=PER_S_MAX)]
-    burst: Annotated[int, Field(ge=1, le=BURST_MAX)]
+    per_s: Annotated[int, Field(ge=1, le=PER_S_MAX), _WHOLE]
+    burst: Annotated[int, Field(ge=1, le=BURST_MAX), _WHOLE]
 
 
 class PutRateLimits(_Request):

@@ -8,7 +8,7 @@ from fastapi import Path, Response
 
 from access.domain.limits import RateLimits
 from access.domain.outcomes import Unknown
-from access.domain.subjects import SUBJECT_CHARACTERS_MAX, Subject, SubjectStatus
+from access.domain.subjects import Subject, SubjectStatus
 from access.entrypoints.answering import OK, SUBJECTS, Commands, Outcome, missing
 from access.entrypoints.bodies import (
     RateLimitsBody,
@@ -43,7 +43,7 @@ SubjectText = Annotated[
     str,
     Path(
         description="`<issuer's name>|<sub>` or `svc:<service account id>`, percent-encoded.",
-        json_schema_extra={"minLength": 1, "maxLength": SUBJECT_CHARACTERS_MAX},
+        json_schema_extra={"pattern": r"^(?:[a-z][a-z0-9-]{0,30}\|.+|svc:[0-9a-f-]{36})$"},
     ),
 ]
 

@@ -117,7 +117,8 @@ async def platform(postgres_server: Server, kafka_bootstrap: str) -> AsyncIterat
 async def client(platform: Platform) -> AsyncIterator[Client]:
     """Give a client of the API, which runs in this process."""
     telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
-    settings = WalletSettings(wallet_database_url=platform.ledger.dsn_app)
+    ledger = platform.ledger
+    settings = WalletSettings(wallet_database_url=ledger.dsn_app, wallet_reader_database_url=ledger.dsn_reader)
     async with wallet.bootstrap.api.open_api(settings, telemetry, authority=AdmitsAs()) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:

@@ -21,6 +21,7 @@ from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Done, Outcome, Stored, Unit, fingerprint
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import TransferFunds
 from wallet.entrypoints.rendering import JsonRenderer
 
@@ -93,13 +94,16 @@ def _transfers_among(wallet_ids: Sequence[str], *, hot: bool) -> MakeUnit:
     return lambda: unit_of(random_transfer(ids, hot=hot))
 
 
+MANDATE = platform_mandate(TENANT)
+
+
 def unit_of(command: Command, path: str = "/v1/transfers") -> Unit:
     """Return *command* as the API would submit it, under a random key."""
     commands = (command,)
     now_s = monotonic_s()
     key = (TENANT, f"{random.getrandbits(128):032x}", 0)
     printed = fingerprint(path, commands)
-    return Unit(path, commands, False, TENANT, "bench", key, printed, now_s, now_s + DEADLINE_S)
+    return Unit(path, commands, False, MANDATE, "bench", key, printed, now_s, now_s + DEADLINE_S)
 
 
 def random_transfer(wallet_ids: Sequence[UUID], *, hot: bool) -> TransferFunds:

@@ -113,7 +113,7 @@ def _python(given: BatchInput) -> dict[str, float]:
     commands = [committing.random_transfer(ids, hot=False) for _ in range(BATCH)]
     bodies = [_body(command) for command in commands]
     units = [committing.unit_of(command) for command in commands]
-    context = Context(committing.TENANT, given.now, IDS)
+    context = Context(committing.MANDATE, given.now, IDS)
     done = [(unit, command, _done(command, given, context)) for unit, command in zip(units, commands, strict=True)]
     return {
         "parse": _fastest_us(lambda: [_parse(body) for body in bodies]),
@@ -140,7 +140,7 @@ def _done(command: TransferFunds, given: BatchInput, context: Context) -> Carrie
         assert isinstance(fact, Fact)
         assert isinstance(wallet, Wallet)
         carried.append((fact, fact.evolve(wallet, given.now)))
-    return CarriedOut(carried, (), decision.transaction_id, _CREATED_AT)
+    return CarriedOut(carried, (), decision.transaction_id, _CREATED_AT, context.mandate)
 
 
 def _encode(unit: Unit, command: TransferFunds, done: CarriedOut) -> Answer:

@@ -84,7 +84,11 @@ class Rounds:
 
     async def _one_transaction(self) -> None:
         for pool in self.plan.pools:
-            environment = {**one_transaction.ENVIRONMENT, "WALLET_DATABASE_URL": self.bench.database.dsn_app}
+            environment = {
+                **one_transaction.ENVIRONMENT,
+                "WALLET_DATABASE_URL": self.bench.database.dsn_app,
+                "WALLET_READER_DATABASE_URL": self.bench.database.dsn_reader,
+            }
             module = ("tests.load.one_transaction", str(pool))
             async with started(module, "WALLET_API_PORT", environment) as process:
                 for kind in KINDS:

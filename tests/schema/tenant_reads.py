@@ -21,6 +21,7 @@ from notifications.endpoints.queries import EndpointQueries
 from servicekit.tenant_pool import TenantPool
 from testkit.events import EPOCH
 from transaction_history.reads.reads_postgres import HistoryReads
+from wallet.domain.mandate import platform_mandate
 from wallet.reads.queries import WalletFilter
 from wallet.reads.reads_postgres import LedgerReads
 
@@ -91,18 +92,18 @@ def _wallet(tenants: TenantPool) -> Mapping[str, Read]:
     reads, every = LedgerReads(tenants), WalletFilter(owner_id=None, currency=None, status=None)
 
     async def wallet(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.wallet(tenant, ID))
+        return _found(await reads.wallet(platform_mandate(tenant), ID))
 
     async def snapshot(tenant: UUID) -> Sequence[object]:
         return _found((await reads.snapshot(tenant, [ID])).rows[ID])
 
     return {
         "wallet": wallet,
-        "wallets": lambda tenant: reads.wallets(tenant, every, before=None, limit=9),
+        "wallets": lambda tenant: reads.wallets(platform_mandate(tenant), every, before=None, limit=9),
         "snapshot": snapshot,
-        "entries": lambda tenant: reads.entries(tenant, [ID]),
+        "entries": lambda tenant: reads.entries(platform_mandate(tenant), [ID]),
         "transactions_by_reference": lambda tenant: reads.transactions_by_reference(
-            tenant, REFERENCE, before=None, limit=9
+            platform_mandate(tenant), REFERENCE, before=None, limit=9
         ),
     }
 

@@ -13,7 +13,7 @@ from contracts.ids import new_id
 from servicekit.failures import Unavailable
 from servicekit.migrations import MigrationSource
 from servicekit.postgres import Connection, Pool, PoolSettings, TenantConnection, open_pool, transaction
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import ReaderExemptError, TenantPool, open_tenants
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 
 pytestmark = pytest.mark.integration
@@ -209,3 +209,11 @@ async def test_a_reader_cannot_write(tenants: TenantPool) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with tenants.reading(A) as connection:
             await connection.execute(f"insert into kept.row values ('{A}')")
+
+
+async def test_an_exempt_role_does_not_read_for_tenants(pool: Pool, database: Database) -> None:
+    assert await shown(await open_tenants(pool), A) == [A]
+    for dsn in (database.dsn_app, database.dsn_admin):
+        async with await open_pool(PoolSettings(dsn=dsn, application_name="probe")) as exempt:
+            with pytest.raises(ReaderExemptError):
+                await open_tenants(exempt)

@@ -24,6 +24,7 @@ from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchInput, BatchRows, KeyRecord, Stamps
 from wallet.application.units import Unit, UnitKey, fingerprint
 from wallet.bootstrap.catalog import CATALOG
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.wallets import Wallet, WalletStatus
@@ -108,7 +109,7 @@ def a_deposit(key: str, *, deadline_s: float = 30.0, amount: int = 1) -> Unit:
         path="/v1/deposits",
         commands=commands,
         is_atomic_batch=False,
-        tenant_id=TENANT,
+        mandate=platform_mandate(TENANT),
         actor="tester",
         key=(TENANT, key, 0),
         fingerprint=fingerprint("/v1/deposits", commands),

@@ -13,6 +13,7 @@ from contracts.ids import new_id
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import EntryFact, Fact, SystemEntry
 from wallet.domain.lifecycle import CloseWallet, OpenWallet
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import (
     WALLET,
@@ -63,7 +64,7 @@ def decided(command: Command, *wallets: Wallet, tenant_id: UUID = TENANT) -> Dec
     """Return what becomes of *command*; the wallets that it names and that are not given do not exist."""
     rows = Rows(dict.fromkeys(command.names(Rows())))
     rows.update({wallet.id: wallet for wallet in wallets})
-    return decide(command, rows, Context(tenant_id, NOW, IDS))
+    return decide(command, rows, Context(platform_mandate(tenant_id), NOW, IDS))
 
 
 def carried_out(decision: Decision, *wallets: Wallet) -> list[tuple[Fact, Wallet]]:
@@ -273,7 +274,7 @@ def test_a_new_wallet_is_empty_and_at_its_first_version() -> None:
 def test_a_row_that_nobody_read_is_asked_for() -> None:
     wallet_id = new_id()
 
-    outcome = decide(CloseWallet(wallet_id), Rows(), Context(TENANT, NOW, IDS))
+    outcome = decide(CloseWallet(wallet_id), Rows(), Context(platform_mandate(TENANT), NOW, IDS))
 
     assert outcome == Unnamed(wallet_id)
 
@@ -281,7 +282,9 @@ def test_a_row_that_nobody_read_is_asked_for() -> None:
 def test_a_transaction_stands_in_the_shard_of_its_payer() -> None:
     payer, payee = a_wallet(), a_wallet()
     made = {payer.id: new_id(), payee.id: new_id()}
-    context = Context(TENANT, NOW, Ids(beside=made.__getitem__, placed=lambda _tenant, _group: new_id()))
+    context = Context(
+        platform_mandate(TENANT), NOW, Ids(beside=made.__getitem__, placed=lambda _tenant, _group: new_id())
+    )
 
     outcome = decide(TransferFunds(payer.id, payee.id, 1, "USD"), Rows({payer.id: payer, payee.id: payee}), context)
 
@@ -292,7 +295,9 @@ def test_a_transaction_stands_in_the_shard_of_its_payer() -> None:
 @pytest.mark.parametrize(("placement", "group"), [(None, "owner"), ("region-7", "region-7")])
 def test_a_wallet_is_placed_with_its_owners_others_unless_a_group_is_named(placement: str | None, group: str) -> None:
     made = {"owner": new_id(), "region-7": new_id()}
-    context = Context(TENANT, NOW, Ids(beside=lambda _home: new_id(), placed=lambda _tenant, named: made[named]))
+    context = Context(
+        platform_mandate(TENANT), NOW, Ids(beside=lambda _home: new_id(), placed=lambda _tenant, named: made[named])
+    )
 
     outcome = decide(OpenWallet("owner", "EUR", placement=placement), Rows(), context)
 

@@ -15,6 +15,7 @@ from wallet.application.plan import Planning
 from wallet.application.rows import BatchInput
 from wallet.application.units import Unit, fingerprint
 from wallet.bootstrap.catalog import CATALOG
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds
 from wallet.domain.rows import RowName
 from wallet.entrypoints.rendering import JsonRenderer
@@ -36,7 +37,7 @@ async def test_a_dry_run_that_hangs_is_refused() -> None:
         path="/v1/deposits",
         commands=commands,
         is_atomic_batch=False,
-        tenant_id=new_id(),
+        mandate=platform_mandate(new_id()),
         actor="anna",
         key=(new_id(), "", 0),
         fingerprint=fingerprint("/v1/deposits", commands),

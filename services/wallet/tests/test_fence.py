@@ -23,6 +23,7 @@ from wallet.application.rows import BatchInput, BatchRows
 from wallet.application.units import Unit, UnitKey, fingerprint
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, WithdrawFunds
 from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.rows import Rows
@@ -57,7 +58,7 @@ class Decided:
             path="/v1/test",
             commands=(command,),
             is_atomic_batch=False,
-            tenant_id=TENANT,
+            mandate=platform_mandate(TENANT),
             actor="tester",
             key=self.key,
             fingerprint=fingerprint("/v1/test", (command,)),

@@ -159,20 +159,22 @@ async def test_a_halt_of_the_relay_is_seen(app: asyncpg.Connection, admin: async
 
 
 async def test_an_instance_is_ready_while_every_connection_for_reads_is_busy(
-    client: Client, app: asyncpg.Connection, admin: asyncpg.Connection
+    client: Client, database: Database, admin: asyncpg.Connection
 ) -> None:
     wallet_id = await client.open()
+    reader = await asyncpg.connect(database.dsn_reader)  # a role sees what its own sessions wait for
     await admin.execute("begin; lock table wallet.wallet in access exclusive mode")
     reads = [asyncio.create_task(client.get(f"/v1/wallets/{wallet_id}")) for _ in range(20)]
     try:
         await asyncio.sleep(0)
         async with asyncio.timeout(30):
-            while await app.fetchval(_WAITING) < 8:  # noqa: ASYNC110 - the sessions wait in the database
+            while await reader.fetchval(_WAITING) < 8:  # noqa: ASYNC110 - the sessions wait in the database
                 await asyncio.sleep(0.02)
         ready = await client.get("/health/ready")
     finally:
         await admin.execute("rollback")
         await asyncio.gather(*reads)
+        await reader.close()
 
     assert ready.status_code == 200, ready.text
 

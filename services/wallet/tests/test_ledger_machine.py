@@ -45,6 +45,7 @@ from wallet.application.units import (
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.rows import RowName
@@ -143,7 +144,7 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
         path=path,
         commands=tuple(commands),
         is_atomic_batch=len(commands) > 1,
-        tenant_id=TENANT,
+        mandate=platform_mandate(TENANT),
         actor="tester",
         key=(CLIENT, key, 0),
         fingerprint=fingerprint(path, tuple(commands)),

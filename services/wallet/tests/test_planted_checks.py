@@ -24,6 +24,7 @@ from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, U
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import RefusalCode
 from wallet.entrypoints.rendering import Answers, JsonRenderer, answer_wallet
 
@@ -65,7 +66,7 @@ class Instance:
             path="/v1/test",
             commands=(command,),
             is_atomic_batch=False,
-            tenant_id=TENANT,
+            mandate=platform_mandate(TENANT),
             actor="tester",
             key=(CLIENT, str(new_id()), 0),
             fingerprint=fingerprint("/v1/test", (command,)),

@@ -6,12 +6,14 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from contracts.scopes import Kind
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Done, Refused, Stored
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import Fact
 from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed
+from wallet.domain.mandate import Mandate, platform_mandate
 from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import Accepted, RefusalCode, Rejected
 from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
@@ -24,7 +26,9 @@ from wallet.entrypoints.rendering import JsonRenderer
 TENANT, ONE, OTHER, TRANSACTION = UUID(int=1), UUID(int=10), UUID(int=11), UUID(int=12)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PATH = "/v1/test"
-CONTEXT = Context(TENANT, NOW, Ids(beside=lambda _home: TRANSACTION, placed=lambda _tenant, _group: ONE))
+CONTEXT = Context(
+    platform_mandate(TENANT), NOW, Ids(beside=lambda _home: TRANSACTION, placed=lambda _tenant, _group: ONE)
+)
 RENDERER = JsonRenderer(CATALOG.answers)
 
 
@@ -56,6 +60,14 @@ def rejected(command: Command, **changes: object) -> Rejected:
     return decision
 
 
+def refused_by_payee() -> Rejected:
+    closed = a_wallet(OTHER, owner_id="somebody", status=WalletStatus.CLOSED)
+    context = Context(Mandate(TENANT, Kind.USER, frozenset({"owner"})), NOW, CONTEXT.ids)
+    decision = decide(TransferFunds(ONE, OTHER, 1, "USD"), Rows({ONE: a_wallet(), OTHER: closed}), context)
+    assert isinstance(decision, Rejected)
+    return decision
+
+
 def done(command: Command) -> CarriedOut:
     rows: dict[UUID, Wallet] = {wallet_id: a_wallet(wallet_id) for wallet_id in (ONE, OTHER)}
     decision = decide(command, Rows(list(rows.items())), CONTEXT)
@@ -65,7 +77,7 @@ def done(command: Command) -> CarriedOut:
         if isinstance(fact, Fact):
             rows[fact.wallet_id] = fact.evolve(rows[fact.wallet_id], NOW)
         carried.append((fact, rows[fact.wallet_id]))
-    return CarriedOut(carried, (), decision.transaction_id, "2026-03-01T12:00:00.000000Z")
+    return CarriedOut(carried, (), decision.transaction_id, "2026-03-01T12:00:00.000000Z", CONTEXT.mandate)
 
 
 REFUSALS = {
@@ -127,6 +139,14 @@ REFUSALS = {
             b'{"type":"/problems/currency_mismatch","title":"The currencies differ","status":409,"detail":"Wallet '
             b'00000000-0000-0000-0000-00000000000a: the currencies differ.","instance":"/v1/test",'
             b'"code":"currency_mismatch","wallet_id":"00000000-0000-0000-0000-00000000000a","currency":"USD"}'
+        ),
+    ),
+    RefusalCode.PAYEE_REFUSES: (
+        refused_by_payee(),
+        (
+            b'{"type":"/problems/payee_refuses","title":"The payee does not take the payment","status":409,"detail":'
+            b'"Wallet 00000000-0000-0000-0000-00000000000b: the payee does not take the payment.",'
+            b'"instance":"/v1/test","code":"payee_refuses","wallet_id":"00000000-0000-0000-0000-00000000000b"}'
         ),
     ),
     RefusalCode.BALANCE_OVERFLOW: (
@@ -214,7 +234,7 @@ def test_a_wallet_is_rendered_as_ever_and_read_back(command: Command, status: in
         b'"destination":null,"reason":null}',
     )
 
-    answer = RENDERER.accepted(command, CarriedOut([(WalletClosed(ONE), wallet)], (), None, ""))
+    answer = RENDERER.accepted(command, CarriedOut([(WalletClosed(ONE), wallet)], (), None, "", CONTEXT.mandate))
 
     assert answer == (
         status,

@@ -128,7 +128,7 @@ class IssueVoucher(Command, frozen=True):
         return (self.wallet_id, StateName(VOUCHER.number, self.voucher_id))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
-        wallet = rows.wallet(self.wallet_id, context.tenant_id)
+        wallet = context.any(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
         voucher_id = self.voucher_id or context.ids.beside(wallet.id)
@@ -155,12 +155,12 @@ class RedeemVoucher(MoneyCommand, frozen=True):
         return (self.wallet_id, name)
 
     def decide(self, rows: Rows, context: Context) -> Decision:
-        voucher = rows.state(VOUCHER, self.voucher_id, context.tenant_id)
+        voucher = rows.state(VOUCHER, self.voucher_id, context.mandate.tenant_id)
         if voucher is None:
             return Missing(VOUCHER.name, self.voucher_id)
         assert voucher.wallet_id is not None
-        issuer = rows.wallet(voucher.wallet_id, context.tenant_id)
-        payee = rows.wallet(self.wallet_id, context.tenant_id)
+        issuer = context.any(rows, voucher.wallet_id)
+        payee = context.any(rows, self.wallet_id)
         if payee is None:
             return missing_wallet(self.wallet_id)
         assert issuer is not None
@@ -169,7 +169,7 @@ class RedeemVoucher(MoneyCommand, frozen=True):
         if issuer.is_closed or self.amount_minor > remaining_minor:
             facts = {"available": outcomes.Amount(remaining_minor, self.currency)}
             return Rejected(RefusalCode.INSUFFICIENT_FUNDS, Subject(VOUCHER.name, voucher.id), facts)
-        refusal = refuse_credit(payee, self.amount_minor, self.currency)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate)
         if refusal is not None:
             return refusal
         outside = external_account(payee.currency)

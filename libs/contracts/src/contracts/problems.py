@@ -136,6 +136,9 @@ WEBHOOK_URL_REFUSED: Final = _register(
 INSUFFICIENT_FUNDS: Final = _register(
     "insufficient_funds", 409, "The available balance is too low", "See available; try again with a new key."
 )
+PAYEE_REFUSES: Final = _register(
+    "payee_refuses", 409, "The payee does not take the payment", "Ask the payee; then try with a new key."
+)
 WALLET_FROZEN: Final = _register(
     "wallet_frozen", 409, "The wallet is restricted", "Have the restriction lifted, then try with a new key."
 )

@@ -13,8 +13,8 @@ from engines.errors import EngineError
 JAVA_MIN = 17
 POM = Path(__file__).with_name("broker") / "pom.xml"
 OTHER_WAYS = (
-    "Or point KAFKA_BOOTSTRAP_SERVERS at a broker (and <SERVICE>_DATABASE_URL, <SERVICE>_OWNER_DATABASE_URL at a "
-    "database) that runs elsewhere, or use `docker compose up`."
+    "Or point KAFKA_BOOTSTRAP_SERVERS at a broker (and <SERVICE>_DATABASE_URL, <SERVICE>_READER_DATABASE_URL, "
+    "<SERVICE>_OWNER_DATABASE_URL at a database) that runs elsewhere, or use `docker compose up`."
 )
 
 

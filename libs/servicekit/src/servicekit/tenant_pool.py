@@ -6,10 +6,16 @@ unset it is no tenant's. That guards against a statement that lacks its predicat
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from servicekit.postgres import Connection, Pool, TenantConnection
+
+_IS_EXEMPT: Final = "select rolsuper or rolbypassrls from pg_roles where rolname = current_user"
+
+
+class ReaderExemptError(Exception):
+    """The pool's role bypasses row-level security: it is not the reader's."""
 
 
 class TenantPool:
@@ -35,3 +41,14 @@ class TenantPool:
         Of tenants' tables it shows the rows of whomever it was lent for last, or nothing.
         """
         return self._pool.connection()
+
+
+async def open_tenants(pool: Pool) -> TenantPool:
+    """Return *pool* as one that lends for tenants; raises ReaderExemptError where its role would see all of them.
+
+    Raises Unavailable if the database cannot be reached.
+    """
+    async with pool.connection() as connection:
+        if await connection.fetchval(_IS_EXEMPT):
+            raise ReaderExemptError("the reader's address names a role that row-level security does not bind")
+    return TenantPool(pool)

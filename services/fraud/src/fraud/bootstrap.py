@@ -46,7 +46,7 @@ from servicekit.service import Service, own_migrations, processes
 from servicekit.service.consuming import make_consuming
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
 SOURCE: Final = "/fraud"
@@ -103,7 +103,9 @@ async def open_api(
             Projected(pool, PROJECTION) as projected,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
-            yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
+            yield _app(
+                settings, telemetry, admitting, tenants=await open_tenants(pool), health=health, projected=projected
+            )
 
 
 def _app(
@@ -111,14 +113,14 @@ def _app(
     telemetry: Telemetry,
     authority: Authority,
     *,
-    pool: Pool,
+    tenants: TenantPool,
     health: Pool,
     projected: Projected,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = RiskQueries(RiskReads(TenantPool(pool)), projected, rules_of=rules_postgres.rules_of)
+    queries = RiskQueries(RiskReads(tenants), projected, rules_of=rules_postgres.rules_of)
     return create_app(
         title="Fraud",
         description="What the rules make of wallets, from the events alone.",

@@ -59,7 +59,7 @@ from servicekit.service import Service, own_migrations, processes
 from servicekit.service.instances import instance_jitter
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
 SOURCE: Final = "/notifications"
@@ -119,7 +119,7 @@ async def open_api(
     ):
         telemetry.registry.register(PoolCollector("api", pool))
         telemetry.registry.register(PoolCollector("reads", reads))
-        routes = _routes(settings, pool, TenantPool(reads), vetting)
+        routes = _routes(settings, pool, await open_tenants(reads), vetting)
         yield _app(settings, telemetry, admitting, routes=routes, health=health)
 
 

@@ -25,7 +25,7 @@ from servicekit.read_model.projected import Projected
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.entrypoints.routes import (
     balance_routes,
@@ -83,7 +83,9 @@ async def open_api(
             Projected(pool, SCHEMA) as projected,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
-            yield _app(settings, telemetry, admitting, pool=pool, health=health, projected=projected)
+            yield _app(
+                settings, telemetry, admitting, tenants=await open_tenants(pool), health=health, projected=projected
+            )
 
 
 def _app(
@@ -91,14 +93,14 @@ def _app(
     telemetry: Telemetry,
     authority: Authority,
     *,
-    pool: Pool,
+    tenants: TenantPool,
     health: Pool,
     projected: Projected,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(HistoryReads(TenantPool(pool)), projected)
+    queries = HistoryQueries(HistoryReads(tenants), projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",

@@ -1,13 +1,13 @@
 """What the committer tells of itself, as Prometheus metrics."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit
+from wallet.application.units import AheadOfClock, Forbidden, KeyReused, NotFound, Outcome, Refused, Stored, Unit
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
@@ -106,19 +106,19 @@ class CommitterMetrics:
 
 
 def _outcome_label(outcome: Outcome) -> str:
-    match outcome:
-        case Stored(is_replayed=True):
-            return "replayed"
-        case Stored(result=Refused()):
-            return "refused"
-        case Stored():
-            return "accepted"
-        case KeyReused():
-            return "key_reused"
-        case NotFound():
-            return "not_found"
-        case AheadOfClock():
-            return "ahead_of_clock"
+    if not isinstance(outcome, Stored):
+        return _UNDONE_LABELS[type(outcome)]
+    if outcome.is_replayed:
+        return "replayed"
+    return "refused" if isinstance(outcome.result, Refused) else "accepted"
+
+
+_UNDONE_LABELS: Final[Mapping[type, str]] = {
+    KeyReused: "key_reused",
+    NotFound: "not_found",
+    Forbidden: "forbidden",
+    AheadOfClock: "ahead_of_clock",
+}
 
 
 class FraudDecisionMetrics:

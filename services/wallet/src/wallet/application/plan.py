@@ -31,7 +31,6 @@ from wallet.application.units import (
     Answer,
     Done,
     KeyReused,
-    NotFound,
     Outcome,
     Refused,
     Result,
@@ -39,10 +38,12 @@ from wallet.application.units import (
     Unit,
     UnitKey,
     keys_of,
+    undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import AnyFact, Fact, SystemEntry
-from wallet.domain.outcomes import Accepted, Missing, Rejected, Unnamed
+from wallet.domain.mandate import platform_mandate
+from wallet.domain.outcomes import Accepted, Missing, NotPermitted, Rejected, Unnamed
 from wallet.domain.rows import RowName, Rows, StateRow
 from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
@@ -76,6 +77,7 @@ class _Answered(msgspec.Struct, frozen=True):
 
 _DONE: Final = Done()
 _NOBODY: Final = UUID(int=0)
+_NOBODYS: Final = platform_mandate(_NOBODY)
 _NOT_READ: Final = Missing("row", _NOBODY)
 """What stands in a void plan for what cannot be decided: nothing is written of it."""
 _CLAIMED: Final[Answer] = (0, b"")
@@ -117,7 +119,7 @@ class BatchPlan:
         """Decide every unit and return all that is to be written."""
         self._given = given
         self._now = given.now
-        self._context = Context(_NOBODY, given.now, self._planning.ids)
+        self._context = Context(_NOBODYS, given.now, self._planning.ids)
         self._now_text = rfc3339(given.now)
         self._rows = given.rows.copy()
         self._ahead = {
@@ -230,8 +232,8 @@ class BatchPlan:
             return self._plan_atomic_batch(unit)
         first_row = len(self._journal)
         match self._attempt(unit, unit.commands[0]):
-            case Missing() as missing:
-                return NotFound(missing, None)
+            case Missing() | NotPermitted() as undone:
+                return undone_unit(undone, None)
             case Rejected() as rejected:
                 answer = self._renderer.rejected(rejected, unit.path)
                 answered = _Answered(Refused(rejected.code), answer, None)
@@ -279,8 +281,8 @@ class BatchPlan:
                 continue
             self._rows = rows
             del self._journal[marks[0] :], self._references[marks[1] :], self._raised[marks[2] :]
-            if isinstance(attempt, Missing):
-                return NotFound(attempt, index)
+            if isinstance(attempt, Missing | NotPermitted):
+                return undone_unit(attempt, index)
             answer = self._renderer.rejected_batch(attempt, index, unit.path)
             answered = _Answered(Refused(attempt.code), answer, None)
             return self._remember(unit, answered, marks[0], attempt.subject.id)
@@ -288,10 +290,10 @@ class BatchPlan:
 
     # -- commands
 
-    def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing:
+    def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing | NotPermitted:
         """Decide *command*; where it is accepted, add its rows to the plan."""
-        if unit.tenant_id is not self._context.tenant_id:
-            self._context = Context(unit.tenant_id, self._now, self._planning.ids)
+        if unit.mandate is not self._context.mandate:
+            self._context = Context(unit.mandate, self._now, self._planning.ids)
         decision = decide(command, self._rows, self._context)
         if isinstance(decision, Accepted):
             return self._accept(unit, command, decision)
@@ -327,7 +329,7 @@ class BatchPlan:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
             self._raise_rows([wallet for _, wallet in carried])
-        done = CarriedOut(carried, states, transaction_id, self._text_of(carried[0][1].last_at))
+        done = CarriedOut(carried, states, transaction_id, self._text_of(carried[0][1].last_at), unit.mandate)
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
 
     def _carry_out(

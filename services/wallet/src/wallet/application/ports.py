@@ -14,6 +14,7 @@ from wallet.application.journal import Carried
 from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import Answer, Result, UnitKey
 from wallet.domain.commands import Command
+from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import Rejected
 from wallet.domain.rows import RowName, StateRow
 
@@ -79,6 +80,8 @@ class CarriedOut(msgspec.Struct, frozen=True, gc=False):
     states: Sequence[StateRow]
     transaction_id: UUID | None
     created_at: str
+    mandate: Mandate
+    """Whose answer it is made for."""
 
 
 class Renderer(Protocol):

@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 
 from wallet.domain.commands import Command
-from wallet.domain.outcomes import Missing
+from wallet.domain.mandate import Mandate
+from wallet.domain.outcomes import Missing, NotPermitted
 
 _canonical = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -67,13 +68,25 @@ class NotFound(msgspec.Struct, frozen=True):
     index: int | None
 
 
+class Forbidden(msgspec.Struct, frozen=True):
+    """The unit, or the command at *index* of an atomic batch, is not its sender's to give. Nothing was done."""
+
+    refused: NotPermitted
+    index: int | None
+
+
 class AheadOfClock(msgspec.Struct, frozen=True):
     """A wallet's newest event is farther ahead of the database's clock than is believed. Nothing was done."""
 
     wallet_id: UUID
 
 
-Outcome = Stored | KeyReused | NotFound | AheadOfClock
+Outcome = Stored | KeyReused | NotFound | Forbidden | AheadOfClock
+
+
+def undone_unit(why: Missing | NotPermitted, index: int | None) -> NotFound | Forbidden:
+    """Return the outcome of a unit of which nothing was done, because of its command at *index*; its key stays free."""
+    return NotFound(why, index) if isinstance(why, Missing) else Forbidden(why, index)
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +101,7 @@ class Unit:
     path: str | None
     commands: tuple[Command, ...]
     is_atomic_batch: bool
-    tenant_id: UUID
+    mandate: Mandate
     actor: str
     key: UnitKey
     fingerprint: bytes
@@ -99,6 +112,11 @@ class Unit:
     claim: Claim | None = None
     is_taken: bool = False
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose ledger it is about."""
+        return self.mandate.tenant_id
 
     @property
     def weight(self) -> int:

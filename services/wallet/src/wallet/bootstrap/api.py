@@ -10,11 +10,11 @@ from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
 from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import Job
-from servicekit.postgres import Pool, open_pool
+from servicekit.postgres import open_pool
 from servicekit.service import processes
 from servicekit.service.processes import health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 from wallet.application.dry_run import DryRun
 from wallet.application.metrics import FoldMetrics
 from wallet.application.queue import CommandQueue
@@ -78,7 +78,7 @@ async def open_api(
                 authority=admitting,
                 catalog=parts.catalog,
                 queue=queue,
-                pool=pool,
+                tenants=await open_tenants(pool),
                 health=ApiHealth(pool=health_pool, committing=committing, mode=settings.mode),
             )
 
@@ -99,12 +99,12 @@ def _app(
     authority: Authority,
     catalog: Catalog,
     queue: CommandQueue,
-    pool: Pool,
+    tenants: TenantPool,
     health: ApiHealth,
 ) -> Edge:
     planned = planning(settings, catalog)
     deadline_s = settings.wallet_command_deadline_s
-    reads = LedgerReads(TenantPool(pool), catalog.kinds)
+    reads = LedgerReads(tenants, catalog.kinds)
     handlers = CommandHandlers(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),

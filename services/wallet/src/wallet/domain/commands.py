@@ -8,8 +8,10 @@ from uuid import UUID
 
 import msgspec
 
+from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import Decision, Unnamed
 from wallet.domain.rows import RowName, Rows, UnnamedRowError
+from wallet.domain.wallets import Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,18 @@ class Ids:
 class Context(msgspec.Struct, frozen=True, gc=False):
     """On whose behalf a command is decided, and at what time."""
 
-    tenant_id: UUID
+    mandate: Mandate
     now: datetime
     ids: Ids
+
+    def own(self, rows: Rows, wallet_id: UUID) -> Wallet | None:
+        """Return the wallet if the mandate covers its owner, else None, as if there were none."""
+        wallet = rows.wallet(wallet_id, self.mandate.tenant_id)
+        return wallet if wallet is not None and self.mandate.covers(wallet.owner_id) else None
+
+    def any(self, rows: Rows, wallet_id: UUID) -> Wallet | None:
+        """Return the tenant's wallet, whoever owns it: money may go to all of them."""
+        return rows.wallet(wallet_id, self.mandate.tenant_id)
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True):

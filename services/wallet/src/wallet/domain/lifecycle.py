@@ -16,6 +16,7 @@ from wallet.domain.outcomes import (
     Accepted,
     Amount,
     Decision,
+    NotPermitted,
     RefusalCode,
     available,
     missing_wallet,
@@ -126,9 +127,11 @@ class OpenWallet(Command, frozen=True):
         return ()
 
     def decide(self, rows: Rows, context: Context) -> Decision:
-        """Open it: no rule refuses."""
+        """Open it, unless the mandate does not cover the owner: no rule refuses."""
         del rows
-        tenant_id = context.tenant_id
+        if not context.mandate.covers(self.owner_id):
+            return NotPermitted("The credentials do not act for this owner.")
+        tenant_id = context.mandate.tenant_id
         wallet_id = context.ids.placed(tenant_id, self.owner_id if self.placement is None else self.placement)
         return Accepted(
             (WalletOpened(wallet_id, tenant_id=tenant_id, owner_id=self.owner_id, currency=self.currency),),
@@ -150,7 +153,7 @@ class CloseWallet(Command, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse while there is something in it, else close it."""
-        wallet = rows.wallet(self.wallet_id, context.tenant_id)
+        wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
         if wallet.is_closed:

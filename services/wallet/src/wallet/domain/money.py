@@ -7,6 +7,7 @@ from contracts import events
 from contracts.event_types import EventType
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import EntryFact, SystemEntry
+from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import (
     Accepted,
     Decision,
@@ -71,10 +72,10 @@ class DepositFunds(MoneyCommand, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not receive, else post it."""
-        payee = rows.wallet(self.wallet_id, context.tenant_id)
+        payee = context.any(rows, self.wallet_id)
         if payee is None:
             return missing_wallet(self.wallet_id)
-        refusal = refuse_credit(payee, self.amount_minor, self.currency)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate)
         if refusal is not None:
             return refusal
         outside = external_account(payee.currency)
@@ -103,10 +104,10 @@ class WithdrawFunds(MoneyCommand, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not spend, else post it."""
-        payer = rows.wallet(self.wallet_id, context.tenant_id)
+        payer = context.own(rows, self.wallet_id)
         if payer is None:
             return missing_wallet(self.wallet_id)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate)
         if refusal is not None:
             return refusal
         outside = external_account(payer.currency)
@@ -136,15 +137,17 @@ class TransferFunds(MoneyCommand, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the payer may not spend or the payee not receive, else post both entries."""
-        payer = rows.wallet(self.source_wallet_id, context.tenant_id)
+        payer = context.own(rows, self.source_wallet_id)
         if payer is None:
             return missing_wallet(self.source_wallet_id)
-        payee = rows.wallet(self.destination_wallet_id, context.tenant_id)
+        payee = context.any(rows, self.destination_wallet_id)
         if payee is None:
             return missing_wallet(self.destination_wallet_id)
         assert payer.id != payee.id, "the edge refuses a transfer to oneself"
-        amount_minor, currency = self.amount_minor, self.currency
-        refusal = refuse_debit(payer, amount_minor, currency) or refuse_credit(payee, amount_minor, currency)
+        amount_minor, currency, mandate = self.amount_minor, self.currency, context.mandate
+        refusal = refuse_debit(payer, amount_minor, currency, mandate) or refuse_credit(
+            payee, amount_minor, currency, mandate
+        )
         if refusal is not None:
             return refusal
         return _transaction(
@@ -161,12 +164,12 @@ def external_account(currency: str) -> str:
     return f"external:{currency}"
 
 
-def refuse_debit(payer: Wallet, amount_minor: int, currency: str) -> Rejected | None:
+def refuse_debit(payer: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
     """Return why *payer* may not spend the amount, or None."""
     if payer.status == WalletStatus.CLOSED:
         return rejected(RefusalCode.WALLET_CLOSED, payer)
     if payer.restrictions:
-        return rejected(RefusalCode.WALLET_FROZEN, payer, restrictions=_in_force(payer))
+        return _frozen(payer, mandate)
     if payer.currency != currency:
         return rejected(RefusalCode.CURRENCY_MISMATCH, payer, currency=payer.currency)
     if amount_minor > payer.spendable_minor:
@@ -176,12 +179,22 @@ def refuse_debit(payer: Wallet, amount_minor: int, currency: str) -> Rejected | 
     return None
 
 
-def refuse_credit(payee: Wallet, amount_minor: int, currency: str) -> Rejected | None:
-    """Return why *payee* may not receive the amount, or None."""
+def refuse_credit(payee: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
+    """Return why *payee* may not receive the amount, or None.
+
+    Whom the *mandate* does not let see the wallet learns that it refuses, and not why.
+    """
+    refusal = _refuse_credit(payee, amount_minor, currency, mandate)
+    if refusal is not None and not mandate.covers(payee.owner_id):
+        return rejected(RefusalCode.PAYEE_REFUSES, payee)
+    return refusal
+
+
+def _refuse_credit(payee: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
     if payee.status == WalletStatus.CLOSED:
         return rejected(RefusalCode.WALLET_CLOSED, payee)
     if payee.restrictions and payee.refuses_credits:
-        return rejected(RefusalCode.WALLET_FROZEN, payee, restrictions=_in_force(payee))
+        return _frozen(payee, mandate)
     if payee.currency != currency:
         return rejected(RefusalCode.CURRENCY_MISMATCH, payee, currency=payee.currency)
     if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX:
@@ -193,6 +206,13 @@ def _transaction(home: Wallet, context: Context, text: FreeText | None, *facts: 
     """Return the ledger transaction of *facts*, whose id stands in the shard of its *home* wallet."""
     transaction_id = context.ids.beside(home.id)
     return Accepted(facts, transaction_id, transaction_id, text)
+
+
+def _frozen(wallet: Wallet, mandate: Mandate) -> Rejected:
+    """Return that the wallet is restricted; by whom is for staff to know."""
+    if not mandate.sees_restrictions:
+        return rejected(RefusalCode.WALLET_FROZEN, wallet)
+    return rejected(RefusalCode.WALLET_FROZEN, wallet, restrictions=_in_force(wallet))
 
 
 def _in_force(wallet: Wallet) -> tuple[RestrictedBy, ...]:

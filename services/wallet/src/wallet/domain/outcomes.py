@@ -37,6 +37,7 @@ class RefusalCode(StrEnum):
     DECISION_SUPERSEDED = "decision_superseded"
     CURRENCY_MISMATCH = "currency_mismatch"
     BALANCE_OVERFLOW = "balance_overflow"
+    PAYEE_REFUSES = "payee_refuses"
 
 
 WALLET: Final = "wallet"
@@ -85,13 +86,19 @@ class Missing(msgspec.Struct, frozen=True):
     id: UUID
 
 
+class NotPermitted(msgspec.Struct, frozen=True):
+    """The command is not its sender's to give, whatever is in the ledger; *detail* is a sentence for the sender."""
+
+    detail: str
+
+
 class Unnamed(msgspec.Struct, frozen=True):
     """The rule needs a row that was not read: it is to be read, and the command decided again."""
 
     name: RowName
 
 
-Decision = Accepted | Rejected | Missing | Unnamed
+Decision = Accepted | Rejected | Missing | NotPermitted | Unnamed
 
 
 def missing_wallet(wallet_id: UUID) -> Missing:

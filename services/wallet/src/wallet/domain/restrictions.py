@@ -105,7 +105,7 @@ class FreezeWallet(Command, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a closed wallet, and a decision that an operator has superseded; else restrict it."""
-        wallet = rows.wallet(self.wallet_id, context.tenant_id)
+        wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
         if wallet.is_closed:
@@ -137,7 +137,7 @@ class UnfreezeWallet(Command, frozen=True):
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse where there is no such restriction, else lift it."""
-        wallet = rows.wallet(self.wallet_id, context.tenant_id)
+        wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
         if wallet.is_closed:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, defstruct
 
+from servicekit.access.admission import require
+from servicekit.principal import Principal
 from wallet.domain.commands import Command
 from wallet.entrypoints.fields import KeyText
 from wallet.entrypoints.slices import Catalog, CommandSlice
@@ -31,12 +33,16 @@ class BatchMembers:
             kw_only=True,
         )
 
-    def command(self, member: Any, pointer: str) -> Command:
-        """Return the command of one member of a batch; raises as `CommandSlice.to_command` does."""
+    def command(self, member: Any, index: int, principal: Principal) -> Command:
+        """Return the command of the batch's member *index*.
+
+        Raises NotAllowed if *principal* lacks the scope of the single command, and as `CommandSlice.to_command` does.
+        """
         made_of = self._slices[type(member)]
+        require(principal, made_of.access.scope, index=index)
         kind = made_of.path_kind
         path_id: UUID | None = None if kind is None else getattr(member, f"{kind}_id")
-        return made_of.to_command(member, path_id, pointer)
+        return made_of.to_command(member, path_id, f"/commands/{index}")
 
 
 _DOC: Final = "1 to 1,000 commands: `atomic`, all or none, or `independent`, each for itself."

@@ -8,8 +8,9 @@ from msgspec import UNSET, UnsetType
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
 from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
+from wallet.domain.mandate import Mandate
 from wallet.domain.texts import read_text
-from wallet.domain.wallets import Restriction, Wallet
+from wallet.domain.wallets import Restriction, RestrictionScope, Wallet
 
 
 class BalanceBody(msgspec.Struct, frozen=True):
@@ -18,6 +19,14 @@ class BalanceBody(msgspec.Struct, frozen=True):
     posted: Money
     held: Money
     available: Money
+
+
+class RestrictionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A restriction of a wallet. Its source and its reason are told to staff alone."""
+
+    source: str | UnsetType = UNSET
+    scope: RestrictionScope
+    reason: str | UnsetType = UNSET
 
 
 class WalletBody(msgspec.Struct, frozen=True):
@@ -31,7 +40,7 @@ class WalletBody(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None
     balance: BalanceBody
     overdraft_limit: Money
-    restrictions: tuple[Restriction, ...]
+    restrictions: tuple[RestrictionBody, ...]
     version: int
     opened_at: str
     updated_at: str
@@ -40,7 +49,8 @@ class WalletBody(msgspec.Struct, frozen=True):
 class EntryBody(msgspec.Struct, frozen=True):
     """An entry of a transaction; *amount* is signed.
 
-    A wallet's names the wallet, its balance and its version after it; a system account's names the account alone.
+    A wallet's names the wallet, its balance and its version after it; another owner's wallet is named alone, and so is
+    a system account.
     """
 
     amount: Money
@@ -88,8 +98,8 @@ def wallet_status(wallet: Wallet) -> str:
     return "frozen" if wallet.restrictions else "open"
 
 
-def wallet_body(wallet: Wallet) -> WalletBody:
-    """Return *wallet* as a client sees it."""
+def wallet_body(wallet: Wallet, mandate: Mandate) -> WalletBody:
+    """Return *wallet* as whoever has the *mandate* for it sees it."""
     private = read_text(wallet.private)
     currency = wallet.currency
     return WalletBody(
@@ -105,19 +115,28 @@ def wallet_body(wallet: Wallet) -> WalletBody:
             money(wallet.available_minor, currency),
         ),
         overdraft_limit=money(wallet.overdraft_limit_minor, currency),
-        restrictions=wallet.restrictions,
+        restrictions=tuple(_restriction_body(each, mandate) for each in wallet.restrictions),
         version=wallet.version,
         opened_at=rfc3339(wallet.opened_at),
         updated_at=rfc3339(wallet.last_at),
     )
 
 
-def entry_body(fact: AnyFact, wallet: Wallet) -> EntryBody:
-    """Return an entry that was just made, *wallet* as it left it, as a client sees it."""
+def _restriction_body(restriction: Restriction, mandate: Mandate) -> RestrictionBody:
+    if not mandate.sees_restrictions:
+        return RestrictionBody(scope=restriction.scope)
+    return RestrictionBody(source=restriction.source, scope=restriction.scope, reason=restriction.reason)
+
+
+def entry_body(fact: AnyFact, wallet: Wallet, mandate: Mandate) -> EntryBody:
+    """Return an entry that was just made, *wallet* as it left it, as whoever has the *mandate* sees it.
+
+    Of a wallet that the mandate does not cover that is its id and the amount.
+    """
     if isinstance(fact, SystemEntry):
         return EntryBody(money(fact.amount_minor, wallet.currency), system_account=fact.account)
     assert isinstance(fact, EntryFact), "every fact of a transaction is an entry"
-    currency = wallet.currency
-    return EntryBody(
-        money(fact.amount_minor, currency), wallet.id, money(wallet.posted_minor, currency), wallet.version
-    )
+    amount = money(fact.amount_minor, wallet.currency)
+    if not mandate.covers(wallet.owner_id):
+        return EntryBody(amount, wallet.id)
+    return EntryBody(amount, wallet.id, money(wallet.posted_minor, wallet.currency), wallet.version)

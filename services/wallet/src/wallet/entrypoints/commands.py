@@ -21,6 +21,7 @@ from wallet.application.queue import CommandQueue
 from wallet.application.units import (
     AheadOfClock,
     Claim,
+    Forbidden,
     KeyReused,
     NotFound,
     Outcome,
@@ -33,6 +34,7 @@ from wallet.application.units import (
 from wallet.domain.commands import Command
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
+from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
 
@@ -76,7 +78,7 @@ class CommandHandlers:
         is_atomic = request.body.mode == "atomic"
         _refuse_bad_keys(request, is_atomic=is_atomic)
         commands = [
-            self.members.command(member, f"/commands/{index}") for index, member in enumerate(request.body.commands)
+            self.members.command(member, index, request.principal) for index, member in enumerate(request.body.commands)
         ]
         if is_atomic:
             unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
@@ -104,7 +106,7 @@ class CommandHandlers:
             path,
             commands,
             is_atomic_batch,
-            principal.tenant_id,
+            mandate_of(principal),
             principal.subject,
             key,
             fingerprint(path, commands),
@@ -200,7 +202,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
     return CommandResponse(status, body, headers)
 
 
-def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem:
+def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock) -> Problem:
     if isinstance(outcome, KeyReused):
         return Problem(problems.IDEMPOTENCY_KEY_REUSED, "The key was used for another request; nothing was done.")
     if isinstance(outcome, AheadOfClock):
@@ -208,6 +210,9 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | AheadOfClock) -> Problem
             f"Wallet {outcome.wallet_id} is ahead of the ledger's clock: its money stands still until that is past."
         )
         return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
+    if isinstance(outcome, Forbidden):
+        at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
+        return Problem(problems.FORBIDDEN, outcome.refused.detail, **at)
     missing = outcome.missing
     facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
     if outcome.index is not None:

@@ -15,6 +15,7 @@ from servicekit.http.routes.paging import Page, PageBody, paged
 from servicekit.http.routes.parsing import path_id
 from wallet.application.plan import HashReference
 from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
+from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.transactions import transaction_bodies
 from wallet.reads.queries import WalletFilter
 from wallet.reads.reads_postgres import LedgerReads
@@ -92,10 +93,11 @@ class _WalletHandlers:
     reads: LedgerReads
 
     async def get(self, wallet_id: PathId, caller: Caller) -> WalletBody:
-        wallet = await self.reads.wallet(caller.tenant_id, _wallet_id(wallet_id))
+        mandate = mandate_of(caller)
+        wallet = await self.reads.wallet(mandate, _wallet_id(wallet_id))
         if wallet is None:
             raise _wallet_id.missing(wallet_id)
-        return wallet_body(wallet)
+        return wallet_body(wallet, mandate)
 
     async def list(
         self,
@@ -106,10 +108,11 @@ class _WalletHandlers:
         status: StatusQuery = None,
     ) -> PageBody[WalletBody]:
         wanted = WalletFilter(owner_id=owner_id, currency=currency, status=status)
-        asked = paged(page, UUID, "wallets", caller.tenant_id, wanted)
-        wallets = await self.reads.wallets(caller.tenant_id, wanted, before=asked.position, limit=asked.limit)
+        mandate = mandate_of(caller)
+        asked = paged(page, UUID, "wallets", mandate, wanted)
+        wallets = await self.reads.wallets(mandate, wanted, before=asked.position, limit=asked.limit)
         shown = asked.show(wallets, lambda wallet: wallet.id)
-        return PageBody([wallet_body(wallet) for wallet in shown.rows], shown.next_cursor)
+        return PageBody([wallet_body(wallet, mandate) for wallet in shown.rows], shown.next_cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +121,15 @@ class _TransactionHandlers:
     hash_reference: HashReference
 
     async def get(self, transaction_id: PathId, caller: Caller) -> TransactionBody:
-        found = transaction_bodies(await self.reads.entries(caller.tenant_id, [_transaction_id(transaction_id)]))
+        found = transaction_bodies(await self.reads.entries(mandate_of(caller), [_transaction_id(transaction_id)]))
         if not found:
             raise _transaction_id.missing(transaction_id)
         return found[0]
 
     async def list(self, caller: Caller, page: Page, reference: ReferenceQuery) -> PageBody[TransactionBody]:
-        tenant_id, hashed = caller.tenant_id, self.hash_reference(caller.tenant_id, reference)
-        asked = paged(page, UUID, "transactions", tenant_id, hashed)
-        ids = await self.reads.transactions_by_reference(tenant_id, hashed, before=asked.position, limit=asked.limit)
+        mandate, hashed = mandate_of(caller), self.hash_reference(caller.tenant_id, reference)
+        asked = paged(page, UUID, "transactions", mandate, hashed)
+        ids = await self.reads.transactions_by_reference(mandate, hashed, before=asked.position, limit=asked.limit)
         shown = asked.show(ids, lambda transaction_id: transaction_id)
-        bodies = transaction_bodies(await self.reads.entries(tenant_id, shown.rows)) if shown.rows else []
+        bodies = transaction_bodies(await self.reads.entries(mandate, shown.rows)) if shown.rows else []
         return PageBody(bodies, shown.next_cursor)

@@ -72,12 +72,12 @@ class JsonRenderer:
 
 def answer_wallet(_command: Command, done: CarriedOut) -> Answer:
     """Answer with the wallet that was changed."""
-    return OK, _encode(wallet_body(done.facts[0][1]))
+    return OK, _encode(wallet_body(done.facts[0][1], done.mandate))
 
 
 def answer_new_wallet(_command: Command, done: CarriedOut) -> Answer:
     """Answer with the wallet that was made."""
-    return CREATED, _encode(wallet_body(done.facts[0][1]))
+    return CREATED, _encode(wallet_body(done.facts[0][1], done.mandate))
 
 
 class MakesTransaction(Protocol):
@@ -110,7 +110,7 @@ def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
         command.kind,
         "posted",
         money(command.amount_minor, command.currency),
-        [entry_body(fact, wallet) for fact, wallet in done.facts],
+        [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts],
         money(0, command.currency),
         text.reference,
         text.description,

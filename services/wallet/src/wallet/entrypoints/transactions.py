@@ -42,6 +42,8 @@ def _entry_body(entry: JournalEntry) -> EntryBody:
     amount = money(entry.amount_minor, entry.currency)
     if entry.system_account is not None:
         return EntryBody(amount, system_account=entry.system_account)
+    if not entry.is_covered:
+        return EntryBody(amount, entry.wallet_id)
     assert entry.posted_minor_after is not None
     assert entry.version is not None
     return EntryBody(amount, entry.wallet_id, money(entry.posted_minor_after, entry.currency), entry.version)

@@ -20,7 +20,18 @@ from servicekit.failures import Unavailable
 from servicekit.postgres import Transaction
 from servicekit.principal import client_of
 from wallet.application.metrics import FraudDecisionMetrics
-from wallet.application.units import AheadOfClock, KeyReused, NotFound, Outcome, Refused, Stored, Unit, fingerprint
+from wallet.application.units import (
+    AheadOfClock,
+    Forbidden,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Refused,
+    Stored,
+    Unit,
+    fingerprint,
+)
+from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.wallets import FRAUD
@@ -86,6 +97,8 @@ class FraudRestrictions:
                 return Disposition.APPLIED
             case NotFound():
                 raise ProjectionError(f"decision {decision.decision_id} names a wallet that does not exist")
+            case Forbidden():
+                raise ProjectionError(f"decision {decision.decision_id} is not the platform's to give")
             case AheadOfClock():
                 raise Unavailable("The wallet is ahead of the clock.")
             case KeyReused():
@@ -100,7 +113,7 @@ class FraudRestrictions:
             path=None,
             commands=(command,),
             is_atomic_batch=False,
-            tenant_id=event.tenant_id,
+            mandate=platform_mandate(event.tenant_id),
             actor=FRAUD,
             key=(client_of(event.tenant_id, FRAUD), f"fraud:{decision.decision_id}", 0),
             fingerprint=fingerprint(_ROUTE, (command,)),

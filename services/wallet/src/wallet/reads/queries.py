@@ -27,3 +27,5 @@ class JournalEntry:
     posted_minor_after: int | None
     occurred_at: datetime
     payload: bytes
+    is_covered: bool
+    """Whether it is of a wallet of an owner that the reader acts for."""

@@ -14,16 +14,24 @@ from servicekit.tenant_pool import TenantPool
 from wallet.adapters.batch_reads import BatchReader
 from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_from_row
 from wallet.application.rows import BatchInput
+from wallet.domain.mandate import Mandate
 from wallet.domain.rows import RowKind, RowName
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
 
-_GET: Final = f"select {WALLET_COLUMNS} from wallet.wallet where tenant_id = $1 and id = $2"
+_GET: Final = f"""
+    select {WALLET_COLUMNS} from wallet.wallet
+    where tenant_id = $1 and id = $2 and ($3::text[] is null or owner_id = any ($3))"""
 _ENTRY_COLUMNS: Final = """
     j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.version, j.currency,
     j.posted_delta, j.posted_after, j.occurred_at, j.payload"""
+_IS_COVERED: Final = """
+    ($3::text[] is null or exists (select from wallet.wallet w
+                                   where w.tenant_id = $1 and w.id = j.account_id and w.owner_id = any ($3)))"""
+"""Whether the entry is of a wallet of one of the owners. A system account stands beside the wallet it moved with."""
 _ENTRIES: Final = f"""
-    select {_ENTRY_COLUMNS} from wallet.journal j where j.tenant_id = $1 and j.transaction_id = any ($2)"""
+    select {_ENTRY_COLUMNS}, {_IS_COVERED} as is_covered
+    from wallet.journal j where j.tenant_id = $1 and j.transaction_id = any ($2)"""
 # Ids are made in the order of time: of all archived partitions only those are read whose transactions lie around them.
 _AROUND: Final = """
     select p.first_seq, p.end_seq,
@@ -34,12 +42,19 @@ _AROUND: Final = """
                     where t.id between p.first_transaction_id and p.last_transaction_id)
      order by p.number"""
 _ARCHIVED_ENTRIES: Final = f"""
-    select {_ENTRY_COLUMNS} from wallet.archived_journal j
-     where j.tenant_id = $1 and j.transaction_id = any ($2) and j.seq >= $3 and j.seq < $4"""
+    select {_ENTRY_COLUMNS}, {_IS_COVERED} as is_covered from wallet.archived_journal j
+     where j.tenant_id = $1 and j.transaction_id = any ($2) and j.seq >= $4 and j.seq < $5"""
 _BY_REFERENCE: Final = """
-    select transaction_id from wallet.transaction_reference
-     where tenant_id = $1 and reference_hash = $2 and ($3::uuid is null or transaction_id < $3)
-     order by transaction_id desc limit $4"""
+    select r.transaction_id from wallet.transaction_reference r
+     where r.tenant_id = $1 and r.reference_hash = $2 and ($4::uuid is null or r.transaction_id < $4)
+       and ($3::text[] is null
+            or exists (select from wallet.journal j join wallet.wallet w on w.id = j.account_id
+                       where j.tenant_id = $1 and j.transaction_id = r.transaction_id
+                         and w.tenant_id = $1 and w.owner_id = any ($3))
+            or exists (select from wallet.archived_journal j join wallet.wallet w on w.id = j.account_id
+                       where j.tenant_id = $1 and j.transaction_id = r.transaction_id
+                         and w.tenant_id = $1 and w.owner_id = any ($3)))
+     order by r.transaction_id desc limit $5"""
 
 
 _STATUS_PREDICATES: Final = {
@@ -56,20 +71,22 @@ class LedgerReads:
         self._tenants = tenants
         self._reader = BatchReader(StateColumns(kinds))
 
-    async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> Wallet | None:
-        """Return the wallet as of now, or None."""
-        async with self._tenants.reading(tenant_id) as connection:
-            row = await connection.fetchrow(_GET, tenant_id, wallet_id)
+    async def wallet(self, mandate: Mandate, wallet_id: UUID) -> Wallet | None:
+        """Return the wallet as of now if *mandate* covers it, else None."""
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            row = await connection.fetchrow(_GET, mandate.tenant_id, wallet_id, mandate.owners)
         return None if row is None else wallet_from_row(row)
 
-    async def wallets(self, tenant_id: UUID, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
-        """Return up to *limit* wallets, newest first, older than *before*."""
-        asked = where(replace(wanted, status=None), tenant_id=tenant_id)  # a status is not a column
+    async def wallets(self, mandate: Mandate, wanted: WalletFilter, *, before: UUID | None, limit: int) -> list[Wallet]:
+        """Return up to *limit* wallets that *mandate* covers, newest first, older than *before*."""
+        asked = where(replace(wanted, status=None), tenant_id=mandate.tenant_id)  # a status is not a column
+        if mandate.owners is not None:
+            asked.require(f"owner_id = any ({asked.value(mandate.owners)}::text[])")
         if wanted.status is not None:
             asked.require(_STATUS_PREDICATES[wanted.status])
         asked.before(("id",), None if before is None else (before,))
         query = f"select {WALLET_COLUMNS} from wallet.wallet {asked} order by id desc limit {asked.value(limit)}"
-        async with self._tenants.reading(tenant_id) as connection:
+        async with self._tenants.reading(mandate.tenant_id) as connection:
             return [wallet_from_row(row) for row in await connection.fetch(query, *asked.values)]
 
     async def snapshot(self, tenant_id: UUID, names: Collection[RowName]) -> BatchInput:
@@ -80,30 +97,41 @@ class LedgerReads:
         async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
 
-    async def entries(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
-        """Return the entries of the transactions, newest transaction first, each in entry order."""
-        async with self._tenants.reading(tenant_id) as connection:
-            rows = await connection.fetch(_ENTRIES, tenant_id, transaction_ids)
+    async def entries(self, mandate: Mandate, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
+        """Return the entries of the transactions, newest transaction first, each in entry order.
+
+        A transaction of whose wallets *mandate* covers none is as if there were none.
+        """
+        asked = mandate.tenant_id, transaction_ids, mandate.owners
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            rows = await connection.fetch(_ENTRIES, *asked)
             missing = _incomplete(transaction_ids, rows)
             partitions = await connection.fetch(_AROUND, missing) if missing else []
             if partitions:
                 seqs = partitions[0]["first_seq"], partitions[-1]["end_seq"]
-                rows.extend(await connection.fetch(_ARCHIVED_ENTRIES, tenant_id, missing, *seqs))
+                rows.extend(
+                    await connection.fetch(_ARCHIVED_ENTRIES, mandate.tenant_id, missing, mandate.owners, *seqs)
+                )
                 is_away = not all(partition["is_here"] for partition in partitions)
                 if is_away and _incomplete(missing, rows):
                     raise Unavailable("The part of the journal that may hold the transaction is archived elsewhere.")
         # Archiving between the two statements may show a row twice.
-        entries = {(row["transaction_id"], row["entry_index"]): row for row in rows}
+        seen = {row["transaction_id"] for row in rows if row["is_covered"]}
+        entries = {(row["transaction_id"], row["entry_index"]): row for row in rows if row["transaction_id"] in seen}
         newest_first = sorted(entries.values(), key=lambda row: row["entry_index"])
         newest_first.sort(key=lambda row: row["transaction_id"].bytes, reverse=True)
         return [_entry(row) for row in newest_first]
 
     async def transactions_by_reference(
-        self, tenant_id: UUID, reference_hash: bytes, *, before: UUID | None, limit: int
+        self, mandate: Mandate, reference_hash: bytes, *, before: UUID | None, limit: int
     ) -> list[UUID]:
-        """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*."""
-        async with self._tenants.reading(tenant_id) as connection:
-            rows = await connection.fetch(_BY_REFERENCE, tenant_id, reference_hash, before, limit)
+        """Return up to *limit* ids of the transactions under a reference, newest first, older than *before*.
+
+        They are those that *mandate* covers a wallet of.
+        """
+        asked = mandate.tenant_id, reference_hash, mandate.owners
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            rows = await connection.fetch(_BY_REFERENCE, *asked, before, limit)
         return [row["transaction_id"] for row in rows]
 
 
@@ -125,4 +153,5 @@ def _entry(row: asyncpg.Record) -> JournalEntry:
         posted_minor_after=row["posted_after"],
         occurred_at=row["occurred_at"],
         payload=row["payload"],
+        is_covered=row["is_covered"],
     )

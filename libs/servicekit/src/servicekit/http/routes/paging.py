@@ -85,7 +85,7 @@ def paged(page: PageRequest, position: type[P], *query: object) -> Paged[P]:
     *query* is all that picks the rows: the list's name, the tenant, and the filter as an object, so that a field added
     to the filter binds cursors too. A cursor's *position* is of the type whose order the list has.
     """
-    fingerprint = msgspec.json.encode(query, enc_hook=_plain).decode()
+    fingerprint = msgspec.json.encode(query, enc_hook=_plain, order="deterministic").decode()
     after = None if page.cursor is None else decode_cursor(page.cursor, fingerprint, position)
     return Paged(after, page.limit + 1, fingerprint)
 

@@ -10,11 +10,12 @@ UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/engines libs/servicekit libs/testkit services/wallet \
-           services/transaction-history services/notifications services/fraud deploy/local deploy/demo
+           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \
-            notifications.config:NotificationsSettings notifications.config:NotificationsOwnerSettings
+            notifications.config:NotificationsSettings notifications.config:NotificationsOwnerSettings \
+            access.config:AccessSettings access.config:AccessOwnerSettings
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
           --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 
@@ -64,9 +65,10 @@ bench: setup ## Measure the platform beside pgbench that writes the same rows; C
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
 
-docs: setup ## Make the generated pages: errors, settings, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
+docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
+	@$(RUN) -m servicekit.scopes_page > docs/scopes.md
 	@$(RUN) -m contracts.asyncapi > docs/asyncapi.json
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi

@@ -24,7 +24,9 @@ PAGES: Final = [
 MADE_AT_RUN_TIME: Final = ".local/"
 ELSEWHERE: Final = frozenset({"nsswitch.conf", "uv.lock"})
 """Files that are named and are not the repository's."""
-PACKAGES: Final = "contracts|servicekit|wallet|transaction_history|notifications|fraud|testkit|local_stack|demo|tests"
+PACKAGES: Final = (
+    "contracts|servicekit|wallet|transaction_history|notifications|fraud|access|testkit|local_stack|demo|tests"
+)
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 present_page = pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from servicekit.scopes_page import scopes_page
 from servicekit.settings_page import load, settings_page
 
 ROOT: Final = Path(__file__).parents[2]
@@ -24,6 +25,10 @@ def test_the_settings_page_is_made_from_the_classes() -> None:
     classes = [load(path) for path in found[1].split()]
 
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(classes), "run `make docs`"
+
+
+def test_the_page_of_scopes_is_made_from_the_registry() -> None:
+    assert (ROOT / "docs" / "scopes.md").read_text() == scopes_page(), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

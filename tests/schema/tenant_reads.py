@@ -4,6 +4,15 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from access.domain.issuers import Issuer
+from access.domain.outcomes import Unknown
+from access.domain.subjects import Subject, SubjectStatus
+from access.identities.accounts import find_account, find_accounts
+from access.identities.issuer_rows import find_issuer, find_issuers
+from access.identities.key_rows import find_keys
+from access.identities.keys import key_with_account
+from access.identities.limits import find_limits
+from access.identities.subjects import find_subject
 from fraud.reads.reads_postgres import DecisionFilter, RiskReads
 from notifications.deliveries.queries import Attempted, DeliveryQueries
 from notifications.deliveries.store_postgres import DeliveryFilter
@@ -63,6 +72,16 @@ ROWS: Final[Mapping[str, str]] = {
         insert into notifications.delivery
         values ('{ID}', :tenant, '{ID}', '{ID}', 't', 'pending', 1, 1, '{AT}', null, '{AT}');
         insert into notifications.attempt values ('{ID}', 1, '{AT}', 'timeout');""",
+    "access": f"""
+        insert into access.issuer (id, tenant_id, name, issuer, audience, status, kinds, claims, max_lifetime_s,
+                                   created_at, updated_at)
+        values ('{ID}', :tenant, 'login', 'i', 'a', 'active', '{{user}}', '{{}}', 60, '{AT}', '{AT}');
+        insert into access.issuer_key values ('{ID}', 'k', 'ES256', '{{}}');
+        insert into access.service_account values ('{ID}', :tenant, 'n', 'service', 'active', '{AT}', '{AT}');
+        insert into access.api_key
+        values ('{ID}', :tenant, '{ID}', '{{}}', null, '{{}}', decode(repeat('00', 32), 'hex'), '{AT}', '{AT}', '{AT}');
+        insert into access.subject values (:tenant, 'login|ann', 'disabled');
+        insert into access.rate_limit_policy values (:tenant, 'read', 1, 1);""",
 }
 
 
@@ -158,6 +177,57 @@ def _every(tenant: UUID) -> Principal:
     return principal_of(tenant_id=tenant)
 
 
+def _access(tenants: TenantPool) -> Mapping[str, Read]:
+    async def issuer(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            found = await find_issuer(connection, tenant, ID)
+        return found.keys if isinstance(found, Issuer) else []
+
+    async def issuers(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return await find_issuers(connection, tenant, before=None, limit=9)
+
+    async def account(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return _known(await find_account(connection, tenant, ID))
+
+    async def accounts(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return await find_accounts(connection, tenant, before=None, limit=9)
+
+    async def key(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return _known(await key_with_account(connection, tenant, ID))
+
+    async def keys(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return await find_keys(connection, tenant, ID, before=None, limit=9)
+
+    async def subject(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            found = await find_subject(connection, tenant, "login|ann")
+        return [found] if isinstance(found, Subject) and found.status is SubjectStatus.DISABLED else []
+
+    async def limits(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return list((await find_limits(connection, tenant)).rates)
+
+    return {
+        "issuer": issuer,
+        "issuers": issuers,
+        "service_account": account,
+        "service_accounts": accounts,
+        "api_key": key,
+        "api_keys": keys,
+        "subject": subject,
+        "rate_limits": limits,
+    }
+
+
+def _known(found: object) -> Sequence[object]:
+    return [] if isinstance(found, Unknown) else [found]
+
+
 def _found(row: object | None) -> Sequence[object]:
     return [] if row is None else [row]
 
@@ -167,4 +237,5 @@ _READS: Final = {
     "transaction_history": _history,
     "fraud": _fraud,
     "notifications": _notifications,
+    "access": _access,
 }

@@ -165,4 +165,34 @@ NOTIFICATIONS = Service(
         ),
     ),
 )
-SERVICES = (WALLET, TRANSACTION_HISTORY, FRAUD, NOTIFICATIONS)
+ACCESS = Service(
+    name="access",
+    migrate=module("access", "migrate"),
+    own_links=(("ACCESS_SCHEMA_URL", "/schemas/"),),
+    processes=(
+        ProcessType(
+            name="access-relay",
+            argv=module("access", "relay"),
+            port_variable="ACCESS_RELAY_PORT",
+            port=8142,
+        ),
+        ProcessType(
+            name="access-worker",
+            argv=module("access", "worker"),
+            port_variable="ACCESS_WORKER_PORT",
+            port=8143,
+            after=("access-relay",),
+            instances_variable="ACCESS_WORKER_INSTANCES",
+        ),
+        ProcessType(
+            name="access-api",
+            argv=module("access", "api"),
+            port_variable="ACCESS_API_PORT",
+            port=8141,
+            after=("access-relay",),
+            instances_variable="ACCESS_API_INSTANCES",
+            is_api=True,
+        ),
+    ),
+)
+SERVICES = (ACCESS, WALLET, TRANSACTION_HISTORY, FRAUD, NOTIFICATIONS)

@@ -92,6 +92,18 @@ ENDPOINT_NOT_FOUND: Final = _register(
 DELIVERY_NOT_FOUND: Final = _register(
     "delivery_not_found", 404, "There is no such delivery", "Check the delivery id; old ones are not kept."
 )
+TENANT_NOT_FOUND: Final = _register("tenant_not_found", 404, "There is no such tenant", "Check the tenant id.")
+ISSUER_NOT_FOUND: Final = _register("issuer_not_found", 404, "There is no such issuer", "Check the issuer id.")
+SERVICE_ACCOUNT_NOT_FOUND: Final = _register(
+    "service_account_not_found", 404, "There is no such service account", "Check the service account id."
+)
+API_KEY_NOT_FOUND: Final = _register("api_key_not_found", 404, "There is no such API key", "Check the key id.")
+SUBJECT_NOT_FOUND: Final = _register(
+    "subject_not_found",
+    404,
+    "There can be no such subject",
+    "Write <issuer's name>|<sub> with an issuer of the tenant, or svc:<service account id>; encode it in the path.",
+)
 METHOD_NOT_ALLOWED: Final = _register(
     "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
 )
@@ -157,6 +169,36 @@ ENDPOINT_LIMIT_REACHED: Final = _register(
 )
 ENDPOINT_NOT_ACTIVE: Final = _register(
     "endpoint_not_active", 409, "The endpoint is paused or disabled", "Resume it, then try with a new key."
+)
+ISSUER_EXISTS: Final = _register(
+    "issuer_exists",
+    409,
+    "The name, or the issuer with its audience, is registered already",
+    "Choose another name, or change or delete what is registered; names are never used again.",
+)
+ISSUER_LIMIT_REACHED: Final = _register(
+    "issuer_limit_reached", 409, "There are as many issuers as allowed", "Delete one, then try with a new key."
+)
+SERVICE_ACCOUNT_LIMIT_REACHED: Final = _register(
+    "service_account_limit_reached",
+    409,
+    "There are as many service accounts as allowed",
+    "Delete one, then try with a new key.",
+)
+API_KEY_LIMIT_REACHED: Final = _register(
+    "api_key_limit_reached",
+    409,
+    "The service account has as many live keys as allowed",
+    "Revoke one or wait for its end, then try with a new idempotency key.",
+)
+API_KEY_NOT_LIVE: Final = _register(
+    "api_key_not_live", 409, "The API key has ended", "Make a new key of its service account."
+)
+OWN_TENANT: Final = _register(
+    "own_tenant", 409, "The tenant is the caller's own", "Have an operator of another tenant do it."
+)
+NO_KEY_SET_URL: Final = _register(
+    "no_key_set_url", 409, "The issuer's keys were given, not fetched", "Give the new keys by changing the issuer."
 )
 IN_FLIGHT: Final = _register(
     "in_flight", 409, "The same key is being worked on", "Repeat with the same key after retry_after_s."
@@ -233,6 +275,25 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("url_port", "The port is neither 443 nor 1024 to 65535."),
         FieldCode("url_unresolvable", "The host has no address."),
         FieldCode("url_forbidden_address", "The host leads to an address that is not public."),
+        FieldCode("unknown_scope", "There is no such scope."),
+        FieldCode("scope_not_for_kind", "A caller of that kind may not hold the scope."),
+        FieldCode("invalid_name", "The name is none that is allowed here, or is reserved."),
+        FieldCode("range_too_many", "There are more address ranges than allowed."),
+        FieldCode("range_malformed", "The value is no address, and no address with a prefix in bits."),
+        FieldCode("range_zone", "An address range has no zone."),
+        FieldCode("range_host_bits", "Bits beyond the range's prefix are set."),
+        FieldCode("range_mapped", "The range has IPv4-mapped IPv6 addresses: write IPv4."),
+        FieldCode("range_everywhere", "The range holds every address."),
+        FieldCode("key_set_malformed", "The key set is not a JSON object with a list `keys` of objects."),
+        FieldCode("key_set_too_large", "The key set is larger than 256 KiB."),
+        FieldCode("key_set_no_keys", "The key set has no key that tokens are verified with."),
+        FieldCode("key_set_too_many_keys", "The key set has more keys than allowed."),
+        FieldCode("key_set_private_key", "The key set holds a private or symmetric key; make new ones."),
+        FieldCode("key_set_no_algorithm", "An RSA key of the set does not tell its `alg`."),
+        FieldCode("key_set_no_kid", "A key of the set has no `kid`."),
+        FieldCode("key_set_doubled_kid", "Two keys of the set have one `kid`."),
+        FieldCode("key_set_weak_key", "A key of the set is too weak, or too long."),
+        FieldCode("key_set_invalid_key", "A key of the set is none."),
         FieldCode("not_supported", "The field is reserved and not supported yet."),
     )
 }

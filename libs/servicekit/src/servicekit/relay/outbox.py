@@ -65,3 +65,15 @@ async def append(tx: Transaction, events: Sequence[OutboxEvent]) -> None:
         [event.traceparent for event in events],
         [_encode(event.data) for event in events],
     )
+
+
+async def append_at(tx: Transaction, events: Sequence[OutboxEvent]) -> list[tuple[int, int]]:
+    """Append *events* as `append` does; return where they end: the newest (shard, sequence) of each, ascending."""
+    await append(tx, events)
+    shards = sorted({shard_of(event.subject) for event in events})
+    rows = await tx.connection.fetch(
+        f"""select s.shard, (select max(seq) from {TABLE} as o where o.shard = s.shard) as seq
+            from unnest($1::smallint[]) as s (shard) order by s.shard""",
+        shards,
+    )
+    return [(row["shard"], row["seq"]) for row in rows]

@@ -1,0 +1,1 @@
+"""What the rules of identities are. Pure."""

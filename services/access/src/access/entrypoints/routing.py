@@ -1,0 +1,86 @@
+"""How this service's routes are declared."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from access.entrypoints.answering import OK, POSITIONED
+from contracts.problems import ProblemCode
+from contracts.scopes import CREDENTIALS_READ, CREDENTIALS_WRITE, TENANTS_WRITE, Scope
+from servicekit.access.admission import Access, Cost
+from servicekit.http.route import Link, Route
+
+READ: Final = Access(CREDENTIALS_READ, None, Cost.READ)
+WRITE: Final = Access(CREDENTIALS_WRITE, None, Cost.COMMAND)
+MAKE: Final = Access(CREDENTIALS_WRITE, None, Cost.STRICT)
+"""For what makes a credential."""
+STAFF: Final = Access(TENANTS_WRITE, None, Cost.COMMAND)
+
+
+def read(
+    path: str,
+    handler: Callable[..., Awaitable[Any]],
+    operation_id: str,
+    summary: str,
+    *refusals: ProblemCode,
+    tag: str,
+    response: type[BaseModel],
+    access: Access = READ,
+    links: Sequence[Link] = (),
+) -> Route:
+    """Return a route that reads."""
+    return Route(
+        method="GET",
+        path=path,
+        handler=handler,
+        access=access,
+        operation_id=operation_id,
+        summary=summary,
+        tags=(tag,),
+        response=response,
+        problems=refusals,
+        links=links,
+    )
+
+
+def command(
+    path: str,
+    handler: Callable[..., Awaitable[Any]],
+    operation_id: str,
+    summary: str,
+    *refusals: ProblemCode,
+    tag: str,
+    response: type[BaseModel],
+    request: type[BaseModel] | None = None,
+    access: Access = WRITE,
+    method: str = "POST",
+    status: int = OK,
+    links: Sequence[Link] = (),
+) -> Route:
+    """Return a route that changes something under an Idempotency-Key."""
+    return Route(
+        method=method,
+        path=path,
+        handler=handler,
+        access=access,
+        operation_id=operation_id,
+        summary=summary,
+        tags=(tag,),
+        request=request,
+        response=response,
+        status=status,
+        problems=refusals,
+        response_headers=POSITIONED,
+        links=links,
+    )
+
+
+def leads_to(parameter: str, source: str, *operations: str) -> Sequence[Link]:
+    """Return links to *operations*, whose *parameter* in the path is found at *source* of the answer's body."""
+    return tuple((operation, {parameter: f"$response.body#/{source}"}) for operation in operations)
+
+
+def holds(scopes: int, scope: Scope) -> bool:
+    """Tell whether *scope* is among the bits *scopes*."""
+    return bool(scopes & scope.mask)

@@ -1,0 +1,1 @@
+"""Identities in the database, and what is done with them, each change with its event."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from servicekit.clock import monotonic_s
+from testkit.identities import CLIENTS_HEADERS
 
 WRK_SCRIPT = Path(__file__).with_name("transfers.lua")
 NAME = "wrk" if shutil.which("wrk") is not None else "an asyncio client of our own"
@@ -133,7 +134,7 @@ def _request(load: Load) -> bytes:
         each = ",".join(_transfer(load, '"type":"transfer",') for _ in range(load.commands))
         path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
     return (
-        f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: wallet\r\nAuthorization: {CLIENTS_HEADERS['authorization']}\r\nContent-Type: application/json\r\n"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

@@ -18,7 +18,9 @@ from notifications.deliveries.queries import Attempted, DeliveryQueries
 from notifications.deliveries.store_postgres import DeliveryFilter
 from notifications.domain.endpoints import Endpoint
 from notifications.endpoints.queries import EndpointQueries
+from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
+from testkit.access import principal_of
 from testkit.events import EPOCH
 from transaction_history.reads.reads_postgres import HistoryReads
 from wallet.domain.mandate import platform_mandate
@@ -112,23 +114,23 @@ def _history(tenants: TenantPool) -> Mapping[str, Read]:
     reads = HistoryReads(tenants)
 
     async def wallet(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.wallet(tenant, ID))
+        return _found(await reads.wallet(_every(tenant), ID))
 
     async def owner_scope(tenant: UUID) -> Sequence[object]:
-        return (await reads.owner_scope(tenant, OWNER)).shards
+        return (await reads.owner_scope(_every(tenant), OWNER)).shards
 
     async def transaction(tenant: UUID) -> Sequence[object]:
-        entries, system_entries = await reads.transaction(tenant, ID)
+        entries, system_entries = await reads.transaction(_every(tenant), ID)
         return [*entries, *system_entries]
 
     async def entry_at(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.entry_at(tenant, ID, EPOCH))
+        return _found(await reads.entry_at(_every(tenant), ID, EPOCH))
 
     return {
         "wallet": wallet,
         "owner_scope": owner_scope,
-        "wallet_entries": lambda tenant: reads.wallet_entries(tenant, ID, before_version=None, limit=9),
-        "owner_entries": lambda tenant: reads.owner_entries(tenant, OWNER, before=None, limit=9),
+        "wallet_entries": lambda tenant: reads.wallet_entries(_every(tenant), ID, before_version=None, limit=9),
+        "owner_entries": lambda tenant: reads.owner_entries(_every(tenant), OWNER, before=None, limit=9),
         "transaction": transaction,
         "entry_at": entry_at,
     }
@@ -138,15 +140,15 @@ def _fraud(tenants: TenantPool) -> Mapping[str, Read]:
     reads = RiskReads(tenants)
 
     async def profile(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.profile(tenant, ID))
+        return _found(await reads.profile(_every(tenant), ID))
 
     async def decision(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.decision(tenant, ID))
+        return _found(await reads.decision(_every(tenant), ID))
 
     return {
         "profile": profile,
         "decision": decision,
-        "decisions": lambda tenant: reads.decisions(tenant, DecisionFilter(wallet_id=ID), before=None, limit=9),
+        "decisions": lambda tenant: reads.decisions(_every(tenant), DecisionFilter(wallet_id=ID), before=None, limit=9),
     }
 
 
@@ -219,6 +221,11 @@ def _access(tenants: TenantPool) -> Mapping[str, Read]:
 
 def _known(found: object) -> Sequence[object]:
     return [] if isinstance(found, Unknown) else [found]
+
+
+def _every(tenant: UUID) -> Principal:
+    """Return a caller that acts for every owner of the tenant."""
+    return principal_of(tenant_id=tenant)
 
 
 def _found(row: object | None) -> Sequence[object]:

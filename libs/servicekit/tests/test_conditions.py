@@ -40,3 +40,30 @@ def test_the_end_of_the_list_is_no_condition() -> None:
     conditions.before(("id",), None)
 
     assert str(conditions) == "where tenant_id = $1"
+
+
+def test_a_caller_for_every_owner_is_no_condition() -> None:
+    conditions = where(Wanted(), tenant_id=7)
+
+    conditions.owners(None)
+
+    assert (str(conditions), conditions.values) == ("where tenant_id = $1", [7])
+
+
+def test_owners_are_compared_after_a_row_is_found_unless_it_is_found_by_them() -> None:
+    compared, sought = where(Wanted(), prefix="t.", tenant_id=7), where(Wanted(), tenant_id=7)
+
+    compared.owners(("ann", "bob"))
+    sought.owners(frozenset({"ann"}), is_sought=True)
+
+    assert str(compared) == "where t.tenant_id = $1 and $2::text[] @> array[t.owner_id]"
+    assert compared.values == [7, ["ann", "bob"]]
+    assert str(sought) == "where tenant_id = $1 and owner_id = any ($2::text[])"
+
+
+def test_who_acts_for_nobody_finds_nothing() -> None:
+    conditions = where(Wanted(), tenant_id=7)
+
+    conditions.owners((), conditions.value("ann"))
+
+    assert (str(conditions), conditions.values) == ("where tenant_id = $1 and $3::text[] @> array[$2]", [7, "ann", []])

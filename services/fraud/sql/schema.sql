@@ -305,6 +305,8 @@ alter table only servicekit.relay_lease
 
 create index decision_by_outcome on fraud.decision using btree (tenant_id, outcome, mode, decided_at, decision_id);
 
+create index decision_by_owner on fraud.decision using btree (tenant_id, owner_id, decided_at, decision_id);
+
 create index decision_by_wallet on fraud.decision using btree (tenant_id, wallet_id, decided_at, decision_id);
 
 create index decision_newest on fraud.decision using btree (tenant_id, decided_at, decision_id);

@@ -2,32 +2,24 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import httpx2
 import msgspec
 import pytest
-from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import WalletClosed
 from contracts.ids import new_id
-from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
-from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
-from servicekit.telemetry import Telemetry, Tracing
-from testkit.access import AdmitsAs, principal_of
-from testkit.databases import Database
-from testkit.events import Stream, received, wallet_in
+from testkit.access import principal_of
+from testkit.events import wallet_in
+from testkit.read_api import ReadApi
 from testkit.waiting import eventually
-from transaction_history import bootstrap
-from transaction_history.config import HistorySettings
 from transaction_history.entrypoints.bodies import LegBody, TransactionBody
 
 pytestmark = pytest.mark.integration
@@ -35,50 +27,13 @@ pytestmark = pytest.mark.integration
 _UNKNOWN = EventType(99, "wallet.unheard_of.v1", WalletClosed)
 
 
-class Bench:
-    def __init__(self, client: httpx2.AsyncClient, processor: Processor) -> None:
-        self.client = client
-        self._processor = processor
-        self.stream = Stream()
-
-    async def project(self, *events: Envelope) -> None:
-        await self._processor.process([received(event, event.sequence) for event in events])
-
-    async def get(self, path: str, status: int = 200, **headers: str) -> Any:
-        answer = await self.client.get(f"/v1/history/{path}", headers=headers)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-
-@asynccontextmanager
-async def opened_bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
-    )
-    telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
-    processor = Processor(
-        bootstrap.make_projection(settings), pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
-    )
-    async with (
-        bootstrap.open_api(settings, telemetry, authority=AdmitsAs()) as app,
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://history") as client,
-    ):
-        yield Bench(client, processor)
-
-
-@pytest.fixture
-async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
-    async with opened_bench(database, pool) as bench:
-        yield bench
-
-
-async def opened(bench: Bench, *shards: int) -> list[UUID]:
+async def opened(bench: ReadApi, *shards: int) -> list[UUID]:
     wallets = [wallet_in(shard) for shard in shards]
     await bench.project(*[bench.stream.opened(wallet) for wallet in wallets])
     return wallets
 
 
-async def test_an_entry_tells_all_there_is(bench: Bench) -> None:
+async def test_an_entry_tells_all_there_is(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet, 1_234)
     await bench.project(entry, system_entry)
@@ -115,7 +70,7 @@ async def test_an_entry_tells_all_there_is(bench: Bench) -> None:
     }
 
 
-async def pages(bench: Bench, path: str, limit: int) -> list[list[str]]:
+async def pages(bench: ReadApi, path: str, limit: int) -> list[list[str]]:
     """Return the ids on each page of a list."""
     found, cursor = [], ""
     while True:
@@ -130,7 +85,7 @@ def ids(events: Sequence[Envelope]) -> list[str]:
     return [str(event.event_id) for event in events]
 
 
-async def test_a_wallets_entries_come_newest_first_page_by_page(bench: Bench) -> None:
+async def test_a_wallets_entries_come_newest_first_page_by_page(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
     deposits = [bench.stream.deposited(wallet) for _ in range(7)]
     await bench.project(*deposits)
@@ -141,7 +96,7 @@ async def test_a_wallets_entries_come_newest_first_page_by_page(bench: Bench) ->
     assert [entry for page in found for entry in page] == ids(deposits[::-1])
 
 
-async def test_an_owners_entries_join_all_wallets_newest_first(bench: Bench) -> None:
+async def test_an_owners_entries_join_all_wallets_newest_first(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 4)
     deposits = [bench.stream.deposited(wallet) for wallet in (one, two, one, one, two, two)]
     await bench.project(*deposits)
@@ -153,7 +108,7 @@ async def test_an_owners_entries_join_all_wallets_newest_first(bench: Bench) -> 
     assert (await bench.get("owners/nobody/entries"))["data"] == []
 
 
-async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: Bench) -> None:
+async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 4)
     await bench.project(bench.stream.deposited(one))
     sent, received = bench.stream.transfer(one, two, 30)
@@ -169,7 +124,7 @@ async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: 
     assert [entry["amount"]["amount"] for entry in second["entries"]] == ["-0.30", "0.30"]
 
 
-async def test_a_deposit_shows_the_system_accounts_entry(bench: Bench) -> None:
+async def test_a_deposit_shows_the_system_accounts_entry(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet, 500)
     await bench.project(entry, system_entry)
@@ -180,7 +135,7 @@ async def test_a_deposit_shows_the_system_accounts_entry(bench: Bench) -> None:
     assert [entry["system_account"] for entry in found["entries"]] == [None, "external:USD"]
 
 
-async def test_a_balance_in_the_past_is_that_of_the_last_entry_until_then(bench: Bench) -> None:
+async def test_a_balance_in_the_past_is_that_of_the_last_entry_until_then(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)  # at second 1
     await bench.project(bench.stream.deposited(wallet, 100), bench.stream.deposited(wallet, 50))
 
@@ -194,7 +149,7 @@ async def test_a_balance_in_the_past_is_that_of_the_last_entry_until_then(bench:
     assert await balance("02.000000000") == ("1.00", 2)
 
 
-async def test_before_its_opening_a_wallet_has_no_balance(bench: Bench) -> None:
+async def test_before_its_opening_a_wallet_has_no_balance(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
 
     problem = await bench.get(f"wallets/{wallet}/balance?at=2026-01-01T00:00:00Z", status=404)
@@ -213,7 +168,7 @@ async def test_before_its_opening_a_wallet_has_no_balance(bench: Bench) -> None:
         ("0001-01-01T00:00:00%2B14:00", "no such instant"),
     ],
 )
-async def test_what_is_no_instant_is_told_why(bench: Bench, at: str, said: str) -> None:
+async def test_what_is_no_instant_is_told_why(bench: ReadApi, at: str, said: str) -> None:
     (wallet,) = await opened(bench, 3)
 
     problem = await bench.get(f"wallets/{wallet}/balance?at={at}", status=400)
@@ -223,7 +178,7 @@ async def test_what_is_no_instant_is_told_why(bench: Bench, at: str, said: str) 
     assert said in error["detail"]
 
 
-async def test_an_instant_may_be_written_in_small_letters(bench: Bench) -> None:
+async def test_an_instant_may_be_written_in_small_letters(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
 
     assert (await bench.get(f"wallets/{wallet}/balance?at=2026-01-01t00:00:01z"))["version"] == 0
@@ -251,7 +206,7 @@ OWNERS = [
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-async def test_whatever_an_owners_id_holds_its_entries_can_be_asked_for(bench: Bench, owner: str) -> None:
+async def test_whatever_an_owners_id_holds_its_entries_can_be_asked_for(bench: ReadApi, owner: str) -> None:
     wallet, other = wallet_in(3), wallet_in(4)
     await bench.project(bench.stream.opened(wallet, owner=owner), bench.stream.opened(other, owner="other"))
     await bench.project(bench.stream.deposited(wallet), bench.stream.deposited(wallet), bench.stream.deposited(other))
@@ -276,7 +231,7 @@ def test_a_transaction_has_the_members_that_the_wallet_answers() -> None:
     assert set(schemas["EntryBody"]["properties"]) <= set(LegBody.model_fields)
 
 
-async def test_a_transaction_tells_its_amount_and_where_it_goes(bench: Bench) -> None:
+async def test_a_transaction_tells_its_amount_and_where_it_goes(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
     await bench.project(bench.stream.deposited(wallet, 1_234))
     entry, system_entry = bench.stream.deposit(wallet, 1_234)
@@ -290,7 +245,7 @@ async def test_a_transaction_tells_its_amount_and_where_it_goes(bench: Bench) ->
     assert (found["destination"], found["metadata"]) == ("bank 7", {})
 
 
-async def test_an_answer_tells_its_position_and_its_lag(bench: Bench) -> None:
+async def test_an_answer_tells_its_position_and_its_lag(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 40)
     await bench.project(bench.stream.deposited(one), bench.stream.deposited(two))
 
@@ -301,7 +256,7 @@ async def test_an_answer_tells_its_position_and_its_lag(bench: Bench) -> None:
     assert owners.headers["ledger-position"] == "3-2, 40-2"
 
 
-async def test_a_position_that_does_not_come_is_told(bench: Bench) -> None:
+async def test_a_position_that_does_not_come_is_told(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
 
     answer = await bench.client.get(f"/v1/history/wallets/{wallet}/entries", headers={"Min-Position": "3-99"})
@@ -310,7 +265,7 @@ async def test_a_position_that_does_not_come_is_told(bench: Bench) -> None:
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_what_touches_a_parked_wallet_says_so(bench: Bench) -> None:
+async def test_what_touches_a_parked_wallet_says_so(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 4)
     await bench.project(bench.stream.deposited(one))
     sent, received = bench.stream.transfer(one, two)
@@ -340,11 +295,13 @@ async def test_what_touches_a_parked_wallet_says_so(bench: Bench) -> None:
         ("owners/%00/entries", 404, "not_found"),
     ],
 )
-async def test_what_is_not_there_or_not_asked_right_is_refused(bench: Bench, path: str, status: int, code: str) -> None:
+async def test_what_is_not_there_or_not_asked_right_is_refused(
+    bench: ReadApi, path: str, status: int, code: str
+) -> None:
     assert (await bench.get(path, status=status))["code"] == code
 
 
-async def test_a_cursor_belongs_to_its_query(bench: Bench) -> None:
+async def test_a_cursor_belongs_to_its_query(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 4)
     await bench.project(*[bench.stream.deposited(one) for _ in range(3)])
     cursor = (await bench.get(f"wallets/{one}/entries?limit=1"))["next_cursor"]
@@ -352,31 +309,24 @@ async def test_a_cursor_belongs_to_its_query(bench: Bench) -> None:
     assert (await bench.get(f"wallets/{two}/entries?cursor={cursor}", status=400))["code"] == "invalid_cursor"
 
 
-async def test_another_tenants_rows_are_not_there(bench: Bench, database: Database) -> None:
+async def test_another_tenants_rows_are_not_there(bench: ReadApi) -> None:
     (wallet,) = await opened(bench, 3)
     entry, system_entry = bench.stream.deposit(wallet)
     await bench.project(entry, system_entry)
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app,
-        transaction_history_reader_database_url=database.dsn_reader,
-    )
-    telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
 
-    async with (
-        bootstrap.open_api(settings, telemetry, authority=AdmitsAs(principal_of(tenant_id=new_id()))) as app,
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://other") as other,
-    ):
-        paths = (f"wallets/{wallet}/entries", f"transactions/{entry.transaction_id}")
-        statuses = [(await other.get(f"/v1/history/{path}")).status_code for path in paths]
-        owners = await other.get("/v1/history/owners/owner/entries")
+    with bench.asked_by(principal_of(tenant_id=new_id())):
+        for path in (f"wallets/{wallet}/entries", f"transactions/{entry.transaction_id}"):
+            await bench.get(path, 404)
+        owners = await bench.get("owners/owner/entries")
 
-    assert statuses == [404, 404]
-    assert owners.json()["data"] == []
+    assert owners["data"] == []
 
 
-async def test_a_transaction_is_found_without_its_tenants_other_entries(database: Database, pool: Pool) -> None:
+async def test_a_transaction_is_found_without_its_tenants_other_entries(
+    open_bench: Callable[[], AbstractAsyncContextManager[ReadApi]], pool: Pool
+) -> None:
     """Nobody has analysed the tables yet: a planner that knows nothing of them must not turn to the wrong index."""
-    async with opened_bench(database, pool) as bench:
+    async with open_bench() as bench:
         (wallet,) = await opened(bench, 3)
         deposits = [bench.stream.deposit(wallet, 1) for _ in range(2_000)]
         await bench.project(*itertools.chain.from_iterable(deposits))

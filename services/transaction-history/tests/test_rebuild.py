@@ -18,8 +18,9 @@ from servicekit.postgres import Pool, open_pool
 from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.tenant_pool import TenantPool
+from testkit.access import principal_of
 from testkit.databases import Database
-from testkit.events import TENANT, Stream, publish, wallet_in
+from testkit.events import Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from transaction_history import bootstrap
@@ -166,13 +167,13 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
 
 
 async def known(reads: HistoryReads, wallet: UUID) -> bool:
-    return await reads.wallet(TENANT, wallet) is not None
+    return await reads.wallet(principal_of(), wallet) is not None
 
 
 async def read_until(ended: asyncio.Event, reads: HistoryReads, wallet: UUID) -> int:
     count = 0
     while not ended.is_set():
-        assert await reads.wallet(TENANT, wallet) is not None
+        assert await reads.wallet(principal_of(), wallet) is not None
         count += 1
     return count
 

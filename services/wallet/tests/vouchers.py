@@ -15,7 +15,7 @@ from contracts import events, problems, scopes
 from contracts.event_types import EventType
 from contracts.events import Private
 from contracts.money import Money, money
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain import outcomes
@@ -229,7 +229,7 @@ SLICES: Final = (
         answer=_answer_voucher,
         path="/v1/vouchers",
         located_at="/v1/vouchers/",
-        access=Access(scopes.DEPOSITS_CREATE, None, Limit.COMMAND),
+        access=Access(scopes.DEPOSITS_CREATE, None, Cost.COMMAND),
         operation_id="issue_voucher",
         summary="Issue a voucher",
         tag="vouchers",
@@ -246,7 +246,7 @@ SLICES: Final = (
         answer=answer_transaction,
         path="/v1/vouchers/{voucher_id}/redeem",
         located_at="/v1/transactions/",
-        access=Access(scopes.DEPOSITS_CREATE, None, Limit.COMMAND),
+        access=Access(scopes.DEPOSITS_CREATE, None, Cost.COMMAND),
         operation_id="redeem_voucher",
         summary="Redeem a voucher",
         tag="vouchers",

@@ -1,6 +1,6 @@
 """The `where` of a statement whose filters are optional."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,19 @@ class Where:
     def require(self, condition: str) -> None:
         """Add *condition*, which is used as SQL unchanged."""
         self._conditions.append(condition)
+
+    def owners(self, acts_for: Collection[str] | None, compared: str | None = None, *, is_sought: bool = False) -> None:
+        """Require that the owner is among *acts_for*, those whose rows the caller may see; None is every owner.
+
+        *compared* is the owner as SQL, by default the column `owner_id`. Rows are found by other columns and then
+        compared, in a form that no index serves: a plan that began with the owner would read all that an owner has for
+        the sake of one row. With *is_sought* the rows are found by their owner.
+        """
+        if acts_for is None:
+            return
+        owner = f"{self._prefix}owner_id" if compared is None else compared
+        among = f"{self.value(list(acts_for))}::text[]"
+        self.require(f"{owner} = any ({among})" if is_sought else f"{among} @> array[{owner}]")
 
     def before(self, columns: Sequence[str], position: Sequence[object] | None) -> None:
         """Require that *columns* come before *position*; None is the end of the list, which everything comes before."""

@@ -40,6 +40,11 @@ class Principal:
         if self.subject.casefold() in SERVICE_SUBJECTS:
             raise ReservedSubject(f"The subject {self.subject} is reserved for the platform's own processes.")
 
+    @property
+    def owners(self) -> tuple[str, ...] | None:
+        """*acts_for* in one order, for what is compared by its text, such as the query that a cursor belongs to."""
+        return None if self.acts_for is None else tuple(sorted(self.acts_for))
+
     def acts_for_owner(self, owner_id: str) -> bool:
         """Tell whether it may read and debit the owner's wallets."""
         return self.acts_for is None or owner_id in self.acts_for

@@ -12,6 +12,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from servicekit.client_address import trusted_proxies
+
 
 class Mode(StrEnum):
     """Where a process runs. Outside development nothing that everybody knows is accepted as a secret."""
@@ -77,6 +79,11 @@ class ServiceSettings(BaseSettings):
         description="The networks that `/metrics` and `/health/deep` answer to, `network, …`; to "
         "others they do not exist.",
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="The networks of our own proxies, `network, …`: a request from one is its client's, the last "
+        "hop of `X-Forwarded-For` that is none of them.",
+    )
     request_deadline_s: float = Field(
         default=5.0,
         gt=0,
@@ -98,6 +105,11 @@ class ServiceSettings(BaseSettings):
     )
 
     @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of our own proxies. Raises ValueError for what is no network."""
+        return trusted_proxies([each.strip() for each in self.trusted_proxies.split(",") if each.strip()])
+
+    @property
     def pages_networks(self) -> Sequence[IPv4Network | IPv6Network]:
         """The networks that the operator's pages answer to. Raises ValueError for what is no network."""
         return [ip_network(each.strip()) for each in self.pages_from.split(",") if each.strip()]
@@ -105,6 +117,7 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="after")
     def _names_networks(self) -> Self:
         assert self.pages_networks is not None
+        assert self.proxies is not None
         return self
 
     @model_validator(mode="after")

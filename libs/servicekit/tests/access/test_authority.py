@@ -1,121 +1,29 @@
 """Admission on a real database: who is known, what a change makes void, and what is told to whom."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from contracts import scopes
 from contracts.envelope import rfc3339
 from contracts.ids import new_id
 from contracts.scopes import Kind
 from servicekit.access.admission import (
+    EVERY_OWNER,
     Access,
     AccessStale,
+    Cost,
     InvalidAccessPosition,
-    Limit,
     NotAllowed,
     NotAuthenticated,
 )
-from servicekit.access.authority import AuthorityClocks, CredentialAuthority
-from servicekit.access.cache import CredentialCache
-from servicekit.access.directory import Directory
-from servicekit.access.metrics import AccessMetrics
-from servicekit.access.projection import access_source
-from servicekit.consumer import consumer_source
-from servicekit.migrations import servicekit_source
-from servicekit.postgres import Pool, PoolSettings, open_pool
-from servicekit.principal import Principal
 from servicekit.read_model.waiting import PositionNotReached
 from testkit.access import TENANT
-from testkit.databases import Database, Server, TemplateDatabase, migrated_template
-from testkit.identities import TestIssuer, TestKey, introduce, make_test_key, subject_event, tenant_event
+from testkit.authority_bench import NAME, NOW, READS, Bench, client, known_key
+from testkit.identities import TestIssuer, introduce, make_test_key, subject_event, tenant_event
 
 pytestmark = pytest.mark.integration
-
-READS = Access(scopes.WALLETS_READ, None, Limit.READ)
-NAME = "test-access"
-NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-        self.monotonic = 0.0
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-        self.monotonic += seconds
-
-    @property
-    def clocks(self) -> AuthorityClocks:
-        return AuthorityClocks(unix_s=self.unix_s, now=lambda: self.now, monotonic_s=lambda: self.monotonic)
-
-    def unix_s(self) -> float:
-        return self.now.timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """An authority on a database of its own."""
-
-    authority: CredentialAuthority
-    clock: Clock
-    pool: Pool
-    dsn: str
-
-    async def tell(self, *events: object) -> None:
-        """Project *events*, and have the authority look."""
-        await introduce(self.dsn, *events)  # type: ignore[arg-type]
-        await self.authority.look()
-
-    async def admit(
-        self, credential: str, *, peer: str | None = "192.0.2.1", access: Access = READS, **headers: str
-    ) -> Principal:
-        sent = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-        return await self.authority.admit({b"authorization": f"Bearer {credential}".encode(), **sent}, peer, access)
-
-    async def code(self, credential: str, *, peer: str = "192.0.2.1") -> str:
-        with pytest.raises(NotAuthenticated) as refused:
-            await self.admit(credential, peer=peer)
-        return refused.value.code.code
-
-
-@pytest.fixture(scope="session")
-def template(postgres_server: Server) -> TemplateDatabase:
-    return migrated_template(postgres_server, "test", [servicekit_source(), consumer_source(), access_source()])
-
-
-@pytest.fixture
-async def database(template: TemplateDatabase) -> AsyncIterator[Database]:
-    async with template.database() as made:
-        yield made
-
-
-@pytest.fixture
-async def bench(database: Database) -> AsyncIterator[Bench]:
-    clock = Clock()
-    async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="test")) as pool:
-        authority = CredentialAuthority(
-            Directory(pool, NAME),
-            metrics=AccessMetrics(CollectorRegistry()),
-            cache=CredentialCache(credentials_max=4, refusals_max=4),
-            clocks=clock.clocks,
-        )
-        made = Bench(authority, clock, pool, database.dsn_app)
-        await made.tell(tenant_event())
-        yield made
-
-
-async def known_key(bench: Bench, kind: Kind = Kind.SERVICE, **given: object) -> TestKey:
-    key = make_test_key(kind, **given)  # type: ignore[arg-type]
-    await bench.tell(*key.events())
-    return key
 
 
 async def test_a_key_is_its_accounts(bench: Bench) -> None:
@@ -140,12 +48,12 @@ async def test_a_token_is_its_subjects(bench: Bench) -> None:
 
 async def test_nobody_and_what_is_no_bearers_are_refused(bench: Bench) -> None:
     with pytest.raises(NotAuthenticated) as refused:
-        await bench.authority.admit({}, None, READS)
+        await bench.authority.admit({}, client(None), READS)
     assert not refused.value.is_challenged
 
     for raw in (b"", b"Bearer", b"Bearer ", b"Basic YTpi", b"Bearer \xc3\xa9", b"Bearer " + b"x" * 65_536):
         with pytest.raises(NotAuthenticated) as refused:
-            await bench.authority.admit({b"authorization": raw}, None, READS)
+            await bench.authority.admit({b"authorization": raw}, client(None), READS)
         assert refused.value.code.code == "unauthenticated"
 
 
@@ -161,9 +69,21 @@ async def test_a_missing_scope_is_forbidden(bench: Bench) -> None:
     key = await known_key(bench, scopes=["wallets:read"])
 
     with pytest.raises(NotAllowed) as refused:
-        await bench.admit(key.text, access=Access(scopes.DEPOSITS_CREATE, None, Limit.COMMAND))
+        await bench.admit(key.text, access=Access(scopes.DEPOSITS_CREATE, None, Cost.COMMAND))
 
     assert (refused.value.scope, refused.value.kind) == (scopes.DEPOSITS_CREATE, Kind.SERVICE)
+
+
+async def test_what_is_of_every_owner_is_not_for_who_acts_for_some(bench: Bench) -> None:
+    limited, every = await known_key(bench, acts_for=["ann"]), await known_key(bench)
+    whole = Access(scopes.WALLETS_READ, EVERY_OWNER, Cost.READ)
+
+    with pytest.raises(NotAllowed) as refused:
+        await bench.admit(limited.text, access=whole)
+
+    assert (refused.value.scope, refused.value.kind) == (None, Kind.SERVICE)
+    assert (await bench.admit(every.text, access=whole)).acts_for is None
+    assert (await bench.admit(limited.text)).owners == ("ann",)
 
 
 async def test_scopes_that_a_kind_may_not_hold_are_not_held(bench: Bench) -> None:

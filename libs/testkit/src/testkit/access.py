@@ -5,7 +5,8 @@ from typing import Final
 from uuid import UUID
 
 from contracts.scopes import Kind, mask_for
-from servicekit.access.admission import Access, Limit, require
+from servicekit.access.admission import UNLIMITED, Access, Admission, Cost, require_access
+from servicekit.client_address import Client
 from servicekit.principal import Principal, client_of
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -32,17 +33,17 @@ def principal_of(
     )
 
 
-ANYBODY_MAY: Final = Access(None, None, Limit.COMMAND)
+ANYBODY_MAY: Final = Access(None, None, Cost.COMMAND)
 """What routes of tests ask of their callers."""
 
 
 class AdmitsAs:
-    """Admits every request as one principal, whom a test may change; the route's scope is required."""
+    """Admits every request as one principal, whom a test may change; what the route asks is required."""
 
     def __init__(self, principal: Principal | None = None) -> None:
         self.principal = principal or principal_of()
 
-    async def admit(self, _headers: Mapping[bytes, bytes], _peer: str | None, access: Access, /) -> Principal:
-        """Return the principal; raises NotAllowed if it lacks the scope."""
-        require(self.principal, access.scope)
-        return self.principal
+    async def admit(self, _headers: Mapping[bytes, bytes], _client: Client, access: Access, /) -> Admission:
+        """Return the principal, without limits; raises NotAllowed as `require_access` does."""
+        require_access(self.principal, access)
+        return Admission(self.principal, UNLIMITED, [])

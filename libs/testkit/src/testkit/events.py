@@ -121,22 +121,35 @@ class Stream:
         )
         return entry, self.event(events.SYSTEM_ENTRY_POSTED, wallet, body, entry=(transaction_id, 1), has_version=False)
 
-    def transfer(self, source: UUID, destination: UUID, amount_minor: int = 10) -> tuple[Envelope, Envelope]:
-        """Return both entries of a transfer between wallets of the owner `owner`."""
+    def transfer(
+        self,
+        source: UUID,
+        destination: UUID,
+        amount_minor: int = 10,
+        *,
+        owners: tuple[str, str] = ("owner", "owner"),
+        private: Private | None = PRIVATE,
+    ) -> tuple[Envelope, Envelope]:
+        """Return both entries of a transfer between wallets of *owners*, the payer's and the payee's."""
         transaction_id = new_id()
+        payer, payee = owners
         sent = self._entry(
             events.FUNDS_SENT,
             source,
             -amount_minor,
-            other=Counterparty(wallet_id=str(destination), owner_id="owner", system_account=None),
+            other=Counterparty(wallet_id=str(destination), owner_id=payee, system_account=None),
             entry=(transaction_id, 0),
+            owner=payer,
+            private=private,
         )
         received = self._entry(
             events.FUNDS_RECEIVED,
             destination,
             amount_minor,
-            other=Counterparty(wallet_id=str(source), owner_id="owner", system_account=None),
+            other=Counterparty(wallet_id=str(source), owner_id=payer, system_account=None),
             entry=(transaction_id, 1),
+            owner=payee,
+            private=private,
         )
         return sent, received
 
@@ -167,6 +180,7 @@ class Stream:
         other: Counterparty,
         entry: tuple[UUID, int],
         owner: str = "owner",
+        private: Private | None = PRIVATE,
     ) -> Envelope:
         self._posted_minor[wallet] += amount_minor
         body = EntryPosted(
@@ -177,7 +191,7 @@ class Stream:
             amount=money(amount_minor, CURRENCY),
             balance=_balance(self._posted_minor[wallet]),
             counterparty=other,
-            private=PRIVATE,
+            private=private,
         )
         return self.event(event_type, wallet, body, entry=entry)
 

@@ -1,7 +1,7 @@
 """Identities for tests: entities of `access.events`, the credentials that go with them, and how they become known."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,9 +19,12 @@ from contracts.access import (
     ClaimMapping,
     IssuerChanged,
     IssuerKey,
+    RateLimitsChanged,
+    RatePolicyBody,
     ServiceAccountChanged,
     SubjectChanged,
     TenantChanged,
+    rate_limits_id,
     subject_id,
 )
 from contracts.api_keys import SECRET_BYTES, digest_of, make_key
@@ -68,6 +71,12 @@ def subject_event(
     at = None if valid_from is None else rfc3339(valid_from)
     state = SubjectChanged(subject=subject, status=status, tokens_valid_from=at)
     return event_of(state, subject_id(tenant_id, subject), tenant_id)
+
+
+def rates_event(rates: Mapping[str, tuple[int, int]], tenant_id: UUID = TENANT) -> Envelope:
+    """Return the event of a tenant's own rates: units a second and burst, by the limit's name."""
+    limits = {name: RatePolicyBody(per_s=per_s, burst=burst) for name, (per_s, burst) in rates.items()}
+    return event_of(RateLimitsChanged(limits=limits), rate_limits_id(tenant_id), tenant_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

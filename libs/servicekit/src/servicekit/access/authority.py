@@ -13,15 +13,24 @@ import structlog
 from contracts import problems
 from contracts.positions import PositionError, parse_position
 from contracts.scopes import Kind
-from servicekit.access.admission import Access, AccessStale, InvalidAccessPosition, NotAuthenticated, require
+from servicekit.access.admission import (
+    Access,
+    AccessStale,
+    Admission,
+    InvalidAccessPosition,
+    NotAuthenticated,
+    require_access,
+)
 from servicekit.access.cache import CredentialCache
 from servicekit.access.credentials import UNKNOWN, Credential, Refused, verify
 from servicekit.access.directory import CHANGES_PER_LOOK_MAX, Directory
+from servicekit.access.limiting import CallerLimits
 from servicekit.access.metrics import AccessMetrics
 from servicekit.access.ranges import is_within
+from servicekit.client_address import Client
 from servicekit.clock import monotonic_s, unix_s, utc_now
 from servicekit.failures import OperationalError
-from servicekit.principal import Principal
+from servicekit.limits import Limits
 from servicekit.read_model.waiting import PositionWaiter
 
 LOOK_S: Final = 0.1
@@ -59,6 +68,7 @@ class CredentialAuthority:
         directory: Directory,
         *,
         metrics: AccessMetrics,
+        limits: CallerLimits | None = None,
         stale_s: float = STALE_S,
         cache: CredentialCache | None = None,
         clocks: AuthorityClocks = _CLOCKS,
@@ -66,6 +76,7 @@ class CredentialAuthority:
         self._directory = directory
         self._metrics = metrics
         self._waiter = PositionWaiter(directory.reached)
+        self._limits = limits or CallerLimits(Limits())
         self._stale_s = stale_s
         self._cache = cache or CredentialCache()
         self._clocks = clocks
@@ -74,10 +85,11 @@ class CredentialAuthority:
         self._heard_s = clocks.monotonic_s()
         """When, on the monotonic clock, the projection was last known to be at the end of its stream."""
 
-    async def admit(self, headers: Mapping[bytes, bytes], peer: str | None, access: Access, /) -> Principal:
-        """Return the principal; see `Authority`."""
+    async def admit(self, headers: Mapping[bytes, bytes], client: Client, access: Access, /) -> Admission:
+        """Return who asks; see `Authority`."""
         raw = headers.get(b"authorization")
         if raw is None:
+            self._limits.failed(client)
             raise NotAuthenticated("The request has no credential: send Authorization: Bearer with a key or a token.")
         awaited = headers.get(b"min-access-position")
         if awaited is not None:
@@ -85,17 +97,19 @@ class CredentialAuthority:
         digest = hashlib.sha256(raw).digest()
         credential = self._cache.credential(digest)
         if credential is None:
-            credential = await self._learn(raw, digest, use_refusals=awaited is None)
+            credential = await self._learn(raw, digest, client, use_refusals=awaited is None)
         if credential.ends_at <= self._clocks.unix_s():
             self._cache.forget(digest)
             raise _ended(credential)
-        if credential.ranges and (peer is None or not is_within(peer, credential.ranges)):
+        if credential.ranges and not is_within(client.address, credential.ranges):
+            self._limits.failed(client)
             raise _refusal(problems.ADDRESS_NOT_ALLOWED, "The key may not be used from this address.")
         principal = credential.principal
         if principal.kind is Kind.OPERATOR and self.stale_s > self._stale_s:
             raise AccessStale(f"Nothing was heard of identities for {int(self.stale_s)} s: staff's requests wait.")
-        require(principal, access.scope)
-        return principal
+        allowance, told = self._limits.admit(credential, client)
+        require_access(principal, access)
+        return Admission(principal, allowance, told)
 
     @property
     def stale_s(self) -> float:
@@ -129,14 +143,23 @@ class CredentialAuthority:
             changed = set(look.changed) | (look.parked ^ self._parked)
             if changed:
                 self._cache.drop(changed)
+                self._limits.override(await self._directory.rate_limits())
             self._seen, self._parked = look.seen, look.parked
             if look.stale_s is not None and not look.is_stopped:
                 self._heard_s = max(self._heard_s, self._clocks.monotonic_s() - look.stale_s)
             if len(look.changed) < CHANGES_PER_LOOK_MAX:
                 return
 
-    async def _learn(self, raw: bytes, digest: bytes, *, use_refusals: bool) -> Credential:
-        """Verify the credential and keep what it proves. Raises NotAuthenticated."""
+    async def _learn(self, raw: bytes, digest: bytes, client: Client, *, use_refusals: bool) -> Credential:
+        """Verify the credential and keep what it proves. Raises NotAuthenticated, and Limited before any signature."""
+        self._limits.may_authenticate(client)
+        try:
+            return await self._verified(raw, digest, use_refusals=use_refusals)
+        except NotAuthenticated:
+            self._limits.failed(client)
+            raise
+
+    async def _verified(self, raw: bytes, digest: bytes, *, use_refusals: bool) -> Credential:
         refused = self._cache.refusal(digest, self._clocks.monotonic_s()) if use_refusals else None
         if refused is not None:
             raise _refusal(refused.code, refused.detail)

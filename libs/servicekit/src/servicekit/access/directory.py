@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.access import ACCESS_STREAM, AccessData
+from contracts.access import ACCESS_STREAM, RATE_LIMITS_CHANGED, AccessData, RateLimitsChanged
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer import checkpoints
 from servicekit.postgres import Pool
 
 CHANGES_PER_LOOK_MAX: Final = 1_000
+TENANTS_MAX: Final = 10_000
+"""With rates of their own."""
 ISSUERS_MAX: Final = 20
 """Of one URL, over all tenants; a token of a URL that more have registered is refused."""
 
@@ -65,6 +67,11 @@ class Directory:
     async def issuers(self, url: str) -> Sequence[Entity]:
         """Return the issuers registered under *url*, at most one more than ISSUERS_MAX."""
         return await self._read("lookup = $1", url, ISSUERS_MAX + 1)
+
+    async def rate_limits(self) -> Mapping[UUID, RateLimitsChanged]:
+        """Return the rates of every tenant that has its own."""
+        found = await self._read("kind = $1", RATE_LIMITS_CHANGED.number, TENANTS_MAX)
+        return {entity.tenant_id: entity.state for entity in found if isinstance(entity.state, RateLimitsChanged)}
 
     async def look(self, since: int) -> Look:
         """Return what has changed since the change *since*, at most CHANGES_PER_LOOK_MAX of it."""

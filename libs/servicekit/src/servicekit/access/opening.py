@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from contracts.ids import new_id
 from servicekit.access.admission import Authority
 from servicekit.access.authority import CredentialAuthority
 from servicekit.access.directory import Directory
+from servicekit.access.limiting import CallerLimits
 from servicekit.access.metrics import AccessMetrics
 from servicekit.access.projection import access_projection_name
 from servicekit.failures import OperationalError
+from servicekit.limits import Limits, Settler
 from servicekit.postgres import PoolSettings, open_pool
 
 _CONNECTIONS: int = 2
@@ -42,13 +45,25 @@ async def open_authority(
     pools = PoolSettings(dsn=knowing.dsn, application_name=f"{knowing.service}-api-access", max_size=_CONNECTIONS)
     async with await open_pool(pools) as pool:
         directory = Directory(pool, access_projection_name(knowing.service), is_source=knowing.is_source)
-        authority = CredentialAuthority(directory, metrics=AccessMetrics(registry), stale_s=knowing.stale_s)
+        limits = Limits()
+        settler = Settler(
+            limits, dsn=knowing.dsn, application=f"{knowing.service}-api", instance=new_id(), registry=registry
+        )
+        authority = CredentialAuthority(
+            directory, metrics=AccessMetrics(registry), limits=CallerLimits(limits), stale_s=knowing.stale_s
+        )
         with suppress(OperationalError):
             await authority.look()
-        watching = asyncio.create_task(authority.watch(), name="access-watch")
-        try:
+        async with settler.running(), _watched(authority):
             yield authority
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+
+
+@asynccontextmanager
+async def _watched(authority: CredentialAuthority) -> AsyncIterator[None]:
+    watching = asyncio.create_task(authority.watch(), name="access-watch")
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching

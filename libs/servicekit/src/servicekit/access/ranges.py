@@ -48,16 +48,9 @@ def parse_ranges(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(dict.fromkeys(_network(text, index) for index, text in enumerate(texts)))
 
 
-def is_within(address: str, ranges: Sequence[Network]) -> bool:
-    """Tell whether the textual *address* is in one of *ranges*; an IPv4-mapped one counts as the IPv4 address it is.
-
-    What is no address is in none.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    plain = _unmapped(parsed)
+def is_within(address: IPv4Address | IPv6Address, ranges: Sequence[Network]) -> bool:
+    """Tell whether *address* is in one of *ranges*; an IPv4-mapped one counts as the IPv4 address it is."""
+    plain = _unmapped(address)
     return any(plain in network for network in ranges)
 
 

@@ -6,7 +6,9 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import APIRouter, Depends, FastAPI
 
 from servicekit.access.admission import NOBODY, Authority
+from servicekit.client_address import Clients
 from servicekit.health import HealthCheck, healthy
+from servicekit.http.edge.admitting import Admitting
 from servicekit.http.edge.command import CommandRoutes, command_routes
 from servicekit.http.edge.handlers import add_error_handlers
 from servicekit.http.edge.matching import RouteTable
@@ -45,7 +47,8 @@ def create_app(
     Raises UndeclaredRoute if something is in neither.
     """
     observer = Observer(telemetry, settings.access_log)
-    commands = command_routes(routes, observer, authority)
+    admitting = Admitting(authority, Clients(settings.proxies))
+    commands = command_routes(routes, observer, admitting)
     ordinary = [route for route in routes if route.engine is Engine.ORDINARY]
     router = ordinary_router(ordinary)
     app = _fastapi(title, description, telemetry.version, lifespan)
@@ -57,11 +60,11 @@ def create_app(
     install_openapi(app, router, routes)
     require_declared(app, routes)
     return Edge(
-        PagesGuard(app, settings.pages_networks),
+        PagesGuard(app, settings.pages_networks, admitting),
         commands,
         RouteTable((route, route) for route in ordinary),
         observer,
-        authority=authority,
+        admitting=admitting,
         deadline_s=settings.request_deadline_s,
     )
 
@@ -71,17 +74,18 @@ def create_process_app(
 ) -> Edge:
     """Return the application of a process without an API: `/health/…` and `/metrics`."""
     commands = CommandRoutes(())
+    admitting = Admitting(NOBODY, Clients(settings.proxies))
     app = _fastapi(f"{telemetry.service} {telemetry.process}", "", telemetry.version, None)
     add_process_pages(app, telemetry, readiness, deep)
     add_error_handlers(app, commands)
     install_openapi(app, APIRouter(), ())
     require_declared(app, ())
     return Edge(
-        PagesGuard(app, settings.pages_networks),
+        PagesGuard(app, settings.pages_networks, admitting),
         commands,
         RouteTable(()),
         Observer(telemetry, settings.access_log),
-        authority=NOBODY,
+        admitting=admitting,
         deadline_s=settings.request_deadline_s,
     )
 

@@ -12,7 +12,14 @@ import msgspec
 
 from contracts import problems
 from contracts.problems import FIELD_CODES, ProblemCode
-from servicekit.access.admission import AccessStale, InvalidAccessPosition, NotAllowed, NotAuthenticated
+from servicekit.access.admission import (
+    AccessStale,
+    InvalidAccessPosition,
+    Limited,
+    NotAllowed,
+    NotAuthenticated,
+    RawHeaders,
+)
 from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
 from servicekit.read_model.waiting import PositionNotReached
 
@@ -22,7 +29,6 @@ FIELD_ERRORS_MAX: Final = 50
 
 _STATUS_REFUSED: Final = 400
 
-RawHeaders = list[tuple[bytes, bytes]]
 ProblemMap = Mapping[type[Exception], tuple[ProblemCode, str]]
 """The errors that the application may raise, each with the code and the detail of its problem."""
 
@@ -157,6 +163,11 @@ def _challenge(refused: NotAuthenticated) -> bytes:
     if not refused.is_challenged:
         return b"Bearer"
     return f'Bearer error="invalid_token", error_description="{refused.code.title}"'.encode()
+
+
+def _rate_limited(limited: Limited) -> Problem:
+    facts: dict[str, Any] = {} if limited.retry_after_s is None else {"retry_after_s": limited.retry_after_s}
+    return Problem(problems.RATE_LIMITED, limited.detail, headers=limited.headers, **facts)
 
 
 def _forbidden(refused: NotAllowed) -> Problem:

@@ -24,7 +24,7 @@ from access.entrypoints.answering import (
 )
 from access.entrypoints.bodies import IssuerBody, IssuersBody, issuer_body
 from access.entrypoints.requests import ChangeIssuer, CreateIssuer, issuer_name_of, said, wanted_issuer_of
-from access.entrypoints.routing import MAKE, WRITE, command, leads_to, read
+from access.entrypoints.routing import VOUCH, WRITE, command, leads_to, read
 from access.identities.issuer_rows import find_issuer, find_issuers
 from access.identities.issuers import Issuers
 from contracts import problems
@@ -143,7 +143,7 @@ def issuer_commands(handlers: IssuerHandlers) -> Sequence[Route]:
             problems.ISSUER_EXISTS,
             problems.ISSUER_LIMIT_REACHED,
             tag=_TAG,
-            access=MAKE,
+            access=VOUCH,
             request=CreateIssuer,
             response=IssuerBody,
             status=CREATED,
@@ -157,7 +157,7 @@ def issuer_commands(handlers: IssuerHandlers) -> Sequence[Route]:
             problems.ISSUER_NOT_FOUND,
             problems.ISSUER_EXISTS,
             tag=_TAG,
-            access=MAKE,
+            access=VOUCH,
             method="PUT",
             request=ChangeIssuer,
             response=IssuerBody,

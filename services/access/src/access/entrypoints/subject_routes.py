@@ -25,7 +25,7 @@ from access.entrypoints.routing import STAFF, command, read
 from access.identities.limits import Limits, find_limits
 from access.identities.subjects import Subjects, find_subject
 from contracts import problems
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import Caller
 from servicekit.http.routes.keyed import Sent, SentCommand, answer
@@ -37,7 +37,7 @@ _TAG: Final = "subjects"
 _LIMITS_TAG: Final = "rate limits"
 _ABOUT_TAG: Final = "about"
 _SUBJECT: Final = f"{SUBJECTS}/{{subject}}"
-_WHOEVER: Final = Access(None, None, Limit.READ)
+_WHOEVER: Final = Access(None, None, Cost.READ)
 
 SubjectText = Annotated[
     str,

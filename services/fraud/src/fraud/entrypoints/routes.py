@@ -23,7 +23,7 @@ from fraud.entrypoints.bodies import (
 )
 from fraud.reads.queries import DecisionUnknown, RiskQueries, WalletUnknown
 from fraud.reads.reads_postgres import DecisionFilter
-from servicekit.access.admission import EACH_ROW, Access, Limit
+from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.problems import ProblemMap, raises_as_problems
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
@@ -64,9 +64,10 @@ def wallet_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/wallets/{{wallet_id}}",
             handler=_Handlers(queries).wallet,
-            access=Access(scopes.RISK_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.RISK_READ, "{wallet_id}", Cost.READ),
             operation_id="get_wallet_risk",
             summary="A wallet's profile, and why",
+            description="For a caller that acts for some owners alone there is no wallet of another owner.",
             tags=["risk"],
             response=WalletRiskBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
@@ -83,9 +84,10 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions",
             handler=handlers.decisions,
-            access=Access(scopes.RISK_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.RISK_READ, EACH_ROW, Cost.READ),
             operation_id="list_decisions",
             summary="Decisions, newest first",
+            description="A caller that acts for some owners alone is shown the decisions about their wallets.",
             tags=["risk"],
             response=DecisionsBody,
             problems=[problems.WALLET_PARKED],
@@ -95,9 +97,10 @@ def decision_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/decisions/{{decision_id}}",
             handler=handlers.decision,
-            access=Access(scopes.RISK_READ, "{decision_id}", Limit.READ),
+            access=Access(scopes.RISK_READ, "{decision_id}", Cost.READ),
             operation_id="get_decision",
             summary="A decision and its reasons",
+            description="For a caller that acts for some owners alone there is none about another owner's wallet.",
             tags=["risk"],
             response=DecisionBody,
             problems=[problems.NOT_FOUND],
@@ -113,7 +116,7 @@ def rule_routes(queries: RiskQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_RISK}/rules",
             handler=_Handlers(queries).rules,
-            access=Access(scopes.RISK_READ, None, Limit.READ),
+            access=Access(scopes.RISK_READ, None, Cost.READ),
             operation_id="get_rules",
             summary="The rules in force",
             tags=["risk"],
@@ -131,7 +134,7 @@ class _Handlers:
     ) -> WalletRiskBody:
         known = _wallet_id(wallet_id)
         with read_raises_as_problems(_PROBLEM_MAP):
-            found = await self.queries.wallet(caller.tenant_id, known, min_position=min_position)
+            found = await self.queries.wallet(caller, known, min_position=min_position)
         tell_freshness(response, found.freshness)
         return wallet_risk_body(found)
 
@@ -148,10 +151,10 @@ class _Handlers:
     ) -> DecisionsBody:
         known = filtered_id(wallet_id, "wallet_id", "wallet_id is not an id in its canonical form.")
         wanted = DecisionFilter(wallet_id=known, outcome=outcome, mode=mode)
-        asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, wanted)
+        asked = paged(page, tuple[datetime, UUID], "decisions", caller.tenant_id, caller.owners, wanted)
         with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.decisions(
-                caller.tenant_id, wanted, before=asked.position, limit=asked.limit, min_position=min_position
+                caller, wanted, before=asked.position, limit=asked.limit, min_position=min_position
             )
         tell_freshness(response, found.freshness)
         shown = asked.show(found.rows, lambda row: (row.decided_at, row.decision_id))
@@ -160,7 +163,7 @@ class _Handlers:
     async def decision(self, decision_id: PathId, caller: Caller) -> DecisionBody:
         known = _decision_id(decision_id)
         with raises_as_problems(_PROBLEM_MAP):
-            return decision_body(await self.queries.decision(caller.tenant_id, known))
+            return decision_body(await self.queries.decision(caller, known))
 
     async def rules(self, _caller: Caller) -> RulesBody:
         return rules_body(await self.queries.rules())

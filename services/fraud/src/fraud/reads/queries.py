@@ -12,6 +12,7 @@ from fraud.domain.rules import RuleSet
 from fraud.projection.stored import StoredDecision
 from fraud.reads.reads_postgres import DecisionFilter, RiskReads
 from fraud.rules.rules_postgres import StoredRules
+from servicekit.principal import Principal
 from servicekit.read_model.projected import Freshness, Projected, freshness
 
 RulesOf = Callable[[StoredRules], RuleSet]
@@ -21,11 +22,11 @@ DECISIONS_SHOWN: Final = 20
 
 
 class WalletUnknown(Exception):
-    """The tenant has no such wallet."""
+    """There is no such wallet, or it is not the caller's to see."""
 
 
 class DecisionUnknown(Exception):
-    """The tenant has no such decision."""
+    """There is no such decision, or it is not the caller's to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ class Decisions:
 
 
 class RiskQueries:
-    """Answers every question; each may wait for *min_position* first."""
+    """Answers every question of a caller; each may wait for *min_position* first.
+
+    What is not of the caller's tenant, and of the owners it acts for, is not there.
+    """
 
     def __init__(self, reads: RiskReads, projected: Projected, *, rules_of: RulesOf) -> None:
         self._reads = reads
@@ -63,21 +67,21 @@ class RiskQueries:
         self._rules_of = rules_of
         self._rules: Rules | None = None
 
-    async def wallet(self, tenant_id: UUID, wallet_id: UUID, *, min_position: Mapping[int, int]) -> WalletRisk:
+    async def wallet(self, caller: Principal, wallet_id: UUID, *, min_position: Mapping[int, int]) -> WalletRisk:
         """Return a wallet's profile and its last decisions; raises WalletUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
-        profile = await self._reads.profile(tenant_id, wallet_id)
+        profile = await self._reads.profile(caller, wallet_id)
         if profile is None:
             raise WalletUnknown
         await self._projected.refuse_parked([wallet_id])
         wanted = DecisionFilter(wallet_id=wallet_id)
-        decisions = await self._reads.decisions(tenant_id, wanted, before=None, limit=DECISIONS_SHOWN)
+        decisions = await self._reads.decisions(caller, wanted, before=None, limit=DECISIONS_SHOWN)
         fresh = freshness(progress, [*min_position, shard_of(wallet_id)])
         return WalletRisk(profile, decisions, await self.rules(), fresh)
 
     async def decisions(
         self,
-        tenant_id: UUID,
+        caller: Principal,
         wanted: DecisionFilter,
         *,
         before: tuple[datetime, UUID] | None,
@@ -89,14 +93,14 @@ class RiskQueries:
         shards: Iterable[int] = progress
         if wanted.wallet_id is not None:
             shards = [*min_position, shard_of(wanted.wallet_id)]
-            if await self._reads.profile(tenant_id, wanted.wallet_id) is not None:
+            if await self._reads.profile(caller, wanted.wallet_id) is not None:
                 await self._projected.refuse_parked([wanted.wallet_id])
-        rows = await self._reads.decisions(tenant_id, wanted, before=before, limit=limit)
+        rows = await self._reads.decisions(caller, wanted, before=before, limit=limit)
         return Decisions(rows, freshness(progress, shards))
 
-    async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision:
+    async def decision(self, caller: Principal, decision_id: UUID) -> StoredDecision:
         """Return a decision; raises DecisionUnknown."""
-        decision = await self._reads.decision(tenant_id, decision_id)
+        decision = await self._reads.decision(caller, decision_id)
         if decision is None:
             raise DecisionUnknown
         return decision

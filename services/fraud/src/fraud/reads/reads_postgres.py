@@ -1,4 +1,4 @@
-"""The reading side in PostgreSQL. Every question names the tenant."""
+"""The reading side in PostgreSQL. Every statement on tenants' rows names the tenant and the owners."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +14,11 @@ from fraud.projection.profile_rows import COLUMNS, profile_from
 from fraud.projection.stored import StoredDecision, StoredReason
 from fraud.rules import rules_postgres
 from fraud.rules.rules_postgres import StoredRules
-from servicekit.conditions import where
+from servicekit.conditions import Where, where
+from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
 
-_PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile where tenant_id = $1 and wallet_id = $2"
+_PROFILE: Final = f"select {', '.join(COLUMNS)} from fraud.profile"
 _DECISION: Final = """
     select decision_id, wallet_id, owner_id, wallet_version, outcome, mode, rules_version, trigger_event_id,
            trigger_shard, trigger_seq, decided_at, reasons
@@ -35,33 +36,39 @@ class DecisionFilter:
 
 
 class RiskReads:
-    """Answers from the pool's database: of tenants, and of the rules, which are every tenant's."""
+    """Answers from the pool's database: of tenants, and of the rules, which are every tenant's.
+
+    What is another tenant's, or of an owner the caller does not act for, is not there.
+    """
 
     def __init__(self, tenants: TenantPool) -> None:
         self._tenants = tenants
 
-    async def profile(self, tenant_id: UUID, wallet_id: UUID) -> Profile | None:
+    async def profile(self, caller: Principal, wallet_id: UUID) -> Profile | None:
         """Return a wallet's profile."""
-        async with self._tenants.reading(tenant_id) as connection:
-            row = await connection.fetchrow(_PROFILE, tenant_id, wallet_id)
+        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
+        asked.owners(caller.owners)
+        async with self._tenants.reading(caller.tenant_id) as connection:
+            row = await connection.fetchrow(f"{_PROFILE} {asked}", *asked.values)
         return None if row is None else profile_from(row)
 
-    async def decision(self, tenant_id: UUID, decision_id: UUID) -> StoredDecision | None:
+    async def decision(self, caller: Principal, decision_id: UUID) -> StoredDecision | None:
         """Return a decision."""
-        async with self._tenants.reading(tenant_id) as connection:
-            row = await connection.fetchrow(
-                f"{_DECISION} where tenant_id = $1 and decision_id = $2", tenant_id, decision_id
-            )
+        asked = Where({"tenant_id": caller.tenant_id, "decision_id": decision_id})
+        asked.owners(caller.owners)
+        async with self._tenants.reading(caller.tenant_id) as connection:
+            row = await connection.fetchrow(f"{_DECISION} {asked}", *asked.values)
         return None if row is None else _decision(row)
 
     async def decisions(
-        self, tenant_id: UUID, wanted: DecisionFilter, *, before: tuple[datetime, UUID] | None, limit: int
+        self, caller: Principal, wanted: DecisionFilter, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[StoredDecision]:
         """Return decisions, newest first, those older than *before* (time, id)."""
-        asked = where(wanted, tenant_id=tenant_id)
+        asked = where(wanted, tenant_id=caller.tenant_id)
+        asked.owners(caller.owners, is_sought=wanted.wallet_id is None)
         asked.before(("decided_at", "decision_id"), before)
         statement = f"{_DECISION} {asked} order by decided_at desc, decision_id desc limit {asked.value(limit)}"
-        async with self._tenants.reading(tenant_id) as connection:
+        async with self._tenants.reading(caller.tenant_id) as connection:
             return [_decision(row) for row in await connection.fetch(statement, *asked.values)]
 
     async def stored_rules(self) -> StoredRules | None:

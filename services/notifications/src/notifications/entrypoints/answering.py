@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 ENDPOINTS: Final = "/v1/webhook-endpoints"
 DELIVERIES: Final = "/v1/deliveries"
+OF_EVERY_OWNER: Final = "Of all of the tenant's owners: a caller that acts for some of them alone is refused."
+"""What every route says of its callers: an endpoint is told of every wallet, and its deliveries are of any."""
 OK: Final = 200
 CREATED: Final = 201
 

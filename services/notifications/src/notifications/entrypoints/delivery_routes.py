@@ -14,7 +14,7 @@ from notifications.deliveries.store_postgres import DeliveryFilter
 from notifications.domain.endpoints import DeliveryUnknown
 from notifications.domain.messages import SUBSCRIBABLE, TEST_TYPE
 from notifications.domain.outcomes import DeliveryStatus
-from notifications.entrypoints.answering import DELIVERIES, OK, answered, delivery_id_of, problem_of
+from notifications.entrypoints.answering import DELIVERIES, OF_EVERY_OWNER, OK, answered, delivery_id_of, problem_of
 from notifications.entrypoints.bodies import (
     DeliveriesBody,
     DeliveryBody,
@@ -22,7 +22,7 @@ from notifications.entrypoints.bodies import (
     delivery_body,
     delivery_with_attempts_body,
 )
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import EVERY_OWNER, Access, Cost
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link, Route
@@ -56,9 +56,10 @@ def delivery_reads(queries: DeliveryQueries) -> Sequence[Route]:
             method="GET",
             path=DELIVERIES,
             handler=handlers.list,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, EVERY_OWNER, Cost.READ),
             operation_id="list_deliveries",
             summary="The tenant's deliveries",
+            description=OF_EVERY_OWNER,
             tags=["deliveries"],
             response=DeliveriesBody,
             links=_FROM_LIST,
@@ -67,9 +68,10 @@ def delivery_reads(queries: DeliveryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{DELIVERIES}/{{delivery_id}}",
             handler=handlers.get,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, EVERY_OWNER, Cost.READ),
             operation_id="get_delivery",
             summary="A delivery with its attempts",
+            description=OF_EVERY_OWNER,
             tags=["deliveries"],
             response=DeliveryWithAttemptsBody,
             problems=[problems.DELIVERY_NOT_FOUND],
@@ -85,9 +87,10 @@ def delivery_commands(keyed: KeyedCommands, commands: DeliveryCommands) -> Seque
             method="POST",
             path=f"{DELIVERIES}/{{delivery_id}}/resend",
             handler=_CommandHandlers(keyed, commands).resend,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, EVERY_OWNER, Cost.COMMAND),
             operation_id="resend_delivery",
             summary="Attempt a delivery again, now, whatever became of it",
+            description=OF_EVERY_OWNER,
             tags=["deliveries"],
             response=DeliveryBody,
             problems=[problems.DELIVERY_NOT_FOUND, problems.ENDPOINT_NOT_ACTIVE],

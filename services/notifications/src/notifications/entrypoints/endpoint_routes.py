@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from contracts import problems, scopes
 from contracts.problems import ProblemCode
-from notifications.entrypoints.answering import CREATED, ENDPOINTS, OK
+from notifications.entrypoints.answering import CREATED, ENDPOINTS, OF_EVERY_OWNER, OK
 from notifications.entrypoints.bodies import (
     DeliveryBody,
     EndpointBody,
@@ -24,7 +24,7 @@ from notifications.entrypoints.endpoint_handlers import (
     EndpointReadHandlers,
 )
 from notifications.entrypoints.requests import ChangeEndpoint, CreateEndpoint, RecoverEndpoint
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import EVERY_OWNER, Access, Cost
 from servicekit.http.route import Link, Route
 
 _TAGS: Final = ("webhook endpoints",)
@@ -55,9 +55,10 @@ def endpoint_reads(handlers: EndpointReadHandlers) -> Sequence[Route]:
             method="GET",
             path=ENDPOINTS,
             handler=handlers.list,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, EVERY_OWNER, Cost.READ),
             operation_id="list_webhook_endpoints",
             summary="The tenant's endpoints",
+            description=OF_EVERY_OWNER,
             tags=_TAGS,
             response=EndpointsBody,
             links=_FIRST,
@@ -66,9 +67,10 @@ def endpoint_reads(handlers: EndpointReadHandlers) -> Sequence[Route]:
             method="GET",
             path=_ENDPOINT,
             handler=handlers.get,
-            access=Access(scopes.WEBHOOKS_READ, None, Limit.READ),
+            access=Access(scopes.WEBHOOKS_READ, EVERY_OWNER, Cost.READ),
             operation_id="get_webhook_endpoint",
             summary="An endpoint",
+            description=OF_EVERY_OWNER,
             tags=_TAGS,
             response=EndpointBody,
             problems=[problems.ENDPOINT_NOT_FOUND],
@@ -84,9 +86,10 @@ def endpoint_changes(handlers: EndpointChangeHandlers) -> Sequence[Route]:
             method="PATCH",
             path=_ENDPOINT,
             handler=handlers.change,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, EVERY_OWNER, Cost.COMMAND),
             operation_id="change_webhook_endpoint",
             summary="Change what is given",
+            description=OF_EVERY_OWNER,
             tags=_TAGS,
             request=ChangeEndpoint,
             response=EndpointBody,
@@ -97,9 +100,10 @@ def endpoint_changes(handlers: EndpointChangeHandlers) -> Sequence[Route]:
             method="DELETE",
             path=_ENDPOINT,
             handler=handlers.delete,
-            access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+            access=Access(scopes.WEBHOOKS_WRITE, EVERY_OWNER, Cost.COMMAND),
             operation_id="delete_webhook_endpoint",
             summary="Delete an endpoint and cancel its pending deliveries",
+            description=OF_EVERY_OWNER,
             tags=_TAGS,
             status=NO_CONTENT,
             problems=[problems.ENDPOINT_NOT_FOUND],
@@ -203,9 +207,10 @@ def _command(
         method="POST",
         path=path,
         handler=handler,
-        access=Access(scopes.WEBHOOKS_WRITE, None, Limit.COMMAND),
+        access=Access(scopes.WEBHOOKS_WRITE, EVERY_OWNER, Cost.COMMAND),
         operation_id=operation_id,
         summary=summary,
+        description=OF_EVERY_OWNER,
         tags=_TAGS,
         request=request,
         response=response,

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
 from servicekit.http.routes import money
+from servicekit.principal import Principal
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
 from transaction_history.reads.queries import BalanceAt, TransactionEntries
 
@@ -24,7 +25,10 @@ class BalanceBody(BaseModel):
 
 
 class CounterpartyBody(BaseModel):
-    """The other side of an entry: a wallet with its owner, or a system account."""
+    """The other side of an entry: a wallet, or a system account.
+
+    *owner_id* is null for an owner the caller does not act for.
+    """
 
     wallet_id: str | None
     owner_id: str | None
@@ -61,7 +65,10 @@ class EntriesBody(BaseModel):
 
 
 class LegBody(BaseModel):
-    """One leg of a transaction: a wallet's, with the balance and version after it, or a system account's."""
+    """One leg of a transaction: a wallet's, with the balance and version after it, or a system account's.
+
+    Of a wallet whose owner the caller does not act for, *owner_id*, *balance_after* and *version* are null.
+    """
 
     entry_index: int
     wallet_id: str | None
@@ -73,7 +80,10 @@ class LegBody(BaseModel):
 
 
 class TransactionBody(BaseModel):
-    """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come."""
+    """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come.
+
+    *reference*, *description*, *metadata* and *destination* are those of an entry whose owner the caller acts for.
+    """
 
     id: str
     type: str
@@ -98,8 +108,8 @@ class BalanceAtBody(BaseModel):
     version: int
 
 
-def entry_body(row: EntryRow) -> EntryBody:
-    """Return *row* as a client sees it."""
+def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
+    """Return *row*, which is of an owner that *caller* acts for, as it sees it."""
     private = _private(row.private)
     return EntryBody(
         id=str(row.event_id),
@@ -113,7 +123,7 @@ def entry_body(row: EntryRow) -> EntryBody:
         entry_count=row.entry_count,
         amount=MoneyBody.of(row.amount_minor, row.currency),
         balance=_balance(row.posted_minor_after, row.held_minor_after, row.currency),
-        counterparty=_counterparty(row),
+        counterparty=_counterparty(row, caller),
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
@@ -122,11 +132,12 @@ def entry_body(row: EntryRow) -> EntryBody:
     )
 
 
-def transaction_body(found: TransactionEntries) -> TransactionBody:
-    """Return *found* as a client sees it, in the order of the transaction."""
+def transaction_body(found: TransactionEntries, caller: Principal) -> TransactionBody:
+    """Return *found* as *caller* sees it, in the order of the transaction."""
     first = found.entries[0] if found.entries else found.system_entries[0]
-    private = _private(found.entries[0].private if found.entries else None)
-    bodies = [_wallet_entry(row) for row in found.entries] + [_system_entry(row) for row in found.system_entries]
+    private = _private(next((row.private for row in found.entries if caller.acts_for_owner(row.owner_id)), None))
+    bodies = [_wallet_entry(row, caller) for row in found.entries]
+    bodies += [_system_entry(row) for row in found.system_entries]
     return TransactionBody(
         id=str(first.transaction_id),
         type=first.transaction_type,
@@ -153,15 +164,16 @@ def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
     return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=version)
 
 
-def _wallet_entry(row: EntryRow) -> LegBody:
+def _wallet_entry(row: EntryRow, caller: Principal) -> LegBody:
+    is_own = caller.acts_for_owner(row.owner_id)
     return LegBody(
         entry_index=row.entry_index,
         wallet_id=str(row.wallet_id),
-        owner_id=row.owner_id,
+        owner_id=row.owner_id if is_own else None,
         system_account=None,
         amount=MoneyBody.of(row.amount_minor, row.currency),
-        balance_after=MoneyBody.of(row.posted_minor_after, row.currency),
-        version=row.version,
+        balance_after=MoneyBody.of(row.posted_minor_after, row.currency) if is_own else None,
+        version=row.version if is_own else None,
     )
 
 
@@ -185,12 +197,13 @@ def _balance(posted_minor: int, held_minor: int, currency: str) -> BalanceBody:
     )
 
 
-def _counterparty(row: EntryRow) -> CounterpartyBody | None:
+def _counterparty(row: EntryRow, caller: Principal) -> CounterpartyBody | None:
     if row.counterparty_wallet_id is None and row.counterparty_account is None:
         return None
+    owner_id = row.counterparty_owner_id
     return CounterpartyBody(
         wallet_id=None if row.counterparty_wallet_id is None else str(row.counterparty_wallet_id),
-        owner_id=row.counterparty_owner_id,
+        owner_id=owner_id if owner_id is not None and caller.acts_for_owner(owner_id) else None,
         system_account=row.counterparty_account,
     )
 

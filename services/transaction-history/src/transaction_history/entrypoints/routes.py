@@ -10,7 +10,7 @@ from fastapi import Path, Query, Response
 
 from contracts import problems, scopes
 from contracts.envelope import rfc3339
-from servicekit.access.admission import EACH_ROW, Access, Limit
+from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import Problem, ProblemMap
 from servicekit.http.route import Link, Route
@@ -65,6 +65,13 @@ _FROM_TRANSACTION: Final[Sequence[Link]] = (
     ("list_wallet_entries", {"wallet_id": "$response.body#/entries/0/wallet_id"}),
     ("list_owner_entries", {"owner_id": "$response.body#/entries/0/owner_id"}),
 )
+_NOT_THEIRS: Final = "For a caller that acts for some owners alone there is no wallet of another owner."
+_NONE_OF_OTHERS: Final = "A caller that acts for some owners alone finds no entry of another owner."
+_OTHERS_SIDE: Final = (
+    "A caller that acts for some owners alone finds the transactions in which a wallet of theirs has an entry. Of "
+    "other wallets' entries it is shown `wallet_id` and `amount`: `owner_id`, `balance_after` and `version` are null, "
+    "and the text is that of an entry of its own."
+)
 
 
 def wallet_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
@@ -74,9 +81,10 @@ def wallet_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/wallets/{{wallet_id}}/entries",
             handler=_EntryHandlers(queries).of_wallet,
-            access=Access(scopes.HISTORY_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{wallet_id}", Cost.READ),
             operation_id="list_wallet_entries",
             summary="A wallet's entries",
+            description=_NOT_THEIRS,
             tags=["history"],
             response=EntriesBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
@@ -93,9 +101,10 @@ def owner_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/owners/{{owner_id}}/entries",
             handler=handlers.of_owner_in_path,
-            access=Access(scopes.HISTORY_READ, "{owner_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{owner_id}", Cost.READ),
             operation_id="list_owner_entries",
             summary="An owner's entries",
+            description=_NONE_OF_OTHERS,
             tags=["history"],
             response=EntriesBody,
             problems=[problems.NOT_FOUND, problems.WALLET_PARKED],
@@ -105,10 +114,10 @@ def owner_entry_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/entries",
             handler=handlers.of_owner_in_query,
-            access=Access(scopes.HISTORY_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.HISTORY_READ, EACH_ROW, Cost.READ),
             operation_id="list_entries",
             summary="An owner's entries, the owner in the query",
-            description="For ids that clients and gateways change in a path, such as `..`.",
+            description=f"For ids that clients and gateways change in a path, such as `..`. {_NONE_OF_OTHERS}",
             tags=["history"],
             response=EntriesBody,
             problems=[problems.WALLET_PARKED],
@@ -124,9 +133,10 @@ def transaction_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/transactions/{{transaction_id}}",
             handler=_TransactionHandlers(queries).transaction,
-            access=Access(scopes.HISTORY_READ, "{transaction_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{transaction_id}", Cost.READ),
             operation_id="get_transaction",
             summary="A transaction's legs",
+            description=_OTHERS_SIDE,
             tags=["history"],
             response=TransactionBody,
             problems=[problems.TRANSACTION_NOT_FOUND, problems.WALLET_PARKED],
@@ -142,9 +152,10 @@ def balance_routes(queries: HistoryQueries) -> Sequence[Route]:
             method="GET",
             path=f"{_HISTORY}/wallets/{{wallet_id}}/balance",
             handler=_BalanceHandlers(queries).balance_at,
-            access=Access(scopes.HISTORY_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.HISTORY_READ, "{wallet_id}", Cost.READ),
             operation_id="get_balance_at",
             summary="A balance in the past",
+            description=_NOT_THEIRS,
             tags=["history"],
             response=BalanceAtBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_NOT_OPEN_YET, problems.WALLET_PARKED],
@@ -160,17 +171,17 @@ class _EntryHandlers:
         self, wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
     ) -> EntriesBody:
         known = _wallet_id(wallet_id)
-        asked = paged(page, int, "wallet_entries", caller.tenant_id, known)
+        asked = paged(page, int, "wallet_entries", caller.tenant_id, caller.owners, known)
         with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.wallet_entries(
-                caller.tenant_id,
+                caller,
                 known,
                 before_version=asked.position,
                 limit=asked.limit,
                 min_position=min_position,
             )
         tell_freshness(response, found.freshness)
-        return _entries(asked.show(found.rows, lambda row: row.version))
+        return _entries(asked.show(found.rows, lambda row: row.version), caller)
 
     async def of_owner_in_path(
         self, owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
@@ -185,17 +196,17 @@ class _EntryHandlers:
     async def _of_owner(
         self, owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
     ) -> EntriesBody:
-        asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, owner_id)
+        asked = paged(page, tuple[datetime, UUID], "owner_entries", caller.tenant_id, caller.owners, owner_id)
         with read_raises_as_problems(_PROBLEM_MAP):
             found = await self.queries.owner_entries(
-                caller.tenant_id, owner_id, before=asked.position, limit=asked.limit, min_position=min_position
+                caller, owner_id, before=asked.position, limit=asked.limit, min_position=min_position
             )
         tell_freshness(response, found.freshness)
-        return _entries(asked.show(found.rows, lambda row: (row.occurred_at, row.event_id)))
+        return _entries(asked.show(found.rows, lambda row: (row.occurred_at, row.event_id)), caller)
 
 
-def _entries(shown: Shown[EntryRow]) -> EntriesBody:
-    return EntriesBody(data=[entry_body(row) for row in shown.rows], next_cursor=shown.next_cursor)
+def _entries(shown: Shown[EntryRow], caller: Principal) -> EntriesBody:
+    return EntriesBody(data=[entry_body(row, caller) for row in shown.rows], next_cursor=shown.next_cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +218,9 @@ class _TransactionHandlers:
     ) -> TransactionBody:
         known = _transaction_id(transaction_id)
         with read_raises_as_problems(_PROBLEM_MAP):
-            found = await self.queries.transaction(caller.tenant_id, known, min_position=min_position)
+            found = await self.queries.transaction(caller, known, min_position=min_position)
         tell_freshness(response, found.freshness)
-        return transaction_body(found)
+        return transaction_body(found, caller)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +233,7 @@ class _BalanceHandlers:
         known, instant = _wallet_id(wallet_id), instant_of(at, "at", invalid_query)
         try:
             with read_raises_as_problems(_PROBLEM_MAP):
-                found = await self.queries.balance_at(caller.tenant_id, known, instant, min_position=min_position)
+                found = await self.queries.balance_at(caller, known, instant, min_position=min_position)
         except OpenedLater as later:
             opened_at = rfc3339(later.opened_at)
             detail = f"The wallet was opened at {opened_at}: there is no balance before."

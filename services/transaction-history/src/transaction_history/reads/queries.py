@@ -6,13 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from contracts.ids import shard_of
+from servicekit.principal import Principal
 from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 from transaction_history.reads.reads_postgres import HistoryReads
 
 
 class WalletUnknown(Exception):
-    """The tenant has no such wallet."""
+    """There is no such wallet, or it is not the caller's to see."""
 
 
 class OpenedLater(Exception):
@@ -24,7 +25,7 @@ class OpenedLater(Exception):
 
 
 class TransactionUnknown(Exception):
-    """The tenant has no such transaction."""
+    """There is no such transaction, or it is not the caller's to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ class BalanceAt:
 
 
 class HistoryQueries:
-    """Answers for one tenant at a time. Every question may name a position to wait for, empty for none."""
+    """Answers for one caller at a time: what is not of its tenant and of the owners it acts for is not there.
+
+    Every question may name a position to wait for, empty for none.
+    """
 
     def __init__(self, reads: HistoryReads, projected: Projected) -> None:
         self._reads = reads
@@ -68,7 +72,7 @@ class HistoryQueries:
 
     async def wallet_entries(
         self,
-        tenant_id: UUID,
+        caller: Principal,
         wallet_id: UUID,
         *,
         before_version: int | None,
@@ -77,13 +81,13 @@ class HistoryQueries:
     ) -> Entries:
         """Return up to *limit* of a wallet's entries; raises WalletUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
-        await self._known_wallet(tenant_id, wallet_id)
-        rows = await self._reads.wallet_entries(tenant_id, wallet_id, before_version=before_version, limit=limit)
+        await self._known_wallet(caller, wallet_id)
+        rows = await self._reads.wallet_entries(caller, wallet_id, before_version=before_version, limit=limit)
         return Entries(rows, freshness(progress, [*min_position, shard_of(wallet_id)]))
 
     async def owner_entries(
         self,
-        tenant_id: UUID,
+        caller: Principal,
         owner_id: str,
         *,
         before: tuple[datetime, UUID] | None,
@@ -92,18 +96,18 @@ class HistoryQueries:
     ) -> Entries:
         """Return up to *limit* entries of an owner's wallets, none for an unknown owner; raises SubjectParked."""
         progress = await self._projected.progress_after(min_position)
-        scope = await self._reads.owner_scope(tenant_id, owner_id)
+        scope = await self._reads.owner_scope(caller, owner_id)
         if scope.is_parked:
             raise SubjectParked
-        rows = await self._reads.owner_entries(tenant_id, owner_id, before=before, limit=limit)
+        rows = await self._reads.owner_entries(caller, owner_id, before=before, limit=limit)
         return Entries(rows, freshness(progress, [*min_position, *scope.shards]))
 
     async def transaction(
-        self, tenant_id: UUID, transaction_id: UUID, *, min_position: Mapping[int, int]
+        self, caller: Principal, transaction_id: UUID, *, min_position: Mapping[int, int]
     ) -> TransactionEntries:
         """Return a transaction's entries; raises TransactionUnknown and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
-        entries, system_entries = await self._reads.transaction(tenant_id, transaction_id)
+        entries, system_entries = await self._reads.transaction(caller, transaction_id)
         if not entries and not system_entries:
             raise TransactionUnknown
         touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
@@ -114,18 +118,18 @@ class HistoryQueries:
         )
 
     async def balance_at(
-        self, tenant_id: UUID, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
+        self, caller: Principal, wallet_id: UUID, at: datetime, *, min_position: Mapping[int, int]
     ) -> BalanceAt:
         """Return a wallet's balance at *at*; raises WalletUnknown, OpenedLater and SubjectParked."""
         progress = await self._projected.progress_after(min_position)
-        wallet = await self._known_wallet(tenant_id, wallet_id)
+        wallet = await self._known_wallet(caller, wallet_id)
         if at < wallet.opened_at:
             raise OpenedLater(wallet.opened_at)
-        entry = await self._reads.entry_at(tenant_id, wallet_id, at)
+        entry = await self._reads.entry_at(caller, wallet_id, at)
         return BalanceAt(wallet, entry, freshness(progress, [*min_position, shard_of(wallet_id)]))
 
-    async def _known_wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow:
-        wallet = await self._reads.wallet(tenant_id, wallet_id)
+    async def _known_wallet(self, caller: Principal, wallet_id: UUID) -> WalletRow:
+        wallet = await self._reads.wallet(caller, wallet_id)
         if wallet is None:
             raise WalletUnknown
         await self._projected.refuse_parked([wallet_id])

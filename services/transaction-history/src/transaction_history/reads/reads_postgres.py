@@ -1,4 +1,4 @@
-"""The read model's reading side in PostgreSQL. Every statement names the tenant."""
+"""The read model's reading side in PostgreSQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from contracts.ids import SHARDS
+from servicekit.conditions import Where
+from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
 from transaction_history.projection.columns import selected
@@ -30,69 +32,93 @@ class OwnerScope:
 
 
 class HistoryReads:
-    """Answers from the live schema. Another tenant's rows are not there."""
+    """Answers from the live schema. What is another tenant's, or of an owner the caller does not act for, is not there.
+
+    Every statement names the tenant and the owners.
+    """
 
     def __init__(self, tenants: TenantPool) -> None:
         self._tenants = tenants
 
-    async def wallet(self, tenant_id: UUID, wallet_id: UUID) -> WalletRow | None:
+    async def wallet(self, caller: Principal, wallet_id: UUID) -> WalletRow | None:
         """Return a wallet."""
-        query = f"select {_WALLET} from {SCHEMA}.wallet where tenant_id = $1 and wallet_id = $2"
-        found = await self._rows(WalletRow, query, tenant_id, wallet_id)
+        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
+        asked.owners(caller.owners)
+        found = await self._rows(WalletRow, caller, f"select {_WALLET} from {SCHEMA}.wallet {asked}", asked)
         return found[0] if found else None
 
-    async def owner_scope(self, tenant_id: UUID, owner_id: str) -> OwnerScope:
+    async def owner_scope(self, caller: Principal, owner_id: str) -> OwnerScope:
         """Return where an owner's wallets are, however many they are."""
+        asked = _of_owner(caller, owner_id)
         query = f"""
             select array(select distinct get_byte(uuid_send(wallet_id), 15) & {SHARDS - 1} from {SCHEMA}.wallet
-                         where tenant_id = $1 and owner_id = $2 order by 1) as shards,
+                         {asked} order by 1) as shards,
                    exists (select from servicekit.parked_subject join {SCHEMA}.wallet on wallet_id = subject
-                           where projection = $3 and tenant_id = $1 and owner_id = $2) as is_parked"""
-        (record,) = await self._fetch(query, tenant_id, owner_id, SCHEMA)
+                           {asked} and projection = {asked.value(SCHEMA)}) as is_parked"""
+        (record,) = await self._fetch(caller, query, asked)
         return OwnerScope(record["shards"], record["is_parked"])
 
     async def wallet_entries(
-        self, tenant_id: UUID, wallet_id: UUID, *, before_version: int | None, limit: int
+        self, caller: Principal, wallet_id: UUID, *, before_version: int | None, limit: int
     ) -> list[EntryRow]:
         """Return a wallet's entries, newest first, those older than *before_version*."""
-        query = f"""
-            select {_ENTRY} from {SCHEMA}.entry
-            where tenant_id = $1 and wallet_id = $2 and version < coalesce($3, 9223372036854775807)
-            order by version desc limit $4"""
-        return await self._rows(EntryRow, query, tenant_id, wallet_id, before_version, limit)
+        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
+        asked.owners(caller.owners)
+        asked.before(("version",), None if before_version is None else (before_version,))
+        query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by version desc limit {asked.value(limit)}"
+        return await self._rows(EntryRow, caller, query, asked)
 
     async def owner_entries(
-        self, tenant_id: UUID, owner_id: str, *, before: tuple[datetime, UUID] | None, limit: int
+        self, caller: Principal, owner_id: str, *, before: tuple[datetime, UUID] | None, limit: int
     ) -> list[EntryRow]:
         """Return the entries of all of an owner's wallets, newest first, those older than *before* (time, event)."""
-        older = "" if before is None else "and (occurred_at, event_id) < ($4, $5)"
+        asked = _of_owner(caller, owner_id)
+        asked.before(("occurred_at", "event_id"), before)
         query = f"""
-            select {_ENTRY} from {SCHEMA}.entry where tenant_id = $1 and owner_id = $2 {older}
-            order by occurred_at desc, event_id desc limit $3"""
-        return await self._rows(EntryRow, query, tenant_id, owner_id, limit, *(before or ()))
+            select {_ENTRY} from {SCHEMA}.entry {asked}
+            order by occurred_at desc, event_id desc limit {asked.value(limit)}"""
+        return await self._rows(EntryRow, caller, query, asked)
 
-    async def transaction(self, tenant_id: UUID, transaction_id: UUID) -> tuple[list[EntryRow], list[SystemEntryRow]]:
-        """Return the entries of a transaction that have come so far, of wallets and of system accounts."""
-        where = "where tenant_id = $1 and transaction_id = $2 order by entry_index"
-        entries = f"select {_ENTRY} from {SCHEMA}.entry {where}"
-        system_entries = f"select {_SYSTEM_ENTRY} from {SCHEMA}.system_entry {where}"
+    async def transaction(self, caller: Principal, transaction_id: UUID) -> tuple[list[EntryRow], list[SystemEntryRow]]:
+        """Return the entries of a transaction that have come so far, of wallets and of system accounts.
+
+        All of them, of whatever owner, where the caller acts for the owner of one, be it one that is still to come.
+        """
+        asked = Where({})
+        of_it = f"tenant_id = {asked.value(caller.tenant_id)} and transaction_id = {asked.value(transaction_id)}"
+        asked.require(of_it)
+        if caller.owners is not None:
+            sides = f"{asked.value(list(caller.owners))}::text[] && array[owner_id, counterparty_owner_id]"
+            asked.require(f"exists (select from {SCHEMA}.entry where {of_it} and {sides})")
+        entries = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by entry_index"
+        system_entries = f"select {_SYSTEM_ENTRY} from {SCHEMA}.system_entry {asked} order by entry_index"
         return (
-            await self._rows(EntryRow, entries, tenant_id, transaction_id),
-            await self._rows(SystemEntryRow, system_entries, tenant_id, transaction_id),
+            await self._rows(EntryRow, caller, entries, asked),
+            await self._rows(SystemEntryRow, caller, system_entries, asked),
         )
 
-    async def entry_at(self, tenant_id: UUID, wallet_id: UUID, at: datetime) -> EntryRow | None:
+    async def entry_at(self, caller: Principal, wallet_id: UUID, at: datetime) -> EntryRow | None:
         """Return the wallet's last entry up to and including *at*."""
-        query = f"""
-            select {_ENTRY} from {SCHEMA}.entry where tenant_id = $1 and wallet_id = $2 and occurred_at <= $3
-            order by version desc limit 1"""
-        found = await self._rows(EntryRow, query, tenant_id, wallet_id, at)
+        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
+        asked.owners(caller.owners)
+        asked.require(f"occurred_at <= {asked.value(at)}")
+        query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by version desc limit 1"
+        found = await self._rows(EntryRow, caller, query, asked)
         return found[0] if found else None
 
-    async def _rows(self, row_type: type[Row], query: str, tenant_id: UUID, *arguments: object) -> list[Row]:
-        return [row_type(*record) for record in await self._fetch(query, tenant_id, *arguments)]
+    async def _rows(self, row_type: type[Row], caller: Principal, query: str, asked: Where) -> list[Row]:
+        return [row_type(*record) for record in await self._fetch(caller, query, asked)]
 
-    async def _fetch(self, query: str, tenant_id: UUID, *arguments: object) -> list[asyncpg.Record]:
-        """Run *query*, whose first argument is the tenant."""
-        async with self._tenants.reading(tenant_id) as connection:
-            return await connection.fetch(query, tenant_id, *arguments)
+    async def _fetch(self, caller: Principal, query: str, asked: Where) -> list[asyncpg.Record]:
+        async with self._tenants.reading(caller.tenant_id) as connection:
+            return await connection.fetch(query, *asked.values)
+
+
+def _of_owner(caller: Principal, owner_id: str) -> Where:
+    """Return the conditions of an owner's rows, which none fulfils where the caller does not act for it."""
+    asked = Where({"tenant_id": caller.tenant_id})
+    owner = asked.value(owner_id)
+    asked.require(f"owner_id = {owner}")
+    # The owner that is asked for is compared, not each row's: where it is not the caller's, no row is read.
+    asked.owners(caller.owners, owner)
+    return asked

@@ -51,6 +51,11 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     moves_money: ClassVar[bool] = False
     """Whether it is refused while a wallet's clock is not believed."""
 
+    @property
+    def debits(self) -> UUID | None:
+        """The wallet whose money it takes, None if it takes none."""
+        return None
+
     def names(self, known: Rows) -> tuple[RowName, ...]:
         """Return the rows that the command reads or changes, as far as *known* rows tell.
 

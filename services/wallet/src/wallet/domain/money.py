@@ -97,6 +97,11 @@ class WithdrawFunds(MoneyCommand, frozen=True):
     currency: str
     text: FreeText | None = None
 
+    @property
+    def debits(self) -> UUID | None:
+        """The wallet."""
+        return self.wallet_id
+
     def names(self, known: Rows) -> tuple[RowName, ...]:
         """Return the wallet."""
         del known
@@ -129,6 +134,11 @@ class TransferFunds(MoneyCommand, frozen=True):
     amount_minor: int
     currency: str
     text: FreeText | None = None
+
+    @property
+    def debits(self) -> UUID | None:
+        """The payer's wallet."""
+        return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
         """Return both wallets."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from contracts import problems
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.route import Engine, Route
 from wallet.entrypoints import money
 from wallet.entrypoints.bodies import BatchBody
@@ -51,7 +51,7 @@ def _batch_route(handlers: CommandHandlers) -> Route:
         path="/v1/batches",
         request=handlers.members.request,
         handler=handlers.batch,
-        access=Access(None, "/commands", Limit.COMMAND),
+        access=Access(None, "/commands", Cost.COMMAND),
         operation_id="batch",
         summary="Carry out 1 to 1,000 commands",
         description="`atomic`: all or none. `independent`: each for itself; a repeat of the same commands runs "

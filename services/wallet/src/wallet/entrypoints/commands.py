@@ -10,10 +10,11 @@ import msgspec
 from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES, ProblemCode
+from servicekit.access.admission import RawHeaders
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
-from servicekit.http.problems import FieldError, Problem, RawHeaders, problem_from
+from servicekit.http.problems import FieldError, Problem, problem_from
 from servicekit.http.routes.parsing import path_id
 from wallet.application.dry_run import DryRun
 from wallet.application.failures import InFlight, OutcomeUnknown
@@ -68,6 +69,7 @@ class CommandHandlers:
                 named = parse(given)
                 # The id in its canonical form: it may be repeated in capitals.
                 path, command = request.path.replace(given, str(named)), of.to_command(request.body, named, "")
+            _charge(request, (command,))
             unit = self._unit(request, (command,), _key_of(request), path=path)
             return await self._answer(request, unit, located_at)
 
@@ -80,6 +82,7 @@ class CommandHandlers:
         commands = [
             self.members.command(member, index, request.principal) for index, member in enumerate(request.body.commands)
         ]
+        _charge(request, commands)
         if is_atomic:
             unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
             return await self._answer(request, unit, b"")
@@ -170,6 +173,14 @@ def _claim_of(request: CommandRequest[Any], commands: Sequence[Command]) -> Clai
     """Return what every command of an independent batch holds: the batch's key is for these commands, and no others."""
     keys = [command.idempotency_key or "" for command in request.body.commands]
     return Claim(_key_of(request), fingerprint(" ".join([request.path, "independent", *keys]), commands))
+
+
+def _charge(request: CommandRequest[Any], commands: Sequence[Command]) -> None:
+    """Charge the caller's limits for what *commands* cost beyond the request; raises Limited."""
+    request.allowance.spend(len(commands) - 1)
+    for command in commands:
+        if command.debits is not None:
+            request.allowance.debit(command.debits)
 
 
 def _refuse_bad_keys(request: CommandRequest[Any], *, is_atomic: bool) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from contracts import problems, scopes
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
@@ -124,7 +124,7 @@ SLICES: Final = (
         request=DepositRequest,
         to_command=_deposit,
         path="/v1/deposits",
-        access=Access(scopes.DEPOSITS_CREATE, None, Limit.COMMAND),
+        access=Access(scopes.DEPOSITS_CREATE, None, Cost.COMMAND),
         operation_id="deposit",
         summary="Take money in from outside",
         problems=PROBLEMS,
@@ -136,7 +136,7 @@ SLICES: Final = (
         request=WithdrawalRequest,
         to_command=_withdraw,
         path="/v1/withdrawals",
-        access=Access(scopes.WITHDRAWALS_CREATE, "/wallet_id", Limit.COMMAND),
+        access=Access(scopes.WITHDRAWALS_CREATE, "/wallet_id", Cost.COMMAND),
         operation_id="withdraw",
         summary="Pay money out",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),
@@ -148,7 +148,7 @@ SLICES: Final = (
         request=TransferRequest,
         to_command=to_transfer,
         path="/v1/transfers",
-        access=Access(scopes.TRANSFERS_CREATE, "/source_wallet_id", Limit.COMMAND),
+        access=Access(scopes.TRANSFERS_CREATE, "/source_wallet_id", Cost.COMMAND),
         operation_id="transfer",
         summary="Move money between two wallets of one currency",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),

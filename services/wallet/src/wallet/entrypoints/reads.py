@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Query
 
 from contracts import problems, scopes
-from servicekit.access.admission import EACH_ROW, Access, Limit
+from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.route import PageOf, Route
 from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.paging import Page, PageBody, paged
@@ -40,7 +40,7 @@ def wallet_reads(reads: LedgerReads) -> Sequence[Route]:
             method="GET",
             path=f"{_WALLETS}/{{wallet_id}}",
             handler=handlers.get,
-            access=Access(scopes.WALLETS_READ, "{wallet_id}", Limit.READ),
+            access=Access(scopes.WALLETS_READ, "{wallet_id}", Cost.READ),
             operation_id="get_wallet",
             summary="A wallet with its balance",
             tags=["wallets"],
@@ -51,7 +51,7 @@ def wallet_reads(reads: LedgerReads) -> Sequence[Route]:
             method="GET",
             path=_WALLETS,
             handler=handlers.list,
-            access=Access(scopes.WALLETS_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.WALLETS_READ, EACH_ROW, Cost.READ),
             operation_id="list_wallets",
             summary="Wallets, newest first",
             tags=["wallets"],
@@ -68,7 +68,7 @@ def transaction_reads(reads: LedgerReads, hash_reference: HashReference) -> Sequ
             method="GET",
             path=f"{_TRANSACTIONS}/{{transaction_id}}",
             handler=handlers.get,
-            access=Access(scopes.TRANSACTIONS_READ, "{transaction_id}", Limit.READ),
+            access=Access(scopes.TRANSACTIONS_READ, "{transaction_id}", Cost.READ),
             operation_id="get_transaction",
             summary="A transaction with all its entries",
             tags=["transactions"],
@@ -79,7 +79,7 @@ def transaction_reads(reads: LedgerReads, hash_reference: HashReference) -> Sequ
             method="GET",
             path=_TRANSACTIONS,
             handler=handlers.list,
-            access=Access(scopes.TRANSACTIONS_READ, EACH_ROW, Limit.READ),
+            access=Access(scopes.TRANSACTIONS_READ, EACH_ROW, Cost.READ),
             operation_id="list_transactions",
             summary="The transactions under a reference, newest first",
             tags=["transactions"],

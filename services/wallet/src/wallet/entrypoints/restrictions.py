@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from contracts import problems, scopes
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet, WalletRestricted, WalletUnrestricted
 from wallet.domain.wallets import RestrictionScope
 from wallet.entrypoints.bodies import WalletBody
@@ -50,7 +50,7 @@ FREEZE: Final = CommandSlice(
     to_command=_freeze,
     answer=answer_wallet,
     path="/v1/wallets/{wallet_id}/freeze",
-    access=Access(scopes.WALLETS_RESTRICT, "{wallet_id}", Limit.COMMAND),
+    access=Access(scopes.WALLETS_RESTRICT, "{wallet_id}", Cost.COMMAND),
     operation_id="freeze_wallet",
     summary="Restrict a wallet",
     tag="wallets",
@@ -65,7 +65,7 @@ UNFREEZE: Final = CommandSlice(
     to_command=_unfreeze,
     answer=answer_wallet,
     path="/v1/wallets/{wallet_id}/unfreeze",
-    access=Access(scopes.WALLETS_RESTRICT, "{wallet_id}", Limit.COMMAND),
+    access=Access(scopes.WALLETS_RESTRICT, "{wallet_id}", Cost.COMMAND),
     operation_id="unfreeze_wallet",
     summary="Lift the operator's restriction",
     tag="wallets",

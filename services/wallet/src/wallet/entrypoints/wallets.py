@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from contracts import problems, scopes
 from contracts.money import EXPONENTS
-from servicekit.access.admission import Access, Limit
+from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
@@ -62,7 +62,7 @@ OPEN: Final = CommandSlice(
     answer=answer_new_wallet,
     path="/v1/wallets",
     located_at="/v1/wallets/",
-    access=Access(scopes.WALLETS_OPEN, "/owner_id", Limit.COMMAND),
+    access=Access(scopes.WALLETS_OPEN, "/owner_id", Cost.COMMAND),
     operation_id="open_wallet",
     summary="Open a wallet",
     tag="wallets",
@@ -77,7 +77,7 @@ CLOSE: Final = CommandSlice(
     to_command=_close,
     answer=answer_wallet,
     path="/v1/wallets/{wallet_id}/close",
-    access=Access(scopes.WALLETS_CLOSE, "{wallet_id}", Limit.COMMAND),
+    access=Access(scopes.WALLETS_CLOSE, "{wallet_id}", Cost.COMMAND),
     operation_id="close_wallet",
     summary="Close an empty wallet for good",
     tag="wallets",

@@ -12,14 +12,15 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from servicekit.access.admission import Authority
+from servicekit.access.admission import Admission, Allowance, RawHeaders
 from servicekit.clock import monotonic_s
+from servicekit.http.edge.admitting import Admitting
 from servicekit.http.edge.body import ClientDisconnected, check_content_type, read_body
-from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, peer_of, request_id_of
+from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, request_id_of
 from servicekit.http.edge.decoding import decode_body, refuse_body
 from servicekit.http.edge.matching import RouteTable
 from servicekit.http.edge.observe import Observer, traceparent_in
-from servicekit.http.problems import PROBLEM_TYPE, RawHeaders, is_problem, problem_from
+from servicekit.http.problems import PROBLEM_TYPE, is_problem, problem_from
 from servicekit.http.route import Engine, Route
 from servicekit.principal import Principal
 
@@ -38,6 +39,7 @@ class CommandRequest(msgspec.Struct, Generic[S], frozen=True):
     """None only where `dry_run` is true: a dry run needs no key."""
     dry_run: bool
     principal: Principal
+    allowance: Allowance
     request_id: str
     traceparent: str | None
     """What to hand on: None unless the request is traced."""
@@ -59,12 +61,12 @@ class CommandResponse(msgspec.Struct, frozen=True):
 class CommandEndpoint:
     """One command route at work."""
 
-    def __init__(self, route: Route, observer: Observer, authority: Authority) -> None:
+    def __init__(self, route: Route, observer: Observer, admitting: Admitting) -> None:
         self.route = route
         self._observer = observer
         self._series = observer.series(route.method, route.path)
         self._is_sampled = observer.tracing.is_sampled
-        self._authority = authority
+        self._admitting = admitting
         self._decode = _decoding(route.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path_params: Mapping[str, str]) -> None:
@@ -75,6 +77,7 @@ class CommandEndpoint:
         traceparent = traceparent_in(headers)
         path: str = scope["path"]
         error: Exception | None = None
+        told: RawHeaders = []
         scoped = (
             self._observer.traced(traceparent, self.route.method, self.route.path, path, received_s)
             if self._is_sampled(traceparent)
@@ -82,10 +85,14 @@ class CommandEndpoint:
         )
         with scoped as (span, handed_on):
             try:
+                check_head(scope, headers)
+                admission = await self._admitting.admit(scope, headers, self.route.access)
+                told = admission.headers
                 request = await self._read(
                     scope,
                     receive,
                     headers,
+                    admission,
                     request_id=request_id,
                     traceparent=handed_on,
                     received_s=received_s,
@@ -97,7 +104,7 @@ class CommandEndpoint:
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
                 error = caught
                 response = _refusal(caught, path)
-            await _send(send, response, request_id)
+            await _send(send, response, request_id, told)
             self._observer.finish(
                 self._series, response.status, received_s, request_id, path=path, span=span, error=error
             )
@@ -107,14 +114,13 @@ class CommandEndpoint:
         scope: Scope,
         receive: Receive,
         headers: dict[bytes, bytes],
+        admission: Admission,
         *,
         request_id: bytes,
         traceparent: str | None,
         received_s: float,
         path_params: Mapping[str, str],
     ) -> CommandRequest[Any]:
-        check_head(scope, headers)
-        principal = await self._authority.admit(headers, peer_of(scope), self.route.access)
         dry_run = dry_run_of(scope["query_string"])
         raw_key = headers.get(b"idempotency-key")
         key = None if dry_run and raw_key is None else idempotency_key_of(raw_key)
@@ -125,7 +131,8 @@ class CommandEndpoint:
             self._decode(body),
             key,
             dry_run,
-            principal,
+            admission.principal,
+            admission.allowance,
             request_id.decode("ascii"),
             traceparent,
             received_s,
@@ -137,10 +144,10 @@ class CommandEndpoint:
 CommandRoutes = RouteTable[CommandEndpoint]
 
 
-def command_routes(routes: Iterable[Route], observer: Observer, authority: Authority) -> CommandRoutes:
+def command_routes(routes: Iterable[Route], observer: Observer, admitting: Admitting) -> CommandRoutes:
     """Return the table of those of *routes* whose engine is that for commands."""
     return RouteTable(
-        (route, CommandEndpoint(route, observer, authority)) for route in routes if route.engine is Engine.COMMAND
+        (route, CommandEndpoint(route, observer, admitting)) for route in routes if route.engine is Engine.COMMAND
     )
 
 
@@ -156,11 +163,12 @@ def _refusal(error: Exception, path: str) -> CommandResponse:
     return CommandResponse(problem.code.status, problem.render(path), problem.headers)
 
 
-async def _send(send: Send, response: CommandResponse, request_id: bytes) -> None:
+async def _send(send: Send, response: CommandResponse, request_id: bytes, told: RawHeaders) -> None:
     headers = [
         _PROBLEM_HEADER if is_problem(response.status) else _JSON_HEADER,
         (b"content-length", b"%d" % len(response.body)),
         (b"request-id", request_id),
+        *told,
         *response.headers,
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -10,8 +10,8 @@ from starlette.types import Scope
 from contracts import problems
 from contracts.ids import new_id_text
 from contracts.positions import PositionError, parse_position
-from servicekit.http.problems import FieldError, Problem, RawHeaders
-from servicekit.principal import Principal
+from servicekit.access.admission import Admission, RawHeaders
+from servicekit.http.problems import FieldError, Problem
 
 CONTEXT_KEY: Final = "servicekit.request"
 """Where an ordinary route's ASGI scope holds its `RequestContext`."""
@@ -44,7 +44,7 @@ class RequestContext(msgspec.Struct, kw_only=True):
     """As it was sent, decoded: the `instance` of its problems."""
     received_s: float
     traceparent: str | None
-    principal: Principal | None = None
+    admission: Admission | None = None
     error: Exception | None = None
     """What made an answer fail, for the one line that tells it."""
 
@@ -66,12 +66,6 @@ def _refuse_repeated(headers: RawHeaders) -> None:
         if name in GIVEN_ONCE and names.count(name) > 1:
             told = name.decode("ascii").title()
             raise Problem(problems.REPEATED_HEADER, f"The header {told} may be given once.", header=told)
-
-
-def peer_of(scope: Scope) -> str | None:
-    """Return the address the request's connection comes from; None where it has none."""
-    client = scope.get("client")
-    return None if client is None else client[0]
 
 
 def header(headers: RawHeaders, name: bytes) -> bytes | None:

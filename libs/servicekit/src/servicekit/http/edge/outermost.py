@@ -13,12 +13,13 @@ from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import problems
-from servicekit.access.admission import Authority
+from servicekit.access.admission import RawHeaders
 from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
+from servicekit.http.edge.admitting import Admitting
 from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_content_type, read_body
 from servicekit.http.edge.command import CommandRoutes
-from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, peer_of, request_id_of
+from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
 from servicekit.http.edge.matching import RouteTable, routed_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
@@ -38,14 +39,14 @@ class Edge:
         ordinary: RouteTable[Route],
         observer: Observer,
         *,
-        authority: Authority,
+        admitting: Admitting,
         deadline_s: float,
     ) -> None:
         self._inner = inner
         self._commands = commands
         self._ordinary = ordinary
         self._observer = observer
-        self._authority = authority
+        self._admitting = admitting
         self._deadline_s = deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +79,8 @@ class Edge:
                 _refuse_newline(path)
                 route = self._route_of(scope)
                 if route is not None:
-                    context.principal = await self._authority.admit(headers, peer_of(scope), route.access)
+                    context.admission = await self._admitting.admit(scope, headers, route.access)
+                    response.headers = context.admission.headers
                 scope["path"] = routed_path(scope)
                 bytes_max = BODY_BYTES_MAX if route is None else route.body_max_bytes
                 received = await guarded(scope["method"], headers, receive, bytes_max)
@@ -130,6 +132,8 @@ class TrackedResponse:
         self._send = send
         self.request_id = request_id
         self.status = 0
+        self.headers: RawHeaders = []
+        """What every answer to this request carries besides its id."""
         self._deadline: asyncio.Timeout | None = None
 
     @asynccontextmanager
@@ -153,7 +157,7 @@ class TrackedResponse:
             self.status = message["status"]
             if self._deadline is not None:
                 self._deadline.reschedule(None)
-            message["headers"] = [*message.get("headers", ()), (b"request-id", self.request_id)]
+            message["headers"] = [*message.get("headers", ()), (b"request-id", self.request_id), *self.headers]
         await self._send(message)
 
     async def refuse(self, error: Exception, path: str) -> None:

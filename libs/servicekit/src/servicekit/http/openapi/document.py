@@ -106,7 +106,7 @@ def _admission(access: Access) -> dict[str, Any]:
             "scope": None if scope is None else scope.name,
             "kinds": sorted(Kind) if scope is None else sorted(scope.kinds),
             "owned": access.owned,
-            "limit": access.limit.value,
+            "cost": access.cost.value,
         },
     }
 

@@ -1,19 +1,18 @@
 """The routes that ask for no credential, each with its reason; some answer to this machine's neighbours alone."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, TypeAlias
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts import problems
+from servicekit.access.ranges import Network, is_within
+from servicekit.http.edge.admitting import Admitting
 from servicekit.http.pages.docs import FILES
 from servicekit.http.problems import Problem
 from servicekit.http.route import Route
-
-Network: TypeAlias = IPv4Network | IPv6Network
 
 PUBLIC_ROUTES: Final[Mapping[str, str]] = {
     "/health/live": "A supervisor has no credential, and learns that the process runs.",
@@ -52,24 +51,17 @@ def _paths(routes: Iterable[object]) -> Iterator[str]:
 
 
 class PagesGuard:
-    """Answers the guarded pages to the networks of *allowed* alone, and to nobody else as if they were there."""
+    """Answers the guarded pages to the networks of *allowed* alone; for everybody else they do not exist."""
 
-    def __init__(self, inner: ASGIApp, allowed: Sequence[Network]) -> None:
+    def __init__(self, inner: ASGIApp, allowed: Sequence[Network], admitting: Admitting) -> None:
         self._inner = inner
         self._allowed = allowed
+        self._admitting = admitting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; raises Problem `not_found` for a guarded page asked for from elsewhere."""
-        if scope["type"] == "http" and scope["path"] in GUARDED and not self._is_allowed(scope.get("client")):
-            raise Problem(problems.NOT_FOUND, "There is no such path.")
+        if scope["type"] == "http" and scope["path"] in GUARDED:
+            client = self._admitting.client(scope, dict(scope["headers"]))
+            if not is_within(client.address, self._allowed):
+                raise Problem(problems.NOT_FOUND, "There is no such path.")
         await self._inner(scope, receive, send)
-
-    def _is_allowed(self, client: tuple[str, int] | None) -> bool:
-        if client is None:
-            return False
-        try:
-            address = ip_address(client[0])
-        except ValueError:
-            return False
-        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-        return any((mapped or address) in network for network in self._allowed)

@@ -33,9 +33,9 @@ def _context(request: Request) -> RequestContext:
 
 
 def _principal(request: Request) -> Principal:
-    principal = _context(request).principal
-    assert principal is not None, "a route's caller is admitted before its handler"
-    return principal
+    admission = _context(request).admission
+    assert admission is not None, "a route's caller is admitted before its handler"
+    return admission.principal
 
 
 def _idempotency_key(request: Request) -> str:

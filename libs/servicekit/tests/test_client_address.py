@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servicekit.limits.address import (
+from servicekit.client_address import (
     HOPS_MAX,
     TRUSTED_MAX,
     UNKNOWN,

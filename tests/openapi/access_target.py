@@ -74,7 +74,7 @@ def issuer_body() -> Json:
 
 def kept_body() -> Json:
     """Return an issuer whose keys are fetched."""
-    body = issuer_body() | {"key_set_url": "https://login.example.com/keys"}
+    body = issuer_body() | {"key_set_url": "https://127.0.0.1:9443/keys"}
     del body["key_set"]
     return body
 
@@ -128,7 +128,11 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
 
 def _open_api(database: Database, telemetry: Telemetry) -> Any:
-    settings = AccessSettings(access_database_url=database.dsn_app, access_reader_database_url=database.dsn_reader)
+    settings = AccessSettings(
+        access_database_url=database.dsn_app,
+        access_reader_database_url=database.dsn_reader,
+        access_allow_loopback=True,
+    )
     return bootstrap.open_api(settings, telemetry, authority=AdmitsAs())
 
 

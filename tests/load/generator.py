@@ -134,7 +134,8 @@ def _request(load: Load) -> bytes:
         each = ",".join(_transfer(load, '"type":"transfer",') for _ in range(load.commands))
         path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
     return (
-        f"POST {path} HTTP/1.1\r\nHost: wallet\r\nAuthorization: {CLIENTS_HEADERS['authorization']}\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+        f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

@@ -74,7 +74,7 @@ def issuer_body() -> Json:
 
 def kept_body() -> Json:
     """Return an issuer whose keys are fetched."""
-    body = issuer_body() | {"key_set_url": "https://login.example.com/keys"}
+    body = issuer_body() | {"key_set_url": "https://127.0.0.1:9443/keys"}
     del body["key_set"]
     return body
 
@@ -129,7 +129,10 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
     settings = AccessSettings(
-        access_database_url=database.dsn_app, access_reader_database_url=database.dsn_reader, **BEHIND_PROXY
+        access_database_url=database.dsn_app,
+        access_reader_database_url=database.dsn_reader,
+        access_allow_loopback=True,
+        **BEHIND_PROXY,
     )
     return bootstrap.open_api(settings, telemetry, authority=authority)
 

@@ -114,7 +114,8 @@ class _Pair:
         self.destination = destination
         body = json.dumps(body_of(source, destination), separators=(",", ":"))
         self._before = (
-            f"POST {PATH} HTTP/1.1\r\nHost: wallet\r\nAuthorization: {CLIENTS_HEADERS['authorization']}\r\nContent-Type: application/json\r\n"
+            f"POST {PATH} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+            f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
             f"Content-Length: {len(body)}\r\nIdempotency-Key: "
         )
         self._after = f"\r\n\r\n{body}"

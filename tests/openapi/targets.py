@@ -16,6 +16,7 @@ from tests.openapi.filling import Fill, Filler
 from tests.openapi.serving import served
 
 from contracts.envelope import Envelope
+from contracts.scopes import Kind
 from servicekit.access.admission import Authority
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
@@ -24,13 +25,16 @@ from servicekit.migrations import MigrationSource
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.service import Service
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, migrated_template
 from testkit.events import received
+from testkit.identities import introduce, make_test_key, rates_event, tenant_event
 
 DOCUMENTS: Final = Path(__file__).parents[2] / "docs" / "openapi"
 BEHIND_PROXY: Final[Mapping[str, Any]] = {"trusted_proxies": "127.0.0.1/32", "access_stale_s": 86_400}
 """Settings of every target: who tests is a proxy, which names the address of each request, and is never stale."""
+
+UNBOUNDED: Final = dict.fromkeys(("tenant", "user", "service", "operator", "key_creation"), (1000000, 2000000))
+"""Rates that no test meets."""
 
 Prepare = Callable[[Database], Awaitable[None]]
 
@@ -84,13 +88,20 @@ class Target:
 
     @contextmanager
     def under_test(self, server: Server) -> Iterator[Conformance]:
-        """Give the running service, ready to be put through everything."""
+        """Give the running service, ready to be put through everything by a member of staff with every scope."""
+        key = make_test_key(Kind.OPERATOR)
+
+        async def prepare(database: Database) -> None:
+            known = tenant_event(), rates_event(UNBOUNDED), *key.events()
+            await introduce(database.dsn_app, *known, service=self.service.slug)
+
         with (
-            self.running(server, authority=AdmitsAs()) as (url, database),
-            httpx2.Client(base_url=url) as http,
+            self.running(server, prepare=prepare) as (url, database),
+            httpx2.Client(base_url=url, headers=key.headers) as http,
             requests.Session() as session,
         ):
-            yield Conformance(http, session, Filler(http, self.fills(database, http)), self.excluded)
+            filler = Filler(http, self.fills(database, http))
+            yield Conformance(http, session, filler, {"Authorization": f"Bearer {key.text}"}, self.excluded)
 
 
 def project(dsn: str, make: Callable[[Pool], AbstractAsyncContextManager[Projection]], stream: list[Envelope]) -> None:

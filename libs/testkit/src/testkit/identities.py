@@ -115,10 +115,10 @@ def make_test_key(
 ) -> TestKey:
     """Return a new key, with every scope of its kind unless *scopes* says otherwise.
 
-    *key_id*, which is then its account's too, and *secret* (32 bytes) are random unless they are given.
+    *key_id* and *secret* (32 bytes) are random unless they are given; the account's id follows from the key's.
     """
-    account_id = new_id() if key_id is None else key_id
     key_id, secret = key_id or new_id(), secret or secrets.token_bytes(SECRET_BYTES)
+    account_id = UUID(int=key_id.int ^ 1)
     state = ApiKeyChanged(
         key_id=str(key_id),
         service_account_id=str(account_id),

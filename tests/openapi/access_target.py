@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill, Json
-from tests.openapi.targets import Target
+from tests.openapi.targets import BEHIND_PROXY, Target
 
 from access import bootstrap
 from access.config import AccessSettings
 from contracts.ids import new_id_text
+from servicekit.access.admission import Authority
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.tokens import Signer
 
@@ -127,13 +127,14 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
     settings = AccessSettings(
         access_database_url=database.dsn_app,
         access_reader_database_url=database.dsn_reader,
         access_allow_loopback=True,
+        **BEHIND_PROXY,
     )
-    return bootstrap.open_api(settings, telemetry, authority=AdmitsAs())
+    return bootstrap.open_api(settings, telemetry, authority=authority)
 
 
 TARGET: Final = Target(

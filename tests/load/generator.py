@@ -8,12 +8,12 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from servicekit.clock import monotonic_s
-from testkit.identities import CLIENTS_HEADERS
+from testkit.identities import CLIENTS_KEY
 
 WRK_SCRIPT = Path(__file__).with_name("transfers.lua")
 NAME = "wrk" if shutil.which("wrk") is not None else "an asyncio client of our own"
@@ -26,7 +26,7 @@ class Load:
 
     *hot*: all from one wallet. *commands*: how many in one request; above 1 it is an independent batch. *per_s*: how
     many requests are due each second; None: the next follows each answer. *may_be_refused*: a refusal is counted;
-    otherwise it fails the run.
+    otherwise it fails the run. *credential* is a backend's key.
     """
 
     wallet_ids: Sequence[str]
@@ -36,6 +36,7 @@ class Load:
     commands: int = 1
     per_s: float | None = None
     may_be_refused: bool = False
+    credential: str = field(default=CLIENTS_KEY.text, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _request(load: Load) -> bytes:
         path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
     return (
         f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
-        f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
+        f"Authorization: Bearer {load.credential}\r\n"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

@@ -154,7 +154,7 @@ class Run:
 
     async def _freezing(self, platform: Platform) -> None:
         self.console.print("freezing")
-        froze = await freezing.measure(platform.wallet_url, self.plan.wallets_to_freeze)
+        froze = await freezing.measure(platform.wallet_url, platform.credential, self.plan.wallets_to_freeze)
         self.outcome.figures.update(freeze_p50_ms=round(froze.p50_ms, 1), freeze_p99_ms=round(froze.p99_ms, 1))
 
     async def _visible(self, platform: Platform) -> None:

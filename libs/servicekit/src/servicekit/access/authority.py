@@ -76,9 +76,9 @@ class CredentialAuthority:
         self._directory = directory
         self._metrics = metrics
         self._waiter = PositionWaiter(directory.reached)
-        self._limits = limits or CallerLimits(Limits())
+        self._limits = CallerLimits(Limits()) if limits is None else limits
         self._stale_s = stale_s
-        self._cache = cache or CredentialCache()
+        self._cache = CredentialCache() if cache is None else cache
         self._clocks = clocks
         self._seen = 0
         self._parked: frozenset[UUID] = frozenset()

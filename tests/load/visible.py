@@ -58,7 +58,7 @@ async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
             seconds=seconds,
             per_s=per_s,
             may_be_refused=True,
-            credential=platform.credential,
+            callers=[f"Authorization: Bearer {platform.credential}\r\n"],
         )
         before = Usage.now()
         loading = asyncio.create_task(generator.run([platform.wallet_url], load))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.ids import SHARDS
+from servicekit.brokers import Brokers
 from servicekit.consumer import operations
 from servicekit.consumer.operations import ParkedSubject, ShardStatus
 from servicekit.consumer.projection import Projection
@@ -40,11 +41,11 @@ class Migration:
 class Operated:
     """A projection as its operator reaches it: by its *name*, and opened where events are to be applied.
 
-    They are read from the topic at *bootstrap_servers*.
+    They are read from the topic at *brokers*.
     """
 
     dsn: str
-    bootstrap_servers: str
+    brokers: Brokers
     name: str
     open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
 
@@ -130,7 +131,7 @@ async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], li
 
 async def _unpark(pool: Pool, operated: Operated, subject: UUID) -> Unparked:
     async with operated.open_projection() as projection:
-        return await unpark_subject(pool, projection, subject, bootstrap_servers=operated.bootstrap_servers)
+        return await unpark_subject(pool, projection, subject, brokers=operated.brokers)
 
 
 async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:

@@ -109,9 +109,7 @@ def _migration() -> Migration:
 def _operated() -> Operated:
     settings = FraudSettings()
     projection = bootstrap.make_projection(settings)
-    return Operated(
-        settings.fraud_database_url, settings.kafka_bootstrap_servers, projection.name, lambda: nullcontext(projection)
-    )
+    return Operated(settings.fraud_database_url, settings.brokers, projection.name, lambda: nullcontext(projection))
 
 
 add_migrate(cli, _migration)

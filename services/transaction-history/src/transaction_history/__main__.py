@@ -46,7 +46,7 @@ def _operated() -> Operated:
     projection = bootstrap.make_projection(settings)
     return Operated(
         settings.transaction_history_database_url,
-        settings.kafka_bootstrap_servers,
+        settings.brokers,
         projection.name,
         lambda: nullcontext(projection),
     )

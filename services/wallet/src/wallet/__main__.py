@@ -119,7 +119,7 @@ def _operated() -> Operated:
     settings = WalletSettings()
     return Operated(
         settings.wallet_database_url,
-        settings.kafka_bootstrap_servers,
+        settings.brokers,
         FraudRestrictions.name,
         lambda: operating.operate_decisions(settings),
     )

@@ -97,7 +97,7 @@ def test_the_gateway_tells_whose_address_a_request_is_from_and_is_alone_believed
     parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
     (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
     told = dict(each["args"] for each in _blocks(http, "proxy_set_header"))
-    inside = [server for server in _blocks(http, "server")]
+    inside = list(_blocks(http, "server"))
     inside += [location for server in inside for location in _blocks(server, "location")]
     (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
     gateway = CONTAINERS["gateway"]["networks"]["default"]["ipv4_address"]

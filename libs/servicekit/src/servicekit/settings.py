@@ -110,7 +110,7 @@ class ServiceSettings(BaseSettings):
     )
     allow_plaintext: bool = Field(
         default=False,
-        description="Whether, outside development, PostgreSQL and Kafka may be reached without TLS beyond this machine.",
+        description="Whether, outside development, PostgreSQL and Kafka may be beyond this machine without TLS.",
     )
     access_topic: str = Field(default="access.events", description="The topic that identities are known from.")
     access_stale_s: int = Field(

@@ -4,7 +4,7 @@ import argparse
 import os
 import secrets
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -18,7 +18,7 @@ from aiokafka.errors import (
     KafkaError,
     TopicAuthorizationFailedError,
 )
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists none of its names
     AclBinding,
     AclOperation,
     AclPermissionType,
@@ -119,10 +119,10 @@ def guarded(run_folder: Path, passwords: dict[str, str]) -> Iterator[KafkaBroker
 
 
 @pytest.fixture
-async def broker(guarded: KafkaBroker) -> AsyncIterator[KafkaBroker]:
+async def broker(guarded: KafkaBroker) -> KafkaBroker:
     """Give the broker with every topic."""
     await topics.ensure_topics(guarded.bootstrap_servers, TOPICS)
-    yield guarded
+    return guarded
 
 
 def reached_by(user: str, password: str, broker: KafkaBroker) -> Brokers:

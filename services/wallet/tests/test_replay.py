@@ -116,7 +116,7 @@ async def test_a_fresh_topic_gets_the_whole_journal(
 
     assert await replay_journal(settings, topic, resume=False, without_missing=False)
 
-    records = await records_of(kafka_bootstrap, topic)
+    records = await records_of(Brokers(kafka_bootstrap), topic)
     assert len(records) == SHARDS * 40
     require_same(records, await journal_of(database))
 

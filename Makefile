@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check bench chaos docs lock clean
+.PHONY: help setup demo up down status token key test check bench chaos docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -52,6 +52,13 @@ down: ## Stop the local stack in order; its data stays.
 
 status: ## Show the processes of the local stack.
 	@$(RUN) -m local_stack status
+
+token: setup ## Print a token of the local stack's issuer: SUB=alice OWNERS=a,b KIND=user SCOPES="wallets:read" TTL=3600.
+	@$(RUN) -m local_stack token $(if $(SUB),--sub "$(SUB)") $(if $(OWNERS),--owners "$(OWNERS)") $(if $(KIND),--kind $(KIND)) \
+	    $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(TTL),--ttl $(TTL))
+
+key: setup ## Print the local stack's first key: KIND=service or operator.
+	@$(RUN) -m local_stack key $(if $(KIND),--kind $(KIND))
 
 test: setup ## Set up and pass every check and test, with the time of each stage.
 	@$(RUN) -m tests.stages

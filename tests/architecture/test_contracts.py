@@ -24,7 +24,7 @@ PLANTED: Final = [
     ("fraud/projection/store_postgres.py", "import wallet.domain.money", "Arrows point from tools"),
     ("wallet/config.py", "import testkit.databases", "Arrows point from tools"),
     ("wallet/application/queue.py", "import wallet.adapters.row_columns", "Inside the wallet"),
-    ("notifications/endpoints/vetting.py", "import notifications.sending.worker", "Inside the notifications"),
+    ("notifications/endpoints/queries.py", "import notifications.sending.worker", "Inside the notifications"),
     ("engines/ports.py", "import engines.kafka", "No two rooms"),
 ]
 

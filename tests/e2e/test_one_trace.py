@@ -62,8 +62,12 @@ def spans(folder: Path) -> list[dict[str, Any]]:
     return [span for span in map(json.loads, lines) if span["trace_id"] == TRACE_ID]
 
 
+def bearer(running: Platform) -> dict[str, str]:
+    return {"authorization": f"Bearer {running.credential}"}
+
+
 async def subscribe(running: Platform, receiver: Receiver) -> None:
-    async with httpx2.AsyncClient(base_url=running.notifications_url) as http:
+    async with httpx2.AsyncClient(base_url=running.notifications_url, headers=bearer(running)) as http:
         answer = await http.post(
             "/v1/webhook-endpoints", json={"url": receiver.url()}, headers={"Idempotency-Key": "endpoint"}
         )
@@ -88,7 +92,7 @@ def traced(receiver: Receiver) -> list[str]:
 async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp_path: Path) -> None:
     async with platform(tmp_path) as running, receiving() as receiver:
         await subscribe(running, receiver)
-        async with httpx2.AsyncClient(base_url=running.wallet_url) as http:
+        async with httpx2.AsyncClient(base_url=running.wallet_url, headers=bearer(running)) as http:
             client = Client(http)
             wallet_id = await client.open(deposit="10")
             debit = {"wallet_id": wallet_id, "amount": {"amount": "1", "currency": "USD"}}

@@ -9,6 +9,7 @@ import httpx2
 
 from contracts.ids import new_id_text
 from servicekit.clock import monotonic_s
+from testkit.identities import CLIENTS_HEADERS
 
 RULES: Final = """
 version: "bench-1"
@@ -40,7 +41,7 @@ class Freezing:
 
 async def measure(wallet_url: str, wallets: int) -> Freezing:
     """Trip the rule with *wallets* wallets, a few at a time; the platform judges by `RULES`."""
-    async with httpx2.AsyncClient(base_url=wallet_url) as http:
+    async with httpx2.AsyncClient(base_url=wallet_url, headers=CLIENTS_HEADERS) as http:
         await _time_one(http)  # the first one pays for every plan and page
         places = asyncio.Semaphore(AT_ONCE)
         times_ms = await asyncio.gather(*(_in_turn(places, http) for _ in range(wallets)))

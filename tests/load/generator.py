@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from servicekit.clock import monotonic_s
+from testkit.identities import CLIENTS_HEADERS
 
 WRK_SCRIPT = Path(__file__).with_name("transfers.lua")
 NAME = "wrk" if shutil.which("wrk") is not None else "an asyncio client of our own"
@@ -134,6 +135,7 @@ def _request(load: Load) -> bytes:
         path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
     return (
         f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+        f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

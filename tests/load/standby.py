@@ -20,6 +20,7 @@ from engines.postgres import PostgresServer
 from engines.topics import ensure_topics
 from servicekit.clock import monotonic_s
 from testkit.databases import Database
+from testkit.identities import CLIENTS_HEADERS
 from testkit.standby import STANDBY, name_standbys, running_standby, until_synchronous
 
 
@@ -59,7 +60,7 @@ async def _waited_for(primary: PostgresServer) -> AsyncIterator[None]:
 
 async def _latencies(database: Database, wallet_ids: list[str], commands: int) -> tuple[float, float]:
     times_ms: tuple[list[float], list[float]] = ([], [])
-    async with apis(database) as (process,), httpx2.AsyncClient(base_url=process.url) as http:
+    async with apis(database) as (process,), httpx2.AsyncClient(base_url=process.url, headers=CLIENTS_HEADERS) as http:
         for _ in range(commands):
             body, key = _transfer(wallet_ids), new_id_text()
             for times in times_ms:

@@ -18,6 +18,7 @@ from tests.load.usage import Usage
 from contracts.ids import new_id_text
 from demo.stack import Platform
 from servicekit.clock import monotonic_s
+from testkit.identities import CLIENTS_HEADERS
 
 WALLETS: Final = 1_000
 CONNECTIONS: Final = 128
@@ -47,8 +48,8 @@ class Visible:
 async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
     """Run *per_s* transfers a second for *seconds*, and sample once they have settled."""
     async with (
-        httpx2.AsyncClient(base_url=platform.wallet_url, timeout=VISIBLE_WITHIN_S) as commands,
-        httpx2.AsyncClient(base_url=platform.history_url, timeout=VISIBLE_WITHIN_S) as reads,
+        httpx2.AsyncClient(base_url=platform.wallet_url, timeout=VISIBLE_WITHIN_S, headers=CLIENTS_HEADERS) as commands,
+        httpx2.AsyncClient(base_url=platform.history_url, timeout=VISIBLE_WITHIN_S, headers=CLIENTS_HEADERS) as reads,
     ):
         wallet_ids = await _open(commands)
         load = Load(wallet_ids=wallet_ids, connections=CONNECTIONS, seconds=seconds, per_s=per_s, may_be_refused=True)

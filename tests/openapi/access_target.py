@@ -5,13 +5,13 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill, Json
-from tests.openapi.targets import Target
+from tests.openapi.targets import BEHIND_PROXY, Target
 
 from access import bootstrap
 from access.config import AccessSettings
 from contracts.ids import new_id_text
+from servicekit.access.admission import Authority
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.tokens import Signer
 
@@ -74,7 +74,7 @@ def issuer_body() -> Json:
 
 def kept_body() -> Json:
     """Return an issuer whose keys are fetched."""
-    body = issuer_body() | {"key_set_url": "https://login.example.com/keys"}
+    body = issuer_body() | {"key_set_url": "https://127.0.0.1:9443/keys"}
     del body["key_set"]
     return body
 
@@ -127,9 +127,14 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
-    settings = AccessSettings(access_database_url=database.dsn_app, access_reader_database_url=database.dsn_reader)
-    return bootstrap.open_api(settings, telemetry, authority=AdmitsAs())
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
+    settings = AccessSettings(
+        access_database_url=database.dsn_app,
+        access_reader_database_url=database.dsn_reader,
+        access_allow_loopback=True,
+        **BEHIND_PROXY,
+    )
+    return bootstrap.open_api(settings, telemetry, authority=authority)
 
 
 TARGET: Final = Target(

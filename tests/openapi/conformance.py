@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 import httpx2
@@ -23,7 +24,7 @@ from schemathesis.generation.meta import coverage_scenario
 from schemathesis.generation.overrides import Override
 from schemathesis.generation.stateful.state_machine import StepInput, StepOutput
 from schemathesis.schemas import APIOperation
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from tests.openapi.filling import AnyCase, Filler
 
 SEED: Final = 20_260_101
@@ -35,6 +36,7 @@ SEQUENCES: Final = 600 if IS_DEEP else 30
 STEPS: Final = 8
 SESSIONS_MAX: Final = 20
 TOO_LARGE: Final = 413
+_SUCCESS: Final = 2
 ABOUT_DATA: Final = (negative_data_rejection, positive_data_acceptance)
 """The checks of whether a request was rightly accepted or refused for what it says."""
 
@@ -53,17 +55,21 @@ class Excluded:
 
 @dataclass
 class Conformance:
-    """One running service under test.
+    """One running service under test. Every request has *credential*, a header that may do everything, and an address.
 
-    *answers* counts them by operation and status, dry runs apart; *chained* counts the links that were followed.
+    *answers* counts them by operation and status, dry runs apart; *chained* counts the links that were followed;
+    *guarded* are the operations that were seen to refuse who has no credential, and a bad one.
     """
 
     http: httpx2.Client
     session: requests.Session
     filler: Filler
+    credential: Mapping[str, str]
     excluded: Sequence[Excluded] = ()
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     chained: int = 0
+    guarded: set[str] = field(default_factory=set)
+    _addresses: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.schema = schemathesis.openapi.from_url(str(self.http.base_url.join("/openapi.json")))
@@ -97,6 +103,7 @@ class Conformance:
             send()
         statuses = {status: count for (answered, status), count in self.answers.items() if answered == label}
         assert any(status // 100 == 2 for status in statuses), f"{label} was never answered 2xx, but {statuses}"
+        assert label in self.guarded or not self.is_guarded(label), f"{label} was never asked without a credential"
 
     def put_through_sequences(self) -> None:
         """Run SEQUENCES of operations that hand each other what they made."""
@@ -113,7 +120,9 @@ class Conformance:
                 return output
 
             def get_call_kwargs(self, case: AnyCase) -> dict[str, Any]:
-                return {**super().get_call_kwargs(case), "session": conformance.session}
+                given = super().get_call_kwargs(case)
+                headers = {**(given.get("headers") or {}), **conformance.headers(case.operation.label)}
+                return {**given, "session": conformance.session, "headers": headers}
 
             def validate_response(self, response: Response, case: AnyCase, *_: Any, **options: Any) -> None:
                 try:
@@ -136,8 +145,22 @@ class Conformance:
         if failures:
             raise failures[0]
 
+    def is_guarded(self, label: str) -> bool:
+        """Tell whether the operation's document says that it asks for a credential."""
+        return bool(self.operations()[label].definition.raw.get("security"))
+
+    def headers(self, label: str) -> dict[str, str]:
+        """Return the credential, and an address that nobody had before: each has its own limit of failures.
+
+        Nothing for what asks for no credential: some of that is answered to addresses nearby alone.
+        """
+        if not self.is_guarded(label):
+            return {}
+        number = next(self._addresses)
+        return {**self.credential, "X-Forwarded-For": f"198.{18 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"}
+
     def judge(self, case: AnyCase, response: Response, **options: Any) -> None:
-        """Count the answer and run every check on it that is not excluded."""
+        """Count the answer and run every check on it that is not excluded; of its credential, once an operation."""
         label = case.operation.label
         if str(case.query.get("dry_run")).lower() != "true":
             self.answers[label, response.status_code] += 1
@@ -147,11 +170,17 @@ class Conformance:
         excluded = [each.check for each in self.excluded if each.operation == label]
         if response.status_code == TOO_LARGE:
             excluded += ABOUT_DATA  # what is refused for its size was not looked into
-        case.validate_response(response, excluded_checks=excluded, **options)
+        if label in self.guarded:
+            excluded.append(ignored_auth)
+        headers = self.headers(label)
+        kwargs = {**(options.pop("transport_kwargs", None) or {}), "headers": headers}
+        case.validate_response(response, excluded_checks=excluded, headers=headers, transport_kwargs=kwargs, **options)
+        if response.status_code // 100 == _SUCCESS and self.is_guarded(label):
+            self.guarded.add(label)
 
     def _send(self, case: AnyCase) -> None:
         self.filler.fill(case, is_linked=False)
-        self.judge(case, case.call(session=self.session))
+        self.judge(case, case.call(session=self.session, headers=self.headers(case.operation.label)))
 
 
 def _can_be_negated(operation: AnyOperation) -> bool:

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill
-from tests.openapi.targets import Target, project
+from tests.openapi.targets import BEHIND_PROXY, Target, project
 
 from fraud import bootstrap
 from fraud.config import MILLENNIUM_S, FraudSettings
+from servicekit.access.admission import Authority
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 
@@ -59,12 +59,11 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(
-        FraudSettings(fraud_database_url=database.dsn_app, fraud_reader_database_url=database.dsn_reader),
-        telemetry,
-        authority=AdmitsAs(),
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
+    settings = FraudSettings(
+        fraud_database_url=database.dsn_app, fraud_reader_database_url=database.dsn_reader, **BEHIND_PROXY
     )
+    return bootstrap.open_api(settings, telemetry, authority=authority)
 
 
 TARGET: Final = Target(

@@ -6,16 +6,16 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill, Json
-from tests.openapi.targets import Target, project
+from tests.openapi.targets import BEHIND_PROXY, Target, project
 
 from contracts.ids import new_id_text
 from notifications import bootstrap
 from notifications.config import NotificationsSettings
 from notifications.domain.pacing import BURST
+from servicekit.access.admission import Authority
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 
@@ -57,6 +57,7 @@ def _settings(database: Database) -> NotificationsSettings:
         notifications_reader_database_url=database.dsn_reader,
         notifications_allow_loopback=True,
         notifications_endpoints_max=1_000,
+        **BEHIND_PROXY,
     )
 
 
@@ -97,8 +98,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(database), telemetry, authority=AdmitsAs())
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
+    return bootstrap.open_api(_settings(database), telemetry, authority=authority)
 
 
 TARGET: Final = Target(

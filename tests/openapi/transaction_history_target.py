@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill
-from tests.openapi.targets import Target, project
+from tests.openapi.targets import BEHIND_PROXY, Target, project
 
+from servicekit.access.admission import Authority
 from servicekit.consumer.projection import Projection
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from transaction_history import bootstrap
@@ -22,7 +22,9 @@ OWNER: Final = "owner"
 
 def _settings(database: Database) -> HistorySettings:
     return HistorySettings(
-        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+        transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
+        **BEHIND_PROXY,
     )
 
 
@@ -51,8 +53,8 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
-    return bootstrap.open_api(_settings(database), telemetry, authority=AdmitsAs())
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
+    return bootstrap.open_api(_settings(database), telemetry, authority=authority)
 
 
 TARGET: Final = Target(

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill, Json
-from tests.openapi.targets import Target
+from tests.openapi.targets import BEHIND_PROXY, Target
 
 from contracts.ids import new_id_text
+from servicekit.access.admission import Authority
 from servicekit.telemetry import Telemetry
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from wallet.bootstrap import SERVICE, migration_sources
 from wallet.bootstrap.api import open_api
@@ -108,15 +108,16 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry) -> Any:
+def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
     # A busy machine may take its time: what is tested is what is answered, not when.
     patient = WalletSettings(
         wallet_database_url=database.dsn_app,
         wallet_reader_database_url=database.dsn_reader,
         wallet_command_deadline_s=PATIENCE_S,
         wallet_queue_age_s=PATIENCE_S,
+        **BEHIND_PROXY,
     )
-    return open_api(patient, telemetry, authority=AdmitsAs())
+    return open_api(patient, telemetry, authority=authority)
 
 
 TARGET: Final = Target(service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills)

@@ -172,11 +172,6 @@ def _notifications(tenants: TenantPool) -> Mapping[str, Read]:
     }
 
 
-def _every(tenant: UUID) -> Principal:
-    """Return a caller that acts for every owner of the tenant."""
-    return principal_of(tenant_id=tenant)
-
-
 def _access(tenants: TenantPool) -> Mapping[str, Read]:
     async def issuer(tenant: UUID) -> Sequence[object]:
         async with tenants.reading(tenant) as connection:
@@ -226,6 +221,11 @@ def _access(tenants: TenantPool) -> Mapping[str, Read]:
 
 def _known(found: object) -> Sequence[object]:
     return [] if isinstance(found, Unknown) else [found]
+
+
+def _every(tenant: UUID) -> Principal:
+    """Return a caller that acts for every owner of the tenant."""
+    return principal_of(tenant_id=tenant)
 
 
 def _found(row: object | None) -> Sequence[object]:

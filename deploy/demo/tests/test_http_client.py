@@ -48,7 +48,7 @@ async def test_a_command_is_sent_with_its_key_and_the_answer_read_in_pieces() ->
             await writer.drain()
 
     async with server(serve) as url:
-        pool = HttpPool(url, connections=1)
+        pool = HttpPool(url, connections=1, credential="test")
         first = await pool.post(REQUEST.path, REQUEST.key, REQUEST.body)
         second = await pool.get("/v1/x")
         pool.close()
@@ -76,7 +76,7 @@ async def test_a_command_is_repeated_under_its_key_until_it_is_settled() -> None
 
     figures = PlayFigures()
     async with server(serve) as url:
-        pool = HttpPool(url, connections=2)
+        pool = HttpPool(url, connections=2, credential="test")
         settled = await send_until_settled(pool, REQUEST, figures)
         pool.close()
 
@@ -98,7 +98,7 @@ async def test_an_independent_batch_is_repeated_while_one_of_its_commands_is_ope
 
     figures = PlayFigures()
     async with server(serve) as url:
-        pool = HttpPool(url, connections=1)
+        pool = HttpPool(url, connections=1, credential="test")
         request = Request("/v1/batches", "key-1", b"{}", is_independent=True)
         settled = await send_until_settled(pool, request, figures)
         pool.close()
@@ -119,7 +119,7 @@ async def test_no_more_connections_are_opened_than_the_pool_has() -> None:
         writer.write(answer("200 OK", b""))
 
     async with server(serve) as url:
-        pool = HttpPool(url, connections=3)
+        pool = HttpPool(url, connections=3, credential="test")
         await asyncio.gather(*(pool.get("/") for _ in range(20)))
         pool.close()
 
@@ -131,7 +131,7 @@ async def test_what_is_no_http_and_who_is_not_there_are_connection_errors() -> N
         writer.write(b"hello\r\n\r\n")
 
     async with server(serve) as url:
-        pool = HttpPool(url, connections=1)
+        pool = HttpPool(url, connections=1, credential="test")
         with pytest.raises(ConnectionError, match="no HTTP"):
             await pool.get("/")
     with pytest.raises(ConnectionError):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -10,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from engines.checkout import ROOT
 from engines.ports import free_ports
 from local_stack.services import SERVICES
 from local_stack.stack import says_ready
@@ -87,6 +91,52 @@ def test_a_second_up_says_that_one_runs(up: dict[str, Any], environment: dict[st
 
         assert second.returncode == 1
         assert "a stack runs already" in second.stderr
+
+
+def test_the_readmes_commands_work_pasted(up: dict[str, Any], environment: dict[str, str]) -> None:
+    pasted = re.search(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert pasted is not None
+    commands = pasted[1]
+    for port, service in (("8101", "wallet"), ("8111", "transaction_history")):
+        commands = commands.replace(f"http://127.0.0.1:{port}", up["services"][service]["url"])
+
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    entries = json.loads(ran.stdout[ran.stdout.index('{"data"') :])["data"]
+    assert [entry["amount"] for entry in entries] == [{"amount": "9.99", "currency": "USD"}]
+
+
+def test_a_user_reaches_its_own_and_a_signed_out_one_nothing(up: dict[str, Any], environment: dict[str, str]) -> None:
+    def ask(method: str, service: str, path: str, credential: str, body: object = None) -> httpx2.Response:
+        headers = {"authorization": f"Bearer {credential}", "idempotency-key": secrets.token_hex(8)}
+        url = up["services"][service]["url"] + path
+        return httpx2.request(method, url, headers=headers, json=body)
+
+    token = local_stack(environment, "token", "--sub", "zoe").stdout.strip()
+    staff = local_stack(environment, "key", "--kind", "operator").stdout.strip()
+    opened = ask("POST", "wallet", "/v1/wallets", token, {"owner_id": "zoe", "currency": "USD"})
+    assert opened.status_code == 201, opened.text
+    assert ask("POST", "wallet", "/v1/wallets", token, {"owner_id": "ann", "currency": "USD"}).status_code == 403
+    assert ask("GET", "fraud", "/v1/risk/decisions", token).status_code == 403
+
+    out = ask("POST", "access", "/v1/subjects/dev%7Czoe/sign-out", staff)
+    assert out.status_code == 200, out.text
+
+    path = f"/v1/wallets/{opened.json()['id']}"
+    deadline = time.monotonic() + BACK_WITHIN_S
+    while ask("GET", "wallet", path, token).status_code != 401:
+        assert time.monotonic() < deadline, "the sign-out is not known"
+        time.sleep(POLL_S)
+    assert ask("GET", "transaction_history", "/v1/history/owners/zoe/entries", token).status_code in {200, 401}
 
 
 @pytest.mark.parametrize("name", [process.name for service in SERVICES for process in service.processes])

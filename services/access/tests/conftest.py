@@ -85,7 +85,11 @@ def created(answer: httpx2.Response) -> Json:
 
 @pytest.fixture
 async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
-    settings = AccessSettings(access_database_url=database.dsn_app, access_reader_database_url=database.dsn_reader)
+    settings = AccessSettings(
+        access_database_url=database.dsn_app,
+        access_reader_database_url=database.dsn_reader,
+        access_allow_loopback=True,
+    )
     telemetry = Telemetry("access", "test", "1", CollectorRegistry(), Tracing("test", 0.0))
     authority = AdmitsAs()
     async with (

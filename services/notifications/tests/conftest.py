@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 
 from notifications import bootstrap
 from notifications.config import NotificationsSettings
-from notifications.domain.addresses import Address
-from notifications.domain.targets import UrlRefusal, UrlRefused
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.targets import UrlRefusal, UrlRefused
 from servicekit.postgres import Pool
 from servicekit.principal import Principal
 from servicekit.telemetry import Telemetry, Tracing

@@ -8,14 +8,14 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from contracts.ids import new_id
-from notifications.domain.addresses import Address
 from notifications.domain.outcomes import AttemptOutcome
-from notifications.domain.targets import Target
 from notifications.endpoints.encryption import SecretCipher
-from notifications.endpoints.vetting import Vetting
 from notifications.sending.attempts import Attempts
 from notifications.sending.rows import AttemptResult, Lease
 from notifications.sending.sender_http import HttpSender, Timeouts
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.targets import Target
+from servicekit.outbound.vetting import Vetting
 
 CIPHER = SecretCipher({1: b"k" * 32})
 LEASE = Lease(

@@ -14,7 +14,6 @@ from standardwebhooks.webhooks import Webhook
 
 from contracts.ids import new_id
 from notifications.config import DEVELOPMENT_KEY, NotificationsSettings
-from notifications.domain.addresses import Forbidden, forbidden_because, is_loopback
 from notifications.domain.outcomes import (
     AttemptOutcome,
     Delivered,
@@ -29,9 +28,10 @@ from notifications.domain.outcomes import (
 from notifications.domain.pacing import BURST, INTERVAL, pay
 from notifications.domain.schedule import DRAW_MAX, RETRY_AFTER_MS_MAX, retry_after_ms_of, retry_delay_ms
 from notifications.domain.signing import signed_headers
-from notifications.domain.targets import UrlRefusal, UrlRefused, check_addresses, parse_target
 from notifications.endpoints.encryption import EncryptionKeysError, SecretCipher, parse_keys
 from notifications.sending.sender_http import printable
+from servicekit.outbound.addresses import Forbidden, forbidden_because, is_loopback
+from servicekit.outbound.targets import UrlRefusal, UrlRefused, check_addresses, parse_target
 from servicekit.settings import Mode
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

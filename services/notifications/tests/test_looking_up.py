@@ -7,10 +7,10 @@ from ipaddress import ip_address
 import pytest
 
 from contracts.ids import new_id
-from notifications.domain.addresses import Address
-from notifications.domain.targets import UrlRefusal, UrlRefused
-from notifications.endpoints.resolver import DnsResolver
-from notifications.endpoints.vetting import LOOKUPS_PER_TENANT, Vetting
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.resolver import DnsResolver
+from servicekit.outbound.targets import UrlRefusal, UrlRefused
+from servicekit.outbound.vetting import LOOKUPS_PER_TENANT, Vetting
 from testkit.name_server import serving_names
 
 PUBLIC = "93.184.215.14"

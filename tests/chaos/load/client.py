@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.ports import LOOPBACK
+from testkit.identities import CLIENTS_HEADERS
 
 REQUEST_S_MAX = 4.0
 _LINE_ENDS = b"\r\n\r\n"
@@ -77,9 +78,12 @@ def parsed_head(head: str) -> tuple[int, dict[str, str]]:
     return int(status_line.split(" ", 2)[1]), headers
 
 
+_AUTHORIZATION = f"Authorization: {CLIENTS_HEADERS['authorization']}"
+
+
 def _rendered(method: str, path: str, body: Any, key: str | None) -> bytes:
     payload = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", "Host: wallet", f"Content-Length: {len(payload)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: wallet", _AUTHORIZATION, f"Content-Length: {len(payload)}"]
     if body is not None:
         lines.append("Content-Type: application/json")
     if key is not None:

@@ -19,6 +19,7 @@ from typing import Any, cast
 import uvloop
 
 from engines.ports import LOOPBACK
+from testkit.identities import CLIENTS_HEADERS
 
 TICK_S = 0.002
 LAST_ANSWERS_WITHIN_S = 4.0
@@ -114,6 +115,7 @@ class _Pair:
         body = json.dumps(body_of(source, destination), separators=(",", ":"))
         self._before = (
             f"POST {PATH} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
+            f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
             f"Content-Length: {len(body)}\r\nIdempotency-Key: "
         )
         self._after = f"\r\n\r\n{body}"

@@ -27,13 +27,13 @@ import wallet.bootstrap.background
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
 from notifications.config import NotificationsSettings
-from notifications.domain.addresses import Address
-from notifications.domain.targets import Target
 from notifications.sending.rows import AttemptResult
 from notifications.sending.sender_http import HttpSender, Timeouts
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner, Processed
 from servicekit.lifecycle import run
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.targets import Target
 from servicekit.postgres import Transaction
 from servicekit.relay.publisher import REQUEST_TIMEOUT_MS, Publisher, Sending
 from transaction_history.config import HistorySettings

@@ -8,7 +8,7 @@ import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap
 import wallet.bootstrap
-from contracts.topics import FRAUD_DECISIONS, WALLET_EVENTS, Topic
+from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, WALLET_EVENTS, Topic
 from servicekit.migrations import MigrationSource
 
 RULES = Path(__file__).with_name("rules.yaml")
@@ -130,7 +130,7 @@ def consumers_of(processes: Collection[str]) -> list[Consumer]:
 
 def topics_of(processes: Collection[str]) -> list[Topic]:
     """Return the topics that *processes* read or write."""
-    return [WALLET_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
+    return [WALLET_EVENTS, ACCESS_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
 
 
 def services_of(processes: Collection[str]) -> list[str]:

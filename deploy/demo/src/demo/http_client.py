@@ -86,13 +86,14 @@ class _Connection(asyncio.Protocol):
 
 
 class HttpPool:
-    """At most *connections* connections to one address. Call `close` at the end."""
+    """At most *connections* connections to one address, under one *credential*. Call `close` at the end."""
 
-    def __init__(self, url: str, *, connections: int) -> None:
+    def __init__(self, url: str, *, connections: int, credential: str) -> None:
         scheme, _, rest = url.partition("://")
         host, _, port = rest.rstrip("/").partition(":")
         assert scheme == "http", "the local stack speaks plain HTTP on the loopback address"
         self._host, self._port = host, int(port or 80)
+        self._authorization = f"authorization: Bearer {credential}\r\n"
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
@@ -100,13 +101,14 @@ class HttpPool:
         """Send a command under *key*; raises ConnectionError if its outcome is not known."""
         head = (
             f"POST {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\ncontent-type: application/json\r\n"
-            f"idempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"{self._authorization}idempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         return await self._exchange(head.encode("ascii") + body)
 
     async def get(self, path: str) -> Response:
         """Read *path*; raise ConnectionError."""
-        return await self._exchange(f"GET {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n\r\n".encode("ascii"))
+        head = f"GET {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n{self._authorization}\r\n"
+        return await self._exchange(head.encode("ascii"))
 
     def close(self) -> None:
         """Close every idle connection."""

@@ -94,8 +94,10 @@ class DemoRun:
             subscribing(self._config.state / "data" / "received.sqlite") as subscriber,
         ):
             await self._prepare(platform)
-            session = Session(HttpPool(platform.wallet_url, connections=CONNECTIONS), self._record())
-            await self._play(session, lambda wallets: subscriber.subscribe(platform.notifications_url, wallets))
+            session = Session(
+                HttpPool(platform.wallet_url, connections=CONNECTIONS, credential=platform.credential), self._record()
+            )
+            await self._play(session, lambda wallets: subscriber.subscribe(platform, wallets))
             await self._drain(platform)
             await subscriber.stop()
             reconciled = await self._reconcile(platform, session, subscriber)

@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from contracts.scopes import Kind
 from engines import checkout, databases
 from engines.ports import free_ports, is_taken
 from local_stack import control, state
 from local_stack.config import STATE_VARIABLE, Config
+from local_stack.credentials import Credentials
 from local_stack.services import SERVICES
 
 FOLDERS_MAX: Final = 10
@@ -44,6 +46,8 @@ class Platform:
     notifications_dsn: str
     fraud_dsn: str
     kafka: str
+    credential: str
+    """A backend's key, with every scope a backend may hold."""
 
 
 class DemoError(Exception):
@@ -133,6 +137,7 @@ def platform_in(config: Config) -> Platform | None:
         notifications_dsn=document["postgres"]["notifications"],
         fraud_dsn=document["postgres"]["fraud"],
         kafka=document["kafka"],
+        credential=Credentials(config.state).key(Kind.SERVICE),
     )
 
 

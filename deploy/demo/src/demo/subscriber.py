@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from demo.http_client import HttpPool
-from demo.stack import DemoError
+from demo.stack import DemoError, Platform
 
 READY_WITHIN_S: Final = 20.0
 END_WITHIN_S: Final = 20.0
@@ -41,9 +41,9 @@ class Subscriber:
     endpoint_id: UUID | None = None
     _path: str = field(default="/hooks")
 
-    async def subscribe(self, notifications_url: str, wallet_ids: Collection[UUID] = ()) -> None:
+    async def subscribe(self, platform: Platform, wallet_ids: Collection[UUID] = ()) -> None:
         """Create the endpoint, for *wallet_ids* or for every wallet if there are none."""
-        pool = HttpPool(notifications_url, connections=1)
+        pool = HttpPool(platform.notifications_url, connections=1, credential=platform.credential)
         body = {"url": f"http://127.0.0.1:{self.port}{self._path}", "wallet_ids": [str(each) for each in wallet_ids]}
         answer = await pool.post("/v1/webhook-endpoints", "demo-endpoint", json.dumps(body).encode())
         pool.close()

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from contracts.scopes import Kind, UnknownScope
 from engines.errors import EngineError
 from local_stack import control
 from local_stack.config import Config
+from local_stack.credentials import LIFETIME_S, LIFETIME_S_MAX, Credentials
 from local_stack.errors import StackError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -49,6 +51,35 @@ def status() -> None:
 def clean() -> None:
     """Stop the stack and remove its data, its logs and its results."""
     control.clean(Config(environment()), Console())
+
+
+@app.command()
+def token(
+    *,
+    sub: Annotated[str, typer.Option(help="Whom it is about.")] = "alice",
+    owners: Annotated[
+        str, typer.Option(help="Owner ids, with commas; none: itself, or for others than users all.")
+    ] = "",
+    kind: Annotated[Kind, typer.Option(help="What kind of caller.")] = Kind.USER,
+    scopes: Annotated[str, typer.Option(help="Names with spaces; none: all that the kind may hold.")] = "",
+    ttl: Annotated[int, typer.Option(help="How long it is good, in seconds.", min=1, max=LIFETIME_S_MAX)] = LIFETIME_S,
+) -> None:
+    """Print a token of the stack's own issuer."""
+    named = [each.strip() for each in owners.split(",") if each.strip()] or None
+    try:
+        print(_credentials().token(sub, kind=kind, owners=named, scopes=scopes, ttl_s=ttl))
+    except UnknownScope as error:
+        raise StackError(f"there is no scope {error}: docs/scopes.md lists them") from None
+
+
+@app.command()
+def key(*, kind: Annotated[Kind, typer.Option(help="service or operator.")] = Kind.SERVICE) -> None:
+    """Print the first key of a kind."""
+    print(_credentials().key(kind))
+
+
+def _credentials() -> Credentials:
+    return Credentials(Config(environment()).state)
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ class Service:
     migrate: tuple[str, ...]
     processes: tuple[ProcessType, ...]
     own_links: tuple[tuple[str, str], ...] = ()
+    probe: str | None = None
+    """A list of its API that a service key may read: how one finds out that the key is known."""
 
     @property
     def url_variable(self) -> str:
@@ -54,6 +56,7 @@ def module(package: str, *arguments: str) -> tuple[str, ...]:
 WALLET = Service(
     name="wallet",
     migrate=module("wallet", "migrate"),
+    probe="/v1/wallets?limit=1",
     own_links=(("WALLET_SCHEMA_URL", "/schemas/"),),
     processes=(
         ProcessType(
@@ -83,6 +86,7 @@ WALLET = Service(
 TRANSACTION_HISTORY = Service(
     name="transaction_history",
     migrate=module("transaction_history", "migrate"),
+    probe="/v1/history/owners/nobody/entries?limit=1",
     processes=(
         ProcessType(
             name="transaction-history-projector",
@@ -104,6 +108,7 @@ TRANSACTION_HISTORY = Service(
 FRAUD = Service(
     name="fraud",
     migrate=module("fraud", "migrate"),
+    probe="/v1/risk/decisions?limit=1",
     own_links=(("FRAUD_SCHEMA_URL", "/schemas/"),),
     processes=(
         ProcessType(
@@ -132,6 +137,7 @@ FRAUD = Service(
 NOTIFICATIONS = Service(
     name="notifications",
     migrate=module("notifications", "migrate"),
+    probe="/v1/webhook-endpoints?limit=1",
     own_links=(("NOTIFICATIONS_SCHEMA_URL", "/schemas/"),),
     processes=(
         ProcessType(
@@ -168,6 +174,7 @@ NOTIFICATIONS = Service(
 ACCESS = Service(
     name="access",
     migrate=module("access", "migrate"),
+    probe="/v1/whoami",
     own_links=(("ACCESS_SCHEMA_URL", "/schemas/"),),
     processes=(
         ProcessType(

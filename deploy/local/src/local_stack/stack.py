@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 
+from contracts.scopes import Kind
 from contracts.topics import TOPICS
 from engines import accounts, checkout, databases, kafka, postgres, topics
 from engines.daemon import Command
@@ -16,11 +17,14 @@ from engines.ports import LOOPBACK
 from engines.postgres import PostgresServer
 from local_stack import state
 from local_stack.config import BROKER_VARIABLE, Config, Instance
+from local_stack.credentials import Credentials
 from local_stack.errors import StackError
-from local_stack.services import Service
+from local_stack.services import ACCESS, Service, module
 from local_stack.supervisor import Supervised, Supervisor, Unit, run_once, together
 
 HEALTH_TIMEOUT_S = 2.0
+KNOWN_WITHIN_S = 60.0
+KNOWN_POLL_S = 0.1
 ENGINE_DRAIN_S = 60.0  # PostgreSQL writes a last checkpoint
 
 
@@ -35,6 +39,7 @@ class Stack:
         self._engines = Supervisor([], self._changed)
         self._processes = Supervisor([], self._changed)
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
+        self._credentials = Credentials(config.state)
         self._databases: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._readers: dict[str, str] = {}
@@ -56,9 +61,15 @@ class Stack:
         self._take("databases, topics and migrations")
         databases_ready = (self._make_and_migrate(service, server) for service in self.config.services)
         await together(topics.ensure_topics(self._kafka, TOPICS), *databases_ready)
+        if ACCESS in self.config.services:
+            self._take("making its identities known")
+            await self._bootstrap_access()
         self._take("starting the processes")
         self._processes = Supervisor(self._process_units(), self._changed)
         await self._processes.start()
+        if ACCESS in self.config.services:
+            self._take("waiting until every API knows its identities")
+            await self._until_known()
         self._is_up = True
         self._take("up")
 
@@ -174,6 +185,39 @@ class Stack:
         env = {**self._environment(service), service.owner_url_variable: self._owners[service.name]}
         await run_once(Command(name=name, argv=service.migrate, log=self._log(name), cwd=checkout.ROOT, env=env))
 
+    async def _bootstrap_access(self) -> None:
+        """Have the service make the stack's tenant, issuer and first keys, and keep the keys that it shows."""
+        self._credentials.prepare()
+        with self._log("access-bootstrap").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *module("access", "bootstrap", "--file", str(self._credentials.plan)),
+                env=self._environment(ACCESS),
+                cwd=checkout.ROOT,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+            printed, _ = await process.communicate()
+        if process.returncode != 0:
+            raise StackError(f"access bootstrap ended with {process.returncode}: see {log.name}")
+        self._credentials.keep_keys(printed.decode())
+
+    async def _until_known(self) -> None:
+        """Wait until every API admits the stack's own key; raises StackError where one does not in time."""
+        key = self._credentials.key(Kind.SERVICE)
+        probes = [
+            (instance.name, partial(admits, instance.port, service.probe, key))
+            for service in self.config.services
+            for instance in self.config.instances(service)
+            if instance.kind.is_api and service.probe is not None
+        ]
+        try:
+            async with asyncio.timeout(KNOWN_WITHIN_S):
+                for _, is_known in probes:
+                    while not await asyncio.to_thread(is_known):  # noqa: ASYNC110 - the event is in the API
+                        await asyncio.sleep(KNOWN_POLL_S)
+        except TimeoutError:
+            raise StackError(f"no key was known everywhere after {KNOWN_WITHIN_S:.0f} s: see the APIs' logs") from None
+
     def _process_units(self) -> list[Unit]:
         return [
             self._process_unit(service, instance)
@@ -214,6 +258,18 @@ def _engine_unit(engine: PostgresServer | KafkaBroker, port: int, ready_within_s
         drain_s=ENGINE_DRAIN_S,
         is_watched=False,  # the question is about the start: what the log or the pid file says stays said
     )
+
+
+def admits(port: int, path: str, key: str) -> bool:
+    """Return whether the API on *port* answers a read of *path* under *key*."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HEALTH_TIMEOUT_S)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def says_ready(port: int, _pid: int = 0) -> bool:

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from engines import databases
+from servicekit.access.projection import access_source
 from servicekit.migrations import MigrationSource, migrate
+from testkit.identities import introduce_clients
 
 # The same in every run, so that runs that share one server do not lock each other out.
 PASSWORD = "testkit"  # noqa: S105 - of databases that live as long as one test
@@ -104,11 +106,17 @@ class TemplateDatabase:
 
 
 def migrated_template(server: Server, service: str, sources: Sequence[MigrationSource]) -> TemplateDatabase:
-    """Return what makes databases of *service*, migrated from *sources*."""
+    """Return what makes databases of *service*, migrated from *sources*.
+
+    Where it knows identities from elsewhere, it knows `testkit.identities.CLIENTS_KEY`.
+    """
+    knows_identities = service != "access" and any(source.name == access_source().name for source in sources)
 
     async def run(dsn_owner: str) -> None:
         await migrate(
             dsn_owner, sources, app_role=databases.app_role(service), reader_role=databases.reader_role(service)
         )
+        if knows_identities:
+            await introduce_clients(dsn_owner)
 
     return TemplateDatabase(server, service=service, migrate=run)

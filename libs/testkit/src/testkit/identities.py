@@ -105,14 +105,20 @@ class TestKey:
 def make_test_key(
     kind: Kind = Kind.SERVICE,
     *,
+    key_id: UUID | None = None,
+    secret: bytes | None = None,
     tenant_id: UUID = TENANT,
     scopes: Iterable[str] | None = None,
     acts_for: Iterable[str] | None = None,
     ranges: Sequence[str] = (),
     ends_at: datetime = FOR_EVER,
 ) -> TestKey:
-    """Return a new key, with every scope of its kind unless *scopes* says otherwise."""
-    account_id, key_id, secret = new_id(), new_id(), secrets.token_bytes(SECRET_BYTES)
+    """Return a new key, with every scope of its kind unless *scopes* says otherwise.
+
+    *key_id* and *secret* (32 bytes) are random unless they are given; the account's id follows from the key's.
+    """
+    key_id, secret = key_id or new_id(), secret or secrets.token_bytes(SECRET_BYTES)
+    account_id = UUID(int=key_id.int ^ 1)
     state = ApiKeyChanged(
         key_id=str(key_id),
         service_account_id=str(account_id),
@@ -128,6 +134,20 @@ def make_test_key(
     )
     account = ServiceAccountChanged(service_account_id=str(account_id), name="test", kind=kind.value, status="active")
     return TestKey(text=make_key(key_id, secret), state=state, account=account, tenant_id=tenant_id)
+
+
+CLIENTS_KEY: Final = make_test_key(
+    key_id=UUID("01900000-0000-7000-8000-00000000c11e"), secret=b"of every database of tests alone"
+)
+"""A backend's key that is known in every database of tests, and has no limits to speak of."""
+CLIENTS_HEADERS: Final = CLIENTS_KEY.headers
+_RATE: Final = (1_000_000, 2_000_000)
+
+
+async def introduce_clients(dsn: str) -> None:
+    """Make the tenant of tests, its rates and `CLIENTS_KEY` known."""
+    rates = rates_event({"tenant": _RATE, "service": _RATE})
+    await introduce(dsn, tenant_event(), rates, *CLIENTS_KEY.events())
 
 
 @dataclass(slots=True, kw_only=True)

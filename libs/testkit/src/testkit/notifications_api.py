@@ -18,6 +18,7 @@ from servicekit.postgres import Pool
 from servicekit.principal import Principal
 from servicekit.telemetry import Tracing
 from testkit.events import Stream, wallet_in
+from testkit.identities import CLIENTS_HEADERS
 
 Json = dict[str, Any]
 SETTLED_WITHIN_S = 30
@@ -28,6 +29,7 @@ class Client:
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
+        http.headers.setdefault("authorization", CLIENTS_HEADERS["authorization"])
         self._keys = 0
 
     async def post(self, path: str, body: Json | None = None, *, key: str | None = None) -> httpx2.Response:

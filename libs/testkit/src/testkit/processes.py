@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from testkit.identities import CLIENTS_HEADERS
 from testkit.waiting import eventually
 
 END_WITHIN_S = 30
@@ -34,7 +35,7 @@ async def process(package: str, command: str, environment: Mapping[str, str]) ->
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", package, command, env=environment)
     port = environment[f"{package}_{command}_PORT".upper()]
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=CLIENTS_HEADERS) as client:
             await eventually(lambda: _is_ready(client))
             yield Running(child, client)
         child.send_signal(signal.SIGTERM)

@@ -7,16 +7,18 @@ from typing import Any, Final
 import httpx2
 
 from contracts.ids import new_id_text
+from testkit.identities import CLIENTS_HEADERS
 
 Json = dict[str, Any]
 AT_ONCE: Final = 100
 
 
 class Client:
-    """An API client with a fresh idempotency key per command."""
+    """An API client with a fresh idempotency key per command, and a backend's credential unless *http* has its own."""
 
     def __init__(self, http: httpx2.AsyncClient, *, keys: str = "key") -> None:
         self.http = http
+        http.headers.setdefault("authorization", CLIENTS_HEADERS["authorization"])
         self._prefix = keys
         self._keys = 0
 

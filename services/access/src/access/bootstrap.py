@@ -1,5 +1,6 @@
 """The one place where the service's parts are joined, by hand, from arguments."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -26,9 +27,11 @@ from access.identities.recording import SOURCE, Recorder
 from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
+from access.maintenance.key_sets import KeySetPolling
 from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
 from servicekit.access.admission import Authority
+from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
 from servicekit.access.opening import open_authority
 from servicekit.access.projection import AccessProjection, access_projection_name, access_source
 from servicekit.consumer import consumer_source
@@ -41,6 +44,9 @@ from servicekit.lifecycle import Shutdown
 from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.outbound.fetching import Fetcher
+from servicekit.outbound.resolver import DnsResolver
+from servicekit.outbound.vetting import Resolver, Vetting
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
@@ -89,19 +95,24 @@ async def serve_api(settings: AccessSettings, shutdown: Shutdown) -> None:
 
 @asynccontextmanager
 async def open_api(
-    settings: AccessSettings, telemetry: Telemetry, *, authority: Authority | None = None
+    settings: AccessSettings,
+    telemetry: Telemetry,
+    *,
+    authority: Authority | None = None,
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[Edge]:
-    """Give the API's application; *authority* replaces its own."""
+    """Give the API's application; *authority* replaces its own, *resolver* DNS."""
     pools = settings.api.pool
     async with (
         await open_pool(pools) as pool,
         await open_pool(settings.reads) as reads,
         await open_pool(health_pool_settings(pools)) as health,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        _vetting(settings, resolver) as vetting,
     ):
         telemetry.registry.register(PoolCollector("api", pool))
         telemetry.registry.register(PoolCollector("reads", reads))
-        yield _app(settings, telemetry, admitting, routes=_routes(pool, TenantPool(reads)), health=health)
+        yield _app(settings, telemetry, admitting, routes=_routes(pool, TenantPool(reads), vetting), health=health)
 
 
 def _app(
@@ -119,10 +130,10 @@ def _app(
     )
 
 
-def _routes(pool: Pool, tenants: TenantPool) -> list[Route]:
+def _routes(pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
     recorder = make_recorder()
     commands = Commands(KeyedCommands(Once(pool, table="access.idempotency")), pool)
-    issuers = IssuerHandlers(commands, Issuers(recorder), pool, tenants)
+    issuers = IssuerHandlers(commands, Issuers(recorder), vetting, pool, tenants)
     return [
         *tenant_routes(TenantHandlers(commands, Tenants(recorder), pool)),
         *issuer_reads(issuers),
@@ -151,13 +162,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
     async with (
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
-        processes.maintaining(
-            worker_jobs(settings.access_idempotency_days),
-            dsn=settings.access_database_url,
-            service=SERVICE,
-            process="worker",
-            telemetry=telemetry,
-        ),
+        open_worker(settings, telemetry, pool),
     ):
         telemetry.registry.register(PoolCollector("worker", pool))
         await processes.run_beside_pages(
@@ -169,6 +174,49 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
             pool=pool,
             work=_until_the_end,
         )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: AccessSettings,
+    telemetry: Telemetry,
+    pool: Pool,
+    *,
+    resolver: Resolver | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[KeySetPolling]:
+    """Run a worker's jobs while the body runs; *resolver* replaces DNS, *tls* the system's trust."""
+    async with _vetting(settings, resolver) as vetting:
+        fetcher = Fetcher(
+            vetting,
+            bytes_max=DOCUMENT_BYTES_MAX,
+            timeout_s=settings.access_fetch_timeout_s,
+            agent="wallet-platform-access/1",
+            tls=tls,
+        )
+        polling = KeySetPolling(pool, make_recorder(), fetcher)
+        async with processes.maintaining(
+            [*worker_jobs(settings.access_idempotency_days), polling.job()],
+            dsn=settings.access_database_url,
+            service=SERVICE,
+            process="worker",
+            telemetry=telemetry,
+        ):
+            yield polling
+
+
+@asynccontextmanager
+async def _vetting(settings: AccessSettings, given: Resolver | None) -> AsyncIterator[Vetting]:
+    """Give what vets URLs by DNS, or by the *given* resolver."""
+    allow_loopback = settings.access_allow_loopback
+    if given is not None:
+        yield Vetting(given, allow_loopback=allow_loopback)
+        return
+    resolver = DnsResolver(settings.dns_servers)
+    try:
+        yield Vetting(resolver, allow_loopback=allow_loopback)
+    finally:
+        await resolver.aclose()
 
 
 async def _until_the_end(shutdown: Shutdown) -> None:

@@ -1,6 +1,9 @@
 """The service's settings: all of its environment."""
 
-from pydantic import Field
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from servicekit.access.opening import Knowing
 from servicekit.postgres import PoolSettings
@@ -14,7 +17,7 @@ from servicekit.service.settings import (
     SchemaUrl,
     required_by_api,
 )
-from servicekit.settings import ServiceSettings
+from servicekit.settings import Mode, ServiceSettings
 
 
 class AccessSettings(ServiceSettings):
@@ -35,9 +38,33 @@ class AccessSettings(ServiceSettings):
         default=8, ge=1, le=200, description="Database connections of one API process for reads."
     )
     access_relay_lease_s: RelayLease = LEASE_S
+    access_allow_loopback: bool = Field(
+        default=False,
+        description="Whether issuers' keys may be fetched from this machine, without TLS too; refused outside "
+        "development.",
+    )
+    access_dns_servers: str = Field(
+        default="",
+        description="The name servers that issuers' hosts are looked up at, `address:port,…`; none: the system's. The "
+        "hosts file comes first.",
+    )
+    access_fetch_timeout_s: float = Field(
+        default=5.0, gt=0, le=9, description="How long fetching a key set may take from DNS to its end, in seconds."
+    )
     access_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.mode is not Mode.DEVELOPMENT and self.access_allow_loopback:
+            raise ValueError("ACCESS_ALLOW_LOOPBACK is for development")
+        return self
+
+    @property
+    def dns_servers(self) -> Sequence[str]:
+        """Where hosts are looked up; none: the system's name servers."""
+        return [server.strip() for server in self.access_dns_servers.split(",") if server.strip()]
 
     @property
     def knowing(self) -> Knowing:
@@ -88,7 +115,7 @@ class AccessSettings(ServiceSettings):
         """How a worker is run."""
         return ApiProcess(
             port=Port(self.access_worker_port, "ACCESS_WORKER_PORT"),
-            pool=PoolSettings(dsn=self.access_database_url, application_name="access-worker", max_size=2),
+            pool=PoolSettings(dsn=self.access_database_url, application_name="access-worker", max_size=4),
         )
 
     @property

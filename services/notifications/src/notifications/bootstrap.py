@@ -14,9 +14,7 @@ from notifications.deliveries.recording_postgres import PostgresRecorder
 from notifications.endpoints.commands import EndpointCommands
 from notifications.endpoints.encryption import SecretCipher
 from notifications.endpoints.queries import EndpointQueries
-from notifications.endpoints.resolver import DnsResolver
 from notifications.endpoints.store_postgres import PostgresEndpoints
-from notifications.endpoints.vetting import Resolver, Vetting
 from notifications.entrypoints.delivery_routes import delivery_commands, delivery_reads
 from notifications.entrypoints.endpoint_handlers import (
     EndpointChangeHandlers,
@@ -52,6 +50,8 @@ from servicekit.lifecycle import Shutdown
 from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
+from servicekit.outbound.resolver import DnsResolver
+from servicekit.outbound.vetting import Resolver, Vetting
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source

@@ -45,8 +45,8 @@ class ApiCheck:
     def __init__(self, platform: Platform, findings: Findings) -> None:
         self._platform = platform
         self._findings = findings
-        self._history = HttpPool(platform.history_url, connections=4)
-        self._wallet = HttpPool(platform.wallet_url, connections=4)
+        self._history = HttpPool(platform.history_url, connections=4, credential=platform.credential)
+        self._wallet = HttpPool(platform.wallet_url, connections=4, credential=platform.credential)
 
     async def run(self) -> tuple[int, int]:
         """Compare; return how many wallets and transactions were asked for."""

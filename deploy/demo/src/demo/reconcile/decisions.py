@@ -66,14 +66,14 @@ class DecisionCheck:
 
     async def _check_wallet(self, wallet_id: UUID) -> None:
         """See that the next debit is refused, and that the risk desk can read why."""
-        pool = HttpPool(self._platform.wallet_url, connections=1)
+        pool = HttpPool(self._platform.wallet_url, connections=1, credential=self._platform.credential)
         body = {"wallet_id": str(wallet_id), "amount": {"amount": "0.01", "currency": "USD"}}
         answer = await pool.post("/v1/withdrawals", f"demo-after-{wallet_id}", json.dumps(body).encode())
         pool.close()
         refused: dict[str, Any] = json.loads(answer.body)
         is_frozen = answer.status == _CONFLICT and refused["code"] == "wallet_frozen"
         self._judge("a debit of wallet {} was answered {}", wallet_id, answer.status, is_right=is_frozen)
-        pool = HttpPool(self._platform.fraud_url, connections=1)
+        pool = HttpPool(self._platform.fraud_url, connections=1, credential=self._platform.credential)
         answer = await pool.get(f"/v1/risk/wallets/{wallet_id}")
         pool.close()
         reasons = json.loads(answer.body)["decisions"][0]["reasons"] if answer.status == _OK else []

@@ -10,7 +10,7 @@ from servicekit.migrations import MigrationSource
 from servicekit.postgres import BY_INDEX, PoolSettings
 from servicekit.relay.settings import RelaySettings
 
-CONSUMER_POOL_SIZE: Final = 2
+CONSUMER_POOL_SIZE: Final = 4
 RELAY_POOL_SIZE: Final = 3
 
 
@@ -67,7 +67,7 @@ class RelayProcess:
 
 
 def consumer_pool_settings(dsn: str, *, application_name: str) -> PoolSettings:
-    """Return how a consumer reaches its database: one connection applies while another looks after it."""
+    """Return how a consumer process reaches its database: for each of two one connection applies, another looks."""
     return PoolSettings(dsn=dsn, application_name=application_name, max_size=CONSUMER_POOL_SIZE)
 
 

@@ -1,7 +1,7 @@
 """Issuers: identity providers whose tokens are believed. Pure."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,8 @@ ISSUERS_MAX: Final = 20
 LIFETIME_S_MIN: Final = 60
 LIFETIME_S_MAX: Final = 86_400
 LIFETIME_S_DEFAULT: Final = 3_600
+KEPT_FOR: Final = timedelta(hours=24)
+"""How long the last good keys are believed while no others can be fetched."""
 
 
 class IssuerStatus(StrEnum):
@@ -128,6 +130,55 @@ def decide_delete(issuer: Issuer, *, now: datetime) -> Issuer:
     return replace(issuer, status=IssuerStatus.DELETED, keys=(), updated_at=now)
 
 
-def decide_keys(issuer: Issuer, keys: tuple[IssuerKey, ...], *, now: datetime) -> Issuer | None:
-    """Return *issuer* with the *keys* that were fetched; returns None where they are those it has."""
-    return None if keys == issuer.keys else replace(issuer, keys=keys, updated_at=now)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """How fetching an issuer's keys goes: *failing_since* is the first failure after the last success, None: none."""
+
+    etag: str | None
+    failing_since: datetime | None
+    failure: str | None
+    fetched_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoodKeys:
+    """A key set was fetched; with its *etag* the next request asks for what has changed since."""
+
+    keys: tuple[IssuerKey, ...]
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SameKeys:
+    """The key set is the one that was fetched last."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoKeys:
+    """No key set could be had; *code* says why."""
+
+    code: str
+
+
+Polled = GoodKeys | SameKeys | NoKeys
+
+
+def decide_polled(issuer: Issuer, polling: Polling, polled: Polled, *, now: datetime) -> tuple[Issuer, Polling]:
+    """Return *issuer* with the keys it has then, and how fetching goes.
+
+    While none can be fetched the last good ones stay for 24 hours; then the issuer has none, and what comes next is
+    fetched as a whole.
+    """
+    match polled:
+        case GoodKeys(keys=keys, etag=etag):
+            same = keys == issuer.keys
+            changed = issuer if same else replace(issuer, keys=keys, updated_at=now)
+            return changed, Polling(etag=etag, failing_since=None, failure=None, fetched_at=now)
+        case SameKeys():
+            return issuer, replace(polling, failing_since=None, failure=None, fetched_at=now)
+        case NoKeys(code=code):
+            since = polling.failing_since or now
+            failed = replace(polling, failing_since=since, failure=code)
+            if not issuer.keys or now - since < KEPT_FOR:
+                return issuer, failed
+            return replace(issuer, keys=(), updated_at=now), replace(failed, etag=None)

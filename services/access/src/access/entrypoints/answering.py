@@ -68,6 +68,11 @@ class Commands:
     keyed: KeyedCommands
     pool: Pool
 
+    async def replayed(self, sent: SentCommand, said: Said = None) -> Response | None:
+        """Return the stored answer, None where the key is free; what costs something is done only then."""
+        found = await self.keyed.replay(sent, said)
+        return None if found is None else positioned(found, await self._position(sent))
+
     async def answered(
         self,
         sent: SentCommand,
@@ -95,8 +100,11 @@ class Commands:
         response = await self.keyed.run(sent, work, said)
         position = told
         if "idempotency-replayed" in response.headers:
-            position = await position_of(self.pool, sent.caller.client, sent.key)
+            position = await self._position(sent)
         return positioned(response, position)
+
+    async def _position(self, sent: SentCommand) -> str | None:
+        return await position_of(self.pool, sent.caller.client, sent.key)
 
 
 def positioned(response: Response, position: str | None) -> Response:

@@ -24,16 +24,20 @@ from access.entrypoints.answering import (
 )
 from access.entrypoints.bodies import IssuerBody, IssuersBody, issuer_body
 from access.entrypoints.requests import ChangeIssuer, CreateIssuer, issuer_name_of, said, wanted_issuer_of
-from access.entrypoints.routing import MAKE, WRITE, command, leads_to, read
+from access.entrypoints.routing import VOUCH, WRITE, command, leads_to, read
 from access.identities.issuer_rows import find_issuer, find_issuers
 from access.identities.issuers import Issuers
 from contracts import problems
 from contracts.positions import format_position
+from servicekit.http.edge.decoding import invalid_request
+from servicekit.http.problems import FieldError
 from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.keyed import Sent, answer
+from servicekit.http.routes.keyed import Sent, SentCommand, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.idempotency import Answer
+from servicekit.outbound.targets import UrlRefused
+from servicekit.outbound.vetting import Vetting
 from servicekit.postgres import Pool
 from servicekit.tenant_pool import TenantPool
 
@@ -48,6 +52,7 @@ class IssuerHandlers:
 
     commands: Commands
     issuers: Issuers
+    vetting: Vetting
     pool: Pool
     tenants: TenantPool
 
@@ -68,6 +73,9 @@ class IssuerHandlers:
 
     async def create(self, sent: Sent, body: CreateIssuer) -> Response:
         name, wanted, grantor = issuer_name_of(body), wanted_issuer_of(body), grantor_of(sent.caller)
+        replayed = await self._replayed_or_vetted(sent, body)
+        if replayed is not None:
+            return replayed
         return await self.commands.answered(
             sent,
             lambda tx: self.issuers.create(tx, sent.tenant_id, name, wanted, grantor=grantor),
@@ -77,6 +85,9 @@ class IssuerHandlers:
 
     async def change(self, issuer_id: PathId, sent: Sent, body: ChangeIssuer) -> Response:
         known, wanted, grantor = issuer_id_of(issuer_id), wanted_issuer_of(body), grantor_of(sent.caller)
+        replayed = await self._replayed_or_vetted(sent, body)
+        if replayed is not None:
+            return replayed
         return await self.commands.answered(
             sent,
             lambda tx: self.issuers.change(tx, sent.tenant_id, known, wanted, grantor=grantor),
@@ -93,6 +104,18 @@ class IssuerHandlers:
         async with self.pool.transaction() as tx:
             done = done_or_raise(await self.issuers.delete(tx, caller.tenant_id, known), caller)
         return positioned(Response(status_code=NO_CONTENT), format_position(done.positions))
+
+    async def _replayed_or_vetted(self, sent: SentCommand, body: ChangeIssuer) -> Response | None:
+        """Return the stored answer; else None, with the URL of the key set vetted: it may be fetched from now."""
+        if body.key_set_url is None:
+            return None
+        replayed = await self.commands.replayed(sent, said(body))
+        if replayed is None:
+            try:
+                await self.vetting.vet(body.key_set_url, sent.tenant_id)
+            except UrlRefused as refused:
+                raise invalid_request(FieldError("/key_set_url", refused.refusal.value, refused.detail)) from None
+        return replayed
 
 
 def issuer_reads(handlers: IssuerHandlers) -> Sequence[Route]:
@@ -120,7 +143,7 @@ def issuer_commands(handlers: IssuerHandlers) -> Sequence[Route]:
             problems.ISSUER_EXISTS,
             problems.ISSUER_LIMIT_REACHED,
             tag=_TAG,
-            access=MAKE,
+            access=VOUCH,
             request=CreateIssuer,
             response=IssuerBody,
             status=CREATED,
@@ -134,7 +157,7 @@ def issuer_commands(handlers: IssuerHandlers) -> Sequence[Route]:
             problems.ISSUER_NOT_FOUND,
             problems.ISSUER_EXISTS,
             tag=_TAG,
-            access=MAKE,
+            access=VOUCH,
             method="PUT",
             request=ChangeIssuer,
             response=IssuerBody,

@@ -8,14 +8,18 @@ from pydantic import BaseModel
 from access.entrypoints.answering import OK, POSITIONED
 from contracts.problems import ProblemCode
 from contracts.scopes import CREDENTIALS_READ, CREDENTIALS_WRITE, TENANTS_WRITE, Scope
-from servicekit.access.admission import Access, Cost
+from servicekit.access.admission import EVERY_OWNER, Access, Cost
 from servicekit.http.route import Link, Route
 
-READ: Final = Access(CREDENTIALS_READ, None, Cost.READ)
-WRITE: Final = Access(CREDENTIALS_WRITE, None, Cost.COMMAND)
+# What a caller for some owners does to credentials it would do to those of the others too: it is refused, but for
+# making keys, which are never for more owners than it acts for itself.
+READ: Final = Access(CREDENTIALS_READ, EVERY_OWNER, Cost.READ)
+WRITE: Final = Access(CREDENTIALS_WRITE, EVERY_OWNER, Cost.COMMAND)
+VOUCH: Final = Access(CREDENTIALS_WRITE, EVERY_OWNER, Cost.STRICT)
+"""For what makes tokens be believed."""
 MAKE: Final = Access(CREDENTIALS_WRITE, None, Cost.STRICT)
-"""For what makes a credential."""
-STAFF: Final = Access(TENANTS_WRITE, None, Cost.COMMAND)
+"""For what makes a key."""
+STAFF: Final = Access(TENANTS_WRITE, EVERY_OWNER, Cost.COMMAND)
 
 
 def read(

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from access.domain.issuers import Issuer, IssuerStatus
+from access.domain.issuers import Issuer, IssuerStatus, Polling
 from access.domain.outcomes import Entity, Unknown
 from contracts.access import ClaimMapping, IssuerKey
 from contracts.scopes import Kind
@@ -101,6 +101,46 @@ async def update_issuer(tx: Transaction, issuer: Issuer) -> None:
 async def poll_now(tx: Transaction, issuer_id: UUID) -> None:
     """Have the issuer's keys fetched by the next worker that looks."""
     await tx.connection.execute("update access.issuer set poll_at = now() where id = $1", issuer_id)
+
+
+async def claim_due(tx: Transaction, *, every_s: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
+    """Return up to *limit* issuers (tenant, id) whose keys are due; no other worker takes them for *every_s*."""
+    rows = await tx.connection.fetch(
+        """update access.issuer set poll_at = now() + make_interval(secs => $1)
+           where id in (select id from access.issuer where poll_at <= now() order by poll_at limit $2
+                        for update skip locked)
+           returning tenant_id, id""",
+        every_s,
+        limit,
+    )
+    return [(row["tenant_id"], row["id"]) for row in rows]
+
+
+async def find_polling(connection: Connection, issuer_id: UUID) -> Polling:
+    """Return how fetching the keys of an issuer, which there is, goes."""
+    row = await connection.fetchrow(
+        "select etag, failing_since, failure, fetched_at from access.issuer where id = $1", issuer_id
+    )
+    assert row is not None, "an issuer's row is never removed"
+    return Polling(**dict(row))
+
+
+async def keep_polling(tx: Transaction, issuer_id: UUID, polling: Polling) -> None:
+    """Write how fetching goes; the caller holds the row."""
+    await tx.connection.execute(
+        "update access.issuer set etag = $2, failing_since = $3, failure = $4, fetched_at = $5 where id = $1",
+        issuer_id,
+        polling.etag,
+        polling.failing_since,
+        polling.failure,
+        polling.fetched_at,
+    )
+
+
+async def replace_keys(tx: Transaction, issuer: Issuer) -> None:
+    """Write the issuer's keys; the caller holds the row."""
+    await tx.connection.execute("update access.issuer set updated_at = $2 where id = $1", issuer.id, issuer.updated_at)
+    await _write_keys(tx, issuer)
 
 
 async def locked_issuer(tx: Transaction, tenant_id: UUID, issuer_id: UUID) -> Issuer | None:

@@ -10,10 +10,8 @@ from contracts.envelope import rfc3339
 from notifications.deliveries.commands import DeliveryCommands, Recovered
 from notifications.deliveries.rows import Delivery
 from notifications.domain.endpoints import Endpoint, EndpointUnknown
-from notifications.domain.targets import UrlRefused
 from notifications.endpoints.commands import Created, EndpointCommands, Rotated
 from notifications.endpoints.queries import EndpointQueries
-from notifications.endpoints.vetting import Vetting
 from notifications.entrypoints.answering import CREATED, DELIVERIES, ENDPOINTS, OK, answered, endpoint_id_of, problem_of
 from notifications.entrypoints.bodies import (
     EndpointBody,
@@ -38,6 +36,8 @@ from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import instant_of
 from servicekit.idempotency import Answer
+from servicekit.outbound.targets import UrlRefused
+from servicekit.outbound.vetting import Vetting
 from servicekit.postgres import Pool
 
 NO_CONTENT: Final = 204

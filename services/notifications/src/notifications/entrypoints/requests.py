@@ -10,10 +10,10 @@ from contracts import problems
 from contracts.ids import parse_id
 from notifications.domain.endpoints import Wanted
 from notifications.domain.messages import SUBSCRIBABLE
-from notifications.domain.targets import URL_CHARACTERS_MAX, UrlRefused
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem
 from servicekit.http.routes.keyed import Said
+from servicekit.outbound.targets import URL_CHARACTERS_MAX, UrlRefused
 
 DESCRIPTION_CHARACTERS_MAX: Final = 500
 WALLETS_MAX: Final = 1_000

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from notifications.domain.outcomes import AttemptOutcome, Fault
 from notifications.domain.signing import signed_headers, webhook_id_of
-from notifications.domain.targets import UrlRefusal, UrlRefused
 from notifications.endpoints.encryption import SecretCipher
-from notifications.endpoints.vetting import Vetting
 from notifications.sending.rows import AttemptResult, Lease
 from notifications.sending.sender_http import HttpSender
 from servicekit.clock import monotonic_s, utc_now
+from servicekit.outbound.targets import UrlRefusal, UrlRefused
+from servicekit.outbound.vetting import Vetting
 from servicekit.telemetry import current_traceparent, get_logger
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.domain.outcomes import AttemptOutcome, Fault, Step
-from notifications.domain.targets import UrlRefusal
 from notifications.endpoints.encryption import EncryptedSecret
+from servicekit.outbound.targets import UrlRefusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

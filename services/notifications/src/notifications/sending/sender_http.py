@@ -10,26 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from notifications.domain.addresses import Address
 from notifications.domain.outcomes import AttemptOutcome, Fault, outcome_of_status
 from notifications.domain.schedule import retry_after_ms_of
-from notifications.domain.targets import Target
-from notifications.sending.response import NotHttp, Response, read_body_head, read_fields, read_status
 from notifications.sending.rows import AttemptResult
 from servicekit.clock import monotonic_s, utc_now
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.connecting import ADDRESSES_TRIED_MAX, Streams, connect
+from servicekit.outbound.response import NotHttp, Response, read_body_head, read_fields, read_status
+from servicekit.outbound.targets import Target
 
 REST_TIMEOUT_S: Final = 2.0
 """The status has decided; header fields and the head of the body wait no longer than this."""
-ADDRESSES_TRIED_MAX: Final = 3
-READ_BYTES_MAX: Final = 16 * 1_024
-TLS_END_S: Final = 1.0
 USER_AGENT: Final = "wallet-platform-webhooks/1"
 _CANNOT_CONNECT: Final = {
     ConnectionRefusedError: Fault.CONNECTION_REFUSED,
     TimeoutError: Fault.CONNECT_TIMEOUT,
 }
-
-_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class _Failed(Exception):
@@ -86,12 +82,12 @@ class HttpSender:
             retry_after_ms=retry_after_ms_of(response.fields.get("retry-after"), now=utc_now()),
         )
 
-    async def _connected(self, target: Target, addresses: Sequence[Address]) -> _Streams:
+    async def _connected(self, target: Target, addresses: Sequence[Address]) -> Streams:
         fault = Fault.CONNECTION_FAILED
         for address in addresses:
             try:
                 async with asyncio.timeout(self._timeouts.connect_s):
-                    return await self._connect(target, address)
+                    return await connect(target, address, self._tls)
             except ssl.SSLCertVerificationError:
                 raise _Failed(AttemptOutcome.TLS_FAILED, Fault.CERTIFICATE_REFUSED) from None
             except ssl.SSLError:
@@ -99,18 +95,6 @@ class HttpSender:
             except OSError as error:
                 fault = _CANNOT_CONNECT.get(type(error), Fault.CONNECTION_FAILED)
         raise _Failed(AttemptOutcome.CONNECTION_FAILED, fault)
-
-    async def _connect(self, target: Target, address: Address) -> _Streams:
-        if not target.is_encrypted:
-            return await asyncio.open_connection(str(address), target.port, limit=READ_BYTES_MAX)
-        return await asyncio.open_connection(
-            str(address),
-            target.port,
-            limit=READ_BYTES_MAX,
-            ssl=self._tls,
-            server_hostname=target.host,
-            ssl_shutdown_timeout=TLS_END_S,
-        )
 
 
 async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:

@@ -1,13 +1,13 @@
-"""Whether a URL may be sent to, now: at creation and again at every attempt."""
+"""Whether a URL may be sent to, now: when it is given and again at every request."""
 
 import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
-from notifications.domain.addresses import Address
-from notifications.domain.targets import Target, UrlRefusal, UrlRefused, check_addresses, parse_target
-from notifications.endpoints.tenant_limit import TenantLimit
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.targets import Target, UrlRefusal, UrlRefused, check_addresses, parse_target
+from servicekit.outbound.tenant_limit import TenantLimit
 
 LOOKUP_S: Final = 5.0
 """From a look-up's wait for its place to the answer."""

@@ -1,4 +1,4 @@
-"""Which addresses a webhook may be sent to: those of the public internet alone. Pure.
+"""Which addresses a request that a stranger asked for may go to: those of the public internet alone. Pure.
 
 The standard library's `is_global` is not enough: it accepts NAT64 and 6to4 forms of private addresses.
 """

@@ -55,24 +55,29 @@ async def read_fields(reader: asyncio.StreamReader, response: Response) -> None:
     raise NotHttp
 
 
-async def read_body_head(reader: asyncio.StreamReader, response: Response) -> None:
-    """Add the beginning of the body to *response*. Raises as `read_status`; what had come until then is kept."""
+async def read_body_head(
+    reader: asyncio.StreamReader, response: Response, bytes_max: int = BODY_HEAD_BYTES_MAX
+) -> None:
+    """Add the beginning of the body, *bytes_max* of it, to *response*.
+
+    Raises as `read_status`; what had come until then is kept.
+    """
     if response.status in NO_BODY:
         return
     if response.fields.get("transfer-encoding", "").lower() == "chunked":
-        while len(response.body_head) < BODY_HEAD_BYTES_MAX:
+        while len(response.body_head) < bytes_max:
             match = _CHUNK_LINE.fullmatch(await _line(reader))
             if match is None or not int(match[1], 16):
                 return
-            await _take(reader, response, int(match[1], 16))
+            await _take(reader, response, int(match[1], 16), bytes_max)
             await _line(reader)
         return
     length = _LENGTH.fullmatch(response.fields.get("content-length", ""))
-    await _take(reader, response, BODY_HEAD_BYTES_MAX if length is None else int(length[0]))
+    await _take(reader, response, bytes_max if length is None else int(length[0]), bytes_max)
 
 
-async def _take(reader: asyncio.StreamReader, response: Response, length: int) -> None:
-    wanted = min(len(response.body_head) + length, BODY_HEAD_BYTES_MAX)
+async def _take(reader: asyncio.StreamReader, response: Response, length: int, bytes_max: int) -> None:
+    wanted = min(len(response.body_head) + length, bytes_max)
     while len(response.body_head) < wanted and (some := await reader.read(wanted - len(response.body_head))):
         response.body_head += some
 

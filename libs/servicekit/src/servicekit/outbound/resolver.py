@@ -8,8 +8,8 @@ from typing import Final
 import aiodns
 import pycares
 
-from notifications.domain.addresses import Address
-from notifications.domain.targets import UrlRefusal, UrlRefused
+from servicekit.outbound.addresses import Address
+from servicekit.outbound.targets import UrlRefusal, UrlRefused
 
 TRY_S: Final = 1.0
 """The first try; each further one waits twice as long."""

@@ -1,4 +1,4 @@
-"""Where a webhook goes: a URL read by a strict grammar, then its resolved addresses judged. Pure.
+"""Where a request to a stranger's URL goes: read by a strict grammar, then its resolved addresses judged. Pure.
 
 The URL is taken apart once, here, and every later step uses the parts: no second parser that could read it otherwise.
 """
@@ -11,14 +11,14 @@ from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
-from notifications.domain.addresses import Address, forbidden_because, is_loopback
+from servicekit.outbound.addresses import Address, forbidden_because, is_loopback
 
 URL_CHARACTERS_MAX: Final = 2_000
 HOST_CHARACTERS_MAX: Final = 253
 HTTPS_PORT: Final = 443
 HTTP_PORT: Final = 80
 UNPRIVILEGED_PORT_MIN: Final = 1_024
-"""Below it only 443 is taken: a webhook must not speak to a mail server or a remote shell."""
+"""Below it only 443 is taken: nobody must have us speak to a mail server or a remote shell."""
 PORT_MAX: Final = 65_535
 
 _URL: Final = re.compile(
@@ -33,7 +33,7 @@ _NUMBER: Final = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+", re.ASCII)
 
 
 class UrlRefusal(StrEnum):
-    """Why a URL is refused: the field codes of `webhook_url_refused`."""
+    """Why a URL is refused: field codes."""
 
     MALFORMED = "url_malformed"
     SCHEME = "url_scheme"
@@ -45,7 +45,7 @@ class UrlRefusal(StrEnum):
 
 
 class UrlRefused(ValueError):
-    """The URL is none that webhooks are sent to."""
+    """The URL is none that requests are sent to."""
 
     def __init__(self, refusal: UrlRefusal, detail: str) -> None:
         super().__init__(detail)

@@ -1,0 +1,105 @@
+"""Requests to the services that are only asked: the history and fraud, of two tenants' wallets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from tests.access_matrix.callers import OTHER_OWNER, OURS, OWNER, THEIRS, Home
+from tests.access_matrix.recipes import Recipe, Recipes, Setup, about_nothing, listed, made_first
+from tests.openapi.fraud_target import RULES, TRANSFERS
+from tests.openapi.targets import project
+
+import fraud.bootstrap
+import transaction_history.bootstrap
+from contracts.envelope import Envelope
+from fraud.config import MILLENNIUM_S, FraudSettings
+from servicekit.access.admission import EACH_ROW
+from servicekit.consumer.projection import Projection
+from servicekit.postgres import Pool
+from testkit.databases import Database
+from testkit.events import Stream, wallet_in
+from transaction_history.config import HistorySettings
+
+MISSING: Final = "wallet_not_found"
+
+
+def of_tenant(tenant_id: UUID, *events: Envelope) -> list[Envelope]:
+    """Return *events* as of a tenant's wallets."""
+    return [msgspec.structs.replace(event, tenant_id=tenant_id) for event in events]
+
+
+def history_recipes(_setup: Setup, database: Database) -> Recipes:
+    """Have things happened to wallets, and return how each operation is asked for."""
+    stream, ours, others, theirs = Stream(), wallet_in(1), wallet_in(2), wallet_in(3)
+    opened, paid = stream.opened(ours, owner=OWNER), stream.deposit(ours, 1_000, owner=OWNER)
+    events = [
+        *of_tenant(OURS, opened, *paid, stream.opened(others, owner=OTHER_OWNER)),
+        *of_tenant(THEIRS, stream.opened(theirs, owner=OWNER), *stream.deposit(theirs, 1_000, owner=OWNER)),
+    ]
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+    )
+
+    @asynccontextmanager
+    async def projection(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_projection(settings)
+
+    project(database.dsn_app, projection, events)
+    wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
+    entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
+    return {
+        "list_wallet_entries": [wallet],
+        "get_balance_at": [replace(wallet, params=lambda _: {"at": "2026-02-01T00:00:00Z"})],
+        "get_transaction": [Recipe(fresh=lambda: str(paid[0].transaction_id), missing="transaction_not_found")],
+        # To whom an owner is nobody, it has no entries.
+        "list_owner_entries": [replace(entries, owned=EACH_ROW)],
+        "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
+    }
+
+
+def fraud_recipes(setup: Setup, database: Database) -> Recipes:
+    """Have wallets judged, and return how each operation is asked for."""
+    stream, ours, theirs = Stream(), wallet_in(3), wallet_in(4)
+    events = [
+        event
+        for tenant_id, wallet in ((OURS, ours), (THEIRS, theirs))
+        for event in of_tenant(
+            tenant_id,
+            stream.opened(wallet, owner=OWNER),
+            *(stream.transfer(wallet, wallet_in(9), owners=(OWNER, OWNER))[0] for _ in range(TRANSFERS)),
+        )
+    ]
+    _judge(database, events)
+    decision = made_first(setup.admin(Home(OURS, OWNER)), "/v1/risk/decisions")
+    return {
+        "get_wallet_risk": [Recipe(fresh=lambda: str(ours), missing=MISSING)],
+        "list_decisions": [listed(lambda: str(ours)), listed(lambda: str(ours), lambda _: {"wallet_id": str(ours)})],
+        "get_decision": [Recipe(fresh=lambda: decision, missing="not_found")],
+        "get_rules": [about_nothing()],
+    }
+
+
+def _judge(database: Database, events: list[Envelope]) -> None:
+    """Feed *events* to fraud's projection, under rules that some of them break."""
+    with TemporaryDirectory() as folder:
+        rules = Path(folder) / "rules.yaml"
+        rules.write_text(RULES)
+        settings = FraudSettings(
+            fraud_database_url=database.dsn_app,
+            fraud_reader_database_url=database.dsn_reader,
+            fraud_rules_file=rules,
+            fraud_live_for_s=MILLENNIUM_S,
+        )
+
+        @asynccontextmanager
+        async def projection(pool: Pool) -> AsyncIterator[Projection]:
+            rule_store = fraud.bootstrap.make_rule_store(settings, pool)
+            await rule_store.start()
+            yield fraud.bootstrap.make_projection(settings, in_force=rule_store)
+
+        project(database.dsn_app, projection, events)

@@ -1,0 +1,156 @@
+"""Requests to the wallet: every command alone, and as a member of both kinds of batches."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tests.access_matrix.callers import OTHER_OWNER, OURS, OWNER, THEIRS, Caller, Home
+from tests.access_matrix.recipes import Json, Recipe, Recipes, Setup, listed, made, post
+
+from contracts import scopes
+from contracts.ids import new_id_text
+from contracts.scopes import Scope
+
+CURRENCY: Final = "USD"
+PLENTY: Final = "1000000"
+LITTLE: Final = {"amount": "0.01", "currency": CURRENCY}
+ANN: Final = Home(OURS, OWNER)
+HOMES: Final = (ANN, Home(OURS, OTHER_OWNER), Home(THEIRS, OWNER))
+WALLETS: Final = "/v1/wallets"
+MISSING: Final = "wallet_not_found"
+BY_OWNER_IN_BODY: Final = "/owner_id"
+OF_NOBODY: Final = None
+MODES: Final = {"atomic": True, "independent": False}
+
+
+class Wallets:
+    """Makes wallets. *rich* has one with money of every home; *reference* is of one deposit to the owner."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.reference = new_id_text()
+        self.rich: Mapping[Home, str] = {home: self.empty(home) for home in HOMES}
+        self.transaction, *_ = (self._deposit(home) for home in HOMES)
+        self.reference = new_id_text()
+        self.referenced = self._deposit(ANN)
+
+    def empty(self, home: Home = ANN) -> str:
+        """Return a new wallet."""
+        return made(post(self._setup.admin(home), WALLETS, {"owner_id": home.owner, "currency": CURRENCY}))
+
+    def frozen(self, home: Home = ANN) -> str:
+        """Return a new wallet that staff froze."""
+        wallet_id = self.empty(home)
+        made(post(self._setup.admin(home), f"{WALLETS}/{wallet_id}/freeze", _FREEZE))
+        return wallet_id
+
+    def _deposit(self, home: Home) -> str:
+        amount = {"amount": PLENTY, "currency": CURRENCY}
+        body = {"wallet_id": self.rich[home], "amount": amount, "reference": self.reference}
+        return made(post(self._setup.admin(home), "/v1/deposits", body))
+
+
+_FREEZE: Final[Json] = {"reason": "a look", "scope": "all"}
+
+
+class _Members:
+    """The commands, as members of batches and as bodies of their own."""
+
+    def __init__(self, wallets: Wallets) -> None:
+        self._wallets = wallets
+        rich = wallets.rich
+        empty, frozen = wallets.empty, wallets.frozen
+        self.commands: Mapping[str, tuple[Scope, Callable[[Home], str], Callable[[str, Caller], Json], Any]] = {
+            "open_wallet": (
+                scopes.WALLETS_OPEN,
+                lambda home: home.owner,
+                lambda thing, _: {"owner_id": thing, "currency": CURRENCY},
+                BY_OWNER_IN_BODY,
+            ),
+            "deposit": (scopes.DEPOSITS_CREATE, rich.__getitem__, _move, OF_NOBODY),
+            "withdrawal": (scopes.WITHDRAWALS_CREATE, rich.__getitem__, _move, "/wallet_id"),
+            "transfer": (scopes.TRANSFERS_CREATE, rich.__getitem__, self.transfer, "/source_wallet_id"),
+            "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
+            "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
+            "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
+        }
+
+    def transfer(self, source: str, caller: Caller) -> Json:
+        """Return a transfer to a wallet of the caller's own tenant."""
+        to = self._of(caller, but=source)
+        return {"source_wallet_id": source, "destination_wallet_id": to, "amount": LITTLE}
+
+    def transfer_to(self, destination: str, caller: Caller) -> Json:
+        """Return a transfer out of a wallet of the caller's own."""
+        return {
+            "source_wallet_id": self._of(caller, but=destination),
+            "destination_wallet_id": destination,
+            "amount": LITTLE,
+        }
+
+    def recipe(self, member: str, mode: str) -> Recipe:
+        """Return the recipe of a batch with a command of that type: in an atomic one the second, after an own one."""
+        scope, fresh, command, owned = self.commands[member]
+        is_atomic = MODES[mode]
+
+        def body(thing: str, caller: Caller) -> Json:
+            own = [command(fresh(_known(caller)), caller)] if is_atomic else []
+            commands = [{"type": member, **each} for each in (*own, command(thing, caller))]
+            return {"mode": mode, "commands": commands}
+
+        return Recipe(
+            fresh=lambda: fresh(ANN),
+            body=body,
+            owned=owned,
+            missing=None if owned == BY_OWNER_IN_BODY else MISSING,
+            member=member,
+            scope=scope,
+            is_atomic=is_atomic,
+        )
+
+    def _of(self, caller: Caller, *, but: str) -> str:
+        """Return a wallet with money, of the caller's home if that is another than *but*."""
+        home = _known(caller)
+        own = self._wallets.rich[home]
+        return own if own != but else self._wallets.empty(home)
+
+
+def _known(caller: Caller) -> Home:
+    """Return the home whose wallets the caller uses; nobody of a suspended tenant gets that far."""
+    return caller.home if caller.home in HOMES else ANN
+
+
+def _of_wallet(wallet_id: str, _caller: Caller) -> Json:
+    return {"wallet_id": wallet_id}
+
+
+def _move(wallet_id: str, _caller: Caller) -> Json:
+    return {"wallet_id": wallet_id, "amount": LITTLE}
+
+
+def recipes(setup: Setup) -> Recipes:
+    """Make wallets with money of two tenants, and return how each operation is asked for."""
+    wallets = Wallets(setup)
+    members = _Members(wallets)
+
+    def rich() -> str:
+        return wallets.rich[ANN]
+
+    return {
+        "get_wallet": [Recipe(fresh=rich, missing=MISSING)],
+        "list_wallets": [listed(wallets.empty), listed(wallets.empty, lambda _: {"owner_id": OWNER})],
+        "open_wallet": [
+            Recipe(fresh=lambda: OWNER, body=lambda owner, _: {"owner_id": owner, "currency": CURRENCY}),
+        ],
+        "get_transaction": [Recipe(fresh=lambda: wallets.transaction, missing="transaction_not_found")],
+        "list_transactions": [listed(lambda: wallets.referenced, lambda _: {"reference": wallets.reference})],
+        "deposit": [Recipe(fresh=rich, body=_move, missing=MISSING)],
+        "withdraw": [Recipe(fresh=rich, body=_move, missing=MISSING)],
+        "transfer": [
+            Recipe(fresh=rich, body=members.transfer, missing=MISSING),
+            Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),
+        ],
+        "freeze_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: _FREEZE, missing=MISSING)],
+        "unfreeze_wallet": [Recipe(fresh=wallets.frozen, body=lambda *_: {}, missing=MISSING)],
+        "close_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: {}, missing=MISSING)],
+        "batch": [members.recipe(member, mode) for member in members.commands for mode in MODES],
+    }

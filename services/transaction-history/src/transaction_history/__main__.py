@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.rebuild import RebuildError
@@ -52,7 +52,13 @@ def _operated() -> Operated:
     )
 
 
+def _identities() -> Operated:
+    settings = HistorySettings()
+    return identities_of(settings, dsn=settings.transaction_history_database_url, service="transaction-history")
+
+
 add_migrate(cli, _migration)
+add_identities(cli, _identities)
 projections = add_projections(cli, _operated)
 
 

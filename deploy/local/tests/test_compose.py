@@ -3,6 +3,7 @@
 import json
 import re
 from importlib import resources
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import crossplane
@@ -18,7 +19,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 KNOWN = {
     *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
-    *("restart", "init", "stop_grace_period", "deploy"),
+    *("restart", "init", "stop_grace_period", "deploy", "networks"),
 }
 INSIDE = ("/metrics", "/health/deep", "/metrics/", "/health/deep/")
 OUTSIDE = ("/health/ready", "/health/live", "/v1/wallets", "/docs", "/problems/metrics", "/metricsx")
@@ -90,6 +91,24 @@ def test_the_gateway_keeps_inside_what_operators_alone_may_see() -> None:
         kept = re.compile(pattern.replace(r"\z", r"\Z"))
         assert [path for path in INSIDE if kept.match(path) is None] == []
         assert [path for path in OUTSIDE if kept.match(path) is not None] == []
+
+
+def test_the_gateway_tells_whose_address_a_request_is_from_and_is_alone_believed() -> None:
+    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
+    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
+    told = dict(each["args"] for each in _blocks(http, "proxy_set_header"))
+    inside = list(_blocks(http, "server"))
+    inside += [location for server in inside for location in _blocks(server, "location")]
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    gateway = CONTAINERS["gateway"]["networks"]["default"]["ipv4_address"]
+
+    assert told["X-Forwarded-For"] == "$proxy_add_x_forwarded_for", "appended: what the client wrote stays left of it"
+    assert [each for each in inside if _blocks(each, "proxy_set_header")] == [], "one there would replace all of these"
+    assert ip_address(gateway) in ip_network(network["subnet"])
+    assert ip_address(gateway) not in ip_network(network["ip_range"]), "no other container may be given it"
+    for service, process in PROCESSES:
+        trusted = CONTAINERS[process.name]["environment"]["TRUSTED_PROXIES"]
+        assert trusted == gateway, service.name
 
 
 def _blocks(parent: dict[str, Any], directive: str) -> list[dict[str, Any]]:

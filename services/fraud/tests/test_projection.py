@@ -23,6 +23,7 @@ from fraud.domain.rules import RulesRefused
 from fraud.projection.projection import PROJECTION, FraudProjection
 from fraud.rules import rules_postgres
 from fraud.rules.store import RuleStore
+from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
@@ -70,7 +71,7 @@ class Bench:
 
     async def unpark(self, wallet_id: UUID) -> Unparked:
         projection = bootstrap.make_projection(self.settings)
-        return await unpark(self.pool, projection, wallet_id, bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        return await unpark(self.pool, projection, wallet_id, brokers=self.settings.brokers)
 
     async def parked(self) -> dict[UUID, str]:
         async with self.pool.connection() as connection:
@@ -195,7 +196,7 @@ async def rebuild(bench: Bench, pool: Pool) -> None:
     projection = bootstrap.make_projection(bench.settings, in_force=rule_store)
     processor = Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), PROJECTION))
     brokers, topic = bench.settings.kafka_bootstrap_servers, bench.settings.fraud_events_topic
-    async with open_topic(brokers, topic, PARTITIONS) as reader:
+    async with open_topic(Brokers(brokers), topic, PARTITIONS) as reader:
         async for received in reader.to_end():
             for begin in range(0, len(received), 7):
                 assert await processor.process(received[begin : begin + 7]) == []

@@ -17,6 +17,7 @@ from notifications import bootstrap
 from notifications.config import NotificationsSettings
 from notifications.deliveries.projection import NAME, DeliveryProjection
 from notifications.deliveries.recording_postgres import PostgresRecorder
+from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.projection import Projection
@@ -51,7 +52,7 @@ class Consuming:
     async def consumer(self, projection: Projection) -> AsyncIterator[None]:
         runner = ConsumerRunner(
             ConsumerSettings(
-                bootstrap_servers=self.bootstrap_servers,
+                brokers=Brokers(self.bootstrap_servers),
                 client_id="test",
                 session_timeout_ms=6_000,
                 housekeeping_every_s=0.05,
@@ -148,7 +149,7 @@ async def test_poison_parks_its_wallet_and_unparking_delivers(bench: Bench, cons
         parked = {row.subject: row.events for row in await operations.parked_subjects(connection, NAME)}
     assert parked == {torn: 2, unknown: 1, leaping: 1}
     assert {row[2] for row in await consuming.rows()} == {events[2].event_id, events[4].event_id}
-    again = await unpark(consuming.pool, projection_of(consuming), torn, bootstrap_servers=consuming.bootstrap_servers)
+    again = await unpark(consuming.pool, projection_of(consuming), torn, brokers=Brokers(consuming.bootstrap_servers))
     assert (again.applied, again.failure is None) == (0, False)
 
 
@@ -178,7 +179,7 @@ async def test_what_a_bug_parked_is_delivered_once_it_is_mended(bench: Bench, co
     assert [row[2] for row in await consuming.rows()] == [events[1].event_id]
 
     mended = await unpark(
-        consuming.pool, projection_of(consuming), victim, bootstrap_servers=consuming.bootstrap_servers
+        consuming.pool, projection_of(consuming), victim, brokers=Brokers(consuming.bootstrap_servers)
     )
     assert (mended.applied, mended.failure) == (2, None)
     assert {row[2] for row in await consuming.rows()} == {event.event_id for event in events}

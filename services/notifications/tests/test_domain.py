@@ -265,7 +265,7 @@ def test_keys_that_encrypt_nothing_are_refused(setting: str) -> None:
 
 
 def test_production_refuses_what_is_for_development() -> None:
-    url = "postgresql://nowhere"
+    url = "postgresql://localhost/nowhere"
     with pytest.raises(ValidationError, match="SECRET_KEYS"):
         NotificationsSettings(mode=Mode.PRODUCTION, notifications_database_url=url)
     with pytest.raises(ValidationError, match="SECRET_KEYS"):

@@ -181,7 +181,7 @@ async def published(settings: WalletSettings, count: int) -> list[str]:
     async with asyncio.timeout(PUBLISHED_WITHIN_S):
         while len(records) < count:
             assert not relaying.done()
-            async with open_topic(settings.kafka_bootstrap_servers, settings.wallet_events_topic, 16) as reader:
+            async with open_topic(settings.brokers, settings.wallet_events_topic, 16) as reader:
                 records = [record async for received in reader.to_end() for record in received]
     shutdown.request()
     await relaying

@@ -10,6 +10,7 @@ import pytest
 from contracts.envelope import Envelope
 from contracts.ids import SHARDS, partition_of
 from contracts.registry import TYPES_BY_NUMBER
+from servicekit.brokers import Brokers
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.relay.journal import SqlJournal
@@ -67,7 +68,7 @@ def replaying(database: Database, kafka_bootstrap: str, topic: str) -> ReplaySet
     """Give a replay to it."""
     return ReplaySettings(
         dsn=database.dsn_app,
-        bootstrap_servers=kafka_bootstrap,
+        brokers=Brokers(kafka_bootstrap),
         topic=topic,
         live_topic="wallet.events",
         source="/wallet",
@@ -88,8 +89,8 @@ async def journal_of(database: Database) -> dict[tuple[int, int], Envelope]:
     return {(event.shard, event.sequence): event for event in events}
 
 
-async def records_of(bootstrap_servers: str, topic: str) -> list[Received]:
-    async with open_topic(bootstrap_servers, topic, PARTITIONS) as reader:
+async def records_of(brokers: Brokers, topic: str) -> list[Received]:
+    async with open_topic(brokers, topic, PARTITIONS) as reader:
         return [record async for received in reader.to_end() for record in received]
 
 
@@ -115,7 +116,7 @@ async def test_a_fresh_topic_gets_the_whole_journal(
 
     assert await replay_journal(settings, topic, resume=False, without_missing=False)
 
-    records = await records_of(kafka_bootstrap, topic)
+    records = await records_of(Brokers(kafka_bootstrap), topic)
     assert len(records) == SHARDS * 40
     require_same(records, await journal_of(database))
 
@@ -134,7 +135,7 @@ async def test_archived_partitions_are_replayed_too(
 
     assert holds
     assert sum(seen) == len(journal) > 2 * small_partitions * SHARDS
-    require_same(await records_of(replaying.bootstrap_servers, replaying.topic), journal)
+    require_same(await records_of(replaying.brokers, replaying.topic), journal)
 
 
 async def test_sends_that_fail_leave_repeats_only(
@@ -145,7 +146,7 @@ async def test_sends_that_fail_leave_repeats_only(
     replay = Replay(replaying, publisher_class=FailingPublisher, events_per_read_max=40, backoff_s=0)
     told = await replay.run(no_progress)
 
-    records = await records_of(replaying.bootstrap_servers, replaying.topic)
+    records = await records_of(replaying.brokers, replaying.topic)
     assert told.events == 90
     assert len(records) > 90
     require_same(records, await journal_of(database))
@@ -161,7 +162,7 @@ async def test_a_replay_that_gave_up_is_resumed(client: Client, database: Databa
         await Replay(replaying).run(no_progress)
     told = await Replay(replace(replaying, resume=True)).run(no_progress)
 
-    records = await records_of(replaying.bootstrap_servers, replaying.topic)
+    records = await records_of(replaying.brokers, replaying.topic)
     assert 0 < told.events < len(records) == 63
     require_same(records, await journal_of(database))
 
@@ -229,7 +230,7 @@ async def test_a_missing_archived_partition_stops_it_unless_passed_by(
         await Replay(replaying).run(no_progress)
     await Replay(replace(replaying, without_missing=True)).run(no_progress)
 
-    records = await records_of(replaying.bootstrap_servers, replaying.topic)
+    records = await records_of(replaying.brokers, replaying.topic)
     assert {(record.shard, record.sequence) for record in records} == {
         (shard, seq) for shard, seq in journal if seq >= small_partitions
     }

@@ -4,6 +4,7 @@ import base64
 import secrets
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,14 @@ LOG_CONFIG = Path(__file__).with_name("broker") / "log4j2.xml"
 # A small heap that compiles quickly: one broker of a developer's machine, not a throughput machine.
 JVM_FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
+_PROTOCOLS = "listener.security.protocol.map"
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "inter.broker.listener.name": "BROKER",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    _PROTOCOLS: "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "num.partitions": "1",
     "default.replication.factor": "1",
@@ -63,14 +66,49 @@ def find_runtime() -> Runtime:
     return Runtime(java.find_java(), java.find_jars())
 
 
+@dataclass(frozen=True, slots=True)
+class SaslListener:
+    """A second listener, on *port*: its clients prove by SCRAM-SHA-512 which of *users* (to passwords) they are.
+
+    They may do what ACLs allow them; those of the first listener, which have no name, may do everything. The passwords
+    stand in the command that formats the folder: they are for tests.
+    """
+
+    port: int
+    users: Mapping[str, str]
+
+    @property
+    def address(self) -> str:
+        """The address for its clients."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The broker's settings that it takes, besides its address."""
+        return {
+            _PROTOCOLS: f"{SETTINGS[_PROTOCOLS]},SASL:SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl.scram-sha-512.sasl.jaas.config": f"{_SCRAM} required;",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",
+        }
+
+    @property
+    def format_arguments(self) -> Sequence[str]:
+        """What the folder is formatted with, so that the users are known from the first start."""
+        added = (f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in self.users.items())
+        return [argument for each in added for argument in ("--add-scram", each)]
+
+
 @dataclass(kw_only=True, slots=True)
 class KafkaBroker(Engine):
-    """One broker; its folder is formatted at the first start."""
+    """One broker; its folder is formatted at the first start. With *sasl* it has a listener for named users."""
 
     ready_within_s = READY_WITHIN_S
 
     controller_port: int
     runtime: Runtime
+    sasl: SaslListener | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -91,10 +129,11 @@ class KafkaBroker(Engine):
         self.folder.chmod(0o700)
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir()
-        listeners = f"BROKER://{LOOPBACK}:{self.port},CONTROLLER://{LOOPBACK}:{self.controller_port}"
+        served = [f"BROKER://{LOOPBACK}:{self.port}", *([f"SASL://{self.sasl.address}"] if self.sasl else [])]
         own = {
-            "listeners": listeners,
-            "advertised.listeners": f"BROKER://{LOOPBACK}:{self.port}",
+            **(self.sasl.settings if self.sasl else {}),
+            "listeners": ",".join([*served, f"CONTROLLER://{LOOPBACK}:{self.controller_port}"]),
+            "advertised.listeners": ",".join(served),
             "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{self.controller_port}",
             "log.dirs": str(self.data),
         }
@@ -104,7 +143,8 @@ class KafkaBroker(Engine):
             self._format()
 
     def _format(self) -> None:
-        arguments = ("format", "--standalone", "-t", _new_cluster_id(), "-c", str(self._properties))
+        users = self.sasl.format_arguments if self.sasl else ()
+        arguments = ("format", "--standalone", "-t", _new_cluster_id(), "-c", str(self._properties), *users)
         argv = self.runtime.argv("kafka.tools.StorageTool", *arguments)
         command = Command(name="format", argv=argv, log=self.log)
         done = subprocess.run(tethered(command), capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engines import accounts, kafka, locks, postgres
 from engines.errors import EngineError
-from engines.kafka import KafkaBroker
+from engines.kafka import KafkaBroker, SaslListener
 from engines.ports import free_ports
 from engines.postgres import PostgresServer
 
@@ -61,17 +61,23 @@ def running_postgres(
 
 
 @contextmanager
-def running_kafka(folder: Path, *, name: str = "kafka") -> Iterator[KafkaBroker]:
-    """Run a broker of our own under *folder*, and end it without ceremony."""
+def running_kafka(
+    folder: Path, *, name: str = "kafka", users: Mapping[str, str] | None = None
+) -> Iterator[KafkaBroker]:
+    """Run a broker of our own under *folder*, and end it without ceremony.
+
+    With *users*, names to passwords, it has a listener for them, see `SaslListener`.
+    """
     runtime = kafka.find_runtime()
     for attempt in range(1, PORT_ATTEMPTS + 1):
-        port, controller_port = free_ports(2)
+        port, controller_port, sasl_port = free_ports(3)
         broker = KafkaBroker(
             folder=folder / f"{name}-{attempt}",
             port=port,
             controller_port=controller_port,
             log=folder / f"{name}.log",
             runtime=runtime,
+            sasl=SaslListener(sasl_port, users) if users else None,
         )
         if _started(broker, attempt):
             break

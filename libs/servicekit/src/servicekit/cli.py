@@ -1,9 +1,9 @@
-"""The commands that every service has: `migrate`, and `projections status | unpark | rewind`."""
+"""The commands that services have: `migrate`, and `projections` and `identities`, each `status | unpark | rewind`."""
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.ids import SHARDS
+from servicekit.access.projection import AccessProjection, access_projection_name
+from servicekit.brokers import Brokers
 from servicekit.consumer import operations
 from servicekit.consumer.operations import ParkedSubject, ShardStatus
 from servicekit.consumer.projection import Projection
@@ -40,11 +42,11 @@ class Migration:
 class Operated:
     """A projection as its operator reaches it: by its *name*, and opened where events are to be applied.
 
-    They are read from the topic at *bootstrap_servers*.
+    They are read from the topic at *brokers*.
     """
 
     dsn: str
-    bootstrap_servers: str
+    brokers: Brokers
     name: str
     open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
 
@@ -79,10 +81,27 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
         typer.echo(f"{len(applied)} migrations and functions applied")
 
 
-def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer.Typer:
-    """Add `projections` to *cli* and return it; *operated* reads the settings when a command runs."""
-    projections = typer.Typer(no_args_is_help=True, help="Show the projection's state, and repair it.")
-    cli.add_typer(projections, name="projections")
+def identities_of(settings: ServiceSettings, *, dsn: str, service: str) -> Operated:
+    """Return what *service* (its slug), with its database at *dsn*, knows of identities, as its operator reaches it."""
+    projection = AccessProjection(access_projection_name(service), settings.access_topic)
+    return Operated(dsn, settings.brokers, projection.name, lambda: nullcontext(projection))
+
+
+def add_identities(cli: typer.Typer, operated: Callable[[], Operated]) -> None:
+    """Add `identities` to *cli*, which is to the projection of identities what `projections` is to the service's."""
+    add_projections(cli, operated, name="identities", told="Show how identities are projected, and repair it.")
+
+
+def add_projections(
+    cli: typer.Typer,
+    operated: Callable[[], Operated],
+    *,
+    name: str = "projections",
+    told: str = "Show the projection's state, and repair it.",
+) -> typer.Typer:
+    """Add *name*, with *told* as its help, to *cli* and return it; *operated* reads the settings when it runs."""
+    projections = typer.Typer(no_args_is_help=True, help=told)
+    cli.add_typer(projections, name=name)
 
     @projections.command()
     def status() -> None:
@@ -130,7 +149,7 @@ async def _status(pool: Pool, operated: Operated) -> tuple[list[ShardStatus], li
 
 async def _unpark(pool: Pool, operated: Operated, subject: UUID) -> Unparked:
     async with operated.open_projection() as projection:
-        return await unpark_subject(pool, projection, subject, bootstrap_servers=operated.bootstrap_servers)
+        return await unpark_subject(pool, projection, subject, brokers=operated.brokers)
 
 
 async def _rewind(pool: Pool, operated: Operated, shard: int, offset: int) -> bool:

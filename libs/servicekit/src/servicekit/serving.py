@@ -5,7 +5,9 @@ import gc
 import resource
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -27,6 +29,14 @@ _GC_YOUNG_ROUNDS: Final = 20
 _GC_MIDDLE_ROUNDS: Final = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a server proves itself with: its certificate with the chain, and the key, each a file (PEM)."""
+
+    cert_file: Path
+    key_file: Path
+
+
 class _Server(uvicorn.Server):
     """Leaves the signals to the process and never exits it."""
 
@@ -45,14 +55,16 @@ async def serve_http(
     port_setting: str = "PORT",
     on_ready: Callable[[int], None] | None = None,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  it is frozen
+    tls: Tls | None = None,
 ) -> None:
     """Serve *app* until *shutdown*, then finish the requests under way within 0.7 of *drain_s*.
 
-    Raises PortTaken naming *port_setting*. *on_ready* gets the port once requests are taken: port 0 finds a free one.
+    It speaks TLS with *tls*, else plain HTTP. Raises PortTaken naming *port_setting*, and OSError or ssl.SSLError for
+    files of *tls* that are none. *on_ready* gets the port once requests are taken: port 0 finds a free one.
     """
     make_room_for(limits.connections_max)
     listener = listen(host, port, port_setting)
-    server = _Server(_config(app, drain_s, limits))
+    server = _Server(_config(app, drain_s, limits, tls))
     serving = asyncio.create_task(server._serve([listener]))  # noqa: SLF001  serve() would take the signals
     ending = asyncio.create_task(shutdown.wait())
     try:
@@ -95,7 +107,7 @@ def listen(host: str, port: int, port_setting: str) -> socket.socket:
     return listener
 
 
-def _config(app: ASGIApp, drain_s: float, limits: ConnectionLimits) -> uvicorn.Config:
+def _config(app: ASGIApp, drain_s: float, limits: ConnectionLimits, tls: Tls | None) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=partial(LimitedProtocol, limits=limits),  # type: ignore[arg-type]  # it is called as the class is
@@ -108,6 +120,8 @@ def _config(app: ASGIApp, drain_s: float, limits: ConnectionLimits) -> uvicorn.C
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, int(drain_s * _REQUESTS_SHARE)),
+        ssl_certfile=None if tls is None else tls.cert_file,
+        ssl_keyfile=None if tls is None else tls.key_file,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import FUNDS_DEPOSITED
+from servicekit.brokers import Brokers
 from servicekit.consumer import operations, parking, unparking
 from servicekit.consumer.unparking import unpark
 from testkit.consumer_bench import Bench, Probe
@@ -33,10 +34,10 @@ async def test_poison_parks_its_wallet_while_others_flow_and_unparking_replays(b
     (parked,) = await bench.parked()
     assert (parked.subject, parked.seq, parked.events) == (sick, 3, 2)
 
-    still = await unpark(bench.pool, probe, sick, bootstrap_servers=bench.bootstrap)
+    still = await unpark(bench.pool, probe, sick, brokers=Brokers(bench.bootstrap))
     assert (still.applied, still.failure is None) == (0, False)
     probe.crash_on, probe.mended = set(), {3: events[2]}
-    done = await unpark(bench.pool, probe, sick, bootstrap_servers=bench.bootstrap)
+    done = await unpark(bench.pool, probe, sick, brokers=Brokers(bench.bootstrap))
 
     assert (done.applied, done.failure) == (2, None)
     assert await bench.applied() == {3: [1, 2, 3, 4, 5, 6]}
@@ -106,11 +107,11 @@ async def test_a_hot_parked_wallet_costs_one_row_and_stops_nobody(
         await eventually(lambda: bench.has_reached({3: 100}))
         assert await held_back(bench) == (1, 50)
         probe.crash_on = {60}
-        half = await unpark(bench.pool, probe, hot, bootstrap_servers=bench.bootstrap)
+        half = await unpark(bench.pool, probe, hot, brokers=Brokers(bench.bootstrap))
         assert (half.applied, half.failure is None) == (29, False)
         assert await held_back(bench) == (1, 21)
         probe.crash_on = set()
-        rest = await unpark(bench.pool, probe, hot, bootstrap_servers=bench.bootstrap)
+        rest = await unpark(bench.pool, probe, hot, brokers=Brokers(bench.bootstrap))
         await bench.publish([stream.deposited(hot)])
         await eventually(lambda: bench.has_reached({3: 101}))
 
@@ -132,7 +133,7 @@ async def test_unparking_finds_what_was_brought_back_behind_later_records(bench:
             await operations.rewind(connection, "probe", 3)
         await eventually(lambda: bench.has_reached({3: 8}))
     probe.crash_on = set()
-    done = await unpark(bench.pool, probe, wallet, bootstrap_servers=bench.bootstrap)
+    done = await unpark(bench.pool, probe, wallet, brokers=Brokers(bench.bootstrap))
 
     assert (done.applied, done.failure) == (7, None)
     assert await bench.applied() == {3: list(range(1, 9))}
@@ -144,13 +145,13 @@ async def test_what_the_topic_no_longer_has_stays_parked_and_says_so(bench: Benc
     await bench.processor(probe).process([received(event, event.sequence) for event in events])
     probe.crash_on = set()
 
-    done = await unpark(bench.pool, probe, events[0].subject, bootstrap_servers=bench.bootstrap)
+    done = await unpark(bench.pool, probe, events[0].subject, brokers=Brokers(bench.bootstrap))
 
     assert (done.applied, done.failure) == (0, "the topic lacks sequence 1 of shard 3")
     assert len(await bench.parked()) == 1
 
 
 async def test_a_wallet_that_is_not_parked_has_nothing_to_unpark(bench: Bench) -> None:
-    done = await unpark(bench.pool, Probe(bench.topic), wallet_in(3), bootstrap_servers=bench.bootstrap)
+    done = await unpark(bench.pool, Probe(bench.topic), wallet_in(3), brokers=Brokers(bench.bootstrap))
 
     assert (done.applied, done.failure) == (0, None)

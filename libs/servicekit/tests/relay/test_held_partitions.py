@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import NotLeaderForPartitionError
 
 from contracts.ids import SHARDS, partition_of
+from servicekit.brokers import Brokers
 from servicekit.relay import relay as relay_module
 from servicekit.relay import topic_end
 from servicekit.relay.publisher import Publisher, Sending
@@ -91,8 +92,8 @@ async def test_a_relay_that_starts_takes_the_shards_of_the_partitions_that_can_b
 ) -> None:
     is_down = True
 
-    async def ends(bootstrap: str, topic: str, shards: Mapping[int, Collection[int]]) -> TopicEnds:
-        found = await read_topic_ends(bootstrap, topic, shards)
+    async def ends(brokers: Brokers, topic: str, shards: Mapping[int, Collection[int]]) -> TopicEnds:
+        found = await read_topic_ends(brokers, topic, shards)
         return TopicEnds(found.ends, ({DOWN} & set(shards)) if is_down else set())
 
     monkeypatch.setattr(relay_module, "read_topic_ends", ends)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from contracts.events import parse_data
+from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
@@ -84,7 +85,7 @@ class Bench:
         """Return a consumer for *probe*, with the bench's registry unless it is given another."""
         return runner_class(
             ConsumerSettings(
-                bootstrap_servers=self.bootstrap,
+                brokers=Brokers(self.bootstrap),
                 client_id=probe.name,
                 session_timeout_ms=6_000,
                 housekeeping_every_s=0.05,

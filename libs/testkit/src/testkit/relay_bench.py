@@ -12,6 +12,7 @@ from contracts.envelope import Envelope, from_record
 from contracts.events import FUNDS_DEPOSITED
 from contracts.ids import new_id
 from contracts.registry import TYPES_BY_NUMBER
+from servicekit.brokers import Brokers
 from servicekit.postgres import Pool
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
@@ -45,7 +46,7 @@ class Bench:
         self.registries.append(registry)
         metrics = RelayMetrics(registry)
         settings = PublisherSettings(
-            bootstrap_servers=self.bootstrap, topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
+            brokers=Brokers(self.bootstrap), topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
         )
         return relay_class(
             RelaySettings(publisher=settings, lease_s=lease_s),

@@ -88,6 +88,7 @@ async def serve_api(settings: AccessSettings, shutdown: Shutdown) -> None:
         shutdown,
         service=SERVICE,
         port=settings.api.port,
+        dsn=settings.access_database_url,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -159,7 +160,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
     """Run the worker process until *shutdown*."""
     process = settings.worker
     async with (
-        processes.process_telemetry(settings, SERVICE, "worker") as telemetry,
+        processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
         open_worker(settings, telemetry, pool),
     ):

@@ -10,9 +10,7 @@ from servicekit.postgres import PoolSettings
 from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
 from servicekit.service import ApiProcess, Port, RelayProcess, relay_pool_settings
 from servicekit.service.settings import (
-    BOOTSTRAP_SERVERS,
     ApiPort,
-    BootstrapServers,
     ReaderDatabaseUrl,
     RelayLease,
     RelayPort,
@@ -26,7 +24,6 @@ class AccessSettings(ServiceSettings):
     """What the service's processes take from the environment, besides what every process takes."""
 
     access_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
-    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     access_reader_database_url: ReaderDatabaseUrl = None
     access_schema_url: SchemaUrl = "http://127.0.0.1:8141/schemas/"
     access_api_port: ApiPort = 8141
@@ -72,7 +69,9 @@ class AccessSettings(ServiceSettings):
     @property
     def knowing(self) -> Knowing:
         """Where the API knows identities from: it is their source."""
-        return Knowing(dsn=self.access_database_url, service="access", stale_s=self.access_stale_s, is_source=True)
+        return Knowing(
+            dsn=self.access_database_url, service="access", stale_s=self.access_stale_s, mode=self.mode, is_source=True
+        )
 
     @property
     def reads(self) -> PoolSettings:
@@ -100,7 +99,7 @@ class AccessSettings(ServiceSettings):
         """How the relay, which publishes what changed, is run."""
         name = "access-relay"
         publisher = PublisherSettings(
-            bootstrap_servers=self.kafka_bootstrap_servers,
+            brokers=self.brokers,
             topic=self.access_topic,
             client_id=name,
             schema_base=self.access_schema_url,

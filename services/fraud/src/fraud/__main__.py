@@ -16,7 +16,7 @@ from fraud.application.backtest import Backtest
 from fraud.config import BacktestSettings, FraudOwnerSettings, FraudSettings
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RulesRefused
-from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 
 DECISIONS_SHOWN_MAX: Final = 1_000
 """More than these are only counted."""
@@ -109,12 +109,16 @@ def _migration() -> Migration:
 def _operated() -> Operated:
     settings = FraudSettings()
     projection = bootstrap.make_projection(settings)
-    return Operated(
-        settings.fraud_database_url, settings.kafka_bootstrap_servers, projection.name, lambda: nullcontext(projection)
-    )
+    return Operated(settings.fraud_database_url, settings.brokers, projection.name, lambda: nullcontext(projection))
+
+
+def _identities() -> Operated:
+    settings = FraudSettings()
+    return identities_of(settings, dsn=settings.fraud_database_url, service="fraud")
 
 
 add_migrate(cli, _migration)
+add_identities(cli, _identities)
 add_projections(cli, _operated)
 
 

@@ -87,6 +87,7 @@ async def serve_api(settings: FraudSettings, shutdown: Shutdown) -> None:
         shutdown,
         service=SERVICE,
         port=settings.api.port,
+        dsn=settings.fraud_database_url,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -157,7 +158,7 @@ async def run_projector(
     """
     process = settings.projector
     async with (
-        processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
+        processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
         telemetry.registry.register(PoolCollector(process.name, pool))
@@ -227,7 +228,7 @@ async def backtest(
 ) -> bool:
     """Judge the topic's events from its beginning to its present end; return whether all of them were judged."""
     topic = settings.fraud_events_topic
-    async with open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader:
+    async with open_topic(settings.brokers, topic, partitions) as reader:
         return await run_backtest(
             backtest, reader.to_end(), events_max=events_max, on_decision=on_decision, progress=progress
         )

@@ -19,9 +19,7 @@ from servicekit.service import (
     relay_pool_settings,
 )
 from servicekit.service.settings import (
-    BOOTSTRAP_SERVERS,
     ApiPort,
-    BootstrapServers,
     ProjectorPort,
     ReadConnections,
     ReaderDatabaseUrl,
@@ -49,7 +47,6 @@ def packaged_rules() -> Path:
 class BacktestSettings(ServiceSettings):
     """What `backtest` takes from the environment: it needs no database."""
 
-    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     fraud_events_topic: str = Field(default="wallet.events", description="The topic whose events the rules judge.")
     fraud_time_compression: int = Field(
         default=1,
@@ -97,7 +94,7 @@ class FraudSettings(BacktestSettings):
     @property
     def knowing(self) -> Knowing:
         """Where the API knows identities from."""
-        return Knowing(dsn=self.fraud_database_url, service="fraud", stale_s=self.access_stale_s)
+        return Knowing(dsn=self.fraud_database_url, service="fraud", stale_s=self.access_stale_s, mode=self.mode)
 
     @property
     def api(self) -> ApiProcess:
@@ -120,7 +117,7 @@ class FraudSettings(BacktestSettings):
             port=Port(self.fraud_projector_port, "FRAUD_PROJECTOR_PORT"),
             pool=consumer_pool_settings(self.fraud_database_url, application_name=name),
             consumer=ConsumerSettings(
-                bootstrap_servers=self.kafka_bootstrap_servers,
+                brokers=self.brokers,
                 client_id=name,
                 records_per_poll_max=self.fraud_records_per_poll,
                 poll_s_min=_POLL_S_MIN,
@@ -132,7 +129,7 @@ class FraudSettings(BacktestSettings):
         """How the relay is run."""
         name = "fraud-relay"
         publisher = PublisherSettings(
-            bootstrap_servers=self.kafka_bootstrap_servers,
+            brokers=self.brokers,
             topic=self.fraud_decisions_topic,
             client_id=name,
             schema_base=self.fraud_schema_url,

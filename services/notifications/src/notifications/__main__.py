@@ -6,7 +6,7 @@ import typer
 
 from notifications import bootstrap
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
-from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -54,13 +54,19 @@ def _operated() -> Operated:
     projection = bootstrap.make_projection(settings)
     return Operated(
         settings.notifications_database_url,
-        settings.kafka_bootstrap_servers,
+        settings.brokers,
         projection.name,
         lambda: nullcontext(projection),
     )
 
 
+def _identities() -> Operated:
+    settings = NotificationsSettings()
+    return identities_of(settings, dsn=settings.notifications_database_url, service="notifications")
+
+
 add_migrate(cli, _migration)
+add_identities(cli, _identities)
 add_projections(cli, _operated)
 
 

@@ -96,6 +96,7 @@ async def serve_api(settings: NotificationsSettings, shutdown: Shutdown) -> None
         shutdown,
         service=SERVICE,
         port=settings.api.port,
+        dsn=settings.notifications_database_url,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -192,7 +193,7 @@ async def run_worker(
     """Run the worker process, which carries deliveries out, until *shutdown*."""
     process = settings.worker
     async with (
-        processes.process_telemetry(settings, SERVICE, "worker") as telemetry,
+        processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
         open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):

@@ -26,9 +26,7 @@ from servicekit.service import (
     relay_pool_settings,
 )
 from servicekit.service.settings import (
-    BOOTSTRAP_SERVERS,
     ApiPort,
-    BootstrapServers,
     ProjectorPort,
     ReaderDatabaseUrl,
     RecordsPerPoll,
@@ -69,7 +67,6 @@ class NotificationsSettings(ServiceSettings):
 
     notifications_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     notifications_reader_database_url: ReaderDatabaseUrl = None
-    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     notifications_topic: str = Field(default="wallet.events", description="The topic that is told to endpoints.")
     notifications_events_topic: str = Field(
         default="notifications.events", description="The topic that the relay publishes to."
@@ -179,7 +176,9 @@ class NotificationsSettings(ServiceSettings):
     @property
     def knowing(self) -> Knowing:
         """Where the API knows identities from."""
-        return Knowing(dsn=self.notifications_database_url, service="notifications", stale_s=self.access_stale_s)
+        return Knowing(
+            dsn=self.notifications_database_url, service="notifications", stale_s=self.access_stale_s, mode=self.mode
+        )
 
     @property
     def api(self) -> ApiProcess:
@@ -211,7 +210,7 @@ class NotificationsSettings(ServiceSettings):
             port=Port(self.notifications_projector_port, "NOTIFICATIONS_PROJECTOR_PORT"),
             pool=consumer_pool_settings(self.notifications_database_url, application_name=name),
             consumer=ConsumerSettings(
-                bootstrap_servers=self.kafka_bootstrap_servers,
+                brokers=self.brokers,
                 client_id=name,
                 records_per_poll_max=self.notifications_records_per_poll,
                 poll_s_min=_POLL_S_MIN,
@@ -223,7 +222,7 @@ class NotificationsSettings(ServiceSettings):
         """How the relay, which publishes the service's own events, is run."""
         name = "notifications-relay"
         publisher = PublisherSettings(
-            bootstrap_servers=self.kafka_bootstrap_servers,
+            brokers=self.brokers,
             topic=self.notifications_events_topic,
             client_id=name,
             schema_base=self.notifications_schema_url,

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.rebuild import RebuildError
@@ -46,13 +46,19 @@ def _operated() -> Operated:
     projection = bootstrap.make_projection(settings)
     return Operated(
         settings.transaction_history_database_url,
-        settings.kafka_bootstrap_servers,
+        settings.brokers,
         projection.name,
         lambda: nullcontext(projection),
     )
 
 
+def _identities() -> Operated:
+    settings = HistorySettings()
+    return identities_of(settings, dsn=settings.transaction_history_database_url, service="transaction-history")
+
+
 add_migrate(cli, _migration)
+add_identities(cli, _identities)
 projections = add_projections(cli, _operated)
 
 

@@ -67,6 +67,7 @@ async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
         shutdown,
         service=SERVICE,
         port=settings.api.port,
+        dsn=settings.transaction_history_database_url,
         open_app=lambda telemetry: open_api(settings, telemetry),
     )
 
@@ -147,7 +148,7 @@ async def rebuild(
     topic = settings.transaction_history_topic
     async with (
         await open_pool(settings.rebuilding) as pool,
-        open_topic(settings.kafka_bootstrap_servers, topic, partitions) as reader,
+        open_topic(settings.brokers, topic, partitions) as reader,
     ):
         rebuilding = Rebuild(
             owner_dsn=owner.transaction_history_owner_database_url,

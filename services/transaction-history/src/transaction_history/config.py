@@ -7,9 +7,7 @@ from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import BY_INDEX, PoolSettings
 from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings
 from servicekit.service.settings import (
-    BOOTSTRAP_SERVERS,
     ApiPort,
-    BootstrapServers,
     ProjectorPort,
     ReadConnections,
     ReaderDatabaseUrl,
@@ -24,7 +22,6 @@ class HistorySettings(ServiceSettings):
 
     transaction_history_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     transaction_history_reader_database_url: ReaderDatabaseUrl = None
-    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     transaction_history_topic: str = Field(
         default="wallet.events", description="The topic whose events the projector applies."
     )
@@ -37,7 +34,10 @@ class HistorySettings(ServiceSettings):
     def knowing(self) -> Knowing:
         """Where the API knows identities from."""
         return Knowing(
-            dsn=self.transaction_history_database_url, service="transaction-history", stale_s=self.access_stale_s
+            dsn=self.transaction_history_database_url,
+            service="transaction-history",
+            stale_s=self.access_stale_s,
+            mode=self.mode,
         )
 
     @property
@@ -64,7 +64,7 @@ class HistorySettings(ServiceSettings):
             port=Port(self.transaction_history_projector_port, "TRANSACTION_HISTORY_PROJECTOR_PORT"),
             pool=consumer_pool_settings(self.transaction_history_database_url, application_name=name),
             consumer=ConsumerSettings(
-                bootstrap_servers=self.kafka_bootstrap_servers,
+                brokers=self.brokers,
                 client_id=name,
                 records_per_poll_max=self.transaction_history_records_per_poll,
             ),

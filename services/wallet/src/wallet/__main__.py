@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
+from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
@@ -119,13 +119,19 @@ def _operated() -> Operated:
     settings = WalletSettings()
     return Operated(
         settings.wallet_database_url,
-        settings.kafka_bootstrap_servers,
+        settings.brokers,
         FraudRestrictions.name,
         lambda: operating.operate_decisions(settings),
     )
 
 
+def _identities() -> Operated:
+    settings = WalletSettings()
+    return identities_of(settings, dsn=settings.wallet_database_url, service="wallet")
+
+
 add_migrate(cli, _migration)
+add_identities(cli, _identities)
 add_projections(cli, _operated)
 
 if __name__ == "__main__":

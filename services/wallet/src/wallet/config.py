@@ -19,15 +19,13 @@ from servicekit.service import (
     relay_pool_settings,
 )
 from servicekit.service.settings import (
-    BOOTSTRAP_SERVERS,
-    BootstrapServers,
     ReaderDatabaseUrl,
     RelayLease,
     RelayPort,
     SchemaUrl,
     required_by_api,
 )
-from servicekit.settings import ServiceSettings
+from servicekit.settings import SecretKey, ServiceSettings
 from wallet.application.committer import CommitterSettings
 from wallet.application.queue import AGE_MAX_S, COMMANDS_MAX, QueueLimits
 
@@ -43,7 +41,6 @@ class WalletSettings(ServiceSettings):
 
     wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
     wallet_reader_database_url: ReaderDatabaseUrl = None
-    kafka_bootstrap_servers: BootstrapServers = BOOTSTRAP_SERVERS
     wallet_events_topic: str = Field(default="wallet.events", description="The topic that the relay publishes to.")
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
     wallet_relay_port: RelayPort = 8102
@@ -87,7 +84,7 @@ class WalletSettings(ServiceSettings):
     wallet_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )
-    wallet_reference_key: SecretStr = Field(
+    wallet_reference_key: SecretKey = Field(
         default=SecretStr(DEVELOPMENT_REFERENCE_KEY),
         min_length=16,
         description="The key under which references are hashed to be found again; never changed once used. The default "
@@ -99,7 +96,7 @@ class WalletSettings(ServiceSettings):
     @property
     def knowing(self) -> Knowing:
         """Where the API knows identities from."""
-        return Knowing(dsn=self.wallet_database_url, service="wallet", stale_s=self.access_stale_s)
+        return Knowing(dsn=self.wallet_database_url, service="wallet", stale_s=self.access_stale_s, mode=self.mode)
 
     @property
     def api(self) -> ApiProcess:
@@ -131,7 +128,7 @@ class WalletSettings(ServiceSettings):
         """How the relay is run."""
         name = "wallet-relay"
         publisher = PublisherSettings(
-            bootstrap_servers=self.kafka_bootstrap_servers,
+            brokers=self.brokers,
             topic=self.wallet_events_topic,
             client_id=name,
             schema_base=self.wallet_schema_url,
@@ -151,7 +148,7 @@ class WalletSettings(ServiceSettings):
             port=Port(self.wallet_decisions_port, "WALLET_DECISIONS_PORT"),
             pool=consumer_pool_settings(self.wallet_database_url, application_name=name),
             consumer=ConsumerSettings(
-                bootstrap_servers=self.kafka_bootstrap_servers,
+                brokers=self.brokers,
                 client_id=name,
                 records_per_poll_max=_DECISIONS_PER_POLL_MAX,
             ),

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.access import ACCESS_STREAM, RATE_LIMITS_CHANGED, AccessData, RateLimitsChanged
+from contracts.access import (
+    ACCESS_STREAM,
+    ISSUER_CHANGED,
+    RATE_LIMITS_CHANGED,
+    AccessData,
+    IssuerChanged,
+    RateLimitsChanged,
+)
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.consumer import checkpoints
 from servicekit.postgres import Pool
@@ -17,6 +24,8 @@ ISSUERS_MAX: Final = 20
 """Of one URL, over all tenants; a token of a URL that more have registered is refused."""
 
 _WITHOUT_END: Final = 2**63 - 1
+_DEVELOPMENT_ISSUER: Final = """
+    kind = $1 and convert_from(body, 'UTF8')::jsonb @> '{"is_development": true, "status": "active"}'"""
 _COLUMNS: Final = "id, kind, tenant_id, body"
 _LOOK: Final = """
     select array(select id from servicekit.access_entity where change > $1 order by change limit $3) as changed,
@@ -53,12 +62,16 @@ class Look:
 
 
 class Directory:
-    """Reads what the projection *name* keeps, through *pool*; where it *is_source*, all of it is there at once."""
+    """Reads what the projection *name* keeps, through *pool*; where it *is_source*, all of it is there at once.
 
-    def __init__(self, pool: Pool, name: str, *, is_source: bool = False) -> None:
+    Unless it *believes_development*, issuers that are for development are not among those it tells of by their URL.
+    """
+
+    def __init__(self, pool: Pool, name: str, *, is_source: bool = False, believes_development: bool = True) -> None:
         self._pool = pool
         self._name = name
         self._is_source = is_source
+        self._believes_development = believes_development
 
     async def entities(self, ids: Collection[UUID]) -> Mapping[UUID, Entity]:
         """Return those of *ids* that there are."""
@@ -66,7 +79,15 @@ class Directory:
 
     async def issuers(self, url: str) -> Sequence[Entity]:
         """Return the issuers registered under *url*, at most one more than ISSUERS_MAX."""
-        return await self._read("lookup = $1", url, ISSUERS_MAX + 1)
+        found = await self._read("lookup = $1", url, ISSUERS_MAX + 1)
+        return found if self._believes_development else [each for each in found if not _is_for_development(each.state)]
+
+    async def development_issuer(self) -> IssuerChanged | None:
+        """Return an active issuer that is for development, or None. Reads all issuers: for a process's start."""
+        for entity in await self._read(_DEVELOPMENT_ISSUER, ISSUER_CHANGED.number, 1):
+            if isinstance(entity.state, IssuerChanged):
+                return entity.state
+        return None
 
     async def rate_limits(self) -> Mapping[UUID, RateLimitsChanged]:
         """Return the rates of every tenant that has its own."""
@@ -99,6 +120,10 @@ class Directory:
                 f"select {_COLUMNS} from servicekit.access_entity where {where} limit {limit:d}", argument
             )
         return [Entity(row["id"], row["tenant_id"], _state(row["kind"], row["body"])) for row in rows]
+
+
+def _is_for_development(state: AccessData) -> bool:
+    return isinstance(state, IssuerChanged) and state.is_development
 
 
 def _state(kind: int, body: bytes) -> AccessData:

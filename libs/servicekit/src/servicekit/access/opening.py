@@ -17,20 +17,27 @@ from servicekit.access.projection import access_projection_name
 from servicekit.failures import OperationalError
 from servicekit.limits import Limits, Settler
 from servicekit.postgres import PoolSettings, open_pool
+from servicekit.settings import Mode
 
 _CONNECTIONS: int = 2
+
+
+class DevelopmentIssuerError(Exception):
+    """An issuer that is for development would be believed outside of it. The message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowing:
     """Where a service knows identities from: its *dsn*, *service* (its slug), and after how long staff has to wait.
 
-    *is_source*: the service is the one that identities come from, and knows them at once.
+    *is_source*: the service is the one that identities come from, and knows them at once. Outside development, by
+    *mode*, no issuer that is for development is believed.
     """
 
     dsn: str
     service: str
     stale_s: float
+    mode: Mode
     is_source: bool = False
 
 
@@ -38,13 +45,24 @@ class Knowing:
 async def open_authority(
     knowing: Knowing, registry: CollectorRegistry, given: Authority | None = None
 ) -> AsyncIterator[Authority]:
-    """Give the API's own authority, or the *given* one; its watch ends with the body."""
+    """Give the API's own authority, or the *given* one; its watch ends with the body.
+
+    Outside development raises DevelopmentIssuerError where an issuer is known whose private key everybody has.
+    """
     if given is not None:
         yield given
         return
     pools = PoolSettings(dsn=knowing.dsn, application_name=f"{knowing.service}-api-access", max_size=_CONNECTIONS)
     async with await open_pool(pools) as pool:
-        directory = Directory(pool, access_projection_name(knowing.service), is_source=knowing.is_source)
+        is_development = knowing.mode is Mode.DEVELOPMENT
+        directory = Directory(
+            pool,
+            access_projection_name(knowing.service),
+            is_source=knowing.is_source,
+            believes_development=is_development,
+        )
+        if not is_development:
+            await _refuse_development_issuer(directory)
         limits = Limits()
         settler = Settler(
             limits, dsn=knowing.dsn, application=f"{knowing.service}-api", instance=new_id(), registry=registry
@@ -56,6 +74,15 @@ async def open_authority(
             await authority.look()
         async with settler.running(), _watched(authority):
             yield authority
+
+
+async def _refuse_development_issuer(directory: Directory) -> None:
+    """Raise DevelopmentIssuerError where *directory* knows an active one; Unavailable where it cannot be asked."""
+    known = await directory.development_issuer()
+    if known is not None:
+        raise DevelopmentIssuerError(
+            f"the issuer {known.name} of {known.issuer} is for development, and everybody has its key: delete it"
+        )
 
 
 @asynccontextmanager

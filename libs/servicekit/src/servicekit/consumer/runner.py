@@ -144,7 +144,7 @@ class ConsumerRunner:
     def _new_consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             self._projection.topic,
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **self._settings.brokers.client(),
             group_id=self._projection.name,
             client_id=self._settings.client_id,
             enable_auto_commit=False,

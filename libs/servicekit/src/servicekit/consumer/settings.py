@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from servicekit.brokers import Brokers
+
 POLL_S_MIN: Final = 0.025
 RECORDS_PER_POLL: Final = 5_000
 
@@ -15,7 +17,7 @@ class ConsumerSettings:
     costs is shared by all that it applies.
     """
 
-    bootstrap_servers: str
+    brokers: Brokers
     client_id: str
     records_per_poll_max: int = RECORDS_PER_POLL
     bytes_per_poll_max: int = 16 * 1024 * 1024

@@ -6,6 +6,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from servicekit.brokers import Brokers
 from servicekit.consumer.records import Received, receive
 
 POLL_MS: Final = 200
@@ -60,9 +61,9 @@ class TopicReader:
 
 
 @asynccontextmanager
-async def open_partition(bootstrap_servers: str, topic: str, partition: int) -> AsyncIterator[PartitionReader]:
+async def open_partition(brokers: Brokers, topic: str, partition: int) -> AsyncIterator[PartitionReader]:
     """Give a reader of one partition, which has no position yet; raises the client's errors."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
     await consumer.start()
     try:
         part = TopicPartition(topic, partition)
@@ -74,9 +75,9 @@ async def open_partition(bootstrap_servers: str, topic: str, partition: int) -> 
 
 
 @asynccontextmanager
-async def open_topic(bootstrap_servers: str, topic: str, partitions: int) -> AsyncIterator[TopicReader]:
+async def open_topic(brokers: Brokers, topic: str, partitions: int) -> AsyncIterator[TopicReader]:
     """Give a reader of *topic* from the beginning; raises the client's errors."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
     await consumer.start()
     try:
         parts = [TopicPartition(topic, number) for number in range(partitions)]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from contracts.envelope import Envelope
 from contracts.ids import shard_of
+from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.applying import reason_of
 from servicekit.consumer.projection import Projection
@@ -29,7 +30,7 @@ class Unparked:
     failure: str | None
 
 
-async def unpark(pool: Pool, projection: Projection, subject: UUID, *, bootstrap_servers: str) -> Unparked:
+async def unpark(pool: Pool, projection: Projection, subject: UUID, *, brokers: Brokers) -> Unparked:
     """Apply the subject's events that were held back, in order, and let it flow again when none is left.
 
     An event that fails again keeps its place, and with it those behind. Raises the client's errors, and TimeoutError
@@ -41,7 +42,7 @@ async def unpark(pool: Pool, projection: Projection, subject: UUID, *, bootstrap
         partition = await checkpoints.partition_of_shard(connection, projection.name, shard)
     if place is None or partition is None:
         return Unparked(0, None)
-    async with open_partition(bootstrap_servers, projection.topic, partition) as reader:
+    async with open_partition(brokers, projection.topic, partition) as reader:
         return await _Unparking(pool, projection, subject, reader, place.shard, place.seq).run(place.offset)
 
 

@@ -223,7 +223,7 @@ class Publisher:
     def _new_producer(self) -> AIOKafkaProducer:
         self._metrics.producer_made()
         return AIOKafkaProducer(
-            bootstrap_servers=self._settings.bootstrap_servers,
+            **self._settings.brokers.client(),
             client_id=self._settings.client_id,
             enable_idempotence=True,
             acks="all",

@@ -228,9 +228,7 @@ class Relay:
         shards: dict[int, list[int]] = {}
         for lease in leases:
             shards.setdefault(self._partition(lease.shard), []).append(lease.shard)
-        found = await read_topic_ends(
-            self._settings.publisher.bootstrap_servers, self._settings.publisher.topic, shards
-        )
+        found = await read_topic_ends(self._settings.publisher.brokers, self._settings.publisher.topic, shards)
         for partition in found.unread:
             self._hold(self._unread, partition, "Unread")
         for partition in shards.keys() - found.unread:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from servicekit.brokers import Brokers
+
 LEASE_S: Final = 10.0
 
 
@@ -10,7 +12,7 @@ LEASE_S: Final = 10.0
 class PublisherSettings:
     """Where and how records are published. *schema_base* is the URL below which each type's schema is served."""
 
-    bootstrap_servers: str
+    brokers: Brokers
     topic: str
     client_id: str
     schema_base: str

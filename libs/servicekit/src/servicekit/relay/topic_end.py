@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.envelope import EnvelopeError, from_record
+from servicekit.brokers import Brokers
 from servicekit.relay.halts import TopicEnd
 from servicekit.relay.publisher import PublishError
 
@@ -77,12 +78,12 @@ class _Partition:
         self.wanted -= self.found.keys()
 
 
-async def read_topic_ends(bootstrap_servers: str, topic: str, shards: Mapping[int, Collection[int]]) -> TopicEnds:
+async def read_topic_ends(brokers: Brokers, topic: str, shards: Mapping[int, Collection[int]]) -> TopicEnds:
     """Return the last record of each of *shards* (by partition) that has one near its partition's end.
 
     Raises PublishError when the broker cannot be reached in time; a partition alone that cannot is named as unread.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             await consumer.start()

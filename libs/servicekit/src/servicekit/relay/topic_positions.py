@@ -9,6 +9,7 @@ from uuid import UUID
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from servicekit.brokers import Brokers
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.relay.publisher import PublishError
@@ -34,11 +35,11 @@ class ShardRun:
     event_id: UUID
 
 
-async def count_partitions(bootstrap_servers: str, topic: str) -> int:
+async def count_partitions(brokers: Brokers, topic: str) -> int:
     """Return how many partitions *topic* has; raises UnknownTopic, and PublishError where the broker is away."""
     try:
         async with asyncio.timeout(ADMIN_TIMEOUT_S):
-            admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+            admin = AIOKafkaAdminClient(**brokers.client())
             try:
                 await admin.start()
                 # Asked for by name, a broker that makes topics by itself would make it.
@@ -52,14 +53,14 @@ async def count_partitions(bootstrap_servers: str, topic: str) -> int:
         raise PublishError(type(error).__name__) from error
 
 
-async def read_positions(bootstrap_servers: str, topic: str, partitions: int) -> Mapping[int, ShardRun]:
+async def read_positions(brokers: Brokers, topic: str, partitions: int) -> Mapping[int, ShardRun]:
     """Read all of *topic*; return the run of each shard that it has. Repeats are passed over.
 
     Raises BrokenTopic at a gap, and PublishError where the broker cannot be read.
     """
     runs: dict[int, ShardRun] = {}
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S), open_topic(bootstrap_servers, topic, partitions) as reader:
+        async with asyncio.timeout(READ_TIMEOUT_S), open_topic(brokers, topic, partitions) as reader:
             async for received in reader.to_end():
                 for record in received:
                     _pass(record, runs)

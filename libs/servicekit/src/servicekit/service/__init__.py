@@ -16,10 +16,14 @@ RELAY_POOL_SIZE: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service as its processes name it: *name* is the Python package, *version* the build's."""
+    """A service as its processes name it: *name* is the Python package, *version* the build's.
+
+    *journals* are its tables, `schema.table`, that only grow: no process may update or delete in them.
+    """
 
     name: str
     version: str
+    journals: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:

@@ -24,8 +24,9 @@ from servicekit.relay.relay import Relay
 from servicekit.service import ConsumerProcess, Port, RelayProcess, Service
 from servicekit.service.consuming import make_consuming
 from servicekit.service.instances import instance_jitter, instance_name
-from servicekit.serving import serve_http
-from servicekit.settings import ServiceSettings
+from servicekit.service.unsafe_role import refuse_unsafe_role
+from servicekit.serving import Tls, serve_http
+from servicekit.settings import Mode, ServiceSettings
 from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
 
 ProcessBody = Callable[[Shutdown], Awaitable[None]]
@@ -34,10 +35,18 @@ OpenApp = Callable[[Telemetry], AbstractAsyncContextManager[ASGIApp]]
 
 
 @asynccontextmanager
-async def process_telemetry(settings: ServiceSettings, service: Service, process: str) -> AsyncIterator[Telemetry]:
-    """Give the process its logs, metrics and traces, and measure its event loop."""
+async def open_process(
+    settings: ServiceSettings, service: Service, process: str, *, dsn: str
+) -> AsyncIterator[Telemetry]:
+    """Give the process its logs, metrics and traces, and measure its event loop.
+
+    *dsn* is where its app role reaches the database: outside development raises UnsafeRoleError where that role may do
+    what no process needs, and Unavailable where the database cannot be asked.
+    """
     telemetry = open_telemetry(settings, service=service.name, process=process, version=service.version)
     try:
+        if settings.mode is not Mode.DEVELOPMENT:
+            await refuse_unsafe_role(dsn, application=f"{service.slug}-{process}", journals=service.journals)
         async with event_loop_delay(telemetry.registry):
             yield telemetry
     finally:
@@ -45,11 +54,15 @@ async def process_telemetry(settings: ServiceSettings, service: Service, process
 
 
 async def serve_api(
-    settings: ServiceSettings, shutdown: Shutdown, *, service: Service, port: Port, open_app: OpenApp
+    settings: ServiceSettings, shutdown: Shutdown, *, service: Service, port: Port, dsn: str, open_app: OpenApp
 ) -> None:
-    """Run an API process until *shutdown*; *open_app* gives its application and takes it down again."""
-    async with process_telemetry(settings, service, "api") as telemetry, open_app(telemetry) as app:
-        await _serve(app, settings, shutdown, port)
+    """Run an API process until *shutdown*; *open_app* gives its application and takes it down again.
+
+    *dsn* is the app role's; raises as `open_process` does.
+    """
+    tls = None if settings.tls is None else Tls(*settings.tls)
+    async with open_process(settings, service, "api", dsn=dsn) as telemetry, open_app(telemetry) as app:
+        await _serve(app, settings, shutdown, port, tls)
 
 
 async def run_beside_pages(
@@ -114,7 +127,7 @@ async def run_consumer(
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
     """Run the process that feeds *projection* until *shutdown*, or until it cannot go on."""
-    async with process_telemetry(settings, service, process.name) as telemetry:
+    async with open_process(settings, service, process.name, dsn=process.pool.dsn) as telemetry:
         await consume(
             settings,
             shutdown,
@@ -172,7 +185,7 @@ async def run_relay(
 ) -> None:
     """Run the process that publishes *journal* until *shutdown*, or until it must not go on."""
     async with (
-        process_telemetry(settings, service, "relay") as telemetry,
+        open_process(settings, service, "relay", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
         telemetry.registry.register(PoolCollector("relay", pool))
@@ -231,7 +244,9 @@ def _tell_end(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> N
     shutdown.request(error.exit_code if isinstance(error, RelayError) else EXIT_FAILED)
 
 
-async def _serve(app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, port: Port) -> None:
+async def _serve(
+    app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, port: Port, tls: Tls | None = None
+) -> None:
     await serve_http(
         app,
         host=settings.host,
@@ -240,4 +255,5 @@ async def _serve(app: ASGIApp, settings: ServiceSettings, shutdown: Shutdown, po
         drain_s=settings.drain_s,
         port_setting=port.setting,
         limits=ConnectionLimits(connections_max=settings.connections_max, request_s=settings.request_arrival_s),
+        tls=tls,
     )

@@ -1,12 +1,9 @@
 """The settings that services share, declared once; each service gives them a name of its own, and its default."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
-BOOTSTRAP_SERVERS: Final = "127.0.0.1:19092"
-
-BootstrapServers = Annotated[str, Field(description="The brokers, `host:port,…`.")]
 PortNumber = Annotated[int, Field(ge=0, le=65_535)]
 ApiPort = Annotated[PortNumber, Field(description="The port of the API.")]
 ProjectorPort = Annotated[PortNumber, Field(description="The port of the projector's health and metrics.")]

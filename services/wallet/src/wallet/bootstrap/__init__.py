@@ -16,7 +16,9 @@ from servicekit.service import Service, own_migrations, processes
 from servicekit.telemetry import Telemetry
 from wallet.config import WalletSettings
 
-SERVICE: Final = Service(name="wallet", version=metadata.version("wallet"))
+SERVICE: Final = Service(
+    name="wallet", version=metadata.version("wallet"), journals=("wallet.journal", "wallet.archived_journal")
+)
 SOURCE: Final = "/wallet"
 """The `ce_source` of every event of this service."""
 

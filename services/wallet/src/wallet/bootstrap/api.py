@@ -47,6 +47,7 @@ async def serve_api(
         shutdown,
         service=SERVICE,
         port=settings.api.port,
+        dsn=settings.wallet_database_url,
         open_app=lambda telemetry: open_api(settings, telemetry, parts=parts, authority=authority, shutdown=shutdown),
     )
 

@@ -62,7 +62,7 @@ async def run_decisions(
     """
     process = settings.decisions
     async with (
-        processes.process_telemetry(settings, SERVICE, process.name) as telemetry,
+        processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
         open_decisions(settings, telemetry, shutdown=shutdown) as projection,
     ):
         await processes.consume(

@@ -44,7 +44,7 @@ FOLDING: Final = Folding(CATALOG.facts)
 async def operate_decisions(settings: WalletSettings) -> AsyncIterator[FraudRestrictions]:
     """Give an operator what acts on fraud decisions."""
     async with (
-        processes.process_telemetry(settings, SERVICE, "operator") as telemetry,
+        processes.open_process(settings, SERVICE, "operator", dsn=settings.wallet_database_url) as telemetry,
         open_decisions(settings, telemetry) as projection,
     ):
         yield projection
@@ -92,7 +92,7 @@ async def replay_journal(settings: WalletSettings, topic: str, *, resume: bool, 
     replaying = Replay(
         ReplaySettings(
             dsn=settings.wallet_database_url,
-            bootstrap_servers=settings.kafka_bootstrap_servers,
+            brokers=settings.brokers,
             topic=topic,
             live_topic=settings.wallet_events_topic,
             source=SOURCE,

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from contracts.envelope import Envelope
 from contracts.ids import SHARDS
 from contracts.registry import TYPES_BY_NUMBER
+from servicekit.brokers import Brokers
 from servicekit.postgres import Connection
 from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
@@ -47,7 +48,7 @@ class ReplaySettings:
     """What is replayed, and where to. *live_topic* is the relay's own, which is never written here."""
 
     dsn: str
-    bootstrap_servers: str
+    brokers: Brokers
     topic: str
     live_topic: str
     source: str
@@ -88,7 +89,7 @@ class Replay:
         self._backoff_s = backoff_s
         self._publisher = publisher_class(
             PublisherSettings(
-                bootstrap_servers=settings.bootstrap_servers,
+                brokers=settings.brokers,
                 topic=settings.topic,
                 client_id=_NAME,
                 schema_base=settings.schema_base,
@@ -141,10 +142,10 @@ class Replay:
         settings = self._settings
         if settings.topic == settings.live_topic:
             raise ReplayError(f"{settings.topic} is the topic the relay publishes to: replay to a fresh one")
-        partitions = await count_partitions(settings.bootstrap_servers, settings.topic)
+        partitions = await count_partitions(settings.brokers, settings.topic)
         if SHARDS % partitions:
             raise ReplayError(f"{settings.topic} has {partitions} partitions, which do not divide {SHARDS} shards")
-        there = await read_positions(settings.bootstrap_servers, settings.topic, partitions)
+        there = await read_positions(settings.brokers, settings.topic, partitions)
         if there and not settings.resume:
             raise ReplayError(f"{settings.topic} has records: make a fresh one, or go on with --resume")
         return there

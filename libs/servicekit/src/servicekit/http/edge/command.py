@@ -20,6 +20,7 @@ from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key
 from servicekit.http.edge.decoding import decode_body, refuse_body
 from servicekit.http.edge.matching import RouteTable
 from servicekit.http.edge.observe import Observer, traceparent_in
+from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, is_problem, problem_from
 from servicekit.http.route import Engine, Route
 from servicekit.principal import Principal
@@ -106,7 +107,7 @@ class CommandEndpoint:
                 response = _refusal(caught, path)
                 if isinstance(caught, Limited):
                     told = []  # the refusal tells of the limit itself
-            await _send(send, response, request_id, told)
+            await _send(send, response, request_id, security_headers(scope), told)
             self._observer.finish(
                 self._series, response.status, received_s, request_id, path=path, span=span, error=error
             )
@@ -165,11 +166,14 @@ def _refusal(error: Exception, path: str) -> CommandResponse:
     return CommandResponse(problem.code.status, problem.render(path), problem.headers)
 
 
-async def _send(send: Send, response: CommandResponse, request_id: bytes, told: RawHeaders) -> None:
+async def _send(
+    send: Send, response: CommandResponse, request_id: bytes, security: RawHeaders, told: RawHeaders
+) -> None:
     headers = [
         _PROBLEM_HEADER if is_problem(response.status) else _JSON_HEADER,
         (b"content-length", b"%d" % len(response.body)),
         (b"request-id", request_id),
+        *security,
         *told,
         *response.headers,
     ]

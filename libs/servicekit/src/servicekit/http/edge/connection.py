@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from contracts import problems
 from contracts.ids import new_id_text
 from servicekit.http.edge.corked import CorkedProtocol
+from servicekit.http.edge.security import headers_for
 from servicekit.http.problems import PROBLEM_TYPE, Problem
 
 _SURPLUS_S: Final = 1.0
@@ -163,20 +164,21 @@ class LimitedProtocol(CorkedProtocol):
             self.flow.pause_reading()
             return
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(_rendered(problem))
+            self.transport.write(_rendered(problem, self.scheme))
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True  # nobody is left to answer
             cycle.message_event.set()
         self.transport.close()
 
 
-def _rendered(problem: Problem) -> bytes:
+def _rendered(problem: Problem, scheme: str | None) -> bytes:
     body = problem.render("/")
     headers = [
         (b"content-type", PROBLEM_TYPE),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
         (b"request-id", new_id_text().encode()),
+        *headers_for(scheme),
         *problem.headers,
     ]
     head = b"".join(b"%s: %s\r\n" % header for header in headers)

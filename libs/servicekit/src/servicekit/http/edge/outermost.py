@@ -23,6 +23,7 @@ from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head
 from servicekit.http.edge.decoding import check_json, refuse_nul
 from servicekit.http.edge.matching import RouteTable, routed_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
+from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
 from servicekit.http.route import BODY_BYTES_MAX, Route
 
@@ -68,7 +69,7 @@ class Edge:
         started_s, path = monotonic_s(), scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
-        response = TrackedResponse(send, request_id_of(headers.get(b"request-id")))
+        response = TrackedResponse(send, request_id_of(headers.get(b"request-id")), security_headers(scope))
         error: Exception | None = None
         with self._span(scope, traceparent, started_s) as (span, handed_on):
             context = scope[CONTEXT_KEY] = RequestContext(
@@ -126,10 +127,11 @@ class Edge:
 
 
 class TrackedResponse:
-    """Passes a response on with its request id, and remembers its status."""
+    """Passes a response on with its request id and what is told for *security*, and remembers its status."""
 
-    def __init__(self, send: Send, request_id: bytes) -> None:
+    def __init__(self, send: Send, request_id: bytes, security: RawHeaders) -> None:
         self._send = send
+        self._security = security
         self.request_id = request_id
         self.status = 0
         self.headers: RawHeaders = []
@@ -157,7 +159,10 @@ class TrackedResponse:
             self.status = message["status"]
             if self._deadline is not None:
                 self._deadline.reschedule(None)
-            message["headers"] = [*message.get("headers", ()), (b"request-id", self.request_id), *self.headers]
+            own = [*message.get("headers", ())]
+            told = {name for name, _ in own}
+            security = [each for each in self._security if each[0] not in told]  # a public file may be kept
+            message["headers"] = [*own, *security, (b"request-id", self.request_id), *self.headers]
         await self._send(message)
 
     async def refuse(self, error: Exception, path: str) -> None:

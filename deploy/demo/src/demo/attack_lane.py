@@ -18,7 +18,7 @@ from local_stack.credentials import LIFETIME_S_MAX
 
 MALLORY: Final = "mallory"
 """An owner without wallets: whatever it names is another's."""
-ROUNDS_MAX: Final = 20
+ROUNDS_MAX: Final = 100
 BETWEEN_ROUNDS_S: Final = 2.0
 BETWEEN_S: Final = 0.02
 """Slow enough to stay below a user's limit: what is refused is refused for what it asks."""

@@ -31,7 +31,6 @@ REVOKED: Final = frozenset({"key_revoked"})
 _UNAUTHENTICATED: Final = 401
 _FORBIDDEN: Final = 403
 _MISSING: Final = 404
-_CONFLICT: Final = 409
 _AMOUNT: Final = {"amount": {"amount": "1", "currency": "JPY"}}
 
 
@@ -117,17 +116,6 @@ def on_others_wallets(who: str, credential: str, kind: Kind, victims: tuple[Vict
     victim, other = victims
     wallet = victim.wallet
 
-    yield Attack(
-        who=who,
-        service="wallet",
-        method="POST",
-        path="/v1/batches",
-        authorization=f"Bearer {credential}",
-        body={"mode": "atomic", "commands": [{"type": "withdrawal", "wallet_id": wallet, **_AMOUNT}]},
-        status=_CONFLICT,
-        codes=frozenset({"wallet_not_found"}),
-    )
-
     def attack(
         method: str,
         path: str,
@@ -157,6 +145,11 @@ def on_others_wallets(who: str, credential: str, kind: Kind, victims: tuple[Vict
         "POST", "/v1/transfers", {"source_wallet_id": wallet, "destination_wallet_id": other.wallet, **_AMOUNT}
     )
     yield attack("POST", f"/v1/wallets/{wallet}/close", {})
+    yield attack(
+        "POST",
+        "/v1/batches",
+        {"mode": "atomic", "commands": [{"type": "withdrawal", "wallet_id": wallet, **_AMOUNT}]},
+    )
     yield attack("POST", "/v1/deposits", {"wallet_id": wallet, **_AMOUNT}, users=False)
     yield attack("POST", f"/v1/wallets/{wallet}/freeze", {"reason": "risk", "scope": "all"}, users=False)
     yield attack("POST", f"/v1/wallets/{wallet}/unfreeze", {}, users=False)

@@ -83,16 +83,20 @@ class Model:
         self.wallets = {} if wallets is None else wallets
 
     def owner_of_payer(self, operation: Command | Batch) -> str | None:
-        """Return the owner who may send *operation* for itself.
+        """Return the owner who may send *operation* for itself: a transfer, a withdrawal, or an atomic batch of them.
 
-        None for what is the platform's to do (deposits, openings, changes of state, batches), and where nobody has the
-        wallet.
+        None for what is the platform's to do (deposits, openings, changes of state, independent batches, whose debits
+        of one wallet may be more than a user's limit ever admits), for debits of several owners, and where nobody has
+        the wallet.
         """
         match operation:
             case Transfer():
                 payer = self.wallets.get(operation.source)
             case Withdrawal():
                 payer = self.wallets.get(operation.wallet)
+            case Batch(mode="atomic"):
+                owners = {self.owner_of_payer(command) for command in operation.commands}
+                return owners.pop() if len(owners) == 1 else None
             case _:
                 payer = None
         return None if payer is None else payer.owner
@@ -114,14 +118,14 @@ class Model:
             case _:
                 assert_never(command)
 
-    def apply_batch(self, batch: Batch) -> ExpectedBatch:
-        """Do the commands of *batch*, all or none where it is atomic, and return what it must be answered."""
+    def apply_batch(self, batch: Batch, sender: str | None = None) -> ExpectedBatch:
+        """Do the commands of *batch*, sent as in `apply`, all or none where it is atomic; return what is answered."""
         if batch.mode == "independent":
-            return ExpectedBatch(CHANGED, tuple(self.apply(command) for command in batch.commands))
+            return ExpectedBatch(CHANGED, tuple(self.apply(command, sender) for command in batch.commands))
         before = {name: replace(wallet) for name, wallet in self.wallets.items() if name in _names(batch)}
         results = []
         for index, command in enumerate(batch.commands):
-            expected = self.apply(command)
+            expected = self.apply(command, sender)
             if expected.code is not None:
                 self._restore(_names(batch), before)
                 return ExpectedBatch(REFUSED, index=index, refusal=expected)

@@ -98,7 +98,9 @@ class DayPlayer:
         keys = [f"key {line.n}"] if line.is_answer_kept else []
         model = self._model
         sender = model.owner_of_payer(operation)
-        expected = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation, sender)
+        expected = (
+            model.apply_batch(operation, sender) if isinstance(operation, Batch) else model.apply(operation, sender)
+        )
         await schedule.add(PlannedLine(line, expected, sender), alone=[*alone, *keys], shared=shared)
 
     async def _take(self, schedule: Schedule[PlannedLine]) -> None:

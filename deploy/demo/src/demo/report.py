@@ -25,8 +25,8 @@ def show(
         for example in invariant.examples:
             console.print(f"{name} {example}", style="red", markup=False, highlight=False)
     for breach in tally.breaches:
-        console.print(breach, style="red", markup=False, highlight=False)
-    console.print(tally.sentence)
+        console.print(breach, style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(tally.sentence if tally.holds else f"{tally.sentence}: not every one was refused as it must be.")
     console.print("Every invariant holds." if findings.hold else "An invariant is broken.")
 
 

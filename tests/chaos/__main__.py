@@ -14,6 +14,7 @@ from pathlib import Path
 from tests import pages
 from tests.chaos import page, report
 from tests.chaos.faults import (
+    access,
     boundaries,
     clock,
     database,
@@ -76,6 +77,7 @@ _MODULES = (
     webhooks,
     receivers,
     tenants,
+    access,
     planted,
     planted_ahead,
     planted_stream,

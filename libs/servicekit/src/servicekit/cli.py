@@ -3,8 +3,8 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -40,13 +40,26 @@ class Migration:
 class Operated:
     """A projection as its operator reaches it: by its *name*, and opened where events are to be applied.
 
-    They are read from the topic at *bootstrap_servers*.
+    They are read from the topic at *bootstrap_servers*. *identities* is the projection that stands beside it.
     """
 
     dsn: str
     bootstrap_servers: str
     name: str
     open_projection: Callable[[], AbstractAsyncContextManager[Projection]]
+    identities: Projection
+
+    def chosen(self, *, identities: bool) -> "Operated":
+        """Return what reaches the projection of *identities* where that is meant, itself otherwise."""
+        if not identities:
+            return self
+        known = self.identities
+        return replace(self, name=known.name, open_projection=lambda: nullcontext(known))
+
+
+OfIdentities = Annotated[
+    bool, typer.Option("--identities", help="Not the service's own projection, but what it knows of identities.")
+]
 
 
 def run_process(settings: ServiceSettings, main: Callable[[Shutdown], Awaitable[None]]) -> None:
@@ -85,16 +98,21 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
     cli.add_typer(projections, name="projections")
 
     @projections.command()
-    def status() -> None:
+    def status(*, identities: OfIdentities = False) -> None:
         """Show shards' checkpoints and parked subjects; exits with 1 if a shard is stopped or a subject parked."""
-        shards, parked = _on_pool(operated(), _status)
+        shards, parked = _on_pool(operated().chosen(identities=identities), _status)
         _show_status(shards, parked)
         sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
 
     @projections.command()
-    def unpark(subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")]) -> None:
+    def unpark(
+        subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")],
+        *,
+        identities: OfIdentities = False,
+    ) -> None:
         """Apply a parked subject's events in order; the exit code is 1 if one fails again."""
-        done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, subject))
+        chosen = operated().chosen(identities=identities)
+        done = _on_pool(chosen, lambda pool, operated: _unpark(pool, operated, subject))
         typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
         sys.exit(0 if done.failure is None else 1)
 
@@ -102,9 +120,12 @@ def add_projections(cli: typer.Typer, operated: Callable[[], Operated]) -> typer
     def rewind(
         shard: Annotated[int, typer.Option(min=0, max=SHARDS - 1, help="The shard that misses events.")],
         offset: Annotated[int, typer.Option(min=0, help="The offset that its partition is read from again.")] = 0,
+        *,
+        identities: OfIdentities = False,
     ) -> None:
         """Have a shard's partition read again: events applied before are skipped, missing ones applied."""
-        if not _on_pool(operated(), lambda pool, operated: _rewind(pool, operated, shard, offset)):
+        chosen = operated().chosen(identities=identities)
+        if not _on_pool(chosen, lambda pool, operated: _rewind(pool, operated, shard, offset)):
             typer.echo(f"shard {shard} has no checkpoint yet", err=True)
             sys.exit(1)
         typer.echo(f"the partition of shard {shard} will be read again from offset {offset}")

@@ -16,6 +16,7 @@ from fraud.application.backtest import Backtest
 from fraud.config import BacktestSettings, FraudOwnerSettings, FraudSettings
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RulesRefused
+from servicekit.access.projection import make_access_projection
 from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 
 DECISIONS_SHOWN_MAX: Final = 1_000
@@ -110,7 +111,11 @@ def _operated() -> Operated:
     settings = FraudSettings()
     projection = bootstrap.make_projection(settings)
     return Operated(
-        settings.fraud_database_url, settings.kafka_bootstrap_servers, projection.name, lambda: nullcontext(projection)
+        settings.fraud_database_url,
+        settings.kafka_bootstrap_servers,
+        projection.name,
+        lambda: nullcontext(projection),
+        make_access_projection(bootstrap.SERVICE.slug, settings.access_topic),
     )
 
 

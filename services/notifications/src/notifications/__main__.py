@@ -6,6 +6,7 @@ import typer
 
 from notifications import bootstrap
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
+from servicekit.access.projection import make_access_projection
 from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -57,6 +58,7 @@ def _operated() -> Operated:
         settings.kafka_bootstrap_servers,
         projection.name,
         lambda: nullcontext(projection),
+        make_access_projection(bootstrap.SERVICE.slug, settings.access_topic),
     )
 
 

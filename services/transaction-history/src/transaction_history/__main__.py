@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from servicekit.access.projection import make_access_projection
 from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
@@ -49,6 +50,7 @@ def _operated() -> Operated:
         settings.kafka_bootstrap_servers,
         projection.name,
         lambda: nullcontext(projection),
+        make_access_projection(bootstrap.SERVICE.slug, settings.access_topic),
     )
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from servicekit.access.projection import make_access_projection
 from servicekit.cli import Migration, Operated, add_migrate, add_projections, run_process
-from wallet.bootstrap import migration_sources, operating
+from wallet.bootstrap import SERVICE, migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
 from wallet.config import WalletOwnerSettings, WalletSettings
@@ -122,6 +123,7 @@ def _operated() -> Operated:
         settings.kafka_bootstrap_servers,
         FraudRestrictions.name,
         lambda: operating.operate_decisions(settings),
+        make_access_projection(SERVICE.slug, settings.access_topic),
     )
 
 

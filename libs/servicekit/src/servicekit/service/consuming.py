@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from servicekit.access.projection import AccessProjection, access_projection_name
+from servicekit.access.projection import make_access_projection
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -77,7 +77,7 @@ def make_consuming(
         session_timeout_ms=_SESSION_MS,
         heartbeat_ms=_HEARTBEAT_MS,
     )
-    known = AccessProjection(access_projection_name(service.slug), settings.access_topic)
+    known = make_access_projection(service.slug, settings.access_topic)
     return Consuming(
         make_runner(
             process.consumer,

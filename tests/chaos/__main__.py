@@ -15,6 +15,7 @@ from tests import pages
 from tests.chaos import page, report
 from tests.chaos.faults import (
     access,
+    access_poison,
     boundaries,
     clock,
     database,
@@ -78,6 +79,7 @@ _MODULES = (
     receivers,
     tenants,
     access,
+    access_poison,
     planted,
     planted_ahead,
     planted_stream,

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests import pages
 from tests.chaos import page, report
 from tests.chaos.faults import (
+    access,
+    access_poison,
     boundaries,
     clock,
     database,
@@ -76,6 +78,8 @@ _MODULES = (
     webhooks,
     receivers,
     tenants,
+    access,
+    access_poison,
     planted,
     planted_ahead,
     planted_stream,

@@ -79,6 +79,7 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
         assert (await api.get("/openapi.json")).status_code == 200
         await a_broken_file_is_refused_at_once(projector, api, environment)
         assert (await command("fraud", environment, "projections", "status"))[0] == 0
+        assert (await command("fraud", environment, "identities", "status"))[0] == 0
         assert (await command("fraud", environment, "projections", "unpark", "--subject", str(payer)))[0] == 0
 
     trial = ("backtest", "--rules", environment["FRAUD_RULES_FILE"])

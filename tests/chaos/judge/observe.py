@@ -95,15 +95,17 @@ async def refusals(connections: Connections, log: str) -> dict[str, int]:
     return {name: count for name, count in Counter(_REFUSAL.findall(log)).items() if name in own}
 
 
-async def raw_records(bootstrap_servers: str, topic: str = TOPIC) -> list["ConsumerRecord[bytes, bytes]"]:
+async def raw_records(
+    bootstrap_servers: str, topic: str = TOPIC, partitions: int = PARTITIONS
+) -> list["ConsumerRecord[bytes, bytes]"]:
     """Return every record that *topic* holds now, in the order of each partition, but what is foreign to it."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        for partition in partitions:
+        parts = [TopicPartition(topic, number) for number in range(partitions)]
+        begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
+        consumer.assign(parts)
+        for partition in parts:
             consumer.seek(partition, begins[partition])
         return await _read_to(consumer, {part: end for part, end in ends.items() if end > begins[part]})
     finally:

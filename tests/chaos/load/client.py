@@ -34,18 +34,30 @@ class Response:
 
 
 class HttpClient:
-    """Speaks to one port, one request at a time; a connection that failed is made anew."""
+    """Speaks to one port, one request at a time; a connection that failed is made anew.
 
-    def __init__(self, port: int, *, within_s: float = REQUEST_S_MAX) -> None:
+    *authorization* is the header of each request, *address* the loopback address that it comes from.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        *,
+        within_s: float = REQUEST_S_MAX,
+        authorization: str = CLIENTS_HEADERS["authorization"],
+        address: str = LOOPBACK,
+    ) -> None:
         self.port = port
         self._within_s = within_s
+        self._authorization = authorization
+        self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def request(self, method: str, path: str, body: Any = None, *, key: str | None = None) -> Response:
         """Send and return the answer; raise Unanswered."""
         try:
             async with asyncio.timeout(self._within_s):
-                return await self._exchange(_rendered(method, path, body, key))
+                return await self._exchange(_rendered(method, path, body, key=key, authorization=self._authorization))
         except (OSError, EOFError, TimeoutError, ValueError) as error:
             self.close()
             raise Unanswered(type(error).__name__) from error
@@ -61,7 +73,7 @@ class HttpClient:
 
     async def _exchange(self, request: bytes) -> Response:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(LOOPBACK, self.port)
+            self._streams = await asyncio.open_connection(LOOPBACK, self.port, local_addr=(self._address, 0))
         reader, writer = self._streams
         writer.write(request)
         status, headers = parsed_head((await reader.readuntil(_LINE_ENDS)).decode("latin-1"))
@@ -78,12 +90,14 @@ def parsed_head(head: str) -> tuple[int, dict[str, str]]:
     return int(status_line.split(" ", 2)[1]), headers
 
 
-_AUTHORIZATION = f"Authorization: {CLIENTS_HEADERS['authorization']}"
-
-
-def _rendered(method: str, path: str, body: Any, key: str | None) -> bytes:
+def _rendered(method: str, path: str, body: Any, *, key: str | None, authorization: str) -> bytes:
     payload = b"" if body is None else json.dumps(body).encode()
-    lines = [f"{method} {path} HTTP/1.1", "Host: wallet", _AUTHORIZATION, f"Content-Length: {len(payload)}"]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: wallet",
+        f"Authorization: {authorization}",
+        f"Content-Length: {len(payload)}",
+    ]
     if body is not None:
         lines.append("Content-Type: application/json")
     if key is not None:

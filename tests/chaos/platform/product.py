@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import access.bootstrap
 import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap
@@ -40,6 +41,8 @@ PROCESSES: Mapping[str, Process] = {
     "worker-2": Process("notifications", "worker", "NOTIFICATIONS_WORKER_PORT"),
     "fraud-projector": Process("fraud", "projector", "FRAUD_PROJECTOR_PORT"),
     "fraud-relay": Process("fraud", "relay", "FRAUD_RELAY_PORT"),
+    "access-api": Process("access", "api", "ACCESS_API_PORT"),
+    "access-relay": Process("access", "relay", "ACCESS_RELAY_PORT"),
 }
 CORE = ("api-1", "api-2", "relay", "projector", "history")
 """What every run has; the rest is started for the faults that need it."""
@@ -47,12 +50,15 @@ APIS = ("api-1", "api-2")
 WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
 WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
+ACCESS = frozenset({"access-api", "access-relay"}) | FRAUD
+"""Identities, and what tells the wallet of them: `decisions`, which also reads what fraud decides."""
 
 SOURCES: Mapping[str, Callable[[], list[MigrationSource]]] = {
     "wallet": wallet.bootstrap.migration_sources,
     "transaction_history": transaction_history.bootstrap.migration_sources,
     "notifications": notifications.bootstrap.migration_sources,
     "fraud": fraud.bootstrap.migration_sources,
+    "access": access.bootstrap.migration_sources,
 }
 SETTINGS: Mapping[str, str] = {
     "FRAUD_RULES_FILE": str(RULES),

@@ -80,6 +80,24 @@ async def has_no_lag(bench: Bench) -> bool:
     return all(shard.lag_ms == 0 for shard in progress.values()) and bench.metric("consumer_lag_records") == 0
 
 
+async def test_what_a_silent_broker_told_last_grows_old(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = bench.runner(Probe(bench.topic), runner_class=Watched)
+    assert isinstance(runner, Watched)
+
+    async with running(runner):
+        await bench.publish(deposits(Stream(), 3, 1))
+        await eventually(lambda: bench.has_reached({3: 1}))
+        last = runner.clients[0].last_poll_timestamp
+        monkeypatch.setattr(runner.clients[0], "last_poll_timestamp", lambda part: (last(part) or 0) - 3_600_000)
+        await eventually(lambda: is_an_hour_behind(bench))
+
+
+async def is_an_hour_behind(bench: Bench) -> bool:
+    async with bench.pool.connection() as connection:
+        progress = await checkpoints.progress(connection, "probe")
+    return progress[3].lag_ms > 3_500_000
+
+
 async def test_events_delivered_three_times_and_replayed_from_the_start_are_applied_once(bench: Bench) -> None:
     events = deposits(Stream(), 3, 25)
     probe = Probe(bench.topic)

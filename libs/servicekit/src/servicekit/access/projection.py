@@ -55,5 +55,10 @@ class AccessProjection:
         )
 
 
+def make_access_projection(service: str, topic: str) -> AccessProjection:
+    """Return the projection that the consumer process of *service* (its slug) feeds from *topic*."""
+    return AccessProjection(access_projection_name(service), topic)
+
+
 def _lookup(body: AccessData) -> str | None:
     return body.issuer if isinstance(body, IssuerChanged) else None

@@ -25,11 +25,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """How far a partition was behind its end."""
+    """How far a partition was behind its end, when the broker last told where that is, *told_ms_ago*."""
 
     partition: int
     records: int
     milliseconds: int
+    told_ms_ago: int
 
 
 async def lock(tx: Transaction, projection: str, partitions: Mapping[int, int]) -> dict[int, Checkpoint]:
@@ -112,17 +113,20 @@ async def partition_of_shard(connection: Connection, projection: str, shard: int
 
 
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
-    """Write how far behind each partition is, for readers."""
+    """Write how far behind each partition was when the broker last told, for readers."""
     await connection.execute(
         """insert into servicekit.projection_lag (projection, topic_partition, lag_records, lag_ms, measured_at)
-           select $1, partition, records, ms, clock_timestamp()
-           from unnest($2::int[], $3::bigint[], $4::bigint[]) as n (partition, records, ms) order by partition
+           select $1, partition, records, ms, clock_timestamp() - make_interval(secs => told_ms_ago / 1000.0)
+           from unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+               as n (partition, records, ms, told_ms_ago)
+           order by partition
            on conflict (projection, topic_partition) do update
                set lag_records = excluded.lag_records, lag_ms = excluded.lag_ms, measured_at = excluded.measured_at""",
         projection,
         [lag.partition for lag in lags],
         [lag.records for lag in lags],
         [lag.milliseconds for lag in lags],
+        [lag.told_ms_ago for lag in lags],
     )
 
 

@@ -150,6 +150,7 @@ class ConsumerRunner:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=self._settings.session_timeout_ms,
+            heartbeat_interval_ms=self._settings.heartbeat_ms,
             max_poll_interval_ms=self._settings.max_poll_interval_ms,
             fetch_max_bytes=self._settings.bytes_per_poll_max,
         )
@@ -314,18 +315,22 @@ class ConsumerRunner:
             _log.info("consumer.offsets_not_committed", error=type(error).__name__)
 
     async def _lags(self, consumer: AIOKafkaConsumer, waiting: Poll) -> list[Lag]:
-        """Return how far behind each partition is; what is polled and *waiting* is not applied yet."""
+        """Return how far behind each partition is; what is polled and *waiting* is not applied yet.
+
+        A broker that is silent has told of no end since: what it told last grows old.
+        """
         now = utc_now()
         lags = []
         for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            if end is None:
+            end, told_ms = consumer.highwater(partition), consumer.last_poll_timestamp(partition)
+            if end is None or told_ms is None:
                 continue
             polled = waiting.get(partition)
             records = max(0, end - (polled[0].offset if polled else await consumer.position(partition)))
             latest = self._latest.get(partition.partition)
             behind_ms = int((now - latest).total_seconds() * 1000) if records and latest is not None else 0
-            lags.append(Lag(partition.partition, records, max(0, behind_ms)))
+            told_ms_ago = max(0, int(now.timestamp() * 1000) - told_ms)
+            lags.append(Lag(partition.partition, records, max(0, behind_ms), told_ms_ago))
         return sorted(lags, key=lambda lag: lag.partition)
 
 

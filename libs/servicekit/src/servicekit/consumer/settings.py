@@ -25,6 +25,7 @@ class ConsumerSettings:
     poll_s_min: float = POLL_S_MIN
     full_records: int = 1_000
     session_timeout_ms: int = 10_000
+    heartbeat_ms: int = 3_000
     max_poll_interval_ms: int = 60_000
     housekeeping_every_s: float = 1.0
     backoff_s_min: float = 0.1

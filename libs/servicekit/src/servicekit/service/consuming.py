@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from servicekit.access.projection import AccessProjection, access_projection_name
+from servicekit.access.projection import make_access_projection
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
@@ -20,6 +20,10 @@ from servicekit.telemetry import Telemetry
 
 _POLL_S_MIN: Final = 0.025
 """A revocation does not wait for what shares a poll's cost."""
+_SESSION_MS: Final = 6_000
+_HEARTBEAT_MS: Final = 1_500
+"""A broker that comes back waits for a member that is gone before it gives its partitions to another: the least that
+brokers take by default, for a revocation waits with it."""
 _RECORDS_MAX: Final = 500
 _BYTES_MAX: Final = 4 * 1024 * 1024
 
@@ -70,8 +74,10 @@ def make_consuming(
         records_per_poll_max=_RECORDS_MAX,
         bytes_per_poll_max=_BYTES_MAX,
         poll_s_min=_POLL_S_MIN,
+        session_timeout_ms=_SESSION_MS,
+        heartbeat_ms=_HEARTBEAT_MS,
     )
-    known = AccessProjection(access_projection_name(service.slug), settings.access_topic)
+    known = make_access_projection(service.slug, settings.access_topic)
     return Consuming(
         make_runner(
             process.consumer,

@@ -17,6 +17,7 @@ from tests.access_matrix.callers import (
     Caller,
     Holds,
 )
+from tests.openapi.targets import UNBOUNDED
 
 from contracts.envelope import Envelope
 from contracts.scopes import SCOPES, Kind, Scope, mask_for, names_of
@@ -27,8 +28,6 @@ AN_HOUR: Final = timedelta(hours=1)
 ALLOWED: Final = "10.9.0.0/16"
 """The one network that the key of `FORGED_ADDRESS` may be used from."""
 EVERY_SCOPE: Final = frozenset(SCOPES)
-_RATE: Final = (1_000_000, 2_000_000)
-_UNBOUNDED: Final = dict.fromkeys(("tenant", "user", "service", "operator", "wallet", "key_creation"), _RATE)
 
 
 @dataclass(slots=True)
@@ -44,7 +43,7 @@ class Credentials:
         for tenant_id in (OURS, THEIRS, SUSPENDED):
             issuer = self._issuers[tenant_id] = _issuer(tenant_id)
             status = "suspended" if tenant_id == SUSPENDED else "active"
-            self.events += [tenant_event(tenant_id, status=status), issuer.event(), rates_event(_UNBOUNDED, tenant_id)]
+            self.events += [tenant_event(tenant_id, status=status), issuer.event(), rates_event(UNBOUNDED, tenant_id)]
 
     def untold(self) -> Sequence[Envelope]:
         """Return the events since the last call."""

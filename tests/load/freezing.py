@@ -9,7 +9,6 @@ import httpx2
 
 from contracts.ids import new_id_text
 from servicekit.clock import monotonic_s
-from testkit.identities import CLIENTS_HEADERS
 
 RULES: Final = """
 version: "bench-1"
@@ -39,9 +38,9 @@ class Freezing:
     p99_ms: float
 
 
-async def measure(wallet_url: str, wallets: int) -> Freezing:
+async def measure(wallet_url: str, credential: str, wallets: int) -> Freezing:
     """Trip the rule with *wallets* wallets, a few at a time; the platform judges by `RULES`."""
-    async with httpx2.AsyncClient(base_url=wallet_url, headers=CLIENTS_HEADERS) as http:
+    async with httpx2.AsyncClient(base_url=wallet_url, headers={"authorization": f"Bearer {credential}"}) as http:
         await _time_one(http)  # the first one pays for every plan and page
         places = asyncio.Semaphore(AT_ONCE)
         times_ms = await asyncio.gather(*(_in_turn(places, http) for _ in range(wallets)))

@@ -7,17 +7,23 @@ import resource
 import secrets
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from servicekit.clock import monotonic_s
-from testkit.identities import CLIENTS_HEADERS
+from testkit.identities import CLIENTS_KEY
 
 WRK_SCRIPT = Path(__file__).with_name("transfers.lua")
 NAME = "wrk" if shutil.which("wrk") is not None else "an asyncio client of our own"
 _MARGIN_S = 60.0
+
+
+FRESH_SHARE: Final = 1 / 20
+_BACKEND: Final = f"Authorization: Bearer {CLIENTS_KEY.text}\r\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +32,8 @@ class Load:
 
     *hot*: all from one wallet. *commands*: how many in one request; above 1 it is an independent batch. *per_s*: how
     many requests are due each second; None: the next follows each answer. *may_be_refused*: a refusal is counted;
-    otherwise it fails the run.
+    otherwise it fails the run. *callers* are the lines of a head that say who asks, one by
+    chance for each request; one request in twenty takes one of *fresh* away, if there are any.
     """
 
     wallet_ids: Sequence[str]
@@ -36,6 +43,8 @@ class Load:
     commands: int = 1
     per_s: float | None = None
     may_be_refused: bool = False
+    callers: Sequence[str] = field(default=(_BACKEND,), repr=False)
+    fresh: deque[str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ async def _wrk(url: str, load: Load, connections: int) -> _Answered:
         process = await asyncio.create_subprocess_exec(
             "wrk", "-t1", f"-c{connections}", f"-d{round(load.seconds)}s", "--timeout", "10s", "-s", str(WRK_SCRIPT),
             url, "--", ids.name, "hot" if load.hot else "uniform", secrets.token_hex(8), str(load.commands),
-            str(load.per_s or 0),
+            str(load.per_s or 0), load.callers[0].split()[2],
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         async with asyncio.timeout(load.seconds + _MARGIN_S):
@@ -133,9 +142,11 @@ def _request(load: Load) -> bytes:
     else:
         each = ",".join(_transfer(load, '"type":"transfer",') for _ in range(load.commands))
         path, body = "/v1/batches", f'{{"mode":"independent","commands":[{each}]}}'
+    is_fresh = load.fresh and random.random() < FRESH_SHARE
+    caller = load.fresh.popleft() if load.fresh and is_fresh else random.choice(load.callers)
     return (
         f"POST {path} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
-        f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
+        f"{caller}"
         f"Idempotency-Key: {secrets.token_hex(16)}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 

@@ -9,7 +9,19 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from tests.load import backlog, cells, freezing, maintaining, million, mixed, profile, sizes, standby, visible
+from tests.load import (
+    admission,
+    backlog,
+    cells,
+    freezing,
+    maintaining,
+    million,
+    mixed,
+    profile,
+    sizes,
+    standby,
+    visible,
+)
 from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
 from tests.load.plan import KINDS, BenchPlan
@@ -56,6 +68,8 @@ class Run:
                 await self._on_one_database(bench)
             if self.plan.has("mixed"):
                 await self._attempt("mixed", lambda: self._mixed(running))
+            if self.plan.has("access"):
+                await self._attempt("access", lambda: self._access(running))
             if self.plan.has("million"):
                 await self._attempt("million", lambda: self._million(running))
             if self.plan.has("backlog"):
@@ -92,6 +106,17 @@ class Run:
                 bench, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds
             )
         self.outcome.figures["mixed_share_ahead"] = round(batches.share_ahead, 3)
+
+    async def _access(self, running: PostgresServer) -> None:
+        self.console.print("access")
+        async with prepared(running) as bench:
+            await admission.measure(
+                bench,
+                self.outcome.series,
+                rounds=self.plan.rounds,
+                seconds=self.plan.seconds,
+                connections=max(self.plan.connections),
+            )
 
     async def _million(self, running: PostgresServer) -> None:
         self.console.print(f"transfers between {self.plan.wallets:,} wallets")
@@ -154,7 +179,7 @@ class Run:
 
     async def _freezing(self, platform: Platform) -> None:
         self.console.print("freezing")
-        froze = await freezing.measure(platform.wallet_url, self.plan.wallets_to_freeze)
+        froze = await freezing.measure(platform.wallet_url, platform.credential, self.plan.wallets_to_freeze)
         self.outcome.figures.update(freeze_p50_ms=round(froze.p50_ms, 1), freeze_p99_ms=round(froze.p99_ms, 1))
 
     async def _visible(self, platform: Platform) -> None:

@@ -53,19 +53,19 @@ async def started(module: Sequence[str], port_variable: str, environment: Mappin
 
 @asynccontextmanager
 async def apis(
-    database: Database, count: int = 1, settings: Mapping[str, str] = MappingProxyType({})
+    database: Database,
+    count: int = 1,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    module: Sequence[str] = ("wallet", "api"),
 ) -> AsyncIterator[list[Process]]:
-    """Run *count* processes of the wallet's API on *database* with *settings* besides their usual ones."""
+    """Run *count* processes of the wallet's API, or of *module*, on *database*, with *settings* besides its own."""
     environment = {
         "WALLET_DATABASE_URL": database.dsn_app,
         "WALLET_READER_DATABASE_URL": database.dsn_reader,
         **settings,
     }
     async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(started(("wallet", "api"), "WALLET_API_PORT", environment))
-            for _ in range(count)
-        ]
+        yield [await stack.enter_async_context(started(module, "WALLET_API_PORT", environment)) for _ in range(count)]
 
 
 async def _until_ready(url: str) -> None:

@@ -31,6 +31,8 @@ def ratios(series: Series) -> dict[str, float]:
             series.median("standby relay barrier"), series.median("standby relay without")
         ),
     }
+    for side in ("key", "users", "fresh"):
+        named[f"admitted_{side}_vs_open"] = _share(series.median(f"access {side}"), series.median("access open"))
     for kind in KINDS:
         named |= _of_kind(series, kind)
     return {name: round(value, 2) for name, value in sorted(named.items()) if value is not None}

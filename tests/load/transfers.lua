@@ -1,10 +1,10 @@
--- Transfers of 1.00 between random wallets: wrk … -- IDS_FILE uniform|hot KEY_PREFIX COMMANDS_PER_REQUEST REQUESTS_PER_S|0
+-- Transfers of 1.00 between random wallets: wrk … -- IDS_FILE uniform|hot KEY_PREFIX COMMANDS_PER_REQUEST REQUESTS_PER_S|0 CREDENTIAL
 -- One command is a transfer of its own, more are an independent batch. With a rate, requests are due at even steps.
 local ffi = require("ffi")
 ffi.cdef("typedef struct { long s; long us; } bench_time; int gettimeofday(bench_time *, void *);")
 
 local ids = {}
-local hot, prefix, sent, commands = false, "", 0, 1
+local hot, prefix, sent, commands, credential = false, "", 0, 1, ""
 local step_ms, due_ms = 0, 0
 local time = ffi.new("bench_time")
 
@@ -41,6 +41,7 @@ end
 function init(args)
   for line in io.lines(args[1]) do ids[#ids + 1] = line end
   hot, prefix, commands = args[2] == "hot", args[3], tonumber(args[4])
+  credential = args[6]
   math.randomseed(os.time())
   if commands > 1 then response = must_be_done end
   step_ms, due_ms = 1000 / tonumber(args[5]), now_ms()
@@ -50,6 +51,6 @@ end
 function request()
   sent = sent + 1
   local path = commands > 1 and "/v1/batches" or "/v1/transfers"
-  return wrk.format("POST", path, {["Content-Type"] = "application/json", ["Idempotency-Key"] = prefix .. "-" .. sent},
+  return wrk.format("POST", path, {["Content-Type"] = "application/json", ["Authorization"] = "Bearer " .. credential, ["Idempotency-Key"] = prefix .. "-" .. sent},
     commands > 1 and batch() or transfer(""))
 end

@@ -18,7 +18,6 @@ from tests.load.usage import Usage
 from contracts.ids import new_id_text
 from demo.stack import Platform
 from servicekit.clock import monotonic_s
-from testkit.identities import CLIENTS_HEADERS
 
 WALLETS: Final = 1_000
 CONNECTIONS: Final = 128
@@ -47,12 +46,20 @@ class Visible:
 
 async def measure(platform: Platform, per_s: float, seconds: float) -> Visible:
     """Run *per_s* transfers a second for *seconds*, and sample once they have settled."""
+    headers = {"authorization": f"Bearer {platform.credential}"}
     async with (
-        httpx2.AsyncClient(base_url=platform.wallet_url, timeout=VISIBLE_WITHIN_S, headers=CLIENTS_HEADERS) as commands,
-        httpx2.AsyncClient(base_url=platform.history_url, timeout=VISIBLE_WITHIN_S, headers=CLIENTS_HEADERS) as reads,
+        httpx2.AsyncClient(base_url=platform.wallet_url, timeout=VISIBLE_WITHIN_S, headers=headers) as commands,
+        httpx2.AsyncClient(base_url=platform.history_url, timeout=VISIBLE_WITHIN_S, headers=headers) as reads,
     ):
         wallet_ids = await _open(commands)
-        load = Load(wallet_ids=wallet_ids, connections=CONNECTIONS, seconds=seconds, per_s=per_s, may_be_refused=True)
+        load = Load(
+            wallet_ids=wallet_ids,
+            connections=CONNECTIONS,
+            seconds=seconds,
+            per_s=per_s,
+            may_be_refused=True,
+            callers=[f"Authorization: Bearer {platform.credential}\r\n"],
+        )
         before = Usage.now()
         loading = asyncio.create_task(generator.run([platform.wallet_url], load))
         await asyncio.sleep(seconds * _SETTLING_SHARE)

@@ -33,7 +33,9 @@ DOCUMENTS: Final = Path(__file__).parents[2] / "docs" / "openapi"
 BEHIND_PROXY: Final[Mapping[str, Any]] = {"trusted_proxies": "127.0.0.1/32", "access_stale_s": 86_400}
 """Settings of every target: who tests is a proxy, which names the address of each request, and is never stale."""
 
-UNBOUNDED: Final = dict.fromkeys(("tenant", "user", "service", "operator", "key_creation"), (1000000, 2000000))
+UNBOUNDED: Final = dict.fromkeys(
+    ("tenant", "user", "service", "operator", "wallet", "key_creation"), (1000000, 2000000)
+)
 """Rates that no test meets."""
 
 Prepare = Callable[[Database], Awaitable[None]]

@@ -276,3 +276,12 @@ async def test_an_issuers_tokens_are_one_tenants(bench: Bench) -> None:
     await bench.tell(twin.event())
 
     assert (await bench.admit(issuer.token("alice", at=NOW, jti="x"))).tenant_id == TENANT
+
+
+async def test_a_deep_look_shows_what_is_old_and_what_is_parked(bench: Bench) -> None:
+    assert bench.authority.check()["access"].ok
+
+    bench.clock.pass_by(301)
+
+    check = bench.authority.check()["access"]
+    assert (check.ok, check.detail) == (False, "up to date 301 s ago, 0 parked")

@@ -12,6 +12,8 @@ from testkit.route_bench import BODY, KEY, Bench
         ("refused", 409, "insufficient_funds", None),
         ("exhausted", 503, "overloaded", "1"),
         ("unreached", 503, "unavailable", "3"),
+        ("limited", 429, "rate_limited", "2"),
+        ("beyond", 429, "rate_limited", None),
         ("bug", 500, "internal_error", None),
     ],
 )
@@ -31,6 +33,13 @@ def test_a_refusal_carries_its_facts_and_always_the_same_bytes(bench: Bench, rou
 
     assert answers[0].json()["available"] == {"amount": "1.00", "currency": "USD"}
     assert answers[0].content == answers[1].content
+
+
+def test_a_limit_that_is_reached_is_told_in_headers(bench: Bench, route: str) -> None:
+    answer = bench.client.post(route, json={"name": "limited"}, headers=KEY)
+
+    assert answer.headers["ratelimit"] == '"user";r=0;t=2'
+    assert answer.json()["retry_after_s"] == 2
 
 
 def test_requests_are_counted_by_route_and_status(bench: Bench, route: str) -> None:

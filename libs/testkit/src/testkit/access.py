@@ -7,6 +7,7 @@ from uuid import UUID
 from contracts.scopes import Kind, mask_for
 from servicekit.access.admission import UNLIMITED, Access, Admission, Cost, require_access
 from servicekit.client_address import Client
+from servicekit.health import Check
 from servicekit.principal import Principal, client_of
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -42,6 +43,10 @@ class AdmitsAs:
 
     def __init__(self, principal: Principal | None = None) -> None:
         self.principal = principal or principal_of()
+
+    def check(self) -> Mapping[str, Check]:
+        """Return nothing: it knows one principal."""
+        return {}
 
     async def admit(self, _headers: Mapping[bytes, bytes], _client: Client, access: Access, /) -> Admission:
         """Return the principal, without limits; raises NotAllowed as `require_access` does."""

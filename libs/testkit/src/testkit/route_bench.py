@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.testclient import TestClient
 
 from contracts import problems
+from servicekit.access.admission import Limited
 from servicekit.failures import PoolExhausted, Unavailable
 from servicekit.http.app import create_app
 from servicekit.http.edge.command import CommandRequest, CommandResponse
@@ -30,6 +31,8 @@ FAILURES: Final[dict[str, Exception]] = {
     "refused": Problem(problems.INSUFFICIENT_FUNDS, "Too little.", available={"amount": "1.00", "currency": "USD"}),
     "exhausted": PoolExhausted("Every connection is busy."),
     "unreached": Unavailable("The database cannot be reached.", retry_after_s=3),
+    "limited": Limited("Too often.", headers=[(b"ratelimit", b'"user";r=0;t=2')], retry_after_s=2),
+    "beyond": Limited("Too much at once.", headers=[], retry_after_s=None),
     "bug": ZeroDivisionError("secret"),
 }
 

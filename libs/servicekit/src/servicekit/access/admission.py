@@ -10,6 +10,7 @@ from contracts import problems
 from contracts.problems import ProblemCode
 from contracts.scopes import Kind, Scope
 from servicekit.client_address import Client
+from servicekit.health import Check
 from servicekit.principal import Principal
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -133,9 +134,17 @@ class Authority(Protocol):
         """
         ...
 
+    def check(self) -> Mapping[str, Check]:
+        """Return, for a deep look, how fresh what it knows is."""
+        ...
+
 
 class _AdmitsNobody:
     """The authority of a process without routes of its own."""
+
+    def check(self) -> Mapping[str, Check]:
+        """Return nothing: it knows nobody."""
+        return {}
 
     async def admit(self, _headers: Mapping[bytes, bytes], _client: Client, _access: Access, /) -> Admission:
         """Refuse every request; raises NotAuthenticated."""

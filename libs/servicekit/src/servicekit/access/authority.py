@@ -30,6 +30,7 @@ from servicekit.access.ranges import is_within
 from servicekit.client_address import Client
 from servicekit.clock import monotonic_s, unix_s, utc_now
 from servicekit.failures import OperationalError
+from servicekit.health import Check
 from servicekit.limits import Limits
 from servicekit.read_model.waiting import PositionWaiter
 
@@ -76,9 +77,9 @@ class CredentialAuthority:
         self._directory = directory
         self._metrics = metrics
         self._waiter = PositionWaiter(directory.reached)
-        self._limits = limits or CallerLimits(Limits())
+        self._limits = CallerLimits(Limits()) if limits is None else limits
         self._stale_s = stale_s
-        self._cache = cache or CredentialCache()
+        self._cache = CredentialCache() if cache is None else cache
         self._clocks = clocks
         self._seen = 0
         self._parked: frozenset[UUID] = frozenset()
@@ -115,6 +116,12 @@ class CredentialAuthority:
     def stale_s(self) -> float:
         """How long nothing was heard of identities, in seconds."""
         return max(0.0, self._clocks.monotonic_s() - self._heard_s)
+
+    def check(self) -> Mapping[str, Check]:
+        """Return, for a deep look, how long nothing was heard of identities, and what of them is parked."""
+        is_fresh = self.stale_s <= self._stale_s and not self._parked
+        detail = f"up to date {self.stale_s:.0f} s ago, {len(self._parked)} parked"
+        return {"access": Check(ok=is_fresh, detail=detail)}
 
     @property
     def parked(self) -> frozenset[UUID]:

@@ -1,13 +1,13 @@
 """The application factory: FastAPI for ordinary routes, ASGI endpoints for commands, one behaviour around both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI
 
 from servicekit.access.admission import NOBODY, Authority
 from servicekit.client_address import Clients
-from servicekit.health import HealthCheck, healthy
+from servicekit.health import Check, HealthCheck, healthy
 from servicekit.http.edge.admitting import Admitting
 from servicekit.http.edge.command import CommandRoutes, command_routes
 from servicekit.http.edge.handlers import add_error_handlers
@@ -53,7 +53,11 @@ def create_app(
     router = ordinary_router(ordinary)
     app = _fastapi(title, description, telemetry.version, lifespan)
     app.include_router(router)
-    add_process_pages(app, telemetry, readiness, deep)
+
+    async def deeply() -> Mapping[str, Check]:
+        return {**await deep(), **authority.check()}
+
+    add_process_pages(app, telemetry, readiness, deeply)
     add_reference_pages(app)
     add_docs(app)
     add_error_handlers(app, commands)

@@ -131,6 +131,8 @@ def problem_from(error: BaseException) -> Problem:
             | PositionNotReached() as refused
         ):
             return _not_admitted(refused)
+        case Limited() as limited:
+            return _rate_limited(limited)
         case Overloaded(detail=detail, retry_after_s=retry_after_s):
             return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
         case OperationalError(detail=detail, retry_after_s=retry_after_s):

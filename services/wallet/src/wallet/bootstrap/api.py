@@ -39,15 +39,16 @@ async def serve_api(
     shutdown: Shutdown,
     *,
     parts: Parts = _PRODUCT,
+    authority: Authority | None = None,
 ) -> None:
-    """Run the API process until *shutdown*; *parts* are what it is joined from."""
+    """Run the API process until *shutdown*; *parts* are what it is joined from, *authority* replaces its own."""
     await processes.serve_api(
         settings,
         shutdown,
         service=SERVICE,
         port=settings.api.port,
         dsn=settings.wallet_database_url,
-        open_app=lambda telemetry: open_api(settings, telemetry, parts=parts, shutdown=shutdown),
+        open_app=lambda telemetry: open_api(settings, telemetry, parts=parts, authority=authority, shutdown=shutdown),
     )
 
 

@@ -130,7 +130,7 @@ class OpenWallet(Command, frozen=True):
         """Open it, unless the mandate does not cover the owner: no rule refuses."""
         del rows
         if not context.mandate.covers(self.owner_id):
-            return NotPermitted("The credentials do not act for this owner.")
+            return NotPermitted("The credentials do not act for this owner.", context.mandate.kind)
         tenant_id = context.mandate.tenant_id
         wallet_id = context.ids.placed(tenant_id, self.owner_id if self.placement is None else self.placement)
         return Accepted(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.scopes import Kind
 from wallet.domain.facts import AnyFact
 from wallet.domain.rows import RowName
 from wallet.domain.texts import FreeText
@@ -87,9 +88,13 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class NotPermitted(msgspec.Struct, frozen=True):
-    """The command is not its sender's to give, whatever is in the ledger; *detail* is a sentence for the sender."""
+    """The command is not its sender's to give, whatever is in the ledger; *detail* is a sentence for the sender.
+
+    *kind* is the sender's.
+    """
 
     detail: str
+    kind: Kind
 
 
 class Unnamed(msgspec.Struct, frozen=True):

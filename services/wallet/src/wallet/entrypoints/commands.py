@@ -223,7 +223,7 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock
         return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
     if isinstance(outcome, Forbidden):
         at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
-        return Problem(problems.FORBIDDEN, outcome.refused.detail, **at)
+        return Problem(problems.FORBIDDEN, outcome.refused.detail, kind=outcome.refused.kind.value, **at)
     missing = outcome.missing
     facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
     if outcome.index is not None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from servicekit.access.admission import Admission, Allowance, RawHeaders
+from servicekit.access.admission import Admission, Allowance, Limited, RawHeaders
 from servicekit.clock import monotonic_s
 from servicekit.http.edge.admitting import Admitting
 from servicekit.http.edge.body import ClientDisconnected, check_content_type, read_body
@@ -105,6 +105,8 @@ class CommandEndpoint:
             except Exception as caught:  # noqa: BLE001  the boundary: whatever it is, the client gets a document
                 error = caught
                 response = _refusal(caught, path)
+                if isinstance(caught, Limited):
+                    told = []  # the refusal tells of the limit itself
             await _send(send, response, request_id, security_headers(scope), told)
             self._observer.finish(
                 self._series, response.status, received_s, request_id, path=path, span=span, error=error

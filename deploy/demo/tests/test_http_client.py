@@ -59,11 +59,31 @@ async def test_a_command_is_sent_with_its_key_and_the_answer_read_in_pieces() ->
     assert seen[0].endswith(b"idempotency-key: key-1\r\ncontent-length: 7\r\n\r\n" + REQUEST.body)
 
 
+async def test_a_request_carries_its_senders_credential_or_that_of_the_pool_or_none() -> None:
+    seen = []
+
+    async def serve(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        writer.write(answer("200 OK", b"{}"))
+
+    async with server(serve) as url:
+        pool = HttpPool(url, connections=1, credential="test")
+        await pool.post(REQUEST.path, REQUEST.key, REQUEST.body, credential="owner")
+        await pool.post(REQUEST.path, REQUEST.key, REQUEST.body)
+        await pool.request("GET", "/v1/x", {})
+        pool.close()
+
+    assert [b"authorization: Bearer owner\r\n" in each for each in seen] == [True, False, False]
+    assert [b"authorization: Bearer test\r\n" in each for each in seen] == [False, True, False]
+    assert [b"authorization" in each for each in seen] == [True, True, False]
+
+
 async def test_a_command_is_repeated_under_its_key_until_it_is_settled() -> None:
     answers = [
         b"",  # the connection is closed without an answer
         answer("503 Service Unavailable", b'{"code":"overloaded"}', "Retry-After: 0"),
         answer("409 Conflict", b'{"code":"in_flight"}', "Retry-After: 0"),
+        answer("429 Too Many Requests", b'{"code":"rate_limited"}', "Retry-After: 0"),
         answer("409 Conflict", b'{"code":"insufficient_funds"}'),
     ]
     seen = []
@@ -82,7 +102,8 @@ async def test_a_command_is_repeated_under_its_key_until_it_is_settled() -> None
 
     assert settled.status == 409
     assert len(set(seen)) == 1
-    assert (len(seen), figures.requests, figures.busy, figures.broken_connections) == (4, 3, 2, 1)
+    assert (len(seen), figures.requests, figures.broken_connections) == (5, 4, 1)
+    assert (figures.busy, figures.limited) == (2, 1)
 
 
 async def test_an_independent_batch_is_repeated_while_one_of_its_commands_is_open() -> None:

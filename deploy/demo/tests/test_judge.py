@@ -94,3 +94,12 @@ def test_the_repeat_of_a_stored_answer_says_that_it_is_one() -> None:
 
     expect_replayed(findings, "key", Response(201, {}, b""))
     assert not findings.hold
+
+
+def test_the_balance_of_a_wallet_that_the_sender_may_not_see_is_told_to_nobody() -> None:
+    told = {"entries": [*moved()["entries"], {**moved()["entries"][0], "wallet_id": "id-b"}]}
+    concealed = {"entries": [*moved()["entries"], {"wallet_id": "id-b", "amount": {"amount": "2.50"}}]}
+    expected = Expected(201, None, (Entry("a", -250, 750, 3), Entry("b", 250, 250, 2)), concealed=1)
+
+    assert list(complaints(expected, 201, concealed, IDS)) == []
+    assert list(complaints(expected, 201, told, IDS)) == ["0 entries tell no balance where the model says 1"]

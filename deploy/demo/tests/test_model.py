@@ -120,3 +120,43 @@ def test_an_unknown_currency_is_refused() -> None:
 def test_amounts_are_written_and_read_again(minor: int, currency: str, text: str) -> None:
     assert to_text(minor, currency) == text
     assert from_text(text, currency) == minor
+
+
+def test_owners_send_what_they_spend_and_the_platform_the_rest() -> None:
+    model = model_with(a="10.00", b="0")
+    sent = Transfer("a", "b", "1.00", "USD")
+    model.apply(Open("other's", "other", "USD"))
+
+    for own in (sent, Batch("atomic", (sent, Withdrawal("a", "1.00", "USD")))):
+        assert model.owner_of_payer(own) == "owner"
+    assert model.owner_of_payer(sent) == model.owner_of_payer(Withdrawal("a", "1.00", "USD")) == "owner"
+    for others in (
+        Deposit("a", "1.00", "USD"),
+        Close("a"),
+        Batch("independent", (sent,)),
+        Batch("atomic", (sent, Deposit("a", "1.00", "USD"))),
+        Batch("atomic", (sent, Transfer("other's", "a", "1.00", "USD"))),
+        Transfer("nobody", "a", "1.00", "USD"),
+    ):
+        assert model.owner_of_payer(others) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(Freeze("b", "all"), "wallet_frozen"), (Close("b"), "wallet_closed"), (None, None)]
+)
+def test_an_owner_learns_of_anothers_wallet_that_it_refuses_and_no_balance(
+    change: Command | None, code: str | None
+) -> None:
+    model = model_with(a="10.00")
+    for name in ("b", "c"):
+        model.apply(Open(name, "other", "USD"))
+    if change is not None:
+        model.apply(change)
+    payment = Transfer("a", "b", "1.00", "USD")
+
+    assert model.apply(payment).code == model.apply(payment, "other").code == code
+    mine = model.apply(payment, "owner")
+    assert (mine.code, mine.concealed) == (None if code is None else "payee_refuses", int(code is None))
+    batch = model.apply_batch(Batch("atomic", (payment,)), "owner")
+    assert batch.refusal == (None if code is None else Expected(409, "payee_refuses"))
+    assert model.apply(Transfer("a", "c", "99.99", "USD"), "owner").code == "insufficient_funds"

@@ -219,7 +219,7 @@ async def test_a_refresh_makes_an_issuer_due(bench: Any) -> None:
 
 def test_loopback_is_for_development() -> None:
     with pytest.raises(ValueError, match="ACCESS_ALLOW_LOOPBACK"):
-        AccessSettings(access_database_url="postgresql://localhost/x", mode="production", access_allow_loopback=True)
+        AccessSettings(access_database_url="postgresql://127.0.0.1/x", mode="production", access_allow_loopback=True)
 
 
 # -- the rule

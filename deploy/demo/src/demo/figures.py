@@ -40,10 +40,12 @@ class PlayFigures:
     outcomes: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     busy: int = 0
+    limited: int = 0
     broken_connections: int = 0
     replays: int = 0
     seconds: float = 0.0
     day_seconds: int = 0
+    sent_by_owners: int = 0
     latency: Durations = field(default_factory=Durations)
 
     @property

@@ -1,6 +1,7 @@
 """A lean HTTP/1.1 client: a pool of kept-alive connections to one address, made for loading an API from one core."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Final, cast
@@ -93,22 +94,29 @@ class HttpPool:
         host, _, port = rest.rstrip("/").partition(":")
         assert scheme == "http", "the local stack speaks plain HTTP on the loopback address"
         self._host, self._port = host, int(port or 80)
-        self._authorization = f"authorization: Bearer {credential}\r\n"
+        self._credential = credential
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
-    async def post(self, path: str, key: str, body: bytes) -> Response:
-        """Send a command under *key*; raises ConnectionError if its outcome is not known."""
-        head = (
-            f"POST {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\ncontent-type: application/json\r\n"
-            f"{self._authorization}idempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
-        return await self._exchange(head.encode("ascii") + body)
+    async def post(self, path: str, key: str, body: bytes, *, credential: str | None = None) -> Response:
+        """Send a command under *key*, with *credential* in the place of the pool's where that is given.
+
+        Raises ConnectionError if its outcome is not known.
+        """
+        authorization = f"Bearer {credential or self._credential}"
+        headers = {"content-type": "application/json", "authorization": authorization, "idempotency-key": key}
+        return await self.request("POST", path, headers, body)
 
     async def get(self, path: str) -> Response:
         """Read *path*; raise ConnectionError."""
-        head = f"GET {path} HTTP/1.1\r\nhost: {self._host}:{self._port}\r\n{self._authorization}\r\n"
-        return await self._exchange(head.encode("ascii"))
+        return await self.request("GET", path, {"authorization": f"Bearer {self._credential}"})
+
+    async def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
+        """Send what is given and nothing of the pool's own, its credential neither; raise ConnectionError."""
+        length = {"content-length": str(len(body))} if body else {}
+        named = {"host": f"{self._host}:{self._port}", **headers, **length}
+        head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        return await self._exchange(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body)
 
     def close(self) -> None:
         """Close every idle connection."""

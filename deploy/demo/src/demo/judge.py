@@ -28,6 +28,10 @@ def complaints(expected: Expected, status: int, body: dict[str, Any], ids: dict[
         answered = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
         if len(answered) != len(expected.entries):
             yield f"{len(answered)} wallets have entries where the model says {len(expected.entries)}"
+        concealed = sum(1 for entry in answered.values() if "balance_after" not in entry and "version" not in entry)
+        if concealed != expected.concealed:
+            yield f"{concealed} entries tell no balance where the model says {expected.concealed}"
+            return
         for entry in expected.entries:
             if entry.wallet in ids:
                 yield from _entry_complaints(entry, answered.get(ids[entry.wallet]))

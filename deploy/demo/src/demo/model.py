@@ -27,7 +27,10 @@ NOT_FOUND = 404
 
 @dataclass(slots=True)
 class WalletState:
-    """A wallet as it must be. *scope* is that of its restriction; *id_bytes* are those the platform gave it."""
+    """A wallet as it must be.
+
+    *scope* is that of its restriction; *id_bytes* are those the platform gave it; *owner* is empty where nobody asks.
+    """
 
     name: str
     currency: str
@@ -36,6 +39,7 @@ class WalletState:
     is_closed: bool = False
     scope: Scope | None = None
     id_bytes: bytes | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a command must be answered. *code* is the problem's, None for a success; *entries* are a transaction's."""
+    """What a command must be answered.
+
+    *code* is the problem's, None for a success; *entries* are a transaction's, of which *concealed* are of wallets
+    that its sender may not see: those have no balance after them.
+    """
 
     status: int
     code: str | None = None
     entries: tuple[Entry, ...] = ()
+    concealed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +82,50 @@ class Model:
     def __init__(self, wallets: dict[str, WalletState] | None = None) -> None:
         self.wallets = {} if wallets is None else wallets
 
-    def apply(self, command: Command) -> Expected:
-        """Do *command* and return what it must be answered."""
+    def owner_of_payer(self, operation: Command | Batch) -> str | None:
+        """Return the owner who may send *operation* for itself: a transfer, a withdrawal, or an atomic batch of them.
+
+        None for what is the platform's to do (deposits, openings, changes of state, independent batches, whose debits
+        of one wallet may be more than a user's limit ever admits), for debits of several owners, and where nobody has
+        the wallet.
+        """
+        match operation:
+            case Transfer():
+                payer = self.wallets.get(operation.source)
+            case Withdrawal():
+                payer = self.wallets.get(operation.wallet)
+            case Batch(mode="atomic"):
+                owners = {self.owner_of_payer(command) for command in operation.commands}
+                return owners.pop() if len(owners) == 1 else None
+            case _:
+                payer = None
+        return None if payer is None else payer.owner
+
+    def apply(self, command: Command, sender: str | None = None) -> Expected:
+        """Do *command*, sent by the owner *sender* or, if None, by the platform; return what it must be answered."""
         match command:
             case Open():
-                self.wallets[command.wallet] = WalletState(command.wallet, command.currency)
+                self.wallets[command.wallet] = WalletState(command.wallet, command.currency, owner=command.owner)
                 return Expected(OPENED)
             case Deposit():
-                return self._move(command, None, command.wallet)
+                return self._move(command, None, command.wallet, sender)
             case Withdrawal():
-                return self._move(command, command.wallet, None)
+                return self._move(command, command.wallet, None, sender)
             case Transfer():
-                return self._move(command, command.source, command.target)
+                return self._move(command, command.source, command.target, sender)
             case Freeze() | Unfreeze() | Close():
                 return self._change(command)
             case _:
                 assert_never(command)
 
-    def apply_batch(self, batch: Batch) -> ExpectedBatch:
-        """Do the commands of *batch*, all or none where it is atomic, and return what it must be answered."""
+    def apply_batch(self, batch: Batch, sender: str | None = None) -> ExpectedBatch:
+        """Do the commands of *batch*, sent as in `apply`, all or none where it is atomic; return what is answered."""
         if batch.mode == "independent":
-            return ExpectedBatch(CHANGED, tuple(self.apply(command) for command in batch.commands))
+            return ExpectedBatch(CHANGED, tuple(self.apply(command, sender) for command in batch.commands))
         before = {name: replace(wallet) for name, wallet in self.wallets.items() if name in _names(batch)}
         results = []
         for index, command in enumerate(batch.commands):
-            expected = self.apply(command)
+            expected = self.apply(command, sender)
             if expected.code is not None:
                 self._restore(_names(batch), before)
                 return ExpectedBatch(REFUSED, index=index, refusal=expected)
@@ -109,19 +137,21 @@ class Model:
             self.wallets.pop(name, None)
         self.wallets |= before
 
-    def _move(self, command: MoneyCommand, source: str | None, target: str | None) -> Expected:
+    def _move(self, command: MoneyCommand, source: str | None, target: str | None, sender: str | None) -> Expected:
         amount = to_minor(command.amount, command.currency)
         payer = None if source is None else self.wallets.get(source)
         payee = None if target is None else self.wallets.get(target)
         if (source and payer is None) or (target and payee is None):
             return Expected(NOT_FOUND, "wallet_not_found")
+        is_concealed = payee is not None and sender is not None and payee.owner != sender
         code = (payer and _debit_refusal(payer, amount, command.currency)) or (
-            payee and _credit_refusal(payee, amount, command.currency)
+            payee and _credit_refusal(payee, amount, command.currency, is_concealed=is_concealed)
         )
         if code:
             return Expected(REFUSED, code)
         moved = ((payer, -amount), (payee, amount))
-        return Expected(ACCEPTED, entries=tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None))
+        entries = tuple(_post(wallet, delta) for wallet, delta in moved if wallet is not None)
+        return Expected(ACCEPTED, entries=entries, concealed=int(is_concealed))
 
     def _change(self, command: Freeze | Unfreeze | Close) -> Expected:
         wallet = self.wallets.get(command.wallet)
@@ -157,7 +187,12 @@ def _debit_refusal(payer: WalletState, amount_minor: int, currency: str) -> str 
     return "insufficient_funds" if amount_minor > payer.posted_minor else None
 
 
-def _credit_refusal(payee: WalletState, amount_minor: int, currency: str) -> str | None:
+def _credit_refusal(payee: WalletState, amount_minor: int, currency: str, *, is_concealed: bool) -> str | None:
+    refusal = _reason_against_credit(payee, amount_minor, currency)
+    return "payee_refuses" if refusal is not None and is_concealed else refusal
+
+
+def _reason_against_credit(payee: WalletState, amount_minor: int, currency: str) -> str | None:
     if payee.is_closed:
         return "wallet_closed"
     if payee.scope == "all":

@@ -41,10 +41,14 @@ _decode = msgspec.json.Decoder().decode
 
 @dataclass(frozen=True, slots=True)
 class PlannedLine:
-    """A line and what the model says it must be answered; a repeat is expected to be answered like the first."""
+    """A line and what the model says it must be answered; a repeat is expected to be answered like the first.
+
+    *sender* is the owner whose token it is sent with, None for the platform's own key.
+    """
 
     line: Line
     expected: Expected | ExpectedBatch | None
+    sender: str | None = None
 
 
 class DayPlayer:
@@ -93,8 +97,11 @@ class DayPlayer:
         alone, shared = touched(operation)
         keys = [f"key {line.n}"] if line.is_answer_kept else []
         model = self._model
-        expected = model.apply_batch(operation) if isinstance(operation, Batch) else model.apply(operation)
-        await schedule.add(PlannedLine(line, expected), alone=[*alone, *keys], shared=shared)
+        sender = model.owner_of_payer(operation)
+        expected = (
+            model.apply_batch(operation, sender) if isinstance(operation, Batch) else model.apply(operation, sender)
+        )
+        await schedule.add(PlannedLine(line, expected, sender), alone=[*alone, *keys], shared=shared)
 
     async def _take(self, schedule: Schedule[PlannedLine]) -> None:
         async for scheduled in schedule.ready():
@@ -112,12 +119,15 @@ class DayPlayer:
                 await self._reuse(line.op)
             case operation:
                 assert scheduled.work.expected is not None
-                await self._first(line, operation, scheduled.work.expected, scheduled.alone)
+                await self._first(scheduled.work, operation, scheduled.work.expected, scheduled.alone)
 
     async def _first(
-        self, line: Line, operation: Command | Batch, expected: Expected | ExpectedBatch, alone: Iterable[str]
+        self, planned: PlannedLine, operation: Command | Batch, expected: Expected | ExpectedBatch, alone: Iterable[str]
     ) -> None:
-        request = to_request(operation, f"day-{line.n}", self._ids)
+        line = planned.line
+        token = None if planned.sender is None else self._session.token_of(planned.sender)
+        request = to_request(operation, f"day-{line.n}", self._ids, token)
+        self._figures.sent_by_owners += token is not None
         sending = (send_until_settled(self._pool, request, self._figures) for _ in range(line.copies))
         answers = await asyncio.gather(*sending)
         answer = answers[0]

@@ -8,26 +8,33 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from demo.attacks import AttackTally
 from demo.figures import Durations, PlayFigures
 from demo.findings import STATEMENTS, Findings
 from demo.reconcile.run import Reconciled
 
 
-def show(console: Console, findings: Findings, figures: PlayFigures, reconciled: Reconciled) -> None:
-    """Print the invariants, then the figures, then the first breaches in words."""
+def show(
+    console: Console, findings: Findings, figures: PlayFigures, reconciled: Reconciled, tally: AttackTally
+) -> None:
+    """Print the invariants, then the figures, then the first breaches in words and what became of the attacks."""
     console.print(_invariants(findings))
     console.print(_figures(figures, reconciled))
     console.print(_counts("command", figures.commands), _counts("answer", figures.outcomes))
     for name, invariant in findings.invariants.items():
         for example in invariant.examples:
             console.print(f"{name} {example}", style="red", markup=False, highlight=False)
+    for breach in tally.breaches:
+        console.print(breach, style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(tally.sentence if tally.holds else f"{tally.sentence}: not every one was refused as it must be.")
     console.print("Every invariant holds." if findings.hold else "An invariant is broken.")
 
 
-def write(path: Path, findings: Findings, figures: PlayFigures, reconciled: Reconciled) -> None:
+def write(path: Path, findings: Findings, figures: PlayFigures, reconciled: Reconciled, tally: AttackTally) -> None:
     """Write everything as JSON."""
     document = {
-        "holds": findings.hold,
+        "holds": findings.hold and tally.holds,
+        "attacks": {"sent": tally.sent, "refused": tally.refused, "breaches": tally.breaches},
         "invariants": {
             name: {"holds": each.holds, "checked": each.checked, "broken": each.broken, "examples": each.examples}
             for name, each in findings.invariants.items()
@@ -76,8 +83,10 @@ def _numbers(figures: PlayFigures, reconciled: Reconciled) -> dict[str, Any]:
         "requests": figures.requests,
         "request_ms_p50": _rounded(figures.latency, 50),
         "request_ms_p99": _rounded(figures.latency, 99),
+        "sent_by_owners": figures.sent_by_owners,
         "repeats_under_a_key": figures.replays,
         "answers_503_repeated": figures.busy,
+        "answers_429_repeated": figures.limited,
         "broken_connections": figures.broken_connections,
         "transactions": reconciled.transactions,
         "wallets": reconciled.wallets,

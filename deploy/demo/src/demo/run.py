@@ -1,7 +1,9 @@
 """One run of the demo: start a platform, play, drain, reconcile, stop, report."""
 
+import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from demo import report, stack
+from demo.attack_lane import AttackLane
 from demo.http_client import HttpPool
 from demo.operations import DAY, count_lines, read_day
 from demo.player import CONNECTIONS, SPEED_UP, DayPlayer
@@ -95,20 +98,24 @@ class DemoRun:
         ):
             await self._prepare(platform)
             session = Session(
-                HttpPool(platform.wallet_url, connections=CONNECTIONS, credential=platform.credential), self._record()
+                HttpPool(platform.wallet_url, connections=CONNECTIONS, credential=platform.credential),
+                self._record(),
+                cache(platform.credentials.token),
             )
-            await self._play(session, lambda wallets: subscriber.subscribe(platform, wallets))
+            lane = AttackLane(platform)
+            await self._play(session, lambda wallets: subscriber.subscribe(platform, wallets), lane)
             await self._drain(platform)
             await subscriber.stop()
             reconciled = await self._reconcile(platform, session, subscriber)
             session.close()
-        report.show(self._console, session.findings, session.figures, reconciled)
-        report.write(RESULTS, session.findings, session.figures, reconciled)
-        if session.findings.hold:
+        holds = session.findings.hold and lane.tally.holds
+        report.show(self._console, session.findings, session.figures, reconciled, lane.tally)
+        report.write(RESULTS, session.findings, session.figures, reconciled, lane.tally)
+        if holds:
             stack.discard(self._config)
         else:
             self._console.print(f"the data and logs of this run are in {self._config.state}")
-        return session.findings.hold
+        return holds
 
     async def _prepare(self, platform: Platform) -> None:
         if await heads(platform.wallet_dsn):
@@ -119,11 +126,11 @@ class DemoRun:
     def _record(self) -> Record:
         return Record(self._config.state / "data" / "record.sqlite")
 
-    async def _play(self, session: Session, watch: Watch) -> None:
+    async def _play(self, session: Session, watch: Watch, lane: AttackLane) -> None:
         with _bar(self._console) as bar:
             task = bar.add_task("playing", total=self._traffic.operations, speed="")
             session.on_done = lambda operations: _advance(bar, task, operations)
-            await self._traffic.play(session, watch)
+            await beside(lane, self._traffic.play(session, watch))
 
     async def _drain(self, platform: Platform) -> None:
         with _bar(self._console) as bar:
@@ -136,6 +143,19 @@ class DemoRun:
                 platform, session, subscriber, lambda step: status.update(f"reconciling {step}")
             )
             return await reconciliation.run(self._config.environment, self._config.logs / "rebuild.log")
+
+
+async def beside(lane: AttackLane, traffic: Coroutine[Any, Any, None]) -> None:
+    """Play *traffic* and have it attacked meanwhile; the attackers stop where it fails."""
+    attacking = asyncio.create_task(lane.run())
+    try:
+        await traffic
+    except BaseException:
+        attacking.cancel()
+        await asyncio.wait({attacking})
+        raise
+    lane.is_played.set()
+    await attacking
 
 
 def _bar(console: Console) -> Progress:

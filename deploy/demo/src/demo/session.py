@@ -14,11 +14,12 @@ class Session:
     """The API, the record of what it acknowledged, and what was found out.
 
     *on_done* is called with the number of operations just played; *tripped* are the wallets, by name, that played lines
-    must have the fraud service restrict.
+    must have the fraud service restrict; *token_of* returns the token of an owner.
     """
 
     pool: HttpPool
     record: Record
+    token_of: Callable[[str], str]
     findings: Findings = field(default_factory=Findings)
     figures: PlayFigures = field(default_factory=PlayFigures)
     tripped: list[str] = field(default_factory=list)

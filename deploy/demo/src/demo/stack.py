@@ -30,6 +30,10 @@ _PORTS: Final = {
 ENVIRONMENT: Final = {"NOTIFICATIONS_ALLOW_LOOPBACK": "true", "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32"}
 """The subscriber is one server on this machine, and the only one."""
 REBUILD_WITHIN_S: Final = 1_800.0
+BOOTSTRAP_WITHIN_S: Final = 60.0
+STRANGERS: Final = "00000000-0000-7000-8000-0000000000a2"
+STRANGERS_ISSUER: Final = "https://strangers.localhost/"
+"""The tenant that attacks this one, and whose tokens are those of its users."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +50,15 @@ class Platform:
     notifications_dsn: str
     fraud_dsn: str
     kafka: str
+    access_url: str
     credential: str
     """A backend's key, with every scope a backend may hold."""
+    credentials: Credentials
+    """Who signs tokens of the stack's own owners."""
+    strangers: Credentials
+    """Those of another tenant."""
+    forger: Credentials
+    """Those of nobody: its tokens say that they are the stack's own, and its key is unknown."""
 
 
 class DemoError(Exception):
@@ -99,6 +110,7 @@ async def running(config: Config, console: Console) -> AsyncIterator[Platform]:
         platform = platform_in(config)
         assert platform is not None, "the stack has started"
         console.print(f"the platform is up: {platform.wallet_url}, logs in {config.logs}")
+        await asyncio.to_thread(_let_strangers_in, config, platform)
         yield platform
     finally:
         await asyncio.to_thread(control.down, config, quiet)
@@ -125,6 +137,7 @@ def platform_in(config: Config) -> Platform | None:
     if not description.exists():
         return None
     document = json.loads(description.read_text())
+    ours = Credentials(config.state)
     history_dsn: str = document["postgres"]["transaction_history"]
     return Platform(
         wallet_url=document["services"]["wallet"]["url"],
@@ -137,8 +150,37 @@ def platform_in(config: Config) -> Platform | None:
         notifications_dsn=document["postgres"]["notifications"],
         fraud_dsn=document["postgres"]["fraud"],
         kafka=document["kafka"],
-        credential=Credentials(config.state).key(Kind.SERVICE),
+        access_url=document["services"]["access"]["url"],
+        credential=ours.key(Kind.SERVICE),
+        credentials=ours,
+        strangers=Credentials(config.state / "strangers", tenant=STRANGERS, issuer=STRANGERS_ISSUER),
+        forger=Credentials(config.state / "forger"),
     )
+
+
+def _let_strangers_in(config: Config, platform: Platform) -> None:
+    """Make another tenant with an issuer and keys of its own, and the forger's key, which nobody is told.
+
+    Raises DemoError where `access bootstrap` fails.
+    """
+    platform.forger.prepare()
+    platform.strangers.prepare()
+    database = json.loads(state.description_file(config.state).read_text())["postgres"]["access"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "access", "bootstrap", "--file", str(platform.strangers.plan)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=BOOTSTRAP_WITHIN_S,
+        env={
+            **config.environment,
+            "ACCESS_DATABASE_URL": database,
+            "KAFKA_BOOTSTRAP_SERVERS": platform.kafka,
+        },
+    )
+    if ended.returncode != 0:
+        raise DemoError(f"access bootstrap of another tenant ended with {ended.returncode}: {ended.stderr}")
+    platform.strangers.keep_keys(ended.stdout)
 
 
 def _owner_dsn(config: Config, app_dsn: str) -> str:

@@ -1,7 +1,7 @@
 """Operations as the wallet API takes them, sent until they are settled."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 from uuid import UUID
 
@@ -17,6 +17,7 @@ UNKNOWN_WALLET: Final = UUID("01890000-0000-7000-8000-000000000000")
 """An id of the right form that no platform gave."""
 
 _BUSY: Final = 503
+_LIMITED: Final = 429
 _CONFLICT: Final = 409
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -37,12 +38,13 @@ class NotSettledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command as it is sent, each time the same."""
+    """One command as it is sent, each time the same; *credential* is its sender's, None for that of the pool."""
 
     path: str
     key: str
     body: bytes
     is_independent: bool = False
+    credential: str | None = field(default=None, repr=False)
 
 
 class Ids:
@@ -64,23 +66,23 @@ class Ids:
         return None if name is None else self._by_name[name].bytes
 
 
-def to_request(operation: Command | Batch, key: str, ids: Ids) -> Request:
-    """Return the request of *operation* under *key*."""
+def to_request(operation: Command | Batch, key: str, ids: Ids, credential: str | None = None) -> Request:
+    """Return the request of *operation* under *key*, sent with *credential*, that of the pool where it is None."""
     if isinstance(operation, Batch):
         commands = [
             {"type": _BATCH_TYPES[type(command)], **_wallet_of(command, ids), **_body(command, ids)}
             for command in operation.commands
         ]
         body = _encode({"mode": operation.mode, "commands": commands})
-        return Request("/v1/batches", key, body, is_independent=operation.mode == "independent")
-    return Request(_path(operation, ids), key, _encode(_body(operation, ids)))
+        return Request("/v1/batches", key, body, is_independent=operation.mode == "independent", credential=credential)
+    return Request(_path(operation, ids), key, _encode(_body(operation, ids)), credential=credential)
 
 
 async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigures) -> Response:
     """Send *request* under its key until it is settled; raise NotSettledError."""
     for _ in range(TRIES_MAX):
         try:
-            answer = await pool.post(request.path, request.key, request.body)
+            answer = await pool.post(request.path, request.key, request.body, credential=request.credential)
         except ConnectionError:
             figures.broken_connections += 1
             await asyncio.sleep(TRY_AGAIN_S)
@@ -89,14 +91,17 @@ async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigu
         figures.latency.add(answer.seconds)
         if not _is_open(answer, is_independent=request.is_independent):
             return answer
-        figures.busy += 1
+        if answer.status == _LIMITED:
+            figures.limited += 1
+        else:
+            figures.busy += 1
         await asyncio.sleep(float(answer.headers.get("retry-after", TRY_AGAIN_S)))
     raise NotSettledError(f"{request.path} under the key {request.key} was not settled in {TRIES_MAX} tries")
 
 
 def _is_open(answer: Response, *, is_independent: bool) -> bool:
     """Return whether the same request must be sent again to learn what came of it."""
-    if answer.status == _BUSY:
+    if answer.status in (_BUSY, _LIMITED):
         return True
     if answer.status == _CONFLICT:
         return bool(_decode(answer.body)["code"] == "in_flight")

@@ -51,10 +51,15 @@ ACCOUNTS: Final = (Kind.SERVICE, Kind.OPERATOR)
 
 
 class Credentials:
-    """The files in *folder*: made once, and kept with the stack's data."""
+    """The files in the folder *state*: made once, and kept with the stack's data.
 
-    def __init__(self, state: Path) -> None:
+    They are of *tenant*, whose tokens' `iss` is *issuer*.
+    """
+
+    def __init__(self, state: Path, *, tenant: str = TENANT, issuer: str = ISSUER) -> None:
         self._folder = state / "secrets"
+        self._tenant = tenant
+        self._issuer = issuer
 
     @property
     def plan(self) -> Path:
@@ -68,9 +73,9 @@ class Credentials:
         if not self._private.exists():
             key = ECKey.generate_key("P-256", {"kid": _KID, "alg": _ALGORITHM})
             self._keep(self._private, json.dumps(key.as_dict(private=True)))
-            self._keep(self._folder / "issuer-public.json", json.dumps({"keys": [key.as_dict(private=False)]}))
+            self._keep(self._public, json.dumps({"keys": [key.as_dict(private=False)]}))
         accounts = "".join(_ACCOUNT.format(kind=kind.value, days=_KEY_DAYS) for kind in ACCOUNTS)
-        plan = _PLAN.format(tenant=TENANT, issuer=ISSUER, audience=AUDIENCE, lifetime_s=LIFETIME_S_MAX)
+        plan = _PLAN.format(tenant=self._tenant, issuer=self._issuer, audience=AUDIENCE, lifetime_s=LIFETIME_S_MAX)
         self._keep(self.plan, plan + accounts)
 
     def keep_keys(self, printed: str) -> None:
@@ -107,7 +112,7 @@ class Credentials:
         named = [scope_named(name).name for name in scopes.split()] or names_of(mask_for(kind))
         now = utc_now()
         claims: dict[str, Any] = {
-            "iss": ISSUER,
+            "iss": self._issuer,
             "aud": AUDIENCE,
             "sub": sub,
             "kind": kind.value,
@@ -119,6 +124,15 @@ class Credentials:
         }
         key = ECKey.import_key(json.loads(self._private.read_text()))
         return jwt.encode({"alg": _ALGORITHM, "kid": _KID}, claims, key, algorithms=[_ALGORITHM])
+
+    @property
+    def public_key(self) -> bytes:
+        """The issuer's key set, as its file has it: what everybody may know. Raises FileNotFoundError without one."""
+        return self._public.read_bytes()
+
+    @property
+    def _public(self) -> Path:
+        return self._folder / "issuer-public.json"
 
     @property
     def _private(self) -> Path:

@@ -53,7 +53,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
-from servicekit.tenant_pool import TenantPool
+from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="access", version=metadata.version("access"))
 
@@ -112,7 +112,9 @@ async def open_api(
     ):
         telemetry.registry.register(PoolCollector("api", pool))
         telemetry.registry.register(PoolCollector("reads", reads))
-        yield _app(settings, telemetry, admitting, routes=_routes(pool, TenantPool(reads), vetting), health=health)
+        yield _app(
+            settings, telemetry, admitting, routes=_routes(pool, await open_tenants(reads), vetting), health=health
+        )
 
 
 def _app(

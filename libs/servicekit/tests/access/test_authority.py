@@ -21,7 +21,7 @@ from servicekit.access.admission import (
 from servicekit.read_model.waiting import PositionNotReached
 from testkit.access import TENANT
 from testkit.authority_bench import NAME, NOW, READS, Bench, client, known_key
-from testkit.identities import TestIssuer, introduce, make_test_key, subject_event, tenant_event
+from testkit.identities import TestIssuer, TestKey, introduce, make_test_key, subject_event, tenant_event
 
 pytestmark = pytest.mark.integration
 
@@ -285,3 +285,23 @@ async def test_a_deep_look_shows_what_is_old_and_what_is_parked(bench: Bench) ->
 
     check = bench.authority.check()["access"]
     assert (check.ok, check.detail) == (False, "up to date 301 s ago, 0 parked")
+
+
+async def test_where_changes_went_back_nothing_is_known_by_heart(bench: Bench) -> None:
+    key = await known_key(bench)
+    await bench.admit(key.text)
+    async with bench.pool.connection() as connection:
+        # As after a restore from before the last change that was seen.
+        await connection.execute(
+            "update servicekit.access_entity set body = $1, change = 0 where id = $2", *_revoked(key)
+        )
+
+    await bench.authority.look()
+
+    assert await bench.code(key.text) == "key_revoked"
+
+
+def _revoked(key: TestKey) -> tuple[bytes, UUID]:
+    account, changed = key.events(is_revoked=True)
+    del account
+    return changed.data, changed.subject

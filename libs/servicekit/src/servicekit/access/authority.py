@@ -144,9 +144,11 @@ class CredentialAuthority:
         """Drop what has changed since the last look. Raises OperationalError where the database is away."""
         while True:
             look = await self._directory.look(self._seen)
-            if look.seen < self._seen:
-                _log.error("access.changes_went_back", seen=self._seen, now=look.seen)
+            if look.head < self._seen:
+                _log.error("access.changes_went_back", seen=self._seen, now=look.head)
                 self._cache.clear()
+                self._seen = 0
+                continue
             changed = set(look.changed) | (look.parked ^ self._parked)
             if changed:
                 self._cache.drop(changed)

@@ -28,7 +28,8 @@ _DEVELOPMENT_ISSUER: Final = """
     kind = $1 and convert_from(body, 'UTF8')::jsonb @> '{"is_development": true, "status": "active"}'"""
 _COLUMNS: Final = "id, kind, tenant_id, body"
 _LOOK: Final = """
-    select array(select id from servicekit.access_entity where change > $1 order by change limit $3) as changed,
+    select coalesce((select max(change) from servicekit.access_entity), 0) as head,
+           array(select id from servicekit.access_entity where change > $1 order by change limit $3) as changed,
            (select max(change) from (select change from servicekit.access_entity where change > $1
                                      order by change limit $3) as seen) as seen,
            array(select subject from servicekit.parked_subject where projection = $2 order by subject) as parked,
@@ -48,12 +49,13 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What has changed: the entities *changed* since a change number, of which *seen* is the last.
+    """What has changed: the entities *changed* since a change number, *seen* the last of them and *head* the newest.
 
     *parked* are the entities with an event that cannot be applied. *stale_s* is how long ago the projection was at the
     end of its stream, None where it never was.
     """
 
+    head: int
     seen: int
     changed: Sequence[UUID]
     parked: frozenset[UUID]
@@ -100,6 +102,7 @@ class Directory:
             row = await connection.fetchrow(_LOOK, since, self._name, CHANGES_PER_LOOK_MAX)
         assert row is not None
         return Look(
+            head=row["head"],
             seen=since if row["seen"] is None else row["seen"],
             changed=row["changed"],
             parked=frozenset(row["parked"]),

@@ -19,7 +19,8 @@ from contracts.access import ClaimMapping
 from testkit.identities import CLIENTS_KEY, TestIssuer, introduce
 
 USERS: Final = 1_000
-PRIMING_S: Final = 3.0
+PRIMING_CONNECTIONS: Final = 16
+PRIMING_S: Final = 4.0
 """Long enough for every user to have asked once before anything is timed."""
 FRESH_PER_S: Final = 600
 """Tokens never seen; more than a twentieth of what one process answers in a second."""
@@ -39,7 +40,7 @@ async def measure(bench: Bench, series: Series, *, rounds: int, seconds: float, 
         apis(bench.database, module=("tests.load.open_api",)) as opened,
         apis(bench.database, settings=_SETTINGS) as admitting,
     ):
-        known = Load(wallet_ids=bench.wallet_ids, connections=connections, seconds=PRIMING_S, callers=users)
+        known = Load(wallet_ids=bench.wallet_ids, connections=PRIMING_CONNECTIONS, seconds=PRIMING_S, callers=users)
         await cells.http(admitting, known)
         for _ in range(rounds):
             for side in _SIDES:

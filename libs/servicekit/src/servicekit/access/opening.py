@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 
@@ -19,7 +20,9 @@ from servicekit.limits import Limits, Settler
 from servicekit.postgres import PoolSettings, open_pool
 from servicekit.settings import Mode
 
-_CONNECTIONS: int = 2
+_CONNECTIONS: Final = 4
+_ACQUIRE_TIMEOUT_S: Final = 3.0
+"""A process that has just started verifies every credential anew, one after another."""
 
 
 class DevelopmentIssuerError(Exception):
@@ -52,7 +55,12 @@ async def open_authority(
     if given is not None:
         yield given
         return
-    pools = PoolSettings(dsn=knowing.dsn, application_name=f"{knowing.service}-api-access", max_size=_CONNECTIONS)
+    pools = PoolSettings(
+        dsn=knowing.dsn,
+        application_name=f"{knowing.service}-api-access",
+        max_size=_CONNECTIONS,
+        acquire_timeout_s=_ACQUIRE_TIMEOUT_S,
+    )
     async with await open_pool(pools) as pool:
         is_development = knowing.mode is Mode.DEVELOPMENT
         directory = Directory(

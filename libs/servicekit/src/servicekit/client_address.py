@@ -118,6 +118,11 @@ def parse_address(text: str) -> Address | None:
         return None
     if isinstance(address, IPv4Address) and ("[" in text or "%" in text):
         return None
+    return unmapped(address)
+
+
+def unmapped(address: Address) -> Address:
+    """Return *address*, or the IPv4 address that is mapped into it."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 

@@ -10,7 +10,7 @@ from access.config import AccessSettings
 from access.entrypoints.account_routes import AccountHandlers, account_routes
 from access.entrypoints.answering import Commands
 from access.entrypoints.issuer_routes import IssuerHandlers, issuer_commands, issuer_reads
-from access.entrypoints.key_routes import KeyHandlers, key_routes
+from access.entrypoints.key_routes import KeyHandlers, key_commands, key_reads
 from access.entrypoints.subject_routes import (
     LimitHandlers,
     SubjectHandlers,
@@ -135,13 +135,15 @@ def _app(
 def _routes(pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
     recorder = make_recorder()
     commands = Commands(KeyedCommands(Once(pool, table="access.idempotency")), pool)
+    keys = KeyHandlers(commands, Keys(recorder), tenants)
     issuers = IssuerHandlers(commands, Issuers(recorder), vetting, pool, tenants)
     return [
         *tenant_routes(TenantHandlers(commands, Tenants(recorder), pool)),
         *issuer_reads(issuers),
         *issuer_commands(issuers),
         *account_routes(AccountHandlers(commands, Accounts(recorder), pool, tenants)),
-        *key_routes(KeyHandlers(commands, Keys(recorder), tenants)),
+        *key_reads(keys),
+        *key_commands(keys),
         *subject_routes(SubjectHandlers(commands, Subjects(recorder), tenants)),
         *limit_routes(LimitHandlers(commands, Limits(recorder), tenants)),
         *about_routes(),

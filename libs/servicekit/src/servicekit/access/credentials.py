@@ -21,8 +21,9 @@ from contracts.problems import ProblemCode
 from contracts.scopes import Kind, known_mask_of, mask_for
 from contracts.times import parse_instant
 from servicekit.access.directory import ISSUERS_MAX, Directory, Entity
-from servicekit.access.ranges import Network, parse_ranges
+from servicekit.access.ranges import parse_ranges
 from servicekit.access.tokens import Refusal, TokenPrincipal, TokenRefused, read_unverified, verify_token
+from servicekit.client_address import Network
 from servicekit.principal import Principal, ReservedSubject, client_of
 
 ACTIVE: Final = "active"

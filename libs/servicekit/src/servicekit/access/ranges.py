@@ -3,10 +3,10 @@
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 from typing import Final
 
-Network = IPv4Network | IPv6Network
+from servicekit.client_address import Address, Network, unmapped
 
 RANGES_MAX: Final = 20
 RANGE_CHARACTERS_MAX: Final = 49
@@ -48,16 +48,10 @@ def parse_ranges(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(dict.fromkeys(_network(text, index) for index, text in enumerate(texts)))
 
 
-def is_within(address: IPv4Address | IPv6Address, ranges: Sequence[Network]) -> bool:
+def is_within(address: Address, ranges: Sequence[Network]) -> bool:
     """Tell whether *address* is in one of *ranges*; an IPv4-mapped one counts as the IPv4 address it is."""
-    plain = _unmapped(address)
+    plain = unmapped(address)
     return any(plain in network for network in ranges)
-
-
-def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _network(text: str, index: int) -> Network:

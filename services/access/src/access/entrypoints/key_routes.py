@@ -89,9 +89,8 @@ class KeyHandlers:
         return await self.commands.answered(sent, lambda tx: self.keys.revoke(tx, sent.tenant_id, known), _revoked)
 
 
-def key_routes(handlers: KeyHandlers) -> Sequence[Route]:
-    """Return the routes of API keys."""
-    links = leads_to("key_id", "id", *_OPERATIONS)
+def key_reads(handlers: KeyHandlers) -> Sequence[Route]:
+    """Return the routes that read API keys."""
     first = leads_to("key_id", "data/0/id", "get_api_key")
     return (
         read(
@@ -113,6 +112,13 @@ def key_routes(handlers: KeyHandlers) -> Sequence[Route]:
             tag=_TAG,
             response=ApiKeyBody,
         ),
+    )
+
+
+def key_commands(handlers: KeyHandlers) -> Sequence[Route]:
+    """Return the routes that make, replace and end API keys."""
+    links = leads_to("key_id", "id", *_OPERATIONS)
+    return (
         command(
             f"{ACCOUNT}/keys",
             handlers.create,

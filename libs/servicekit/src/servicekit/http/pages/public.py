@@ -8,7 +8,8 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts import problems
-from servicekit.access.ranges import Network, is_within
+from servicekit.access.ranges import is_within
+from servicekit.client_address import Network
 from servicekit.http.edge.admitting import Admitting
 from servicekit.http.pages.docs import FILES
 from servicekit.http.problems import Problem

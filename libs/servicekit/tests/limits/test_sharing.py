@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from servicekit.limits import Admitted, BeyondBurst, Charge, Limit, Limited, Limits, Rate, RatePolicy
+from servicekit.limits.bucket import Share
 from servicekit.limits.buckets import Answer, Report
 from servicekit.postgres import Connection
 
@@ -52,7 +53,7 @@ class ModelTable:
         return [self._settled(now_us, live, report) for report in reports], live
 
     def _settled(self, now_us: int, live: int, report: Report) -> Answer:
-        key, rate = (report.bucket.limit, report.bucket.id), report.bucket.rate
+        key, rate = (report.bucket.limit, report.bucket.id), report.bucket.share.rate
         most_us = now_us + 2 * rate.whole_again_us
         state = min(max(self.states.get(key, 0), now_us), most_us) + report.debit * rate.emission_us
         state = min(max(state, now_us), most_us)
@@ -75,8 +76,8 @@ class RealTable:
             UUID(int=instance),
             [int(report.bucket.limit) for report in reports],
             [report.bucket.id for report in reports],
-            [report.bucket.rate.emission_us for report in reports],
-            [report.bucket.rate.burst for report in reports],
+            [report.bucket.share.rate.emission_us for report in reports],
+            [report.bucket.share.rate.burst for report in reports],
             [report.debit for report in reports],
             [report.room for report in reports],
             [report.short for report in reports],
@@ -365,7 +366,7 @@ async def test_the_real_function_does_what_the_model_does(connection: Connection
         reports = []
         for id_ in chance.sample([b"a", b"b", b"c", b"d"], chance.randint(0, 4)):
             bucket = limits.buckets.awake(Limit.USER, id_, None, now_us)
-            bucket.set_rate(Rate(chance.randint(1, 50_000), chance.randint(1, 300)), 1, 0)
+            bucket.take_share(Share.of(Rate(chance.randint(1, 50_000), chance.randint(1, 300)), 1), 0)
             debit = chance.randint(-300, 900)
             reports.append(Report(bucket, 0, debit, chance.randint(0, 300), chance.choice([0, 0, 50]), False))
         instance = chance.randint(0, 5)

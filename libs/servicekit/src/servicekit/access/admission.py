@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from uuid import UUID
+
+import msgspec
 
 from contracts import problems
 from contracts.problems import ProblemCode
@@ -115,7 +117,7 @@ class Unlimited:
 UNLIMITED: Final[Allowance] = Unlimited()
 
 
-class Admission(NamedTuple):
+class Admission(msgspec.Struct, frozen=True, gc=False):
     """Who was admitted, what is left of its limits, and the headers that tell it so."""
 
     principal: Principal

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
@@ -24,24 +24,32 @@ from servicekit.access.directory import ISSUERS_MAX, Directory, Entity
 from servicekit.access.ranges import parse_ranges
 from servicekit.access.tokens import Refusal, TokenPrincipal, TokenRefused, read_unverified, verify_token
 from servicekit.client_address import Network
+from servicekit.limits import Charge, Limit
 from servicekit.principal import Principal, ReservedSubject, client_of
 
 ACTIVE: Final = "active"
 
 S = TypeVar("S")
 
+_LIMIT_OF: Final = {Kind.USER: Limit.USER, Kind.SERVICE: Limit.SERVICE, Kind.OPERATOR: Limit.OPERATOR}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
     """A verified credential: good until *ends_at* (seconds since 1970), from an address in *ranges* if there are any.
 
-    It follows from the state of the entities *stands_on*: when one of them changes, it is verified anew.
+    It follows from the state of the entities *stands_on*: when one of them changes, it is verified anew. *charges* are
+    what each request under it takes from, whatever it asks: its principal's limit and its tenant's.
     """
 
     principal: Principal
     ends_at: float
     ranges: tuple[Network, ...]
     stands_on: frozenset[UUID]
+    charges: tuple[Charge, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "charges", _charges(self.principal))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +150,11 @@ def _not_proved(tried: Sequence[TokenPrincipal | TokenRefused], stands_on: froze
             return Refused(code=problems.TOKEN_EXPIRED, detail=each.detail, stands_on=stands_on)
     detail = "The token is not good here." if tried else "The token's issuer is not known here."
     return Refused(code=UNKNOWN.code, detail=detail, stands_on=stands_on)
+
+
+def _charges(principal: Principal) -> tuple[Charge, ...]:
+    tenant = principal.tenant_id.bytes
+    return Charge(_LIMIT_OF[principal.kind], principal.client.bytes, tenant), Charge(Limit.TENANT, tenant, tenant)
 
 
 def _may_act(around: Mapping[UUID, Entity], tenant_id: UUID, subject: str, issued_at: datetime | None = None) -> bool:

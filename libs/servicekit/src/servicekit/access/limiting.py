@@ -6,18 +6,19 @@ from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from contracts.access import RateLimitsChanged
 from contracts.scopes import Kind
 from servicekit.access.admission import Allowance, Limited, RawHeaders
 from servicekit.access.credentials import Credential
-from servicekit.client_address import Client
+from servicekit.client_address import CACHED_MAX, Client
 from servicekit.limits import DEFAULT_POLICY, Charge, Limit, Limits, Rate, RatePolicy
 from servicekit.limits.admission import Admission, Admitted, BeyondBurst
 from servicekit.limits.admission import Limited as Refused
 from servicekit.limits.headers import limit_value, policy_value, retry_after_s
 from servicekit.principal import Principal
 
-_OF_KIND: Final = {Kind.USER: Limit.USER, Kind.SERVICE: Limit.SERVICE, Kind.OPERATOR: Limit.OPERATOR}
 _LIMITS: Final = frozenset(each.name for each in fields(RatePolicy))
 
 
@@ -44,9 +45,9 @@ class CallerLimits:
         Raises Limited.
         """
         principal = credential.principal
-        charges = _charges(principal)
+        charges = credential.charges
         if principal.kind is Kind.USER:
-            charges = (*charges, Charge(Limit.ADDRESS, client.bucket))
+            charges = (*charges, _of_address(client.bucket))
         admission = self._limits.admit(charges)
         if not isinstance(admission, Admitted):
             raise _limited(admission)
@@ -59,34 +60,27 @@ class CallerLimits:
         )
 
 
-class _Spending:
+class _Spending(msgspec.Struct, frozen=True, gc=False):
     """See `Allowance`. What services and staff debit is not limited by wallet."""
 
-    __slots__ = ("_charges", "_limits", "_principal")
-
-    def __init__(self, limits: Limits, charges: tuple[Charge, ...], principal: Principal) -> None:
-        self._limits = limits
-        self._charges = charges
-        self._principal = principal
+    limits: Limits
+    charges: tuple[Charge, ...]
+    principal: Principal
 
     def spend(self, units: int) -> None:
         if units > 0:
-            _require(self._limits.admit(self._charges, units))
+            _require(self.limits.admit(self.charges, units))
 
     def debit(self, wallet_id: UUID) -> None:
-        if self._principal.kind is Kind.USER:
+        if self.principal.kind is Kind.USER:
             # Its own bucket for each user: whoever names another's wallet must not use up what its owner may debit.
-            bucket = wallet_id.bytes + self._principal.client.bytes
-            _require(self._limits.charge_wallet(bucket, self._principal.tenant_id.bytes))
+            bucket = wallet_id.bytes + self.principal.client.bytes
+            _require(self.limits.charge_wallet(bucket, self.principal.tenant_id.bytes))
 
 
-@lru_cache(maxsize=16_384)
-def _charges(principal: Principal) -> tuple[Charge, ...]:
-    tenant = principal.tenant_id.bytes
-    return (
-        Charge(_OF_KIND[principal.kind], principal.client.bytes, tenant),
-        Charge(Limit.TENANT, tenant, tenant),
-    )
+@lru_cache(maxsize=CACHED_MAX)
+def _of_address(bucket: bytes) -> Charge:
+    return Charge(Limit.ADDRESS, bucket)
 
 
 def _require(admission: Admission) -> None:
@@ -106,8 +100,8 @@ def _limited(refused: Refused | BeyondBurst) -> Limited:
 
 def _headers(admission: Admission) -> RawHeaders:
     return [
-        (b"ratelimit-policy", policy_value(admission.limit, admission.rate).encode()),
-        (b"ratelimit", limit_value(admission).encode()),
+        (b"ratelimit-policy", policy_value(admission.limit, admission.rate)),
+        (b"ratelimit", limit_value(admission)),
     ]
 
 

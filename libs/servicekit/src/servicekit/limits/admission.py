@@ -102,7 +102,7 @@ class Limits:
             bucket.left -= cost
             if bucket.left < tightest.left:
                 tightest = bucket
-        return Admitted(tightest.limit, tightest.rate, max(tightest.left, tightest.held))
+        return Admitted(tightest.limit, tightest.share.rate, max(tightest.left, tightest.held))
 
     def charge_wallet(self, wallet_id: bytes, tenant: bytes, cost: int = 1) -> Admission:
         """Take *cost* units of what a user may debit *wallet_id*, once the request is read and names it."""
@@ -116,7 +116,7 @@ class Limits:
         bucket = self._by_limit[Limit.FAILED_AUTHENTICATIONS].get(address)
         if bucket is None:
             return None
-        held = bucket.held if bucket.is_awake else left(bucket.state, bucket.part, self._clock())
+        held = bucket.held if bucket.is_awake else left(bucket.state, bucket.share.part, self._clock())
         return None if held >= 1 else self._limited(bucket, 1)
 
     def authentication_failed(self, address: bytes) -> None:
@@ -127,9 +127,9 @@ class Limits:
         bucket.left -= 1
 
     def _refuse(self, bucket: Bucket, cost: int) -> Limited | BeyondBurst:
-        if cost > bucket.rate.burst:
+        if cost > bucket.share.rate.burst:
             self.refusals[bucket.limit] += 1
-            return BeyondBurst(bucket.limit, bucket.rate, cost)
+            return BeyondBurst(bucket.limit, bucket.share.rate, cost)
         return self._limited(bucket, cost)
 
     def _limited(self, bucket: Bucket, cost: int) -> Limited:
@@ -137,5 +137,5 @@ class Limits:
         bucket.is_refused = True
         bucket.wanted = max(bucket.wanted, cost)
         missing = cost - max(bucket.left, bucket.held)
-        retry_after_us = max(SETTLE_PERIOD_US, missing * bucket.rate.emission_us)
-        return Limited(bucket.limit, bucket.rate, max(0, bucket.held), retry_after_us)
+        retry_after_us = max(SETTLE_PERIOD_US, missing * bucket.share.rate.emission_us)
+        return Limited(bucket.limit, bucket.share.rate, max(0, bucket.held), retry_after_us)

@@ -1,6 +1,8 @@
 """One bucket as one instance holds it in memory."""
 
-from typing import Final
+from typing import Final, Self
+
+import msgspec
 
 from servicekit.limits.gcra import WHOLE, Rate, left, state_with
 from servicekit.limits.rates import Limit
@@ -8,6 +10,26 @@ from servicekit.limits.rates import Limit
 LIGHT_PART: Final = 20
 LIGHT_SHARE_MIN: Final = 10
 """Of a share of at least ten units a twentieth, or one unit, may go unsettled: see `Bucket.is_light`."""
+
+
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """A limit's *rate*, and what of it one of several instances may spend by itself: the same for all its buckets.
+
+    *part* is the emission interval times, and the burst divided by, the live instances: at least one unit. Who has
+    reserved more than *half* of that asks for no more; of *light_max* see `Bucket.is_light`.
+    """
+
+    rate: Rate
+    part: Rate
+    half: int
+    light_max: int
+
+    @classmethod
+    def of(cls, rate: Rate, instances: int) -> Self:
+        """Return what one of *instances* has of *rate*."""
+        part = Rate(rate.emission_us * instances, max(1, rate.burst // instances))
+        light_max = max(1, part.burst // LIGHT_PART) if part.burst >= LIGHT_SHARE_MIN else 0
+        return cls(rate, part, (part.burst + 1) // 2, light_max)
 
 
 class Bucket:
@@ -20,21 +42,18 @@ class Bucket:
 
     __slots__ = (
         "generation",
-        "half",
         "held",
         "id",
         "is_awake",
         "is_first",
         "is_refused",
         "left",
-        "light_max",
         "limit",
-        "part",
         "quiet",
-        "rate",
         "refilled_us",
         "reserved",
         "seen",
+        "share",
         "spent",
         "state",
         "tenant",
@@ -46,10 +65,9 @@ class Bucket:
         self.limit = limit
         self.id = id_
         self.tenant = tenant
-        self.rate: Rate
-        self.part: Rate
-        """This instance's share: the emission interval times, and the burst divided by, the live instances."""
+        self.share: Share
         self.generation = -1
+        """Of the rates that *share* is from."""
         self.state = WHOLE
         """Asleep: the GCRA's of the share."""
         self.is_awake = False
@@ -57,9 +75,6 @@ class Bucket:
         """Whether it is awake with its whole share, and nothing of it was settled yet."""
         self.held = 0
         self.reserved = 0
-        self.half = 0
-        """Half of the share: who has reserved more asks for no more."""
-        self.light_max = 0
         self.spent = 0
         """Taken since the last report."""
         self.seen = 0
@@ -74,20 +89,17 @@ class Bucket:
         self.woken_us = 0
         self.refilled_us = 0
 
-    def set_rate(self, rate: Rate, instances: int, generation: int) -> None:
-        """Take *rate*, shared by *instances*. The share is at least one unit."""
-        self.rate = rate
-        self.part = Rate(rate.emission_us * instances, max(1, rate.burst // instances))
-        self.half = (self.part.burst + 1) // 2
-        self.light_max = max(1, self.part.burst // LIGHT_PART) if self.part.burst >= LIGHT_SHARE_MIN else 0
-        self.held = min(self.held, rate.burst)
+    def take_share(self, share: Share, generation: int) -> None:
+        """Have *share* from now on, and hold no more than its rate's burst."""
+        self.share = share
+        self.held = min(self.held, share.rate.burst)
         self.generation = generation
 
     def wake(self, now_us: int) -> None:
         """Be worth what the share is worth now."""
-        self.held = left(self.state, self.part, now_us)
-        self.is_first = self.held >= self.part.burst
-        self.left = self.rate.burst if self.is_first else self.held
+        self.held = left(self.state, self.share.part, now_us)
+        self.is_first = self.held >= self.share.part.burst
+        self.left = self.share.rate.burst if self.is_first else self.held
         self.reserved = self.spent = self.seen = self.wanted = self.quiet = 0
         self.is_refused = False
         self.woken_us = self.refilled_us = now_us
@@ -95,7 +107,7 @@ class Bucket:
 
     def sleep(self, units: int, now_us: int) -> None:
         """Be a GCRA of the share, worth *units* now."""
-        self.state = state_with(max(0, min(units, self.part.burst)), self.part, now_us)
+        self.state = state_with(max(0, min(units, self.share.part.burst)), self.share.part, now_us)
         self.is_awake = False
         self.held = self.reserved = self.spent = self.seen = self.wanted = 0
 
@@ -104,11 +116,11 @@ class Bucket:
 
         What was spent and is refilled by the share's rate need not be reported: the row's rate has made good for it.
         """
-        units = (now_us - max(self.refilled_us, since_us)) // self.part.emission_us
+        units = (now_us - max(self.refilled_us, since_us)) // self.share.part.emission_us
         if units <= 0:
             return
-        self.refilled_us = max(self.refilled_us, since_us) + units * self.part.emission_us
-        self.held = max(self.held, min(self.part.burst, self.held + units))
+        self.refilled_us = max(self.refilled_us, since_us) + units * self.share.part.emission_us
+        self.held = max(self.held, min(self.share.part.burst, self.held + units))
         self.spent = max(0, self.spent - units)
         self.seen = max(0, self.seen - units)
 
@@ -120,4 +132,4 @@ class Bucket:
         bucket is forgotten. So an instance leaves out a tenth of its own share at most, and only of a bucket that it
         hardly uses; where all of them do, the limit is far away.
         """
-        return self.is_first and self.spent <= self.light_max and not self.wanted
+        return self.is_first and self.spent <= self.share.light_max and not self.wanted

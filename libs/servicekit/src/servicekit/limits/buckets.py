@@ -16,7 +16,8 @@ Where the database is away, each instance goes on with its share, `rate ÷ N` an
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from servicekit.limits.bucket import Bucket
+from servicekit.limits.bucket import Bucket, Share
+from servicekit.limits.gcra import Rate
 from servicekit.limits.rates import DEFAULT_POLICY, Limit, RatePolicy
 
 BUCKETS_MAX: Final = 16_384
@@ -69,6 +70,8 @@ class Buckets:
         self._buckets_max = buckets_max
         self._awake: list[Bucket] = []
         self._generation = 0
+        self._shares: dict[Rate, Share] = {}
+        """Of this generation's rates."""
         self._settled_us: int | None = None
         self.instances = INSTANCES_UNKNOWN
         self.by_limit: tuple[dict[bytes, Bucket], ...] = tuple({} for _ in Limit)
@@ -76,7 +79,7 @@ class Buckets:
     def override(self, policies: Mapping[bytes, RatePolicy]) -> None:
         """Let *policies*, by tenant id, apply from the next settlement on, in place of all those before."""
         self._overrides = dict(policies)
-        self._generation += 1
+        self._rates_changed()
 
     def awake(self, limit: Limit, id_: bytes, tenant: bytes | None, now_us: int) -> Bucket:
         """Return the bucket of *id_*, awake; it is made where there is none. *tenant* is whose policy applies."""
@@ -101,7 +104,7 @@ class Buckets:
                 continue
             self._keep_rate(bucket)
             if bucket.is_light:
-                if now_us - bucket.woken_us >= bucket.rate.whole_again_us:
+                if now_us - bucket.woken_us >= bucket.share.rate.whole_again_us:
                     self._forget(bucket)
                     continue
             elif len(reports) < SETTLED_MAX:
@@ -134,7 +137,7 @@ class Buckets:
         self._settled_us = now_us
         if instances != self.instances:
             self.instances = instances
-            self._generation += 1
+            self._rates_changed()
 
     def lost(self, reports: Sequence[Report], now_us: int) -> None:
         """Take *reports* back: whether they were settled is not known, so they are told again, and nothing granted."""
@@ -152,11 +155,19 @@ class Buckets:
             if bucket.is_awake:
                 bucket.refill(away_since_us, now_us)
 
+    def _rates_changed(self) -> None:
+        self._generation += 1
+        self._shares = {}
+
     def _keep_rate(self, bucket: Bucket) -> None:
         if bucket.generation == self._generation:
             return
         policy = self._policy if bucket.tenant is None else self._overrides.get(bucket.tenant, self._policy)
-        bucket.set_rate(policy.of(bucket.limit), self.instances, self._generation)
+        rate = policy.of(bucket.limit)
+        share = self._shares.get(rate)
+        if share is None:
+            share = self._shares[rate] = Share.of(rate, self.instances)
+        bucket.take_share(share, self._generation)
 
     def _made(self, buckets: dict[bytes, Bucket], limit: Limit, id_: bytes, tenant: bytes | None) -> Bucket:
         if len(buckets) < self._buckets_max or _evicted(buckets):
@@ -194,11 +205,11 @@ def _report(bucket: Bucket) -> Report | None:
             return _leaving(bucket)
         if bucket.wanted <= bucket.reserved and bucket.spent <= bucket.reserved:
             return None
-    if bucket.wanted <= bucket.reserved and bucket.reserved - bucket.spent >= bucket.half:
+    if bucket.wanted <= bucket.reserved and bucket.reserved - bucket.spent >= bucket.share.half:
         return None
     unreported = _told(bucket)
     # The first time the others may have spent their shares unseen: no more than the rest of one's own is asked for.
-    most = bucket.part.burst - unreported if bucket.is_first else bucket.part.burst
+    most = bucket.share.part.burst - unreported if bucket.is_first else bucket.share.part.burst
     return Report(
         bucket,
         unreported,

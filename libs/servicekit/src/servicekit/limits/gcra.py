@@ -6,8 +6,9 @@ it further ahead of now than the burst is refused. Over any window of W µs at m
 allowed, whatever is asked for.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
+
+import msgspec
 
 WHOLE: Final = 0
 """The state of a bucket that nothing was taken from, on any clock that does not go below zero."""
@@ -16,8 +17,7 @@ WHOLE_AGAIN_US_MAX: Final = 86_400 * PERIOD_US
 """A rate whose burst takes longer than a day to come back is a quota, and none of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True, gc=False):
     """One unit every *emission_us* microseconds, and at most *burst* units at once.
 
     Raises ValueError for an interval or a burst below 1, and where the burst takes longer than a day to come back.

@@ -25,6 +25,8 @@ class Limit(IntEnum):
     KEY_CREATION = 7
     """Strict: see `servicekit.limits.strict`."""
 
+    __hash__ = int.__hash__  # an enum's own hashes its name, in Python, for every request
+
     @property
     def label(self) -> str:
         """Its name in metrics, headers and problems."""

@@ -1,6 +1,6 @@
 """Admission at the edge: whose address a request comes from, and the authority's answer to it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 
 from starlette.types import Scope
@@ -18,9 +18,9 @@ class Admitting:
         self._authority = authority
         self._clients = clients
 
-    async def admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access) -> Admission:
+    def admit(self, scope: Scope, headers: Mapping[bytes, bytes], access: Access) -> Awaitable[Admission]:
         """Return who sent the request of *scope*; raises as `Authority.admit` does."""
-        return await self._authority.admit(headers, self.client(scope, headers), access)
+        return self._authority.admit(headers, self.client(scope, headers), access)
 
     def client(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Client:
         """Return whose address the request comes from: the peer's, or the last hop that is no proxy of ours."""
@@ -28,4 +28,6 @@ class Admitting:
         address = None if peer is None else peer[0]
         if _FORWARDED not in headers:
             return self._clients.client(address)
+        if len(headers) == len(scope["headers"]):
+            return self._clients.client(address, (headers[_FORWARDED],))
         return self._clients.client(address, tuple(value for name, value in scope["headers"] if name == _FORWARDED))

@@ -13,6 +13,7 @@ from contracts.problems import ProblemCode
 from contracts.scopes import Kind, Scope
 from servicekit.client_address import Client
 from servicekit.health import Check
+from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -103,6 +104,14 @@ class Allowance(Protocol):
         """Take a unit of what a user may debit *wallet_id*; raises Limited."""
         ...
 
+    async def begin(self, tx: Transaction) -> None:
+        """Take, first of all in the command's transaction, what its route's cost asks of the database.
+
+        That is a unit of key creation where the cost is `Cost.STRICT`, else nothing. Raises Limited; a database's error
+        passes, so that the command fails too.
+        """
+        ...
+
 
 class Unlimited:
     """The allowance of callers that have no limits."""
@@ -111,6 +120,9 @@ class Unlimited:
         """Take nothing."""
 
     def debit(self, wallet_id: UUID) -> None:
+        """Take nothing."""
+
+    async def begin(self, tx: Transaction) -> None:
         """Take nothing."""
 
 

@@ -108,7 +108,7 @@ class CredentialAuthority:
         principal = credential.principal
         if principal.kind is Kind.OPERATOR and self.stale_s > self._stale_s:
             raise AccessStale(f"Nothing was heard of identities for {int(self.stale_s)} s: staff's requests wait.")
-        allowance, told = self._limits.admit(credential, client)
+        allowance, told = self._limits.admit(credential, client, access.cost)
         require_access(principal, access)
         return Admission(principal, allowance, told)
 

@@ -10,13 +10,15 @@ import msgspec
 
 from contracts.access import RateLimitsChanged
 from contracts.scopes import Kind
-from servicekit.access.admission import Allowance, Limited, RawHeaders
+from servicekit.access.admission import Allowance, Cost, Limited, RawHeaders
 from servicekit.access.credentials import Credential
 from servicekit.client_address import CACHED_MAX, Client
 from servicekit.limits import DEFAULT_POLICY, Charge, Limit, Limits, Rate, RatePolicy
 from servicekit.limits.admission import Admission, Admitted, BeyondBurst
 from servicekit.limits.admission import Limited as Refused
 from servicekit.limits.headers import limit_value, policy_value, retry_after_s
+from servicekit.limits.strict import take_strictly
+from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 
 _LIMITS: Final = frozenset(each.name for each in fields(RatePolicy))
@@ -39,8 +41,10 @@ class CallerLimits:
         """Charge the client's address for a credential that was missing or refused."""
         self._limits.authentication_failed(client.bucket)
 
-    def admit(self, credential: Credential, client: Client) -> tuple[Allowance, RawHeaders]:
+    def admit(self, credential: Credential, client: Client, cost: Cost) -> tuple[Allowance, RawHeaders]:
         """Charge one request under *credential*; return what it may spend besides, and the headers that tell so.
+
+        *cost* is its route's.
 
         Raises Limited.
         """
@@ -51,7 +55,7 @@ class CallerLimits:
         admission = self._limits.admit(charges)
         if not isinstance(admission, Admitted):
             raise _limited(admission)
-        return _Spending(self._limits, charges, principal), _headers(admission)
+        return _Spending(self._limits, charges, principal, cost), _headers(admission)
 
     def override(self, policies: Mapping[UUID, RateLimitsChanged]) -> None:
         """Give tenants rates of their own: what is not among a tenant's, or cannot be a rate, is the platform's."""
@@ -66,6 +70,7 @@ class _Spending(msgspec.Struct, frozen=True, gc=False):
     limits: Limits
     charges: tuple[Charge, ...]
     principal: Principal
+    cost: Cost
 
     def spend(self, units: int) -> None:
         if units > 0:
@@ -76,6 +81,15 @@ class _Spending(msgspec.Struct, frozen=True, gc=False):
             # Its own bucket for each user: whoever names another's wallet must not use up what its owner may debit.
             bucket = wallet_id.bytes + self.principal.client.bytes
             _require(self.limits.charge_wallet(bucket, self.principal.tenant_id.bytes))
+
+    async def begin(self, tx: Transaction) -> None:
+        if self.cost is not Cost.STRICT:
+            return
+        tenant = self.principal.tenant_id.bytes
+        rate = self.limits.rate(Limit.KEY_CREATION, tenant)
+        taken = await take_strictly(tx, Limit.KEY_CREATION, tenant, rate)
+        if not taken.allowed:
+            raise _limited(self.limits.refused(Limit.KEY_CREATION, rate, taken))
 
 
 @lru_cache(maxsize=CACHED_MAX)

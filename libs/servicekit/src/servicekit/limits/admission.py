@@ -8,7 +8,7 @@ import msgspec
 from servicekit.clock import monotonic_us
 from servicekit.limits.bucket import Bucket
 from servicekit.limits.buckets import BUCKETS_MAX, Buckets
-from servicekit.limits.gcra import Rate, left
+from servicekit.limits.gcra import Rate, Taken, left
 from servicekit.limits.rates import DEFAULT_POLICY, Limit, RatePolicy
 
 SETTLE_PERIOD_US: Final = 100_000
@@ -80,6 +80,16 @@ class Limits:
         Tenants that an earlier mapping named and this one does not have the default again.
         """
         self.buckets.override(policies)
+
+    def rate(self, limit: Limit, tenant: bytes) -> Rate:
+        """Return the rate that *tenant* has of *limit*."""
+        return self.buckets.rate(limit, tenant)
+
+    def refused(self, limit: Limit, rate: Rate, taken: Taken) -> Limited:
+        """Count that `strict.take_strictly` refused one unit of *limit*, and return the refusal."""
+        assert taken.retry_after_us is not None, "a burst holds one unit"
+        self.refusals[limit] += 1
+        return Limited(limit, rate, taken.remaining, taken.retry_after_us)
 
     def admit(self, charges: Sequence[Charge], cost: int = 1) -> Admission:
         """Take *cost* units from every bucket of *charges*, or from none. *cost* is a batch's number of commands.

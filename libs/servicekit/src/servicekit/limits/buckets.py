@@ -81,6 +81,11 @@ class Buckets:
         self._overrides = dict(policies)
         self._rates_changed()
 
+    def rate(self, limit: Limit, tenant: bytes | None) -> Rate:
+        """Return the rate of *limit* for *tenant*, None for what is no tenant's."""
+        policy = self._policy if tenant is None else self._overrides.get(tenant, self._policy)
+        return policy.of(limit)
+
     def awake(self, limit: Limit, id_: bytes, tenant: bytes | None, now_us: int) -> Bucket:
         """Return the bucket of *id_*, awake; it is made where there is none. *tenant* is whose policy applies."""
         assert len(id_) <= ID_BYTES_MAX, "a longer id would fail every settlement"
@@ -162,8 +167,7 @@ class Buckets:
     def _keep_rate(self, bucket: Bucket) -> None:
         if bucket.generation == self._generation:
             return
-        policy = self._policy if bucket.tenant is None else self._overrides.get(bucket.tenant, self._policy)
-        rate = policy.of(bucket.limit)
+        rate = self.rate(bucket.limit, bucket.tenant)
         share = self._shares.get(rate)
         if share is None:
             share = self._shares[rate] = Share.of(rate, self.instances)

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from contracts import problems
 from contracts.problems import ProblemCode
+from servicekit.access.admission import Admission
 from servicekit.http.edge.context import (
     CONTEXT_KEY,
     RequestContext,
@@ -32,10 +33,14 @@ def _context(request: Request) -> RequestContext:
     return context
 
 
-def _principal(request: Request) -> Principal:
+def _admission(request: Request) -> Admission:
     admission = _context(request).admission
     assert admission is not None, "a route's caller is admitted before its handler"
-    return admission.principal
+    return admission
+
+
+def _principal(request: Request) -> Principal:
+    return _admission(request).principal
 
 
 def _idempotency_key(request: Request) -> str:
@@ -47,6 +52,7 @@ def _min_position(request: Request) -> dict[int, int]:
 
 
 Context = Annotated[RequestContext, Depends(_context)]
+Admitted = Annotated[Admission, Depends(_admission)]
 Caller = Annotated[Principal, Depends(_principal)]
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
 MinPosition = Annotated[dict[int, int], Depends(_min_position)]

@@ -11,11 +11,13 @@ from fastapi import Depends, Response
 from pydantic import BaseModel
 
 from contracts import problems
+from servicekit.access.admission import UNLIMITED, Allowance
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem
-from servicekit.http.routes.dependencies import Caller, Context, IdempotencyKey
+from servicekit.http.routes.dependencies import Admitted, Context, IdempotencyKey
 from servicekit.http.routes.responses import json_response
 from servicekit.idempotency import Answer, InFlight, Keyed, KeyedOperation, KeyReused, Once, Undone
+from servicekit.postgres import Transaction
 from servicekit.principal import Principal
 
 Said = Sequence[object] | None
@@ -29,6 +31,7 @@ class SentCommand:
     caller: Principal
     key: str
     path: str
+    allowance: Allowance = UNLIMITED
 
     @property
     def tenant_id(self) -> UUID:
@@ -36,9 +39,9 @@ class SentCommand:
         return self.caller.tenant_id
 
 
-def _sent(caller: Caller, key: IdempotencyKey, context: Context) -> SentCommand:
+def _sent(admission: Admitted, key: IdempotencyKey, context: Context) -> SentCommand:
     # Every route is written small, and so are ids in their canonical form.
-    return SentCommand(caller, key, context.path.lower())
+    return SentCommand(admission.principal, key, context.path.lower(), admission.allowance)
 
 
 Sent = Annotated[SentCommand, Depends(_sent)]
@@ -56,8 +59,16 @@ class KeyedCommands:
         return None if found is None else _response(found)
 
     async def run(self, sent: SentCommand, work: KeyedOperation[Problem], said: Said = None) -> Response:
-        """Do *work* once, and answer it or what was answered before; raise the Problem that it was undone for."""
-        return _response(await self._once.run(_keyed(sent, said), work))
+        """Do *work* once, and answer it or what was answered before; raise the Problem that it was undone for.
+
+        Raises Limited where the caller's allowance does not reach: what is answered again costs nothing.
+        """
+
+        async def charged(tx: Transaction) -> Answer | Undone[Problem]:
+            await sent.allowance.begin(tx)
+            return await work(tx)
+
+        return _response(await self._once.run(_keyed(sent, said), charged))
 
 
 def answer(status: int, body: BaseModel, *, location: str | None = None, stored: BaseModel | None = None) -> Answer:

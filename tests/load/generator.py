@@ -8,8 +8,9 @@ import secrets
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -33,7 +34,8 @@ class Load:
     *hot*: all from one wallet. *commands*: how many in one request; above 1 it is an independent batch. *per_s*: how
     many requests are due each second; None: the next follows each answer. *may_be_refused*: a refusal is counted;
     otherwise it fails the run. *callers* are the lines of a head that say who asks, one by
-    chance for each request; one request in twenty takes one of *fresh* away, if there are any.
+    chance for each request; one request in twenty takes one of *fresh* away, if there are any. *reads* are requests
+    that read, whole, which are sent in turn instead of transfers, from a place by chance on.
     """
 
     wallet_ids: Sequence[str]
@@ -45,6 +47,7 @@ class Load:
     may_be_refused: bool = False
     callers: Sequence[str] = field(default=(_BACKEND,), repr=False)
     fresh: deque[str] | None = field(default=None, repr=False)
+    reads: Sequence[bytes] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class _Answered:
 async def run(urls: Sequence[str], load: Load) -> Sent:
     """Send *load*, its connections shared out among *urls*."""
     before_s, began_s = _cpu_s(), monotonic_s()
-    send = _wrk if NAME == "wrk" and load.seconds >= 1 else _own
+    send = _wrk if NAME == "wrk" and load.seconds >= 1 and not load.reads else _own
     counts = await asyncio.gather(*(send(url, load, max(1, load.connections // len(urls))) for url in urls))
     elapsed_s, used_s = monotonic_s() - began_s, _cpu_s() - before_s
     refused = sum(each.refused for each in counts)
@@ -121,9 +124,10 @@ async def _connection(host: str, port: int, load: Load, *, until_s: float, pause
     """Return how many requests were answered, and how many of them refused."""
     reader, writer = await asyncio.open_connection(host, port)
     answered = refused = 0
+    requests = _reads(load) if load.reads else iter(lambda: _request(load), None)
     while monotonic_s() < until_s:
         due_s = monotonic_s() + pause_s
-        writer.write(_request(load))
+        writer.write(next(requests))
         head = await reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)
         assert length is not None, head
@@ -134,6 +138,11 @@ async def _connection(host: str, port: int, load: Load, *, until_s: float, pause
         await asyncio.sleep(max(0.0, due_s - monotonic_s()))
     writer.close()
     return answered, refused
+
+
+def _reads(load: Load) -> Iterator[bytes]:
+    begin = random.randrange(len(load.reads))
+    return cycle([*load.reads[begin:], *load.reads[:begin]])
 
 
 def _request(load: Load) -> bytes:

@@ -32,7 +32,12 @@ def ratios(series: Series) -> dict[str, float]:
         ),
     }
     for side in ("key", "users", "fresh"):
-        named[f"admitted_{side}_vs_open"] = _share(series.median(f"access {side}"), series.median("access open"))
+        named[f"admitted_{side}_vs_open"] = series.paired(f"access {side}", "access open")
+    named["four_instances_limited_vs_unlimited"] = series.paired("access limited", "access unlimited")
+    for tenants in ("one", "hundred"):
+        named[f"reads_secured_vs_plain_{tenants}"] = series.paired(
+            f"access secured {tenants}", f"access plain {tenants}"
+        )
     for kind in KINDS:
         named |= _of_kind(series, kind)
     return {name: round(value, 2) for name, value in sorted(named.items()) if value is not None}
@@ -96,6 +101,8 @@ _HTTP = "the API process's core: parsing, deciding, encoding and the driver shar
 _PLATFORM = (
     "the machine's cores, which every process of the platform and the generator share (see what takes the cores)"
 )
+_GUARDS = "the API process's core: the digest and the look-up of the credential, its buckets, two more headers"
+_ROWS = "one round trip more where a connection is lent to another tenant than the last"
 _DRAIN = "the cores, which relay, projector, broker and their databases share"
 
 FLOORS = (
@@ -112,6 +119,12 @@ FLOORS = (
     Floor("http_vs_one_tx_hot", 9, "the same on one hot wallet", _HTTP),
     Floor("http_vs_fastapi_echo", 1, "÷ FastAPI that only reads and writes the bodies", _HTTP),
     Floor("batch_vs_pgbench_uniform", 5, "batches over HTTP ÷ pgbench, several statements", _HTTP),
+    Floor("admitted_key_vs_open", 0.95, "admitted under a service's key ÷ whoever asks", _GUARDS),
+    Floor("admitted_users_vs_open", 0.95, "admitted under a thousand users' tokens ÷ whoever asks", _GUARDS),
+    Floor("admitted_fresh_vs_open", 0.9, "the same, one request in twenty under a token never seen", _GUARDS),
+    Floor("four_instances_limited_vs_unlimited", 0.97, "four instances with limits ÷ without", _GUARDS),
+    Floor("reads_secured_vs_plain_one", 0.95, "reads of one tenant with row-level security ÷ without", _ROWS),
+    Floor("reads_secured_vs_plain_hundred", 0.85, "the same of a hundred tenants in turn", _ROWS),
     Floor(
         "two_instances_vs_one",
         0.8,

@@ -29,6 +29,16 @@ class Series:
         """Return a cell's median over the rounds, transfers a second; None if it was not measured."""
         return statistics.median(rate.per_s for rate in self.rates[name]) if name in self.rates else None
 
+    def paired(self, name: str, other: str) -> float | None:
+        """Return the median over the rounds of *name*'s rate ÷ that of *other* in the same round, None without both.
+
+        For cells whose sides follow one another at once: what the machine does meanwhile it does to both.
+        """
+        if name not in self.rates or other not in self.rates:
+            return None
+        rounds = zip(self.rates[name], self.rates[other], strict=True)
+        return statistics.median(one.per_s / another.per_s for one, another in rounds)
+
     def best(self, what: str) -> float | None:
         """Return the best median among the settings of *what*; None if none was measured."""
         return max(self.medians(what).values(), default=None)

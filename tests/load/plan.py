@@ -19,8 +19,8 @@ CELLS = {
     "sizes": "the committer on journals of growing size",
     "maintenance": "what the wallet's jobs carry away, beside what is written",
     "standby": "a replayed answer and a relay, with a synchronous standby at work",
-    "access": "over HTTP: transfers with an authority that admits whoever asks and with the product's, with limits and without; "
-    "reads with row-level security and without",
+    "access": "over HTTP, transfers with the product's authority and with one that admits whoever asks, with limits "
+    "and without; reads with row-level security and without",
     "backlog": "relay and projection draining a backlog",
     "freezing": "from the tripping debit to the first that is refused, on the whole platform",
     "visible": "from a transfer's answer to its being read, on the whole platform under load",

@@ -104,6 +104,7 @@ SUBJECT_NOT_FOUND: Final = _register(
     "There can be no such subject",
     "Write <issuer's name>|<sub> with an issuer of the tenant, or svc:<service account id>; encode it in the path.",
 )
+HOLD_NOT_FOUND: Final = _register("hold_not_found", 404, "There is no such hold", "Check the hold id.")
 METHOD_NOT_ALLOWED: Final = _register(
     "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
 )
@@ -160,6 +161,23 @@ CURRENCY_MISMATCH: Final = _register(
 )
 BALANCE_OVERFLOW: Final = _register(
     "balance_overflow", 409, "The balance would become too large", "Split the balance over several wallets."
+)
+HOLD_SETTLED: Final = _register("hold_settled", 409, "Nothing is held by it any more", "Place another hold.")
+HOLD_EXPIRED: Final = _register("hold_expired", 409, "The hold has expired", "Place another hold.")
+HOLD_EXPIRY_OUT_OF_RANGE: Final = _register(
+    "hold_expiry_out_of_range",
+    409,
+    "The hold would end in the past, sooner than it does, or too late",
+    "Choose a time after now, and after the one it has, within max_days of its placing.",
+)
+CAPTURE_EXCEEDS_HOLD: Final = _register(
+    "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
+)
+CAPTURE_LIMIT_REACHED: Final = _register(
+    "capture_limit_reached", 409, "The hold was captured as often as allowed", "Void it, and place another."
+)
+SAME_WALLET: Final = _register(
+    "same_wallet", 409, "Payer and payee are the same wallet", "Name another payee, or void the hold."
 )
 BATCH_REFUSED: Final = _register(
     "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
@@ -265,6 +283,7 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),
         FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
         FieldCode("inner_key", "A command of an atomic batch has no key of its own."),
         FieldCode("unknown_event_type", "The event type is not known, or not delivered to webhooks."),

@@ -83,6 +83,7 @@ TENANTS_WRITE: Final = _register(14, "tenants:write", STAFF, "Create, suspend an
 OPERATIONS_READ: Final = _register(
     15, "operations:read", STAFF, "Read what the platform's processes tell of themselves."
 )
+HOLDS_WRITE: Final = _register(16, "holds:write", ANYBODY, "Place holds, and increase, capture and void one's own.")
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))
 """Every scope, by bit."""

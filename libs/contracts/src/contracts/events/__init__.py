@@ -3,7 +3,17 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import money, restrictions, wallets
+from contracts.events import holds, money, restrictions, wallets
+from contracts.events.holds import (
+    HOLD_CAPTURED,
+    HOLD_INCREASED,
+    HOLD_PLACED,
+    HOLD_RELEASED,
+    Hold,
+    HoldCaptured,
+    HoldChanged,
+    HoldReleased,
+)
 from contracts.events.money import (
     FUNDS_DEPOSITED,
     FUNDS_RECEIVED,
@@ -25,6 +35,10 @@ __all__ = [
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
     "FUNDS_WITHDRAWN",
+    "HOLD_CAPTURED",
+    "HOLD_INCREASED",
+    "HOLD_PLACED",
+    "HOLD_RELEASED",
     "OPENED",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
@@ -34,6 +48,10 @@ __all__ = [
     "Counterparty",
     "EntryPosted",
     "EventData",
+    "Hold",
+    "HoldCaptured",
+    "HoldChanged",
+    "HoldReleased",
     "Private",
     "Restriction",
     "RestrictionsChanged",
@@ -43,11 +61,20 @@ __all__ = [
     "parse_data",
 ]
 
-EventData = WalletOpened | EntryPosted | RestrictionsChanged | WalletClosed | SystemEntryPosted
+EventData = (
+    WalletOpened
+    | EntryPosted
+    | RestrictionsChanged
+    | WalletClosed
+    | SystemEntryPosted
+    | HoldChanged
+    | HoldCaptured
+    | HoldReleased
+)
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
-    sorted((*wallets.TYPES, *money.TYPES, *restrictions.TYPES), key=lambda event_type: event_type.number),
+    sorted((*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES), key=lambda event_type: event_type.number),
 )
 EVENT_TYPES: Final = WALLET_STREAM.types
 """Every type of `wallet.events` by name."""

@@ -14,6 +14,9 @@ from contracts.events import (
     UNRESTRICTED,
     EntryPosted,
     EventData,
+    HoldCaptured,
+    HoldChanged,
+    HoldReleased,
     Restriction,
     RestrictionsChanged,
     SystemEntryPosted,
@@ -31,6 +34,7 @@ class Kind(StrEnum):
 
     SENT = "sent"
     WITHDRAWN = "withdrawn"
+    HELD = "held"
 
 
 _KINDS: Final = {FUNDS_SENT.name: Kind.SENT, FUNDS_WITHDRAWN.name: Kind.WITHDRAWN}
@@ -90,8 +94,11 @@ def wallet_event(event: Envelope, data: EventData) -> WalletEvent | None:
             payload = Opened(data.owner_id, data.currency)
         case RestrictionsChanged():
             payload = RestrictionsSet(data.restrictions, event.type == UNRESTRICTED.name)
-        case WalletClosed():
-            payload = _OTHER
+        case HoldChanged():
+            held_minor = parse_signed_minor(data.amount)
+            payload = Debited(Kind.HELD, held_minor) if held_minor else _OTHER
+        case HoldCaptured() | HoldReleased() | WalletClosed():
+            payload = _OTHER  # what is captured was counted when it was held
         case _:
             assert_never(data)
     # A version that is missing follows none: the fold refuses it.

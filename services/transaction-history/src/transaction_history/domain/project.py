@@ -9,6 +9,9 @@ from contracts.envelope import Envelope
 from contracts.events import (
     EntryPosted,
     EventData,
+    HoldCaptured,
+    HoldChanged,
+    HoldReleased,
     Private,
     RestrictionsChanged,
     SystemEntryPosted,
@@ -36,12 +39,14 @@ def project(event: Envelope, data: EventData, wallet: WalletRow | None) -> Chang
             return Changes(None, _system_entry(event, data))
         case WalletOpened():
             return _opened(event, data, wallet)
-        case EntryPosted():
+        case EntryPosted() | HoldCaptured():
             return _entry(event, data, _next(event, wallet))
         case RestrictionsChanged():
             return _restrictions(event, data, _next(event, wallet))
         case WalletClosed():
             return _closed(event, data, _next(event, wallet))
+        case HoldChanged() | HoldReleased():
+            return _held(event, data, _next(event, wallet))
         case _:
             assert_never(data)
 
@@ -81,7 +86,7 @@ def _opened(event: Envelope, data: WalletOpened, wallet: WalletRow | None) -> Ch
     return Changes(opened, _state_change(event, opened.owner_id, private))
 
 
-def _entry(event: Envelope, data: EntryPosted, wallet: WalletRow) -> Changes:
+def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow) -> Changes:
     if event.transaction_id is None or event.entry_index is None or event.entry_count is None:
         raise Contradiction("an entry without its place in a transaction")
     posted_minor, held_minor = parse_signed_minor(data.balance.posted), parse_signed_minor(data.balance.held)
@@ -116,6 +121,13 @@ def _entry(event: Envelope, data: EntryPosted, wallet: WalletRow) -> Changes:
 def _restrictions(event: Envelope, data: RestrictionsChanged, wallet: WalletRow) -> Changes:
     changed = _moved(event, wallet, restrictions=_encode(data.restrictions).decode())
     return Changes(changed, _state_change(event, wallet.owner_id, _private(data.private), data.source, data.scope))
+
+
+def _held(event: Envelope, data: HoldChanged | HoldReleased, wallet: WalletRow) -> Changes:
+    if parse_signed_minor(data.balance.posted) != wallet.posted_minor:
+        raise Contradiction("a hold that changes what is posted")
+    changed = _moved(event, wallet, held_minor=parse_signed_minor(data.balance.held))
+    return Changes(changed, _state_change(event, wallet.owner_id, _private(data.private)))
 
 
 def _closed(event: Envelope, data: WalletClosed, wallet: WalletRow) -> Changes:

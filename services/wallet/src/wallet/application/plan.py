@@ -324,7 +324,13 @@ class BatchPlan:
                 state_change_row(unit, fact, wallet, private) for fact, wallet in carried if isinstance(fact, Fact)
             ]
         else:
-            self._journal += transaction_rows(unit, command.kind, carried, transaction_id, private)
+            entries = [each for each in carried if each[0].is_entry] if states else carried
+            self._journal += transaction_rows(unit, command.kind, entries, transaction_id, private)
+            self._journal += [
+                state_change_row(unit, fact, wallet, private)
+                for fact, wallet in carried[len(entries) :]
+                if isinstance(fact, Fact)
+            ]
             if accepted.text is not None and accepted.text.reference is not None:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
@@ -343,6 +349,7 @@ class BatchPlan:
             changed = fact.evolve_states(rows, self._now)
             rows.update((state.name, state) for state in changed)
             states += changed
+            fact = fact.leaving(changed)
         wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
         self._remade.add(fact.wallet_id)
         return fact, wallet

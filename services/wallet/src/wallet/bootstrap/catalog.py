@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from wallet.entrypoints import money, restrictions, wallets
+from wallet.domain.hold_commands import ExpireHold
+from wallet.entrypoints import holds, money, restrictions, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -12,5 +13,7 @@ CATALOG: Final = Catalog(
         restrictions.FREEZE,
         restrictions.UNFREEZE,
         wallets.CLOSE,
-    )
+        *holds.SLICES,
+    ),
+    inner={ExpireHold: holds.answer_hold},
 )

@@ -40,6 +40,7 @@ class JournalEvent(NamedTuple):
     posted_after: int
     held_after: int
     occurred_at: datetime
+    actor: str
     payload: bytes | None
 
 
@@ -54,6 +55,8 @@ class Fact(msgspec.Struct, frozen=True):
     """Something that happened to the wallet *wallet_id*: what it adds to posted and to held is signed, 0 if nothing."""
 
     event: ClassVar[EventType]
+    is_entry: ClassVar[bool] = False
+    """Whether it is an entry of a ledger transaction."""
     opens: ClassVar[bool] = False
     """Whether there is no wallet before it."""
     moves_only: ClassVar[bool] = False
@@ -75,6 +78,11 @@ class Fact(msgspec.Struct, frozen=True):
         """Return the rows of other kinds that the fact makes or changes, as they are afterwards."""
         raise NotImplementedError
 
+    def leaving(self, states: Sequence[StateRow]) -> "Fact":
+        """Return the fact with the rows of other kinds as it left them, of which its event tells."""
+        del states
+        return self
+
     def keeping(self, stored: bytes | None) -> "Fact":
         """Return the fact with the free text that the wallet's row keeps."""
         raise NotImplementedError
@@ -92,6 +100,7 @@ class Fact(msgspec.Struct, frozen=True):
 class EntryFact(Fact, frozen=True, gc=False):
     """A wallet's entry of a ledger transaction. *counterparty* is whom it dealt with, None where it was read back."""
 
+    is_entry: ClassVar[bool] = True
     moves_only: ClassVar[bool] = True
     counterparty: Wallet | str | None = None
 
@@ -125,6 +134,7 @@ class SystemEntry(msgspec.Struct, frozen=True, gc=False):
     """A system account's entry, which balances an entry of the wallet *wallet_id* and stands in its stream."""
 
     event: ClassVar[EventType] = events.SYSTEM_ENTRY_POSTED
+    is_entry: ClassVar[bool] = True
     wallet_id: UUID
     amount_minor: int
     account: str

@@ -18,7 +18,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command is carried out by *facts*, in their order.
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
-    whose entries are among the facts, which sum to zero per currency. *text* is the free text of all of it.
+    whose entries are the first of the facts, and sum to zero per currency. *text* is the free text of all of it.
     """
 
     facts: tuple[AnyFact, ...]
@@ -39,6 +39,13 @@ class RefusalCode(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     BALANCE_OVERFLOW = "balance_overflow"
     PAYEE_REFUSES = "payee_refuses"
+    HOLD_SETTLED = "hold_settled"
+    HOLD_EXPIRED = "hold_expired"
+    HOLD_NOT_DUE = "hold_not_due"
+    HOLD_EXPIRY_OUT_OF_RANGE = "hold_expiry_out_of_range"
+    CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
+    CAPTURE_LIMIT_REACHED = "capture_limit_reached"
+    SAME_WALLET = "same_wallet"
 
 
 WALLET: Final = "wallet"
@@ -66,7 +73,7 @@ class RestrictedBy(msgspec.Struct, frozen=True):
     scope: RestrictionScope
 
 
-FactValue = Amount | str | tuple[RestrictedBy, ...]
+FactValue = Amount | str | int | tuple[RestrictedBy, ...]
 
 
 class Rejected(msgspec.Struct, frozen=True):

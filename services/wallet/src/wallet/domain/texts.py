@@ -1,11 +1,17 @@
 """Free text: personal data, never a rule's business, never indexed in clear."""
 
+from typing import Final
+
 import msgspec
 
 from contracts.events import Private
 
 _decode = msgspec.json.Decoder(Private).decode
 _encode = msgspec.json.Encoder().encode
+
+NO_TEXT: Final = Private(
+    key_id=None, reference=None, description=None, metadata=None, label=None, destination=None, reason=None
+)
 
 
 class FreeText(msgspec.Struct, frozen=True, omit_defaults=True):

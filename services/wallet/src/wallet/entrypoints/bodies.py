@@ -8,8 +8,10 @@ from msgspec import UNSET, UnsetType
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
 from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
+from wallet.domain.holds import HoldStatus, hold_of, remaining_minor
 from wallet.domain.mandate import Mandate
-from wallet.domain.texts import read_text
+from wallet.domain.rows import StateRow
+from wallet.domain.texts import NO_TEXT, read_text
 from wallet.domain.wallets import Restriction, RestrictionScope, Wallet
 
 
@@ -76,6 +78,30 @@ class TransactionBody(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class HoldBody(msgspec.Struct, frozen=True):
+    """A hold: amount + fee_reserved = captured + released + remaining.
+
+    *status* is `open`, `captured`, `voided` or `expired`; *captures* are the transactions that captured it.
+    """
+
+    id: UUID
+    wallet_id: UUID
+    purpose: str
+    status: str
+    amount: Money
+    fee_reserved: Money
+    captured: Money
+    released: Money
+    remaining: Money
+    expires_at: str
+    captures: tuple[UUID, ...]
+    reference: str | None
+    description: str | None
+    metadata: dict[str, str] | None
+    created_at: str
+    updated_at: str
+
+
 class CommandResult(msgspec.Struct, frozen=True):
     """One command's outcome inside a batch's answer: a body or a problem, whichever its status calls for."""
 
@@ -119,6 +145,32 @@ def wallet_body(wallet: Wallet, mandate: Mandate) -> WalletBody:
         version=wallet.version,
         opened_at=rfc3339(wallet.opened_at),
         updated_at=rfc3339(wallet.last_at),
+    )
+
+
+def hold_body(row: StateRow) -> HoldBody:
+    """Return a hold as whoever may see its wallet sees it."""
+    hold, private = hold_of(row), read_text(row.private) or NO_TEXT
+    assert row.wallet_id is not None
+    assert row.cap_minor is not None
+    currency = hold.currency
+    return HoldBody(
+        row.id,
+        row.wallet_id,
+        hold.purpose,
+        HoldStatus(row.status).label,
+        money(row.cap_minor - hold.fee_reserved_minor, currency),
+        money(hold.fee_reserved_minor, currency),
+        money(hold.captured_minor, currency),
+        money(hold.released_minor, currency),
+        money(remaining_minor(row), currency),
+        rfc3339(hold.expires_at),
+        hold.captures,
+        private.reference,
+        private.description,
+        private.metadata,
+        rfc3339(hold.placed_at),
+        rfc3339(row.changed_at),
     )
 
 

@@ -40,14 +40,14 @@ PROBLEMS: Final = (
     problems.BALANCE_OVERFLOW,
 )
 """Why money is refused, whichever way it goes."""
-_TO_TRANSACTION: Final[tuple[Link, ...]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
+TO_TRANSACTION: Final[tuple[Link, ...]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
 _MADE: Final[dict[str, Any]] = {
     "answer": answer_transaction,
     "located_at": "/v1/transactions/",
     "tag": "money",
     "status": 201,
     "response": TransactionBody,
-    "links": _TO_TRANSACTION,
+    "links": TO_TRANSACTION,
 }
 """What every command that makes a transaction has in common."""
 

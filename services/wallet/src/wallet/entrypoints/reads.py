@@ -12,9 +12,9 @@ from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.route import PageOf, Route
 from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.paging import Page, PageBody, paged
-from servicekit.http.routes.parsing import path_id
+from servicekit.http.routes.parsing import filtered_id, path_id
 from wallet.application.plan import HashReference
-from wallet.entrypoints.bodies import TransactionBody, WalletBody, wallet_body
+from wallet.entrypoints.bodies import HoldBody, TransactionBody, WalletBody, hold_body, wallet_body
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.transactions import transaction_bodies
 from wallet.reads.queries import WalletFilter
@@ -26,9 +26,15 @@ CurrencyQuery = Annotated[str | None, Query(pattern="^[A-Z]{3}$", description="O
 StatusQuery = Annotated[Status | None, Query(description="Only wallets of this status.")]
 ReferenceQuery = Annotated[str, Query(min_length=1, max_length=100, description="The reference you gave.")]
 
+HoldsOf = Annotated[
+    str, Query(description="The wallet whose open holds are listed.", json_schema_extra={"format": "uuid"})
+]
+
+_HOLDS: Final = "/v1/holds"
 _WALLETS: Final = "/v1/wallets"
 _TRANSACTIONS: Final = "/v1/transactions"
 _wallet_id: Final = path_id(problems.WALLET_NOT_FOUND, "There is no wallet {}.")
+_hold_id: Final = path_id(problems.HOLD_NOT_FOUND, "There is no hold {}.")
 _transaction_id: Final = path_id(problems.TRANSACTION_NOT_FOUND, "There is no transaction {}.")
 
 
@@ -86,6 +92,54 @@ def transaction_reads(reads: LedgerReads, hash_reference: HashReference) -> Sequ
             response=PageOf(TransactionBody),
         ),
     )
+
+
+def hold_reads(reads: LedgerReads) -> Sequence[Route]:
+    """Return the routes that read holds."""
+    handlers = _HoldHandlers(reads)
+    return (
+        Route(
+            method="GET",
+            path=f"{_HOLDS}/{{hold_id}}",
+            handler=handlers.get,
+            access=Access(scopes.WALLETS_READ, "{hold_id}", Cost.READ),
+            operation_id="get_hold",
+            summary="A hold",
+            tags=["holds"],
+            response=HoldBody,
+            problems=[problems.HOLD_NOT_FOUND],
+        ),
+        Route(
+            method="GET",
+            path=_HOLDS,
+            handler=handlers.list,
+            access=Access(scopes.WALLETS_READ, EACH_ROW, Cost.READ),
+            operation_id="list_holds",
+            summary="A wallet's open holds, newest first",
+            tags=["holds"],
+            response=PageOf(HoldBody),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _HoldHandlers:
+    reads: LedgerReads
+
+    async def get(self, hold_id: PathId, caller: Caller) -> HoldBody:
+        found = await self.reads.hold(mandate_of(caller), _hold_id(hold_id))
+        if found is None:
+            raise _hold_id.missing(hold_id)
+        return hold_body(found)
+
+    async def list(self, caller: Caller, page: Page, wallet_id: HoldsOf) -> PageBody[HoldBody]:
+        mandate = mandate_of(caller)
+        known = filtered_id(wallet_id, "wallet_id", "The wallet's id is not a UUID.")
+        assert known is not None
+        asked = paged(page, UUID, "holds", mandate, known)
+        found = await self.reads.open_holds(mandate, known, before=asked.position, limit=asked.limit)
+        shown = asked.show(found, lambda hold: hold.id)
+        return PageBody([hold_body(each) for each in shown.rows], shown.next_cursor)
 
 
 @dataclass(frozen=True, slots=True)

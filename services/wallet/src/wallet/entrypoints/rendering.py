@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Final, Protocol
 import msgspec
 
 from contracts import problems
-from contracts.money import money
+from contracts.money import Money, money
 from contracts.problems import PROBLEM_CODES
 from servicekit.http.problems import is_problem, render_problem
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
+from wallet.domain.hold_commands import CaptureHold
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, wallet_body
@@ -103,22 +104,34 @@ class MakesTransaction(Protocol):
 
 def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that was made."""
-    text = command.text or _NO_TEXT
+    amount = money(command.amount_minor, command.currency)
+    return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
+
+
+def answer_capture(command: CaptureHold, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that captured a hold; how much, its first entry tells."""
+    captured, payer = done.facts[0]
+    amount = money(-captured.amount_minor, payer.currency)
+    return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
+
+
+def _transaction(kind: str, amount: Money, text: FreeText, done: CarriedOut) -> bytes:
     assert done.transaction_id is not None
-    body = TransactionBody(
-        done.transaction_id,
-        command.kind,
-        "posted",
-        money(command.amount_minor, command.currency),
-        [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts],
-        money(0, command.currency),
-        text.reference,
-        text.description,
-        text.metadata,
-        text.destination,
-        done.created_at,
+    return _encode(
+        TransactionBody(
+            done.transaction_id,
+            kind,
+            "posted",
+            amount,
+            [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
+            money(0, amount.currency),
+            text.reference,
+            text.description,
+            text.metadata,
+            text.destination,
+            done.created_at,
+        )
     )
-    return CREATED, _encode(body)
 
 
 def _fact(value: FactValue) -> Any:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -57,10 +58,18 @@ class CommandSlice:
 
 
 class Catalog:
-    """Every command of the service, and what follows from them."""
+    """Every command of the service, and what follows from them.
 
-    def __init__(self, slices: Sequence[CommandSlice]) -> None:
+    *inner* are those that the service sends itself, with what their answers are made by.
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[CommandSlice],
+        inner: "Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]" = MappingProxyType({}),
+    ) -> None:
         self.slices = tuple(slices)
+        self._inner = inner
 
     @cached_property
     def facts(self) -> tuple[type[Fact], ...]:
@@ -75,4 +84,4 @@ class Catalog:
     @cached_property
     def answers(self) -> Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]:
         """How each command is answered."""
-        return {each.command: each.answer for each in self.slices}
+        return {**{each.command: each.answer for each in self.slices}, **self._inner}

@@ -6,8 +6,9 @@ from itertools import groupby
 import msgspec
 
 from contracts.envelope import rfc3339
-from contracts.events import EntryPosted, Private
+from contracts.events import EntryPosted
 from contracts.money import money
+from wallet.domain.texts import NO_TEXT
 from wallet.entrypoints.bodies import EntryBody, TransactionBody
 from wallet.reads.queries import JournalEntry
 
@@ -21,7 +22,7 @@ def transaction_bodies(entries: Iterable[JournalEntry]) -> list[TransactionBody]
 
 def _body(entries: list[JournalEntry]) -> TransactionBody:
     body = next(_decode(entry.payload) for entry in entries if entry.system_account is None)
-    private = body.private or _NO_TEXT
+    private = body.private or NO_TEXT
     first = entries[0]
     return TransactionBody(
         id=first.transaction_id,
@@ -47,8 +48,3 @@ def _entry_body(entry: JournalEntry) -> EntryBody:
     assert entry.posted_minor_after is not None
     assert entry.version is not None
     return EntryBody(amount, entry.wallet_id, money(entry.posted_minor_after, entry.currency), entry.version)
-
-
-_NO_TEXT = Private(
-    key_id=None, reference=None, description=None, metadata=None, label=None, destination=None, reason=None
-)

@@ -14,8 +14,9 @@ from servicekit.tenant_pool import TenantPool
 from wallet.adapters.batch_reads import BatchReader
 from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_from_row
 from wallet.application.rows import BatchInput
+from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
-from wallet.domain.rows import RowKind, RowName
+from wallet.domain.rows import RowKind, RowName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
 
@@ -56,6 +57,18 @@ _BY_REFERENCE: Final = """
                          and w.tenant_id = $1 and w.owner_id = any ($3)))
      order by r.transaction_id desc limit $5"""
 
+_STATE_COLUMNS: Final = ", ".join(f"s.{name}" for name in StateRow.__struct_fields__)
+_IS_HOLD_COVERED: Final = """
+    ($2::text[] is null or exists (select from wallet.wallet w
+                                   where w.tenant_id = $1 and w.id = s.wallet_id and w.owner_id = any ($2)))"""
+_HOLD: Final = f"""
+    select {_STATE_COLUMNS} from wallet.state s
+     where s.tenant_id = $1 and s.kind = {HOLD.number} and s.id = $3 and {_IS_HOLD_COVERED}"""
+_OPEN_HOLDS: Final = f"""
+    select {_STATE_COLUMNS} from wallet.state s
+     where s.tenant_id = $1 and s.wallet_id = $3 and s.kind = {HOLD.number} and s.status = 0
+       and ($4::uuid is null or s.id < $4) and {_IS_HOLD_COVERED}
+     order by s.id desc limit $5"""
 
 _STATUS_PREDICATES: Final = {
     "open": f"status = {WalletStatus.OPEN.value} and restrictions is null",
@@ -69,7 +82,8 @@ class LedgerReads:
 
     def __init__(self, tenants: TenantPool, kinds: Iterable[RowKind] = ()) -> None:
         self._tenants = tenants
-        self._reader = BatchReader(StateColumns(kinds))
+        self._states = StateColumns(kinds)
+        self._reader = BatchReader(self._states)
 
     async def wallet(self, mandate: Mandate, wallet_id: UUID) -> Wallet | None:
         """Return the wallet as of now if *mandate* covers it, else None."""
@@ -96,6 +110,19 @@ class LedgerReads:
         """
         async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
+
+    async def hold(self, mandate: Mandate, hold_id: UUID) -> StateRow | None:
+        """Return the hold as of now if *mandate* covers its wallet, else None."""
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            row = await connection.fetchrow(_HOLD, mandate.tenant_id, mandate.owners, hold_id)
+        return None if row is None else self._states.from_row(row)
+
+    async def open_holds(self, mandate: Mandate, wallet_id: UUID, *, before: UUID | None, limit: int) -> list[StateRow]:
+        """Return up to *limit* open holds of a wallet that *mandate* covers, newest first, older than *before*."""
+        asked = mandate.tenant_id, mandate.owners, wallet_id
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            rows = await connection.fetch(_OPEN_HOLDS, *asked, before, limit)
+        return [self._states.from_row(row) for row in rows]
 
     async def entries(self, mandate: Mandate, transaction_ids: Sequence[UUID]) -> list[JournalEntry]:
         """Return the entries of the transactions, newest transaction first, each in entry order.

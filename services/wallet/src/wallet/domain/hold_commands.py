@@ -1,0 +1,262 @@
+"""Holds are placed, increased, captured, voided, and end by themselves."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
+from uuid import UUID
+
+from contracts.scopes import Kind
+from wallet.domain.commands import Command, Context
+from wallet.domain.facts import AnyFact, SystemEntry
+from wallet.domain.holds import (
+    EXPIRED,
+    FINAL_CAPTURE,
+    HOLD,
+    VOIDED,
+    HoldCaptured,
+    HoldIncreased,
+    HoldPlaced,
+    HoldReleased,
+    HoldStatus,
+    hold_of,
+    remaining_minor,
+)
+from wallet.domain.money import BALANCE_MINOR_MAX, FundsReceived, external_account, refuse_credit, refuse_debit
+from wallet.domain.outcomes import (
+    WALLET,
+    Accepted,
+    Amount,
+    Decision,
+    FactValue,
+    Missing,
+    NotPermitted,
+    RefusalCode,
+    Rejected,
+    Subject,
+    missing_wallet,
+    rejected,
+)
+from wallet.domain.rows import RowName, Rows, StateName, StateRow
+from wallet.domain.texts import FreeText
+from wallet.domain.wallets import Wallet
+
+LASTS: Final = timedelta(days=7)
+"""How long a hold lasts unless its placing says otherwise."""
+LASTS_DAYS_MAX: Final = 31
+LASTS_MAX: Final = timedelta(days=LASTS_DAYS_MAX)
+"""After its placing it ends at the latest, however often that is moved."""
+CAPTURES_MAX: Final = 100
+
+
+class PlaceHold(Command, frozen=True):
+    """Hold *amount_minor* of a wallet until *expires_at*: in seven days, unless it is given."""
+
+    kind: ClassVar[str] = "hold"
+    moves_money: ClassVar[bool] = True
+    wallet_id: UUID
+    amount_minor: int
+    currency: str
+    expires_at: datetime | None = None
+    text: FreeText | None = None
+
+    @property
+    def debits(self) -> UUID | None:
+        """The wallet."""
+        return self.wallet_id
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the wallet."""
+        del known
+        return (self.wallet_id,)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the wallet may not spend, else hold it."""
+        wallet = context.own(rows, self.wallet_id)
+        if wallet is None:
+            return missing_wallet(self.wallet_id)
+        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate)
+        if refusal is not None:
+            return refusal
+        expires_at = context.now + LASTS if self.expires_at is None else self.expires_at
+        if not context.now < expires_at <= context.now + LASTS_MAX:
+            return _out_of_range(Subject(WALLET, wallet.id))
+        hold_id = context.ids.beside(wallet.id)
+        placed = HoldPlaced(
+            wallet.id,
+            held_minor=self.amount_minor,
+            hold_id=hold_id,
+            client=context.mandate.client,
+            expires_at=expires_at,
+        )
+        return Accepted((placed,), resource_id=hold_id, text=self.text)
+
+
+class _HoldCommand(Command, frozen=True):
+    """A command on the hold *hold_id*, by whoever placed it, or by a service or staff that acts for every owner."""
+
+    hold_id: UUID
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the hold, and its wallet once that is known."""
+        name = StateName(HOLD.number, self.hold_id)
+        row = known.get(name)
+        return (name, row.wallet_id) if isinstance(row, StateRow) and row.wallet_id is not None else (name,)
+
+    def _found(self, rows: Rows, context: Context) -> "tuple[StateRow, Wallet] | Missing | NotPermitted | Rejected":
+        """Return the hold with its wallet, or why the command's sender may not settle or change it."""
+        mandate = context.mandate
+        row = rows.state(HOLD, self.hold_id, mandate.tenant_id)
+        wallet = None if row is None or row.wallet_id is None else context.own(rows, row.wallet_id)
+        if row is None or wallet is None:
+            return Missing(HOLD.name, self.hold_id)
+        is_for_every_owner = mandate.owners is None and mandate.kind is not Kind.USER
+        if hold_of(row).client != mandate.client and not is_for_every_owner:
+            return NotPermitted("The hold was placed by somebody else.", mandate.kind)
+        if row.status != HoldStatus.OPEN:
+            return _refused(RefusalCode.HOLD_SETTLED, row)
+        return row, wallet
+
+
+class IncreaseHold(_HoldCommand, frozen=True):
+    """Hold *amount_minor* more, until *expires_at*: at least one of both is given."""
+
+    kind: ClassVar[str] = "increase_hold"
+    moves_money: ClassVar[bool] = True
+    amount_minor: int = 0
+    currency: str | None = None
+    expires_at: datetime | None = None
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the wallet may not spend, and an end that does not fit, else hold it."""
+        found = self._found(rows, context)
+        if not isinstance(found, tuple):
+            return found
+        row, wallet = found
+        hold, now = hold_of(row), context.now
+        if now >= hold.expires_at:
+            return _refused(RefusalCode.HOLD_EXPIRED, row)
+        expires_at = hold.expires_at if self.expires_at is None else self.expires_at
+        if not hold.expires_at <= expires_at <= hold.placed_at + LASTS_MAX:
+            return _out_of_range(Subject(HOLD.name, row.id))
+        if self.amount_minor:
+            refusal = refuse_debit(wallet, self.amount_minor, self.currency or "", context.mandate)
+            if refusal is not None:
+                return refusal
+        return Accepted(
+            (HoldIncreased(wallet.id, held_minor=self.amount_minor, hold_id=row.id, expires_at=expires_at),)
+        )
+
+
+class CaptureHold(_HoldCommand, frozen=True):
+    """Pay *amount_minor* of a hold, all that remains unless it is given, to a wallet, or out where there is none.
+
+    *is_final*: what remains then is released; None where it follows from whether all is captured.
+    """
+
+    kind: ClassVar[str] = "capture"
+    moves_money: ClassVar[bool] = True
+    destination_wallet_id: UUID | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+    is_final: bool = False
+    text: FreeText | None = None
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return the hold, its wallet once that is known, and the payee."""
+        names = super().names(known)
+        return names if self.destination_wallet_id is None else (*names, self.destination_wallet_id)
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse what the hold does not hold and what the payee may not receive, else post it.
+
+        What the payer may spend was decided when the hold was placed: its restrictions do not stand in the way.
+        """
+        found = self._found(rows, context)
+        if not isinstance(found, tuple):
+            return found
+        row, payer = found
+        hold, left_minor = hold_of(row), remaining_minor(row)
+        amount_minor = left_minor if self.amount_minor is None else self.amount_minor
+        refusal = self._refuse(row, amount_minor, payer, context)
+        if refusal is not None:
+            return refusal
+        transaction_id = context.ids.beside(payer.id)
+        if self.destination_wallet_id is None:
+            outside = external_account(payer.currency)
+            captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, outside, row.id, transaction_id)
+            facts: tuple[AnyFact, ...] = captured, SystemEntry(payer.id, amount_minor, outside)
+        else:
+            payee = context.any(rows, self.destination_wallet_id)
+            if payee is None:
+                return missing_wallet(self.destination_wallet_id)
+            if payee.id == payer.id:
+                return rejected(RefusalCode.SAME_WALLET, payee)
+            refusal = refuse_credit(payee, amount_minor, hold.currency, context.mandate)
+            if refusal is not None:
+                return refusal
+            captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, payee, row.id, transaction_id)
+            facts = captured, FundsReceived(payee.id, amount_minor, 0, payer)
+        if self.is_final and amount_minor < left_minor:
+            released = HoldReleased(payer.id, held_minor=amount_minor - left_minor, hold_id=row.id, cause=FINAL_CAPTURE)
+            facts = (*facts, released)
+        return Accepted(facts, transaction_id, transaction_id, self.text)
+
+    def _refuse(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Rejected | None:
+        hold = hold_of(row)
+        if context.now >= hold.expires_at:
+            return _refused(RefusalCode.HOLD_EXPIRED, row)
+        if self.currency is not None and self.currency != hold.currency:
+            return _refused(RefusalCode.CURRENCY_MISMATCH, row, currency=hold.currency)
+        if amount_minor > remaining_minor(row):
+            return _refused(
+                RefusalCode.CAPTURE_EXCEEDS_HOLD, row, remaining=Amount(remaining_minor(row), hold.currency)
+            )
+        if len(hold.captures) >= CAPTURES_MAX:
+            return _refused(RefusalCode.CAPTURE_LIMIT_REACHED, row)
+        if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+            return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
+        return None
+
+
+class VoidHold(_HoldCommand, frozen=True):
+    """Release all that is left in a hold."""
+
+    kind: ClassVar[str] = "void_hold"
+    reason: str | None = None
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse where it is settled, else release it."""
+        found = self._found(rows, context)
+        if not isinstance(found, tuple):
+            return found
+        row, wallet = found
+        text = None if self.reason is None else FreeText(reason=self.reason)
+        return Accepted((_released(row, wallet, VOIDED),), text=text)
+
+
+class ExpireHold(_HoldCommand, frozen=True):
+    """Release a hold that was not captured by *due_at*, the end that its sender saw."""
+
+    kind: ClassVar[str] = "expire_hold"
+    due_at: datetime
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse where it is settled, or ends later by now, else release it."""
+        found = self._found(rows, context)
+        if not isinstance(found, tuple):
+            return found
+        row, wallet = found
+        if row.due_at is None or row.due_at != self.due_at or row.due_at > context.now:
+            return _refused(RefusalCode.HOLD_NOT_DUE, row)
+        return Accepted((_released(row, wallet, EXPIRED),))
+
+
+def _released(row: StateRow, wallet: Wallet, cause: str) -> HoldReleased:
+    return HoldReleased(wallet.id, held_minor=-remaining_minor(row), hold_id=row.id, cause=cause)
+
+
+def _refused(code: RefusalCode, row: StateRow, **facts: FactValue) -> Rejected:
+    return Rejected(code, Subject(HOLD.name, row.id), facts)
+
+
+def _out_of_range(subject: Subject) -> Rejected:
+    return Rejected(RefusalCode.HOLD_EXPIRY_OUT_OF_RANGE, subject, {"max_days": LASTS_DAYS_MAX})

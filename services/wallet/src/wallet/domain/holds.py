@@ -1,0 +1,334 @@
+"""Holds: money set aside for somebody, which only a capture may spend."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import IntEnum
+from typing import ClassVar, Final
+from uuid import UUID
+
+import msgspec
+
+from contracts import events
+from contracts.access import subject_id
+from contracts.envelope import rfc3339
+from contracts.event_types import EventType
+from contracts.events import Private
+from contracts.money import money
+from contracts.times import parse_instant
+from wallet.domain.facts import (
+    EntryFact,
+    Fact,
+    JournalEvent,
+    Transaction,
+    balance_of,
+    body_of,
+    counterparty_of,
+)
+from wallet.domain.rows import RowKind, Rows, StateName, StateRow
+from wallet.domain.texts import stored_text
+from wallet.domain.wallets import Wallet
+
+PAYMENT: Final = "payment"
+VOIDED: Final = "voided"
+EXPIRED: Final = "expired"
+FINAL_CAPTURE: Final = "final_capture"
+"""Why what a hold held is available again."""
+_NOBODY: Final = UUID(int=0)
+
+
+class HoldStatus(IntEnum):
+    """Whether money is held, and why none is. The numbers are stored."""
+
+    OPEN = 0
+    CAPTURED = 1
+    VOIDED = 2
+    EXPIRED = 3
+
+    @property
+    def label(self) -> str:
+        """Its name to clients."""
+        return self.name.lower()
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold's row holds besides its columns, of which the cap is all that was placed and used what is settled.
+
+    *client* placed it, at *placed_at*. *captures* are the transactions that captured it.
+    """
+
+    currency: str
+    purpose: str
+    client: UUID
+    placed_at: datetime
+    expires_at: datetime
+    captured_minor: int = 0
+    released_minor: int = 0
+    fee_reserved_minor: int = 0
+    captures: tuple[UUID, ...] = ()
+
+
+HOLD: Final = RowKind(2, "hold", Hold)
+
+
+def hold_of(row: StateRow) -> Hold:
+    """Return the body of a hold's row."""
+    assert isinstance(row.body, Hold)
+    return row.body
+
+
+def remaining_minor(row: StateRow) -> int:
+    """Return what is still held."""
+    assert row.cap_minor is not None
+    return row.cap_minor - row.used_minor
+
+
+_SETTLED_BY: Final = {
+    VOIDED: HoldStatus.VOIDED,
+    EXPIRED: HoldStatus.EXPIRED,
+    FINAL_CAPTURE: HoldStatus.CAPTURED,
+}
+
+
+# -- facts
+
+
+class _HoldFact(Fact, frozen=True, kw_only=True):
+    """Something that happened to the hold *hold_id*; *after* is its row as the fact left it, once that is known."""
+
+    changes_states: ClassVar[bool] = True
+    hold_id: UUID
+    after: StateRow | None = None
+
+    def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
+        """Return the wallet with more or less of it held."""
+        assert wallet is not None
+        return wallet.moved(self.amount_minor, self.held_minor, at)
+
+    def leaving(self, states: Sequence[StateRow]) -> "Fact":
+        """Return the fact with the hold's row as it left it."""
+        (after,) = states
+        return msgspec.structs.replace(self, after=after)
+
+
+class HoldPlaced(_HoldFact, frozen=True, kw_only=True):
+    """Money is held from now on. *client* placed the hold; *private* is its free text as the row keeps it."""
+
+    event: ClassVar[EventType] = events.HOLD_PLACED
+    keeps_text: ClassVar[bool] = True
+    client: UUID
+    expires_at: datetime
+    private: bytes | None = None
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        """Return the new hold."""
+        wallet = rows[self.wallet_id]
+        assert isinstance(wallet, Wallet)
+        body = Hold(
+            currency=wallet.currency,
+            purpose=PAYMENT,
+            client=self.client,
+            placed_at=at,
+            expires_at=self.expires_at,
+        )
+        placed = StateRow(
+            kind=HOLD.number,
+            id=self.hold_id,
+            tenant_id=wallet.tenant_id,
+            wallet_id=wallet.id,
+            status=HoldStatus.OPEN.value,
+            cap_minor=self.held_minor,
+            used_minor=0,
+            due_at=self.expires_at,
+            version=1,
+            changed_at=at,
+            body=body,
+            private=self.private,
+        )
+        return (placed,)
+
+    def keeping(self, stored: bytes | None) -> "Fact":
+        """Return the fact with the free text that the hold's row keeps."""
+        return msgspec.structs.replace(self, private=stored)
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        """Return the event's body."""
+        del transaction
+        return _changed_body(self, wallet, private)
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        """Return the fact that *event* tells."""
+        body = body_of(event, events.HoldChanged)
+        return cls(
+            event.account_id,
+            held_minor=event.held_delta,
+            hold_id=UUID(body.hold.id),
+            client=subject_id(event.tenant_id, event.actor),
+            expires_at=parse_instant(body.hold.expires_at),
+            private=stored_text(body.private),
+        )
+
+
+class HoldIncreased(_HoldFact, frozen=True, kw_only=True):
+    """More is held, or for longer."""
+
+    event: ClassVar[EventType] = events.HOLD_INCREASED
+    expires_at: datetime
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        """Return the hold with more in it, ending at *expires_at*."""
+        row = _hold_row(rows, self.hold_id)
+        body = msgspec.structs.replace(hold_of(row), expires_at=self.expires_at)
+        assert row.cap_minor is not None
+        return (_next(row, body, at, cap_minor=row.cap_minor + self.held_minor),)
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        """Return the event's body."""
+        del transaction
+        return _changed_body(self, wallet, private)
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        """Return the fact that *event* tells."""
+        told = body_of(event, events.HoldChanged).hold
+        expires_at = parse_instant(told.expires_at)
+        return cls(event.account_id, held_minor=event.held_delta, hold_id=UUID(told.id), expires_at=expires_at)
+
+
+class HoldCaptured(EntryFact, frozen=True):
+    """Money that was held went to whom it was held for, by the ledger transaction *transaction_id*."""
+
+    event: ClassVar[EventType] = events.HOLD_CAPTURED
+    moves_only: ClassVar[bool] = False
+    changes_states: ClassVar[bool] = True
+    hold_id: UUID = _NOBODY
+    transaction_id: UUID = _NOBODY
+    after: StateRow | None = None
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        """Return the hold with more of it captured: settled, where that was all."""
+        row = _hold_row(rows, self.hold_id)
+        before, captured_minor = hold_of(row), -self.held_minor
+        body = msgspec.structs.replace(
+            before,
+            captured_minor=before.captured_minor + captured_minor,
+            captures=(*before.captures, self.transaction_id),
+        )
+        return (_next(row, body, at, used_minor=row.used_minor + captured_minor, settled=HoldStatus.CAPTURED),)
+
+    def leaving(self, states: Sequence[StateRow]) -> "Fact":
+        """Return the fact with the hold's row as it left it."""
+        (after,) = states
+        return msgspec.structs.replace(self, after=after)
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        """Return the event's body."""
+        assert transaction is not None
+        assert self.counterparty is not None
+        assert self.after is not None
+        return events.HoldCaptured(
+            transaction_id=transaction.id,
+            transaction_type=transaction.type,
+            wallet_id=str(wallet.id),
+            owner_id=wallet.owner_id,
+            amount=money(self.amount_minor, wallet.currency),
+            balance=balance_of(wallet),
+            counterparty=counterparty_of(self.counterparty),
+            hold=_told(self.after),
+            private=private,
+        )
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        """Return the fact that *event* tells."""
+        body = body_of(event, events.HoldCaptured)
+        return cls(
+            event.account_id,
+            event.posted_delta,
+            event.held_delta,
+            hold_id=UUID(body.hold.id),
+            transaction_id=UUID(body.transaction_id),
+        )
+
+
+class HoldReleased(_HoldFact, frozen=True, kw_only=True):
+    """All that was left in the hold is available again, for *cause*."""
+
+    event: ClassVar[EventType] = events.HOLD_RELEASED
+    cause: str
+
+    def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
+        """Return the hold, settled."""
+        row = _hold_row(rows, self.hold_id)
+        before, released_minor = hold_of(row), -self.held_minor
+        body = msgspec.structs.replace(before, released_minor=before.released_minor + released_minor)
+        return (_next(row, body, at, used_minor=row.used_minor + released_minor, settled=_SETTLED_BY[self.cause]),)
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        """Return the event's body."""
+        del transaction
+        assert self.after is not None
+        return events.HoldReleased(
+            wallet_id=str(wallet.id),
+            owner_id=wallet.owner_id,
+            amount=money(-self.held_minor, wallet.currency),
+            hold=_told(self.after),
+            cause=self.cause,
+            balance=balance_of(wallet),
+            private=private,
+        )
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        """Return the fact that *event* tells."""
+        body = body_of(event, events.HoldReleased)
+        return cls(event.account_id, held_minor=event.held_delta, hold_id=UUID(body.hold.id), cause=body.cause)
+
+
+def _hold_row(rows: Rows, hold_id: UUID) -> StateRow:
+    row = rows[StateName(HOLD.number, hold_id)]
+    assert isinstance(row, StateRow)
+    return row
+
+
+def _next(row: StateRow, body: Hold, at: datetime, *, settled: HoldStatus | None = None, **columns: int) -> StateRow:
+    """Return the row one version on, with *body* and other *columns*; *settled* where nothing is left in it then."""
+    after = msgspec.structs.replace(
+        row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at), due_at=body.expires_at, **columns
+    )
+    if settled is None or remaining_minor(after) > 0:
+        return after
+    return msgspec.structs.replace(after, status=settled.value, due_at=None)
+
+
+def _changed_body(fact: HoldPlaced | HoldIncreased, wallet: Wallet, private: Private | None) -> events.HoldChanged:
+    assert fact.after is not None
+    return events.HoldChanged(
+        wallet_id=str(wallet.id),
+        owner_id=wallet.owner_id,
+        amount=money(fact.held_minor, wallet.currency),
+        hold=_told(fact.after),
+        balance=balance_of(wallet),
+        private=private,
+    )
+
+
+def _told(row: StateRow) -> events.Hold:
+    hold, left_minor = hold_of(row), remaining_minor(row)
+    assert row.cap_minor is not None
+    in_all = money(row.cap_minor - hold.fee_reserved_minor, hold.currency)
+    fee, captured, released, left = (
+        money(minor, hold.currency)
+        for minor in (hold.fee_reserved_minor, hold.captured_minor, hold.released_minor, left_minor)
+    )
+    return events.Hold(
+        id=str(row.id),
+        purpose=hold.purpose,
+        amount=in_all,
+        fee_reserved=fee,
+        captured=captured,
+        released=released,
+        remaining=left,
+        expires_at=rfc3339(hold.expires_at),
+        status=HoldStatus(row.status).label,
+    )

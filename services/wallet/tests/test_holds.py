@@ -157,10 +157,12 @@ async def test_a_wallets_open_holds_are_listed_newest_first(api: Client) -> None
     made = [await hold(api, payer, "1.00") for _ in range(3)]
     await api.post(f"/v1/holds/{made[1]['id']}/void", {})
 
-    first = (await api.get(f"/v1/holds?wallet_id={payer}&limit=1")).json()
-    rest = (await api.get(f"/v1/holds?wallet_id={payer}&limit=5&cursor={first['next_cursor']}")).json()
+    answer = await api.get("/v1/holds", wallet_id=payer, limit="1")
+    assert answer.status_code == 200, answer.text
+    first = answer.json()
+    rest = (await api.get("/v1/holds", wallet_id=payer, limit="5", cursor=first["next_cursor"])).json()
     assert [each["id"] for each in first["data"] + rest["data"]] == [made[2]["id"], made[0]["id"]]
-    assert (await api.get(f"/v1/holds?wallet_id={new_id()}")).json()["data"] == []
+    assert (await api.get("/v1/holds", wallet_id=str(new_id()))).json()["data"] == []
 
 
 async def test_two_captures_in_one_batch_share_what_is_held(api: Client, database: Database) -> None:
@@ -178,4 +180,5 @@ async def test_two_captures_in_one_batch_share_what_is_held(api: Client, databas
         row = await admin.fetchrow("select cap_minor, used_minor, status, version from wallet.state")
     finally:
         await admin.close()
+    assert row is not None
     assert tuple(row) == (600, 400, 0, 2)

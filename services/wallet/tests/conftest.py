@@ -55,6 +55,16 @@ async def client(settings: WalletSettings, telemetry: Telemetry) -> AsyncIterato
             yield Client(http)
 
 
+@pytest.fixture(params=[True, False], ids=["ahead", "on locked rows"])
+async def api(settings: WalletSettings, telemetry: Telemetry, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+    """Give a client of an API that decides ahead, and of one that does on locked rows."""
+    way = settings.model_copy(update={"wallet_pipelining": request.param})
+    async with open_api(way, telemetry, authority=AdmitsAs()) as app:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
+            yield Client(http)
+
+
 PARTITION_WIDTH = 32
 
 

@@ -1,39 +1,18 @@
 """Holds over HTTP on a real ledger, decided ahead and on locked rows."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import httpx2
 import pytest
-from prometheus_client import CollectorRegistry
 
 from contracts.ids import new_id
 from servicekit.clock import utc_now
-from servicekit.telemetry import Telemetry, Tracing
-from testkit.access import AdmitsAs
 from testkit.databases import Database
 from testkit.wallet_api import Client, money
-from wallet.bootstrap.api import open_api
-from wallet.config import WalletSettings
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(params=[True, False], ids=["ahead", "on locked rows"])
-async def api(database: Database, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
-    """Give a client of an API of each path."""
-    settings = WalletSettings(
-        wallet_database_url=database.dsn_app,
-        wallet_reader_database_url=database.dsn_reader,
-        wallet_pipelining=request.param,
-    )
-    telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
-    async with open_api(settings, telemetry, authority=AdmitsAs()) as app:
-        transport = httpx2.ASGITransport(app=app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
-            yield Client(http, keys="hold")
 
 
 async def funded(api: Client, amount: str = "10.00") -> str:

@@ -179,6 +179,15 @@ CAPTURE_LIMIT_REACHED: Final = _register(
 SAME_WALLET: Final = _register(
     "same_wallet", 409, "Payer and payee are the same wallet", "Name another payee, or void the hold."
 )
+DISTRIBUTION_MISMATCH: Final = _register(
+    "distribution_mismatch",
+    422,
+    "The destinations do not come to the amount",
+    "Have amounts and shares come to all of it, or give one destination the rest; then try with a new key.",
+)
+SHARE_TOO_SMALL: Final = _register(
+    "share_too_small", 422, "A destination would get nothing", "Leave it out, or make its share larger."
+)
 BATCH_REFUSED: Final = _register(
     "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
 )
@@ -283,6 +292,8 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
+        FieldCode("duplicate_destination", "The same payee stands twice."),
         FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),
         FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
         FieldCode("inner_key", "A command of an atomic batch has no key of its own."),

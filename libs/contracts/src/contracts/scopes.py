@@ -84,6 +84,7 @@ OPERATIONS_READ: Final = _register(
     15, "operations:read", STAFF, "Read what the platform's processes tell of themselves."
 )
 HOLDS_WRITE: Final = _register(16, "holds:write", ANYBODY, "Place holds, and increase, capture and void one's own.")
+PAYMENTS_CREATE: Final = _register(17, "payments:create", ANYBODY, "Pay from one wallet to many.")
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))
 """Every scope, by bit."""

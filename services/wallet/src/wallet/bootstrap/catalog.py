@@ -3,7 +3,7 @@
 from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
-from wallet.entrypoints import holds, money, restrictions, wallets
+from wallet.entrypoints import holds, money, payments, restrictions, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -13,6 +13,7 @@ CATALOG: Final = Catalog(
         restrictions.FREEZE,
         restrictions.UNFREEZE,
         wallets.CLOSE,
+        payments.PAY,
         *holds.SLICES,
     ),
     inner={ExpireHold: holds.answer_hold},

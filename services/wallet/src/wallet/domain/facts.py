@@ -98,7 +98,10 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class EntryFact(Fact, frozen=True, gc=False):
-    """A wallet's entry of a ledger transaction. *counterparty* is whom it dealt with, None where it was read back."""
+    """A wallet's entry of a ledger transaction.
+
+    *counterparty* is whom it dealt with, None where they were several, or where the entry was read back.
+    """
 
     is_entry: ClassVar[bool] = True
     moves_only: ClassVar[bool] = True
@@ -112,7 +115,6 @@ class EntryFact(Fact, frozen=True, gc=False):
     def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
         assert transaction is not None
-        assert self.counterparty is not None
         return events.EntryPosted(
             transaction_id=transaction.id,
             transaction_type=transaction.type,
@@ -120,7 +122,7 @@ class EntryFact(Fact, frozen=True, gc=False):
             owner_id=wallet.owner_id,
             amount=money(self.amount_minor, wallet.currency),
             balance=balance_of(wallet),
-            counterparty=counterparty_of(self.counterparty),
+            counterparty=None if self.counterparty is None else counterparty_of(self.counterparty),
             private=private,
         )
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
-from wallet.domain.facts import AnyFact, SystemEntry
+from wallet.domain.destinations import Destination, share_out
+from wallet.domain.facts import AnyFact
 from wallet.domain.holds import (
     EXPIRED,
     FINAL_CAPTURE,
@@ -20,7 +21,7 @@ from wallet.domain.holds import (
     hold_of,
     remaining_minor,
 )
-from wallet.domain.money import BALANCE_MINOR_MAX, FundsReceived, external_account, refuse_credit, refuse_debit
+from wallet.domain.money import BALANCE_MINOR_MAX, refuse_debit
 from wallet.domain.outcomes import (
     WALLET,
     Accepted,
@@ -35,6 +36,7 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
+from wallet.domain.payments import Paid, pay_out, wallets_of
 from wallet.domain.rows import RowName, Rows, StateName, StateRow
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
@@ -147,23 +149,22 @@ class IncreaseHold(_HoldCommand, frozen=True):
 
 
 class CaptureHold(_HoldCommand, frozen=True):
-    """Pay *amount_minor* of a hold, all that remains unless it is given, to a wallet, or out where there is none.
+    """Pay *amount_minor* of a hold, all that remains unless it is given, to *destinations*.
 
-    *is_final*: what remains then is released; None where it follows from whether all is captured.
+    *is_final*: what remains then is released.
     """
 
     kind: ClassVar[str] = "capture"
     moves_money: ClassVar[bool] = True
-    destination_wallet_id: UUID | None = None
+    destinations: tuple[Destination, ...]
     amount_minor: int | None = None
     currency: str | None = None
     is_final: bool = False
     text: FreeText | None = None
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the hold, its wallet once that is known, and the payee."""
-        names = super().names(known)
-        return names if self.destination_wallet_id is None else (*names, self.destination_wallet_id)
+        """Return the hold, its wallet once that is known, and every payee here."""
+        return (*super().names(known), *wallets_of(self.destinations))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the hold does not hold and what the payee may not receive, else post it.
@@ -174,27 +175,20 @@ class CaptureHold(_HoldCommand, frozen=True):
         if not isinstance(found, tuple):
             return found
         row, payer = found
-        hold, left_minor = hold_of(row), remaining_minor(row)
+        left_minor = remaining_minor(row)
         amount_minor = left_minor if self.amount_minor is None else self.amount_minor
         refusal = self._refuse(row, amount_minor, payer, context)
         if refusal is not None:
             return refusal
+        parts = share_out(amount_minor, self.destinations)
+        if isinstance(parts, RefusalCode):
+            return _refused(parts, row)
+        paid = pay_out(payer, self.destinations, parts, rows, context)
+        if not isinstance(paid, Paid):
+            return paid
         transaction_id = context.ids.beside(payer.id)
-        if self.destination_wallet_id is None:
-            outside = external_account(payer.currency)
-            captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, outside, row.id, transaction_id)
-            facts: tuple[AnyFact, ...] = captured, SystemEntry(payer.id, amount_minor, outside)
-        else:
-            payee = context.any(rows, self.destination_wallet_id)
-            if payee is None:
-                return missing_wallet(self.destination_wallet_id)
-            if payee.id == payer.id:
-                return rejected(RefusalCode.SAME_WALLET, payee)
-            refusal = refuse_credit(payee, amount_minor, hold.currency, context.mandate)
-            if refusal is not None:
-                return refusal
-            captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, payee, row.id, transaction_id)
-            facts = captured, FundsReceived(payee.id, amount_minor, 0, payer)
+        captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, paid.counterparty, row.id, transaction_id)
+        facts: tuple[AnyFact, ...] = captured, *paid.facts
         if self.is_final and amount_minor < left_minor:
             released = HoldReleased(payer.id, held_minor=amount_minor - left_minor, hold_id=row.id, cause=FINAL_CAPTURE)
             facts = (*facts, released)

@@ -224,7 +224,6 @@ class HoldCaptured(EntryFact, frozen=True):
     def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
         assert transaction is not None
-        assert self.counterparty is not None
         assert self.after is not None
         return events.HoldCaptured(
             transaction_id=transaction.id,
@@ -233,7 +232,7 @@ class HoldCaptured(EntryFact, frozen=True):
             owner_id=wallet.owner_id,
             amount=money(self.amount_minor, wallet.currency),
             balance=balance_of(wallet),
-            counterparty=counterparty_of(self.counterparty),
+            counterparty=None if self.counterparty is None else counterparty_of(self.counterparty),
             hold=_told(self.after),
             private=private,
         )

@@ -79,7 +79,7 @@ class DepositFunds(MoneyCommand, frozen=True):
         if refusal is not None:
             return refusal
         outside = external_account(payee.currency)
-        return _transaction(
+        return transaction(
             payee,
             context,
             self.text,
@@ -116,7 +116,7 @@ class WithdrawFunds(MoneyCommand, frozen=True):
         if refusal is not None:
             return refusal
         outside = external_account(payer.currency)
-        return _transaction(
+        return transaction(
             payer,
             context,
             self.text,
@@ -160,7 +160,7 @@ class TransferFunds(MoneyCommand, frozen=True):
         )
         if refusal is not None:
             return refusal
-        return _transaction(
+        return transaction(
             payer,
             context,
             self.text,
@@ -212,7 +212,7 @@ def _refuse_credit(payee: Wallet, amount_minor: int, currency: str, mandate: Man
     return None
 
 
-def _transaction(home: Wallet, context: Context, text: FreeText | None, *facts: EntryFact | SystemEntry) -> Accepted:
+def transaction(home: Wallet, context: Context, text: FreeText | None, *facts: EntryFact | SystemEntry) -> Accepted:
     """Return the ledger transaction of *facts*, whose id stands in the shard of its *home* wallet."""
     transaction_id = context.ids.beside(home.id)
     return Accepted(facts, transaction_id, transaction_id, text)

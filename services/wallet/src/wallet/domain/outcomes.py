@@ -46,6 +46,8 @@ class RefusalCode(StrEnum):
     CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
     CAPTURE_LIMIT_REACHED = "capture_limit_reached"
     SAME_WALLET = "same_wallet"
+    DISTRIBUTION_MISMATCH = "distribution_mismatch"
+    SHARE_TOO_SMALL = "share_too_small"
 
 
 WALLET: Final = "wallet"

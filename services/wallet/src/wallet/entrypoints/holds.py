@@ -16,6 +16,7 @@ from servicekit.http.routes.parsing import instant_of
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
+from wallet.domain.destinations import Destination
 from wallet.domain.hold_commands import CaptureHold, IncreaseHold, PlaceHold, VoidHold
 from wallet.domain.holds import HOLD, HoldCaptured, HoldIncreased, HoldPlaced, HoldReleased
 from wallet.entrypoints import money
@@ -23,13 +24,13 @@ from wallet.entrypoints.bodies import HoldBody, TransactionBody, hold_body
 from wallet.entrypoints.fields import (
     Amount,
     Description,
-    Destination,
     Metadata,
     ReasonText,
     Reference,
     amount_minor_of,
     details_of,
 )
+from wallet.entrypoints.payments import External, Payees, destinations_of, outside_text
 from wallet.entrypoints.rendering import CREATED, OK, answer_capture
 from wallet.entrypoints.slices import CommandSlice
 
@@ -64,14 +65,8 @@ class IncreaseHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     expires_at: Instant | None = None
 
 
-class External(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A payee outside the platform."""
-
-    destination: Destination | None = None
-
-
 class CaptureHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Pay *amount* of a hold, all that remains unless it is given, to a wallet or out.
+    """Pay *amount* of a hold, all that remains unless it is given, to a wallet, out, or to many.
 
     *final* releases what then remains.
     """
@@ -79,6 +74,7 @@ class CaptureHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     amount: Amount | None = None
     destination_wallet_id: UUID | None = None
     external: External | None = None
+    destinations: Payees | None = None
     final: bool = False
     reference: Reference | None = None
     description: Description | None = None
@@ -116,23 +112,31 @@ def _increase(request: IncreaseHoldRequest, hold_id: UUID | None, pointer: str) 
 
 def _capture(request: CaptureHoldRequest, hold_id: UUID | None, pointer: str) -> CaptureHold:
     assert hold_id is not None
-    if (request.destination_wallet_id is None) == (request.external is None):
-        detail = "Give destination_wallet_id or external, and not both."
-        raise invalid_request(FieldError(f"{pointer}/destination_wallet_id", "one_destination", detail))
-    amount, outside = request.amount, request.external
+    amount = request.amount
+    amounts = [amount, *(each.amount for each in request.destinations or ())]
+    currency = next((each.currency for each in amounts if each is not None), None)
+    destinations, outside = _payees(request, currency, pointer)
     return CaptureHold(
         hold_id,
-        request.destination_wallet_id,
+        destinations,
         None if amount is None else amount_minor_of(amount, pointer),
-        None if amount is None else amount.currency,
+        currency,
         request.final,
-        details_of(
-            request.reference,
-            request.description,
-            request.metadata,
-            None if outside is None else outside.destination,
-        ),
+        details_of(request.reference, request.description, request.metadata, outside),
     )
+
+
+def _payees(
+    request: CaptureHoldRequest, currency: str | None, pointer: str
+) -> tuple[tuple[Destination, ...], str | None]:
+    """Return the payees of a capture, and what the one outside is called."""
+    wallet_id, external, several = request.destination_wallet_id, request.external, request.destinations
+    if sum(form is not None for form in (wallet_id, external, several)) != 1:
+        detail = "Give one of destination_wallet_id, external and destinations."
+        raise invalid_request(FieldError(f"{pointer}/destination_wallet_id", "one_destination", detail))
+    if several is not None:
+        return destinations_of(several, currency, f"{pointer}/destinations"), outside_text(several)
+    return (Destination(wallet_id),), None if external is None else external.destination
 
 
 def _void(request: VoidHoldRequest, hold_id: UUID | None, _pointer: str) -> VoidHold:
@@ -214,6 +218,8 @@ SLICES: Final = (
             problems.CAPTURE_EXCEEDS_HOLD,
             problems.CAPTURE_LIMIT_REACHED,
             problems.SAME_WALLET,
+            problems.DISTRIBUTION_MISMATCH,
+            problems.SHARE_TOO_SMALL,
             *money.PROBLEMS,
         ),
         links=money.TO_TRANSACTION,

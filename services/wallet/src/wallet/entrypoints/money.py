@@ -41,7 +41,7 @@ PROBLEMS: Final = (
 )
 """Why money is refused, whichever way it goes."""
 TO_TRANSACTION: Final[tuple[Link, ...]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
-_MADE: Final[dict[str, Any]] = {
+MADE: Final[dict[str, Any]] = {
     "answer": answer_transaction,
     "located_at": "/v1/transactions/",
     "tag": "money",
@@ -128,7 +128,7 @@ SLICES: Final = (
         operation_id="deposit",
         summary="Take money in from outside",
         problems=PROBLEMS,
-        **_MADE,
+        **MADE,
     ),
     CommandSlice(
         command=WithdrawFunds,
@@ -140,7 +140,7 @@ SLICES: Final = (
         operation_id="withdraw",
         summary="Pay money out",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),
-        **_MADE,
+        **MADE,
     ),
     CommandSlice(
         command=TransferFunds,
@@ -152,6 +152,6 @@ SLICES: Final = (
         operation_id="transfer",
         summary="Move money between two wallets of one currency",
         problems=(*PROBLEMS, problems.INSUFFICIENT_FUNDS),
-        **_MADE,
+        **MADE,
     ),
 )

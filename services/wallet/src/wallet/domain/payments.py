@@ -6,7 +6,7 @@ from uuid import UUID
 
 from wallet.domain.commands import Context
 from wallet.domain.destinations import Destination, share_out
-from wallet.domain.facts import AnyFact, SystemEntry
+from wallet.domain.facts import EntryFact, SystemEntry
 from wallet.domain.money import (
     FundsReceived,
     FundsSent,
@@ -72,7 +72,7 @@ class MakePayment(MoneyCommand, frozen=True):
 class Paid(NamedTuple):
     """What payees get: their *facts*, and whom the payer dealt with, None where they are several."""
 
-    facts: Sequence[AnyFact]
+    facts: Sequence[EntryFact | SystemEntry]
     counterparty: Wallet | str | None
     is_all_outside: bool
 
@@ -86,7 +86,7 @@ def pay_out(
     payer: Wallet, destinations: Sequence[Destination], parts: Sequence[int], rows: Rows, context: Context
 ) -> Paid | Missing | Rejected:
     """Return the entries that give each of *destinations* its part of the payer's money, or why one may not have it."""
-    facts: list[AnyFact] = []
+    facts: list[EntryFact | SystemEntry] = []
     counterparty: Wallet | str | None = None
     for destination, part_minor in zip(destinations, parts, strict=True):
         if destination.wallet_id is None:

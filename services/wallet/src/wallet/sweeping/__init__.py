@@ -1,0 +1,1 @@
+"""What is due is done by itself: holds end at their time, by ordinary commands that the sweeper sends."""

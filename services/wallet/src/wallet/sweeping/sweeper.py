@@ -1,0 +1,93 @@
+"""Sends the command for each row that is due. Two that both believe to be the leader send the same, under one key."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Protocol
+
+import structlog
+
+from servicekit.clock import monotonic_s
+from servicekit.failures import OperationalError
+from servicekit.maintenance import JobRun
+from servicekit.principal import client_of
+from wallet.application.failures import InFlight, OutcomeUnknown
+from wallet.application.metrics import SweepMetrics
+from wallet.application.units import Outcome, Unit, fingerprint
+from wallet.domain.hold_commands import ExpireHold
+from wallet.domain.holds import HOLD
+from wallet.domain.mandate import platform_mandate
+from wallet.sweeping.due_postgres import Due, due_rows
+
+SUBJECT: Final = "wallet"
+"""The actor of what the wallet does by itself."""
+UNDER_WAY_MAX: Final = 256
+QUEUE_AGE_MAX_S: Final = 0.2
+"""While the queue is older, customers go first."""
+_ROUTE: Final = "sweep"
+_PAUSE_S: Final = 0.02
+
+_log = structlog.get_logger(__name__)
+
+
+class Queue(Protocol):
+    """Where commands go."""
+
+    @property
+    def age_s(self) -> float:
+        """How long the oldest command has waited."""
+        ...
+
+    def submit(self, unit: Unit, /) -> "asyncio.Future[Outcome]":
+        """Return the future of the unit's outcome; raises as `CommandQueue.submit` does."""
+        ...
+
+
+class Sweeper:
+    """Sends what is due to *queue*, each command to be done within *deadline_s*."""
+
+    def __init__(self, queue: Queue, *, metrics: SweepMetrics, deadline_s: float) -> None:
+        self._queue = queue
+        self._metrics = metrics
+        self._deadline_s = deadline_s
+
+    async def sweep(self, run: JobRun) -> int:
+        """Send one lot of what is due, and return how many rows that were; what was not done is due again."""
+        due = await due_rows(run.connection, HOLD.number)
+        self._metrics.due_lag(HOLD.name, due[0].late_s if due else 0.0)
+        await _all_of((lambda each=each: self._expire(each)) for each in due)
+        return len(due)
+
+    async def _expire(self, due: Due) -> None:
+        while self._queue.age_s > QUEUE_AGE_MAX_S:
+            await asyncio.sleep(_PAUSE_S)
+        try:
+            await self._queue.submit(self._unit(due))
+        except (OperationalError, OutcomeUnknown, InFlight) as error:
+            _log.warning("sweep.not_done", id=due.id, error=repr(error))
+
+    def _unit(self, due: Due) -> Unit:
+        command, now_s = ExpireHold(due.id, due.due_at), monotonic_s()
+        # The due time is in the key: a refusal is stored, and must not answer for a later due time.
+        key = f"hold:{due.id}:expired:{int(due.due_at.timestamp() * 1_000_000)}"
+        return Unit(
+            path=None,
+            commands=(command,),
+            is_atomic_batch=False,
+            mandate=platform_mandate(due.tenant_id),
+            actor=SUBJECT,
+            key=(client_of(due.tenant_id, SUBJECT), key, 0),
+            fingerprint=fingerprint(_ROUTE, (command,)),
+            arrived_s=now_s,
+            deadline_s=now_s + self._deadline_s,
+        )
+
+
+async def _all_of(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Do all of *works*, at most UNDER_WAY_MAX at a time."""
+    places = asyncio.Semaphore(UNDER_WAY_MAX)
+
+    async def one(work: Callable[[], Awaitable[None]]) -> None:
+        async with places:
+            await work()
+
+    await asyncio.gather(*(one(work) for work in works))

@@ -114,15 +114,15 @@ async def _standing(settings: AccessSettings, given: Standing | None) -> AsyncIt
 # -- the API
 
 
-async def serve_api(settings: AccessSettings, shutdown: Shutdown) -> None:
-    """Run the API process until *shutdown*."""
+async def serve_api(settings: AccessSettings, shutdown: Shutdown, *, once_class: type[Once] = Once) -> None:
+    """Run the API process until *shutdown*; commands are run by a *once_class*."""
     await processes.serve_api(
         settings,
         shutdown,
         service=SERVICE,
         port=settings.api.port,
         dsn=settings.access_database_url,
-        open_app=lambda telemetry: open_api(settings, telemetry),
+        open_app=lambda telemetry: open_api(settings, telemetry, once_class=once_class),
     )
 
 
@@ -134,8 +134,12 @@ async def open_api(
     authority: Authority | None = None,
     standing: Standing | None = None,
     resolver: Resolver | None = None,
+    once_class: type[Once] = Once,
 ) -> AsyncIterator[Edge]:
-    """Give the API's application; *authority* replaces its own, *standing* its look at the topic, *resolver* DNS."""
+    """Give the API's application; *authority* replaces its own, *standing* its look at the topic, *resolver* DNS.
+
+    Commands are run by a *once_class*.
+    """
     pools = settings.api.pool
     async with (
         _standing(settings, standing) as whole,
@@ -151,7 +155,12 @@ async def open_api(
             settings,
             telemetry,
             _while_whole(admitting, whole),
-            routes=_routes(make_recorder(whole), pool, await open_tenants(reads), vetting),
+            routes=_routes(
+                Commands(KeyedCommands(once_class(pool, table="access.idempotency")), pool),
+                make_recorder(whole),
+                await open_tenants(reads),
+                vetting,
+            ),
             health=health,
         )
 
@@ -180,8 +189,8 @@ def _app(
     )
 
 
-def _routes(recorder: Recorder, pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
-    commands = Commands(KeyedCommands(Once(pool, table="access.idempotency")), pool)
+def _routes(commands: Commands, recorder: Recorder, tenants: TenantPool, vetting: Vetting) -> list[Route]:
+    pool = commands.pool
     keys = KeyHandlers(commands, Keys(recorder), tenants)
     issuers = IssuerHandlers(commands, Issuers(recorder), vetting, pool, tenants)
     return [

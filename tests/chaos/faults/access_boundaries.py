@@ -4,9 +4,10 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.chaos.faults.access import all_refuse, asked, known, until_published
@@ -28,6 +29,8 @@ CLIENTS = 2
 """Of the wallet, whose load this fault is not about: restarts are to be quick."""
 STATEMENTS_MAX = 20
 """Of an operation, as many as there are accounts for it."""
+AFTERWARDS = (Moment.SENT, Moment.ANSWERED)
+"""Where a process dies beside a statement but the first: nothing happens between an answer and the next statement."""
 TRIES_MAX = 5
 """At a boundary: an answer may come before the process has seen that it is out."""
 REACHED_WITHIN_S = 20.0
@@ -111,26 +114,19 @@ async def _scene(run: Run, accounts: int) -> Scene:
     return Scene(run, keys, list(keys.backends))
 
 
-async def kill_api(run: Run) -> Bite:
-    """F46: the API kills itself at each boundary of each statement of the three operations."""
-    scene = await _scene(run, len(OPERATIONS) * (len(Moment) * STATEMENTS_MAX + 2 * TRIES_MAX))
-    counts = {operation: await _count(scene, operation) for operation in OPERATIONS}
-    boundaries = [
-        (operation, f"{statement_of(operation, number)}-{moment.value}")
-        for operation, count in counts.items()
-        for number in range(1, count + 1)
-        for moment in Moment
-    ]
+async def kill_api(run: Run, operation: str) -> Bite:
+    """F46: the API kills itself at each boundary of each statement of *operation*, in an order of the seed's."""
+    scene = await _scene(run, len(AFTERWARDS) * STATEMENTS_MAX + 4 * TRIES_MAX)
+    count = await _count(scene, operation)
+    boundaries = [f"{statement_of(operation, 1)}-{Moment.BEFORE.value}"]
+    for number in range(1, count + 1):
+        boundaries += [f"{statement_of(operation, number)}-{moment.value}" for moment in AFTERWARDS]
     run.chance.shuffle(boundaries)
-    unhit: list[str] = []
     began_s = time.monotonic()
-    for operation, boundary in boundaries:
-        if not await _killed(scene, operation, boundary):
-            unhit.append(f"nothing was at {boundary}")
+    unhit = [f"nothing was at {each}" for each in boundaries if not await _killed(scene, operation, each)]
     return await _judged(
         scene,
-        f"{API} killed at {len(boundaries) - len(unhit)} of {len(boundaries)} boundaries"
-        f" ({', '.join(f'{operation} {count} statements' for operation, count in counts.items())})",
+        f"killed at {len(boundaries) - len(unhit)} of {len(boundaries)} boundaries of {count} statements",
         hit=len(boundaries) - len(unhit),
         unhit=unhit,
         began_s=began_s,
@@ -259,14 +255,27 @@ async def _judged(scene: Scene, what: str, *, hit: int, unhit: Sequence[str], be
     )
 
 
-FAULTS = tuple(
-    Fault(
-        id=f"F46-{kind}",
-        title=f"kill -9 the {kind} of access at every statement boundary",
+def _fault(name: str, title: str, inflict: Callable[[Run], Awaitable[Bite]], process: str) -> Fault:
+    return Fault(
+        id=f"F46-{name}",
+        title=title,
         inflict=inflict,
         also=ACCESS | IDENTITIES,
-        gated=frozenset({f"access-{kind}"}),
+        gated=frozenset({process}),
         clients=CLIENTS,
     )
-    for kind, inflict in (("api", kill_api), ("relay", kill_relay), ("worker", kill_worker))
+
+
+FAULTS = (
+    *(
+        _fault(
+            each,
+            f"kill -9 the API of access at every boundary of {doing} a key",
+            partial(kill_api, operation=each),
+            API,
+        )
+        for each, doing in zip(OPERATIONS, ("making", "replacing", "revoking"), strict=True)
+    ),
+    _fault("relay", "kill -9 the relay of access at every statement boundary", kill_relay, "access-relay"),
+    _fault("worker", "kill -9 the worker of access at every statement boundary", kill_worker, "access-worker"),
 )

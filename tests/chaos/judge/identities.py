@@ -1,10 +1,9 @@
 """Whether the rows of access, its outbox and its topic tell the same of keys."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
-import asyncpg
 import msgspec
 from tests.chaos.platform.platform import Platform
 
@@ -20,6 +19,12 @@ _KEYS = """
            not is_revoked and ends_at > clock_timestamp() as is_live
     from access.api_key order by id"""
 _OUTBOX = "select shard, seq, event_id, subject, type, payload from servicekit.outbox order by shard, seq"
+
+
+class Row(Protocol):
+    """A row of a table."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 async def disagreements(platform: Platform) -> list[str]:
@@ -39,10 +44,11 @@ async def disagreements(platform: Platform) -> list[str]:
     written = {(row["shard"], row["seq"]): row["event_id"] for row in outbox}
     if told != written:
         found.append(f"the topic has {len(told)} places, the outbox {len(written)}, or other events in them")
-    return [*found, *_not_dense(written), *_keys_apart(keys, outbox)]
+    return [*found, *not_dense(written), *keys_apart(keys, outbox)]
 
 
-def _not_dense(places: dict[tuple[int, int], Any]) -> list[str]:
+def not_dense(places: Collection[tuple[int, int]]) -> list[str]:
+    """Return the shards whose *places*, of shard and sequence, are not 1, 2, 3 and so on."""
     counts = Counter(shard for shard, _ in places)
     return [
         f"shard {shard} has {count} events and ends at {max(seq for each, seq in places if each == shard)}"
@@ -51,7 +57,8 @@ def _not_dense(places: dict[tuple[int, int], Any]) -> list[str]:
     ]
 
 
-def _keys_apart(keys: Sequence[asyncpg.Record], outbox: Sequence[asyncpg.Record]) -> list[str]:
+def keys_apart(keys: Sequence[Row], outbox: Sequence[Row]) -> list[str]:
+    """Return the *keys* that are not as their last event in *outbox* tells, and accounts with too many live ones."""
     last = {row["subject"]: row["payload"] for row in outbox if row["type"] == API_KEY_CHANGED.number}
     found = [f"key {key_id} has an event and no row" for key_id in last.keys() - {key["id"] for key in keys}]
     for key in keys:

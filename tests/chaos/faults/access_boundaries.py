@@ -124,9 +124,10 @@ async def kill_api(run: Run, operation: str) -> Bite:
     run.chance.shuffle(boundaries)
     began_s = time.monotonic()
     unhit = [f"nothing was at {each}" for each in boundaries if not await _killed(scene, operation, each)]
+    told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(scene.outcomes.items()))
     return await _judged(
         scene,
-        f"killed at {len(boundaries) - len(unhit)} of {len(boundaries)} boundaries of {count} statements",
+        f"killed at {len(boundaries) - len(unhit)} of {len(boundaries)} boundaries of {count} statements: {told};",
         hit=len(boundaries) - len(unhit),
         unhit=unhit,
         began_s=began_s,
@@ -245,9 +246,8 @@ async def _judged(scene: Scene, what: str, *, hit: int, unhit: Sequence[str], be
             await known(doors)
     breaches += await disagreements(run.platform)
     recovery_s = await run.recovery_s(acknowledged_s)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(scene.outcomes.items()))
     return Bite(
-        what=f"{what} in {time.monotonic() - began_s:.0f} s; {told}; {len(scene.revoked)} revoked and"
+        what=f"{what} in {time.monotonic() - began_s:.0f} s; {len(scene.revoked)} revoked and"
         f" {len(scene.rotated)} replaced keys are refused by every API",
         count=hit,
         recovery_s=recovery_s,

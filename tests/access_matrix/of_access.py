@@ -13,6 +13,7 @@ from access.identities.tenants import Tenants
 from contracts.ids import new_id_text
 from contracts.scopes import CREDENTIALS_WRITE, SCOPES, TENANTS_WRITE, Kind
 from servicekit.postgres import connect, transaction
+from testkit.access import Whole
 from testkit.databases import Database
 
 OF_USERS: Final = frozenset(scope for scope in SCOPES if Kind.USER in scope.kinds)
@@ -27,7 +28,7 @@ async def make_tenants(database: Database, *homes: Home) -> None:
     try:
         for home in homes:
             async with transaction(connection) as tx:
-                await Tenants(bootstrap.make_recorder()).create(tx, "Shop", home.tenant_id)
+                await Tenants(bootstrap.make_recorder(Whole())).create(tx, "Shop", home.tenant_id)
     finally:
         await connection.close()
 

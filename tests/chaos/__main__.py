@@ -15,7 +15,9 @@ from tests import pages
 from tests.chaos import page, report
 from tests.chaos.faults import (
     access,
+    access_boundaries,
     access_poison,
+    access_restore,
     boundaries,
     clock,
     database,
@@ -61,6 +63,8 @@ def _number(fault_id: str) -> str:
 _MODULES = (
     ledger,
     boundaries,
+    access_boundaries,
+    access_restore,
     clock,
     database,
     restarts,

@@ -12,6 +12,7 @@ from access.config import AccessSettings
 from contracts.ids import new_id_text
 from servicekit.access.admission import Authority
 from servicekit.telemetry import Telemetry
+from testkit.access import Whole
 from testkit.databases import Database
 from testkit.tokens import Signer
 
@@ -142,7 +143,7 @@ def _open_api(database: Database, telemetry: Telemetry, authority: Authority | N
         access_allow_loopback=True,
         **BEHIND_PROXY,
     )
-    return bootstrap.open_api(settings, telemetry, authority=authority)
+    return bootstrap.open_api(settings, telemetry, authority=authority, standing=Whole())
 
 
 TARGET: Final = Target(

@@ -32,7 +32,7 @@ from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
 from servicekit.outbound.addresses import Address
 from servicekit.outbound.fetching import Fetcher
 from servicekit.outbound.vetting import Vetting
-from testkit.access import TENANT
+from testkit.access import TENANT, Whole
 from testkit.receiver import Post, Receiver, Reply, receiving
 from testkit.tokens import Signer
 
@@ -79,7 +79,7 @@ class PolledIssuer:
             timeout_s=timeout_s,
             agent="test",
         )
-        self.polling = KeySetPolling(bench.pool, make_recorder(), fetcher)
+        self.polling = KeySetPolling(bench.pool, make_recorder(Whole()), fetcher)
         self.id = UUID(int=0)
 
     async def register(self) -> None:

@@ -43,6 +43,7 @@ PROCESSES: Mapping[str, Process] = {
     "fraud-relay": Process("fraud", "relay", "FRAUD_RELAY_PORT"),
     "access-api": Process("access", "api", "ACCESS_API_PORT"),
     "access-relay": Process("access", "relay", "ACCESS_RELAY_PORT"),
+    "access-worker": Process("access", "worker", "ACCESS_WORKER_PORT"),
 }
 CORE = ("api-1", "api-2", "relay", "projector", "history")
 """What every run has; the rest is started for the faults that need it."""
@@ -52,6 +53,8 @@ WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
 ACCESS = frozenset({"access-api", "access-relay"}) | FRAUD
 """Identities, and what tells the wallet of them: `decisions`, which also reads what fraud decides."""
+IDENTITIES = frozenset({"access-api", "access-relay", "access-worker"})
+"""All processes of access."""
 
 SOURCES: Mapping[str, Callable[[], list[MigrationSource]]] = {
     "wallet": wallet.bootstrap.migration_sources,

@@ -128,6 +128,11 @@ class CredentialAuthority:
         """The entities with an event that cannot be applied: who stands on one is refused."""
         return self._parked
 
+    def forget(self) -> None:
+        """Drop all that is known by heart: the database may be another one, with change numbers of its own."""
+        self._cache.clear()
+        self._seen = 0
+
     async def watch(self) -> None:
         """Look for changes until cancelled. A database that is away is waited for."""
         while True:

@@ -39,9 +39,11 @@ LEAST_BY_A_CLOCK_BACK = 0.5
 """A row is at most two bursts in debt by the clock that it goes by: four seconds of ten."""
 KILLED_AFTER_S = 2.0
 ROUNDS = 2
-OTHERS_PER_S = 300.0
+OTHERS_PER_S = 100.0
+"""What two cores do beside the flood, and other work on them."""
 OTHERS_S = 8.0
-OTHERS_BEGIN_S = 1.5
+BEGUN_WITHIN_S = 30.0
+POLL_S = 0.02
 GOODPUT_MIN = 0.9
 LIMITED = "rate_limited"
 HOUR = timedelta(hours=1)
@@ -113,6 +115,12 @@ class Scene:
         )
         return (await flooded(plan))[1]
 
+    async def begun(self, name: str) -> None:
+        """Wait until the flood of that name sends. Raises TimeoutError."""
+        async with asyncio.timeout(BEGUN_WITHIN_S):
+            while not (self.run.platform.folder / f"{name}.jsonl.begun").exists():  # noqa: ASYNC110
+                await asyncio.sleep(POLL_S)
+
     def judged(self, name: str, answered: Sequence[tuple[Asked, Response | None]], least: float = LEAST) -> Flooded:
         """Return what came of a flood; find more than the limit and a tenth, and less than *least* of the rate."""
         found = flooded_of(answered)
@@ -167,7 +175,7 @@ async def _beside_others(scene: Scene) -> float:
         alone.append(await _others(scene, f"alone-{number}"))
         async with asyncio.TaskGroup() as tasks:
             flood = tasks.create_task(scene.flood(f"flood-{number}"))
-            await asyncio.sleep(OTHERS_BEGIN_S)
+            await scene.begun(f"flood-{number}")
             beside.append(await _others(scene, f"beside-{number}"))
         overshoots.append(scene.judged("overload", flood.result()).overshoot)
     kept = sum(beside) / sum(alone)
@@ -198,6 +206,7 @@ async def _database_away(scene: Scene) -> None:
         flood = tasks.create_task(
             scene.flood("away", seconds=AWAY_BEGINS_S + AWAY_S + 1.0, times=AWAY_TIMES, connections=AWAY_CONNECTIONS)
         )
+        await scene.begun("away")
         await asyncio.sleep(AWAY_BEGINS_S)
         async with paused(scene.run):
             await asyncio.sleep(AWAY_S)
@@ -255,6 +264,7 @@ async def _instance_killed(scene: Scene) -> None:
     """Kill one instance in the flood: the others take its share."""
     async with asyncio.TaskGroup() as tasks:
         flood = tasks.create_task(scene.flood("killed"))
+        await scene.begun("killed")
         await asyncio.sleep(KILLED_AFTER_S)
         await scene.run.platform.kill(ODD_ONE)
     scene.judged("an instance killed", flood.result())

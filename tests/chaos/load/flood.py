@@ -44,6 +44,7 @@ class FloodPlan:
     connections: int
     per_s: float | None
     answers: str
+    """Where the answers are written; `.begun` stands beside it once every connection is open."""
     authorization: str = CLIENTS_HEADERS["authorization"]
 
 
@@ -149,6 +150,7 @@ class Flood:
     async def run(self) -> None:
         """Open the connections, send, and wait for the last answers."""
         await asyncio.gather(*(self._connect(number) for number in range(self._plan.connections)))
+        Path(f"{self._plan.answers}.begun").touch()  # noqa: ASYNC240  before time counts
         self._began_s = time.monotonic()
         due = 0
         while (elapsed_s := self.elapsed_s) < self._plan.seconds:

@@ -29,6 +29,8 @@ class Process:
 PROCESSES: Mapping[str, Process] = {
     "api-1": Process("wallet", "api", "WALLET_API_PORT"),
     "api-2": Process("wallet", "api", "WALLET_API_PORT"),
+    "api-3": Process("wallet", "api", "WALLET_API_PORT"),
+    "api-4": Process("wallet", "api", "WALLET_API_PORT"),
     "relay": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "relay-2": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "decisions": Process("wallet", "decisions", "WALLET_DECISIONS_PORT"),
@@ -48,6 +50,8 @@ PROCESSES: Mapping[str, Process] = {
 CORE = ("api-1", "api-2", "relay", "projector", "history")
 """What every run has; the rest is started for the faults that need it."""
 APIS = ("api-1", "api-2")
+"""Where the bank asks."""
+MORE_APIS = ("api-3", "api-4")
 WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
 WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})

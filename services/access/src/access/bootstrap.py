@@ -32,6 +32,7 @@ from access.identities.recording import SOURCE, Recorder, Standing
 from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
+from access.maintenance.key_set_metrics import KeySetMetrics
 from access.maintenance.key_sets import KeySetPolling
 from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
@@ -259,9 +260,10 @@ async def open_worker(
             agent="wallet-platform-access/1",
             tls=tls,
         )
-        polling = KeySetPolling(pool, make_recorder(standing), fetcher)
+        metrics = KeySetMetrics(telemetry.registry)
+        polling = KeySetPolling(pool, make_recorder(standing), fetcher, metrics)
         async with processes.maintaining(
-            [*worker_jobs(settings.access_idempotency_days), polling.job()],
+            [*worker_jobs(settings.access_idempotency_days), polling.job(), metrics.job()],
             dsn=settings.access_database_url,
             service=SERVICE,
             process="worker",

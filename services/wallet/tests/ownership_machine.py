@@ -312,7 +312,6 @@ def _unit_of(sender: Sender, commands: Sequence[Command], key: str) -> Unit:
         actor=sender.kind,
         key=(sender.client, key, 0),
         fingerprint=fingerprint(path, tuple(commands)),
-        arrived_s=now_s,
         deadline_s=now_s + 30,
     )
 

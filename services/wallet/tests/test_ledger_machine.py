@@ -139,7 +139,6 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
         actor="tester",
         key=(CLIENT, key, 0),
         fingerprint=fingerprint(path, tuple(commands)),
-        arrived_s=now_s,
         deadline_s=now_s + 30,
     )
 

@@ -34,6 +34,8 @@ OWNER: Final = "bench"
 """Of every wallet of the benchmark."""
 INSTANCES: Final = 4
 TENANTS: Final = 100
+READERS: Final = 32
+"""Connections that read: more than the pool of reads lends at a time."""
 _SIDES: Final = ("open", "key", "users", "fresh")
 _UNLIMITED: Final = (1_000_000, 2_000_000)
 # Users come through a gateway, each from an address of its own.
@@ -104,6 +106,9 @@ async def _secured(bench: Bench, series: Series, timing: Timing) -> None:
         apis(bench.database, settings=plain_reader, module=("tests.load.without", "row_security")) as plain,
         apis(bench.database) as secured,
     ):
+        for processes in (plain, secured):
+            primed = Load(wallet_ids=(), connections=READERS, seconds=PRIMING_S / 4, reads=reads, may_be_refused=True)
+            await cells.http(processes, primed)
         for _ in range(timing.rounds):
             for tenants, requests in {"one": reads[:1], "hundred": reads}.items():
                 load = Load(wallet_ids=(), connections=timing.connections, seconds=timing.seconds, reads=requests)

@@ -76,8 +76,11 @@ FORGED_ADDRESS: Final = _bad("key, from a forged address", "address_not_allowed"
 NO_CREDENTIAL: Final = _bad("no credential", "unauthenticated")
 EXPIRED_TOKEN: Final = _bad("expired token", "token_expired", Kind.USER)
 WRONG_AUDIENCE: Final = _bad("token for another audience", "unauthenticated", Kind.USER)
+OWNERS_USER: Final = _user("owner")
 OTHER_OWNERS_USER: Final = _user("other owner", _OTHER)
 SERVICE: Final = Caller(name="service")
+SERVICE_FOR_OWNER: Final = Caller(name="service for the owner", owners=_OWNER)
+OPERATOR: Final = Caller(name="operator", kind=Kind.OPERATOR)
 
 CALLERS: Final = (
     NO_CREDENTIAL,
@@ -95,8 +98,8 @@ CALLERS: Final = (
     _user("other tenant's user", tenant_id=THEIRS),
     Caller(name="other tenant's service", tenant_id=THEIRS),
     Caller(name="other tenant's operator", kind=Kind.OPERATOR, tenant_id=THEIRS),
-    _user("owner"),
-    Caller(name="service for the owner", owners=_OWNER),
+    OWNERS_USER,
+    SERVICE_FOR_OWNER,
     SERVICE,
-    Caller(name="operator", kind=Kind.OPERATOR),
+    OPERATOR,
 )

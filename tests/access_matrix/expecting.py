@@ -25,6 +25,7 @@ class Named:
     *is_ours*: a thing of one tenant, which others must not find. *missing* is the code where it is not found.
     *owned* is the operation's, or that of the part of the request that is looked at. *needs* are scopes that the caller
     must have itself beyond the operation's, since it hands them on; *needs_every_owner*: it hands on all owners.
+    *across*: who holds that scope too, and acts for every owner, reaches the thing from another tenant.
     """
 
     owned: str | None
@@ -32,6 +33,7 @@ class Named:
     missing: str
     needs: frozenset[Scope] = frozenset()
     needs_every_owner: bool = False
+    across: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,15 @@ def expected(operation: Operation, named: Named, caller: Caller) -> Expected:
     if caller.owners is not None and (named.owned == EVERY_OWNER or named.needs_every_owner):
         return _forbidden(("kind", caller.kind.value))
     is_theirs = caller.tenant_id != OURS
-    if named.is_ours and is_theirs:
+    if named.is_ours and is_theirs and not _reaches_across(named, caller):
         return Expected(status=MISSING, code=named.missing)
     if named.owned in _BELONGS_TO_NO_OWNER or caller.covers(OWNER):
         return Expected(status=operation.status, sees=not is_theirs and _sees(named, caller))
     return _forbidden() if named.owned == OWNER_IN_BODY else Expected(status=MISSING, code=named.missing)
+
+
+def _reaches_across(named: Named, caller: Caller) -> bool:
+    return named.across is not None and caller.kind in named.across.kinds and caller.owners is None
 
 
 def _sees(named: Named, caller: Caller) -> bool:

@@ -11,8 +11,9 @@ from tests.openapi.access_target import ACCOUNTS, ISSUERS, TENANTS, issuer_body,
 from access import bootstrap
 from access.identities.tenants import Tenants
 from contracts.ids import new_id_text
-from contracts.scopes import CREDENTIALS_WRITE, SCOPES, Kind
+from contracts.scopes import CREDENTIALS_WRITE, SCOPES, TENANTS_WRITE, Kind
 from servicekit.postgres import connect, transaction
+from testkit.access import Whole
 from testkit.databases import Database
 
 OF_USERS: Final = frozenset(scope for scope in SCOPES if Kind.USER in scope.kinds)
@@ -27,7 +28,7 @@ async def make_tenants(database: Database, *homes: Home) -> None:
     try:
         for home in homes:
             async with transaction(connection) as tx:
-                await Tenants(bootstrap.make_recorder()).create(tx, "Shop", home.tenant_id)
+                await Tenants(bootstrap.make_recorder(Whole())).create(tx, "Shop", home.tenant_id)
     finally:
         await connection.close()
 
@@ -76,6 +77,15 @@ def _key(_account: str, caller: Caller) -> Json:
     return {"scopes": [CREDENTIALS_WRITE.name], "acts_for": None if caller.owners is None else sorted(caller.owners)}
 
 
+def _in_our_tenant(recipe: Recipe) -> list[Recipe]:
+    """Return *recipe*, which names our tenant, for who may make tenants, who reaches it from its own, and for others.
+
+    These are told that there is no such tenant, whether there is or not.
+    """
+    across = replace(recipe, needs=frozenset({TENANTS_WRITE}), across=TENANTS_WRITE)
+    return [replace(each, missing="tenant_not_found") for each in (across, recipe)]
+
+
 def _nobody() -> str:
     return f"svc:{new_id_text()}"
 
@@ -90,12 +100,19 @@ def recipes(setup: Setup, _database: Database) -> Recipes:
     def about_subject() -> list[Recipe]:
         return [Recipe(fresh=make.subject, nothing=_nobody, missing="subject_not_found")]
 
+    def ours() -> str:
+        return str(OURS)
+
+    def by_query(thing: str) -> Json:
+        return {"tenant_id": thing}
+
+    naming = Recipe(fresh=ours, params=by_query)
     issuing = Recipe(fresh=make.issuer, body=_new_issuer, needs=OF_USERS, needs_every_owner=True)
     name: Json = {"name": "backend"}
     return {
-        "list_tenants": [listed(lambda: str(OURS))],
+        "list_tenants": [listed(ours)],
         "create_tenant": [Recipe(fresh=whatever, body=lambda *_: {"name": "Shop"})],
-        "get_tenant": one(lambda: str(OURS), "tenant_not_found"),
+        "get_tenant": one(ours, "tenant_not_found"),
         # Whoever may do this may do it to every tenant but its own.
         "suspend_tenant": [Recipe(fresh=make.tenant)],
         "resume_tenant": [Recipe(fresh=make.tenant)],
@@ -106,12 +123,20 @@ def recipes(setup: Setup, _database: Database) -> Recipes:
         "delete_issuer": one(make.issuer, "issuer_not_found"),
         "refresh_issuer": one(make.issuer, "issuer_not_found"),
         "list_service_accounts": [listed(make.account)],
-        "create_service_account": [Recipe(fresh=whatever, body=lambda *_: name)],
+        "create_service_account": [
+            Recipe(fresh=whatever, body=lambda *_: name),
+            *_in_our_tenant(Recipe(fresh=ours, body=lambda tenant, _: {**name, "tenant_id": tenant})),
+        ],
         "get_service_account": one(make.account, ACCOUNT),
         "rename_service_account": one(make.account, ACCOUNT, {"name": "other"}),
         "delete_service_account": one(make.account, ACCOUNT),
         "list_api_keys": one(make.account, ACCOUNT),
-        "create_api_key": [Recipe(fresh=make.account, body=_key, missing=ACCOUNT)],
+        "create_api_key": [
+            Recipe(fresh=make.account, body=_key, missing=ACCOUNT),
+            *_in_our_tenant(
+                Recipe(fresh=make.account, body=lambda account, who: {**_key(account, who), "tenant_id": str(OURS)})
+            ),
+        ],
         "get_api_key": one(make.key, "api_key_not_found"),
         "rotate_api_key": one(make.key, "api_key_not_found", {"overlap_s": 0}),
         "revoke_api_key": one(make.key, "api_key_not_found"),
@@ -119,8 +144,12 @@ def recipes(setup: Setup, _database: Database) -> Recipes:
         "disable_subject": about_subject(),
         "enable_subject": about_subject(),
         "sign_out_subject": about_subject(),
-        "get_rate_limits": [about_nothing()],
-        "put_rate_limits": [Recipe(fresh=whatever, body=lambda *_: RATES)],
+        "get_rate_limits": [about_nothing(), *_in_our_tenant(naming)],
+        "put_rate_limits": [
+            Recipe(fresh=whatever, body=lambda *_: RATES),
+            # The operation's own scope is the one that reaches across.
+            replace(naming, body=lambda *_: RATES, missing="tenant_not_found", across=TENANTS_WRITE),
+        ],
         "whoami": [about_nothing()],
         "list_scopes": [about_nothing()],
     }

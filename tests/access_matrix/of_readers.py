@@ -26,6 +26,9 @@ from testkit.events import Stream, wallet_in
 from transaction_history.config import HistorySettings
 
 MISSING: Final = "wallet_not_found"
+PAYERS_MINOR: Final = 73_195_000
+PAYEES_MINOR: Final = 86_425_000
+"""Nothing else is of so much: who is shown a balance is shown its first digits."""
 
 
 def of_tenant(tenant_id: UUID, *events: Envelope) -> list[Envelope]:
@@ -39,6 +42,9 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     opened, paid = stream.opened(ours, owner=OWNER), stream.deposit(ours, 1_000, owner=OWNER)
     events = [
         *of_tenant(OURS, opened, *paid, stream.opened(others, owner=OTHER_OWNER)),
+        *of_tenant(OURS, *stream.deposit(ours, PAYERS_MINOR, owner=OWNER)),
+        *of_tenant(OURS, *stream.deposit(others, PAYEES_MINOR, owner=OTHER_OWNER)),
+        *of_tenant(OURS, *stream.transfer(ours, others, owners=(OWNER, OTHER_OWNER))),
         *of_tenant(THEIRS, stream.opened(theirs, owner=OWNER), *stream.deposit(theirs, 1_000, owner=OWNER)),
     ]
     settings = HistorySettings(

@@ -42,6 +42,7 @@ class Recipe:
     caller; the id is also what the operation's only path parameter names. *nothing* returns the id of what does not
     exist. *owned* is the operation's unless it is told. *missing* is the code of the 404, None where there is none.
     *mark* returns what stands in the answer of a list exactly where the caller may see the thing.
+    *across* is the scope, among *needs*, that lets another tenant's caller reach the thing.
     *member* is the type of the batch's command that is looked at, *scope* that command's own.
     """
 
@@ -54,6 +55,7 @@ class Recipe:
     mark: Callable[[str], str] | None = None
     needs: frozenset[Scope] = frozenset()
     needs_every_owner: bool = False
+    across: Scope | None = None
     member: str | None = None
     scope: Scope | None = None
     is_atomic: bool = False
@@ -66,6 +68,7 @@ class Recipe:
             missing=self.missing or "",
             needs=self.needs,
             needs_every_owner=self.needs_every_owner,
+            across=self.across,
         )
 
     def ask(self, method: str, path: str, thing: str, caller: Caller) -> Ask:

@@ -76,15 +76,15 @@ class World:
         """Return a client of the tenant's own operator with every scope."""
         return self.admins[home.tenant_id]
 
-    def send(self, ask: Ask, caller: Caller, needed: frozenset[Scope]) -> httpx2.Response:
-        """Send *ask* as *caller*, whose credential is known by now, under an idempotency key of its own."""
+    def send(self, ask: Ask, caller: Caller, needed: frozenset[Scope], *, key: str | None = None) -> httpx2.Response:
+        """Send *ask* as *caller*, whose credential is known by now, under *key* or an idempotency key of its own."""
         headers = self.credentials.headers(caller, needed)
         self._tell()
         number = next(self.addresses)
         address = f"198.18.{number >> 8 & 255}.{number & 255}"
         # What stands left of the address that the proxy saw was written by the client.
         headers["X-Forwarded-For"] = f"10.9.0.1, {address}" if caller is FORGED_ADDRESS else address
-        headers["Idempotency-Key"] = new_id_text()
+        headers["Idempotency-Key"] = key or new_id_text()
         return self.http.request(ask.method, ask.path, json=ask.json, params=dict(ask.params), headers=headers)
 
     def digests(self) -> Mapping[str, str]:

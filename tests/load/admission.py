@@ -2,7 +2,8 @@
 
 The product's side is asked under one backend's key, under the tokens of many users, and with one request in twenty
 under a token that the process has never seen. Beside that, four instances with limits and without, and reads with
-row-level security and without. Both sides of a comparison follow one another in each round.
+row-level security and without. Both sides of a comparison follow one another in each round, each on a database of its
+own: what one writes would make the other's memory of wallets wrong.
 """
 
 import secrets
@@ -13,13 +14,14 @@ from typing import Final
 from uuid import UUID
 
 from tests.load import cells
-from tests.load.database import Bench, connected
+from tests.load.database import Bench, connected, prepared
 from tests.load.generator import Load
-from tests.load.processes import Process, apis
+from tests.load.processes import apis
 from tests.load.series import Series
 
 from contracts.access import ClaimMapping
 from contracts.ids import new_id
+from engines.postgres import PostgresServer
 from testkit.identities import CLIENTS_KEY, TestIssuer, introduce, make_test_key, rates_event, tenant_event
 
 USERS: Final = 1_000
@@ -32,6 +34,8 @@ OWNER: Final = "bench"
 """Of every wallet of the benchmark."""
 INSTANCES: Final = 4
 TENANTS: Final = 100
+READERS: Final = 32
+"""Connections that read: more than the pool of reads lends at a time."""
 _SIDES: Final = ("open", "key", "users", "fresh")
 _UNLIMITED: Final = (1_000_000, 2_000_000)
 # Users come through a gateway, each from an address of its own.
@@ -53,28 +57,29 @@ class Timing:
     connections: int
 
 
-async def measure(bench: Bench, series: Series, timing: Timing) -> None:
+async def measure(running: PostgresServer, series: Series, timing: Timing) -> None:
     """Add a rate per side and round."""
-    await _admitted(bench, series, timing)
-    await _limited(bench, series, timing)
-    await _secured(bench, series, timing)
+    async with prepared(running) as without, prepared(running) as bench:
+        await _admitted(without, bench, series, timing)
+        await _limited(without, bench, series, timing)
+        await _secured(bench, series, timing)
 
 
-async def _admitted(bench: Bench, series: Series, timing: Timing) -> None:
+async def _admitted(without: Bench, bench: Bench, series: Series, timing: Timing) -> None:
     issuer = TestIssuer(claims=ClaimMapping(owners_claim="owners"))
     await introduce(bench.database.dsn_app, issuer.event())
     users = [caller(issuer.token(f"user-{number}", owners=[OWNER]), number) for number in range(USERS)]
     async with (
-        apis(bench.database, module=("tests.load.without", "authority")) as opened,
+        apis(without.database, module=("tests.load.without", "authority")) as opened,
         apis(bench.database, settings=_SETTINGS) as admitting,
     ):
         known = Load(wallet_ids=bench.wallet_ids, connections=PRIMING_CONNECTIONS, seconds=PRIMING_S, callers=users)
         await cells.http(admitting, known)
         for _ in range(timing.rounds):
             for side in _SIDES:
-                processes: Sequence[Process] = opened if side == "open" else admitting
+                on, processes = (without, opened) if side == "open" else (bench, admitting)
                 load = Load(
-                    wallet_ids=bench.wallet_ids,
+                    wallet_ids=on.wallet_ids,
                     connections=timing.connections,
                     seconds=timing.seconds,
                     callers=users if side in {"users", "fresh"} else [caller(CLIENTS_KEY.text)],
@@ -83,15 +88,15 @@ async def _admitted(bench: Bench, series: Series, timing: Timing) -> None:
                 series.add(f"access {side}", await cells.http(processes, load))
 
 
-async def _limited(bench: Bench, series: Series, timing: Timing) -> None:
-    load = Load(wallet_ids=bench.wallet_ids, connections=timing.connections, seconds=timing.seconds)
+async def _limited(without: Bench, bench: Bench, series: Series, timing: Timing) -> None:
     async with (
-        apis(bench.database, INSTANCES, module=("tests.load.without", "limits")) as unlimited,
+        apis(without.database, INSTANCES, module=("tests.load.without", "limits")) as unlimited,
         apis(bench.database, INSTANCES) as limited,
     ):
         for _ in range(timing.rounds):
-            series.add("access unlimited", await cells.http(unlimited, load))
-            series.add("access limited", await cells.http(limited, load))
+            for side, on, processes in (("unlimited", without, unlimited), ("limited", bench, limited)):
+                load = Load(wallet_ids=on.wallet_ids, connections=timing.connections, seconds=timing.seconds)
+                series.add(f"access {side}", await cells.http(processes, load))
 
 
 async def _secured(bench: Bench, series: Series, timing: Timing) -> None:
@@ -101,6 +106,9 @@ async def _secured(bench: Bench, series: Series, timing: Timing) -> None:
         apis(bench.database, settings=plain_reader, module=("tests.load.without", "row_security")) as plain,
         apis(bench.database) as secured,
     ):
+        for processes in (plain, secured):
+            primed = Load(wallet_ids=(), connections=READERS, seconds=PRIMING_S / 4, reads=reads, may_be_refused=True)
+            await cells.http(processes, primed)
         for _ in range(timing.rounds):
             for tenants, requests in {"one": reads[:1], "hundred": reads}.items():
                 load = Load(wallet_ids=(), connections=timing.connections, seconds=timing.seconds, reads=requests)

@@ -103,7 +103,7 @@ def unit_of(command: Command, path: str = "/v1/transfers") -> Unit:
     now_s = monotonic_s()
     key = (TENANT, f"{random.getrandbits(128):032x}", 0)
     printed = fingerprint(path, commands)
-    return Unit(path, commands, False, MANDATE, "bench", key, printed, now_s, now_s + DEADLINE_S)
+    return Unit(path, commands, False, MANDATE, "bench", key, printed, now_s + DEADLINE_S)
 
 
 def random_transfer(wallet_ids: Sequence[UUID], *, hot: bool) -> TransferFunds:

@@ -109,11 +109,10 @@ class Run:
 
     async def _access(self, running: PostgresServer) -> None:
         self.console.print("access")
-        async with prepared(running) as bench:
-            timing = admission.Timing(
-                rounds=self.plan.rounds, seconds=self.plan.seconds, connections=max(self.plan.connections)
-            )
-            await admission.measure(bench, self.outcome.series, timing)
+        timing = admission.Timing(
+            rounds=self.plan.rounds, seconds=self.plan.seconds, connections=max(self.plan.connections)
+        )
+        await admission.measure(running, self.outcome.series, timing)
 
     async def _million(self, running: PostgresServer) -> None:
         self.console.print(f"transfers between {self.plan.wallets:,} wallets")

@@ -12,6 +12,7 @@ from access.config import AccessSettings
 from contracts.ids import new_id_text
 from servicekit.access.admission import Authority
 from servicekit.telemetry import Telemetry
+from testkit.access import Whole
 from testkit.databases import Database
 from testkit.tokens import Signer
 
@@ -99,10 +100,16 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         body["scopes"] = ["wallets:read"]
         body["ranges"] = ["10.0.0.0/8"]
         body.pop("expires_at", None)
+        body.pop("tenant_id", None)  # the account is of the caller's own tenant
+
+    def of_tenant(body: Json) -> None:
+        if body.get("tenant_id") is not None:
+            body["tenant_id"] = identities.tenant
 
     def rates(body: Json) -> None:
         body["limits"] = {"command": {"per_s": 1, "burst": 1}}
 
+    one_tenant = {"tenant_id": lambda: identities.tenant}
     subject = {"subject": lambda: f"svc:{identities.account}"}
     account, key, issuer = f"{ACCOUNTS}/{{service_account_id}}", "/v1/api-keys/{key_id}", f"{ISSUERS}/{{issuer_id}}"
     tenant = f"{TENANTS}/{{tenant_id}}"
@@ -114,6 +121,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         f"PUT {issuer}": Fill(path={"issuer_id": identities.issuer_id}, body=change),
         f"DELETE {issuer}": Fill(path={"issuer_id": identities.issuer_id}),
         f"POST {issuer}/refresh": Fill(path={"issuer_id": lambda: identities.issuer}),
+        f"POST {ACCOUNTS}": Fill(body=of_tenant),
         f"GET {account}": Fill(path={"service_account_id": lambda: identities.account}),
         f"PUT {account}": Fill(path={"service_account_id": identities.account_id}),
         f"DELETE {account}": Fill(path={"service_account_id": identities.account_id}),
@@ -123,7 +131,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         **{f"POST {key}/{verb}": Fill(path={"key_id": identities.key_id}) for verb in ("rotate", "revoke")},
         "GET /v1/subjects/{subject}": Fill(path=subject),
         **{f"POST /v1/subjects/{{subject}}/{verb}": Fill(path=subject) for verb in ("disable", "enable", "sign-out")},
-        "PUT /v1/rate-limits": Fill(body=rates),
+        "GET /v1/rate-limits": Fill(query=one_tenant),
+        "PUT /v1/rate-limits": Fill(body=rates, query=one_tenant),
     }
 
 
@@ -134,7 +143,7 @@ def _open_api(database: Database, telemetry: Telemetry, authority: Authority | N
         access_allow_loopback=True,
         **BEHIND_PROXY,
     )
-    return bootstrap.open_api(settings, telemetry, authority=authority)
+    return bootstrap.open_api(settings, telemetry, authority=authority, standing=Whole())
 
 
 TARGET: Final = Target(

@@ -21,11 +21,13 @@ COMMANDS: Final = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 class Fill:
     """What one operation is given: *path* and *headers* by name, *body* changed in place.
 
-    *paged* is a query with more than one page, for requests with a cursor.
+    *query* says what stands in the place of a parameter that was given. *paged* is a query with more than one page, for
+    requests with a cursor.
     """
 
     path: Mapping[str, Make] = field(default_factory=dict)
     body: Callable[[Json], None] = lambda _body: None
+    query: Mapping[str, Make] = field(default_factory=dict)
     paged: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,8 +49,10 @@ class Filler:
             fill.body(case.body)
         if ParameterLocation.HEADER not in wrong:
             self._fill_headers(case)
-        if ParameterLocation.QUERY not in wrong and "cursor" in case.query:
-            self._fill_cursor(case, fill)
+        if ParameterLocation.QUERY not in wrong:
+            case.query.update({name: make() for name, make in fill.query.items() if name in case.query})
+            if "cursor" in case.query:
+                self._fill_cursor(case, fill)
 
     def _fill_headers(self, case: AnyCase) -> None:
         if case.method.upper() in COMMANDS:

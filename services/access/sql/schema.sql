@@ -133,6 +133,8 @@ create table access.issuer (
     failing_since timestamp with time zone,
     failure text collate pg_catalog."C",
     fetched_at timestamp with time zone,
+    attempted_at timestamp with time zone,
+    failures integer default 0 not null,
     constraint issuer_status_is_known check ((status = any (array['active'::text, 'deleted'::text])))
 );
 

@@ -14,7 +14,7 @@ from contracts.access import ACCESS_STREAM, AccessData
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.access import AdmitsAs
+from testkit.access import AdmitsAs, Whole
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 
 Json = dict[str, Any]
@@ -93,7 +93,7 @@ async def bench(database: Database, pool: Pool) -> AsyncIterator[Bench]:
     telemetry = Telemetry("access", "test", "1", CollectorRegistry(), Tracing("test", 0.0))
     authority = AdmitsAs()
     async with (
-        bootstrap.open_api(settings, telemetry, authority=authority) as app,
+        bootstrap.open_api(settings, telemetry, authority=authority, standing=Whole()) as app,
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://access") as http,
     ):
         yield Bench(http, pool, authority)

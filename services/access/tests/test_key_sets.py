@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from access.bootstrap import make_recorder
 from access.config import AccessSettings
@@ -25,6 +26,8 @@ from access.domain.issuers import (
     SameKeys,
     decide_polled,
 )
+from access.identities.issuer_rows import find_fetching
+from access.maintenance.key_set_metrics import KeySetMetrics
 from access.maintenance.key_sets import KeySetPolling
 from contracts.access import ClaimMapping, IssuerChanged, IssuerKey
 from contracts.scopes import Kind
@@ -32,12 +35,13 @@ from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
 from servicekit.outbound.addresses import Address
 from servicekit.outbound.fetching import Fetcher
 from servicekit.outbound.vetting import Vetting
-from testkit.access import TENANT
+from testkit.access import TENANT, Whole
 from testkit.receiver import Post, Receiver, Reply, receiving
 from testkit.tokens import Signer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ONE, TWO = Signer("ES256", "one"), Signer("EdDSA", "two")
+NO_ALG = {name: value for name, value in Signer("RS256", "three").jwk.items() if name != "alg"}
 
 
 def document(*signers: Signer) -> bytes:
@@ -79,7 +83,8 @@ class PolledIssuer:
             timeout_s=timeout_s,
             agent="test",
         )
-        self.polling = KeySetPolling(bench.pool, make_recorder(), fetcher)
+        self.registry = CollectorRegistry()
+        self.polling = KeySetPolling(bench.pool, make_recorder(Whole()), fetcher, KeySetMetrics(self.registry))
         self.id = UUID(int=0)
 
     async def register(self) -> None:
@@ -101,6 +106,12 @@ class PolledIssuer:
     async def row(self) -> Any:
         async with self.bench.pool.connection() as connection:
             return await connection.fetchrow("select * from access.issuer where id = $1", self.id)
+
+    async def fetching(self) -> Any:
+        return (await self.bench.get(f"issuers/{self.id}")).json()["fetching"]
+
+    def fetches(self, outcome: str) -> float | None:
+        return self.registry.get_sample_value("access_key_set_fetches_total", {"outcome": outcome})
 
     async def age_failure(self, by: timedelta) -> None:
         async with self.bench.pool.connection() as connection:
@@ -137,6 +148,10 @@ HOSTILE = {
     "a flood": (Reply(200, floods=True), "too_large"),
     "a private key": (Reply(200, body=json.dumps({"keys": [ONE.private_jwk]}).encode()), "key_set_private_key"),
     "no keys": (Reply(200, body=b'{"keys": []}'), "key_set_no_keys"),
+    "a key without an algorithm": (
+        Reply(200, body=json.dumps({"keys": [NO_ALG]}).encode()),
+        "key_set_no_algorithm",
+    ),
     "half a set": (Reply(200, body=document(ONE)[:-20]), "key_set_malformed"),
     "no HTTP": (Reply(raw=b"220 mail.example.com ESMTP\r\n"), "not_http"),
 }
@@ -162,6 +177,41 @@ async def test_a_source_that_fails_leaves_the_last_good_set_for_a_day(bench: Any
         assert await issuer.poll() == ["one"]
         assert (await issuer.row())["failing_since"] is None
         assert await issuer.told() == [[], ["one"], [], ["one"]]
+
+
+@pytest.mark.integration
+async def test_how_fetching_goes_is_shown_of_the_issuer_and_counted_of_all(bench: Any) -> None:
+    async with polled(bench) as issuer:
+        unknown = {"last_fetch_at": None, "last_success_at": None, "last_error": None, "failing_since": None}
+        assert await issuer.fetching() == unknown | {"consecutive_failures": 0}
+        await issuer.poll()
+        good = await issuer.fetching()
+        assert good == unknown | {
+            "last_fetch_at": good["last_success_at"],
+            "last_success_at": good["last_fetch_at"],
+            "consecutive_failures": 0,
+        }
+        issuer.source.reply = Reply(500)
+        await issuer.poll()
+        await issuer.poll()
+        failing = await issuer.fetching()
+        assert failing["last_fetch_at"] > failing["failing_since"] > failing["last_success_at"]
+        assert (failing["last_error"], failing["consecutive_failures"]) == ("status", 2)
+        assert failing["last_success_at"] == good["last_success_at"]
+        async with bench.pool.connection() as connection:
+            age_s, count = await find_fetching(connection)
+        assert (age_s > 0, count) == (True, 1)
+        issuer.source.reply = None
+        await issuer.poll()
+        mended = await issuer.fetching()
+        assert (mended["last_error"], mended["failing_since"], mended["consecutive_failures"]) == (None, None, 0)
+
+        assert [issuer.fetches(outcome) for outcome in ("fetched", "not_modified", "status")] == [1, 1, 2]
+        changed = {"issuer": "https://a/", "audience": "a", "kinds": ["user"], "key_set": json.loads(document(ONE))}
+        assert (await bench.send("PUT", f"issuers/{issuer.id}", changed)).status_code == 200
+        assert await issuer.fetching() is None
+        async with bench.pool.connection() as connection:
+            assert await find_fetching(connection) == (0.0, 0)
 
 
 @pytest.mark.integration
@@ -255,7 +305,8 @@ def test_keys_are_the_last_good_ones_unless_a_day_has_passed_without(steps: list
         created_at=NOW,
         updated_at=NOW,
     )
-    polling = Polling(etag=None, failing_since=None, failure=None, fetched_at=None)
+    polling = Polling()
+    failures = 0
     good: tuple[IssuerKey, ...] = ()
     failing_since: datetime | None = None
     now = NOW
@@ -265,11 +316,12 @@ def test_keys_are_the_last_good_ones_unless_a_day_has_passed_without(steps: list
             continue  # nobody asked whether it changed
         issuer, polling = decide_polled(issuer, polling, outcome, now=now)
         if isinstance(outcome, NoKeys):
-            failing_since = failing_since or now
+            failing_since, failures = failing_since or now, failures + 1
             good = () if now - failing_since >= KEPT_FOR else good
         else:
-            failing_since = None
+            failing_since, failures = None, 0
             good = outcome.keys if isinstance(outcome, GoodKeys) else good
         assert issuer.keys == good
-        assert polling.failing_since == failing_since
+        assert (polling.failing_since, polling.failures, polling.attempted_at) == (failing_since, failures, now)
+        assert (polling.failure is None) == (failures == 0)
         assert issuer.keys or not good

@@ -13,7 +13,7 @@ from access.provisioning.provision import NewKey, Provisioning
 from contracts.access import ApiKeyChanged
 from contracts.api_keys import parse_key
 from contracts.scopes import Kind, mask_for, names_of
-from testkit.access import principal_of
+from testkit.access import Whole, principal_of
 from testkit.tokens import Signer
 
 TENANT = "01900000-0000-7000-8000-0000000000c1"
@@ -55,7 +55,7 @@ def write(file: Path, text: str) -> None:
 async def provisioned(bench: Any, file: Path) -> list[NewKey]:
     shown: list[NewKey] = []
     plan = read_plan(file, allow_development=True)
-    await Provisioning(bench.pool, make_recorder(), shown.append).provision(plan)
+    await Provisioning(bench.pool, make_recorder(Whole()), shown.append).provision(plan)
     return shown
 
 
@@ -114,7 +114,7 @@ async def test_a_run_that_ends_early_is_repeated(bench: Any, file: Path) -> None
 
     plan = read_plan(file, allow_development=True)
     with pytest.raises(Ended):
-        await Provisioning(bench.pool, make_recorder(), end).provision(plan)
+        await Provisioning(bench.pool, make_recorder(Whole()), end).provision(plan)
 
     assert len(await provisioned(bench, file)) == 1
 

@@ -15,7 +15,7 @@ from contracts.scopes import Kind
 from servicekit.limits import DEFAULT_POLICY, Limit
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.access import TENANT
+from testkit.access import TENANT, Whole
 from testkit.databases import Database
 from testkit.identities import introduce, make_test_key, tenant_event
 
@@ -36,7 +36,7 @@ async def opened(database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     )
     telemetry = Telemetry("access", "test", "1", CollectorRegistry(), Tracing("test", 0.0))
     async with (
-        bootstrap.open_api(settings, telemetry) as app,
+        bootstrap.open_api(settings, telemetry, standing=Whole()) as app,
         httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app), base_url="http://access", headers=OPERATOR.headers
         ) as http,

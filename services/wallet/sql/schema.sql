@@ -181,8 +181,10 @@ end $$;
 
 create function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
     language plpgsql
-    set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
     as $$
 declare
     unchanged int;
@@ -212,10 +214,12 @@ begin
             raise exception 'a row has another stamp' using errcode = 'WL001';
         end if;
     end if;
-    perform 1 from unnest(keys) k
-      join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
-    if found then
-        raise exception 'a key is taken' using errcode = 'WL002';
+    if cardinality(keys) > 0 then
+        perform 1 from unnest(keys) k
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
+        if found then
+            raise exception 'a key is taken' using errcode = 'WL002';
+        end if;
     end if;
     at := clock_timestamp();
     -- Decided by a clock that was ahead and has been set back: it would take more wallets along.
@@ -238,10 +242,7 @@ declare
     name    text;
 begin
     perform pg_advisory_xact_lock(7, 1);
-    select greatest((select max(h.seq)
-                       from generate_series(0, 63) s(shard)
-                       cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
-                                            order by j.seq desc limit 1) h),
+    select greatest((select max(h.seq) from wallet.journal_heads() h),
                     (select max(f.seq) from wallet.archive_end f), 0) into head;
     wanted := head / width + ahead;
     for n in (select coalesce(max(a.number) + 1, 0) from wallet.archived_partition a) .. wanted loop
@@ -260,6 +261,7 @@ create function wallet.fold_system_accounts(rows_per_shard integer) returns bigi
     language plpgsql
     set enable_seqscan to 'off'
     set enable_bitmapscan to 'off'
+    set plan_cache_mode to 'force_custom_plan'
     as $$
 declare
     locked_shards  smallint[];
@@ -294,10 +296,24 @@ begin
     return folded;
 end $$;
 
+create function wallet.journal_heads() returns table(shard smallint, seq bigint)
+    language plpgsql stable
+    set enable_seqscan to 'off'
+    set enable_bitmapscan to 'off'
+    as $$
+begin
+    return query
+        select s.shard, h.seq
+          from (select n::smallint from generate_series(0, 63) n) s (shard)
+          cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h;
+end $$;
+
 create function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
     language plpgsql
-    set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
     as $$
 begin
     if commit_lock then
@@ -330,8 +346,10 @@ create function wallet.partition_width() returns bigint
 
 create function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
     language plpgsql stable
-    set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
     as $$
 begin
     if cardinality(wallet_ids) > 0 then
@@ -427,12 +445,16 @@ $$;
 
 create function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
     language plpgsql
-    set enable_seqscan to 'off'
     set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
     as $$
 declare
     touched int;
     seqs    bigint[];
+    used    smallint[];
+    heads   bigint[];  -- by shard, from 1; null where the batch writes nothing
     s       smallint;
     has_raised constant boolean := cardinality(raised) > 0;
 begin
@@ -482,23 +504,23 @@ begin
         end if;
     end if;
     if cardinality(shards) > 0 then
-        for s in select distinct x from unnest(shards) x order by 1 loop
+        select array_agg(distinct x) into used from unnest(shards) x;
+        foreach s in array used loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
         -- Who waited for an archiving here takes its snapshot afterwards, and so finds the archive ends it left.
         lock table only wallet.journal in row exclusive mode;
-        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. That end is
-        -- looked up only where all of a shard's rows are archived.
-        with head as materialized (
-            select d.shard, coalesce((select j.seq from wallet.journal j where j.shard = d.shard
-                                       order by j.seq desc limit 1),
-                                     (select f.seq from wallet.archive_end f where f.shard = d.shard
-                                       order by f.seq desc limit 1), 0) as seq
-              from (select distinct x as shard from unnest(shards) x) d)
-        select array_agg(head.seq + r.rank order by r.ordinal) into seqs
+        -- A statement of its own, after the locks: one look-up for each shard in use. The archive's end is looked up
+        -- only where all of a shard's rows are archived.
+        select array_agg(case when n.shard = any (used)
+                              then coalesce((select j.seq from wallet.journal j where j.shard = n.shard
+                                              order by j.seq desc limit 1),
+                                            (select f.seq from wallet.archive_end f where f.shard = n.shard
+                                              order by f.seq desc limit 1), 0) end order by n.shard) into heads
+          from (select x::smallint from generate_series(0, 63) x) n (shard);
+        select array_agg(heads[r.shard + 1] + r.rank order by r.ordinal) into seqs
           from (select u.ordinal, u.shard, row_number() over (partition by u.shard order by u.ordinal) as rank
-                  from unnest(shards) with ordinality u (shard, ordinal)) r
-          join head using (shard);
+                  from unnest(shards) with ordinality u (shard, ordinal)) r;
         insert into wallet.journal (shard, seq, event_id, tenant_id, account_id, system_account, version,
                                     transaction_id, entry_index, entry_count, type, currency, posted_delta, held_delta,
                                     posted_after, held_after, occurred_at, actor, causation_id, traceparent, payload)
@@ -951,6 +973,9 @@ grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_r
 
 revoke all on function wallet.fold_system_accounts(rows_per_shard integer) from public;
 grant all on function wallet.fold_system_accounts(rows_per_shard integer) to :"app_role";
+
+revoke all on function wallet.journal_heads() from public;
+grant all on function wallet.journal_heads() to :"app_role";
 
 revoke all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
 grant all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";

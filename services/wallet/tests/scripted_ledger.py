@@ -113,7 +113,6 @@ def a_deposit(key: str, *, deadline_s: float = 30.0, amount: int = 1) -> Unit:
         actor="tester",
         key=(TENANT, key, 0),
         fingerprint=fingerprint("/v1/deposits", commands),
-        arrived_s=now_s,
         deadline_s=now_s + deadline_s,
     )
 

@@ -41,7 +41,6 @@ async def test_a_dry_run_that_hangs_is_refused() -> None:
         actor="anna",
         key=(new_id(), "", 0),
         fingerprint=fingerprint("/v1/deposits", commands),
-        arrived_s=now_s,
         deadline_s=now_s + 30,
     )
 

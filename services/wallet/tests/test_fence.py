@@ -62,7 +62,6 @@ class Decided:
             actor="tester",
             key=self.key,
             fingerprint=fingerprint("/v1/test", (command,)),
-            arrived_s=now_s,
             deadline_s=now_s + 30,
         )
         self.units = [unit]

@@ -7,8 +7,6 @@ The model is a dict of balances and a dict of answers. It knows nothing of batch
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from random import getrandbits
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -17,18 +15,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from prometheus_client import CollectorRegistry
+from services.wallet.tests.ledgers import a_committer
 
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
-from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import Connection, PostgresLedger
-from wallet.application.committer import Committer, CommitterSettings
-from wallet.application.metrics import CommitterMetrics
-from wallet.application.plan import Planning
 from wallet.application.ports import Committed
-from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import (
     Done,
@@ -42,14 +35,12 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
-from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.rows import RowName
-from wallet.entrypoints.rendering import JsonRenderer
 from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
@@ -148,29 +139,8 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
         actor="tester",
         key=(CLIENT, key, 0),
         fingerprint=fingerprint(path, tuple(commands)),
-        arrived_s=now_s,
         deadline_s=now_s + 30,
     )
-
-
-def a_committer(ledger: PostgresLedger, *, pipelining: bool) -> tuple[Committer, CommandQueue]:
-    metrics = CommitterMetrics(CollectorRegistry())
-    queue = CommandQueue(QueueLimits(), metrics=metrics)
-    committer = Committer(
-        ledger,
-        queue,
-        planning=Planning(
-            ids=IDS,
-            draw_stamp=partial(getrandbits, 63),
-            hash_reference=lambda _tenant, reference: reference.encode(),
-            renderer=JsonRenderer(CATALOG.answers),
-        ),
-        metrics=metrics,
-        settings=CommitterSettings(
-            pipelining=pipelining, batch_commands_max=3, retry_pause_min_s=0.0001, retry_pause_max_s=0.001
-        ),
-    )
-    return committer, queue
 
 
 class LedgerMachine(RuleBasedStateMachine):

@@ -70,7 +70,6 @@ class Instance:
             actor="tester",
             key=(CLIENT, str(new_id()), 0),
             fingerprint=fingerprint("/v1/test", (command,)),
-            arrived_s=now_s,
             deadline_s=now_s + 30,
         )
         return self.queue.submit(unit)

@@ -8,14 +8,18 @@ from contextlib import asynccontextmanager, contextmanager
 
 from tests.chaos.judge.vitals import metric
 from tests.chaos.load.credentials import POLL_S, Door, Key, Keys, code_of, doors, made_known, revoke
+from tests.chaos.platform.platform import Platform
 from tests.chaos.platform.product import ACCESS
 from tests.chaos.run import Bite, Fault, Run
 
 REVOCATIONS = 30
 REFUSED_WITHIN_S = 10.0
+PUBLISHED_WITHIN_S = 30.0
 AWAY_S = 5.0
 REVOKED = "key_revoked"
 STALE = "access_stale_seconds"
+_UNPUBLISHED = """
+    select count(*) from servicekit.outbox as o join servicekit.relay_lease as l using (shard) where o.seq > l.cursor"""
 
 
 async def revoke_without_broker(run: Run) -> Bite:
@@ -32,7 +36,7 @@ async def revoke_without_broker(run: Run) -> Bite:
                 grown_s = await _while_away(run, keys, victim, doors_, breaches)
             back_s = time.monotonic()
             taken = min(door.taken for door in doors_)
-            breaches += await _all_refuse(doors_)
+            breaches += await all_refuse(doors_)
             recovery_s = await run.recovery_s(bitten_s)
         last_s = max(0.0, *(door.taken_last_s - back_s for door in doors_))
     return Bite(
@@ -149,10 +153,17 @@ async def _stale_s(run: Run, doors_: Sequence[Door]) -> list[float]:
     return [await metric(run.platform, door.name, STALE) for door in doors_]
 
 
-async def _all_refuse(doors_: Sequence[Door]) -> list[str]:
+async def all_refuse(doors_: Sequence[Door]) -> list[str]:
     """Wait until every API refuses the key; return where it does not in time, or says something else."""
     ends = await asyncio.gather(*(door.until_refused(REFUSED_WITHIN_S) for door in doors_), return_exceptions=True)
     return [f"{door.name}: {end!r}" for door, end in zip(doors_, ends, strict=True) if end != REVOKED]
+
+
+async def until_published(platform: Platform) -> None:
+    """Wait until the relay of access has published all that there is; raise TimeoutError beyond PUBLISHED_WITHIN_S."""
+    async with platform.connections() as connections, asyncio.timeout(PUBLISHED_WITHIN_S):
+        while await connections["access"].fetchval(_UNPUBLISHED):  # noqa: ASYNC110  in another process
+            await asyncio.sleep(POLL_S)
 
 
 FAULTS = (

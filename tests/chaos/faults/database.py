@@ -43,7 +43,7 @@ async def stop_postgres(run: Run) -> Bite:
         await asyncio.sleep(WARM_S)
     files = await vitals.open_files(run.platform)
     began_s = time.monotonic()
-    async with reading(run, ports) as reads, _paused(run) as stopped:
+    async with reading(run, ports) as reads, paused(run) as stopped:
         await asyncio.sleep(STOPPED_S)
     ended_s = time.monotonic()
     recovery_s = await run.recovery_s(ended_s)
@@ -59,7 +59,7 @@ async def stop_postgres(run: Run) -> Bite:
 
 
 @asynccontextmanager
-async def _paused(run: Run) -> AsyncIterator[int]:
+async def paused(run: Run) -> AsyncIterator[int]:
     """Have the server stand still during the body; give the number of its processes, each of which does."""
     keep, postgres = run.platform.site.keep, run.platform.postgres.daemon
     try:

@@ -95,21 +95,29 @@ async def _level(run: Run, times: float, connections: int, per_s: float | None) 
         per_s=per_s,
         answers=str(run.platform.folder / f"flood-{times:g}-{connections}.jsonl"),
     )
-    not_sent = await _flooded(plan)
-    answered = await asyncio.to_thread(_read, plan.answers)
+    return await carried_out(run, plan, times)
+
+
+async def carried_out(run: Run, plan: FloodPlan, times: float) -> Level:
+    """Carry out *plan*, of transfers between the bank's wallets, record what was settled, and return what came of it.
+
+    What nobody knows the outcome of is asked for again until it is known.
+    """
+    not_sent, answered = await flooded(plan)
     for asked, answer in answered:
         if answer is not None and is_definite(answer):
             run.history.settle(_command(asked), answer, attempts=1)
     await _settle_unknown(run, [asked for asked, answer in answered if told_of(answer) in _UNKNOWN])
     told = Counter(told_of(answer) for _, answer in answered)
-    in_time = [asked for asked, answer in answered if told_of(answer) == _DONE and asked.answered_s <= LEVEL_S]
+    in_time = [asked for asked, answer in answered if told_of(answer) == _DONE and asked.answered_s <= plan.seconds]
     seconds = sorted(asked.answered_s - asked.sent_s for asked in in_time)
     del told[_DONE]
-    return Level(times, connections, len(seconds) / LEVEL_S, told, not_sent, seconds[len(seconds) * 99 // 100])
+    goodput = len(seconds) / plan.seconds
+    return Level(times, plan.connections, goodput, told, not_sent, seconds[len(seconds) * 99 // 100])
 
 
-async def _flooded(plan: FloodPlan) -> int:
-    """Carry *plan* out; return how many requests were due and not sent."""
+async def flooded(plan: FloodPlan) -> tuple[int, list[tuple[Asked, Response | None]]]:
+    """Carry *plan* out; return how many requests were due and not sent, and what was asked, with its answer."""
     flood = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.chaos.load.flood",
         cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -117,7 +125,7 @@ async def _flooded(plan: FloodPlan) -> int:
     async with asyncio.timeout(plan.seconds + LAST_ANSWERS_WITHIN_S + _MARGIN_S):
         output, _ = await flood.communicate(json.dumps(asdict(plan)).encode())
     assert flood.returncode == 0, "the load could not be sent"
-    return int(output)
+    return int(output), await asyncio.to_thread(_read, plan.answers)
 
 
 def _read(answers: str) -> list[tuple[Asked, Response | None]]:

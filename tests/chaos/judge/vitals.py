@@ -27,6 +27,14 @@ async def metric(platform: Platform, name: str, metric_name: str) -> float:
     return sum(samples)
 
 
+async def counted(platform: Platform, name: str, metric_name: str, **labels: str) -> float:
+    """Return a counter that process *name* shows under *labels*, 0 where it has counted nothing under them."""
+    page = await platform.page(name, "/metrics")
+    families = text_string_to_metric_families(page)
+    samples = (each for family in families for each in family.samples if each.name == metric_name)
+    return sum(each.value for each in samples if each.labels == labels)
+
+
 async def open_files(platform: Platform) -> dict[str, float]:
     """Return how many files and sockets each API instance has open."""
     return {name: await metric(platform, name, "process_open_fds") for name in APIS}

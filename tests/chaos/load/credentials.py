@@ -15,6 +15,8 @@ from testkit.access import TENANT
 KNOWN_WITHIN_S: Final = 30.0
 POLL_S: Final = 0.01
 OPERATOR: Final = "operator"
+OPERATIONS: Final = ("create", "rotate", "revoke")
+"""On keys."""
 _UNAUTHENTICATED: Final = 401
 _NOT_ADMITTED: Final = frozenset({_UNAUTHENTICATED, 403, 429})
 _KNOWN: Final = "select count(*) from servicekit.access_entity where id::text = any ($1::text[])"
@@ -22,7 +24,7 @@ _KNOWN: Final = "select count(*) from servicekit.access_entity where id::text = 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key: its *id*, its *text*, and the loopback *address* that its holder has to itself.
+    """A key: its *id*, its *text*, its *account*, and the loopback *address* that its holder has to itself.
 
     Refused credentials are counted by address: one holder's do not limit another.
     """
@@ -30,6 +32,7 @@ class Key:
     id: str
     text: str
     address: str
+    account: str = ""
 
     def client(self, port: int) -> HttpClient:
         """Return a client that sends the key to *port*."""
@@ -63,7 +66,7 @@ async def made_known(platform: Platform, backends: int) -> Keys:
 
 
 def _key(told: dict[str, Any], number: int) -> Key:
-    return Key(told["key_id"], told["key"], f"127.0.1.{number + 1}")
+    return Key(told["key_id"], told["key"], f"127.0.{1 + number // 250}.{number % 250 + 1}", told["service_account_id"])
 
 
 def _plan(backends: int) -> str:

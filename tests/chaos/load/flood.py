@@ -34,7 +34,7 @@ PAIRS = 4_096
 class FloodPlan:
     """What is sent for *seconds*: *per_s* requests each second, or as many as are answered where that is None.
 
-    At most *connections* are open: what is due beyond is not sent, and counted.
+    At most *connections* are open: what is due beyond is not sent, and counted. *authorization* is the header of each.
     """
 
     ports: Sequence[int]
@@ -44,6 +44,8 @@ class FloodPlan:
     connections: int
     per_s: float | None
     answers: str
+    """Where the answers are written; `.begun` stands beside it once every connection is open."""
+    authorization: str = CLIENTS_HEADERS["authorization"]
 
 
 @dataclass(slots=True)
@@ -109,13 +111,13 @@ def body_of(source: str, destination: str) -> dict[str, Any]:
 class _Pair:
     """A payer and a payee, with all of a request between them but its key."""
 
-    def __init__(self, source: str, destination: str) -> None:
+    def __init__(self, source: str, destination: str, authorization: str) -> None:
         self.source = source
         self.destination = destination
         body = json.dumps(body_of(source, destination), separators=(",", ":"))
         self._before = (
             f"POST {PATH} HTTP/1.1\r\nHost: wallet\r\nContent-Type: application/json\r\n"
-            f"Authorization: {CLIENTS_HEADERS['authorization']}\r\n"
+            f"Authorization: {authorization}\r\n"
             f"Content-Length: {len(body)}\r\nIdempotency-Key: "
         )
         self._after = f"\r\n\r\n{body}"
@@ -131,7 +133,8 @@ class Flood:
     def __init__(self, plan: FloodPlan) -> None:
         self._plan = plan
         chance = random.Random(plan.prefix)
-        self._pairs = [_Pair(*chance.sample(plan.wallets, 2)) for _ in range(PAIRS)]
+        drawn = (chance.sample(plan.wallets, 2) for _ in range(PAIRS))
+        self._pairs = [_Pair(payer, payee, plan.authorization) for payer, payee in drawn]
         self._is_over = False
         self._began_s = 0.0
         self._open: set[_Connection] = set()
@@ -147,6 +150,7 @@ class Flood:
     async def run(self) -> None:
         """Open the connections, send, and wait for the last answers."""
         await asyncio.gather(*(self._connect(number) for number in range(self._plan.connections)))
+        Path(f"{self._plan.answers}.begun").touch()  # noqa: ASYNC240  before time counts
         self._began_s = time.monotonic()
         due = 0
         while (elapsed_s := self.elapsed_s) < self._plan.seconds:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.chaos.faults.load import Level, answer_of, less, told_of, untold
@@ -35,7 +36,7 @@ async def port() -> AsyncIterator[int]:
     server.close()
 
 
-async def flooded(port: int, *, connections: int, per_s: float | None) -> Flood:
+async def flooded(port: int, folder: Path, *, connections: int, per_s: float | None) -> Flood:
     plan = FloodPlan(
         ports=[port],
         wallets=["anna", "bert"],
@@ -43,15 +44,15 @@ async def flooded(port: int, *, connections: int, per_s: float | None) -> Flood:
         seconds=0.5,
         connections=connections,
         per_s=per_s,
-        answers="",
+        answers=str(folder / "answers.jsonl"),
     )
     flood = Flood(plan)
     await flood.run()
     return flood
 
 
-async def test_an_open_loop_sends_what_is_due_and_counts_what_finds_no_connection(port: int) -> None:
-    flood = await flooded(port, connections=4, per_s=200)
+async def test_an_open_loop_sends_what_is_due_and_counts_what_finds_no_connection(port: int, tmp_path: Path) -> None:
+    flood = await flooded(port, tmp_path, connections=4, per_s=200)
 
     assert {told_of(answer_of(each)) for each in flood.asked} == {""}
     assert len({each.key for each in flood.asked}) == len(flood.asked)
@@ -59,8 +60,8 @@ async def test_an_open_loop_sends_what_is_due_and_counts_what_finds_no_connectio
     assert 90 <= len(flood.asked) + flood.not_sent <= 100
 
 
-async def test_a_closed_loop_sends_as_much_as_is_answered(port: int) -> None:
-    flood = await flooded(port, connections=4, per_s=None)
+async def test_a_closed_loop_sends_as_much_as_is_answered(port: int, tmp_path: Path) -> None:
+    flood = await flooded(port, tmp_path, connections=4, per_s=None)
 
     assert flood.not_sent == 0
     assert 4 < len(flood.asked) <= 4 * 11

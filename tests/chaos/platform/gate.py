@@ -73,7 +73,19 @@ class Gate:
         """Let the process that is held at *point* go on."""
         self._write(point, "released", "")
 
+    def noted(self, prefix: str) -> dict[str, str]:
+        """Return what processes have noted under names that begin with *prefix*."""
+        return {path.stem: path.read_text() for path in sorted(self._folder.glob(f"{prefix}*.noted"))}
+
+    def is_reached(self, point: str) -> bool:
+        """Return whether somebody came to *point* since it was armed."""
+        return self._file(point, "reached").exists()
+
     # -- the process's side
+
+    def note(self, name: str, text: str) -> None:
+        """Note *text* for the supervisor."""
+        self._write(name, "noted", text)
 
     def waits_for(self, point: str, facts: dict[str, Any], *, action: Action | None = None) -> bool:
         """Return whether *point* is armed for this process, with *action* where given, without taking it."""

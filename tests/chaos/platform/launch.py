@@ -17,13 +17,16 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import NotLeaderForPartitionError
 from tests.chaos.platform.gate import POISON, SLOW_S, Gate
+from tests.chaos.platform.gated_access import GatedOnce, gate_all, gate_commands
 from tests.chaos.platform.gated_ledger import GatedLedger
 
+import access.bootstrap
 import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap as history
 import wallet.bootstrap.api
 import wallet.bootstrap.background
+from access.config import AccessSettings
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
 from notifications.config import NotificationsSettings
@@ -210,7 +213,30 @@ def _fraud_projector() -> int:
     )
 
 
+def _access_api() -> int:
+    settings = AccessSettings()
+    gate_commands()
+    return run(
+        lambda shutdown: access.bootstrap.serve_api(settings, shutdown, once_class=GatedOnce), drain_s=settings.drain_s
+    )
+
+
+def _access_relay() -> int:
+    settings = AccessSettings()
+    gate_all("access-relay")
+    return run(lambda shutdown: access.bootstrap.run_relay(settings, shutdown), drain_s=settings.drain_s)
+
+
+def _access_worker() -> int:
+    settings = AccessSettings()
+    gate_all("access-worker")
+    return run(lambda shutdown: access.bootstrap.run_worker(settings, shutdown), drain_s=settings.drain_s)
+
+
 _MAIN: Final = {
+    ("access", "api"): _access_api,
+    ("access", "relay"): _access_relay,
+    ("access", "worker"): _access_worker,
     ("wallet", "api"): _api,
     ("wallet", "relay"): _relay,
     ("wallet", "decisions"): _decisions,

@@ -29,6 +29,8 @@ class Process:
 PROCESSES: Mapping[str, Process] = {
     "api-1": Process("wallet", "api", "WALLET_API_PORT"),
     "api-2": Process("wallet", "api", "WALLET_API_PORT"),
+    "api-3": Process("wallet", "api", "WALLET_API_PORT"),
+    "api-4": Process("wallet", "api", "WALLET_API_PORT"),
     "relay": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "relay-2": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "decisions": Process("wallet", "decisions", "WALLET_DECISIONS_PORT"),
@@ -43,15 +45,20 @@ PROCESSES: Mapping[str, Process] = {
     "fraud-relay": Process("fraud", "relay", "FRAUD_RELAY_PORT"),
     "access-api": Process("access", "api", "ACCESS_API_PORT"),
     "access-relay": Process("access", "relay", "ACCESS_RELAY_PORT"),
+    "access-worker": Process("access", "worker", "ACCESS_WORKER_PORT"),
 }
 CORE = ("api-1", "api-2", "relay", "projector", "history")
 """What every run has; the rest is started for the faults that need it."""
 APIS = ("api-1", "api-2")
+"""Where the bank asks."""
+MORE_APIS = ("api-3", "api-4")
 WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
 WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
 ACCESS = frozenset({"access-api", "access-relay"}) | FRAUD
 """Identities, and what tells the wallet of them: `decisions`, which also reads what fraud decides."""
+IDENTITIES = frozenset({"access-api", "access-relay", "access-worker"})
+"""All processes of access."""
 
 SOURCES: Mapping[str, Callable[[], list[MigrationSource]]] = {
     "wallet": wallet.bootstrap.migration_sources,

@@ -248,6 +248,12 @@ OVERLOADED: Final = _register(
 UNAVAILABLE: Final = _register(
     "unavailable", 503, "The service cannot reach what it needs", "Repeat with the same key after retry_after_s."
 )
+HALTED: Final = _register(
+    "halted",
+    503,
+    "The service is not known to be whole",
+    "Nothing was done; repeat with the same key after retry_after_s. An operator may have to decide first.",
+)
 OUTCOME_UNKNOWN: Final = _register(
     "outcome_unknown", 503, "Whether the command happened is not known yet", "Repeat with the same key to learn it."
 )

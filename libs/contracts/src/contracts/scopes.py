@@ -79,7 +79,12 @@ CREDENTIALS_READ: Final = _register(
 CREDENTIALS_WRITE: Final = _register(
     13, "credentials:write", NEVER_USERS, "Make, change and revoke the tenant's issuers, service accounts and keys."
 )
-TENANTS_WRITE: Final = _register(14, "tenants:write", STAFF, "Create, suspend and resume tenants.")
+TENANTS_WRITE: Final = _register(
+    14,
+    "tenants:write",
+    STAFF,
+    "Create, suspend and resume tenants, set their rates, and make credentials in them: of scopes that one holds.",
+)
 OPERATIONS_READ: Final = _register(
     15, "operations:read", STAFF, "Read what the platform's processes tell of themselves."
 )

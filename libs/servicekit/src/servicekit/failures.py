@@ -50,6 +50,10 @@ class Overloaded(OperationalError):
     """A bound of the service is reached (a queue, a number of waiters): nothing was done."""
 
 
+class Halted(OperationalError):
+    """The service is not known to be whole: it does nothing until that is known, or an operator has decided."""
+
+
 class PoolExhausted(Overloaded):
     """Every connection of the pool stayed busy until the deadline."""
 

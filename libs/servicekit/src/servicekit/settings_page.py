@@ -18,6 +18,8 @@ _HEAD = """\
 
 Every setting is an environment variable, read once when a process starts. Made by `make docs` from its class.
 
+The rates of limits on abuse are no settings: [limits](architecture/limits.md) has them, and who sets a tenant's own.
+
 """
 _TABLE = "| variable | default | what |\n|---|---|---|\n"
 

@@ -1,7 +1,6 @@
 """One instance: what it decides in memory, and that it stays small."""
 
 from servicekit.limits import Admitted, BeyondBurst, Charge, Limit, Limited, Limits, Rate, RatePolicy
-from servicekit.limits.admission import Admission
 from servicekit.limits.buckets import QUIET_MAX, SHARED_ID, Answer, Buckets, Report
 
 SECOND_US = 1_000_000
@@ -73,11 +72,12 @@ def test_a_debited_wallet_has_a_bucket_of_its_own() -> None:
     limits = alone()
     rate = POLICY.wallet
 
-    admissions: list[Admission] = [limits.charge_wallet(b"wallet", b"tenant", 20) for _ in range(3)]
+    refusals = [limits.charge_wallet(b"wallet", b"tenant") for _ in range(rate.burst + 1)]
 
-    assert [type(each) for each in admissions] == [Admitted, Admitted, Limited]
-    assert admissions[0] == Admitted(Limit.WALLET, rate, 20)
-    assert isinstance(limits.charge_wallet(b"other", b"tenant", 20), Admitted)
+    assert refusals[:-1] == [None] * rate.burst
+    assert isinstance(refusals[-1], Limited)
+    assert (refusals[-1].limit, refusals[-1].rate) == (Limit.WALLET, rate)
+    assert limits.charge_wallet(b"other", b"tenant") is None
 
 
 def test_an_address_that_fails_sixty_times_is_not_listened_to_until_a_second_has_passed() -> None:

@@ -34,6 +34,13 @@ def principal_of(
     )
 
 
+class Whole:
+    """A database that was never restored: whatever is behind a connection may be changed."""
+
+    async def require(self, connection: object, /) -> None:
+        """Refuse nothing."""
+
+
 ANYBODY_MAY: Final = Access(None, None, Cost.COMMAND)
 """What routes of tests ask of their callers."""
 

@@ -1,4 +1,4 @@
-"""The service's processes: `python -m access api | relay | worker | migrate | bootstrap --file F`."""
+"""The service's processes: `python -m access api | relay | worker | migrate`, and what operators run."""
 
 import asyncio
 from pathlib import Path
@@ -9,9 +9,12 @@ import typer
 
 from access import bootstrap
 from access.config import AccessOwnerSettings, AccessSettings
+from access.continuity.taking_over import NotTaken
 from access.provisioning.plan import PlanError, read_plan
 from access.provisioning.provision import NewKey
 from servicekit.cli import Migration, add_migrate, run_process
+from servicekit.failures import Halted
+from servicekit.relay.publisher import PublishError
 from servicekit.settings import Mode
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -47,9 +50,22 @@ def provision(
     try:
         plan = read_plan(file, allow_development=settings.mode is Mode.DEVELOPMENT)
         asyncio.run(bootstrap.provision(settings, plan, _print))
-    except PlanError as error:
+    except (PlanError, Halted) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+@cli.command()
+def unhalt(operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")]) -> None:
+    """Take over from the topic what a restored database lacks, so that API, worker and relay run again."""
+    try:
+        taken = asyncio.run(bootstrap.take_over(AccessSettings(), operator))
+    except (NotTaken, PublishError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    for issuer in taken.unpolled:
+        typer.echo(f"the keys of issuer {issuer} are not fetched until its key_set_url is given again")
+    typer.echo(f"{taken.events} events taken over, {taken.halts} halts cleared")
 
 
 def _print(made: NewKey) -> None:

@@ -3,10 +3,15 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import metadata
 from typing import Final
 
 from access.config import AccessSettings
+from access.continuity.admitting import WholeAuthority
+from access.continuity.continuity import Continuity, compared, open_continuity
+from access.continuity.taking_over import Taken, TakingOver
+from access.continuity.topic import AccessTopic
 from access.entrypoints.account_routes import AccountHandlers, account_routes
 from access.entrypoints.answering import Commands
 from access.entrypoints.issuer_routes import IssuerHandlers, issuer_commands, issuer_reads
@@ -23,14 +28,16 @@ from access.identities.accounts import Accounts
 from access.identities.issuers import Issuers
 from access.identities.keys import Keys
 from access.identities.limits import Limits
-from access.identities.recording import SOURCE, Recorder
+from access.identities.recording import SOURCE, Recorder, Standing
 from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
+from access.maintenance.key_set_metrics import KeySetMetrics
 from access.maintenance.key_sets import KeySetPolling
 from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
 from servicekit.access.admission import Authority
+from servicekit.access.authority import CredentialAuthority
 from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
 from servicekit.access.opening import open_authority
 from servicekit.access.projection import AccessProjection, access_projection_name, access_source
@@ -47,7 +54,7 @@ from servicekit.migrations import MigrationSource, servicekit_source
 from servicekit.outbound.fetching import Fetcher
 from servicekit.outbound.resolver import DnsResolver
 from servicekit.outbound.vetting import Resolver, Vetting
-from servicekit.postgres import Pool, open_pool
+from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
@@ -55,6 +62,11 @@ from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
+ASKED_WITHIN_S: Final = 3.0
+"""How long a request waits for a connection over which the database is asked whether it is whole."""
+_LONG_S: Final = 600.0
+"""How long one statement of a decision may take."""
+_LONG: Final = {"transaction_timeout": "10min", "lock_timeout": "1min"}
 SERVICE: Final = Service(name="access", version=metadata.version("access"))
 
 
@@ -73,23 +85,45 @@ def migration_sources() -> list[MigrationSource]:
     ]
 
 
-def make_recorder() -> Recorder:
-    """Return what records changes."""
-    return Recorder(AccessProjection(access_projection_name(SERVICE.slug)))
+def make_recorder(standing: Standing) -> Recorder:
+    """Return what records changes, as long as *standing* allows it."""
+    return Recorder(AccessProjection(access_projection_name(SERVICE.slug)), standing)
+
+
+def _topic(settings: AccessSettings) -> AccessTopic:
+    return AccessTopic(settings.brokers, settings.access_topic)
+
+
+@asynccontextmanager
+async def _continuity(settings: AccessSettings, pools: PoolSettings) -> AsyncIterator[Continuity]:
+    """Give what compares the database with the topic, over a pool beside the one of *pools*."""
+    own = replace(pools, application_name=f"{pools.application_name}-continuity", acquire_timeout_s=ASKED_WITHIN_S)
+    async with await open_pool(own) as pool, open_continuity(pool, _topic(settings)) as continuity:
+        yield continuity
+
+
+@asynccontextmanager
+async def _standing(settings: AccessSettings, given: Standing | None) -> AsyncIterator[Standing]:
+    """Give the *given* one, or a look at the topic of its own."""
+    if given is not None:
+        yield given
+        return
+    async with _continuity(settings, settings.api.pool) as continuity:
+        yield continuity
 
 
 # -- the API
 
 
-async def serve_api(settings: AccessSettings, shutdown: Shutdown) -> None:
-    """Run the API process until *shutdown*."""
+async def serve_api(settings: AccessSettings, shutdown: Shutdown, *, once_class: type[Once] = Once) -> None:
+    """Run the API process until *shutdown*; commands are run by a *once_class*."""
     await processes.serve_api(
         settings,
         shutdown,
         service=SERVICE,
         port=settings.api.port,
         dsn=settings.access_database_url,
-        open_app=lambda telemetry: open_api(settings, telemetry),
+        open_app=lambda telemetry: open_api(settings, telemetry, once_class=once_class),
     )
 
 
@@ -99,11 +133,17 @@ async def open_api(
     telemetry: Telemetry,
     *,
     authority: Authority | None = None,
+    standing: Standing | None = None,
     resolver: Resolver | None = None,
+    once_class: type[Once] = Once,
 ) -> AsyncIterator[Edge]:
-    """Give the API's application; *authority* replaces its own, *resolver* DNS."""
+    """Give the API's application; *authority* replaces its own, *standing* its look at the topic, *resolver* DNS.
+
+    Commands are run by a *once_class*.
+    """
     pools = settings.api.pool
     async with (
+        _standing(settings, standing) as whole,
         await open_pool(pools) as pool,
         await open_pool(settings.reads) as reads,
         await open_pool(health_pool_settings(pools)) as health,
@@ -113,8 +153,26 @@ async def open_api(
         telemetry.registry.register(PoolCollector("api", pool))
         telemetry.registry.register(PoolCollector("reads", reads))
         yield _app(
-            settings, telemetry, admitting, routes=_routes(pool, await open_tenants(reads), vetting), health=health
+            settings,
+            telemetry,
+            _while_whole(admitting, whole),
+            routes=_routes(
+                Commands(KeyedCommands(once_class(pool, table="access.idempotency")), pool),
+                make_recorder(whole),
+                await open_tenants(reads),
+                vetting,
+            ),
+            health=health,
         )
+
+
+def _while_whole(authority: Authority, standing: Standing) -> Authority:
+    """Return *authority*, which is asked only while *standing* is a look at the topic that has found nothing amiss."""
+    if not isinstance(standing, Continuity):
+        return authority
+    if isinstance(authority, CredentialAuthority):
+        standing.forgets(authority.forget)
+    return WholeAuthority(authority, standing)
 
 
 def _app(
@@ -132,9 +190,8 @@ def _app(
     )
 
 
-def _routes(pool: Pool, tenants: TenantPool, vetting: Vetting) -> list[Route]:
-    recorder = make_recorder()
-    commands = Commands(KeyedCommands(Once(pool, table="access.idempotency")), pool)
+def _routes(commands: Commands, recorder: Recorder, tenants: TenantPool, vetting: Vetting) -> list[Route]:
+    pool = commands.pool
     keys = KeyHandlers(commands, Keys(recorder), tenants)
     issuers = IssuerHandlers(commands, Issuers(recorder), vetting, pool, tenants)
     return [
@@ -166,7 +223,8 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
     async with (
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
-        open_worker(settings, telemetry, pool),
+        _continuity(settings, process.pool) as continuity,
+        open_worker(settings, telemetry, pool, continuity),
     ):
         telemetry.registry.register(PoolCollector("worker", pool))
         await processes.run_beside_pages(
@@ -185,11 +243,15 @@ async def open_worker(
     settings: AccessSettings,
     telemetry: Telemetry,
     pool: Pool,
+    standing: Standing,
     *,
     resolver: Resolver | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[KeySetPolling]:
-    """Run a worker's jobs while the body runs; *resolver* replaces DNS, *tls* the system's trust."""
+    """Run a worker's jobs while the body runs, which change things as long as *standing* allows.
+
+    *resolver* replaces DNS, *tls* the system's trust.
+    """
     async with _vetting(settings, resolver) as vetting:
         fetcher = Fetcher(
             vetting,
@@ -198,9 +260,10 @@ async def open_worker(
             agent="wallet-platform-access/1",
             tls=tls,
         )
-        polling = KeySetPolling(pool, make_recorder(), fetcher)
+        metrics = KeySetMetrics(telemetry.registry)
+        polling = KeySetPolling(pool, make_recorder(standing), fetcher, metrics)
         async with processes.maintaining(
-            [*worker_jobs(settings.access_idempotency_days), polling.job()],
+            [*worker_jobs(settings.access_idempotency_days), polling.job(), metrics.job()],
             dsn=settings.access_database_url,
             service=SERVICE,
             process="worker",
@@ -227,11 +290,22 @@ async def _until_the_end(shutdown: Shutdown) -> None:
     await shutdown.wait()
 
 
-# -- what an installation begins with
+# -- what operators run
 
 
 async def provision(settings: AccessSettings, plan: Plan, show: Show) -> None:
-    """Make what *plan* says and is not there yet; *show* is given each new key."""
-    recorder = make_recorder()
-    async with await open_pool(settings.provisioning_pool) as pool:
-        await Provisioning(pool, recorder, show).provision(plan)
+    """Make what *plan* says and is not there yet; *show* is given each new key.
+
+    Raises Halted where the database is not known to have all that was told, and PlanError.
+    """
+    async with await open_pool(settings.operating_pool) as pool:
+        continuity = Continuity(pool, _topic(settings))
+        await compared(continuity)
+        await Provisioning(pool, make_recorder(continuity), show).provision(plan)
+
+
+async def take_over(settings: AccessSettings, operator: str) -> Taken:
+    """Bring the database back to what the topic has, as *operator* has decided; raises as `TakingOver.run` does."""
+    own = AccessProjection(access_projection_name(SERVICE.slug))
+    async with await open_pool(replace(settings.operating_pool, session=_LONG, command_timeout_s=_LONG_S)) as pool:
+        return await TakingOver(pool, _topic(settings), own).run(operator)

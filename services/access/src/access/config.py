@@ -119,9 +119,9 @@ class AccessSettings(ServiceSettings):
         )
 
     @property
-    def provisioning_pool(self) -> PoolSettings:
-        """How `bootstrap` reaches the database."""
-        return PoolSettings(dsn=self.access_database_url, application_name="access-bootstrap", max_size=1)
+    def operating_pool(self) -> PoolSettings:
+        """How operators' commands reach the database: one asks beside its transaction whether the database is whole."""
+        return PoolSettings(dsn=self.access_database_url, application_name="access-operator", max_size=2)
 
 
 class AccessOwnerSettings(ServiceSettings):

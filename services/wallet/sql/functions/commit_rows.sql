@@ -7,6 +7,9 @@ create type wallet.wallet_stamp as (id uuid, stamp bigint);
 
 create type wallet.state_stamp as (kind smallint, id uuid, stamp bigint);
 
+-- The plans of the functions that batches call are kept, from when the tables were small. So every join is a look-up for
+-- each row of the batch: by hash or merge, one would come to read a table whole that has grown since.
+
 -- Write what was decided on rows with the *expected* stamps. Raises WL001 where one of them has another, or where *now*
 -- is ahead of the clock; WL002 where a key is taken: then nothing was written, and the batch must be decided again on
 -- locked rows. Returns the sequence numbers, as write_rows does, and the time after the locks.
@@ -16,7 +19,8 @@ create or replace function wallet.commit_rows(
     changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[],
     journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[],
     out seqs bigint[], out at timestamptz)
-language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     unchanged int;
     absent    int;
@@ -45,10 +49,12 @@ begin
             raise exception 'a row has another stamp' using errcode = 'WL001';
         end if;
     end if;
-    perform 1 from unnest(keys) k
-      join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
-    if found then
-        raise exception 'a key is taken' using errcode = 'WL002';
+    if cardinality(keys) > 0 then
+        perform 1 from unnest(keys) k
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
+        if found then
+            raise exception 'a key is taken' using errcode = 'WL002';
+        end if;
     end if;
     at := clock_timestamp();
     -- Decided by a clock that was ahead and has been set back: it would take more wallets along.

@@ -1,6 +1,6 @@
 -- Make the journal's partition in use and the next *ahead* ones; returns how many were made. A shard without attached
 -- rows begins at its archive end, and archived partitions are not made anew.
--- needs: partition_width
+-- needs: partition_width, journal_heads
 create or replace function wallet.ensure_journal_partitions(ahead int) returns int
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
@@ -11,10 +11,7 @@ declare
     name    text;
 begin
     perform pg_advisory_xact_lock(7, 1);
-    select greatest((select max(h.seq)
-                       from generate_series(0, 63) s(shard)
-                       cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
-                                            order by j.seq desc limit 1) h),
+    select greatest((select max(h.seq) from wallet.journal_heads() h),
                     (select max(f.seq) from wallet.archive_end f), 0) into head;
     wanted := head / width + ahead;
     for n in (select coalesce(max(a.number) + 1, 0) from wallet.archived_partition a) .. wanted loop

@@ -1,12 +1,14 @@
 -- Fold at most *rows_per_shard* rows of each shard into the totals; returns how many rows that were. Any number of
 -- instances may call it at once: the rows another one is folding are left to it, and a cursor moves only from where it
--- was found, in the transaction that adds what lies between. One range of the primary key is read per shard.
+-- was found, in the transaction that adds what lies between. One range of the primary key is read per shard: planned
+-- anew in each call, since a plan from when the newest partition was empty would read all of it.
 -- The cursors are locked in a statement of their own, so that the fold finds no row that has moved on meanwhile.
 --
 -- In PL/pgSQL: PostgreSQL 18 (18.6) crashes where the plan of a function in SQL becomes invalid while it runs, by a new
 -- partition or an ANALYZE in another session.
 create or replace function wallet.fold_system_accounts(rows_per_shard int) returns bigint
-language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off as $$
+language plpgsql volatile set enable_seqscan = off set enable_bitmapscan = off
+set plan_cache_mode = force_custom_plan as $$
 declare
     locked_shards  smallint[];
     locked_cursors bigint[];

@@ -12,7 +12,8 @@
 create or replace function wallet.lock_rows(
     commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[],
     out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamptz)
-language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+language plpgsql volatile set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
     if commit_lock then
         perform pg_advisory_xact_lock(7, 0);

@@ -14,7 +14,8 @@ create type wallet.found_record as (
 create or replace function wallet.read_rows(
     wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[],
     out states wallet.state_row[], out records wallet.found_record[], out at timestamptz)
-language plpgsql stable set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+language plpgsql stable set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
     if cardinality(wallet_ids) > 0 then
         select array_agg(wallet.wallet_as_read(w)) into wallets from wallet.wallet w where w.id = any (wallet_ids);

@@ -29,10 +29,13 @@ create or replace function wallet.write_rows(
     now timestamptz, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[],
     made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[],
     refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[])
-returns bigint[] language plpgsql volatile set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+returns bigint[] language plpgsql volatile set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
     touched int;
     seqs    bigint[];
+    used    smallint[];
+    heads   bigint[];  -- by shard, from 1; null where the batch writes nothing
     s       smallint;
     has_raised constant boolean := cardinality(raised) > 0;
 begin
@@ -82,23 +85,23 @@ begin
         end if;
     end if;
     if cardinality(shards) > 0 then
-        for s in select distinct x from unnest(shards) x order by 1 loop
+        select array_agg(distinct x) into used from unnest(shards) x;
+        foreach s in array used loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
         -- Who waited for an archiving here takes its snapshot afterwards, and so finds the archive ends it left.
         lock table only wallet.journal in row exclusive mode;
-        -- A statement of its own, after the locks. MATERIALIZED: one look-up per shard, not per row. That end is
-        -- looked up only where all of a shard's rows are archived.
-        with head as materialized (
-            select d.shard, coalesce((select j.seq from wallet.journal j where j.shard = d.shard
-                                       order by j.seq desc limit 1),
-                                     (select f.seq from wallet.archive_end f where f.shard = d.shard
-                                       order by f.seq desc limit 1), 0) as seq
-              from (select distinct x as shard from unnest(shards) x) d)
-        select array_agg(head.seq + r.rank order by r.ordinal) into seqs
+        -- A statement of its own, after the locks: one look-up for each shard in use. The archive's end is looked up
+        -- only where all of a shard's rows are archived.
+        select array_agg(case when n.shard = any (used)
+                              then coalesce((select j.seq from wallet.journal j where j.shard = n.shard
+                                              order by j.seq desc limit 1),
+                                            (select f.seq from wallet.archive_end f where f.shard = n.shard
+                                              order by f.seq desc limit 1), 0) end order by n.shard) into heads
+          from (select x::smallint from generate_series(0, 63) x) n (shard);
+        select array_agg(heads[r.shard + 1] + r.rank order by r.ordinal) into seqs
           from (select u.ordinal, u.shard, row_number() over (partition by u.shard order by u.ordinal) as rank
-                  from unnest(shards) with ordinality u (shard, ordinal)) r
-          join head using (shard);
+                  from unnest(shards) with ordinality u (shard, ordinal)) r;
         insert into wallet.journal (shard, seq, event_id, tenant_id, account_id, system_account, version,
                                     transaction_id, entry_index, entry_count, type, currency, posted_delta, held_delta,
                                     posted_after, held_after, occurred_at, actor, causation_id, traceparent, payload)

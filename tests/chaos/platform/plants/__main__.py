@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
 from tests.chaos.platform.gate import Gate
 from tests.chaos.platform.gated_ledger import GatedLedger
-from tests.chaos.platform.plants import consumers, ledgers, relays
+from tests.chaos.platform.plants import clocks, consumers, ledgers, relays
 
 import transaction_history.bootstrap as history
 import wallet.bootstrap.api
@@ -44,11 +45,18 @@ def _projector(runner_class: type[ConsumerRunner]) -> int:
     )
 
 
+def _api_by(ahead: timedelta) -> int:
+    clocks.set_wrong(ahead)
+    return _api(GatedLedger)
+
+
 _PARTS: Final[Mapping[str, Callable[[], int]]] = {
     "late-key": partial(_api, ledgers.LateKeyLedger),
     "early-answer": partial(_api, ledgers.EarlyAnswerLedger),
     "unchecked-reads": partial(_api, ledgers.UncheckedReadsLedger),
     "one-stamp": partial(_api, ledgers.OneStampLedger),
+    "hour-ahead": partial(_api_by, timedelta(hours=1)),
+    "hour-behind": partial(_api_by, timedelta(hours=-1)),
     "serial": partial(_relay, relays.SerialRelay),
     "horizon": partial(_relay, relays.HorizonRelay),
     "no-lease": partial(_relay, relays.UnleasedRelay),

@@ -128,6 +128,12 @@ class CredentialAuthority:
         """The entities with an event that cannot be applied: who stands on one is refused."""
         return self._parked
 
+    def forget(self) -> None:
+        """Drop all that is known by heart: the database may be another one, with change numbers of its own."""
+        self._directory.forget()
+        self._cache.clear()
+        self._seen = 0
+
     async def watch(self) -> None:
         """Look for changes until cancelled. A database that is away is waited for."""
         while True:
@@ -146,11 +152,11 @@ class CredentialAuthority:
             look = await self._directory.look(self._seen)
             if look.head < self._seen:
                 _log.error("access.changes_went_back", seen=self._seen, now=look.head)
-                self._cache.clear()
-                self._seen = 0
+                self.forget()
                 continue
             changed = set(look.changed) | (look.parked ^ self._parked)
             if changed:
+                self._directory.forget()
                 self._cache.drop(changed)
                 self._limits.override(await self._directory.rate_limits())
             self._seen, self._parked = look.seen, look.parked

@@ -79,8 +79,10 @@ class _Spending(msgspec.Struct, frozen=True, gc=False):
     def debit(self, wallet_id: UUID) -> None:
         if self.principal.kind is Kind.USER:
             # Its own bucket for each user: whoever names another's wallet must not use up what its owner may debit.
-            bucket = wallet_id.bytes + self.principal.client.bytes
-            _require(self.limits.charge_wallet(bucket, self.principal.tenant_id.bytes))
+            own, tenants = self.charges[:2]
+            refused = self.limits.charge_wallet(wallet_id.bytes + own.id, tenants.id)
+            if refused is not None:
+                raise _limited(refused)
 
     async def begin(self, tx: Transaction) -> None:
         if self.cost is not Cost.STRICT:

@@ -20,7 +20,7 @@ from servicekit.access.admission import (
     NotAuthenticated,
     RawHeaders,
 )
-from servicekit.failures import RETRY_AFTER_S, OperationalError, Overloaded, operational
+from servicekit.failures import RETRY_AFTER_S, Halted, OperationalError, Overloaded, operational
 from servicekit.read_model.waiting import PositionNotReached
 
 PROBLEM_TYPE: Final = b"application/problem+json"
@@ -133,12 +133,20 @@ def problem_from(error: BaseException) -> Problem:
             return _not_admitted(refused)
         case Limited() as limited:
             return _rate_limited(limited)
-        case Overloaded(detail=detail, retry_after_s=retry_after_s):
-            return Problem(problems.OVERLOADED, detail, retry_after_s=retry_after_s)
-        case OperationalError(detail=detail, retry_after_s=retry_after_s):
-            return Problem(problems.UNAVAILABLE, detail, retry_after_s=retry_after_s)
+        case OperationalError(detail=detail, retry_after_s=retry_after_s) as failed:
+            return Problem(_code_of(failed), detail, retry_after_s=retry_after_s)
         case _:
             return Problem(problems.INTERNAL_ERROR, "The request met a bug; it is recorded under its Request-Id.")
+
+
+def _code_of(failed: OperationalError) -> ProblemCode:
+    match failed:
+        case Overloaded():
+            return problems.OVERLOADED
+        case Halted():
+            return problems.HALTED
+        case _:
+            return problems.UNAVAILABLE
 
 
 def _not_admitted(

@@ -114,9 +114,17 @@ class Limits:
                 tightest = bucket
         return Admitted(tightest.limit, tightest.share.rate, max(tightest.left, tightest.held))
 
-    def charge_wallet(self, wallet_id: bytes, tenant: bytes, cost: int = 1) -> Admission:
-        """Take *cost* units of what a user may debit *wallet_id*, once the request is read and names it."""
-        return self.admit((Charge(Limit.WALLET, wallet_id, tenant),), cost)
+    def charge_wallet(self, wallet_id: bytes, tenant: bytes) -> Limited | BeyondBurst | None:
+        """Take a unit of what a user may debit *wallet_id*, once the request is read and names it; None if it may."""
+        bucket = self._by_limit[Limit.WALLET].get(wallet_id)
+        if bucket is None or not bucket.is_awake:
+            bucket = self.buckets.awake(Limit.WALLET, wallet_id, tenant, self._clock())
+        if bucket.held < 1:
+            return self._refuse(bucket, 1)
+        bucket.held -= 1
+        bucket.spent += 1
+        bucket.left -= 1
+        return None
 
     def may_authenticate(self, address: bytes) -> Limited | None:
         """Return None where *address* may present a credential that must be verified, before it is verified.

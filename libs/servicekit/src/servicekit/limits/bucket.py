@@ -32,7 +32,11 @@ class Share(msgspec.Struct, frozen=True, gc=False):
         return cls(rate, part, (part.burst + 1) // 2, light_max)
 
 
-class Bucket:
+NO_SHARE: Final = Share.of(Rate(1, 1), 1)
+"""Of a bucket that was never asked for."""
+
+
+class Bucket(msgspec.Struct, eq=False, gc=False):
     """What is left of one limit for one subject, and what the other instances do not know yet. Units throughout.
 
     Awake, it is worth `held`, which only settlements raise; `reserved` of that is taken from the row already, the rest
@@ -40,54 +44,32 @@ class Bucket:
     of the instance's share (rate ÷ N, burst ÷ N) by the instance's monotonic clock.
     """
 
-    __slots__ = (
-        "generation",
-        "held",
-        "id",
-        "is_awake",
-        "is_first",
-        "is_refused",
-        "left",
-        "limit",
-        "quiet",
-        "refilled_us",
-        "reserved",
-        "seen",
-        "share",
-        "spent",
-        "state",
-        "tenant",
-        "wanted",
-        "woken_us",
-    )
-
-    def __init__(self, limit: Limit, id_: bytes, tenant: bytes | None) -> None:
-        self.limit = limit
-        self.id = id_
-        self.tenant = tenant
-        self.share: Share
-        self.generation = -1
-        """Of the rates that *share* is from."""
-        self.state = WHOLE
-        """Asleep: the GCRA's of the share."""
-        self.is_awake = False
-        self.is_first = False
-        """Whether it is awake with its whole share, and nothing of it was settled yet."""
-        self.held = 0
-        self.reserved = 0
-        self.spent = 0
-        """Taken since the last report."""
-        self.seen = 0
-        """What was spent when it was last looked at."""
-        self.left = 0
-        """Told to clients: what is left for all instances, as far as this one knows."""
-        self.wanted = 0
-        """The largest cost that was refused, until as much is reserved."""
-        self.is_refused = False
-        self.quiet = 0
-        """For how many settlements nobody has asked for it."""
-        self.woken_us = 0
-        self.refilled_us = 0
+    limit: Limit
+    id: bytes
+    tenant: bytes | None
+    share: Share = NO_SHARE
+    generation: int = -1
+    """Of the rates that *share* is from."""
+    state: int = WHOLE
+    """Asleep: the GCRA's of the share."""
+    is_awake: bool = False
+    is_first: bool = False
+    """Whether it is awake with its whole share, and nothing of it was settled yet."""
+    held: int = 0
+    reserved: int = 0
+    spent: int = 0
+    """Taken since the last report."""
+    seen: int = 0
+    """What was spent when it was last looked at."""
+    left: int = 0
+    """Told to clients: what is left for all instances, as far as this one knows."""
+    wanted: int = 0
+    """The largest cost that was refused, until as much is reserved."""
+    is_refused: bool = False
+    quiet: int = 0
+    """For how many settlements nobody has asked for it."""
+    woken_us: int = 0
+    refilled_us: int = 0
 
     def take_share(self, share: Share, generation: int) -> None:
         """Have *share* from now on, and hold no more than its rate's burst."""
@@ -97,8 +79,9 @@ class Bucket:
 
     def wake(self, now_us: int) -> None:
         """Be worth what the share is worth now."""
-        self.held = left(self.state, self.share.part, now_us)
-        self.is_first = self.held >= self.share.part.burst
+        part = self.share.part
+        self.held = part.burst if self.state == WHOLE else left(self.state, part, now_us)
+        self.is_first = self.held >= part.burst
         self.left = self.share.rate.burst if self.is_first else self.held
         self.reserved = self.spent = self.seen = self.wanted = self.quiet = 0
         self.is_refused = False

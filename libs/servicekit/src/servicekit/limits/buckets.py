@@ -28,6 +28,9 @@ SETTLED_MAX: Final = 4_096
 """Buckets in one settlement, some tens of milliseconds' worth; the others keep what they hold until the next."""
 AWAY_US: Final = 300_000
 """Three settlements missed: the database is away."""
+LIGHT_EVERY: Final = 5
+"""Settlements between two looks at the buckets that were light: there are many, and most stay so. One of which more is
+taken by then goes on with its share of the burst, which is its to spend."""
 QUIET_MAX: Final = 30
 """Settlements without a request after which an instance gives back what it reserved: three seconds, so that what a
 refused request lacked is still there when it comes again after its Retry-After."""
@@ -69,6 +72,9 @@ class Buckets:
         self._overrides: Mapping[bytes, RatePolicy] = {}
         self._buckets_max = buckets_max
         self._awake: list[Bucket] = []
+        self._light: list[Bucket] = []
+        """Awake, and light when they were last looked at."""
+        self._until_light = LIGHT_EVERY
         self._generation = 0
         self._shares: dict[Rate, Share] = {}
         """Of this generation's rates."""
@@ -102,6 +108,7 @@ class Buckets:
 
     def reports(self, now_us: int) -> list[Report]:
         """Return what is to be settled. Each settlement ends with `settled` or `lost` before the next begins."""
+        self._look_at_light(now_us)
         reports: list[Report] = []
         awake: list[Bucket] = []
         for bucket in self._awake:
@@ -109,10 +116,9 @@ class Buckets:
                 continue
             self._keep_rate(bucket)
             if bucket.is_light:
-                if now_us - bucket.woken_us >= bucket.share.rate.whole_again_us:
-                    self._forget(bucket)
-                    continue
-            elif len(reports) < SETTLED_MAX:
+                self._light.append(bucket)
+                continue
+            if len(reports) < SETTLED_MAX:
                 report = _report(bucket)
                 if report is not None:
                     reports.append(report)
@@ -126,8 +132,9 @@ class Buckets:
 
     def last_reports(self) -> list[Report]:
         """Return what is told at the process's end: everything that was reserved is given back, SETTLED_MAX at most."""
-        leaving = [bucket for bucket in self._awake if bucket.is_awake and not bucket.is_light]
-        self._awake = []
+        every = self._awake + self._light
+        leaving = [bucket for bucket in every if bucket.is_awake and not bucket.is_light]
+        self._awake, self._light = [], []
         for bucket in leaving:
             self._keep_rate(bucket)
         return [_leaving(bucket) for bucket in leaving[:SETTLED_MAX]]
@@ -156,9 +163,28 @@ class Buckets:
         away_since_us = self._settled_us + AWAY_US
         if now_us <= away_since_us:
             return
-        for bucket in self._awake:
+        for bucket in self._awake + self._light:
             if bucket.is_awake:
                 bucket.refill(away_since_us, now_us)
+
+    def _look_at_light(self, now_us: int) -> None:
+        """Every so often, forget the light buckets that are whole again, and settle those that are light no more."""
+        self._until_light -= 1
+        if self._until_light > 0:
+            return
+        self._until_light = LIGHT_EVERY
+        light: list[Bucket] = []
+        for bucket in self._light:
+            if not bucket.is_awake:
+                continue
+            self._keep_rate(bucket)
+            if not bucket.is_light:
+                self._awake.append(bucket)
+            elif now_us - bucket.woken_us >= bucket.share.rate.whole_again_us:
+                self._forget(bucket)
+            else:
+                light.append(bucket)
+        self._light = light
 
     def _rates_changed(self) -> None:
         self._generation += 1

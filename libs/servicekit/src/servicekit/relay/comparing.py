@@ -16,6 +16,14 @@ from servicekit.relay.shards import Mark
 _log = structlog.get_logger(__name__)
 
 
+async def lacking(journal: SqlJournal, connection: Connection, records: Sequence[TopicEnd]) -> list[TopicEnd]:
+    """Return those of *records* in whose place *journal* has nothing, or another event."""
+    if not records:
+        return []
+    known = await journal.event_ids(connection, [(record.shard, record.sequence) for record in records])
+    return [record for record in records if known.get((record.shard, record.sequence)) != record.event_id]
+
+
 class Comparison:
     """Compares records of the topic with *journal*, and halts relay and committers where it lacks one."""
 
@@ -25,10 +33,7 @@ class Comparison:
 
     async def lacking(self, connection: Connection, records: Sequence[TopicEnd]) -> list[TopicEnd]:
         """Return those of *records* in whose place the journal has nothing, or another event."""
-        if not records:
-            return []
-        known = await self._journal.event_ids(connection, [(record.shard, record.sequence) for record in records])
-        return [record for record in records if known.get((record.shard, record.sequence)) != record.event_id]
+        return await lacking(self._journal, connection, records)
 
     async def marks(self, connection: Connection, leases: Iterable[Lease]) -> dict[int, Mark]:
         """Return, by shard, the record at the cursor of each of *leases*."""

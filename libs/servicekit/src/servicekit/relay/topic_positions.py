@@ -1,7 +1,7 @@
 """How far a topic goes: the last sequence of each shard, found by reading all of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from contracts.envelope import Envelope
 from servicekit.brokers import Brokers
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import open_topic
@@ -50,6 +51,26 @@ async def count_partitions(brokers: Brokers, topic: str) -> int:
             finally:
                 await admin.close()
     except (KafkaError, OSError, TimeoutError) as error:
+        raise PublishError(type(error).__name__) from error
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvent:
+    """An event of a topic in its place; *event* is None where the rest of its envelope cannot be read."""
+
+    shard: int
+    sequence: int
+    event_id: UUID
+    event: Envelope | None
+
+
+async def read_events(brokers: Brokers, topic: str, partitions: int) -> AsyncGenerator[list[PlacedEvent]]:
+    """Give all that *topic* has now, poll by poll; raises PublishError where the broker cannot be read."""
+    try:
+        async with open_topic(brokers, topic, partitions) as reader:
+            async for received in reader.to_end():
+                yield [PlacedEvent(each.shard, each.sequence, each.event_id, each.event) for each in received]
+    except (KafkaError, OSError) as error:
         raise PublishError(type(error).__name__) from error
 
 

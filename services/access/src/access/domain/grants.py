@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
-from access.domain.outcomes import Forbidden
-from contracts.scopes import Kind, mask_for, names_of
+from access.domain.outcomes import Entity, Forbidden, Unknown
+from contracts.scopes import TENANTS_WRITE, Kind, mask_for, names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,22 @@ def check_grant(grantor: Grantor, *, kind: Kind, scopes: int, acts_for: Iterable
         return Forbidden(f"You do not hold the scope {lacking[0]} yourself.", lacking[0])
     if grantor.acts_for is not None and (acts_for is None or not grantor.acts_for.issuperset(acts_for)):
         return Forbidden("You do not act for all of those owners yourself.")
+    return None
+
+
+def check_reach(grantor: Grantor, *, own: UUID, named: UUID) -> Unknown | Forbidden | None:
+    """Return why *grantor*, of the tenant *own*, may give nothing in the tenant *named*; None where it may.
+
+    Its own tenant is open to it. Another's is to who may make tenants: somebody has to give a new one its first key. To
+    all others it is as if there were none. Owners' names are each tenant's own: who acts for some owners of one tenant
+    acts for nobody in another.
+    """
+    if named == own:
+        return None
+    if not grantor.scopes & TENANTS_WRITE.mask:
+        return Unknown(Entity.TENANT)
+    if grantor.acts_for is not None:
+        return Forbidden("You act for some owners of your own tenant alone.")
     return None
 
 

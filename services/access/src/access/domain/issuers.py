@@ -132,12 +132,27 @@ def decide_delete(issuer: Issuer, *, now: datetime) -> Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """How fetching an issuer's keys goes: *failing_since* is the first failure after the last success, None: none."""
+    """How fetching an issuer's keys goes: *failing_since* is the first failure after the last success, None: none.
 
-    etag: str | None
-    failing_since: datetime | None
-    failure: str | None
-    fetched_at: datetime | None
+    *attempted_at* is the last fetch, *fetched_at* the last that succeeded; *failure* is the code of the last one that
+    failed since, and *failures* counts those.
+    """
+
+    etag: str | None = None
+    failing_since: datetime | None = None
+    failure: str | None = None
+    fetched_at: datetime | None = None
+    attempted_at: datetime | None = None
+    failures: int = 0
+
+    def succeeded(self, etag: str | None, now: datetime) -> "Polling":
+        """Return how it goes after a fetch that brought the key set under *etag*, or showed that it is the same."""
+        return Polling(etag=etag, fetched_at=now, attempted_at=now)
+
+    def failed(self, code: str, now: datetime) -> "Polling":
+        """Return how it goes after a fetch that failed with *code*."""
+        since = self.failing_since or now
+        return replace(self, failing_since=since, failure=code, attempted_at=now, failures=self.failures + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +188,11 @@ def decide_polled(issuer: Issuer, polling: Polling, polled: Polled, *, now: date
         case GoodKeys(keys=keys, etag=etag):
             same = keys == issuer.keys
             changed = issuer if same else replace(issuer, keys=keys, updated_at=now)
-            return changed, Polling(etag=etag, failing_since=None, failure=None, fetched_at=now)
+            return changed, polling.succeeded(etag, now)
         case SameKeys():
-            return issuer, replace(polling, failing_since=None, failure=None, fetched_at=now)
+            return issuer, polling.succeeded(polling.etag, now)
         case NoKeys(code=code):
-            since = polling.failing_since or now
-            failed = replace(polling, failing_since=since, failure=code)
-            if not issuer.keys or now - since < KEPT_FOR:
+            failed = polling.failed(code, now)
+            if not issuer.keys or now - (failed.failing_since or now) < KEPT_FOR:
                 return issuer, failed
             return replace(issuer, keys=(), updated_at=now), replace(failed, etag=None)

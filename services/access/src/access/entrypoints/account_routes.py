@@ -1,6 +1,6 @@
 """The routes of service accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from access.entrypoints.answering import (
     OK,
     POSITIONED,
     Commands,
+    Outcome,
     account_id_of,
     done_or_raise,
     grantor_of,
@@ -23,6 +24,7 @@ from access.entrypoints.answering import (
     positioned,
 )
 from access.entrypoints.bodies import ServiceAccountBody, ServiceAccountsBody, account_body
+from access.entrypoints.named_tenants import Whose, whose_by_body
 from access.entrypoints.requests import CreateServiceAccount, RenameServiceAccount, said
 from access.entrypoints.routing import WRITE, command, leads_to, read
 from access.identities.accounts import Accounts, find_account, find_accounts
@@ -34,7 +36,7 @@ from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.keyed import Sent, answer
 from servicekit.http.routes.paging import Page, paged
 from servicekit.idempotency import Answer
-from servicekit.postgres import Pool
+from servicekit.postgres import Pool, Transaction
 from servicekit.tenant_pool import TenantPool
 
 _TAG: Final = "service accounts"
@@ -74,11 +76,13 @@ class AccountHandlers:
 
     async def create(self, sent: Sent, body: CreateServiceAccount) -> Response:
         kind, grantor = Kind(body.kind), grantor_of(sent.caller)
+        whose = whose_by_body(sent.caller, body.tenant_id)
+
+        async def create(tx: Transaction, tenant_id: UUID) -> Outcome[ServiceAccount]:
+            return await self.accounts.create(tx, tenant_id, body.name, kind, grantor=grantor)
+
         return await self.commands.answered(
-            sent,
-            lambda tx: self.accounts.create(tx, sent.tenant_id, body.name, kind, grantor=grantor),
-            _created,
-            said(body),
+            sent, lambda tx: whose.done(tx, create), _created_in(whose), whose.said(body)
         )
 
     async def rename(self, service_account_id: PathId, sent: Sent, body: RenameServiceAccount) -> Response:
@@ -123,6 +127,7 @@ def account_routes(handlers: AccountHandlers) -> Sequence[Route]:
             "create_service_account",
             "Create a service account",
             problems.SERVICE_ACCOUNT_LIMIT_REACHED,
+            problems.TENANT_NOT_FOUND,
             tag=_TAG,
             request=CreateServiceAccount,
             response=ServiceAccountBody,
@@ -155,8 +160,8 @@ def account_routes(handlers: AccountHandlers) -> Sequence[Route]:
     )
 
 
-def _created(account: ServiceAccount) -> Answer:
-    return answer(CREATED, account_body(account), location=f"{ACCOUNTS}/{account.id}")
+def _created_in(whose: Whose) -> Callable[[ServiceAccount], Answer]:
+    return lambda account: answer(CREATED, account_body(account), location=whose.location(f"{ACCOUNTS}/{account.id}"))
 
 
 def _changed(account: ServiceAccount) -> Answer:

@@ -121,10 +121,15 @@ def done_or_raise(outcome: Done[T] | Unknown | Forbidden | Invalid, caller: Prin
             return outcome
         case Unknown(entity=entity):
             raise missing(entity)
-        case Forbidden(detail=detail, scope=scope):
-            raise NotAllowed(detail, kind=caller.kind, scope=None if scope is None else scope_named(scope))
+        case Forbidden():
+            raise refuse_forbidden(outcome, caller)
         case Invalid(pointer=pointer, code=code, detail=detail):
             raise invalid_request(FieldError(pointer, code, detail))
+
+
+def refuse_forbidden(why: Forbidden, caller: Principal) -> NotAllowed:
+    """Return the exception that tells *caller* what is not its own to give."""
+    return NotAllowed(why.detail, kind=caller.kind, scope=None if why.scope is None else scope_named(why.scope))
 
 
 def missing(entity: Entity) -> Problem:

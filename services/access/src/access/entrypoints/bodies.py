@@ -1,9 +1,11 @@
 """What a client is answered."""
 
+from datetime import datetime
+
 from pydantic import BaseModel
 
 from access.domain.accounts import ServiceAccount
-from access.domain.issuers import Issuer
+from access.domain.issuers import Issuer, Polling
 from access.domain.limits import RateLimits
 from access.domain.subjects import Subject
 from access.domain.tenants import Tenant
@@ -63,6 +65,22 @@ class IssuerBody(BaseModel):
     is_development: bool
     created_at: str
     updated_at: str
+
+
+class KeySetFetchingBody(BaseModel):
+    """How fetching an issuer's key set goes; *last_error* is the code of the last fetch, null where it succeeded."""
+
+    last_fetch_at: str | None
+    last_success_at: str | None
+    last_error: str | None
+    failing_since: str | None
+    consecutive_failures: int
+
+
+class FetchedIssuerBody(IssuerBody):
+    """An issuer, and how fetching its key set goes: null where its keys were given."""
+
+    fetching: KeySetFetchingBody | None
 
 
 class IssuersBody(BaseModel):
@@ -208,6 +226,24 @@ def issuer_body(issuer: Issuer) -> IssuerBody:
         created_at=rfc3339(issuer.created_at),
         updated_at=rfc3339(issuer.updated_at),
     )
+
+
+def fetched_issuer_body(issuer: Issuer, polling: Polling) -> FetchedIssuerBody:
+    """Return *issuer* as it is shown, with how fetching its keys goes."""
+    fetching = None
+    if issuer.key_set_url is not None:
+        fetching = KeySetFetchingBody(
+            last_fetch_at=_moment(polling.attempted_at),
+            last_success_at=_moment(polling.fetched_at),
+            last_error=polling.failure,
+            failing_since=_moment(polling.failing_since),
+            consecutive_failures=polling.failures,
+        )
+    return FetchedIssuerBody(**issuer_body(issuer).model_dump(), fetching=fetching)
+
+
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def account_body(account: ServiceAccount) -> ServiceAccountBody:

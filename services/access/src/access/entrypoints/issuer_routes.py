@@ -22,10 +22,10 @@ from access.entrypoints.answering import (
     missing,
     positioned,
 )
-from access.entrypoints.bodies import IssuerBody, IssuersBody, issuer_body
+from access.entrypoints.bodies import FetchedIssuerBody, IssuerBody, IssuersBody, fetched_issuer_body, issuer_body
 from access.entrypoints.requests import ChangeIssuer, CreateIssuer, issuer_name_of, said, wanted_issuer_of
 from access.entrypoints.routing import VOUCH, WRITE, command, leads_to, read
-from access.identities.issuer_rows import find_issuer, find_issuers
+from access.identities.issuer_rows import find_issuer, find_issuers, find_polling
 from access.identities.issuers import Issuers
 from contracts import problems
 from contracts.positions import format_position
@@ -63,13 +63,14 @@ class IssuerHandlers:
         shown = asked.show(found, lambda issuer: issuer.id)
         return IssuersBody(data=[issuer_body(each) for each in shown.rows], next_cursor=shown.next_cursor)
 
-    async def get(self, issuer_id: PathId, caller: Caller) -> IssuerBody:
+    async def get(self, issuer_id: PathId, caller: Caller) -> FetchedIssuerBody:
         known = issuer_id_of(issuer_id)
         async with self.tenants.reading(caller.tenant_id) as connection:
             found = await find_issuer(connection, caller.tenant_id, known)
-        if isinstance(found, Unknown):
-            raise missing(found.entity)
-        return issuer_body(found)
+            if isinstance(found, Unknown):
+                raise missing(found.entity)
+            polling = await find_polling(connection, known)
+        return fetched_issuer_body(found, polling)
 
     async def create(self, sent: Sent, body: CreateIssuer) -> Response:
         name, wanted, grantor = issuer_name_of(body), wanted_issuer_of(body), grantor_of(sent.caller)
@@ -126,7 +127,13 @@ def issuer_reads(handlers: IssuerHandlers) -> Sequence[Route]:
             ISSUERS, handlers.list, "list_issuers", "The tenant's issuers", tag=_TAG, response=IssuersBody, links=first
         ),
         read(
-            _ISSUER, handlers.get, "get_issuer", "An issuer", problems.ISSUER_NOT_FOUND, tag=_TAG, response=IssuerBody
+            _ISSUER,
+            handlers.get,
+            "get_issuer",
+            "An issuer",
+            problems.ISSUER_NOT_FOUND,
+            tag=_TAG,
+            response=FetchedIssuerBody,
         ),
     )
 

@@ -1,6 +1,6 @@
 """The routes of API keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -20,6 +20,7 @@ from access.entrypoints.bodies import (
     new_key_body,
     rotated_key_body,
 )
+from access.entrypoints.named_tenants import Whose, whose_by_body
 from access.entrypoints.requests import CreateApiKey, RotateApiKey, said, wanted_key_of
 from access.entrypoints.routing import MAKE, command, leads_to, read
 from access.identities.accounts import find_account
@@ -68,11 +69,12 @@ class KeyHandlers:
 
     async def create(self, service_account_id: PathId, sent: Sent, body: CreateApiKey) -> Response:
         known, wanted, grantor = account_id_of(service_account_id), wanted_key_of(body), grantor_of(sent.caller)
+        whose = whose_by_body(sent.caller, body.tenant_id)
         return await self.commands.answered(
             sent,
-            lambda tx: self.keys.create(tx, sent.tenant_id, known, wanted, grantor=grantor),
-            _created,
-            said(body),
+            lambda tx: self.keys.create(tx, whose.tenant_id, known, wanted, grantor=grantor),
+            _created_in(whose),
+            whose.said(body),
         )
 
     async def rotate(self, key_id: PathId, sent: Sent, body: RotateApiKey) -> Response:
@@ -126,6 +128,7 @@ def key_commands(handlers: KeyHandlers) -> Sequence[Route]:
             "Create a key; it is shown once",
             problems.SERVICE_ACCOUNT_NOT_FOUND,
             problems.API_KEY_LIMIT_REACHED,
+            problems.TENANT_NOT_FOUND,
             tag=_TAG,
             access=MAKE,
             request=CreateApiKey,
@@ -160,9 +163,12 @@ def key_commands(handlers: KeyHandlers) -> Sequence[Route]:
     )
 
 
-def _created(made: Made) -> Answer:
-    shown, stored = (new_key_body(made, text) for text in (made.text, None))
-    return answer(CREATED, shown, location=f"{KEYS}/{made.made.key.id}", stored=stored)
+def _created_in(whose: Whose) -> Callable[[Made], Answer]:
+    def created(made: Made) -> Answer:
+        shown, stored = (new_key_body(made, text) for text in (made.text, None))
+        return answer(CREATED, shown, location=whose.location(f"{KEYS}/{made.made.key.id}"), stored=stored)
+
+    return created
 
 
 def _rotated(made: Made) -> Answer:

@@ -43,6 +43,10 @@ Range = Annotated[str, Field(min_length=1, max_length=RANGE_CHARACTERS_MAX)]
 ClaimName = Annotated[str, Field(min_length=1, max_length=CLAIM_CHARACTERS_MAX, pattern=_PRINTABLE)]
 
 
+NAMED_TENANT: Final = "Another tenant than the caller's own: for who holds `tenants:write`."
+TenantId = Annotated[str | None, Field(max_length=64, description=NAMED_TENANT, json_schema_extra={"format": "uuid"})]
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -58,6 +62,7 @@ class CreateServiceAccount(_Request):
 
     name: Name
     kind: Annotated[str, Field(pattern="^(service|operator)$", description="`service` or `operator`.")] = "service"
+    tenant_id: TenantId = None
 
 
 class RenameServiceAccount(_Request):
@@ -86,6 +91,7 @@ class CreateApiKey(_Request):
             json_schema_extra={"format": "date-time"},
         ),
     ] = None
+    tenant_id: TenantId = None
 
 
 class RotateApiKey(_Request):

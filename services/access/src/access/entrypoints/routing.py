@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from access.entrypoints.answering import OK, POSITIONED
-from contracts.problems import ProblemCode
+from contracts.problems import HALTED, ProblemCode
 from contracts.scopes import CREDENTIALS_READ, CREDENTIALS_WRITE, TENANTS_WRITE, Scope
 from servicekit.access.admission import EVERY_OWNER, Access, Cost
 from servicekit.http.route import Link, Route
@@ -43,7 +43,7 @@ def read(
         summary=summary,
         tags=(tag,),
         response=response,
-        problems=refusals,
+        problems=(*refusals, HALTED),
         links=links,
     )
 
@@ -74,7 +74,7 @@ def command(
         request=request,
         response=response,
         status=status,
-        problems=refusals,
+        problems=(*refusals, HALTED),
         response_headers=POSITIONED,
         links=links,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import Path, Response
 
@@ -20,7 +21,8 @@ from access.entrypoints.bodies import (
     subject_body,
     whoami_body,
 )
-from access.entrypoints.requests import PutRateLimits, rates_of, said
+from access.entrypoints.named_tenants import TenantQuery, whose_by_query
+from access.entrypoints.requests import PutRateLimits, rates_of
 from access.entrypoints.routing import STAFF, command, read
 from access.identities.limits import Limits, find_limits
 from access.identities.subjects import Subjects, find_subject
@@ -93,15 +95,19 @@ class LimitHandlers:
     limits: Limits
     tenants: TenantPool
 
-    async def get(self, caller: Caller) -> RateLimitsBody:
-        async with self.tenants.reading(caller.tenant_id) as connection:
-            return limits_body(await find_limits(connection, caller.tenant_id))
+    async def get(self, caller: Caller, tenant_id: TenantQuery = None) -> RateLimitsBody:
+        whose = whose_by_query(caller, tenant_id)
+        await whose.require(self.commands.pool)
+        async with self.tenants.reading(whose.tenant_id) as connection:
+            return limits_body(await find_limits(connection, whose.tenant_id))
 
-    async def put(self, sent: Sent, body: PutRateLimits) -> Response:
-        rates = rates_of(body)
-        return await self.commands.answered(
-            sent, lambda tx: self.limits.put(tx, sent.tenant_id, rates), _limited, said(body)
-        )
+    async def put(self, sent: Sent, body: PutRateLimits, tenant_id: TenantQuery = None) -> Response:
+        whose, rates = whose_by_query(sent.caller, tenant_id), rates_of(body)
+
+        async def put(tx: Transaction, tenant_id: UUID) -> Outcome[RateLimits]:
+            return await self.limits.put(tx, tenant_id, rates)
+
+        return await self.commands.answered(sent, lambda tx: whose.done(tx, put), _limited, whose.said(body))
 
 
 async def whoami(caller: Caller) -> WhoamiBody:
@@ -162,12 +168,21 @@ def limit_routes(handlers: LimitHandlers) -> Sequence[Route]:
     """Return the routes of rate limits."""
     path = "/v1/rate-limits"
     return (
-        read(path, handlers.get, "get_rate_limits", "The tenant's own rates", tag=_LIMITS_TAG, response=RateLimitsBody),
+        read(
+            path,
+            handlers.get,
+            "get_rate_limits",
+            "A tenant's own rates",
+            problems.TENANT_NOT_FOUND,
+            tag=_LIMITS_TAG,
+            response=RateLimitsBody,
+        ),
         command(
             path,
             handlers.put,
             "put_rate_limits",
-            "Replace the tenant's own rates",
+            "Replace a tenant's own rates",
+            problems.TENANT_NOT_FOUND,
             tag=_LIMITS_TAG,
             access=STAFF,
             method="PUT",

@@ -83,6 +83,8 @@ async def update_issuer(tx: Transaction, issuer: Issuer) -> None:
                failing_since = case when key_set_url = $8::text then failing_since end,
                failure = case when key_set_url = $8::text then failure end,
                fetched_at = case when key_set_url = $8::text then fetched_at end,
+               attempted_at = case when key_set_url = $8::text then attempted_at end,
+               failures = case when key_set_url = $8::text then failures else 0 end,
                poll_at = case when $8::text is null or $4::text = 'deleted' then null else now() end
            where id = $1""",
         issuer.id,
@@ -119,7 +121,8 @@ async def claim_due(tx: Transaction, *, every_s: float, limit: int) -> Sequence[
 async def find_polling(connection: Connection, issuer_id: UUID) -> Polling:
     """Return how fetching the keys of an issuer, which there is, goes."""
     row = await connection.fetchrow(
-        "select etag, failing_since, failure, fetched_at from access.issuer where id = $1", issuer_id
+        "select etag, failing_since, failure, fetched_at, attempted_at, failures from access.issuer where id = $1",
+        issuer_id,
     )
     assert row is not None, "an issuer's row is never removed"
     return Polling(**dict(row))
@@ -128,13 +131,31 @@ async def find_polling(connection: Connection, issuer_id: UUID) -> Polling:
 async def keep_polling(tx: Transaction, issuer_id: UUID, polling: Polling) -> None:
     """Write how fetching goes; the caller holds the row."""
     await tx.connection.execute(
-        "update access.issuer set etag = $2, failing_since = $3, failure = $4, fetched_at = $5 where id = $1",
+        """update access.issuer
+           set etag = $2, failing_since = $3, failure = $4, fetched_at = $5, attempted_at = $6, failures = $7
+           where id = $1""",
         issuer_id,
         polling.etag,
         polling.failing_since,
         polling.failure,
         polling.fetched_at,
+        polling.attempted_at,
+        polling.failures,
     )
+
+
+async def find_fetching(connection: Connection) -> tuple[float, int]:
+    """Return the greatest age of a key set and how many fail now, of all active issuers' with a URL; (0, 0) for none.
+
+    The age is the seconds since the last fetch that succeeded; where none ever did, since the issuer was made.
+    """
+    row = await connection.fetchrow(
+        """select coalesce(max(extract(epoch from clock_timestamp() - coalesce(fetched_at, created_at))), 0) as age_s,
+                  count(*) filter (where failures > 0) as failing
+           from access.issuer where poll_at is not null"""
+    )
+    assert row is not None, "an aggregate has a row"
+    return max(0.0, float(row["age_s"])), row["failing"]
 
 
 async def replace_keys(tx: Transaction, issuer: Issuer) -> None:

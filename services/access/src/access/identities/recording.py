@@ -10,7 +10,7 @@ import msgspec
 from access.identities.events import Changed, event_of
 from contracts.envelope import Envelope
 from contracts.ids import shard_of
-from servicekit.postgres import Transaction
+from servicekit.postgres import Connection, Transaction
 from servicekit.relay.outbox import OutboxEvent, append_at
 
 T = TypeVar("T")
@@ -28,6 +28,14 @@ class OwnView(Protocol):
         ...
 
 
+class Standing(Protocol):
+    """Whether the database may be changed."""
+
+    async def require(self, connection: Connection, /) -> None:
+        """Raise Halted unless the database behind *connection* is known to have all that was told of it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Done(Generic[T]):
     """A change that was made; *positions* are where its events stand, none where nothing changed."""
@@ -39,8 +47,9 @@ class Done(Generic[T]):
 class Recorder:
     """Records changes as events, and in this service's own view of identities."""
 
-    def __init__(self, own: OwnView) -> None:
+    def __init__(self, own: OwnView, standing: Standing) -> None:
         self._own = own
+        self._standing = standing
 
     async def now(self, tx: Transaction) -> datetime:
         """Return the instant of a change whose rows are locked: later than that of the change before it."""
@@ -51,8 +60,9 @@ class Recorder:
         """Append the event of each of *changed*, in order, and return where they stand.
 
         The last thing that *tx* does: what was read before under a lock of its row is the last state, and so is the
-        last event.
+        last event. Raises Halted where the database is not known to have all that was told.
         """
+        await self._standing.require(tx.connection)
         events = [event_of(each, now=now) for each in changed]
         positions = await append_at(tx, events)
         newest = dict(positions)

@@ -73,6 +73,12 @@ async def locked_tenant(tx: Transaction, tenant_id: UUID) -> Tenant | None:
     return None if row is None else _tenant(row)
 
 
+async def is_tenant(connection: Connection, tenant_id: UUID) -> bool:
+    """Tell whether there is a tenant of that id, suspended or not: tenants are never deleted."""
+    found: bool = await connection.fetchval("select exists (select from access.tenant where id = $1)", tenant_id)
+    return found
+
+
 async def find_tenants(
     connection: Connection, *, only: UUID | None, before: UUID | None, limit: int
 ) -> Sequence[Tenant]:

@@ -19,6 +19,7 @@ from access.identities.issuer_rows import (
     replace_keys,
 )
 from access.identities.recording import Recorder
+from access.maintenance.key_set_metrics import KeySetMetrics
 from servicekit.access.key_sets import KeySetRefused, parse_key_set
 from servicekit.maintenance import Job, JobRun
 from servicekit.outbound.fetching import Fetched, FetchFailed, NotModified
@@ -47,6 +48,7 @@ class KeySetPolling:
     pool: Pool
     recorder: Recorder
     fetcher: Fetches
+    metrics: KeySetMetrics
 
     def job(self) -> Job:
         """Return the job: every worker does a share of it."""
@@ -70,6 +72,7 @@ class KeySetPolling:
             polling = await find_polling(connection, issuer_id)
         url = issuer.key_set_url
         polled = _polled(await self.fetcher.fetch(url, tenant_id, etag=polling.etag))
+        self.metrics.count(_outcome(polled))
         await self._settle(tenant_id, issuer_id, url, polled)
 
     async def _settle(self, tenant_id: UUID, issuer_id: UUID, url: str, polled: Polled) -> None:
@@ -100,3 +103,14 @@ def _polled(fetched: Fetched | NotModified | FetchFailed) -> Polled:
             return SameKeys()
         case FetchFailed(fault=fault):
             return NoKeys(fault.value)
+
+
+def _outcome(polled: Polled) -> str:
+    """Return what metrics call it."""
+    match polled:
+        case GoodKeys():
+            return "fetched"
+        case SameKeys():
+            return "not_modified"
+        case NoKeys(code=code):
+            return code

@@ -15,10 +15,7 @@ _ATTACHED: Final = "(select count(*) from pg_inherits where inhparent = 'wallet.
 _HEADROOM: Final = f"""
     select (coalesce((select max(number) + 1 from wallet.archived_partition), 0) + {_ATTACHED})
            * wallet.partition_width()
-           - greatest((select max(h.seq)
-                         from generate_series(0, 63) s(shard)
-                         cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard
-                                              order by j.seq desc limit 1) h),
+           - greatest((select max(h.seq) from wallet.journal_heads() h),
                       (select max(f.seq) from wallet.archive_end f), 0)"""
 
 

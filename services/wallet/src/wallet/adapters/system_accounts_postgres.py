@@ -14,8 +14,7 @@ LAG_ROWS_MAX: Final = 10_000_000
 _LAG: Final = """
     select coalesce(sum(head.seq - f.seq), 0)::bigint
       from wallet.system_account_fold f
-      cross join lateral (
-          select j.seq from wallet.journal j where j.shard = f.shard order by j.seq desc limit 1) head"""
+      join wallet.journal_heads() head using (shard)"""
 
 
 class SystemAccountBalance(NamedTuple):

@@ -51,7 +51,7 @@ class CommandQueue:
     @property
     def age_s(self) -> float:
         """How long the oldest of them has waited."""
-        return monotonic_s() - self._waiting[0].arrived_s if self._waiting else 0.0
+        return monotonic_s() - self._waiting[0].queued_s if self._waiting else 0.0
 
     @property
     def is_drained(self) -> bool:
@@ -141,6 +141,7 @@ class CommandQueue:
         if self._waiting and self.age_s > self._limits.age_max_s:
             self._metrics.refused("queue_old")
             raise Overloaded("The command queue does not move fast enough.")
+        unit.queued_s = monotonic_s()
         self._waiting.append(unit)
         self._commands += unit.weight
         self._in_flight[unit.key] = unit

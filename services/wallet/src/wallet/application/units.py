@@ -93,9 +93,10 @@ def undone_unit(why: Missing | NotPermitted, index: int | None) -> NotFound | Fo
 class Unit:
     """One or, in an atomic batch, several commands on their way through the committer.
 
-    *path* is the request's, which a refusal names, None where no request sent it. *deadline_s* and *arrived_s* are
-    monotonic seconds. *traceparent* is None unless the request was sampled. *claim* is None but for a command of an
-    independent batch. *is_taken* once the committer has it: from then on its outcome is the database's to tell.
+    *path* is the request's, which a refusal names, None where no request sent it. *deadline_s*, and *queued_s*, when it
+    came into the queue, are monotonic seconds. *traceparent* is None unless the request was sampled. *claim* is None
+    but for a command of an independent batch. *is_taken* once the committer has it: from then on its outcome is the
+    database's to tell.
     """
 
     path: str | None
@@ -105,11 +106,11 @@ class Unit:
     actor: str
     key: UnitKey
     fingerprint: bytes
-    arrived_s: float
     deadline_s: float
     traceparent: str | None = None
     causation_id: UUID | None = None
     claim: Claim | None = None
+    queued_s: float = 0.0
     is_taken: bool = False
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -113,7 +113,6 @@ class CommandHandlers:
             principal.subject,
             key,
             fingerprint(path, commands),
-            request.received_s,
             request.received_s + self.deadline_s,
             request.traceparent,
             claim=claim,

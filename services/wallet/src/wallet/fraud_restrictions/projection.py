@@ -117,7 +117,6 @@ class FraudRestrictions:
             actor=FRAUD,
             key=(client_of(event.tenant_id, FRAUD), f"fraud:{decision.decision_id}", 0),
             fingerprint=fingerprint(_ROUTE, (command,)),
-            arrived_s=now_s,
             deadline_s=now_s + self._deadline_s,
             traceparent=event.traceparent,
             causation_id=event.event_id,

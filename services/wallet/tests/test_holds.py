@@ -1,5 +1,6 @@
 """Holds over HTTP on a real ledger, decided ahead and on locked rows."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,8 @@ from testkit.databases import Database
 from testkit.wallet_api import Client, money
 
 pytestmark = pytest.mark.integration
+
+EXPIRED_WITHIN_S = 30.0
 
 
 async def funded(api: Client, amount: str = "10.00") -> str:
@@ -161,3 +164,25 @@ async def test_two_captures_in_one_batch_share_what_is_held(api: Client, databas
         await admin.close()
     assert row is not None
     assert tuple(row) == (600, 400, 0, 2)
+
+
+async def test_a_hold_ends_by_itself_and_its_money_is_available_again(api: Client, database: Database) -> None:
+    payer = await funded(api)
+    other = await hold(api, payer, "1.00")
+    placed = await hold(api, payer, "6.00", expires_at=(utc_now() + timedelta(seconds=1)).isoformat())
+
+    path = f"/v1/holds/{placed['id']}"
+    async with asyncio.timeout(EXPIRED_WITHIN_S):
+        while (await api.get(path)).json()["status"] == "open":  # noqa: ASYNC110 - the sweeper tells nobody
+            await asyncio.sleep(0.05)
+    found = (await api.get(path)).json()
+    assert (found["status"], found["released"]) == ("expired", money("6.00"))
+    assert await balance(api, payer) == ("10.00", "1.00", "9.00")
+    assert (await api.get(f"/v1/holds/{other['id']}")).json()["status"] == "open"
+    admin = await asyncpg.connect(database.dsn_admin)
+    try:
+        row = await admin.fetchrow("select actor, payload from wallet.journal order by occurred_at desc limit 1")
+    finally:
+        await admin.close()
+    assert row is not None
+    assert (row["actor"], b'"cause":"expired"' in row["payload"]) == ("wallet", True)

@@ -84,6 +84,9 @@ class WalletSettings(ServiceSettings):
     wallet_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
     )
+    wallet_sweep_every_s: float = Field(
+        default=1.0, gt=0, le=60, description="How often is looked for what is due, such as holds that end."
+    )
     wallet_reference_key: SecretKey = Field(
         default=SecretStr(DEVELOPMENT_REFERENCE_KEY),
         min_length=16,

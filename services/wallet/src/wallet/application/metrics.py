@@ -138,6 +138,22 @@ class FraudDecisionMetrics:
             self._decisions.labels(disposition).inc()
 
 
+class SweepMetrics:
+    """How late what is due is done."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._due_lag = Gauge(
+            "wallet_due_lag_seconds",
+            "For how long the row of a kind that is due the longest has been.",
+            ("kind",),
+            registry=registry,
+        )
+
+    def due_lag(self, kind: str, seconds: float) -> None:
+        """Tell for how long something of *kind* has been due, 0 if nothing is."""
+        self._due_lag.labels(kind).set(seconds)
+
+
 class FoldMetrics:
     """How far behind the system accounts' totals are."""
 

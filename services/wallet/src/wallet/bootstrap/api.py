@@ -16,7 +16,7 @@ from servicekit.service.processes import health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from wallet.application.dry_run import DryRun
-from wallet.application.metrics import FoldMetrics
+from wallet.application.metrics import FoldMetrics, SweepMetrics
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
@@ -30,6 +30,7 @@ from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog
 from wallet.reads.reads_postgres import LedgerReads
+from wallet.sweeping.sweeper import Sweeper
 
 _PRODUCT: Final = Parts()
 
@@ -71,7 +72,7 @@ async def open_api(
         telemetry.registry.register(PoolCollector("reads", pool))
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
-            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt)),
+            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue)),
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
             yield _app(
@@ -85,8 +86,10 @@ async def open_api(
             )
 
 
-def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt) -> list[Job]:
+def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt, queue: CommandQueue) -> list[Job]:
+    sweeper = Sweeper(queue, metrics=SweepMetrics(telemetry.registry), deadline_s=settings.wallet_command_deadline_s)
     return [
+        jobs.sweep(sweeper, settings.wallet_sweep_every_s),
         jobs.look_for_halt(halt),
         jobs.make_partitions(),
         jobs.forget_keys(settings.wallet_idempotency_days),

@@ -8,6 +8,8 @@ from servicekit.relay import halts
 from wallet.adapters import forgetting_postgres, partitions_postgres, system_accounts_postgres
 from wallet.adapters.forgetting_postgres import KeyForgetting
 from wallet.application.metrics import FoldMetrics
+from wallet.sweeping.due_postgres import LOT_MAX
+from wallet.sweeping.sweeper import Sweeper
 
 _HALT_S: Final = 1.0
 _PARTITIONS_S: Final = 1.0
@@ -50,6 +52,14 @@ def forget_keys(days: int) -> Job:
         chunk_rows=forgetting_postgres.CHUNK_ROWS,
         has_leader=True,
     )
+
+
+def sweep(sweeper: Sweeper, every_s: float) -> Job:
+    """Return the job that does what is due.
+
+    It runs in an API process: a second process with a committer would make every memory of rows wrong.
+    """
+    return Job(name="sweep", interval_s=every_s, run=sweeper.sweep, chunk_rows=LOT_MAX, has_leader=True)
 
 
 def fold_system_accounts(metrics: FoldMetrics) -> Job:

@@ -1,7 +1,6 @@
 """Sends the command for each row that is due. Two that both believe to be the leader send the same, under one key."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 import structlog
@@ -10,7 +9,6 @@ from servicekit.clock import monotonic_s
 from servicekit.failures import OperationalError
 from servicekit.maintenance import JobRun
 from servicekit.principal import client_of
-from wallet.application.failures import InFlight, OutcomeUnknown
 from wallet.application.metrics import SweepMetrics
 from wallet.application.units import Outcome, Unit, fingerprint
 from wallet.domain.hold_commands import ExpireHold
@@ -24,7 +22,6 @@ UNDER_WAY_MAX: Final = 256
 QUEUE_AGE_MAX_S: Final = 0.2
 """While the queue is older, customers go first."""
 _ROUTE: Final = "sweep"
-_PAUSE_S: Final = 0.02
 
 _log = structlog.get_logger(__name__)
 
@@ -51,19 +48,23 @@ class Sweeper:
         self._deadline_s = deadline_s
 
     async def sweep(self, run: JobRun) -> int:
-        """Send one lot of what is due, and return how many rows that were; what was not done is due again."""
+        """Send one lot of what is due; return how many were done. What was not is due again in the next sweep."""
         due = await due_rows(run.connection, HOLD.number)
         self._metrics.due_lag(HOLD.name, due[0].late_s if due else 0.0)
-        await _all_of((lambda each=each: self._expire(each)) for each in due)
-        return len(due)
+        places = asyncio.Semaphore(UNDER_WAY_MAX)
+        return sum(await asyncio.gather(*(self._expire(each, places) for each in due)))
 
-    async def _expire(self, due: Due) -> None:
-        while self._queue.age_s > QUEUE_AGE_MAX_S:
-            await asyncio.sleep(_PAUSE_S)
-        try:
-            await self._queue.submit(self._unit(due))
-        except (OperationalError, OutcomeUnknown, InFlight) as error:
-            _log.warning("sweep.not_done", id=due.id, error=repr(error))
+    async def _expire(self, due: Due, places: asyncio.Semaphore) -> bool:
+        """Return whether the hold's end was decided: it is left for later while the queue is old, or cannot be told."""
+        async with places:
+            if self._queue.age_s > QUEUE_AGE_MAX_S:
+                return False
+            try:
+                await self._queue.submit(self._unit(due))
+            except OperationalError as error:
+                _log.warning("sweep.not_done", id=due.id, error=repr(error))
+                return False
+            return True
 
     def _unit(self, due: Due) -> Unit:
         command, now_s = ExpireHold(due.id, due.due_at), monotonic_s()
@@ -77,17 +78,5 @@ class Sweeper:
             actor=SUBJECT,
             key=(client_of(due.tenant_id, SUBJECT), key, 0),
             fingerprint=fingerprint(_ROUTE, (command,)),
-            arrived_s=now_s,
             deadline_s=now_s + self._deadline_s,
         )
-
-
-async def _all_of(works: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Do all of *works*, at most UNDER_WAY_MAX at a time."""
-    places = asyncio.Semaphore(UNDER_WAY_MAX)
-
-    async def one(work: Callable[[], Awaitable[None]]) -> None:
-        async with places:
-            await work()
-
-    await asyncio.gather(*(one(work) for work in works))

@@ -767,6 +767,22 @@ create table wallet.settled_decision (
     constraint settled_decision_disposition_is_known check ((disposition = any (array['applied'::text, 'superseded'::text, 'refused'::text, 'noted'::text])))
 );
 
+create table wallet.state_opening (
+    shard smallint not null,
+    kind smallint not null,
+    id uuid not null,
+    tenant_id uuid not null,
+    wallet_id uuid,
+    status smallint not null,
+    cap_minor bigint,
+    used_minor bigint not null,
+    due_at timestamp with time zone,
+    version bigint not null,
+    changed_at timestamp with time zone not null,
+    body bytea not null,
+    private bytea
+);
+
 create table wallet.system_account_fold (
     shard smallint not null,
     seq bigint default 0 not null
@@ -884,6 +900,9 @@ alter table only wallet.journal
 alter table only wallet.settled_decision
     add constraint settled_decision_pkey primary key (decision_id);
 
+alter table only wallet.state_opening
+    add constraint state_opening_pkey primary key (shard, kind, id);
+
 alter table only wallet.state
     add constraint state_pkey primary key (kind, id);
 
@@ -926,6 +945,8 @@ create index settled_decision_by_wallet on wallet.settled_decision using btree (
 create index state_due on wallet.state using btree (kind, due_at) where (due_at is not null);
 
 create index state_open_by_wallet on wallet.state using btree (wallet_id, kind, id) where ((status = 0) and (wallet_id is not null));
+
+create index state_opening_by_wallet on wallet.state_opening using btree (wallet_id);
 
 create index wallet_by_owner on wallet.wallet using btree (tenant_id, owner_id, id);
 
@@ -1045,6 +1066,8 @@ grant select,insert on table wallet.journal to :"app_role";
 grant select on table wallet.journal to :"reader_role";
 
 grant select,insert on table wallet.settled_decision to :"app_role";
+
+grant select on table wallet.state_opening to :"app_role";
 
 grant select,update on table wallet.system_account_fold to :"app_role";
 

@@ -12,6 +12,9 @@ from contracts.ids import new_id
 from servicekit.clock import utc_now
 from testkit.databases import Database
 from testkit.wallet_api import Client, money
+from wallet.bootstrap.operating import FOLDING
+from wallet.maintenance.rebuild_postgres import rebuild
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 
@@ -186,3 +189,34 @@ async def test_a_hold_ends_by_itself_and_its_money_is_available_again(api: Clien
         await admin.close()
     assert row is not None
     assert (row["actor"], b'"cause":"expired"' in row["payload"]) == ("wallet", True)
+
+
+async def test_the_journal_makes_every_hold_again(api: Client, database: Database) -> None:
+    payer, payee = await funded(api, "100.00"), await api.open()
+    placed = [await hold(api, payer, "6.00", reference=f"order {number}") for number in range(4)]
+    paths = [f"/v1/holds/{each['id']}" for each in placed]
+    await api.post(f"{paths[0]}/capture", {"amount": money("2.50"), "destination_wallet_id": payee})
+    await api.post(f"{paths[1]}/void", {"reason": "gone"})
+    await api.post(f"{paths[2]}/increase", {"amount": money("1.00")})
+    await api.post(f"{paths[3]}/capture", {"amount": money("1.00"), "external": {}, "final": True})
+
+    verified = await verify(database.dsn_app, lambda _rows: None)
+    rebuilt = await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
+    assert verified.holds, verified.findings
+    assert rebuilt.is_equal, (rebuilt.differences, rebuilt.breaches)
+    assert (rebuilt.wallets, rebuilt.states) == (2, 4)
+
+
+async def test_a_hold_that_was_tampered_with_is_found_and_repaired(database: Database, api: Client) -> None:
+    payer = await funded(api)
+    await hold(api, payer, "6.00")
+    admin = await asyncpg.connect(database.dsn_admin)
+    try:
+        await admin.execute("update wallet.state set used_minor = 100")
+    finally:
+        await admin.close()
+
+    verified = await verify(database.dsn_app, lambda _rows: None)
+    rebuilt = await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
+    assert [each.invariant for each in verified.findings] == ["I11"]
+    assert [each.column for each in rebuilt.differences] == ["used_minor"]

@@ -38,7 +38,7 @@ from wallet.maintenance.verify_postgres import verify
 pytestmark = pytest.mark.integration
 
 EXTENDED: Final = Catalog((*CATALOG.slices, *SLICES))
-FOLDING: Final = Folding(EXTENDED.facts)
+FOLDING: Final = Folding(EXTENDED.facts, EXTENDED.kinds)
 PUBLISHED_WITHIN_S: Final = 30.0
 
 

@@ -105,7 +105,7 @@ async def test_a_changed_column_is_named(client: Client, database: Database, col
 
     report = await compared(database)
 
-    assert [(str(found.wallet_id), found.column) for found in report.differences] == [(wallet_id, column)]
+    assert [(str(found.name), found.column) for found in report.differences] == [(wallet_id, column)]
     assert not report.is_equal
     assert "rent" not in repr(report.differences)
 
@@ -120,8 +120,8 @@ async def test_missing_and_invented_rows_are_named(client: Client, database: Dat
     report = await compared(database)
 
     assert sorted((found.column, found.live, found.derived) for found in report.differences) == [
-        ("row", "a wallet", "none"),
-        ("row", "none", "a wallet"),
+        ("row", "a row", "none"),
+        ("row", "none", "a row"),
     ]
 
 

@@ -46,9 +46,18 @@ class VoucherIssuedBody(msgspec.Struct, frozen=True, kw_only=True):
     cap_minor: int
 
 
+class VoucherUsedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a voucher was paid."""
+
+    wallet_id: str
+    voucher_id: str
+    used_minor: int
+
+
 VOUCHER: Final = RowKind(99, "voucher", Voucher)
 ISSUED: Final = EventType(901, "wallet.voucher_issued.v1", VoucherIssuedBody)
 REDEEMED: Final = EventType(902, "wallet.voucher_redeemed.v1", events.EntryPosted)
+USED: Final = EventType(903, "wallet.voucher_used.v1", VoucherUsedBody)
 
 
 class VoucherIssued(Fact, frozen=True, kw_only=True):
@@ -92,25 +101,43 @@ class VoucherIssued(Fact, frozen=True, kw_only=True):
         return cls(event.account_id, voucher_id=UUID(told.voucher_id), cap_minor=told.cap_minor)
 
 
-class VoucherRedeemed(EntryFact, frozen=True):
-    """A wallet was paid by a voucher."""
+class VoucherUsed(Fact, frozen=True, kw_only=True):
+    """*used_minor* of the voucher was paid: an event of the wallet that issued it, whose row the voucher is."""
 
-    event: ClassVar[EventType] = REDEEMED
-    moves_only: ClassVar[bool] = False
+    event: ClassVar[EventType] = USED
     changes_states: ClassVar[bool] = True
-    voucher_id: UUID | None = None
+    voucher_id: UUID
+    used_minor: int
+
+    def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
+        assert wallet is not None
+        return wallet.moved(0, 0, at)
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
-        assert self.voucher_id is not None
         voucher = rows[StateName(VOUCHER.number, self.voucher_id)]
         assert isinstance(voucher, StateRow)
-        used_minor = voucher.used_minor + self.amount_minor
+        used_minor = voucher.used_minor + self.used_minor
         is_used_up = used_minor == voucher.cap_minor
         return (
             msgspec.structs.replace(
                 voucher, used_minor=used_minor, status=int(is_used_up), version=voucher.version + 1, changed_at=at
             ),
         )
+
+    def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
+        del transaction, private
+        return VoucherUsedBody(wallet_id=str(wallet.id), voucher_id=str(self.voucher_id), used_minor=self.used_minor)
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "Fact":
+        told = body_of(event, VoucherUsedBody)
+        return cls(event.account_id, voucher_id=UUID(told.voucher_id), used_minor=told.used_minor)
+
+
+class VoucherRedeemed(EntryFact, frozen=True):
+    """A wallet was paid by a voucher."""
+
+    event: ClassVar[EventType] = REDEEMED
 
 
 class IssueVoucher(Command, frozen=True):
@@ -174,8 +201,10 @@ class RedeemVoucher(MoneyCommand, frozen=True):
             return refusal
         outside = external_account(payee.currency)
         transaction_id = context.ids.beside(payee.id)
-        redeemed = VoucherRedeemed(payee.id, self.amount_minor, 0, outside, voucher.id)
-        return Accepted((redeemed, SystemEntry(payee.id, -self.amount_minor, outside)), transaction_id, transaction_id)
+        redeemed = VoucherRedeemed(payee.id, self.amount_minor, 0, outside)
+        balancing = SystemEntry(payee.id, -self.amount_minor, outside)
+        used = VoucherUsed(issuer.id, voucher_id=voucher.id, used_minor=self.amount_minor)
+        return Accepted((redeemed, balancing, used), transaction_id, transaction_id)
 
 
 class IssueVoucherRequest(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -239,7 +268,7 @@ SLICES: Final = (
     ),
     CommandSlice(
         command=RedeemVoucher,
-        facts=(VoucherRedeemed,),
+        facts=(VoucherRedeemed, VoucherUsed),
         kinds=(VOUCHER,),
         request=RedeemVoucherRequest,
         to_command=_redeem,
@@ -255,4 +284,4 @@ SLICES: Final = (
         problems=(problems.WALLET_NOT_FOUND, problems.INSUFFICIENT_FUNDS),
     ),
 )
-TYPES: Final = {each.number: each for each in (ISSUED, REDEEMED)}
+TYPES: Final = {each.number: each for each in (ISSUED, REDEEMED, USED)}

@@ -38,6 +38,8 @@ def wallet_row(wallet: Wallet) -> tuple[object, ...]:
 
 
 _STATE_FIELDS: Final = StateRow.__struct_fields__
+STATE_COLUMNS: Final = ", ".join(_STATE_FIELDS)
+"""The columns `StateColumns.from_row` reads, in their order."""
 _BODY: Final = _STATE_FIELDS.index("body")
 
 

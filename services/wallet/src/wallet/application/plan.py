@@ -346,7 +346,7 @@ class BatchPlan:
         if fact.keeps_text:
             fact = fact.keeping(stored_text(private))
         if fact.changes_states:
-            changed = fact.evolve_states(rows, self._now)
+            changed = fact.evolve_states(rows, self._now if before is None else max(self._now, before.last_at))
             rows.update((state.name, state) for state in changed)
             states += changed
             fact = fact.leaving(changed)

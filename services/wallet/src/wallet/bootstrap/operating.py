@@ -37,7 +37,7 @@ EXPECTED_ERRORS: Final = (
     UnknownTopic,
 )
 """What an operator's command says in a sentence: nothing was done."""
-FOLDING: Final = Folding(CATALOG.facts)
+FOLDING: Final = Folding(CATALOG.facts, CATALOG.kinds)
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ class Fact(msgspec.Struct, frozen=True):
         raise NotImplementedError
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
-        """Return the rows of other kinds that the fact makes or changes, as they are afterwards."""
+        """Return the rows of other kinds that the fact makes or changes, its wallet's alone, as they are afterwards."""
         raise NotImplementedError
 
     def leaving(self, states: Sequence[StateRow]) -> "Fact":

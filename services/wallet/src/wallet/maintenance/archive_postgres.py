@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Transaction, transaction
-from wallet.adapters.row_columns import OPENING_COLUMNS, wallet_from_row, wallet_row
+from wallet.adapters.row_columns import OPENING_COLUMNS, STATE_COLUMNS, StateColumns, wallet_from_row, wallet_row
 from wallet.domain.facts import JournalEvent
+from wallet.domain.rows import Rows, StateRow
 from wallet.domain.wallets import Wallet
 from wallet.maintenance.archive import ArchiveError, Partition, ShardState
 from wallet.maintenance.folding import Folding
@@ -66,6 +66,14 @@ _SET_OPENINGS: Final = """
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
            version = excluded.version, last_at = excluded.last_at, private = excluded.private,
            operator_version = excluded.operator_version"""
+_STATE_OPENINGS: Final = f"""
+    select {STATE_COLUMNS} from wallet.state_opening where shard = $1 and wallet_id = any ($2)"""
+_SET_STATE_OPENINGS: Final = """
+    insert into wallet.state_opening select u.* from unnest($1::wallet.state_opening[]) u
+        on conflict (shard, kind, id) do update
+       set status = excluded.status, cap_minor = excluded.cap_minor, used_minor = excluded.used_minor,
+           due_at = excluded.due_at, version = excluded.version, changed_at = excluded.changed_at,
+           body = excluded.body, private = excluded.private"""
 _ADD_SYSTEM_ACCOUNTS: Final = """
     insert into wallet.system_account_opening as o (tenant_id, system_account, currency, shard, total_minor)
     select tenant_id, system_account, currency, shard, sum(posted_delta)
@@ -105,6 +113,7 @@ class Archiver:
     def __init__(self, connection: Connection, folding: Folding, *, lock_attempts: int) -> None:
         self._connection = connection
         self._folding = folding
+        self._states = StateColumns(folding.kinds)
         self._lock_attempts = lock_attempts
 
     async def oldest(self) -> Partition:
@@ -144,11 +153,11 @@ class Archiver:
         return rows
 
     async def _leave_shard(self, tx: Transaction, partition: Partition, shard: int, progress: Progress) -> None:
-        """Write the shard's archive_end, and what the partition's rows make of its wallets."""
+        """Write the shard's archive_end, and what the partition's rows make of its wallets and other rows."""
         archive_end = await tx.connection.fetchrow(_ARCHIVE_END, shard)
         digest = chained(b"" if archive_end is None else archive_end["hash"], [])
         seq = 0 if archive_end is None else archive_end["seq"]
-        wallets: dict[UUID, Wallet] = {}
+        made = Rows()
         columns = f"{EVENT_COLUMNS}, {ROW_BYTES}"
         async for rows in rows_of_shard(tx.connection, columns, shard, after=seq, end=partition.end_seq):
             if rows[0][0] != seq + 1 or rows[-1][0] != seq + len(rows):
@@ -156,21 +165,25 @@ class Archiver:
             seq = rows[-1][0]
             for row in rows:
                 digest.update(row[-1])
-            await self._fold(tx, shard, wallets, [event for row in rows if (event := journal_event(row)) is not None])
+            await self._fold(tx, shard, made, [event for row in rows if (event := journal_event(row)) is not None])
             progress(len(rows))
         if seq != partition.last_seq:
             raise ArchiveError(f"shard {shard} ends at {seq} in the partition: verify the ledger")
         await tx.connection.execute(_ADD_ARCHIVE_END, shard, seq, digest.digest(), partition.number)
-        await tx.connection.execute(_SET_OPENINGS, [(shard, *wallet_row(wallet)) for wallet in wallets.values()])
+        wallets = [(shard, *wallet_row(row)) for row in made.values() if isinstance(row, Wallet)]
+        states = [(shard, *self._states.to_row(row)) for row in made.values() if isinstance(row, StateRow)]
+        await tx.connection.execute(_SET_OPENINGS, wallets)
+        await tx.connection.execute(_SET_STATE_OPENINGS, states)
 
-    async def _fold(
-        self, tx: Transaction, shard: int, wallets: dict[UUID, Wallet], events: Sequence[JournalEvent]
-    ) -> None:
-        unknown = list({event.account_id for event in events} - wallets.keys())
+    async def _fold(self, tx: Transaction, shard: int, made: Rows, events: Sequence[JournalEvent]) -> None:
+        unknown = list({event.account_id for event in events} - made.keys())
         for row in await tx.connection.fetch(_OPENINGS, shard, unknown):
-            wallets[row[0]] = wallet_from_row(row)
+            made[row[0]] = wallet_from_row(row)
+        for row in await tx.connection.fetch(_STATE_OPENINGS, shard, unknown):
+            state = self._states.from_row(row)
+            made[state.name] = state
         for event in events:
-            wallets[event.account_id] = self._folding.fold(wallets.get(event.account_id), event)
+            self._folding.fold(made, event)
 
     async def _bound(self, partition: Partition) -> None:
         """Give the partition its range as a constraint, so that nothing is scanned while it changes hands."""

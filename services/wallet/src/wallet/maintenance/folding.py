@@ -1,25 +1,29 @@
-"""A wallet's row derived from its journal: what archiving leaves behind, and what a rebuild compares with."""
+"""Rows derived from the journal: what archiving leaves behind, and what a rebuild compares with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from contracts.event_types import EventDataError
 from wallet.domain.facts import Fact, JournalBreachError, JournalEvent
+from wallet.domain.rows import RowKind, Rows, StateRow, UnnamedRowError
 from wallet.domain.wallets import Wallet
 
 
 class Folding:
-    """Carries out the facts of a journal. *facts* are all kinds that it may hold."""
+    """Carries out the facts of a journal. *facts* are all that it may hold, *kinds* the rows that they may make."""
 
-    def __init__(self, facts: Iterable[type[Fact]]) -> None:
+    def __init__(self, facts: Iterable[type[Fact]], kinds: Iterable[RowKind]) -> None:
+        self.kinds = tuple(kinds)
         self._facts: Mapping[int, type[Fact]] = {fact.event.number: fact for fact in facts}
 
-    def fold(self, before: Wallet | None, event: JournalEvent) -> Wallet:
-        """Return the wallet after *event*, *before* being what the events before it made; raises JournalBreachError."""
-        fact = self._read(event)
+    def fold(self, rows: Rows, event: JournalEvent) -> None:
+        """Take *rows*, which the events before it made, to what they are after *event*; raises JournalBreachError."""
+        fact, before = self._read(event), rows.get(event.account_id)
+        assert before is None or isinstance(before, Wallet)
         if before is None and not fact.opens:
             raise JournalBreachError(f"wallet {event.account_id}: version {event.version} comes before its opening")
         if before is not None and fact.opens:
             raise JournalBreachError(f"wallet {event.account_id}: opened again at version {event.version}")
+        states = _states_after(fact, rows, event) if fact.changes_states else ()
         after = fact.evolve(before, event.occurred_at)
         said = (event.version, event.posted_after, event.held_after)
         if (after.version, after.posted_minor, after.held_minor) != said:
@@ -28,7 +32,8 @@ class Folding:
                 f"{event.held_after} held, its journal makes version {after.version}, {after.posted_minor} and "
                 f"{after.held_minor}"
             )
-        return after
+        rows.update((state.name, state) for state in states)
+        rows[after.id] = after
 
     def _read(self, event: JournalEvent) -> Fact:
         kind = self._facts.get(event.type)
@@ -38,3 +43,11 @@ class Folding:
             return kind.read(event)
         except EventDataError as error:
             raise JournalBreachError(str(error)) from error
+
+
+def _states_after(fact: Fact, rows: Rows, event: JournalEvent) -> Sequence[StateRow]:
+    try:
+        return fact.evolve_states(rows, event.occurred_at)
+    except UnnamedRowError as error:
+        missing = f"wallet {event.account_id}: version {event.version} changes {error.name}, which nothing made"
+        raise JournalBreachError(missing) from error

@@ -1,4 +1,4 @@
-"""Rebuilding the wallets' rows: derived from the journal again and compared with those in use, column by column."""
+"""Rebuilding the ledger's rows: derived from the journal again and compared with those in use, column by column."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from wallet.domain.facts import JournalBreachError, JournalEvent
+from wallet.domain.rows import Row, RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 from wallet.maintenance.folding import Folding
 
@@ -16,9 +17,9 @@ _FREE_TEXT: Final = "private"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a wallet's row says in *column* and what its journal makes of it; free text is not shown."""
+    """What the row *name* says in *column* and what its journal makes of it; free text is not shown."""
 
-    wallet_id: UUID
+    name: RowName
     column: str
     live: str
     derived: str
@@ -30,6 +31,8 @@ class RebuildReport:
 
     rows: int = 0
     wallets: int = 0
+    states: int = 0
+    """Rows of other kinds."""
     differing: int = 0
     repaired: int = 0
     differences: list[Difference] = field(default_factory=list)
@@ -51,25 +54,26 @@ class RebuildReport:
         if len(self.differences) < LISTED_MAX:
             self.differences.append(difference)
 
-    def compare(self, live: Mapping[UUID, Wallet], derived: Mapping[UUID, Wallet]) -> list[Wallet]:
-        """Compare one shard's rows; return the derived wallets whose rows are missing or differ."""
-        self.wallets += len(live)
+    def compare(self, live: Mapping[RowName, Row], derived: Mapping[RowName, Row]) -> list[Row]:
+        """Compare one shard's rows; return the derived ones whose rows are missing or differ."""
+        self.wallets += sum(isinstance(row, Wallet) for row in live.values())
+        self.states += sum(isinstance(row, StateRow) for row in live.values())
         wrong = []
-        for wallet_id, wallet in derived.items():
-            row = live.get(wallet_id)
-            if row == wallet:
+        for name, made in derived.items():
+            row = live.get(name)
+            if row == made:
                 continue
-            wrong.append(wallet)
+            wrong.append(made)
             if row is None:
-                self._find(Difference(wallet_id, "row", "none", "a wallet"))
+                self._find(Difference(name, "row", "none", "a row"))
                 continue
-            for column in Wallet.__struct_fields__:
-                actual, made = getattr(row, column), getattr(wallet, column)
-                if actual != made:
-                    self._find(Difference(wallet_id, column, _shown(column, actual), _shown(column, made)))
+            for column in made.__struct_fields__:
+                actual, wanted = getattr(row, column), getattr(made, column)
+                if actual != wanted:
+                    self._find(Difference(name, column, _shown(column, actual), _shown(column, wanted)))
         strangers = live.keys() - derived.keys()
-        for wallet_id in strangers:
-            self._find(Difference(wallet_id, "row", "a wallet", "none"))
+        for name in strangers:
+            self._find(Difference(name, "row", "a row", "none"))
         self.differing += len(wrong) + len(strangers)
         return wrong
 
@@ -79,27 +83,24 @@ def _shown(column: str, value: Any) -> str:
 
 
 class ShardRebuild:
-    """One shard's wallets, from *opening* on, event by event in sequence order."""
+    """One shard's rows, from *opening* on, event by event in sequence order."""
 
-    def __init__(
-        self, shard: int, report: RebuildReport, folding: Folding, *, seq: int, opening: Mapping[UUID, Wallet]
-    ) -> None:
+    def __init__(self, shard: int, report: RebuildReport, folding: Folding, *, seq: int, opening: Rows) -> None:
         self._folding = folding
         self._shard = shard
         self._report = report
         self._seq = seq
-        self._wallets = dict(opening)
+        self._rows = opening
         self._unsound: set[UUID] = set()
 
     @property
-    def wallets(self) -> Mapping[UUID, Wallet]:
-        """Every wallet whose journal is sound, as it makes it."""
-        return self._wallets
+    def rows(self) -> Mapping[RowName, Row]:
+        """Every row whose wallet's journal is sound, as it makes it."""
+        return {name: row for name, row in self._rows.items() if row is not None and not self.is_unsound(row)}
 
-    @property
-    def unsound(self) -> frozenset[UUID]:
-        """The wallets whose journal contradicts itself: nothing can be said of their rows."""
-        return frozenset(self._unsound)
+    def is_unsound(self, row: Row) -> bool:
+        """Tell whether the journal of the row's wallet contradicts itself: nothing can be said of it."""
+        return (row.id if isinstance(row, Wallet) else row.wallet_id) in self._unsound
 
     def pass_by(self, seq: int) -> None:
         """Take the next row's sequence."""
@@ -113,8 +114,7 @@ class ShardRebuild:
             if event.account_id in self._unsound:
                 continue
             try:
-                self._wallets[event.account_id] = self._folding.fold(self._wallets.get(event.account_id), event)
+                self._folding.fold(self._rows, event)
             except JournalBreachError as error:
                 self._report.find_breach(str(error))
                 self._unsound.add(event.account_id)
-                self._wallets.pop(event.account_id, None)

@@ -4,6 +4,7 @@ from typing import Final
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
+from wallet.domain.holds import HOLD
 from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
 from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
 
@@ -29,6 +30,14 @@ _UNBALANCED: Final = """
             union all
             select transaction_id, currency, posted_minor from wallet.transaction_opening) e
      group by transaction_id, currency having sum(posted_minor) <> 0 limit $1"""
+# Whatever is held of a wallet is held by its open holds, and by nothing else.
+_HELD: Final = f"""
+    select w.id, w.held_minor, coalesce(h.held_minor, 0)::bigint as by_holds
+      from wallet.wallet w
+      full join (select s.wallet_id, sum(s.cap_minor - s.used_minor) as held_minor
+                   from wallet.state s where s.kind = {HOLD.number} and s.status = 0 group by s.wallet_id) h
+        on h.wallet_id = w.id
+     where w.held_minor is distinct from coalesce(h.held_minor, 0) limit $1"""
 _INCOMPLETE: Final = """
     select transaction_id, sum(entries) as entries, max(entry_count) as wanted
       from (select transaction_id, 1 as entries, entry_count from wallet.journal where transaction_id is not null
@@ -68,6 +77,7 @@ async def verify(dsn: str, progress: Progress) -> Report:
         for shard in range(SHARDS):
             await _verify_shard(connection, shard, report, progress)
         await _verify_sums(connection, report)
+        await _verify_holds(connection, report)
         for partition in await connection.fetch(_ARCHIVED):
             await _verify_archived(connection, partition["number"], partition["end_seq"], report, progress)
     return report
@@ -103,6 +113,12 @@ async def _verify_sums(connection: Connection, report: Report) -> None:
             "I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries are there"
         )
     report.transactions = await connection.fetchval(_TRANSACTIONS)
+
+
+async def _verify_holds(connection: Connection, report: Report) -> None:
+    for row in await connection.fetch(_HELD, _BREACHES_READ):
+        told = f"{row['held_minor']} minor units are held, its open holds come to {row['by_holds']}"
+        report.find("I11", f"wallet {row['id']}", told)
 
 
 async def _verify_archived(

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from wallet.domain.rows import RowName, StateName
 from wallet.maintenance.rebuild import RebuildReport
 from wallet.maintenance.terminal.progress import CountRows, JournalPass, with_journal_bar
 
@@ -12,8 +13,8 @@ async def show_rebuild(count_rows: CountRows, rebuild: JournalPass[RebuildReport
     console = Console()
     report = await with_journal_bar(console, count_rows, rebuild)
     console.print(
-        f"{report.rows:,} journal rows, {report.wallets:,} wallets: {report.differing:,} differ, "
-        f"{report.repaired:,} repaired."
+        f"{report.rows:,} journal rows, {report.wallets:,} wallets, {report.states:,} other rows: "
+        f"{report.differing:,} differ, {report.repaired:,} repaired."
     )
     if report.differences:
         console.print(_differences(report))
@@ -23,7 +24,11 @@ async def show_rebuild(count_rows: CountRows, rebuild: JournalPass[RebuildReport
 
 
 def _differences(report: RebuildReport) -> Table:
-    table = Table("wallet", "column", "row", "journal")
+    table = Table("name", "column", "row", "journal")
     for found in report.differences:
-        table.add_row(str(found.wallet_id), found.column, found.live, found.derived)
+        table.add_row(_shown(found.name), found.column, found.live, found.derived)
     return table
+
+
+def _shown(name: RowName) -> str:
+    return f"{name.id} (kind {name.kind})" if isinstance(name, StateName) else str(name)

@@ -33,6 +33,10 @@ NUMBERS = {
     "access.api_key_changed.v1": 16,
     "access.subject_changed.v1": 17,
     "access.rate_limits_changed.v1": 18,
+    "wallet.hold_placed.v1": 19,
+    "wallet.hold_increased.v1": 20,
+    "wallet.hold_captured.v1": 21,
+    "wallet.hold_released.v1": 22,
 }
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
 

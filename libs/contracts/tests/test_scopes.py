@@ -21,6 +21,8 @@ BITS = {
     "credentials:write": 13,
     "tenants:write": 14,
     "operations:read": 15,
+    "holds:write": 16,
+    "payments:create": 17,
 }
 NEVER_A_USERS = {"wallets:restrict", "deposits:create", "risk:read", "credentials:write", "tenants:write"}
 

@@ -58,8 +58,12 @@ def transaction_rows(
     return rows
 
 
-def state_change_row(unit: Unit, fact: Fact, wallet: Wallet, private: Private | None) -> JournalRow:
-    """Return the row of a fact that belongs to no transaction."""
+def state_change_rows(unit: Unit, carried: Carried, private: Private | None) -> list[JournalRow]:
+    """Return the rows of facts that are no entries of a transaction, in their order."""
+    return [_state_change_row(unit, fact, wallet, private) for fact, wallet in carried if isinstance(fact, Fact)]
+
+
+def _state_change_row(unit: Unit, fact: Fact, wallet: Wallet, private: Private | None) -> JournalRow:
     return JournalRow(
         wallet.tenant_id,
         wallet.id,

@@ -11,7 +11,7 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.events import Private
 from contracts.ids import shard_of
-from wallet.application.journal import state_change_row, transaction_rows
+from wallet.application.journal import state_change_rows, transaction_rows
 from wallet.application.ports import CarriedOut, Renderer
 from wallet.application.private import private_text
 from wallet.application.rows import (
@@ -320,17 +320,11 @@ class BatchPlan:
             else:
                 carried.append(self._carry_out(fact, before, private, states))
         if transaction_id is None:
-            self._journal += [
-                state_change_row(unit, fact, wallet, private) for fact, wallet in carried if isinstance(fact, Fact)
-            ]
+            self._journal += state_change_rows(unit, carried, private)
         else:
             entries = [each for each in carried if each[0].is_entry] if states else carried
             self._journal += transaction_rows(unit, command.kind, entries, transaction_id, private)
-            self._journal += [
-                state_change_row(unit, fact, wallet, private)
-                for fact, wallet in carried[len(entries) :]
-                if isinstance(fact, Fact)
-            ]
+            self._journal += state_change_rows(unit, carried[len(entries) :], private)
             if accepted.text is not None and accepted.text.reference is not None:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:

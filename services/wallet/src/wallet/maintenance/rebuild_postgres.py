@@ -120,7 +120,7 @@ async def _rebuild_shard(
     """Return the rows that differ."""
     states = StateColumns(folding.kinds)
     opening = Rows({row[0]: wallet_from_row(row) for row in await connection.fetch(_OPENINGS, shard)})
-    opening |= _by_name(states, await connection.fetch(_STATE_OPENINGS, shard))
+    opening.update(_by_name(states, await connection.fetch(_STATE_OPENINGS, shard)))
     rebuilt = ShardRebuild(shard, report, folding, seq=await connection.fetchval(_ARCHIVE_END, shard), opening=opening)
     async for rows in rows_of_shard(
         connection, EVENT_COLUMNS, shard, after=await connection.fetchval(_ARCHIVE_END, shard)
@@ -131,7 +131,7 @@ async def _rebuild_shard(
         report.rows += len(rows)
         progress(len(rows))
     live: dict[RowName, Row] = {row[0]: wallet_from_row(row) for row in await connection.fetch(_WALLETS, shard)}
-    live |= _by_name(states, await connection.fetch(_STATES, shard))
+    live.update(_by_name(states, await connection.fetch(_STATES, shard)))
     return report.compare({name: row for name, row in live.items() if not rebuilt.is_unsound(row)}, rebuilt.rows)
 
 

@@ -26,6 +26,7 @@ class Named:
     *owned* is the operation's, or that of the part of the request that is looked at. *needs* are scopes that the caller
     must have itself beyond the operation's, since it hands them on; *needs_every_owner*: it hands on all owners.
     *across*: who holds that scope too, and acts for every owner, reaches the thing from another tenant.
+    *is_anothers_doing*: another client placed it, so that only who acts for every owner may change it.
     """
 
     owned: str | None
@@ -34,6 +35,7 @@ class Named:
     needs: frozenset[Scope] = frozenset()
     needs_every_owner: bool = False
     across: Scope | None = None
+    is_anothers_doing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +67,19 @@ def expected(operation: Operation, named: Named, caller: Caller) -> Expected:
     """Return what *caller* must be answered to a request that names what *named* says."""
     if caller.refused is not None:
         return Expected(status=UNAUTHENTICATED, code=caller.refused)
-    scope = operation.scope
+    scope, kind = operation.scope, ("kind", caller.kind.value)
     if scope is not None and not holds(caller, operation, scope):
-        return _forbidden(("required_scope", scope.name), ("kind", caller.kind.value))
+        return _forbidden(("required_scope", scope.name), kind)
     if caller.owners is not None and (named.owned == EVERY_OWNER or named.needs_every_owner):
-        return _forbidden(("kind", caller.kind.value))
+        return _forbidden(kind)
     is_theirs = caller.tenant_id != OURS
     if named.is_ours and is_theirs and not _reaches_across(named, caller):
         return Expected(status=MISSING, code=named.missing)
-    if named.owned in _BELONGS_TO_NO_OWNER or caller.covers(OWNER):
-        return Expected(status=operation.status, sees=not is_theirs and _sees(named, caller))
-    return _forbidden() if named.owned == OWNER_IN_BODY else Expected(status=MISSING, code=named.missing)
+    if named.owned not in _BELONGS_TO_NO_OWNER and not caller.covers(OWNER):
+        return _forbidden() if named.owned == OWNER_IN_BODY else Expected(status=MISSING, code=named.missing)
+    may_change = not named.is_anothers_doing or caller.owners is None
+    seen = Expected(status=operation.status, sees=not is_theirs and _sees(named, caller))
+    return seen if may_change else _forbidden(kind)
 
 
 def _reaches_across(named: Named, caller: Caller) -> bool:

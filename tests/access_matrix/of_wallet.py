@@ -16,7 +16,15 @@ LITTLE: Final = {"amount": "0.01", "currency": CURRENCY}
 ANN: Final = Home(OURS, OWNER)
 HOMES: Final = (ANN, Home(OURS, OTHER_OWNER), Home(THEIRS, OWNER))
 WALLETS: Final = "/v1/wallets"
+HOLDS: Final = "/v1/holds"
 MISSING: Final = "wallet_not_found"
+MISSING_HOLD: Final = "hold_not_found"
+HOLD_CHANGES: Final[Mapping[str, Json]] = {
+    "increase_hold": {"amount": LITTLE},
+    "capture": {"external": {}},
+    "void_hold": {},
+}
+"""What is done with a hold, as members of batches and as bodies."""
 BY_OWNER_IN_BODY: Final = "/owner_id"
 OF_NOBODY: Final = None
 MODES: Final = {"atomic": True, "independent": False}
@@ -43,6 +51,10 @@ class Wallets:
         made(post(self._setup.admin(home), f"{WALLETS}/{wallet_id}/freeze", _FREEZE))
         return wallet_id
 
+    def held(self, home: Home = ANN) -> str:
+        """Return a new hold that staff placed."""
+        return made(post(self._setup.admin(home), HOLDS, _move(self.rich[home])))
+
     def _deposit(self, home: Home) -> str:
         amount = {"amount": PLENTY, "currency": CURRENCY}
         body = {"wallet_id": self.rich[home], "amount": amount, "reference": self.reference}
@@ -66,9 +78,15 @@ class _Members:
                 lambda thing, _: {"owner_id": thing, "currency": CURRENCY},
                 BY_OWNER_IN_BODY,
             ),
-            "deposit": (scopes.DEPOSITS_CREATE, rich.__getitem__, _move, OF_NOBODY),
-            "withdrawal": (scopes.WITHDRAWALS_CREATE, rich.__getitem__, _move, "/wallet_id"),
+            "deposit": (scopes.DEPOSITS_CREATE, rich.__getitem__, _moved, OF_NOBODY),
+            "withdrawal": (scopes.WITHDRAWALS_CREATE, rich.__getitem__, _moved, "/wallet_id"),
             "transfer": (scopes.TRANSFERS_CREATE, rich.__getitem__, self.transfer, "/source_wallet_id"),
+            "payment": (scopes.PAYMENTS_CREATE, rich.__getitem__, self.payment, "/source_wallet_id"),
+            "hold": (scopes.HOLDS_WRITE, rich.__getitem__, lambda thing, _: _move(thing), "/wallet_id"),
+            **{
+                member: (scopes.HOLDS_WRITE, wallets.held, _of_hold(body), "{hold_id}")
+                for member, body in HOLD_CHANGES.items()
+            },
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
             "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
             "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
@@ -87,21 +105,34 @@ class _Members:
             "amount": LITTLE,
         }
 
+    def payment(self, source: str, caller: Caller) -> Json:
+        """Return a payment to a wallet of the caller's own tenant."""
+        return _as_payment(self.transfer(source, caller))
+
+    def payment_to(self, destination: str, caller: Caller) -> Json:
+        """Return a payment out of a wallet of the caller's own."""
+        return _as_payment(self.transfer_to(destination, caller))
+
     def recipe(self, member: str, mode: str) -> Recipe:
         """Return the recipe of a batch with a command of that type: in an atomic one the second, after an own one."""
         scope, fresh, command, owned = self.commands[member]
-        is_atomic = MODES[mode]
+        is_atomic, is_change = MODES[mode], member in HOLD_CHANGES
 
         def body(thing: str, caller: Caller) -> Json:
-            own = [command(fresh(_known(caller)), caller)] if is_atomic else []
-            commands = [{"type": member, **each} for each in (*own, command(thing, caller))]
+            home = _known(caller)
+            if is_change:
+                own = {"type": "hold", **_move(self._wallets.rich[home])}
+            else:
+                own = {"type": member, **command(fresh(home), caller)}
+            commands = [*([own] if is_atomic else []), {"type": member, **command(thing, caller)}]
             return {"mode": mode, "commands": commands}
 
         return Recipe(
             fresh=lambda: fresh(ANN),
             body=body,
             owned=owned,
-            missing=None if owned == BY_OWNER_IN_BODY else MISSING,
+            missing=None if owned == BY_OWNER_IN_BODY else MISSING_HOLD if is_change else MISSING,
+            is_anothers_doing=is_change,
             member=member,
             scope=scope,
             is_atomic=is_atomic,
@@ -123,8 +154,30 @@ def _of_wallet(wallet_id: str, _caller: Caller) -> Json:
     return {"wallet_id": wallet_id}
 
 
-def _move(wallet_id: str, _caller: Caller) -> Json:
+def _move(wallet_id: str) -> Json:
     return {"wallet_id": wallet_id, "amount": LITTLE}
+
+
+def _moved(wallet_id: str, _caller: Caller) -> Json:
+    return _move(wallet_id)
+
+
+def _of_hold(body: Json) -> Callable[[str, Caller], Json]:
+    return lambda hold_id, _caller: {"hold_id": hold_id, **body}
+
+
+def _as_payment(transfer: Json) -> Json:
+    payee = {"wallet_id": transfer["destination_wallet_id"], "rest": True}
+    return {"source_wallet_id": transfer["source_wallet_id"], "amount": LITTLE, "destinations": [payee]}
+
+
+def _changed(wallets: Wallets, member: str) -> Recipe:
+    return Recipe(
+        fresh=wallets.held,
+        body=lambda *_: HOLD_CHANGES[member],
+        missing=MISSING_HOLD,
+        is_anothers_doing=True,
+    )
 
 
 def recipes(setup: Setup) -> Recipes:
@@ -143,8 +196,18 @@ def recipes(setup: Setup) -> Recipes:
         ],
         "get_transaction": [Recipe(fresh=lambda: wallets.transaction, missing="transaction_not_found")],
         "list_transactions": [listed(lambda: wallets.referenced, lambda _: {"reference": wallets.reference})],
-        "deposit": [Recipe(fresh=rich, body=_move, missing=MISSING)],
-        "withdraw": [Recipe(fresh=rich, body=_move, missing=MISSING)],
+        "deposit": [Recipe(fresh=rich, body=_moved, missing=MISSING)],
+        "withdraw": [Recipe(fresh=rich, body=_moved, missing=MISSING)],
+        "pay": [
+            Recipe(fresh=rich, body=members.payment, missing=MISSING),
+            Recipe(fresh=wallets.empty, body=members.payment_to, owned=OF_NOBODY, missing=MISSING),
+        ],
+        "place_hold": [Recipe(fresh=rich, body=_moved, missing=MISSING)],
+        "get_hold": [Recipe(fresh=wallets.held, missing=MISSING_HOLD)],
+        "list_holds": [listed(wallets.held, lambda _: {"wallet_id": wallets.rich[ANN]})],
+        "increase_hold": [_changed(wallets, "increase_hold")],
+        "capture_hold": [_changed(wallets, "capture")],
+        "void_hold": [_changed(wallets, "void_hold")],
         "transfer": [
             Recipe(fresh=rich, body=members.transfer, missing=MISSING),
             Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),

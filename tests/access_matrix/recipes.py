@@ -42,7 +42,8 @@ class Recipe:
     caller; the id is also what the operation's only path parameter names. *nothing* returns the id of what does not
     exist. *owned* is the operation's unless it is told. *missing* is the code of the 404, None where there is none.
     *mark* returns what stands in the answer of a list exactly where the caller may see the thing.
-    *across* is the scope, among *needs*, that lets another tenant's caller reach the thing.
+    *across* is the scope, among *needs*, that lets another tenant's caller reach the thing. *is_anothers_doing*: staff
+    made the thing, and nobody that acts for some owners alone may change it.
     *member* is the type of the batch's command that is looked at, *scope* that command's own.
     """
 
@@ -56,6 +57,7 @@ class Recipe:
     needs: frozenset[Scope] = frozenset()
     needs_every_owner: bool = False
     across: Scope | None = None
+    is_anothers_doing: bool = False
     member: str | None = None
     scope: Scope | None = None
     is_atomic: bool = False
@@ -69,6 +71,7 @@ class Recipe:
             needs=self.needs,
             needs_every_owner=self.needs_every_owner,
             across=self.across,
+            is_anothers_doing=self.is_anothers_doing,
         )
 
     def ask(self, method: str, path: str, thing: str, caller: Caller) -> Ask:

@@ -29,7 +29,7 @@ from tests.access_matrix.recipes import Ask, Json, made, post
 from tests.access_matrix.shown import Side, of_others, of_restrictions
 
 from contracts.ids import new_id_text
-from contracts.scopes import TRANSFERS_CREATE, Kind, Scope
+from contracts.scopes import HOLDS_WRITE, TRANSFERS_CREATE, Kind, Scope
 
 CALLERS: Final = (OWNERS_USER, OTHER_OWNERS_USER, SERVICE_FOR_OWNER, SERVICE, OPERATOR)
 """Payer, payee, and those who act for one or for both."""
@@ -122,6 +122,7 @@ class LedgerCells:
     """Wallets of two owners with money, a transfer between them, and wallets that refuse."""
 
     def __init__(self, matrix: Matrix) -> None:
+        self._world = matrix.world
         self._admin = matrix.world.admin(HOMES[OWNER])
         self.sides = {owner: self._side(owner) for owner in HOMES}
         self.reference = new_id_text()
@@ -135,6 +136,8 @@ class LedgerCells:
         cells = [
             self._about_both("transfer", "alone", lambda who: self._post("/v1/transfers", self._between(who))),
             *(self._about_both("batch", mode, partial(self._batch, mode)) for mode in MODES),
+            self._about_both("pay", "alone", lambda who: self._post("/v1/payments", self._paying(who))),
+            self._about_both("capture_hold", "alone", self._capturing),
             self._about_both("get_transaction", "of both", lambda _: _get(f"/v1/transactions/{self.transaction}")),
             self._about_both(
                 "list_transactions", "by reference", lambda _: _get("/v1/transactions", reference=self.reference)
@@ -213,6 +216,18 @@ class LedgerCells:
         """Return a transfer from the caller's wallet to the other one."""
         (payee,) = (side for owner, side in self.sides.items() if owner != caller.home.owner)
         return self._transfer(caller.home.owner, payee.wallet_id)
+
+    def _paying(self, caller: Caller) -> Json:
+        transfer = self._between(caller)
+        payee = {"wallet_id": transfer.pop("destination_wallet_id"), "rest": True}
+        return {**transfer, "destinations": [payee]}
+
+    def _capturing(self, caller: Caller) -> Ask:
+        """Return the capture of a hold that the caller itself has placed."""
+        transfer = self._between(caller)
+        place = self._post("/v1/holds", {"wallet_id": transfer["source_wallet_id"], "amount": LITTLE})
+        hold_id = made(self._world.send(place, caller, frozenset({HOLDS_WRITE}), key=new_id_text()))
+        return self._post(f"/v1/holds/{hold_id}/capture", {"destination_wallet_id": transfer["destination_wallet_id"]})
 
     def _transfer(self, owner: str, payee: str) -> Json:
         return {

@@ -58,6 +58,34 @@ class Wallets:
         body["source_wallet_id"], body["destination_wallet_id"] = self._rich[currency]
         body["amount"] = {"amount": AMOUNTS[currency], "currency": currency}
 
+    def pay(self, body: Json) -> None:
+        """Fill a payment."""
+        currency = next(self._currencies)
+        payer, payee = self._rich[currency]
+        body["source_wallet_id"] = payer
+        body["amount"] = {"amount": AMOUNTS[currency], "currency": currency}
+        body["destinations"] = [{"wallet_id": payee, "rest": True}]
+
+    def hold(self, body: Json) -> None:
+        """Fill a hold."""
+        self.move(body)
+        body["expires_at"] = None
+
+    def held(self) -> str:
+        """Return a new hold."""
+        amount = {"amount": "2.00", "currency": "USD"}
+        return str(self._post("/v1/holds", {"wallet_id": self.rich(), "amount": amount})["id"])
+
+    def increase(self, body: Json) -> None:
+        """Fill the increase of a hold."""
+        body["amount"], body["expires_at"] = {"amount": "1.05", "currency": "USD"}, None
+
+    def capture(self, body: Json) -> None:
+        """Fill the capture of a hold."""
+        body["amount"] = {"amount": "1.05", "currency": "USD"}
+        body["destination_wallet_id"] = self._rich["USD"][1]
+        body["external"] = body["destinations"] = None
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         for command in body["commands"]:
@@ -66,6 +94,12 @@ class Wallets:
                     self.move(command)
                 case "transfer":
                     self.transfer(command)
+                case "payment":
+                    self.pay(command)
+                case "hold":
+                    self.hold(command)
+                case "increase_hold" | "capture" | "void_hold":
+                    self._change(command)
                 case "freeze" | "close":
                     command["wallet_id"] = self.empty()
                 case "unfreeze":
@@ -73,6 +107,14 @@ class Wallets:
                 case _:
                     assert command["type"] == "open_wallet"
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _change(self, command: Json) -> None:
+        """Fill a command on a hold, which is placed for it."""
+        command["hold_id"] = self.held()
+        if command["type"] == "increase_hold":
+            self.increase(command)
+        elif command["type"] == "capture":
+            self.capture(command)
 
     def _paid(self, currency: str) -> str:
         opened = self._post("/v1/wallets", {"owner_id": "owner", "currency": currency})
@@ -101,6 +143,13 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/deposits": Fill(body=wallets.move),
         "POST /v1/withdrawals": Fill(body=wallets.move),
         "POST /v1/transfers": Fill(body=wallets.transfer),
+        "POST /v1/payments": Fill(body=wallets.pay),
+        "GET /v1/holds": Fill(paged={"wallet_id": wallets.rich()}),
+        "GET /v1/holds/{hold_id}": Fill(path={"hold_id": wallets.held}),
+        "POST /v1/holds": Fill(body=wallets.hold),
+        "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
+        "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
+        "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import httpx2
 from tests.openapi.filling import Fill, Json
-from tests.openapi.targets import BEHIND_PROXY, Target
+from tests.openapi.targets import BEHIND_PROXY, UNBOUNDED, Target
 
 from access import bootstrap
 from access.config import AccessSettings
@@ -107,7 +107,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             body["tenant_id"] = identities.tenant
 
     def rates(body: Json) -> None:
-        body["limits"] = {"command": {"per_s": 1, "burst": 1}}
+        body["limits"] = {name: {"per_s": per_s, "burst": burst} for name, (per_s, burst) in UNBOUNDED.items()}
 
     one_tenant = {"tenant_id": lambda: identities.tenant}
     subject = {"subject": lambda: f"svc:{identities.account}"}

@@ -34,9 +34,15 @@ _OF_ADMISSION: Final = (
     problems.KEY_REVOKED,
     problems.ADDRESS_NOT_ALLOWED,
     problems.FORBIDDEN,
+    problems.RATE_LIMITED,
     problems.POSITION_NOT_REACHED,
     problems.ACCESS_STALE,
 )
+_LIMITS: Final[Mapping[str, str]] = {
+    "RateLimit-Policy": "The caller's tightest limit: q units, all back after w seconds.",
+    "RateLimit": "What remains of it: r units, and the seconds until all are back.",
+}
+"""The headers of every answer to somebody known."""
 _BEARER: Final = "bearer"
 _ALWAYS: Final = (
     *_OF_A_HEAD,
@@ -161,11 +167,10 @@ def _describe_success(
         success.update(description="Found.", content={"application/json": {"schema": _schema(route, schemas)}})
     if route.links:
         success["links"] = links_of(route.links)
-    answered = dict(route.response_headers)
+    answered = {**_LIMITS, **route.response_headers}
     for each in declared:
         answered |= each.answered
-    if answered:
-        success["headers"] = headers_of(answered)
+    success["headers"] = headers_of(answered)
 
 
 def _schema(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
@@ -193,7 +198,7 @@ def _operation(route: Route, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     success: dict[str, Any] = {"description": "Done, or what would be done in a dry run."}
     if route.response is not None:
         success["content"] = {"application/json": {"schema": _schema(route, schemas)}}
-    success["headers"] = headers_of(route.response_headers)
+    success["headers"] = headers_of({**_LIMITS, **route.response_headers})
     body: dict[str, Any] = {}
     if route.request is not None:
         content = {"application/json": {"schema": schemas[route.request]}}

@@ -94,7 +94,8 @@ _POSITION_HEADER: Final[Mapping[str, Any]] = {
     "example": "3-17, 5-2",
 }
 DECLARED: Final[Mapping[Callable[..., Any], Declared]] = {
-    _principal: Declared((problems.UNAUTHENTICATED, problems.OVERLOADED, problems.UNAVAILABLE)),
+    _admission: Declared((problems.OVERLOADED, problems.UNAVAILABLE)),
+    _principal: Declared((problems.OVERLOADED, problems.UNAVAILABLE)),
     _idempotency_key: Declared(
         (problems.INVALID_IDEMPOTENCY_KEY, problems.IN_FLIGHT, problems.IDEMPOTENCY_KEY_REUSED),
         KEY_HEADER,

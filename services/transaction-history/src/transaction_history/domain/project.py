@@ -120,14 +120,17 @@ def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow)
 
 def _restrictions(event: Envelope, data: RestrictionsChanged, wallet: WalletRow) -> Changes:
     changed = _moved(event, wallet, restrictions=_encode(data.restrictions).decode())
-    return Changes(changed, _state_change(event, wallet.owner_id, _private(data.private), data.source, data.scope))
+    return Changes(
+        changed, _state_change(event, wallet.owner_id, _private(data.private), source=data.source, scope=data.scope)
+    )
 
 
 def _held(event: Envelope, data: HoldChanged | HoldReleased, wallet: WalletRow) -> Changes:
     if parse_signed_minor(data.balance.posted) != wallet.posted_minor:
         raise Contradiction("a hold that changes what is posted")
-    changed = _moved(event, wallet, held_minor=parse_signed_minor(data.balance.held))
-    return Changes(changed, _state_change(event, wallet.owner_id, _private(data.private)))
+    held_minor = parse_signed_minor(data.balance.held)
+    change = _state_change(event, wallet.owner_id, _private(data.private), held_minor_after=held_minor)
+    return Changes(_moved(event, wallet, held_minor=held_minor), change)
 
 
 def _closed(event: Envelope, data: WalletClosed, wallet: WalletRow) -> Changes:
@@ -163,7 +166,13 @@ def _moved(
 
 
 def _state_change(
-    event: Envelope, owner_id: str, private: str | None, source: str | None = None, scope: str | None = None
+    event: Envelope,
+    owner_id: str,
+    private: str | None,
+    *,
+    source: str | None = None,
+    scope: str | None = None,
+    held_minor_after: int | None = None,
 ) -> StateChangeRow:
     assert event.wallet_version is not None, "the version was compared before"
     return StateChangeRow(
@@ -178,6 +187,7 @@ def _state_change(
         scope=scope,
         private=private,
         occurred_at=event.time,
+        held_minor_after=held_minor_after,
     )
 
 

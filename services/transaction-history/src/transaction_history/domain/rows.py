@@ -67,7 +67,7 @@ class SystemEntryRow(msgspec.Struct, frozen=True):
 
 
 class StateChangeRow(msgspec.Struct, frozen=True):
-    """An event of a wallet that moved no money."""
+    """An event of a wallet that moved no money. *held_minor_after* is None unless it changed what is held."""
 
     wallet_id: UUID
     version: int
@@ -80,6 +80,7 @@ class StateChangeRow(msgspec.Struct, frozen=True):
     scope: str | None
     private: str | None
     occurred_at: datetime
+    held_minor_after: int | None
 
 
 class Changes(msgspec.Struct, frozen=True):

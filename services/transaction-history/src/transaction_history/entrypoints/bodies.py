@@ -156,12 +156,9 @@ def transaction_body(found: TransactionEntries, caller: Principal) -> Transactio
 
 def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
     """Return *found*, asked for *at*, as a client sees it."""
-    entry, wallet = found.entry, found.wallet
-    posted_minor, held_minor, version = (
-        (0, 0, 0) if entry is None else (entry.posted_minor_after, entry.held_minor_after, entry.version)
-    )
-    balance = _balance(posted_minor, held_minor, wallet.currency)
-    return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=version)
+    wallet = found.wallet
+    balance = _balance(found.posted_minor, found.held_minor, wallet.currency)
+    return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=found.version)
 
 
 def _wallet_entry(row: EntryRow, caller: Principal) -> LegBody:

@@ -53,10 +53,12 @@ class TransactionEntries:
 
 @dataclass(frozen=True, slots=True)
 class BalanceAt:
-    """A wallet's balance at an instant; *entry* is the last one up to then, None before the first."""
+    """A wallet's balance at an instant: after its last entry up to then, or its last change of holds alone."""
 
     wallet: WalletRow
-    entry: EntryRow | None
+    version: int
+    posted_minor: int
+    held_minor: int
     freshness: Freshness
 
 
@@ -126,7 +128,14 @@ class HistoryQueries:
         if at < wallet.opened_at:
             raise OpenedLater(wallet.opened_at)
         entry = await self._reads.entry_at(caller, wallet_id, at)
-        return BalanceAt(wallet, entry, freshness(progress, [*min_position, shard_of(wallet_id)]))
+        held = await self._reads.held_at(caller, wallet_id, at)
+        version, posted_minor, held_minor = (
+            (0, 0, 0) if entry is None else (entry.version, entry.posted_minor_after, entry.held_minor_after)
+        )
+        if held is not None and held.version > version:
+            version, held_minor = held
+        told = freshness(progress, [*min_position, shard_of(wallet_id)])
+        return BalanceAt(wallet, version, posted_minor, held_minor, told)
 
     async def _known_wallet(self, caller: Principal, wallet_id: UUID) -> WalletRow:
         wallet = await self._reads.wallet(caller, wallet_id)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -24,6 +24,13 @@ Row = TypeVar("Row", WalletRow, EntryRow, SystemEntryRow)
 
 
 @dataclass(frozen=True, slots=True)
+class Held(NamedTuple):
+    """What is held of a wallet from its *version* on."""
+
+    version: int
+    minor: int
+
+
 class OwnerScope:
     """The shards of an owner's wallets, and whether one of these is parked."""
 
@@ -105,6 +112,16 @@ class HistoryReads:
         query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by version desc limit 1"
         found = await self._rows(EntryRow, caller, query, asked)
         return found[0] if found else None
+
+    async def held_at(self, caller: Principal, wallet_id: UUID, at: datetime) -> Held | None:
+        """Return what the wallet's last change of holds alone, up to and including *at*, left held."""
+        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
+        asked.owners(caller.owners)
+        asked.require(f"occurred_at <= {asked.value(at)}")
+        asked.require("held_minor_after is not null")
+        query = f"select version, held_minor_after from {SCHEMA}.state_change {asked} order by version desc limit 1"
+        found = await self._fetch(caller, query, asked)
+        return Held(*found[0]) if found else None
 
     async def _rows(self, row_type: type[Row], caller: Principal, query: str, asked: Where) -> list[Row]:
         return [row_type(*record) for record in await self._fetch(caller, query, asked)]

@@ -23,7 +23,6 @@ _SYSTEM_ENTRY = selected(SystemEntryRow)
 Row = TypeVar("Row", WalletRow, EntryRow, SystemEntryRow)
 
 
-@dataclass(frozen=True, slots=True)
 class Held(NamedTuple):
     """What is held of a wallet from its *version* on."""
 
@@ -31,6 +30,7 @@ class Held(NamedTuple):
     minor: int
 
 
+@dataclass(frozen=True, slots=True)
 class OwnerScope:
     """The shards of an owner's wallets, and whether one of these is parked."""
 

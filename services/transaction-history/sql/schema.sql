@@ -167,7 +167,8 @@ create table transaction_history.state_change (
     source text collate pg_catalog."C",
     scope text collate pg_catalog."C",
     private text,
-    occurred_at timestamp with time zone not null
+    occurred_at timestamp with time zone not null,
+    held_minor_after bigint
 );
 
 create table transaction_history.system_entry (

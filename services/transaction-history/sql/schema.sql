@@ -254,9 +254,13 @@ alter table transaction_history.entry enable row level security;
 
 create policy of_one_tenant on transaction_history.entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
+create policy of_one_tenant on transaction_history.state_change for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
 create policy of_one_tenant on transaction_history.system_entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 create policy of_one_tenant on transaction_history.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table transaction_history.state_change enable row level security;
 
 alter table transaction_history.system_entry enable row level security;
 
@@ -300,6 +304,7 @@ grant select,insert on table transaction_history.entry to :"app_role";
 grant select on table transaction_history.entry to :"reader_role";
 
 grant select,insert on table transaction_history.state_change to :"app_role";
+grant select on table transaction_history.state_change to :"reader_role";
 
 grant select,insert on table transaction_history.system_entry to :"app_role";
 grant select on table transaction_history.system_entry to :"reader_role";

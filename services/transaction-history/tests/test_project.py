@@ -84,6 +84,24 @@ def test_restrictions_and_closing_change_the_wallet() -> None:
     assert (closed.restrictions, closed.status, closed.version) == ("[]", "closed", 4)
 
 
+def test_what_is_held_follows_the_holds_and_no_entry_is_made_of_them_alone() -> None:
+    stream, wallet, payee = Stream(), wallet_in(3), wallet_in(4)
+    opened = [stream.opened(wallet), stream.deposited(wallet, 100), stream.opened(payee)]
+    placed, increased, captured, paid, released = stream.held(wallet, payee, 10)
+
+    held = after([*opened, placed, increased])[wallet]
+    ended = after([*opened, placed, increased, captured, paid, released])[wallet]
+    change = added(placed, after(opened)[wallet])
+    entry = added(captured, held)
+
+    assert (held.posted_minor, held.held_minor, held.version) == (100, 11, 4)
+    assert (ended.posted_minor, ended.held_minor, ended.version) == (99, 0, 6)
+    assert isinstance(change, StateChangeRow)
+    assert change.held_minor_after == 10
+    assert isinstance(entry, EntryRow)
+    assert (entry.transaction_type, entry.amount_minor, entry.held_minor_after) == ("capture", -1, 10)
+
+
 CONTRADICTIONS: dict[str, Callable[[Envelope], Envelope]] = {
     "a version that skips": lambda event: changed(event, wallet_version=9),
     "a version again": lambda event: changed(event, wallet_version=1),
@@ -126,11 +144,13 @@ def day(seed: int) -> tuple[list[Envelope], set[str]]:
     events = [stream.opened(wallet) for wallet in wallets]
     for _ in range(60):
         one, two = dice.sample(wallets[:-1], 2)
-        match dice.randrange(4):
+        match dice.randrange(5):
             case 0:
                 events += stream.deposit(one, dice.randrange(1, 1_000))
             case 1 | 2:
                 events += stream.transfer(one, two, dice.randrange(1, 100))
+            case 3:
+                events += stream.held(one, two, dice.randrange(1, 50))
             case _:
                 events += [stream.restricted(one), stream.restricted(one, lifted=True)]
     events.append(stream.closed(wallets[-1]))

@@ -15,7 +15,7 @@ from contracts.ids import SHARDS
 from contracts.registry import TYPES_BY_NUMBER
 from servicekit.relay.journal import SqlJournal
 from testkit.databases import Database
-from testkit.wallet_api import Client, deposit_of, transfer_of
+from testkit.wallet_api import Client, deposit_of, money, transfer_of
 
 pytestmark = pytest.mark.integration
 
@@ -36,11 +36,21 @@ async def live_through_everything(client: Client) -> Mapping[str, Any]:
     text: dict[str, Any] = {"reference": "order 7", "description": "a book", "metadata": {"shop": "north"}}
     await client.post("/v1/deposits", deposit_of(payer, "100", **text))
     sent = await client.post("/v1/transfers", transfer_of(payer, payee, "40.25", **text))
-    await client.post("/v1/withdrawals", deposit_of(payer, "59.75", destination="DE00"))
+    await hold_and_capture(client, payer, payee)
+    await client.post("/v1/withdrawals", deposit_of(payer, "49.75", destination="DE00"))
     await client.post(f"/v1/wallets/{payer}/freeze", {"reason": "asked", "scope": "all"})
     await client.post(f"/v1/wallets/{payer}/unfreeze", {})
     await client.post(f"/v1/wallets/{payer}/close", {})
     return {"payer": payer, "payee": payee, "transfer": sent.json()["id"]}
+
+
+async def hold_and_capture(client: Client, payer: str, payee: str) -> None:
+    """Hold 12.00 of the payer's and 3.00 more, pay 10.00 of it, and void the rest."""
+    placed = await client.post("/v1/holds", deposit_of(payer, "12.00"))
+    hold = f"/v1/holds/{placed.json()['id']}"
+    await client.post(f"{hold}/increase", {"amount": money("3.00")})
+    await client.post(f"{hold}/capture", {"amount": money("10.00"), "destination_wallet_id": payee})
+    await client.post(f"{hold}/void", {})
 
 
 async def test_every_type_is_made_and_fits_its_schema(client: Client, database: Database) -> None:

@@ -58,6 +58,7 @@ class Stream:
         self._sequences: Counter[int] = Counter()
         self._versions: Counter[UUID] = Counter()
         self._posted_minor: Counter[UUID] = Counter()
+        self._held_minor: Counter[UUID] = Counter()
 
     def event(
         self,
@@ -95,7 +96,7 @@ class Stream:
             owner_id=owner,
             currency=CURRENCY,
             overdraft_limit=money(0, CURRENCY),
-            balance=_balance(0),
+            balance=self._balance(wallet),
             private=None,
         )
         return self.event(events.OPENED, wallet, body)
@@ -153,6 +154,59 @@ class Stream:
         )
         return sent, received
 
+    def held(self, wallet: UUID, payee: UUID, amount_minor: int = 10) -> list[Envelope]:
+        """Return the life of a hold: placed, increased by one, captured by a part, paid to *payee*, and released."""
+        hold_id, transaction_id, in_all = new_id(), new_id(), amount_minor + 1
+        placed = self._hold_changed(events.HOLD_PLACED, wallet, amount_minor, _hold(hold_id, amount_minor, 0, 0))
+        increased = self._hold_changed(events.HOLD_INCREASED, wallet, 1, _hold(hold_id, in_all, 0, 0))
+        self._posted_minor[wallet] -= 1
+        self._held_minor[wallet] -= 1
+        captured = events.HoldCaptured(
+            transaction_id=str(transaction_id),
+            transaction_type="capture",
+            wallet_id=str(wallet),
+            owner_id="owner",
+            amount=money(-1, CURRENCY),
+            balance=self._balance(wallet),
+            counterparty=Counterparty(wallet_id=str(payee), owner_id="owner", system_account=None),
+            hold=_hold(hold_id, in_all, 1, 0),
+            private=PRIVATE,
+        )
+        capture = self.event(events.HOLD_CAPTURED, wallet, captured, entry=(transaction_id, 0))
+        payer = Counterparty(wallet_id=str(wallet), owner_id="owner", system_account=None)
+        paid = self._entry(events.FUNDS_RECEIVED, payee, 1, other=payer, entry=(transaction_id, 1))
+        self._held_minor[wallet] -= amount_minor
+        released = events.HoldReleased(
+            wallet_id=str(wallet),
+            owner_id="owner",
+            amount=money(amount_minor, CURRENCY),
+            hold=_hold(hold_id, in_all, 1, amount_minor),
+            cause="voided",
+            balance=self._balance(wallet),
+            private=None,
+        )
+        return [placed, increased, capture, paid, self.event(events.HOLD_RELEASED, wallet, released)]
+
+    def _hold_changed(self, event_type: EventType, wallet: UUID, more_minor: int, hold: events.Hold) -> Envelope:
+        self._held_minor[wallet] += more_minor
+        body = events.HoldChanged(
+            wallet_id=str(wallet),
+            owner_id="owner",
+            amount=money(more_minor, CURRENCY),
+            hold=hold,
+            balance=self._balance(wallet),
+            private=None,
+        )
+        return self.event(event_type, wallet, body)
+
+    def _balance(self, wallet: UUID) -> Balance:
+        posted_minor, held_minor = self._posted_minor[wallet], self._held_minor[wallet]
+        return Balance(
+            posted=money(posted_minor, CURRENCY),
+            held=money(held_minor, CURRENCY),
+            available=money(posted_minor - held_minor, CURRENCY),
+        )
+
     def restricted(self, wallet: UUID, *, lifted: bool = False) -> Envelope:
         """Return the setting, or the lifting, of a restriction."""
         body = RestrictionsChanged(
@@ -161,14 +215,14 @@ class Stream:
             source="operator",
             scope="debits",
             restrictions=[] if lifted else [Restriction(source="operator", scope="debits")],
-            balance=_balance(self._posted_minor[wallet]),
+            balance=self._balance(wallet),
             private=None,
         )
         return self.event(events.UNRESTRICTED if lifted else events.RESTRICTED, wallet, body)
 
     def closed(self, wallet: UUID) -> Envelope:
         """Return the closing of *wallet*."""
-        body = WalletClosed(wallet_id=str(wallet), owner_id="owner", balance=_balance(0), private=None)
+        body = WalletClosed(wallet_id=str(wallet), owner_id="owner", balance=self._balance(wallet), private=None)
         return self.event(events.CLOSED, wallet, body)
 
     def _entry(
@@ -189,16 +243,26 @@ class Stream:
             wallet_id=str(wallet),
             owner_id=owner,
             amount=money(amount_minor, CURRENCY),
-            balance=_balance(self._posted_minor[wallet]),
+            balance=self._balance(wallet),
             counterparty=other,
             private=private,
         )
         return self.event(event_type, wallet, body, entry=entry)
 
 
-def _balance(posted_minor: int) -> Balance:
-    posted = money(posted_minor, CURRENCY)
-    return Balance(posted=posted, held=money(0, CURRENCY), available=posted)
+def _hold(hold_id: UUID, amount_minor: int, captured_minor: int, released_minor: int) -> events.Hold:
+    remaining_minor = amount_minor - captured_minor - released_minor
+    return events.Hold(
+        id=str(hold_id),
+        purpose="payment",
+        amount=money(amount_minor, CURRENCY),
+        fee_reserved=money(0, CURRENCY),
+        captured=money(captured_minor, CURRENCY),
+        released=money(released_minor, CURRENCY),
+        remaining=money(remaining_minor, CURRENCY),
+        expires_at="2030-01-01T00:00:00.000000Z",
+        status="open" if remaining_minor else "voided",
+    )
 
 
 def received(event: Envelope, offset: int = 0) -> Received:

@@ -1,0 +1,16 @@
+"""What is told of holds, as the rules see it."""
+
+from contracts.events import parse_data
+from fraud.domain.wallet_events import Debited, Kind, Other, wallet_event
+from testkit.events import Stream, wallet_in
+
+
+def test_a_hold_counts_when_it_is_placed_and_increased_and_not_when_it_is_captured_or_released() -> None:
+    stream, wallet, payee = Stream(), wallet_in(3), wallet_in(4)
+    stream.opened(wallet)
+    stream.deposited(wallet, 100)
+
+    events = [wallet_event(each, parse_data(each.type, each.data)) for each in stream.held(wallet, payee, 10)]
+
+    payloads = [event.payload for event in events if event is not None]
+    assert payloads == [Debited(Kind.HELD, 10), Debited(Kind.HELD, 1), Other(), Other(), Other()]

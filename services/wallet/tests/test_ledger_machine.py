@@ -1,7 +1,8 @@
 """The whole write path under a state machine, judged by an independent model.
 
 Keys are used again, and the database's connection breaks between any two steps of a batch.
-The model is a dict of balances and a dict of answers. It knows nothing of batches, shards or versions.
+The model is a dict of balances, a dict of what holds still hold, and a dict of answers. It knows nothing of batches,
+shards or versions.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from services.wallet.tests.ledgers import a_committer
 
+from contracts.access import subject_id
 from contracts.ids import new_id
 from servicekit.clock import monotonic_s
 from testkit.databases import Database, TemplateDatabase
@@ -35,18 +38,24 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
+from wallet.bootstrap.operating import FOLDING
 from wallet.domain.commands import Command
+from wallet.domain.destinations import Destination
+from wallet.domain.hold_commands import CaptureHold, PlaceHold, VoidHold
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.rows import RowName
+from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 
 TENANT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000001")
 CLIENT: Final = UUID("01936f5e-7c4e-7a30-8f6e-000000000002")
+ACTOR: Final = "tester"
+MANDATE: Final = msgspec.structs.replace(platform_mandate(TENANT), client=subject_id(TENANT, ACTOR))
 STEPS: Final = ("read", "begin", "lock", "write", "finish", "commit_rows")
 
 
@@ -104,10 +113,41 @@ class BreakingLedger(PostgresLedger):
 
 @dataclass
 class Model:
-    """What the clients believe: balances in minor units, and every answer they got under a key."""
+    """What the clients believe: balances in minor units, what each hold holds of which wallet, and every answer."""
 
     balances: dict[UUID, int] = field(default_factory=dict)
+    holds: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
     answers: dict[str, tuple[tuple[Command, ...], Stored]] = field(default_factory=dict)
+
+    def available(self, wallet: UUID) -> int:
+        """Return what is not held of the wallet's balance."""
+        return self.balances[wallet] - sum(held for owner, held in self.holds.values() if owner == wallet)
+
+    def holding(self, command: Command, made: UUID | None) -> Result:
+        """Carry out a command on a hold, *made* being the id of a new one; return the result that it must get."""
+        match command:
+            case PlaceHold():
+                if command.amount_minor > self.available(command.wallet_id):
+                    return Refused(RefusalCode.INSUFFICIENT_FUNDS)
+                assert made is not None
+                self.holds[made] = command.wallet_id, command.amount_minor
+            case CaptureHold(amount_minor=int(amount), destinations=(Destination(wallet_id=UUID() as payee),)):
+                wallet, held = self.holds[command.hold_id]
+                if held == 0:
+                    return Refused(RefusalCode.HOLD_SETTLED)
+                if amount > held:
+                    return Refused(RefusalCode.CAPTURE_EXCEEDS_HOLD)
+                self.holds[command.hold_id] = wallet, 0 if command.is_final else held - amount
+                self.balances[wallet] -= amount
+                self.balances[payee] += amount
+            case VoidHold():
+                wallet, held = self.holds[command.hold_id]
+                if held == 0:
+                    return Refused(RefusalCode.HOLD_SETTLED)
+                self.holds[command.hold_id] = wallet, 0
+            case _:
+                raise AssertionError(command)
+        return Done()
 
     def expects(self, commands: Sequence[Command]) -> tuple[Result, int, dict[UUID, int]]:
         """Return the result and the status that *commands*, all or none, must get, and the balances afterwards."""
@@ -123,7 +163,7 @@ class Model:
                     after[command.destination_wallet_id] += command.amount_minor
                 case _:
                     raise AssertionError(command)
-            if any(balance < 0 for balance in after.values()):
+            if any(balance < self.balances[wallet] - self.available(wallet) for wallet, balance in after.items()):
                 return Refused(RefusalCode.INSUFFICIENT_FUNDS), 409, self.balances
         return Done(), (201 if len(commands) == 1 else 200), after
 
@@ -135,8 +175,8 @@ def unit_of(commands: Sequence[Command], key: str) -> Unit:
         path=path,
         commands=tuple(commands),
         is_atomic_batch=len(commands) > 1,
-        mandate=platform_mandate(TENANT),
-        actor="tester",
+        mandate=MANDATE,
+        actor=ACTOR,
         key=(CLIENT, key, 0),
         fingerprint=fingerprint(path, tuple(commands)),
         deadline_s=now_s + 30,
@@ -236,6 +276,31 @@ class LedgerMachine(RuleBasedStateMachine):
         for command, outcome, key in zip(commands, outcomes, keys, strict=True):
             self.judge([command], outcome, key)
 
+    def hold(self, command: Command) -> None:
+        key = self.fresh_key()
+        (outcome,) = self.send(([command], key))
+        assert isinstance(outcome, Stored)
+        assert outcome.result == self.model.holding(command, outcome.resource_id)
+        self.model.answers[key] = (command,), outcome
+
+    @rule(wallet=wallets, amount=st.integers(1, 1_500), is_funded=st.booleans())
+    def place_a_hold(self, wallet: UUID, amount: int, *, is_funded: bool) -> None:
+        if is_funded:
+            self.do(DepositFunds(wallet, amount, "USD"))
+        self.hold(PlaceHold(wallet, amount, "USD"))
+
+    @rule(data=st.data(), payee=wallets, amount=st.integers(1, 1_000), is_final=st.booleans())
+    def capture(self, data: st.DataObject, payee: UUID, amount: int, *, is_final: bool) -> None:
+        if self.model.holds:
+            hold_id = data.draw(st.sampled_from(sorted(self.model.holds)))
+            if self.model.holds[hold_id][0] != payee:
+                self.hold(CaptureHold(hold_id, (Destination(payee),), amount, "USD", is_final=is_final))
+
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        if self.model.holds:
+            self.hold(VoidHold(data.draw(st.sampled_from(sorted(self.model.holds)))))
+
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         """Expect the first answer, to the byte."""
@@ -274,11 +339,14 @@ class LedgerMachine(RuleBasedStateMachine):
         async def stored() -> Any:
             connection = await asyncpg.connect(self.database.dsn_app)
             try:
-                return await connection.fetchval("select posted_minor from wallet.wallet where id = $1", wallet)
+                return await connection.fetchrow(
+                    "select posted_minor, posted_minor - held_minor from wallet.wallet where id = $1", wallet
+                )
             finally:
                 await connection.close()
 
-        assert self.loop.run_until_complete(stored()) == self.model.balances[wallet]
+        expected = self.model.balances[wallet], self.model.available(wallet)
+        assert tuple(self.loop.run_until_complete(stored())) == expected
 
 
 @pytest.fixture
@@ -308,5 +376,8 @@ def test_every_answer_is_what_the_model_says(
         report = loop.run_until_complete(verify(database.dsn_app, lambda _rows: None))
         assert report.holds, report.findings
         assert report.rows > 0
+        made = loop.run_until_complete(rebuild(database.dsn_app, FOLDING, lambda _rows: None))
+        assert made.is_equal, (made.differences, made.breaches)
+        assert made.states > 0
     finally:
         loop.run_until_complete(context.__aexit__(None, None, None))

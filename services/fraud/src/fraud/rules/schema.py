@@ -73,7 +73,7 @@ Factor = Annotated[Fraction, BeforeValidator(_factor), _in(Fraction(1, 10_000), 
 Count = Annotated[int, BeforeValidator(_whole), _in(1, _COUNT_MAX, f"1 to {_COUNT_MAX:,} is allowed")]
 History = Annotated[int, BeforeValidator(_whole), _in(2, _COUNT_MAX, f"2 to {_COUNT_MAX:,} is allowed")]
 Amounts = Annotated[dict[str, str], Field(min_length=1), AfterValidator(_amounts_minor)]
-Kinds = Annotated[list[Literal["sent", "withdrawn"]], Field(min_length=1), AfterValidator(_distinct)]
+Kinds = Annotated[list[Literal["sent", "withdrawn", "held"]], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class _Model(BaseModel):

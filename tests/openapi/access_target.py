@@ -108,7 +108,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             body["tenant_id"] = identities.tenant
 
     def rates(body: Json) -> None:
-        body["limits"] = dict.fromkeys(UNBOUNDED, {"per_s": PER_S_MAX, "burst": BURST_MAX})
+        body["limits"] = {name: {"per_s": PER_S_MAX, "burst": BURST_MAX} for name in UNBOUNDED}
 
     one_tenant = {"tenant_id": lambda: identities.tenant}
     subject = {"subject": lambda: f"svc:{identities.account}"}

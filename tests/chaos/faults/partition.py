@@ -57,7 +57,7 @@ async def write_foreign_records(run: Run) -> Bite:
     pids = {name: run.platform.pid(name) for name in run.platform.processes}
     began_s = time.monotonic()
     for topic in run.platform.topics:
-        await _produce(run, topic)
+        await _produce(run, topic.name)
     counted = await _counted(run)
     for relay in ("relay", "fraud-relay"):  # which begin by reading the topic's ends
         await run.platform.stop(relay)

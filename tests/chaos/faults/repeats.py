@@ -14,6 +14,8 @@ from tests.chaos.platform.broker import produce
 from tests.chaos.platform.product import FRAUD, WEBHOOKS, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
+from contracts.topics import Topic
+
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
@@ -29,7 +31,7 @@ async def copy_events(run: Run) -> Bite:
     bitten_s = time.monotonic()
     copied = [await _copy(run, topic) for topic in run.platform.topics]
     recovery_s = await run.recovery_s(bitten_s)
-    counts = ", ".join(f"{count} of {topic}" for topic, count in zip(run.platform.topics, copied, strict=True))
+    counts = ", ".join(f"{count} of {topic.name}" for topic, count in zip(run.platform.topics, copied, strict=True))
     return Bite(what=f"records three times: {counts}", count=min(copied), recovery_s=recovery_s)
 
 
@@ -45,8 +47,8 @@ async def _has_enough(wallet: asyncpg.Connection) -> bool:
     return bool(settled >= DECISIONS_MIN and applied)
 
 
-async def _copy(run: Run, topic: str) -> int:
-    raw = await observe.raw_records(run.platform.kafka.bootstrap_servers, topic)
+async def _copy(run: Run, topic: Topic) -> int:
+    raw = await observe.raw_records(run.platform.kafka.bootstrap_servers, topic.name, topic.partitions)
     await produce(run, _copies(raw, each_at_once=bool(run.seed % 2)))
     return len(raw)
 

@@ -90,12 +90,17 @@ def _nobody() -> str:
     return f"svc:{new_id_text()}"
 
 
+def _one(fresh: Callable[[], str], missing: str, body: Json | None = None) -> list[Recipe]:
+    return [Recipe(fresh=fresh, body=lambda *_: body, missing=missing)]
+
+
+def _by_query(thing: str) -> Json:
+    return {"tenant_id": thing}
+
+
 def recipes(setup: Setup, _database: Database) -> Recipes:
     """Return how each operation is asked for."""
     make = _Identities(setup)
-
-    def one(fresh: Callable[[], str], missing: str, body: Json | None = None) -> list[Recipe]:
-        return [Recipe(fresh=fresh, body=lambda *_: body, missing=missing)]
 
     def about_subject() -> list[Recipe]:
         return [Recipe(fresh=make.subject, nothing=_nobody, missing="subject_not_found")]
@@ -103,43 +108,40 @@ def recipes(setup: Setup, _database: Database) -> Recipes:
     def ours() -> str:
         return str(OURS)
 
-    def by_query(thing: str) -> Json:
-        return {"tenant_id": thing}
-
-    naming = Recipe(fresh=ours, params=by_query)
+    naming = Recipe(fresh=ours, params=_by_query)
     issuing = Recipe(fresh=make.issuer, body=_new_issuer, needs=OF_USERS, needs_every_owner=True)
     name: Json = {"name": "backend"}
     return {
         "list_tenants": [listed(ours)],
         "create_tenant": [Recipe(fresh=whatever, body=lambda *_: {"name": "Shop"})],
-        "get_tenant": one(ours, "tenant_not_found"),
+        "get_tenant": _one(ours, "tenant_not_found"),
         # Whoever may do this may do it to every tenant but its own.
         "suspend_tenant": [Recipe(fresh=make.tenant)],
         "resume_tenant": [Recipe(fresh=make.tenant)],
         "list_issuers": [listed(make.issuer)],
         "create_issuer": [issuing],
-        "get_issuer": one(make.issuer, "issuer_not_found"),
+        "get_issuer": _one(make.issuer, "issuer_not_found"),
         "change_issuer": [replace(issuing, body=_changed_issuer, missing="issuer_not_found")],
-        "delete_issuer": one(make.issuer, "issuer_not_found"),
-        "refresh_issuer": one(make.issuer, "issuer_not_found"),
+        "delete_issuer": _one(make.issuer, "issuer_not_found"),
+        "refresh_issuer": _one(make.issuer, "issuer_not_found"),
         "list_service_accounts": [listed(make.account)],
         "create_service_account": [
             Recipe(fresh=whatever, body=lambda *_: name),
             *_in_our_tenant(Recipe(fresh=ours, body=lambda tenant, _: {**name, "tenant_id": tenant})),
         ],
-        "get_service_account": one(make.account, ACCOUNT),
-        "rename_service_account": one(make.account, ACCOUNT, {"name": "other"}),
-        "delete_service_account": one(make.account, ACCOUNT),
-        "list_api_keys": one(make.account, ACCOUNT),
+        "get_service_account": _one(make.account, ACCOUNT),
+        "rename_service_account": _one(make.account, ACCOUNT, {"name": "other"}),
+        "delete_service_account": _one(make.account, ACCOUNT),
+        "list_api_keys": _one(make.account, ACCOUNT),
         "create_api_key": [
             Recipe(fresh=make.account, body=_key, missing=ACCOUNT),
             *_in_our_tenant(
                 Recipe(fresh=make.account, body=lambda account, who: {**_key(account, who), "tenant_id": str(OURS)})
             ),
         ],
-        "get_api_key": one(make.key, "api_key_not_found"),
-        "rotate_api_key": one(make.key, "api_key_not_found", {"overlap_s": 0}),
-        "revoke_api_key": one(make.key, "api_key_not_found"),
+        "get_api_key": _one(make.key, "api_key_not_found"),
+        "rotate_api_key": _one(make.key, "api_key_not_found", {"overlap_s": 0}),
+        "revoke_api_key": _one(make.key, "api_key_not_found"),
         "get_subject": about_subject(),
         "disable_subject": about_subject(),
         "enable_subject": about_subject(),

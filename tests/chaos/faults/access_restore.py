@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import cycle
 
 import asyncpg
 from tests.chaos.faults.access import REVOKED, all_refuse, asked, going_on, until_published
@@ -22,7 +23,8 @@ API, RELAY, WORKER = "access-api", "access-relay", "access-worker"
 WITHIN_S = 30.0
 HALTED_S = 4.0
 ASK_EVERY_S = 0.05
-"""Seldom enough for refused credentials not to be limited, which would hide whether the key is good."""
+ADDRESSES = 40
+"""Whoever asks comes from each in turn: a refused credential is not limited, which would hide whether it is good."""
 TAKEN, HALTED = "taken", "halted"
 TOPIC_AHEAD = "TopicAhead"
 _OPEN_HALTS = "select count(*) from servicekit.relay_halt where cleared_at is null"
@@ -129,13 +131,19 @@ async def _asking(platform: Platform, key: Key, codes: Counter[str]) -> AsyncIte
 
 
 async def _ask_until(platform: Platform, key: Key, codes: Counter[str], stop: asyncio.Event) -> None:
-    http = key.client(platform.port(API))
+    port, authorization = platform.port(API), f"Bearer {key.text}"
+    clients = [
+        HttpClient(port, authorization=authorization, address=f"127.0.9.{number}") for number in range(1, ADDRESSES + 1)
+    ]
     try:
-        while not stop.is_set():
+        for http in cycle(clients):
+            if stop.is_set():
+                break
             codes[await _asked(http)] += 1
             await asyncio.sleep(ASK_EVERY_S)
     finally:
-        http.close()
+        for http in clients:
+            http.close()
 
 
 async def _asked(http: HttpClient) -> str:

@@ -71,7 +71,7 @@ class Scene:
         began_s = time.monotonic()
         await self.victim.refresh()
         async with asyncio.timeout(TOLD_WITHIN_S):
-            while (told := await self.victim.fetching())["consecutive_failures"] <= before:  # noqa: ASYNC110
+            while (told := await self.victim.fetching())["consecutive_failures"] <= before:  # noqa: ASYNC110  in the worker
                 await asyncio.sleep(LOOKED_AGAIN_S)
         if told["last_error"] != code:
             self.breaches.append(f"a source that comes to {code} is told as {told['last_error']}")

@@ -118,7 +118,7 @@ class Scene:
     async def begun(self, name: str) -> None:
         """Wait until the flood of that name sends. Raises TimeoutError."""
         async with asyncio.timeout(BEGUN_WITHIN_S):
-            while not (self.run.platform.folder / f"{name}.jsonl.begun").exists():  # noqa: ASYNC110
+            while not (self.run.platform.folder / f"{name}.jsonl.begun").exists():  # noqa: ASYNC110  another process
                 await asyncio.sleep(POLL_S)
 
     def judged(self, name: str, answered: Sequence[tuple[Asked, Response | None]], least: float = LEAST) -> Flooded:

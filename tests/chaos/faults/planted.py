@@ -26,7 +26,7 @@ WALLETS_OPENED_MAX = 200
 
 _ROW_LOCK = Rewrite("wallet.lock_rows", "order by w.id for no key update", "order by w.id")
 _STAMP_CHECK = Rewrite("wallet.write_rows", " and w.stamp = u.stamp_before", "")
-_LOCK_SHARDS = """        for s in select distinct x from unnest(shards) x order by 1 loop
+_LOCK_SHARDS = """        foreach s in array used loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
 """

@@ -110,7 +110,7 @@ async def deliver_twice(run: Run) -> Bite:
 async def _alarmed(run: Run) -> int:
     """Return how many wallets the projector tells of as parked, 0 where it tells of none in time."""
     until_s = time.monotonic() + ALARMED_WITHIN_S
-    while not (parked := await _metric(run, "projector", PARKED)) and time.monotonic() < until_s:  # noqa: ASYNC110
+    while not (parked := await _metric(run, "projector", PARKED)) and time.monotonic() < until_s:  # noqa: ASYNC110  its page
         await asyncio.sleep(POLL_S)
     return parked
 

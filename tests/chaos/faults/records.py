@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -41,8 +41,8 @@ async def cut_topic(run: Run) -> Bite:
     await platform.start("projector")
     stopped = await _stopped_shards(run, partitions)
     breaches = await _others_flow(run, partitions)
-    await _restore(run, {(record.shard, record.seq) for record in observe.parse(lost)})
-    await _rewind(run)
+    restored = await _restore(run, {(record.shard, record.seq) for record in observe.parse(lost)})
+    await _rewind(run, restored)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
     return Bite(what=what, count=min(len(lost), len(stopped)), recovery_s=recovery_s, breaches=breaches)
@@ -79,8 +79,11 @@ async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
     return [row["shard"] for row in rows]
 
 
-async def _restore(run: Run, lost: set[tuple[int, int]]) -> None:
-    """Bring the lost records back, as an operator does: from a replay of the journal; they stand behind later ones."""
+async def _restore(run: Run, lost: set[tuple[int, int]]) -> Mapping[int, int]:
+    """Bring the lost records back, as an operator does: from a replay of the journal; they stand behind later ones.
+
+    Returns the offset of the first of them by partition.
+    """
     platform = run.platform
     async with topics.admin_client(platform.kafka.bootstrap_servers) as admin:
         await topics.create_topic(admin, REPLAYED, PARTITIONS)
@@ -91,17 +94,18 @@ async def _restore(run: Run, lost: set[tuple[int, int]]) -> None:
     parsed = zip(raw, observe.parse(raw), strict=True)
     found = [replace(record, topic=observe.TOPIC) for record, told in parsed if (told.shard, told.seq) in lost]
     assert len(found) == len(lost), f"the replay has {len(found)} of {len(lost)} lost records"
-    await produce(run, found)
+    return await produce(run, found)
 
 
-async def _rewind(run: Run) -> None:
-    """Rewind what stands at a gap, as an operator does, until all is read: the first may come before all is back."""
+async def _rewind(run: Run, restored: Mapping[int, int]) -> None:
+    """Rewind what stands at a gap, as an operator does: to what was *restored*, then to what stands before it."""
     async with run.platform.connections() as connections:
-        for _ in range(REWINDS_MAX):
+        for attempt in range(REWINDS_MAX):
             stopped = [row["shard"] for row in await connections[HISTORY.service].fetch(_STOPPED)]
-            for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
+            for partition, shard in {shard % PARTITIONS: shard for shard in stopped}.items():
+                offset = 0 if attempt % 2 else restored.get(partition, 0)
                 await run.platform.operate(
-                    HISTORY.service, "projections", "rewind", "--shard", str(shard), "--offset", "0"
+                    HISTORY.service, "projections", "rewind", "--shard", str(shard), "--offset", str(offset)
                 )
             with suppress(TimeoutError):
                 await reached(connections, HISTORY, await observe.heads(connections, HISTORY), REWOUND_S)

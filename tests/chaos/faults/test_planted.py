@@ -1,13 +1,15 @@
 """A planted bug counts as caught only by the checks that its entry names."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from tests.chaos.__main__ import FAULTS
 from tests.chaos.faults.planted import lose_update
-from tests.chaos.platform.plant import Plant
+from tests.chaos.platform.plant import Plant, Rewriting
 from tests.chaos.run import Fault, RunResult
 
+FUNCTIONS = Path("services/wallet/sql/functions")
 PLANT = Plant(caught_by=frozenset({"I2", "I5"}), besides=frozenset({"I6"}))
 
 
@@ -52,3 +54,17 @@ def test_every_planted_bug_names_what_must_catch_it() -> None:
 
     assert planted
     assert all(plant.caught_by for plant in planted)
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS.values() if fault.plant is not None], ids=lambda each: each.id
+)
+def test_a_plant_knows_the_functions_that_it_rewrites(fault: Fault) -> None:
+    assert fault.plant is not None
+    prepare = fault.plant.prepare
+    texts: dict[str, str] = {}
+    for rewrite in prepare.rewrites if isinstance(prepare, Rewriting) else ():
+        name = rewrite.function.removeprefix("wallet.")
+        text = texts.get(name) or (FUNCTIONS / f"{name}.sql").read_text()
+        assert text.count(rewrite.old) == 1, rewrite
+        texts[name] = text.replace(rewrite.old, rewrite.new)

@@ -1,6 +1,6 @@
 """A bug that a run is to have, so that the checker itself is tried: where it goes, and what must catch it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,17 +43,24 @@ class Rewrite:
     new: str
 
 
-def rewritten(*rewrites: Rewrite) -> Prepare:
-    """Return what rewrites functions, in the run's own database alone."""
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """Makes *rewrites*, one after another, in the run's own database alone: see `Plant.prepare`."""
+
+    rewrites: Sequence[Rewrite]
 
     @asynccontextmanager
-    async def prepare(databases: Databases) -> "AsyncIterator[None]":
+    async def __call__(self, databases: Databases) -> "AsyncIterator[None]":
+        """Rewrite the functions, and run the body."""
         async with admin(databases["wallet"]) as connection:
-            for rewrite in rewrites:
+            for rewrite in self.rewrites:
                 await _rewrite(connection, rewrite)
         yield
 
-    return prepare
+
+def rewritten(*rewrites: Rewrite) -> Prepare:
+    """Return what rewrites functions, in the run's own database alone."""
+    return Rewriting(rewrites)
 
 
 def altered(statement: str) -> Prepare:

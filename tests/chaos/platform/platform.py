@@ -29,6 +29,7 @@ from tests.chaos.platform.product import (
     topics_of,
 )
 
+from contracts.topics import Topic
 from engines import temporary, topics
 from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK, free_ports
@@ -115,9 +116,9 @@ class Platform:
         return consumers_of(self.processes)
 
     @property
-    def topics(self) -> list[str]:
+    def topics(self) -> list[Topic]:
         """The topics that there are."""
-        return [topic.name for topic in topics_of(self.processes)]
+        return topics_of(self.processes)
 
     @property
     def postgres(self) -> PostgresServer:

@@ -179,6 +179,20 @@ async def test_a_truncated_topic_is_a_gap_that_stops_its_shard_until_the_events_
     assert await bench.stopped() == {2: None, 3: None}
 
 
+async def test_what_is_read_again_from_before_a_checkpoint_does_not_skip_to_it(bench: Bench) -> None:
+    """Other shards of the partition may miss what stands between."""
+    events = deposits(Stream(), 2, 12)
+    processor = bench.runner(Probe(bench.topic))._processor
+    await processor.process([received(event, 30 + place) for place, event in enumerate(events[:5])])
+
+    again = await processor.process([received(events[10], 22)])
+
+    assert again == []
+    assert await bench.stopped() == {2: "gap"}
+    await processor.process([received(event, 40 + place) for place, event in enumerate(events[5:])])
+    assert (await bench.reached(), await bench.stopped()) == ({2: 12}, {2: None})
+
+
 async def stops(bench: Bench, wanted: dict[int, str | None]) -> bool:
     return await bench.stopped() == wanted
 

@@ -33,7 +33,7 @@ def test_the_next_sequence_is_fresh_and_moves_the_checkpoint() -> None:
 def test_what_was_applied_is_skipped() -> None:
     sequenced = sequence(at(4), [record(3), record(4)])
 
-    assert (sequenced.fresh, sequenced.skipped, sequenced.gaps) == ([], 2, set())
+    assert (sequenced.fresh, sequenced.skipped, sequenced.gaps) == ([], 2, {})
 
 
 def test_a_gap_is_told_and_nothing_behind_it_is_applied() -> None:
@@ -41,7 +41,7 @@ def test_a_gap_is_told_and_nothing_behind_it_is_applied() -> None:
 
     sequenced = sequence(checkpoints, [record(6), record(7)])
 
-    assert (sequenced.fresh, sequenced.gaps, checkpoints[1].last_seq) == ([], {1}, 4)
+    assert (sequenced.fresh, sequenced.gaps, checkpoints[1].last_seq) == ([], {1: 6}, 4)
 
 
 def test_a_gap_that_is_filled_lets_the_shard_go_on() -> None:
@@ -50,7 +50,7 @@ def test_a_gap_that_is_filled_lets_the_shard_go_on() -> None:
     sequenced = sequence(checkpoints, [record(7), record(5), record(6), record(7)])
 
     assert [fresh.sequence for fresh in sequenced.fresh] == [5, 6, 7]
-    assert (sequenced.gaps, checkpoints[1].stopped) == (set(), None)
+    assert (sequenced.gaps, checkpoints[1].stopped) == ({}, None)
 
 
 def test_the_last_sequence_with_another_id_stops_the_shard_for_good() -> None:

@@ -86,11 +86,16 @@ class Processor:
         self._stopped.clear()
 
     def _stop_at_gaps(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> list[LookAgain]:
-        """Stop the shards whose gap stayed; return those that have not been looked at again yet."""
+        """Stop the shards whose gap stayed; return those that have not been looked at again yet.
+
+        Where a shard is read again from before its checkpoint, nothing was passed over, and there is nothing to go back
+        for: what it misses stands behind, and from there it goes on by itself.
+        """
         again = []
         for shard in sorted(sequenced.gaps):
             checkpoint = held[shard]
-            if self._looked.get(shard) == checkpoint.last_seq:
+            is_before_checkpoint = sequenced.gaps[shard] < checkpoint.offset
+            if is_before_checkpoint or self._looked.get(shard) == checkpoint.last_seq:
                 checkpoint.stopped = Stop.GAP
             elif checkpoint.stopped is None:
                 again.append(LookAgain(shard, checkpoint.partition, checkpoint.offset))

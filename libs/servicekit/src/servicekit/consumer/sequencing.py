@@ -31,11 +31,14 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class Sequenced:
-    """What to do with a poll: *fresh* records are applied in this order; the shards in *gaps* miss something."""
+    """What to do with a poll: *fresh* records are applied in this order.
+
+    The shards in *gaps* miss something; each has the offset of the first record beyond what it misses.
+    """
 
     fresh: list[Received] = field(default_factory=list)
     skipped: int = 0
-    gaps: set[int] = field(default_factory=set)
+    gaps: dict[int, int] = field(default_factory=dict)
     diverged: set[int] = field(default_factory=set)
     moved: set[int] = field(default_factory=set)
 
@@ -50,13 +53,14 @@ def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]
         if record.sequence == checkpoint.last_seq + 1:
             _advance(checkpoint, record, sequenced)
         elif record.sequence > checkpoint.last_seq:
-            sequenced.gaps.add(record.shard)
+            sequenced.gaps.setdefault(record.shard, record.offset)
         elif _differs(checkpoint, record):
             checkpoint.stopped = Stop.DIVERGED
             sequenced.diverged.add(record.shard)
         else:
             sequenced.skipped += 1
-    sequenced.gaps -= sequenced.diverged
+    for shard in sequenced.diverged:
+        sequenced.gaps.pop(shard, None)
     return sequenced
 
 
@@ -68,7 +72,7 @@ def _advance(checkpoint: Checkpoint, record: Received, sequenced: Sequenced) -> 
     checkpoint.stopped = None
     sequenced.fresh.append(record)
     sequenced.moved.add(record.shard)
-    sequenced.gaps.discard(record.shard)
+    sequenced.gaps.pop(record.shard, None)
 
 
 def _differs(checkpoint: Checkpoint, record: Received) -> bool:

@@ -56,7 +56,9 @@ ROWS: Final[Mapping[str, str]] = {
         values ('{ID}', 1, 1, '{ID}', :tenant, '{OWNER}', 't', '{ID}', 't', 0, 2, 'USD', 1, 1, 0, null, null, null,
                 null, '{AT}');
         insert into transaction_history.system_entry
-        values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}');""",
+        values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}');
+        insert into transaction_history.state_change
+        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',

@@ -39,7 +39,7 @@ AT: Final = EPOCH.isoformat()
 ROWS: Final[Mapping[str, str]] = {
     "wallet": f"""
         insert into wallet.wallet
-        values ('{ID}', :tenant, '{OWNER}', 'USD', 0, null, 1, 0, 0, 1, '{AT}', '{AT}', null, 0, false, 1);
+        values ('{ID}', :tenant, '{OWNER}', 'USD', 0, null, 1, 0, 0, 1, '{AT}', '{AT}', null, 0, false, 1, null, null);
         insert into wallet.state values (1, '{ID}', :tenant, null, 0, null, 0, null, 1, '{AT}', '{{}}', null, 1);
         insert into wallet.journal
         values (0, 1, '{ID}', :tenant, '{ID}', null, 1, '{ID}', 0, 2, 1, 'USD', 1, 0, 1, 0, '{AT}', '', null, null, '');

@@ -90,6 +90,19 @@ OPERATIONS_READ: Final = _register(
 )
 HOLDS_WRITE: Final = _register(16, "holds:write", ANYBODY, "Place holds, and increase, capture and void one's own.")
 PAYMENTS_CREATE: Final = _register(17, "payments:create", ANYBODY, "Pay from one wallet to many.")
+REFUNDS_CREATE: Final = _register(
+    18, "refunds:create", NEVER_USERS, "Refund and reverse transactions; never a user's: it takes from whom was paid."
+)
+CHARGEBACKS_CREATE: Final = _register(19, "chargebacks:create", STAFF, "Take deposits back that a bank took back.")
+FORCED_CREATE: Final = _register(
+    20, "forced:create", STAFF, "Debit below a wallet's floor and through its restrictions."
+)
+CONVERSIONS_CREATE: Final = _register(21, "conversions:create", ANYBODY, "Ask for quotes, and convert by them.")
+POLICY_READ: Final = _register(22, "policy:read", NEVER_USERS, "Read the policy: tiers, fees, exchange, holds.")
+POLICY_WRITE: Final = _register(23, "policy:write", NEVER_USERS, "Change the policy.")
+LIMITS_WRITE: Final = _register(24, "limits:write", NEVER_USERS, "Set wallets' limits, and owners' tiers.")
+OVERDRAFT_WRITE: Final = _register(25, "overdraft:write", STAFF, "Set credit lines.")
+WALLETS_DESCRIBE: Final = _register(26, "wallets:describe", ANYBODY, "Change wallets' labels and metadata.")
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))
 """Every scope, by bit."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, restrictions, wallets
+from contracts.events import holds, money, policy, restrictions, wallets
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -20,10 +20,12 @@ from contracts.events.money import (
     FUNDS_SENT,
     FUNDS_WITHDRAWN,
     SYSTEM_ENTRY_POSTED,
+    Conversion,
     EntryPosted,
     SystemEntryPosted,
 )
 from contracts.events.parts import Balance, Counterparty, Private
+from contracts.events.policy import POLICY_CHANGED, PolicyChanged
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
 from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
@@ -40,11 +42,13 @@ __all__ = [
     "HOLD_PLACED",
     "HOLD_RELEASED",
     "OPENED",
+    "POLICY_CHANGED",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
     "UNRESTRICTED",
     "WALLET_STREAM",
     "Balance",
+    "Conversion",
     "Counterparty",
     "EntryPosted",
     "EventData",
@@ -52,6 +56,7 @@ __all__ = [
     "HoldCaptured",
     "HoldChanged",
     "HoldReleased",
+    "PolicyChanged",
     "Private",
     "Restriction",
     "RestrictionsChanged",
@@ -70,11 +75,15 @@ EventData = (
     | HoldChanged
     | HoldCaptured
     | HoldReleased
+    | PolicyChanged
 )
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
-    sorted((*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES), key=lambda event_type: event_type.number),
+    sorted(
+        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *policy.TYPES),
+        key=lambda event_type: event_type.number,
+    ),
 )
 EVENT_TYPES: Final = WALLET_STREAM.types
 """Every type of `wallet.events` by name."""

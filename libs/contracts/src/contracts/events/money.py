@@ -9,8 +9,20 @@ from contracts.events.parts import Balance, Counterparty, Private
 from contracts.money import Money
 
 
-class EntryPosted(msgspec.Struct, frozen=True, kw_only=True):
-    """One wallet's entry of a ledger transaction. *amount* is signed: negative leaves the wallet."""
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """What was converted at *rate*, destination per source, a decimal."""
+
+    rate: str
+    source: Money
+    destination: Money
+
+
+class EntryPosted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One wallet's entry of a ledger transaction. *amount* is signed: negative leaves the wallet.
+
+    The members with defaults are left out where they do not apply. *forced*: it went below the floor, or through
+    restrictions.
+    """
 
     transaction_id: str
     transaction_type: str
@@ -20,6 +32,13 @@ class EntryPosted(msgspec.Struct, frozen=True, kw_only=True):
     balance: Balance
     counterparty: Counterparty | None
     private: Private | None
+    hold_id: str | None = None
+    quote_id: str | None = None
+    related_transaction_id: str | None = None
+    fee_rule: str | None = None
+    policy_version: int | None = None
+    forced: bool = False
+    conversion: Conversion | None = None
 
 
 class SystemEntryPosted(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from servicekit.failures import Overloaded
 from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchInput
 from wallet.application.units import Outcome, Unit
+from wallet.domain.policy import policy_name
 from wallet.domain.rows import RowName, Rows
 
 
@@ -48,6 +49,7 @@ class DryRun:
         unnamed: set[RowName] = set()
         while True:
             names = {name for unit in units for command in unit.commands for name in command.names(known)} | unnamed
+            names.add(policy_name(units[0].tenant_id))
             found = await self._snapshots.snapshot(units[0].tenant_id, names)
             plan = BatchPlan(units, self._planning)
             plan(found)

@@ -1,6 +1,7 @@
 """Journal rows: each fact as the event that it is, ready to be published as it is stored."""
 
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -8,9 +9,12 @@ import msgspec
 from contracts.events import Private
 from wallet.application.rows import JournalRow
 from wallet.application.units import Unit
-from wallet.domain.facts import AnyFact, Fact, SystemEntry, Transaction
+from wallet.domain.facts import AnyFact, Fact, RowFact, SystemEntry, Transaction
+from wallet.domain.rows import StateRow
 from wallet.domain.wallets import Wallet
 
+_NO_CURRENCY: Final = "XXX"
+"""ISO 4217's code for none."""
 _encode = msgspec.json.Encoder().encode
 Carried = Sequence[tuple[AnyFact, Wallet]]
 """Facts in their order, each with its wallet as the fact left it."""
@@ -82,4 +86,27 @@ def _state_change_row(unit: Unit, fact: Fact, wallet: Wallet, private: Private |
         unit.causation_id,
         unit.traceparent,
         _encode(fact.payload(wallet, None, private)),
+    )
+
+
+def row_change_row(unit: Unit, fact: RowFact, after: StateRow) -> JournalRow:
+    """Return the row of a fact of a row besides wallets, which has no balance."""
+    return JournalRow(
+        after.tenant_id,
+        after.id,
+        None,
+        after.version,
+        None,
+        0,
+        1,
+        fact.event.number,
+        _NO_CURRENCY,
+        0,
+        0,
+        None,
+        None,
+        unit.actor,
+        unit.causation_id,
+        unit.traceparent,
+        _encode(fact.payload(after, unit.actor)),
     )

@@ -11,7 +11,7 @@ import msgspec
 from contracts.envelope import rfc3339
 from contracts.events import Private
 from contracts.ids import shard_of
-from wallet.application.journal import state_change_rows, transaction_rows
+from wallet.application.journal import row_change_row, state_change_rows, transaction_rows
 from wallet.application.ports import CarriedOut, Renderer
 from wallet.application.private import private_text
 from wallet.application.rows import (
@@ -41,10 +41,11 @@ from wallet.application.units import (
     undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
-from wallet.domain.facts import AnyFact, Fact, SystemEntry
+from wallet.domain.facts import AnyFact, Fact, RowFact, SystemEntry
 from wallet.domain.mandate import platform_mandate
-from wallet.domain.outcomes import Accepted, Missing, NotPermitted, Rejected, Unnamed
-from wallet.domain.rows import RowName, Rows, StateRow
+from wallet.domain.outcomes import Accepted, Decision, Missing, NotPermitted, Rejected, Unnamed
+from wallet.domain.policy import policy_in_force
+from wallet.domain.rows import RowName, Rows, StateName, StateRow, UnnamedRowError
 from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
@@ -119,7 +120,7 @@ class BatchPlan:
         """Decide every unit and return all that is to be written."""
         self._given = given
         self._now = given.now
-        self._context = Context(_NOBODYS, given.now, self._planning.ids)
+        self._context = self._nobodys_context()
         self._now_text = rfc3339(given.now)
         self._rows = given.rows.copy()
         self._ahead = {
@@ -155,12 +156,15 @@ class BatchPlan:
 
     @property
     def after(self) -> Mapping[RowName, KnownRow]:
-        """Every row that the batch names or makes, as the batch leaves it, with its stamp."""
+        """Every row that the batch names or makes, as the batch leaves it, with its stamp; what is not there, too.
+
+        A wallet that is not there is not remembered.
+        """
         stamps, before = self._given.stamps, self._given.rows
         return {
-            name: KnownRow(row, self._stamp if row is not before.get(name) else stamps[name] or 0)
+            name: KnownRow(row, self._stamp if row is not before.get(name) else stamps[name])
             for name, row in self._rows.items()
-            if row is not None
+            if row is not None or isinstance(name, StateName)
         }
 
     @property
@@ -211,7 +215,8 @@ class BatchPlan:
             elif name in self._remade:
                 rows.changed.append(row)
             else:
-                rows.moved.append(MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor))
+                moved = MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor, row.usage)
+                rows.moved.append(moved)
 
     # -- units
 
@@ -292,15 +297,22 @@ class BatchPlan:
 
     def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing | NotPermitted:
         """Decide *command*; where it is accepted, add its rows to the plan."""
-        if unit.mandate is not self._context.mandate:
-            self._context = Context(unit.mandate, self._now, self._planning.ids)
-        decision = decide(command, self._rows, self._context)
+        decision = self._decide(unit, command)
         if isinstance(decision, Accepted):
             return self._accept(unit, command, decision)
         if isinstance(decision, Unnamed):
             self.unnamed.add(decision.name)
             return _NOT_READ
         return decision
+
+    def _decide(self, unit: Unit, command: Command) -> Decision:
+        if unit.mandate is not self._context.mandate:
+            try:
+                policy = policy_in_force(self._rows, unit.tenant_id)
+            except UnnamedRowError as error:
+                return Unnamed(error.name)
+            self._context = Context(unit.mandate, self._now, self._planning.ids, policy)
+        return decide(command, self._rows, self._context)
 
     def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Answered:
         """Carry out the facts, and add their journal rows."""
@@ -329,7 +341,10 @@ class BatchPlan:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
             self._raise_rows([wallet for _, wallet in carried])
-        done = CarriedOut(carried, states, transaction_id, self._text_of(carried[0][1].last_at), unit.mandate)
+        if accepted.row_facts:
+            self._carry_out_of_rows(unit, accepted.row_facts, states)
+        created_at = self._text_of(carried[0][1].last_at) if carried else self._now_text
+        done = CarriedOut(carried, states, transaction_id, created_at, unit.mandate)
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
 
     def _carry_out(
@@ -347,6 +362,19 @@ class BatchPlan:
         wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
         self._remade.add(fact.wallet_id)
         return fact, wallet
+
+    def _carry_out_of_rows(self, unit: Unit, facts: Sequence[RowFact], states: list[StateRow]) -> None:
+        """Make the transitions of rows that have events of their own, a policy's among them."""
+        for fact in facts:
+            before = self._rows[fact.name]
+            assert not isinstance(before, Wallet)
+            after = self._rows[fact.name] = fact.evolve(before, self._now)
+            states.append(after)
+            self._journal.append(row_change_row(unit, fact, after))
+        self._context = self._nobodys_context()
+
+    def _nobodys_context(self) -> Context:
+        return Context(_NOBODYS, self._now, self._planning.ids)
 
     def _add_reference(self, tenant_id: UUID, reference: str, transaction_id: UUID) -> None:
         hashed = self._planning.hash_reference(tenant_id, reference)

@@ -111,20 +111,21 @@ class BatchInput:
 
 
 class KnownRow(msgspec.Struct, frozen=True, gc=False):
-    """A row and its stamp."""
+    """A row and its stamp; both are None where there is none of that name."""
 
-    row: Row
-    stamp: int
+    row: Row | None
+    stamp: int | None
 
 
 class MovedWallet(NamedTuple):
-    """A wallet of which nothing but the money changed."""
+    """A wallet of which nothing but the money changed, and what is counted under its limits."""
 
     id: UUID
     stamp_before: int
     version: int
     posted_minor: int
     held_minor: int
+    usage: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

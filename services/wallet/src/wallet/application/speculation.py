@@ -7,12 +7,15 @@ has the stamp it had when it was read or written, and if its keys are free. Wher
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from wallet.application.plan import BatchPlan
 from wallet.application.recent import Recent
 from wallet.application.rows import BatchInput, KeyRecord, KnownRow
 from wallet.application.units import Unit, UnitKey, keys_of
-from wallet.domain.rows import RowName, Rows, StateRow
+from wallet.domain.policy import policy_name
+from wallet.domain.rows import RowName, Rows
+from wallet.domain.wallets import Wallet
 
 ROWS_MAX: Final = 100_000
 ACKNOWLEDGED_MAX: Final = 200_000
@@ -131,14 +134,16 @@ class Gathering:
         self.reads = 0
 
     def unread(self) -> Unread:
-        """Take what is known of all that the units name; return what is not."""
+        """Take what is known of all that the units name, and of their tenants' policies; return what is not."""
         rows, stamps = self._rows, self._stamps
         known, is_acknowledged = self._known.rows.get, self._known.is_acknowledged
         names: set[RowName] = set()
         keys: set[UnitKey] = set()
+        tenants: set[UUID] = set()
         for unit in self._units:
             if (unit.claim is not None or is_acknowledged(unit.key)) and self._is_repeat(unit, keys):
                 continue
+            tenants.add(unit.mandate.tenant_id)
             for command in unit.commands:
                 links = 1
                 while links:  # a row that is known may name others
@@ -152,9 +157,16 @@ class Gathering:
                             continue
                         # Under the name that the row itself has: it is of the driver's type, whose hash costs little.
                         row = found.row
-                        own_name = name if isinstance(row, StateRow) else row.id
+                        own_name = row.id if isinstance(row, Wallet) else name
                         rows[own_name], stamps[own_name] = row, found.stamp
                         links += own_name is name
+        for name in map(policy_name, tenants):
+            if name not in stamps:
+                found = known(name)
+                if found is None:
+                    names.add(name)
+                else:
+                    rows[name], stamps[name] = found.row, found.stamp
         return Unread(names, keys)
 
     @property

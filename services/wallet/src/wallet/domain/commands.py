@@ -10,6 +10,7 @@ import msgspec
 
 from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import Decision, Unnamed
+from wallet.domain.policy import NO_POLICY, PolicyInForce
 from wallet.domain.rows import RowName, Rows, UnnamedRowError
 from wallet.domain.wallets import Wallet
 
@@ -27,11 +28,12 @@ class Ids:
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
-    """On whose behalf a command is decided, and at what time."""
+    """On whose behalf a command is decided, at what time, and by which policy."""
 
     mandate: Mandate
     now: datetime
     ids: Ids
+    policy: PolicyInForce = NO_POLICY
 
     def own(self, rows: Rows, wallet_id: UUID) -> Wallet | None:
         """Return the wallet if the mandate covers its owner, else None, as if there were none."""

@@ -16,7 +16,7 @@ from contracts import events
 from contracts.event_types import EventDataError, EventType
 from contracts.events import Balance, Counterparty, Private
 from contracts.money import Money, money
-from wallet.domain.rows import Rows, StateRow
+from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 from wallet.domain.wallets import Wallet
 
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
@@ -27,7 +27,10 @@ class JournalBreachError(Exception):
 
 
 class JournalEvent(NamedTuple):
-    """What a wallet's own journal row says. *payload* is None for an entry, whose columns say all."""
+    """What a journal row says that has a version: of the wallet *account_id*, or of a row besides wallets.
+
+    Such a row has no balance. *payload* is None for an entry, whose columns say all.
+    """
 
     seq: int
     tenant_id: UUID
@@ -37,8 +40,8 @@ class JournalEvent(NamedTuple):
     currency: str
     posted_delta: int
     held_delta: int
-    posted_after: int
-    held_after: int
+    posted_after: int | None
+    held_after: int | None
     occurred_at: datetime
     actor: str
     payload: bytes | None
@@ -153,6 +156,36 @@ class SystemEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 AnyFact = Fact | SystemEntry
+
+
+class RowFact(msgspec.Struct, frozen=True):
+    """Something that happened to a row besides wallets that has events of its own: *row_id* is their subject."""
+
+    event: ClassVar[EventType]
+    kind: ClassVar[RowKind]
+    opens: ClassVar[bool] = True
+    """Whether it may be the first of its row."""
+
+    row_id: UUID
+    tenant_id: UUID
+
+    @property
+    def name(self) -> StateName:
+        """The row's name."""
+        return StateName(self.kind.number, self.row_id)
+
+    def evolve(self, row: StateRow | None, at: datetime) -> StateRow:
+        """Return the row one version on. *row* is None where there was none, *at* when it happened."""
+        raise NotImplementedError
+
+    def payload(self, after: StateRow, actor: str) -> msgspec.Struct:
+        """Return the event's body. *after* is the row as the fact left it, *actor* who caused it."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "RowFact":
+        """Return the fact that *event* tells; raises EventDataError."""
+        raise NotImplementedError
 
 
 def balance_of(wallet: Wallet) -> Balance:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from contracts.scopes import Kind
-from wallet.domain.facts import AnyFact
+from wallet.domain.facts import AnyFact, RowFact
 from wallet.domain.rows import RowName
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
@@ -19,12 +19,14 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
     whose entries are the first of the facts, and sum to zero per currency. *text* is the free text of all of it.
+    *row_facts* happen to rows besides wallets.
     """
 
     facts: tuple[AnyFact, ...]
     resource_id: UUID | None = None
     transaction_id: UUID | None = None
     text: FreeText | None = None
+    row_facts: tuple[RowFact, ...] = ()
 
 
 class RefusalCode(StrEnum):
@@ -48,6 +50,7 @@ class RefusalCode(StrEnum):
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
+    POLICY_VERSION_CONFLICT = "policy_version_conflict"
 
 
 WALLET: Final = "wallet"

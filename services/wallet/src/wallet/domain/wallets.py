@@ -32,8 +32,9 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
 
     *version* counts the wallet's events, densely from 1; *last_at* is when the newest of them occurred, and never goes
     back: what happens to a wallet that is ahead of the clock happens at its *last_at*.
-    *operator_version* is the version at which an operator last changed the restrictions, 0 if none ever did. Built by
-    position on the write path: the order of the fields is the order of the row.
+    *operator_version* is the version at which an operator last changed the restrictions, 0 if none ever did.
+    *floor_waived*: a forced entry took it below its floor, where it still is. *terms* are its own limits, *usage* is
+    what was counted under limits. Built by position on the write path: the order of the fields is the order of the row.
     """
 
     id: UUID
@@ -50,6 +51,9 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     last_at: datetime
     private: bytes | None
     operator_version: int
+    floor_waived: bool = False
+    terms: bytes | None = None
+    usage: bytes | None = None
 
     @property
     def available_minor(self) -> int:
@@ -81,7 +85,11 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
         return next((restriction for restriction in self.restrictions if restriction.source == source), None)
 
     def moved(self, posted_delta_minor: int, held_delta_minor: int, at: datetime) -> "Wallet":
-        """Return the wallet one version on, with the deltas added to what is posted and held."""
+        """Return the wallet one version on, with the deltas added to what is posted and held.
+
+        Where its floor was waived, that ends when the floor is kept again.
+        """
+        posted_minor, held_minor = self.posted_minor + posted_delta_minor, self.held_minor + held_delta_minor
         return Wallet(
             self.id,
             self.tenant_id,
@@ -89,14 +97,17 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             self.currency,
             self.status,
             self.restrictions,
-            self.posted_minor + posted_delta_minor,
-            self.held_minor + held_delta_minor,
+            posted_minor,
+            held_minor,
             self.overdraft_limit_minor,
             self.version + 1,
             self.opened_at,
             max(self.last_at, at),
             self.private,
             self.operator_version,
+            self.floor_waived and posted_minor - held_minor < -self.overdraft_limit_minor,
+            self.terms,
+            self.usage,
         )
 
     def with_restrictions(self, restrictions: tuple[Restriction, ...], at: datetime, *, is_operators: bool) -> "Wallet":

@@ -65,9 +65,9 @@ _SET_OPENINGS: Final = """
        set status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
            version = excluded.version, last_at = excluded.last_at, private = excluded.private,
-           operator_version = excluded.operator_version"""
+           operator_version = excluded.operator_version, floor_waived = excluded.floor_waived, terms = excluded.terms"""
 _STATE_OPENINGS: Final = f"""
-    select {STATE_COLUMNS} from wallet.state_opening where shard = $1 and wallet_id = any ($2)"""
+    select {STATE_COLUMNS} from wallet.state_opening where shard = $1 and (wallet_id = any ($2) or id = any ($2))"""
 _SET_STATE_OPENINGS: Final = """
     insert into wallet.state_opening select u.* from unnest($1::wallet.state_opening[]) u
         on conflict (shard, kind, id) do update
@@ -176,7 +176,7 @@ class Archiver:
         await tx.connection.execute(_SET_STATE_OPENINGS, states)
 
     async def _fold(self, tx: Transaction, shard: int, made: Rows, events: Sequence[JournalEvent]) -> None:
-        unknown = list({event.account_id for event in events} - made.keys())
+        unknown = list({event.account_id for event in events} - {row.id for row in made.values() if row is not None})
         for row in await tx.connection.fetch(_OPENINGS, shard, unknown):
             made[row[0]] = wallet_from_row(row)
         for row in await tx.connection.fetch(_STATE_OPENINGS, shard, unknown):

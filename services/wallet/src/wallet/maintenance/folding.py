@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from contracts.event_types import EventDataError
-from wallet.domain.facts import Fact, JournalBreachError, JournalEvent
+from wallet.domain.facts import Fact, JournalBreachError, JournalEvent, RowFact
 from wallet.domain.rows import RowKind, Rows, StateRow, UnnamedRowError
 from wallet.domain.wallets import Wallet
 
@@ -11,13 +11,17 @@ from wallet.domain.wallets import Wallet
 class Folding:
     """Carries out the facts of a journal. *facts* are all that it may hold, *kinds* the rows that they may make."""
 
-    def __init__(self, facts: Iterable[type[Fact]], kinds: Iterable[RowKind]) -> None:
+    def __init__(self, facts: Iterable[type[Fact | RowFact]], kinds: Iterable[RowKind]) -> None:
         self.kinds = tuple(kinds)
-        self._facts: Mapping[int, type[Fact]] = {fact.event.number: fact for fact in facts}
+        self._facts: Mapping[int, type[Fact | RowFact]] = {fact.event.number: fact for fact in facts}
 
     def fold(self, rows: Rows, event: JournalEvent) -> None:
         """Take *rows*, which the events before it made, to what they are after *event*; raises JournalBreachError."""
-        fact, before = self._read(event), rows.get(event.account_id)
+        fact = self._read(event)
+        if isinstance(fact, RowFact):
+            self._fold_row(rows, fact, event)
+            return
+        before = rows.get(event.account_id)
         assert before is None or isinstance(before, Wallet)
         if before is None and not fact.opens:
             raise JournalBreachError(f"wallet {event.account_id}: version {event.version} comes before its opening")
@@ -35,7 +39,15 @@ class Folding:
         rows.update((state.name, state) for state in states)
         rows[after.id] = after
 
-    def _read(self, event: JournalEvent) -> Fact:
+    def _fold_row(self, rows: Rows, fact: RowFact, event: JournalEvent) -> None:
+        before = rows.get(fact.name)
+        assert before is None or isinstance(before, StateRow)
+        after = fact.evolve(before, event.occurred_at)
+        if after.version != event.version:
+            raise JournalBreachError(f"row {event.account_id}: version {event.version} should be {after.version}")
+        rows[fact.name] = after
+
+    def _read(self, event: JournalEvent) -> Fact | RowFact:
         kind = self._facts.get(event.type)
         if kind is None:
             raise JournalBreachError(f"wallet {event.account_id}: version {event.version} is of no known type")

@@ -55,17 +55,19 @@ _REPAIR_STATES: Final = f"""
 # wallet_opening and state_opening have a row's columns behind its shard.
 _REPAIR: Final = """
     insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                               overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+                               overdraft_limit_minor, version, opened_at, last_at, private, operator_version,
+                               floor_waived, terms, stamp)
     select u.wallet_id, u.tenant_id, u.owner_id, u.currency, u.status, u.restrictions, u.posted_minor, u.held_minor,
            u.overdraft_limit_minor, u.version, u.opened_at, u.last_at, u.private, u.operator_version,
-           random(0, 9223372036854775807)
+           u.floor_waived, u.terms, random(0, 9223372036854775807)
       from unnest($1::wallet.wallet_opening[]) u
         on conflict (id) do update
        set tenant_id = excluded.tenant_id, owner_id = excluded.owner_id, currency = excluded.currency,
            status = excluded.status, restrictions = excluded.restrictions, posted_minor = excluded.posted_minor,
            held_minor = excluded.held_minor, overdraft_limit_minor = excluded.overdraft_limit_minor,
            version = excluded.version, opened_at = excluded.opened_at, last_at = excluded.last_at,
-           private = excluded.private, operator_version = excluded.operator_version, stamp = excluded.stamp"""
+           private = excluded.private, operator_version = excluded.operator_version,
+           floor_waived = excluded.floor_waived, terms = excluded.terms, stamp = excluded.stamp"""
 
 
 class RepairRefusedError(Exception):

@@ -56,6 +56,8 @@ class Opening:
     seq: int = 0
     wallets: Mapping[UUID, WalletState] = field(default_factory=dict)
     system_accounts_minor: Mapping[SystemAccount, int] = field(default_factory=dict)
+    streams: Mapping[UUID, int] = field(default_factory=dict)
+    """The versions of rows besides wallets that have events of their own."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,7 @@ class ShardFold:
         self._totals_seq = totals_seq
         self._last_seq = opening.seq
         self._wallets: dict[UUID, WalletState] = dict(opening.wallets)
+        self._streams: dict[UUID, int] = dict(opening.streams)
         self._totals_minor: dict[SystemAccount, int] = dict(opening.system_accounts_minor)
         for account, total_minor in opening.system_accounts_minor.items():
             self._add_figure(account, total_minor)
@@ -108,10 +111,19 @@ class ShardFold:
         for row in rows:
             self._report.rows += 1
             self._check_sequence(row)
-            if row.system_account is None:
+            if row.system_account is None and row.posted_after is None:
+                self._fold_stream(row)
+            elif row.system_account is None:
                 self._fold_wallet(row)
             else:
                 self._add_system_entry(SystemAccount(row.tenant_id, row.system_account, row.currency), row)
+
+    def compare_streams(self, stored: Mapping[UUID, int]) -> None:
+        """Compare the folded versions of rows that have events of their own with the *stored* ones."""
+        for row_id in sorted(self._streams.keys() | stored.keys()):
+            folded, actual = self._streams.get(row_id, 0), stored.get(row_id, 0)
+            if folded != actual:
+                self._report.find("I11", f"row {row_id}", f"it is at version {actual}, its events end at {folded}")
 
     def compare(self, stored: Mapping[UUID, WalletState]) -> None:
         """Compare the folded wallets with the *stored* ones: every wallet of the shard."""
@@ -148,6 +160,12 @@ class ShardFold:
         if row.seq != self._last_seq + 1:
             self._report.find("I4", f"shard {self._shard}", f"sequence {self._last_seq} is followed by {row.seq}")
         self._last_seq = row.seq
+
+    def _fold_stream(self, row: FoldedRow) -> None:
+        version = self._streams.get(row.account_id, 0)
+        if row.version != version + 1:
+            self._report.find("I4", f"row {row.account_id}", f"version {version} is followed by {row.version}")
+        self._streams[row.account_id] = row.version or version + 1
 
     def _fold_wallet(self, row: FoldedRow) -> None:
         before = self._wallets.get(row.account_id, _NEW)

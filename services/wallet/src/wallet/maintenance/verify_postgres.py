@@ -1,6 +1,7 @@
 """The verifier's reads: all of the ledger on one snapshot, in pieces of a bounded size."""
 
 from typing import Final
+from uuid import UUID
 
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
@@ -18,6 +19,11 @@ _WALLETS: Final = """
      where get_byte(uuid_send(id), 15) & 63 = $1"""
 _ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
 _OPENINGS: Final = "select wallet_id, version, posted_minor, held_minor from wallet.wallet_opening where shard = $1"
+# Rows of no wallet have events of their own.
+_STREAMS: Final = """
+    select id, version from wallet.state
+     where wallet_id is null and get_byte(uuid_send(id), 15) & 63 = $1"""
+_STREAM_OPENINGS: Final = "select id, version from wallet.state_opening where wallet_id is null and shard = $1"
 _SYSTEM_OPENINGS: Final = """
     select tenant_id, system_account, currency, total_minor from wallet.system_account_opening where shard = $1"""
 _TOTALS_SEQ: Final = "select seq from wallet.system_account_fold where shard = $1"
@@ -91,13 +97,19 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
         progress(len(rows))
     stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
     fold.compare(stored)
+    fold.compare_streams(await _versions(connection, _STREAMS, shard))
     fold.compare_totals(await _system_accounts(connection, _TOTALS, shard))
 
 
 async def _opening(connection: Connection, shard: int) -> Opening:
     wallets = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_OPENINGS, shard)}
     archive_end = await connection.fetchval(_ARCHIVE_END, shard)
-    return Opening(archive_end, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard))
+    streams = await _versions(connection, _STREAM_OPENINGS, shard)
+    return Opening(archive_end, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard), streams)
+
+
+async def _versions(connection: Connection, query: str, shard: int) -> dict[UUID, int]:
+    return {row["id"]: row["version"] for row in await connection.fetch(query, shard)}
 
 
 async def _system_accounts(connection: Connection, query: str, shard: int) -> dict[SystemAccount, int]:

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from contracts.problems import PROBLEM_CODES
 from contracts.scopes import Kind
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Done, Refused, Stored
@@ -15,7 +16,7 @@ from wallet.domain.facts import Fact
 from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed
 from wallet.domain.mandate import Mandate, platform_mandate
 from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
-from wallet.domain.outcomes import Accepted, RefusalCode, Rejected
+from wallet.domain.outcomes import Accepted, RefusalCode, Rejected, Subject
 from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
 from wallet.domain.rows import Rows
 from wallet.domain.texts import FreeText
@@ -161,6 +162,14 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("code", RefusalCode)
+def test_every_refusal_has_a_problem_and_is_read_back(code: RefusalCode) -> None:
+    answer = RENDERER.rejected(Rejected(code, Subject("wallet", ONE), {}), PATH)
+
+    assert answer[0] == PROBLEM_CODES[code].status
+    assert RENDERER.result_of(answer) == Refused(code)
+
+
+@pytest.mark.parametrize("code", REFUSALS)
 def test_a_refusal_is_rendered_as_ever_and_read_back(code: RefusalCode) -> None:
     refusal, body = REFUSALS[code]
 

@@ -164,6 +164,9 @@ BALANCE_OVERFLOW: Final = _register(
 )
 HOLD_SETTLED: Final = _register("hold_settled", 409, "Nothing is held by it any more", "Place another hold.")
 HOLD_EXPIRED: Final = _register("hold_expired", 409, "The hold has expired", "Place another hold.")
+HOLD_NOT_DUE: Final = _register(
+    "hold_not_due", 409, "The hold does not end then", "Nothing: the platform's own command met a hold that was moved."
+)
 HOLD_EXPIRY_OUT_OF_RANGE: Final = _register(
     "hold_expiry_out_of_range",
     409,

@@ -30,6 +30,7 @@ from wallet.domain.commands import Context, decide
 from wallet.domain.facts import Fact
 from wallet.domain.money import TransferFunds
 from wallet.domain.outcomes import Accepted
+from wallet.domain.policy import policy_name
 from wallet.domain.rows import RowName
 from wallet.domain.wallets import Wallet
 from wallet.entrypoints.money import TransferRequest, to_transfer
@@ -104,7 +105,8 @@ async def measure(bench: Bench, seconds: float) -> dict[str, float]:
 
 async def _given(bench: Bench) -> BatchInput:
     async with connected(bench.database.dsn_app) as connection:
-        return await BatchReader(StateColumns(())).read(connection, [UUID(text) for text in bench.wallet_ids])
+        names: list[RowName] = [*(UUID(text) for text in bench.wallet_ids), policy_name(committing.MANDATE.tenant_id)]
+        return await BatchReader(StateColumns(())).read(connection, names)
 
 
 def _python(given: BatchInput) -> dict[str, float]:

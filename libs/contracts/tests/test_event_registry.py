@@ -39,6 +39,7 @@ NUMBERS = {
     "wallet.hold_released.v1": 22,
     "ledger.policy_changed.v1": 33,
 }
+OLD_SCHEMAS = Path(__file__).parent / "old_schemas"
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))
 
 
@@ -50,6 +51,14 @@ def test_numbers_stand_in_the_journal_for_ever() -> None:
 @pytest.mark.parametrize("event_type", PUBLISHED_TYPES.values(), ids=lambda event_type: event_type.name)
 def test_a_published_schema_does_not_change(event_type: EventType) -> None:
     assert schema_file(event_type).read_text() == schema_text(event_type)
+
+
+@pytest.mark.parametrize("file", sorted(OLD_SCHEMAS.glob("*.json")), ids=lambda file: file.stem)
+def test_a_reader_of_the_schema_before_takes_the_new_samples(file: Path) -> None:
+    event_type = PUBLISHED_TYPES[file.stem]
+
+    for sample in sample_files(event_type):
+        jsonschema.validate(read_sample(sample)["data"], json.loads(file.read_text()))
 
 
 def test_every_type_has_a_schema_and_a_sample_and_no_file_is_left_over() -> None:

@@ -23,8 +23,30 @@ BITS = {
     "operations:read": 15,
     "holds:write": 16,
     "payments:create": 17,
+    "refunds:create": 18,
+    "chargebacks:create": 19,
+    "forced:create": 20,
+    "conversions:create": 21,
+    "policy:read": 22,
+    "policy:write": 23,
+    "limits:write": 24,
+    "overdraft:write": 25,
+    "wallets:describe": 26,
 }
-NEVER_A_USERS = {"wallets:restrict", "deposits:create", "risk:read", "credentials:write", "tenants:write"}
+NEVER_A_USERS = {
+    "wallets:restrict",
+    "deposits:create",
+    "risk:read",
+    "credentials:write",
+    "tenants:write",
+    "refunds:create",
+    "chargebacks:create",
+    "forced:create",
+    "policy:read",
+    "policy:write",
+    "limits:write",
+    "overdraft:write",
+}
 
 
 def test_bits_stand_in_credentials_for_ever() -> None:

@@ -52,7 +52,8 @@ create type wallet.moved_wallet as (
     stamp_before bigint,
     version bigint,
     posted_minor bigint,
-    held_minor bigint
+    held_minor bigint,
+    usage bytea
 );
 
 create type wallet.raised_row as (
@@ -115,6 +116,9 @@ create type wallet.wallet_row as (
     last_at timestamp with time zone,
     private bytea,
     operator_version bigint,
+    floor_waived boolean,
+    terms bytea,
+    usage bytea,
     stamp bigint
 );
 
@@ -429,6 +433,8 @@ create table wallet.wallet (
     operator_version bigint not null,
     floor_waived boolean default false not null,
     stamp bigint not null,
+    terms bytea,
+    usage bytea,
     constraint wallet_held_is_not_negative check ((held_minor >= 0)),
     constraint wallet_overdraft_limit_is_not_negative check ((overdraft_limit_minor >= 0)),
     constraint wallet_stays_above_its_floor check ((floor_waived or ((posted_minor - held_minor) >= (- overdraft_limit_minor))))
@@ -440,7 +446,7 @@ create function wallet.wallet_as_read(w wallet.wallet) returns wallet.wallet_row
     as $$
     select (w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor, w.held_minor,
             w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
-            w.stamp)::wallet.wallet_row
+            w.floor_waived, w.terms, w.usage, w.stamp)::wallet.wallet_row
 $$;
 
 create function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
@@ -460,12 +466,13 @@ declare
 begin
     if cardinality(opened) > 0 then
         insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version,
+                                   floor_waived, terms, usage, stamp)
         select u.* from unnest(opened) u;
     end if;
     if cardinality(moved) > 0 then
         update wallet.wallet w
-           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version,
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, usage = u.usage,
                stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
           from unnest(moved) u
          where w.id = u.id and w.stamp = u.stamp_before;
@@ -479,7 +486,7 @@ begin
            set status = u.status, restrictions = u.restrictions, posted_minor = u.posted_minor,
                held_minor = u.held_minor, overdraft_limit_minor = u.overdraft_limit_minor, version = u.version,
                last_at = u.last_at, private = u.private, operator_version = u.operator_version,
-               stamp = u.stamp
+               floor_waived = u.floor_waived, terms = u.terms, usage = u.usage, stamp = u.stamp
           from unnest(changed) u
          where w.id = u.id and w.version < u.version;
         get diagnostics touched = row_count;
@@ -497,7 +504,7 @@ begin
            set status = u.status, cap_minor = u.cap_minor, used_minor = u.used_minor, due_at = u.due_at,
                version = u.version, changed_at = u.changed_at, body = u.body, private = u.private, stamp = u.stamp
           from unnest(changed_states) u
-         where t.kind = u.kind and t.id = u.id and t.version < u.version;
+         where t.kind = u.kind and t.id = u.id and t.version <= u.version;
         get diagnostics touched = row_count;
         if touched <> cardinality(changed_states) then
             raise exception 'a row is not as it was read' using errcode = 'WL001';
@@ -836,7 +843,10 @@ create table wallet.wallet_opening (
     opened_at timestamp with time zone not null,
     last_at timestamp with time zone not null,
     private bytea,
-    operator_version bigint default 0 not null
+    operator_version bigint default 0 not null,
+    floor_waived boolean default false not null,
+    terms bytea,
+    usage bytea
 );
 
 create table wallet.wallet_repair (

@@ -23,6 +23,7 @@ from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.rows import BatchInput, KeyRecord
 from wallet.application.units import Outcome, Stored, Unit, UnitKey
 from wallet.bootstrap.catalog import CATALOG
+from wallet.domain.policy import policy_name
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.wallets import Wallet
 from wallet.entrypoints.rendering import JsonRenderer
@@ -113,7 +114,9 @@ class LedgerInMemory:
         """There is nothing to let go of."""
 
     def _input(self, units: Iterable[Unit]) -> BatchInput:
+        units = list(units)
         named = {name for unit in units for command in unit.commands for name in command.names(Rows())}
+        named |= {policy_name(unit.tenant_id) for unit in units}
         rows = Rows({name: self._rows.get(name) for name in named})
         stamps = {name: None if row is None else _STAMP for name, row in rows.items()}
         return BatchInput(rows, stamps, dict(self._keys), _START)

@@ -25,8 +25,10 @@ from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, WithdrawFunds
+from wallet.domain.policy import policy_name
 from wallet.domain.restrictions import FreezeWallet
 from wallet.domain.rows import Rows
+from wallet.domain.wallets import Wallet
 from wallet.entrypoints.rendering import JsonRenderer
 
 pytestmark = pytest.mark.integration
@@ -68,8 +70,11 @@ class Decided:
         self.plan = BatchPlan(self.units, PLANNING)
 
     def __call__(self, given: BatchInput) -> BatchRows:
-        self.given = given
-        return self.plan(given)
+        name = policy_name(TENANT)
+        rows = given.rows.copy()
+        rows.setdefault(name, None)
+        self.given = replace(given, rows=rows, stamps={name: None, **given.stamps})
+        return self.plan(self.given)
 
 
 async def row_of(database: Database, wallet_id: UUID) -> Sequence[object]:
@@ -97,7 +102,7 @@ async def looked_at(ledger: PostgresLedger, wallet_id: UUID) -> BatchInput:
 
 def left_by(batch: Decided) -> BatchInput:
     """Return the rows as *batch* leaves them, as the input of the next."""
-    after = batch.plan.after
+    after = {name: known for name, known in batch.plan.after.items() if known.row is not None}
     rows = Rows({name: known.row for name, known in after.items()})
     return BatchInput(rows, {name: known.stamp for name, known in after.items()}, {}, batch.plan.now)
 
@@ -105,7 +110,7 @@ def left_by(batch: Decided) -> BatchInput:
 def version_of(given: BatchInput, wallet_id: UUID) -> int:
     """Return the wallet's version as it was given to a plan."""
     wallet = given.rows[wallet_id]
-    assert wallet is not None
+    assert isinstance(wallet, Wallet)
     return wallet.version
 
 

@@ -5,12 +5,13 @@ import json
 
 import asyncpg
 import pytest
-from services.wallet.tests.scripted_ledger import WALLET_ID, Driven, ScriptedLedger, a_deposit, until
+from services.wallet.tests.scripted_ledger import TENANT, WALLET_ID, Driven, ScriptedLedger, a_deposit, until
 
 from contracts.ids import new_id
 from wallet.application.rows import KeyRecord
 from wallet.application.units import KeyReused, NotFound, Outcome, Stored
 from wallet.domain.money import DepositFunds
+from wallet.domain.policy import policy_name
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ async def test_a_batch_is_sent_behind_the_one_that_is_written_and_the_next_is_de
 
     assert ledger.sent == [1, 2, 3, 4], "each batch expects what the one before it leaves"
     assert [version_in(outcome) for outcome in outcomes] == [3, 4, 5]
-    assert (ledger.reads, ledger.batches) == ([{WALLET_ID}], []), "what was read once is known"
+    assert (ledger.reads, ledger.batches) == ([{WALLET_ID, policy_name(TENANT)}], []), "what was read once is known"
 
 
 @pytest.mark.parametrize(

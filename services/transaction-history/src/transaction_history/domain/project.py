@@ -12,6 +12,7 @@ from contracts.events import (
     HoldCaptured,
     HoldChanged,
     HoldReleased,
+    PolicyChanged,
     Private,
     RestrictionsChanged,
     SystemEntryPosted,
@@ -37,6 +38,8 @@ def project(event: Envelope, data: EventData, wallet: WalletRow | None) -> Chang
     match data:
         case SystemEntryPosted():
             return Changes(None, _system_entry(event, data))
+        case PolicyChanged():
+            return Changes(None, None)
         case WalletOpened():
             return _opened(event, data, wallet)
         case EntryPosted() | HoldCaptured():

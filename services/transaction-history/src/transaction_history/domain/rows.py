@@ -84,7 +84,7 @@ class StateChangeRow(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """What one event changes: the wallet as it is now (None: no wallet changed), and the row that is added."""
+    """What one event changes: the wallet as it is now (None: no wallet changed), and the row that is added, if any."""
 
     wallet: WalletRow | None
-    added: EntryRow | SystemEntryRow | StateChangeRow
+    added: EntryRow | SystemEntryRow | StateChangeRow | None

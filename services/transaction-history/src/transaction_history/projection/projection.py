@@ -62,7 +62,8 @@ def fold(parsed: Sequence[tuple[Envelope, EventData]], known: dict[UUID, WalletR
         changes = project(event, data, wallets.get(event.subject))
         if changes.wallet is not None:
             wallets[event.subject] = changed[event.subject] = changes.wallet
-        rows.add(changes.added)
+        if changes.added is not None:
+            rows.add(changes.added)
     # In one order for all, so that two writers never wait for each other in a circle.
     rows.wallets = sorted(changed.values(), key=lambda wallet: wallet.wallet_id)
     return rows

@@ -160,14 +160,20 @@ class Gathering:
                         own_name = row.id if isinstance(row, Wallet) else name
                         rows[own_name], stamps[own_name] = row, found.stamp
                         links += own_name is name
+        return Unread(names | self._unread_policies(tenants), keys)
+
+    def _unread_policies(self, tenants: Iterable[UUID]) -> set[RowName]:
+        """Take what is known of the policies of *tenants*; return the names of the others."""
+        unread: set[RowName] = set()
         for name in map(policy_name, tenants):
-            if name not in stamps:
-                found = known(name)
-                if found is None:
-                    names.add(name)
-                else:
-                    rows[name], stamps[name] = found.row, found.stamp
-        return Unread(names, keys)
+            if name in self._stamps:
+                continue
+            found = self._known.rows.get(name)
+            if found is None:
+                unread.add(name)
+            else:
+                self._rows[name], self._stamps[name] = found.row, found.stamp
+        return unread
 
     @property
     def names(self) -> set[RowName]:

@@ -137,7 +137,7 @@ async def test_a_batch_behind_one_that_was_not_written_is_refused(
         other = FreezeWallet(wallet_id, "operator", "debits", "a word")
     moved_on = Decided(other, "moved on")
     await ledger.commit([wallet_id], [moved_on.key], moved_on)
-    assert moved_on.plan.after[wallet_id].row.version == version_of(behind.given, wallet_id)
+    assert version_of(left_by(moved_on), wallet_id) == version_of(behind.given, wallet_id)
     before = await row_of(database, wallet_id)
 
     refused_with = await refusal_of(ledger, behind, rows)

@@ -22,6 +22,7 @@ from contracts.events import (
 from contracts.money import parse_signed_minor
 from transaction_history.domain.rows import Changes, EntryRow, StateChangeRow, SystemEntryRow, WalletRow
 
+WalletData = EntryPosted | HoldCaptured | RestrictionsChanged | WalletClosed | HoldChanged | HoldReleased
 _NO_RESTRICTIONS: Final = "[]"
 _encode = msgspec.json.Encoder().encode
 
@@ -42,14 +43,20 @@ def project(event: Envelope, data: EventData, wallet: WalletRow | None) -> Chang
             return Changes(None, None)
         case WalletOpened():
             return _opened(event, data, wallet)
+        case _:
+            return _of_known_wallet(event, data, _next(event, wallet))
+
+
+def _of_known_wallet(event: Envelope, data: WalletData, wallet: WalletRow) -> Changes:
+    match data:
         case EntryPosted() | HoldCaptured():
-            return _entry(event, data, _next(event, wallet))
+            return _entry(event, data, wallet)
         case RestrictionsChanged():
-            return _restrictions(event, data, _next(event, wallet))
+            return _restrictions(event, data, wallet)
         case WalletClosed():
-            return _closed(event, data, _next(event, wallet))
+            return _closed(event, data, wallet)
         case HoldChanged() | HoldReleased():
-            return _held(event, data, _next(event, wallet))
+            return _held(event, data, wallet)
         case _:
             assert_never(data)
 

@@ -45,7 +45,7 @@ from wallet.domain.facts import AnyFact, Fact, RowFact, SystemEntry
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import Accepted, Decision, Missing, NotPermitted, Rejected, Unnamed
 from wallet.domain.policy import policy_in_force
-from wallet.domain.rows import RowName, Rows, StateName, StateRow, UnnamedRowError
+from wallet.domain.rows import Row, RowName, Rows, StateName, StateRow, UnnamedRowError
 from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
@@ -212,7 +212,7 @@ class BatchPlan:
                 (rows.made_states if stamp_before is None else rows.changed_states).append(row)
             elif stamp_before is None:
                 rows.opened.append(row)
-            elif name in self._remade:
+            elif name in self._remade or _is_waived(before[name]):
                 rows.changed.append(row)
             else:
                 moved = MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor, row.usage)
@@ -425,3 +425,8 @@ class BatchPlan:
         if self._has_claims:
             self._printed[unit.key] = unit.fingerprint
         return _ToWrite(answered, last_rows)
+
+
+def _is_waived(row: Row | None) -> bool:
+    """Return whether the wallet is below its floor, where more than its money may change with it."""
+    return isinstance(row, Wallet) and row.floor_waived

@@ -7,7 +7,7 @@ the journal is archived.
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -100,15 +100,32 @@ class Fact(msgspec.Struct, frozen=True):
         raise NotImplementedError
 
 
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What an entry's event tells besides, where it applies: the members are those of the event."""
+
+    hold_id: str | None = None
+    quote_id: str | None = None
+    related_transaction_id: str | None = None
+    fee_rule: str | None = None
+    policy_version: int | None = None
+    forced: bool = False
+    conversion: events.Conversion | None = None
+
+
+_PLAIN: Final = About()
+
+
 class EntryFact(Fact, frozen=True, gc=False):
     """A wallet's entry of a ledger transaction.
 
-    *counterparty* is whom it dealt with, None where they were several, or where the entry was read back.
+    *counterparty* is whom it dealt with, None where they were several, or where the entry was read back; *about* is
+    what its event tells besides.
     """
 
     is_entry: ClassVar[bool] = True
     moves_only: ClassVar[bool] = True
     counterparty: Wallet | str | None = None
+    about: About = _PLAIN
 
     def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
         """Return the wallet with the entry posted to it."""
@@ -118,7 +135,7 @@ class EntryFact(Fact, frozen=True, gc=False):
     def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
         assert transaction is not None
-        return events.EntryPosted(
+        posted = events.EntryPosted(
             transaction_id=transaction.id,
             transaction_type=transaction.type,
             wallet_id=str(wallet.id),
@@ -128,6 +145,9 @@ class EntryFact(Fact, frozen=True, gc=False):
             counterparty=None if self.counterparty is None else counterparty_of(self.counterparty),
             private=private,
         )
+        if self.about is _PLAIN:
+            return posted
+        return msgspec.structs.replace(posted, **msgspec.structs.asdict(self.about))
 
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":

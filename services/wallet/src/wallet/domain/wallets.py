@@ -84,10 +84,10 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
         """Return the restriction that *source* holds on the wallet, if any."""
         return next((restriction for restriction in self.restrictions if restriction.source == source), None)
 
-    def moved(self, posted_delta_minor: int, held_delta_minor: int, at: datetime) -> "Wallet":
+    def moved(self, posted_delta_minor: int, held_delta_minor: int, at: datetime, *, forced: bool = False) -> "Wallet":
         """Return the wallet one version on, with the deltas added to what is posted and held.
 
-        Where its floor was waived, that ends when the floor is kept again.
+        *forced* waives its floor. That ends when the floor is kept again.
         """
         posted_minor, held_minor = self.posted_minor + posted_delta_minor, self.held_minor + held_delta_minor
         return Wallet(
@@ -105,7 +105,7 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
             max(self.last_at, at),
             self.private,
             self.operator_version,
-            self.floor_waived and posted_minor - held_minor < -self.overdraft_limit_minor,
+            (forced or self.floor_waived) and posted_minor - held_minor < -self.overdraft_limit_minor,
             self.terms,
             self.usage,
         )

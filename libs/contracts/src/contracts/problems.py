@@ -173,6 +173,12 @@ HOLD_EXPIRY_OUT_OF_RANGE: Final = _register(
     "The hold would end in the past, sooner than it does, or too late",
     "Choose a time after now, and after the one it has, within max_days of its placing.",
 )
+POLICY_VERSION_CONFLICT: Final = _register(
+    "policy_version_conflict",
+    409,
+    "The policy has been changed since",
+    "Read the policy again, see what was changed, and send its version.",
+)
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
 )

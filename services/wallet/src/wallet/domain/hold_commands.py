@@ -187,7 +187,9 @@ class CaptureHold(_HoldCommand, frozen=True):
         if not isinstance(paid, Paid):
             return paid
         transaction_id = context.ids.beside(payer.id)
-        captured = HoldCaptured(payer.id, -amount_minor, -amount_minor, paid.counterparty, row.id, transaction_id)
+        captured = HoldCaptured(
+            payer.id, -amount_minor, -amount_minor, paid.counterparty, hold_id=row.id, transaction_id=transaction_id
+        )
         facts: tuple[AnyFact, ...] = captured, *paid.facts
         if self.is_final and amount_minor < left_minor:
             released = HoldReleased(payer.id, held_minor=amount_minor - left_minor, hold_id=row.id, cause=FINAL_CAPTURE)

@@ -120,6 +120,7 @@ async def test_a_wallets_risk_tells_its_profile(bench: ReadApi) -> None:
                 "standard_deviation": usd("0.00"),
             },
             {"events": "withdrawn", "count": 0, "sum": usd("0.00"), "mean": None, "standard_deviation": None},
+            {"events": "held", "count": 0, "sum": usd("0.00"), "mean": None, "standard_deviation": None},
         ],
         "quiet": [
             {"rule": "burst", "until": "2026-01-01T00:00:25.000000Z"},

@@ -15,6 +15,8 @@ _HALT_S: Final = 1.0
 _PARTITIONS_S: Final = 1.0
 _FORGET_S: Final = 5.0
 _FOLD_S: Final = 1.0
+_SWEEP_DEADLINE_S: Final = 3.0
+"""Of one lot. A sweeper that is lost keeps the others waiting for twice as long."""
 
 
 @dataclass(slots=True)
@@ -59,7 +61,14 @@ def sweep(sweeper: Sweeper, every_s: float) -> Job:
 
     It runs in an API process: a second process with a committer would make every memory of rows wrong.
     """
-    return Job(name="sweep", interval_s=every_s, run=sweeper.sweep, chunk_rows=LOT_MAX, has_leader=True)
+    return Job(
+        name="sweep",
+        interval_s=every_s,
+        run=sweeper.sweep,
+        chunk_rows=LOT_MAX,
+        deadline_s=_SWEEP_DEADLINE_S,
+        has_leader=True,
+    )
 
 
 def fold_system_accounts(metrics: FoldMetrics) -> Job:

@@ -12,6 +12,7 @@ from contracts import events
 from contracts.event_types import EventDataError, EventType
 from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
+from wallet.domain.fx import FxTerms
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
 HOLD_DAYS_MAX: Final = 31
@@ -32,6 +33,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A policy's sections. The defaults are in force where there is no policy."""
 
     holds: HoldTerms = HoldTerms()
+    fx: FxTerms = FxTerms()
 
 
 POLICY: Final = RowKind(1, "policy", Policy)

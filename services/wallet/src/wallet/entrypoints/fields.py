@@ -62,6 +62,14 @@ def amount_minor_of(amount: Money, pointer: str) -> int:
         raise invalid_request(FieldError(f"{pointer}/amount/{field}", error.code, error.detail)) from None
 
 
+def plain_minor_of(amount: str, currency: str, pointer: str) -> int:
+    """Return the minor units of *amount*, which stands at *pointer*; raises Problem `invalid_request`."""
+    try:
+        return parse_amount_minor(amount, currency)
+    except MoneyError as error:
+        raise invalid_request(FieldError(pointer, error.code, error.detail)) from None
+
+
 def details_of(
     reference: str | None, description: str | None, metadata: dict[str, str] | None, destination: str | None = None
 ) -> FreeText | None:

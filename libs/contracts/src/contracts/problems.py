@@ -331,6 +331,7 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
         FieldCode("same_currency", "Source and destination are of the same currency."),
+        FieldCode("duplicate_pair", "The same pair of currencies stands twice."),
         FieldCode("one_amount", "The source's amount or the destination's: one of both is given."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),

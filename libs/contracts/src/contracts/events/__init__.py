@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, policy, restrictions, wallets
+from contracts.events import holds, money, owners, policy, restrictions, wallets
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -24,6 +24,7 @@ from contracts.events.money import (
     EntryPosted,
     SystemEntryPosted,
 )
+from contracts.events.owners import OWNER_CHANGED, OwnerChanged
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
@@ -42,6 +43,7 @@ __all__ = [
     "HOLD_PLACED",
     "HOLD_RELEASED",
     "OPENED",
+    "OWNER_CHANGED",
     "POLICY_CHANGED",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
@@ -56,6 +58,7 @@ __all__ = [
     "HoldCaptured",
     "HoldChanged",
     "HoldReleased",
+    "OwnerChanged",
     "PolicyChanged",
     "Private",
     "Restriction",
@@ -75,13 +78,14 @@ EventData = (
     | HoldChanged
     | HoldCaptured
     | HoldReleased
+    | OwnerChanged
     | PolicyChanged
 )
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *policy.TYPES),
+        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *owners.TYPES, *policy.TYPES),
         key=lambda event_type: event_type.number,
     ),
 )

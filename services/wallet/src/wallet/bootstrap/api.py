@@ -29,6 +29,7 @@ from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.fx import quote_reads
+from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog, Lookups
 from wallet.rates.refreshing import RateRefresh
@@ -137,6 +138,7 @@ def _app(
             *wallet_reads(reads),
             *hold_reads(reads),
             *quote_reads(reads),
+            *policy_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
             *command_routes(handlers, catalog),
         ],

@@ -16,6 +16,7 @@ from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_fro
 from wallet.application.rows import BatchInput
 from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
+from wallet.domain.policy import POLICY, policy_id
 from wallet.domain.rows import RowKind, RowName, StateName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
@@ -115,6 +116,10 @@ class LedgerReads:
         """Return the tenant's row of *kind* as of now, None where there is none: one that is no wallet's."""
         name = StateName(kind.number, row_id)
         return (await self.snapshot(tenant_id, [name])).rows.state(kind, row_id, tenant_id)
+
+    async def policy(self, tenant_id: UUID) -> StateRow | None:
+        """Return the tenant's policy as of now, None where none was ever set."""
+        return await self.state(tenant_id, POLICY, policy_id(tenant_id))
 
     async def hold(self, mandate: Mandate, hold_id: UUID) -> StateRow | None:
         """Return the hold as of now if *mandate* covers its wallet, else None."""

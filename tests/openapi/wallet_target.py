@@ -86,10 +86,20 @@ class Wallets:
         body["destination_wallet_id"] = self._rich["USD"][1]
         body["external"] = body["destinations"] = None
 
+    def change_policy(self, body: Json) -> None:
+        """Fill the change of a section: of the policy as it is now, to what it is."""
+        body["expected_version"] = self._policy()["version"]
+        body["document"] = self._policy()["holds"]
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
+        version = self._policy()["version"]
         for command in body["commands"]:
             match command["type"]:
+                case "change_hold_terms":
+                    self.change_policy(command)
+                    command["expected_version"] = version
+                    version += 1
                 case "deposit" | "withdrawal":
                     self.move(command)
                 case "transfer":
@@ -107,6 +117,10 @@ class Wallets:
                 case _:
                     assert command["type"] == "open_wallet"
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _policy(self) -> Json:
+        found: dict[str, Any] = self._http.get("/v1/policy").json()
+        return found
 
     def _change(self, command: Json) -> None:
         """Fill a command on a hold, which is placed for it."""
@@ -150,6 +164,7 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
+        "PUT /v1/policy/holds": Fill(body=wallets.change_policy),
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -120,7 +120,7 @@ class SaysNoAmount(Protocol):
 
 def answer_payers_transaction(command: SaysNoAmount, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that captured a hold or used a quote; how much, its first entry tells."""
-    first, payer = done.facts[0]
+    first, payer = next(each for each in done.facts if each[0].is_entry)
     amount = money(-first.amount_minor, payer.currency)
     return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
 

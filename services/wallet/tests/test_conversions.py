@@ -19,6 +19,7 @@ from testkit.databases import Database
 from testkit.wallet_api import Client, money
 from wallet.bootstrap import jobs
 from wallet.bootstrap.operating import FOLDING
+from wallet.domain import conversions
 from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
@@ -338,3 +339,18 @@ async def test_open_quotes_convert_when_rates_and_policy_have_changed(api: Clien
     done = await convert(api, quote, payer, payee)
     assert done.status_code == 201
     assert await api.posted(payee) == "91.93"
+
+
+@pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "the rounding entry dropped"])
+async def test_an_entry_that_is_left_out_is_found(
+    api: Client, database: Database, monkeypatch: pytest.MonkeyPatch, *, is_planted: bool
+) -> None:
+    payer, payee = await api.open(deposit="1000.00"), await api.open("EUR")
+    quote = await quoted(api, "USD", "EUR", "100.00")
+    whole = conversions.entries
+    if is_planted:
+        monkeypatch.setattr(conversions, "entries", lambda *given: whole(*given)[:-1])
+    assert (await convert(api, quote, payer, payee)).status_code == 201
+
+    report = await verify(database.dsn_app, lambda _rows: None)
+    assert [each.invariant for each in report.findings] == (["I1"] if is_planted else [])

@@ -138,8 +138,9 @@ class ExchangeMachine(LedgerMachine):
         valid_s=st.sampled_from([0, 300, 300]),
     )
     def ask_for_a_quote(self, currency: str, rate: str, amount: int, *, is_source: bool, valid_s: int) -> None:
-        amounts = (amount, None) if is_source else (None, amount)
-        command = RequestQuote("USD", currency, *amounts, valid_s, MidRate(rate, datetime(2026, 3, 1, tzinfo=UTC), "x"))
+        give, get = (amount, None) if is_source else (None, amount)
+        mid = MidRate(rate, datetime(2026, 3, 1, tzinfo=UTC), "x")
+        command = RequestQuote("USD", currency, give, get, valid_s, mid)
         outcome = self.exchanged(command)
         expected = self.exchange.promised(command)
         assert outcome.positions == (), "nothing has happened yet"

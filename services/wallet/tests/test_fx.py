@@ -157,8 +157,8 @@ def test_entries_sum_to_zero_and_each_is_rounded_as_promised(
     source: str, destination: str, rate: Decimal, spread_ppm: int, amount_minor: int, *, is_source: bool
 ) -> None:
     assume(source != destination)
-    amounts = (amount_minor, None) if is_source else (None, amount_minor)
-    decision = asked(RequestQuote(source, destination, *amounts, mid=mid(str(rate))), spread_ppm)
+    give, get = (amount_minor, None) if is_source else (None, amount_minor)
+    decision = asked(RequestQuote(source, destination, give, get, mid=mid(str(rate))), spread_ppm)
     at = Fraction(rate) * Fraction(10) ** (EXPONENTS[destination] - EXPONENTS[source])
     at_client = at * (PPM - spread_ppm) / PPM
     given_minor = amount_minor if is_source else ceil(amount_minor / at_client)

@@ -61,7 +61,7 @@ class Convert(MoneyCommand, frozen=True):
             return refusal
         transaction_id = context.ids.beside(payer.id)
         used = _used(row, quote, transaction_id, context.now)
-        facts = _entries(payer, payee, row.id, quote)
+        facts = entries(payer, payee, row.id, quote)
         return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,))
 
 
@@ -84,7 +84,7 @@ def _used(row: StateRow, quote: Quote, transaction_id: UUID, now: datetime) -> S
     )
 
 
-def _entries(payer: Wallet, payee: Wallet, quote_id: UUID, quote: Quote) -> tuple[AnyFact, ...]:
+def entries(payer: Wallet, payee: Wallet, quote_id: UUID, quote: Quote) -> tuple[AnyFact, ...]:
     """Return the conversion's entries, which sum to zero in each of its currencies.
 
     What the rounding of the others leaves goes to an account of its own. Those of the payee's currency stand in the

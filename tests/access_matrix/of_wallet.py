@@ -30,6 +30,8 @@ HOLD_CHANGES: Final[Mapping[str, Json]] = {
     "void_hold": {},
 }
 """What is done with a hold, as members of batches and as bodies."""
+DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": [], "change_fx_terms": OFFERED}
+"""What each command that changes the policy sets its section to."""
 BY_OWNER_IN_BODY: Final = "/owner_id"
 OF_NOBODY: Final = None
 MODES: Final = {"atomic": True, "independent": False}
@@ -113,8 +115,10 @@ class _Members:
                 member: (scopes.HOLDS_WRITE, wallets.held, _of_hold(body), "{hold_id}")
                 for member, body in HOLD_CHANGES.items()
             },
-            "change_hold_terms": (scopes.POLICY_WRITE, lambda _: "", self.change_hold_terms, OF_NOBODY),
-            "change_fx_terms": (scopes.POLICY_WRITE, lambda _: "", self.change_fx_terms, OF_NOBODY),
+            **{
+                change: (scopes.POLICY_WRITE, lambda _: "", self.change_policy(change), OF_NOBODY)
+                for change in DOCUMENTS
+            },
             "quote": (scopes.CONVERSIONS_CREATE, lambda _: "", lambda *_: ASKED, OF_NOBODY),
             "conversion": (scopes.CONVERSIONS_CREATE, rich.__getitem__, self.convert, "/source_wallet_id"),
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
@@ -143,13 +147,14 @@ class _Members:
         """Return a payment out of a wallet of the caller's own."""
         return _as_payment(self.transfer_to(destination, caller))
 
-    def change_hold_terms(self, _thing: str, caller: Caller) -> Json:
-        """Return a change of the policy as the caller's tenant has it."""
-        return {"expected_version": self._wallets.policy_version(_known(caller)), "document": {}}
+    def change_policy(self, change: str) -> Callable[[str, Caller], Json]:
+        """Return what makes a change of the policy as the caller's tenant has it."""
 
-    def change_fx_terms(self, _thing: str, caller: Caller) -> Json:
-        """Return a change of the policy that goes on offering what it did."""
-        return {"expected_version": self._wallets.policy_version(_known(caller)), "document": OFFERED}
+        def body(_thing: str, caller: Caller) -> Json:
+            version = self._wallets.policy_version(_known(caller))
+            return {"expected_version": version, "document": DOCUMENTS[change]}
+
+        return body
 
     def convert(self, source: str, caller: Caller) -> Json:
         """Return a conversion into a wallet of the caller's own tenant."""
@@ -273,8 +278,7 @@ def recipes(setup: Setup) -> Recipes:
             Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),
         ],
         "get_policy": [Recipe(fresh=lambda: "")],
-        "change_hold_terms": [Recipe(fresh=lambda: "", body=members.change_hold_terms)],
-        "change_fx_terms": [Recipe(fresh=lambda: "", body=members.change_fx_terms)],
+        **{change: [Recipe(fresh=lambda: "", body=members.change_policy(change))] for change in DOCUMENTS},
         "request_quote": [Recipe(fresh=lambda: "", body=lambda *_: ASKED)],
         "get_quote": [Recipe(fresh=wallets.quote, missing=MISSING_QUOTE)],
         "convert": [

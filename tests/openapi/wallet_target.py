@@ -25,10 +25,11 @@ AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
 PLENTY: Final = "1000000"
 ASKED: Final = {"source_currency": "USD", "destination_currency": "JPY", "source_amount": "1.05", "valid_s": 300}
 OFFERED: Final = [{"source_currency": "USD", "destination_currency": currency} for currency in ("JPY", "EUR")]
-SECTIONS: Final = {"change_hold_terms": "holds", "change_fx_terms": "fx"}
 RATES_WITHIN_S: Final = 60.0
 PATIENCE_S: Final = 60.0
 DAY_S: Final = 86_400.0
+SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees", "change_fx_terms": "fx"}
+"""What each command that changes the policy sets."""
 
 
 def wait_for_rates(http: httpx2.Client, asked: Json) -> None:
@@ -110,10 +111,14 @@ class Wallets:
         body["destination_wallet_id"] = self._rich["USD"][1]
         body["external"] = body["destinations"] = None
 
-    def change_policy(self, body: Json, section: str) -> None:
-        """Fill the change of a *section*: of the policy as it is now, to what it is."""
-        policy = self._policy()
-        body["expected_version"], body["document"] = policy["version"], policy[section]
+    def change_policy(self, section: str) -> Callable[[Json], None]:
+        """Return what fills the change of a section: of the policy as it is now, to what it is."""
+
+        def fill(body: Json) -> None:
+            policy = self._policy()
+            body["expected_version"], body["document"] = policy["version"], policy[section]
+
+        return fill
 
     def ask_quote(self, body: Json) -> None:
         """Fill the request for a quote."""
@@ -149,7 +154,7 @@ class Wallets:
             if section is None:
                 fills[command["type"]](command)
             else:
-                self.change_policy(command, section)
+                self.change_policy(section)(command)
                 command["expected_version"] = version
                 version += 1
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
@@ -200,8 +205,7 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
-        "PUT /v1/policy/holds": Fill(body=lambda body: wallets.change_policy(body, "holds")),
-        "PUT /v1/policy/fx": Fill(body=lambda body: wallets.change_policy(body, "fx")),
+        **{f"PUT /v1/policy/{section}": Fill(body=wallets.change_policy(section)) for section in SECTIONS.values()},
         "POST /v1/fx/quotes": Fill(body=wallets.ask_quote),
         "GET /v1/fx/quotes/{quote_id}": Fill(path={"quote_id": wallets.quote}),
         "POST /v1/conversions": Fill(body=wallets.convert),

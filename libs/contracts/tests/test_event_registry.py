@@ -37,6 +37,7 @@ NUMBERS = {
     "wallet.hold_increased.v1": 20,
     "wallet.hold_captured.v1": 21,
     "wallet.hold_released.v1": 22,
+    "wallet.fee_charged.v1": 23,
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
 }

@@ -180,6 +180,9 @@ POLICY_VERSION_CONFLICT: Final = _register(
     "The policy has been changed since",
     "Read the policy again, see what was changed, and send its version.",
 )
+FEE_EXCEEDS_AMOUNT: Final = _register(
+    "fee_exceeds_amount", 409, "The payee's fee is more than it would get", "Send more than fee, or nothing."
+)
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
 )
@@ -333,6 +336,8 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("same_currency", "Source and destination are of the same currency."),
         FieldCode("duplicate_pair", "The same pair of currencies stands twice."),
         FieldCode("one_amount", "The source's amount or the destination's: one of both is given."),
+        FieldCode("contradiction", "The rule cannot be one, alone or beside those before it."),
+        FieldCode("too_large", "The section is longer than allowed."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),
         FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),

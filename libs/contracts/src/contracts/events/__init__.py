@@ -3,7 +3,8 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, owners, policy, restrictions, wallets
+from contracts.events import fees, holds, money, owners, policy, restrictions, wallets
+from contracts.events.fees import FEE_CHARGED
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -34,6 +35,7 @@ from contracts.topics import WALLET_EVENTS
 __all__ = [
     "CLOSED",
     "EVENT_TYPES",
+    "FEE_CHARGED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
@@ -85,7 +87,7 @@ EventData = (
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *owners.TYPES, *policy.TYPES),
+        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *fees.TYPES, *owners.TYPES, *policy.TYPES),
         key=lambda event_type: event_type.number,
     ),
 )

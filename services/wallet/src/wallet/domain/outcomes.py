@@ -51,6 +51,7 @@ class RefusalCode(StrEnum):
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
+    FEE_EXCEEDS_AMOUNT = "fee_exceeds_amount"
     POLICY_VERSION_CONFLICT = "policy_version_conflict"
     QUOTE_EXPIRED = "quote_expired"
     QUOTE_USED = "quote_used"

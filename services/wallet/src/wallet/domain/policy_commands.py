@@ -1,8 +1,9 @@
 """The commands that change a tenant's policy, one for each section."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from wallet.domain.commands import Command, Context
+from wallet.domain.fee_rules import FeeRule
 from wallet.domain.fx import FxTerms
 from wallet.domain.outcomes import Accepted, Decision, RefusalCode, Rejected, Subject
 from wallet.domain.policy import POLICY, HoldTerms, PolicyChanged, policy_id
@@ -50,4 +51,9 @@ class ChangeFxTerms(ChangePolicy, frozen=True):
     document: FxTerms
 
 
-SECTION_COMMANDS: Final[tuple[type[ChangePolicy], ...]] = (ChangeHoldTerms, ChangeFxTerms)
+class ChangeFees(ChangePolicy, frozen=True):
+    """Set the fee rules."""
+
+    kind: ClassVar[str] = "change_fees"
+    section: ClassVar[str] = "fees"
+    document: tuple[FeeRule, ...]

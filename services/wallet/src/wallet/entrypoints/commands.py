@@ -1,7 +1,7 @@
 """The command routes: a request becomes a unit, the unit's outcome an answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +34,6 @@ from wallet.application.units import (
     fingerprint,
 )
 from wallet.domain.commands import Command
-from wallet.domain.mandate import Mandate
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.mandates import mandate_of
@@ -48,7 +47,10 @@ Handler = Callable[[CommandRequest[Any]], Awaitable[CommandResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandHandlers:
-    """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
+    """What the command routes share. *deadline_s* is how long a command may take from its arrival.
+
+    Commands among *preparing* are prepared with *lookups* once their fingerprint is made.
+    """
 
     queue: CommandQueue
     dry_run: DryRun
@@ -76,7 +78,7 @@ class CommandHandlers:
             _charge(request, (command,))
             unit = self._unit(request, (command,), _key_of(request), path=path)
             if of.prepare is not None:
-                await self._prepare((unit,))
+                await self._prepare(request, [unit])
             return await self._answer(request, unit, located_at)
 
         return handle
@@ -91,16 +93,31 @@ class CommandHandlers:
         _charge(request, commands)
         if is_atomic:
             unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
-            await self._prepare((unit,))
+            await self._prepare(request, [unit])
             return await self._answer(request, unit, b"")
         claim = _claim_of(request, commands)
         units = [
             self._unit(request, (command,), _key_of_part(request, index), path=request.path, claim=claim)
             for index, command in enumerate(commands)
         ]
-        await self._prepare(units)
+        await self._prepare(request, units)
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
+
+    async def _prepare(self, request: CommandRequest[Any], units: Sequence[Unit]) -> None:
+        """Give the commands of *units* what is looked up for them, those of one kind with one look."""
+        waiting: dict[Prepare, list[tuple[int, int]]] = {}
+        for number, unit in enumerate(units):
+            for place, command in enumerate(unit.commands):
+                prepare = self.preparing.get(type(command))
+                if prepare is not None:
+                    waiting.setdefault(prepare, []).append((number, place))
+        for prepare, places in waiting.items():
+            asked = [units[number].commands[place] for number, place in places]
+            prepared = await prepare(self.lookups, mandate_of(request.principal), asked)
+            for (number, place), command in zip(places, prepared, strict=True):
+                before = units[number].commands
+                units[number].commands = (*before[:place], command, *before[place + 1 :])
 
     def _unit(
         self,
@@ -125,16 +142,6 @@ class CommandHandlers:
             request.traceparent,
             claim=claim,
         )
-
-    async def _prepare(self, units: Iterable[Unit]) -> None:
-        """Add what is read for their commands to *units*, whose fingerprints are made already."""
-        for unit in units:
-            if not self.preparing.keys().isdisjoint(map(type, unit.commands)):
-                unit.commands = tuple([await self._prepared(command, unit.mandate) for command in unit.commands])
-
-    async def _prepared(self, command: Command, mandate: Mandate) -> Command:
-        prepare = self.preparing.get(type(command))
-        return command if prepare is None else await prepare(command, mandate, self.lookups)
 
     async def _answer(self, request: CommandRequest[Any], unit: Unit, location: bytes) -> CommandResponse:
         if request.dry_run:

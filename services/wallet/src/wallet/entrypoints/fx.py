@@ -137,11 +137,15 @@ def _minor(amount: str | None, currency: str, pointer: str) -> int | None:
     return None if amount is None else plain_minor_of(amount, currency, pointer)
 
 
-async def _with_rate(command: RequestQuote, mandate: Mandate, lookups: Lookups) -> Command:
-    """Return the command with the rate of its pair, where there is a fresh one."""
+async def _with_rates(lookups: Lookups, mandate: Mandate, commands: Sequence[RequestQuote]) -> Sequence[Command]:
+    """Return the commands with the rates of their pairs, where there are fresh ones."""
     table = None if lookups.rates is None else await lookups.rates.current(mandate.tenant_id)
-    mid = None if table is None else table.mid(command.source_currency, command.destination_currency)
-    return msgspec.structs.replace(command, mid=mid)
+    if table is None:
+        return commands
+    return [
+        msgspec.structs.replace(each, mid=table.mid(each.source_currency, each.destination_currency))
+        for each in commands
+    ]
 
 
 def _convert(request: ConversionRequest, _path_id: UUID | None, pointer: str) -> Convert:
@@ -171,7 +175,7 @@ SLICES: Final = (
         kinds=(QUOTE,),
         request=QuoteRequest,
         to_command=_quote,
-        prepare=_with_rate,
+        prepare=_with_rates,
         answer=_quoted,
         path=QUOTES,
         access=Access(scopes.CONVERSIONS_CREATE, None, Cost.COMMAND),

@@ -34,8 +34,11 @@ class Lookups:
     rates: FxRates | None
 
 
-Prepare = Callable[[Any, Mandate, Lookups], Awaitable[Command]]
-"""Adds to a command what was read for it at the edge, which is no part of its fingerprint."""
+Prepare = Callable[[Lookups, Mandate, Sequence[Any]], Awaitable[Sequence[Command]]]
+"""Gives commands what is looked up for them: what never changes and costs a search, and is no part of what was asked.
+
+Returns as many commands in the same order; raises as `Pool.connection` does.
+"""
 _PARAMETER: Final = re.compile(r"\{(\w+)_id\}")
 
 
@@ -46,6 +49,7 @@ class CommandSlice:
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
+    *prepare* is None where nothing is to be looked up.
     """
 
     command: type[Command]

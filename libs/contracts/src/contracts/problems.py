@@ -197,6 +197,21 @@ DISTRIBUTION_MISMATCH: Final = _register(
 SHARE_TOO_SMALL: Final = _register(
     "share_too_small", 422, "A destination would get nothing", "Leave it out, or make its share larger."
 )
+TRANSACTION_NOT_REFUNDABLE: Final = _register(
+    "transaction_not_refundable",
+    409,
+    "The transaction is none that can be taken back like this",
+    "Refund or reverse deposits, withdrawals, transfers, payments, captures and conversions; charge back deposits.",
+)
+TRANSACTION_REVERSED: Final = _register(
+    "transaction_reversed", 409, "The transaction was reversed", "Nothing: all of it went back."
+)
+REFUND_EXCEEDS_TRANSACTION: Final = _register(
+    "refund_exceeds_transaction", 409, "More would go back than is left of the transaction", "See refundable."
+)
+REFUND_LIMIT_REACHED: Final = _register(
+    "refund_limit_reached", 409, "The transaction was refunded as often as allowed", "Make a transfer instead."
+)
 BATCH_REFUSED: Final = _register(
     "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
 )
@@ -309,6 +324,7 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("same_wallet", "Source and destination are the same wallet."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),
+        FieldCode("parts_mismatch", "The parts come to another amount than is given."),
         FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),
         FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
         FieldCode("inner_key", "A command of an atomic batch has no key of its own."),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, policy, restrictions, wallets
+from contracts.events import holds, money, policy, refunds, restrictions, wallets
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -26,13 +26,25 @@ from contracts.events.money import (
 )
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
+from contracts.events.refunds import (
+    CHARGEBACK_DEBITED,
+    FEE_RETURNED,
+    REFUND_RECEIVED,
+    REFUND_SENT,
+    TRANSACTION_REVERSED,
+    Refund,
+    RefundPosted,
+    ReturnedEntry,
+)
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
 from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
 
 __all__ = [
+    "CHARGEBACK_DEBITED",
     "CLOSED",
     "EVENT_TYPES",
+    "FEE_RETURNED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
@@ -43,8 +55,11 @@ __all__ = [
     "HOLD_RELEASED",
     "OPENED",
     "POLICY_CHANGED",
+    "REFUND_RECEIVED",
+    "REFUND_SENT",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
+    "TRANSACTION_REVERSED",
     "UNRESTRICTED",
     "WALLET_STREAM",
     "Balance",
@@ -58,8 +73,11 @@ __all__ = [
     "HoldReleased",
     "PolicyChanged",
     "Private",
+    "Refund",
+    "RefundPosted",
     "Restriction",
     "RestrictionsChanged",
+    "ReturnedEntry",
     "SystemEntryPosted",
     "WalletClosed",
     "WalletOpened",
@@ -76,12 +94,13 @@ EventData = (
     | HoldCaptured
     | HoldReleased
     | PolicyChanged
+    | RefundPosted
 )
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *policy.TYPES),
+        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *policy.TYPES, *refunds.TYPES),
         key=lambda event_type: event_type.number,
     ),
 )

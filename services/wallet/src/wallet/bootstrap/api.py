@@ -114,6 +114,8 @@ def _app(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),
         members=BatchMembers(catalog),
+        reads=reads,
+        preparing=catalog.preparing,
         deadline_s=deadline_s,
     )
     return create_app(

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
 from wallet.domain.destinations import Destination, share_out
-from wallet.domain.facts import AnyFact
+from wallet.domain.facts import About, AnyFact
 from wallet.domain.holds import (
     EXPIRED,
     FINAL_CAPTURE,
@@ -103,8 +103,13 @@ class _HoldCommand(Command, frozen=True):
         row = known.get(name)
         return (name, row.wallet_id) if isinstance(row, StateRow) and row.wallet_id is not None else (name,)
 
-    def _found(self, rows: Rows, context: Context) -> "tuple[StateRow, Wallet] | Missing | NotPermitted | Rejected":
-        """Return the hold with its wallet, or why the command's sender may not settle or change it."""
+    def _found(
+        self, rows: Rows, context: Context, *, settled_too: bool = False
+    ) -> "tuple[StateRow, Wallet] | Missing | NotPermitted | Rejected":
+        """Return the hold with its wallet, or why the command's sender may not settle or change it.
+
+        *settled_too*: it need not be open.
+        """
         mandate = context.mandate
         row = rows.state(HOLD, self.hold_id, mandate.tenant_id)
         wallet = None if row is None or row.wallet_id is None else context.own(rows, row.wallet_id)
@@ -113,7 +118,7 @@ class _HoldCommand(Command, frozen=True):
         is_for_every_owner = mandate.owners is None and mandate.kind is not Kind.USER
         if hold_of(row).client != mandate.client and not is_for_every_owner:
             return NotPermitted("The hold was placed by somebody else.", mandate.kind)
-        if row.status != HoldStatus.OPEN:
+        if row.status != HoldStatus.OPEN and not settled_too:
             return _refused(RefusalCode.HOLD_SETTLED, row)
         return row, wallet
 
@@ -151,7 +156,8 @@ class IncreaseHold(_HoldCommand, frozen=True):
 class CaptureHold(_HoldCommand, frozen=True):
     """Pay *amount_minor* of a hold, all that remains unless it is given, to *destinations*.
 
-    *is_final*: what remains then is released.
+    *is_final*: what remains then is released. *is_forced*: it may be more than remains, also after the hold's end; what
+    exceeds it goes below the floor and through restrictions.
     """
 
     kind: ClassVar[str] = "capture"
@@ -161,6 +167,7 @@ class CaptureHold(_HoldCommand, frozen=True):
     currency: str | None = None
     is_final: bool = False
     text: FreeText | None = None
+    is_forced: bool = False
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
         """Return the hold, its wallet once that is known, and every payee here."""
@@ -171,7 +178,7 @@ class CaptureHold(_HoldCommand, frozen=True):
 
         What the payer may spend was decided when the hold was placed: its restrictions do not stand in the way.
         """
-        found = self._found(rows, context)
+        found = self._found(rows, context, settled_too=self.is_forced and self.amount_minor is not None)
         if not isinstance(found, tuple):
             return found
         row, payer = found
@@ -188,7 +195,13 @@ class CaptureHold(_HoldCommand, frozen=True):
             return paid
         transaction_id = context.ids.beside(payer.id)
         captured = HoldCaptured(
-            payer.id, -amount_minor, -amount_minor, paid.counterparty, hold_id=row.id, transaction_id=transaction_id
+            payer.id,
+            -amount_minor,
+            -min(amount_minor, left_minor),
+            paid.counterparty,
+            About(forced=amount_minor > left_minor),
+            hold_id=row.id,
+            transaction_id=transaction_id,
         )
         facts: tuple[AnyFact, ...] = captured, *paid.facts
         if self.is_final and amount_minor < left_minor:
@@ -198,19 +211,17 @@ class CaptureHold(_HoldCommand, frozen=True):
 
     def _refuse(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Rejected | None:
         hold = hold_of(row)
-        if context.now >= hold.expires_at:
+        if context.now >= hold.expires_at and not self.is_forced:
             return _refused(RefusalCode.HOLD_EXPIRED, row)
         if self.currency is not None and self.currency != hold.currency:
             return _refused(RefusalCode.CURRENCY_MISMATCH, row, currency=hold.currency)
-        if amount_minor > remaining_minor(row):
+        if amount_minor > remaining_minor(row) and not self.is_forced:
             return _refused(
                 RefusalCode.CAPTURE_EXCEEDS_HOLD, row, remaining=Amount(remaining_minor(row), hold.currency)
             )
         if len(hold.captures) >= CAPTURES_MAX:
             return _refused(RefusalCode.CAPTURE_LIMIT_REACHED, row)
-        if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
-            return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
-        return None
+        return _refuse_payer(payer, amount_minor)
 
 
 class VoidHold(_HoldCommand, frozen=True):
@@ -248,6 +259,14 @@ class ExpireHold(_HoldCommand, frozen=True):
 
 def _released(row: StateRow, wallet: Wallet, cause: str) -> HoldReleased:
     return HoldReleased(wallet.id, held_minor=-remaining_minor(row), hold_id=row.id, cause=cause)
+
+
+def _refuse_payer(payer: Wallet, amount_minor: int) -> Rejected | None:
+    if payer.is_closed:
+        return rejected(RefusalCode.WALLET_CLOSED, payer)
+    if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+        return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
+    return None
 
 
 def _refused(code: RefusalCode, row: StateRow, **facts: FactValue) -> Rejected:

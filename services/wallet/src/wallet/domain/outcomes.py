@@ -50,6 +50,10 @@ class RefusalCode(StrEnum):
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
+    TRANSACTION_NOT_REFUNDABLE = "transaction_not_refundable"
+    TRANSACTION_REVERSED = "transaction_reversed"
+    REFUND_EXCEEDS_TRANSACTION = "refund_exceeds_transaction"
+    REFUND_LIMIT_REACHED = "refund_limit_reached"
     POLICY_VERSION_CONFLICT = "policy_version_conflict"
 
 

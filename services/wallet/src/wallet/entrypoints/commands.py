@@ -1,7 +1,7 @@
 """The command routes: a request becomes a unit, the unit's outcome an answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import msgspec
 from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES, ProblemCode
-from servicekit.access.admission import RawHeaders
+from servicekit.access.admission import RawHeaders, require
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
@@ -37,7 +37,8 @@ from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK
-from wallet.entrypoints.slices import CommandSlice
+from wallet.entrypoints.slices import CommandSlice, Prepare
+from wallet.reads.reads_postgres import LedgerReads
 
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _encode = msgspec.json.Encoder().encode
@@ -46,10 +47,15 @@ Handler = Callable[[CommandRequest[Any]], Awaitable[CommandResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandHandlers:
-    """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
+    """What the command routes share. *deadline_s* is how long a command may take from its arrival.
+
+    Commands among *preparing* are prepared with *reads* once their fingerprint is made.
+    """
 
     queue: CommandQueue
     dry_run: DryRun
+    reads: LedgerReads
+    preparing: Mapping[type[Command], Prepare]
     members: BatchMembers
     deadline_s: float
 
@@ -69,8 +75,12 @@ class CommandHandlers:
                 named = parse(given)
                 # The id in its canonical form: it may be repeated in capitals.
                 path, command = request.path.replace(given, str(named)), of.to_command(request.body, named, "")
+            if of.also_needs is not None:
+                require(request.principal, of.also_needs(request.body))
             _charge(request, (command,))
             unit = self._unit(request, (command,), _key_of(request), path=path)
+            if of.prepare is not None:
+                await self._prepare(request, [unit])
             return await self._answer(request, unit, located_at)
 
         return handle
@@ -85,14 +95,31 @@ class CommandHandlers:
         _charge(request, commands)
         if is_atomic:
             unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
+            await self._prepare(request, [unit])
             return await self._answer(request, unit, b"")
         claim = _claim_of(request, commands)
         units = [
             self._unit(request, (command,), _key_of_part(request, index), path=request.path, claim=claim)
             for index, command in enumerate(commands)
         ]
+        await self._prepare(request, units)
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
+
+    async def _prepare(self, request: CommandRequest[Any], units: Sequence[Unit]) -> None:
+        """Give the commands of *units* what is looked up for them, those of one kind with one look."""
+        waiting: dict[Prepare, list[tuple[int, int]]] = {}
+        for number, unit in enumerate(units):
+            for place, command in enumerate(unit.commands):
+                prepare = self.preparing.get(type(command))
+                if prepare is not None:
+                    waiting.setdefault(prepare, []).append((number, place))
+        for prepare, places in waiting.items():
+            asked = [units[number].commands[place] for number, place in places]
+            prepared = await prepare(self.reads, mandate_of(request.principal), asked)
+            for (number, place), command in zip(places, prepared, strict=True):
+                before = units[number].commands
+                units[number].commands = (*before[:place], command, *before[place + 1 :])
 
     def _unit(
         self,

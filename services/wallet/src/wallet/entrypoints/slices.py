@@ -1,26 +1,35 @@
 """What a command is at the edge: how it is asked for, what it becomes, how it is answered; and all of them, joined."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
+from contracts import scopes
 from contracts.problems import ProblemCode
+from contracts.scopes import Scope
 from servicekit.access.admission import Access
 from servicekit.http.route import Link
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
 from wallet.domain.facts import Fact
+from wallet.domain.mandate import Mandate
 from wallet.domain.rows import RowKind
+from wallet.reads.reads_postgres import LedgerReads
 
 ToCommand = Callable[[Any, UUID | None, str], Command]
 """Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`."""
+Prepare = Callable[[LedgerReads, Mandate, Sequence[Any]], Awaitable[Sequence[Command]]]
+"""Gives commands what is looked up for them: what never changes and costs a search, and is no part of what was asked.
+
+Returns as many commands in the same order; raises as `Pool.connection` does.
+"""
 _PARAMETER: Final = re.compile(r"\{(\w+)_id\}")
 
 
@@ -31,6 +40,7 @@ class CommandSlice:
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *kinds* the kinds of rows.
+    *prepare* is None where nothing is to be looked up, *also_needs* returns the scope that a request needs besides.
     """
 
     command: type[Command]
@@ -49,12 +59,28 @@ class CommandSlice:
     response: type[Struct]
     problems: tuple[ProblemCode, ...] = ()
     links: tuple[Link, ...] = ()
+    prepare: Prepare | None = None
+    also_needs: Callable[[Any], Scope | None] | None = None
 
     @property
     def path_kind(self) -> str | None:
         """The kind of what the id in the path names (`wallet`), or None."""
         found = _PARAMETER.search(self.path)
         return None if found is None else found[1]
+
+
+class MayForce(Protocol):
+    """A request that may go below a wallet's floor and through its restrictions."""
+
+    @property
+    def force(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+def force_scope(request: MayForce) -> Scope | None:
+    """Return the scope that force needs, None where *request* does not ask for it."""
+    return scopes.FORCED_CREATE if request.force else None
 
 
 class Catalog:
@@ -80,6 +106,11 @@ class Catalog:
     def kinds(self) -> tuple[RowKind, ...]:
         """Every kind of row besides wallets."""
         return tuple({kind.number: kind for each in self.slices for kind in each.kinds}.values())
+
+    @cached_property
+    def preparing(self) -> Mapping[type[Command], Prepare]:
+        """How commands are prepared, those that are."""
+        return {each.command: each.prepare for each in self.slices if each.prepare is not None}
 
     @cached_property
     def answers(self) -> Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]:

@@ -1,41 +1,81 @@
-"""What a client is told of transactions that the journal has."""
+"""What a client is told of transactions that the journal has, and what they are to commands that take them back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from contracts.envelope import rfc3339
-from contracts.events import EntryPosted
+from contracts.events import FEE_RETURNED, EntryPosted
 from contracts.money import money
+from wallet.domain.originals import FEES, Original, OriginalEntry, closed
+from wallet.domain.refunds import RefundStatus, refunded_of
+from wallet.domain.rows import StateRow
 from wallet.domain.texts import NO_TEXT
 from wallet.entrypoints.bodies import EntryBody, TransactionBody
 from wallet.reads.queries import JournalEntry
 
+FEE_CHARGED: Final = 23
+"""The number of the type of a wallet's entry that charges a fee."""
+_POSTED: Final = "posted"
 _decode = msgspec.json.Decoder(EntryPosted).decode
 
 
-def transaction_bodies(entries: Iterable[JournalEntry]) -> list[TransactionBody]:
-    """Return the transactions that *entries*, grouped by transaction and in entry order, make up."""
-    return [_body(list(group)) for _, group in groupby(entries, key=lambda entry: entry.transaction_id)]
+def transaction_bodies(entries: Iterable[JournalEntry], refunded: Mapping[UUID, StateRow]) -> list[TransactionBody]:
+    """Return the transactions that *entries*, grouped by transaction and in entry order, make up.
+
+    *refunded* are the rows of those of which something was taken back.
+    """
+    return [
+        _body(list(group), refunded.get(transaction_id))
+        for transaction_id, group in groupby(entries, key=lambda entry: entry.transaction_id)
+    ]
 
 
-def _body(entries: list[JournalEntry]) -> TransactionBody:
-    body = next(_decode(entry.payload) for entry in entries if entry.system_account is None)
+def original_of(entries: Sequence[JournalEntry]) -> Original:
+    """Return the transaction that *entries*, all of one in their order, make up, as it is taken back."""
+    return Original(
+        _decode_first(entries).transaction_type,
+        closed(
+            [
+                OriginalEntry(
+                    entry.wallet_id,
+                    entry.system_account,
+                    entry.currency,
+                    entry.amount_minor,
+                    entry.type == FEE_CHARGED or (entry.system_account or "").startswith(FEES),
+                )
+                for entry in entries
+            ]
+        ),
+    )
+
+
+def _decode_first(entries: Sequence[JournalEntry]) -> EntryPosted:
+    return next(_decode(entry.payload) for entry in entries if entry.system_account is None)
+
+
+def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBody:
+    body = _decode_first(entries)
     private = body.private or NO_TEXT
-    first = entries[0]
+    first = next(entry for entry in entries if entry.type != FEE_RETURNED.number)
+    related = body.related_transaction_id
     return TransactionBody(
         id=first.transaction_id,
         type=body.transaction_type,
-        status="posted",
+        status=_POSTED if taken is None else RefundStatus(taken.status).label,
         amount=money(abs(first.amount_minor), first.currency),
         entries=[_entry_body(entry) for entry in entries],
-        refunded=money(0, first.currency),
+        refunded=money(0, first.currency) if taken is None else money(taken.used_minor, refunded_of(taken).currency),
         reference=private.reference,
         description=private.description,
         metadata=private.metadata,
         destination=private.destination,
         created_at=rfc3339(first.occurred_at),
+        refunds=() if taken is None else refunded_of(taken).refunds,
+        related_transaction_id=None if related is None else UUID(related),
     )
 
 

@@ -37,6 +37,11 @@ NUMBERS = {
     "wallet.hold_increased.v1": 20,
     "wallet.hold_captured.v1": 21,
     "wallet.hold_released.v1": 22,
+    "wallet.fee_returned.v1": 24,
+    "wallet.refund_sent.v1": 25,
+    "wallet.refund_received.v1": 26,
+    "wallet.transaction_reversed.v1": 27,
+    "wallet.chargeback_debited.v1": 28,
     "ledger.policy_changed.v1": 33,
 }
 OLD_SCHEMAS = Path(__file__).parent / "old_schemas"

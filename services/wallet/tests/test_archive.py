@@ -20,6 +20,7 @@ from wallet.bootstrap.operating import FOLDING
 from wallet.maintenance.archive import ArchiveError, Partition, ShardState, why_kept
 from wallet.maintenance.archive_postgres import open_archiver
 from wallet.maintenance.journal_reads import ROW_BYTES, JournalBusyError, reading
+from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.terminal.archiving import show_archiving
 from wallet.maintenance.verify import Report
 from wallet.maintenance.verify_postgres import verify
@@ -80,6 +81,31 @@ async def test_after_archiving_every_answer_is_as_before(client: Client, databas
     assert await answers(client, database) == before
     again = await client.post("/v1/wallets", {"owner_id": "late", "currency": "USD"}, key="first")
     assert again.headers["ledger-position"] == first.headers["ledger-position"]
+
+
+@pytest.mark.integration
+async def test_a_transaction_is_refunded_before_its_entries_are_archived_and_after(
+    client: Client, database: Database, fill: Fill
+) -> None:
+    wallet = await client.open()
+    deposits = [(await client.post("/v1/deposits", deposit_of(wallet, "9"))).json()["id"] for _ in range(2)]
+    some = {"reason": "back", "amount": {"amount": "2", "currency": "USD"}}
+
+    async def refund(deposit: str, status: str) -> None:
+        assert (await client.post(f"/v1/transactions/{deposit}/refunds", some)).status_code == 201
+        assert (await client.get(f"/v1/transactions/{deposit}")).json()["status"] == status
+
+    await refund(deposits[0], "partially_refunded")
+    await fill(75)
+    assert await archived(database) == 2
+    for deposit in deposits:
+        await refund(deposit, "partially_refunded")
+
+    report = await verified(database)
+    assert report.holds, report.findings
+    rebuilt = await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
+    assert rebuilt.is_equal, (rebuilt.differences, rebuilt.breaches)
+    assert len((await client.get(f"/v1/transactions/{deposits[0]}")).json()["refunds"]) == 2
 
 
 @pytest.mark.integration

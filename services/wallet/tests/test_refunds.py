@@ -1,5 +1,6 @@
 """Refunds, reversals and chargebacks over HTTP on a real ledger, decided ahead and on locked rows."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -52,7 +53,7 @@ def code(answer: httpx2.Response) -> tuple[int, str]:
 
 
 @pytest.fixture(autouse=True)
-async def proven(api: Client, database: Database) -> Any:
+async def proven(database: Database) -> AsyncIterator[None]:
     """Have the ledger prove itself behind every test."""
     yield
     report = await verify(database.dsn_app, lambda _rows: None)

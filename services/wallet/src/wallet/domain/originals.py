@@ -1,6 +1,5 @@
 """Transactions that are taken back: their entries, and how much of each one goes back at a time."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
@@ -123,22 +122,31 @@ def taken_back(
     amount_minor = sum(payees_minor.values())
     all_minor = sum(rests[index] for index in original.payees)
     back = [0] * len(rests)
-    sums: defaultdict[str, int] = defaultdict(int)
-    fees: defaultdict[str, int] = defaultdict(int)
     for index, entry in enumerate(original.entries):
-        if entry.closes or (entry.is_fee and (entry.account is not None or not with_fees)):
-            continue
-        rest = rests[index]
-        part = payees_minor.get(index, 0) if entry.is_payees else abs(rest) * amount_minor // all_minor
-        back[index] = -part if rest > 0 else part
-        (fees if entry.is_fee else sums)[entry.currency] += back[index]
+        if entry.is_payees:
+            back[index] = -payees_minor.get(index, 0)
+        elif with_fees if entry.is_fee else not entry.closes:
+            part = abs(rests[index]) * amount_minor // all_minor
+            back[index] = -part if rests[index] > 0 else part
+    _close_fees(original, rests, back)
     for index, entry in enumerate(original.entries):
         if entry.closes:
-            back[index] = -sums[entry.currency]
-            sums[entry.currency] = 0
-        elif entry.is_fee and entry.account is not None:
-            back[index] = -min(fees[entry.currency], rests[index])
-            fees[entry.currency] += back[index]
-    assert not any(sums.values()), "the entries behind the payees' close each currency"
-    assert not any(fees.values()), "fee accounts have what was charged"
+            back[index] = -_sum_of(original, back, entry.currency)
+    currencies = {entry.currency for entry in original.entries}
+    assert not any(_sum_of(original, back, currency) for currency in currencies), "each currency is closed"
     return back
+
+
+def _close_fees(original: Original, rests: Sequence[int], back: list[int]) -> None:
+    """Have the fees' accounts give what wallets get of fees, whatever that is rounded to."""
+    for currency in {entry.currency for entry in original.entries if entry.is_fee}:
+        places = [index for index, entry in enumerate(original.entries) if entry.is_fee and entry.currency == currency]
+        returned_minor = sum(back[index] for index in places if original.entries[index].account is None)
+        accounts = {index: rests[index] for index in places if original.entries[index].account is not None}
+        parts = shared_out(returned_minor, accounts) if returned_minor else dict.fromkeys(accounts, 0)
+        for index, part in parts.items():
+            back[index] = -part
+
+
+def _sum_of(original: Original, back: Sequence[int], currency: str) -> int:
+    return sum(minor for entry, minor in zip(original.entries, back, strict=True) if entry.currency == currency)

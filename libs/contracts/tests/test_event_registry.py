@@ -42,6 +42,7 @@ NUMBERS = {
     "wallet.refund_received.v1": 26,
     "wallet.transaction_reversed.v1": 27,
     "wallet.chargeback_debited.v1": 28,
+    "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
 }
 OLD_SCHEMAS = Path(__file__).parent / "old_schemas"

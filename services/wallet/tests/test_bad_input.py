@@ -185,7 +185,7 @@ async def test_what_does_not_exist_is_not_found(client: Client, database: Databa
         await client.get("/v1/wallets/nobody"),
         await client.get(f"/v1/transactions/{UNKNOWN}"),
         await client.get("/v1/transactions/nothing"),
-        await client.get("/v1/holds"),
+        await client.get("/v1/payees"),
     ]
 
     assert [(answer.status_code, answer.json()["code"]) for answer in commands] == [(404, "wallet_not_found")] * 4
@@ -276,7 +276,7 @@ async def test_a_wallet_is_not_opened_on_bad_input(
 
 
 async def test_routes_that_do_not_exist_yet_are_not_found(client: Client) -> None:
-    for path in ("/v1/holds", "/v1/conversions", "/v1/fx/quotes", f"/v1/transactions/{UNKNOWN}/refunds"):
+    for path in ("/v1/payees", "/v1/schedules", f"/v1/transactions/{UNKNOWN}/approvals"):
         answer = await client.post(path, {})
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
 

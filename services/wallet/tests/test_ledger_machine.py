@@ -38,6 +38,7 @@ from wallet.application.units import (
     UnitKey,
     fingerprint,
 )
+from wallet.bootstrap.catalog import CATALOG
 from wallet.bootstrap.operating import FOLDING
 from wallet.domain.commands import Command
 from wallet.domain.destinations import Destination
@@ -196,7 +197,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model = Model()
         self.keys = 0
         self.prefix = str(new_id())
-        self.ledger = BreakingLedger(self.database.dsn_app)
+        self.ledger = BreakingLedger(self.database.dsn_app, kinds=CATALOG.kinds)
         committer, self.queue = a_committer(self.ledger, pipelining=self.pipelining)
         self.running = self.loop.create_task(committer.run())
 

@@ -1,7 +1,7 @@
 """What is decided ahead is checked row by row: each check is taken out once, to see that its test would notice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from random import getrandbits
 from uuid import UUID
@@ -23,9 +23,13 @@ from wallet.application.queue import CommandQueue, QueueLimits
 from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, Unit, fingerprint
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
+from wallet.domain.hold_commands import PlaceHold
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.mandate import platform_mandate
+from wallet.domain.money import DepositFunds
 from wallet.domain.outcomes import RefusalCode
+from wallet.domain.policy import HoldTerms
+from wallet.domain.policy_commands import ChangeHoldTerms
 from wallet.entrypoints.rendering import Answers, JsonRenderer, answer_wallet
 
 pytestmark = pytest.mark.integration
@@ -44,7 +48,7 @@ class Instance:
     def __init__(self, database: Database) -> None:
         metrics = CommitterMetrics(CollectorRegistry())
         self.queue = CommandQueue(QueueLimits(), metrics=metrics)
-        self.ledger = PostgresLedger(database.dsn_app, kinds=[VOUCHER])
+        self.ledger = PostgresLedger(database.dsn_app, kinds=[VOUCHER, *CATALOG.kinds])
         answers: Answers = {**CATALOG.answers, IssueVoucher: answer_wallet, RedeemVoucher: answer_wallet}
         committer = Committer(
             self.ledger,
@@ -127,40 +131,29 @@ async def one_behind_the_other(
     return list(await asyncio.gather(*sent))
 
 
-async def redeemed_minor(admin: asyncpg.Connection, wallet_ids: Collection[UUID]) -> int:
-    total: int = await admin.fetchval(
-        "select sum(posted_minor)::bigint from wallet.wallet where id = any ($1)", wallet_ids
-    )
-    return total
-
-
 @pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "rows besides wallets left out of the check"])
-async def test_a_voucher_is_not_redeemed_beyond_its_cap_by_two_instances(
+async def test_what_was_decided_by_a_policy_that_has_changed_since_is_decided_again(
     instances: tuple[Instance, Instance], admin: asyncpg.Connection, *, is_planted: bool
 ) -> None:
     one, other = instances
-    issuer, first, second = [await one.do(OpenWallet("owner", "USD")) for _ in range(3)]
-    voucher = await one.do(IssueVoucher(issuer, 100))
-    await one.do(RedeemVoucher(voucher, first, 1, "USD"))  # the other has yet to read it
+    wallet = await one.do(OpenWallet("owner", "USD"))
+    await one.do(DepositFunds(wallet, 100, "USD"))
+    await one.submit(ChangeHoldTerms(0, HoldTerms()))
+    await other.do(PlaceHold(wallet, 1, "USD"))  # it knows the policy now
+    in_five_days = await admin.fetchval("select now() + interval '5 days'")
     if is_planted:
         await plant(
             admin, "wallet.commit_rows", "where s.stamp = e.stamp order by s.kind", "where true order by s.kind"
         )
-        await plant(admin, "wallet.write_rows", " and t.version < u.version", "")
 
-    outcomes = await one_behind_the_other(
+    _, held = await one_behind_the_other(
         admin,
-        lambda: one.submit(RedeemVoucher(voucher, first, 60, "USD")),
-        lambda: other.submit(RedeemVoucher(voucher, second, 60, "USD")),
+        lambda: one.submit(ChangeHoldTerms(1, HoldTerms(days=1, days_max=1))),
+        lambda: other.submit(PlaceHold(wallet, 10, "USD", in_five_days)),
     )
 
-    results = [outcome.result for outcome in outcomes if isinstance(outcome, Stored)]
-    redeemed = await redeemed_minor(admin, [first, second])
-    if is_planted:
-        assert redeemed == 121, "more than its cap"
-    else:
-        assert results == [Done(), Refused(RefusalCode.INSUFFICIENT_FUNDS)]
-        assert redeemed == 61
+    assert isinstance(held, Stored)
+    assert held.result == (Done() if is_planted else Refused(RefusalCode.HOLD_EXPIRY_OUT_OF_RANGE))
 
 
 @pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "absence not checked"])

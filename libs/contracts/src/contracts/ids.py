@@ -51,6 +51,12 @@ def id_bytes_in(shard: int) -> bytes:
     return made[:-1] + _LAST_BYTES[made[-1] & ~_SHARD_MASK | shard]
 
 
+def digest_id_in(shard: int, material: bytes) -> UUID:
+    """Return the stable id of *material* whose shard is *shard*."""
+    made = digest_id(material).bytes
+    return UUID(bytes=made[:-1] + _LAST_BYTES[made[-1] & ~_SHARD_MASK | shard])
+
+
 def digest_id(material: bytes) -> UUID:
     """Return the stable id of *material*: a UUIDv8 over its SHA-256, pinned by test vectors."""
     value = int.from_bytes(hashlib.sha256(material).digest()[:16], "big")

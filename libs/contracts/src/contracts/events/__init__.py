@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, policy, refunds, restrictions, wallets
+from contracts.events import holds, money, owners, policy, refunds, restrictions, wallets
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -24,6 +24,7 @@ from contracts.events.money import (
     EntryPosted,
     SystemEntryPosted,
 )
+from contracts.events.owners import OWNER_CHANGED, OwnerChanged
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
 from contracts.events.refunds import (
@@ -54,6 +55,7 @@ __all__ = [
     "HOLD_PLACED",
     "HOLD_RELEASED",
     "OPENED",
+    "OWNER_CHANGED",
     "POLICY_CHANGED",
     "REFUND_RECEIVED",
     "REFUND_SENT",
@@ -71,6 +73,7 @@ __all__ = [
     "HoldCaptured",
     "HoldChanged",
     "HoldReleased",
+    "OwnerChanged",
     "PolicyChanged",
     "Private",
     "Refund",
@@ -93,6 +96,7 @@ EventData = (
     | HoldChanged
     | HoldCaptured
     | HoldReleased
+    | OwnerChanged
     | PolicyChanged
     | RefundPosted
 )
@@ -100,7 +104,15 @@ EventData = (
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *policy.TYPES, *refunds.TYPES),
+        (
+            *wallets.TYPES,
+            *money.TYPES,
+            *restrictions.TYPES,
+            *holds.TYPES,
+            *owners.TYPES,
+            *policy.TYPES,
+            *refunds.TYPES,
+        ),
         key=lambda event_type: event_type.number,
     ),
 )

@@ -17,6 +17,7 @@ from contracts.events import (
     HoldCaptured,
     HoldChanged,
     HoldReleased,
+    OwnerChanged,
     PolicyChanged,
     Restriction,
     RestrictionsChanged,
@@ -89,7 +90,7 @@ def wallet_event(event: Envelope, data: EventData) -> WalletEvent | None:
         case EntryPosted():
             kind = _KINDS.get(event.type)
             payload = _OTHER if kind is None else Debited(kind, -parse_signed_minor(data.amount))
-        case SystemEntryPosted() | PolicyChanged():
+        case SystemEntryPosted() | PolicyChanged() | OwnerChanged():
             return None
         case WalletOpened():
             payload = Opened(data.owner_id, data.currency)

@@ -12,6 +12,7 @@ from contracts.events import (
     HoldCaptured,
     HoldChanged,
     HoldReleased,
+    OwnerChanged,
     PolicyChanged,
     Private,
     RefundPosted,
@@ -40,7 +41,7 @@ def project(event: Envelope, data: EventData, wallet: WalletRow | None) -> Chang
     match data:
         case SystemEntryPosted():
             return Changes(None, _system_entry(event, data))
-        case PolicyChanged():
+        case PolicyChanged() | OwnerChanged():
             return Changes(None, None)
         case WalletOpened():
             return _opened(event, data, wallet)

@@ -27,6 +27,7 @@ from wallet.config import WalletSettings
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog
 from wallet.reads.reads_postgres import LedgerReads
@@ -127,6 +128,7 @@ def _app(
         routes=[
             *wallet_reads(reads),
             *hold_reads(reads),
+            *policy_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
             *command_routes(handlers, catalog),
         ],

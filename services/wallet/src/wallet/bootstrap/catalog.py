@@ -3,7 +3,7 @@
 from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
-from wallet.entrypoints import holds, money, payments, refunds, restrictions, wallets
+from wallet.entrypoints import holds, money, payments, policy, refunds, restrictions, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -15,6 +15,7 @@ CATALOG: Final = Catalog(
         wallets.CLOSE,
         payments.PAY,
         *holds.SLICES,
+        *policy.SLICES,
         *refunds.SLICES,
     ),
     inner={ExpireHold: holds.answer_hold},

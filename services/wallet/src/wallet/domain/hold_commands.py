@@ -37,20 +37,16 @@ from wallet.domain.outcomes import (
     rejected,
 )
 from wallet.domain.payments import Paid, pay_out, wallets_of
+from wallet.domain.policy import HoldTerms
 from wallet.domain.rows import RowName, Rows, StateName, StateRow
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
-LASTS: Final = timedelta(days=7)
-"""How long a hold lasts unless its placing says otherwise."""
-LASTS_DAYS_MAX: Final = 31
-LASTS_MAX: Final = timedelta(days=LASTS_DAYS_MAX)
-"""After its placing it ends at the latest, however often that is moved."""
 CAPTURES_MAX: Final = 100
 
 
 class PlaceHold(Command, frozen=True):
-    """Hold *amount_minor* of a wallet until *expires_at*: in seven days, unless it is given."""
+    """Hold *amount_minor* of a wallet until *expires_at*: as long as the policy says, unless it is given."""
 
     kind: ClassVar[str] = "hold"
     moves_money: ClassVar[bool] = True
@@ -78,9 +74,10 @@ class PlaceHold(Command, frozen=True):
         refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate)
         if refusal is not None:
             return refusal
-        expires_at = context.now + LASTS if self.expires_at is None else self.expires_at
-        if not context.now < expires_at <= context.now + LASTS_MAX:
-            return _out_of_range(Subject(WALLET, wallet.id))
+        terms, now = context.policy.policy.holds, context.now
+        expires_at = now + timedelta(days=terms.days) if self.expires_at is None else self.expires_at
+        if not now < expires_at <= now + timedelta(days=terms.days_max):
+            return _out_of_range(Subject(WALLET, wallet.id), terms)
         hold_id = context.ids.beside(wallet.id)
         placed = HoldPlaced(
             wallet.id,
@@ -142,8 +139,11 @@ class IncreaseHold(_HoldCommand, frozen=True):
         if now >= hold.expires_at:
             return _refused(RefusalCode.HOLD_EXPIRED, row)
         expires_at = hold.expires_at if self.expires_at is None else self.expires_at
-        if not hold.expires_at <= expires_at <= hold.placed_at + LASTS_MAX:
-            return _out_of_range(Subject(HOLD.name, row.id))
+        terms = context.policy.policy.holds
+        if self.expires_at is not None and not hold.expires_at <= expires_at <= hold.placed_at + timedelta(
+            days=terms.days_max
+        ):
+            return _out_of_range(Subject(HOLD.name, row.id), terms)
         if self.amount_minor:
             refusal = refuse_debit(wallet, self.amount_minor, self.currency or "", context.mandate)
             if refusal is not None:
@@ -273,5 +273,5 @@ def _refused(code: RefusalCode, row: StateRow, **facts: FactValue) -> Rejected:
     return Rejected(code, Subject(HOLD.name, row.id), facts)
 
 
-def _out_of_range(subject: Subject) -> Rejected:
-    return Rejected(RefusalCode.HOLD_EXPIRY_OUT_OF_RANGE, subject, {"max_days": LASTS_DAYS_MAX})
+def _out_of_range(subject: Subject, terms: HoldTerms) -> Rejected:
+    return Rejected(RefusalCode.HOLD_EXPIRY_OUT_OF_RANGE, subject, {"max_days": terms.days_max})

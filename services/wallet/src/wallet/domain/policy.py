@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from contracts import events
 from contracts.event_types import EventDataError, EventType
 from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
+from wallet.domain.fee_rules import FeeRule, FeeRules
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
 HOLD_DAYS_MAX: Final = 31
@@ -28,10 +29,21 @@ class HoldTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     overcapture_ppm: int = 0
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A policy's sections. The defaults are in force where there is no policy."""
 
+    fees: tuple[FeeRule, ...] = ()
     holds: HoldTerms = HoldTerms()
+
+    @cached_property
+    def looks_at_owners(self) -> bool:
+        """Whether what a command comes to depends on owners' tiers."""
+        return any(rule.tier is not None for rule in self.fees)
+
+    @cached_property
+    def rules(self) -> FeeRules:
+        """The fee rules, found by what they are for."""
+        return FeeRules(self.fees)
 
 
 POLICY: Final = RowKind(1, "policy", Policy)

@@ -28,7 +28,7 @@ def command_routes(handlers: CommandHandlers, catalog: Catalog) -> Sequence[Rout
 def _route(handlers: CommandHandlers, of: CommandSlice) -> Route:
     return Route(
         engine=Engine.COMMAND,
-        method="POST",
+        method=of.method,
         path=of.path,
         request=of.request,
         handler=handlers.single(of),

@@ -18,7 +18,7 @@ from servicekit.http.route import Link
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
-from wallet.domain.facts import Fact
+from wallet.domain.facts import Fact, RowFact
 from wallet.domain.mandate import Mandate
 from wallet.domain.rows import RowKind
 from wallet.reads.reads_postgres import LedgerReads
@@ -39,16 +39,18 @@ class CommandSlice:
 
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
-    command alone brings, *kinds* the kinds of rows.
+    command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
     *prepare* is None where nothing is to be looked up, *also_needs* returns the scope that a request needs besides.
     """
 
     command: type[Command]
     facts: tuple[type[Fact], ...] = ()
+    row_facts: tuple[type[RowFact], ...] = ()
     kinds: tuple[RowKind, ...] = ()
     request: type[Struct]
     to_command: ToCommand
     answer: Callable[[Any, CarriedOut], Answer]
+    method: str = "POST"
     path: str
     access: Access
     located_at: str | None = None
@@ -98,9 +100,12 @@ class Catalog:
         self._inner = inner
 
     @cached_property
-    def facts(self) -> tuple[type[Fact], ...]:
+    def facts(self) -> tuple[type[Fact | RowFact], ...]:
         """Every fact that the journal may tell."""
-        return tuple(fact for each in self.slices for fact in each.facts)
+        told: dict[type[Fact | RowFact], None] = {}
+        for each in self.slices:
+            told |= dict.fromkeys((*each.facts, *each.row_facts))
+        return tuple(told)
 
     @cached_property
     def kinds(self) -> tuple[RowKind, ...]:

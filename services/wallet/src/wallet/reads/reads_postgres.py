@@ -16,6 +16,7 @@ from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_fro
 from wallet.application.rows import BatchInput
 from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
+from wallet.domain.policy import policy_name
 from wallet.domain.refunds import TRANSACTION
 from wallet.domain.rows import RowKind, RowName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
@@ -115,6 +116,12 @@ class LedgerReads:
         """
         async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
+
+    async def policy(self, tenant_id: UUID) -> StateRow | None:
+        """Return the tenant's policy as of now, None where none was ever set."""
+        name = policy_name(tenant_id)
+        found = (await self.snapshot(tenant_id, [name])).rows[name]
+        return found if isinstance(found, StateRow) else None
 
     async def hold(self, mandate: Mandate, hold_id: UUID) -> StateRow | None:
         """Return the hold as of now if *mandate* covers its wallet, else None."""

@@ -1,0 +1,112 @@
+"""Owners of wallets: their tiers, by which fees and limits differ, and what was counted under limits of theirs."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from typing import ClassVar, Final
+from uuid import UUID
+
+import msgspec
+
+from contracts import events
+from contracts.event_types import EventType
+from contracts.ids import digest_id_in, home_shard
+from wallet.domain.facts import JournalEvent, RowFact, body_of
+from wallet.domain.policy import policy_name, policy_of
+from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
+from wallet.domain.wallets import Wallet
+
+DEFAULT_TIER: Final = "default"
+"""The tier of whoever was never given one."""
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner's row holds besides its columns."""
+
+    owner_id: str
+    tier: str = DEFAULT_TIER
+
+
+OWNER: Final = RowKind(5, "owner", Owner)
+
+
+@lru_cache(maxsize=100_000)
+def owner_name(tenant_id: UUID, owner_id: str) -> StateName:
+    """Return the name of the owner's row: a stable id over tenant and owner, in the owner's own shard."""
+    material = tenant_id.bytes + b"|owner|" + owner_id.encode()
+    return StateName(OWNER.number, digest_id_in(home_shard(tenant_id, owner_id), material))
+
+
+def owner_of(row: StateRow) -> Owner:
+    """Return the body of an owner's row."""
+    assert isinstance(row.body, Owner)
+    return row.body
+
+
+def tier_of(rows: Rows, wallet: Wallet) -> str:
+    """Return the tier of the wallet's owner; raises UnnamedRowError where nobody looked for it."""
+    row = rows[owner_name(wallet.tenant_id, wallet.owner_id)]
+    return owner_of(row).tier if isinstance(row, StateRow) else DEFAULT_TIER
+
+
+def with_owners(known: Rows, wallet_ids: Iterable[UUID]) -> tuple[RowName, ...]:
+    """Return *wallet_ids* with the names of their owners' rows, where the tenant's policy looks at owners.
+
+    That is *known* once the wallets and the policy are.
+    """
+    names: list[RowName] = list(wallet_ids)
+    for wallet_id in tuple(names):
+        wallet = known.get(wallet_id)
+        if not isinstance(wallet, Wallet):
+            continue
+        policy = known.get(policy_name(wallet.tenant_id))
+        if not isinstance(policy, StateRow) or not policy_of(policy).looks_at_owners:
+            break
+        names.append(owner_name(wallet.tenant_id, wallet.owner_id))
+    return tuple(names)
+
+
+class OwnerChanged(RowFact, frozen=True):
+    """The owner is of another tier from now on."""
+
+    event: ClassVar[EventType] = events.OWNER_CHANGED
+    kind: ClassVar[RowKind] = OWNER
+    owner_id: str
+    tier: str
+    tier_before: str
+
+    def evolve(self, row: StateRow | None, at: datetime) -> StateRow:
+        """Return the owner's row with the tier."""
+        if row is not None:
+            body = msgspec.structs.replace(owner_of(row), tier=self.tier)
+            return msgspec.structs.replace(row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at))
+        return new_owner(self.tenant_id, Owner(owner_id=self.owner_id, tier=self.tier), at, version=1)
+
+    def payload(self, after: StateRow, actor: str) -> msgspec.Struct:
+        """Return the event's body."""
+        del after, actor
+        return events.OwnerChanged(owner_id=self.owner_id, tier=self.tier, tier_before=self.tier_before, private=None)
+
+    @classmethod
+    def read(cls, event: JournalEvent) -> "OwnerChanged":
+        """Return the fact that *event* tells."""
+        body = body_of(event, events.OwnerChanged)
+        return cls(event.account_id, event.tenant_id, body.owner_id, body.tier, body.tier_before)
+
+
+def new_owner(tenant_id: UUID, body: Owner, at: datetime, *, version: int) -> StateRow:
+    """Return an owner's first row; *version* counts its events."""
+    return StateRow(
+        kind=OWNER.number,
+        id=owner_name(tenant_id, body.owner_id).id,
+        tenant_id=tenant_id,
+        wallet_id=None,
+        status=0,
+        cap_minor=None,
+        used_minor=0,
+        due_at=None,
+        version=version,
+        changed_at=at,
+        body=body,
+        private=None,
+    )

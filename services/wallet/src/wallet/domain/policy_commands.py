@@ -1,0 +1,44 @@
+"""The commands that change a tenant's policy, one for each section."""
+
+from typing import Any, ClassVar, Final
+
+from wallet.domain.commands import Command, Context
+from wallet.domain.outcomes import Accepted, Decision, RefusalCode, Rejected, Subject
+from wallet.domain.policy import POLICY, HoldTerms, PolicyChanged, policy_id
+from wallet.domain.rows import RowName, Rows
+
+
+class ChangePolicy(Command, frozen=True):
+    """Set a section of the policy to *document*, where the policy is at *expected_version*: 0 where none was ever set.
+
+    Every batch names the policies of its tenants.
+    """
+
+    section: ClassVar[str]
+    expected_version: int
+    document: Any
+
+    def names(self, known: Rows) -> tuple[RowName, ...]:
+        """Return nothing more."""
+        del known
+        return ()
+
+    def decide(self, rows: Rows, context: Context) -> Decision:
+        """Refuse where the policy has changed since, or would contradict itself, else change it."""
+        del rows
+        tenant_id, in_force = context.mandate.tenant_id, context.policy
+        subject = Subject(POLICY.name, policy_id(tenant_id))
+        if in_force.version != self.expected_version:
+            return Rejected(RefusalCode.POLICY_VERSION_CONFLICT, subject, {"version": in_force.version})
+        return Accepted((), row_facts=(PolicyChanged(subject.id, tenant_id, self.section, self.document),))
+
+
+class ChangeHoldTerms(ChangePolicy, frozen=True):
+    """Set how long holds last, and how much more than they hold may be captured."""
+
+    kind: ClassVar[str] = "change_hold_terms"
+    section: ClassVar[str] = "holds"
+    document: HoldTerms
+
+
+SECTION_COMMANDS: Final[tuple[type[ChangePolicy], ...]] = (ChangeHoldTerms,)

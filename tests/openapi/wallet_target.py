@@ -86,6 +86,17 @@ class Wallets:
         body["destination_wallet_id"] = self._rich["USD"][1]
         body["external"] = body["destinations"] = None
 
+    def deposited(self) -> str:
+        """Return a new deposit of 2.00."""
+        amount = {"amount": "2.00", "currency": "USD"}
+        return str(self._post("/v1/deposits", {"wallet_id": self.rich(), "amount": amount})["id"])
+
+    def take_back(self, body: Json) -> None:
+        """Fill a refund, a reversal or a chargeback of such a deposit."""
+        for name in ("amount", "parts"):
+            if name in body:
+                body[name] = None
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         for command in body["commands"]:
@@ -100,6 +111,9 @@ class Wallets:
                     self.hold(command)
                 case "increase_hold" | "capture" | "void_hold":
                     self._change(command)
+                case "refund" | "reversal" | "chargeback":
+                    command["transaction_id"] = self.deposited()
+                    self.take_back(command)
                 case "freeze" | "close":
                     command["wallet_id"] = self.empty()
                 case "unfreeze":
@@ -150,6 +164,12 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
+        **{
+            f"POST /v1/transactions/{{transaction_id}}/{how}": Fill(
+                path={"transaction_id": wallets.deposited}, body=wallets.take_back
+            )
+            for how in ("refunds", "reversal", "chargebacks")
+        },
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -31,7 +31,7 @@ def payments(draw: st.DrawFn) -> Original:
     entries.append(draw(st.sampled_from([wallet(99, parts[0]), system(1, "external:USD", parts[0])])))
     for bearer in draw(st.lists(st.integers(1, len(parts)), unique=True)):
         fee = draw(st.integers(1, 1_000))
-        entries += [wallet(bearer, -fee, is_fee=True), system(bearer, "fees:USD", fee)]
+        entries += [wallet(bearer, -fee, is_fee=True), system(draw(st.sampled_from([1, bearer])), "fees:USD", fee)]
     return Original("payment", closed(entries))
 
 

@@ -7,9 +7,15 @@ import httpx2
 import pytest
 
 from contracts.ids import new_id
+from contracts.scopes import FORCED_CREATE, Kind, mask_for
+from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs, principal_of
 from testkit.databases import Database
 from testkit.wallet_api import Client, money
+from wallet.bootstrap.api import open_api
 from wallet.bootstrap.operating import FOLDING
+from wallet.config import WalletSettings
+from wallet.domain import originals, refund_commands
 from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
@@ -250,3 +256,40 @@ async def test_a_transaction_is_refunded_a_hundred_times_at_most(api: Client) ->
 
     assert code(await take(api, transfer, "refunds", amount=money("0.01"))) == (409, "refund_limit_reached")
     assert await shown(api, transfer) == ("partially_refunded", "1.00", 100)
+
+
+async def test_force_needs_a_scope_of_its_own(settings: WalletSettings, telemetry: Telemetry) -> None:
+    scopes = mask_for(Kind.OPERATOR) & ~FORCED_CREATE.mask
+    async with open_api(settings, telemetry, authority=AdmitsAs(principal_of(scopes=scopes))) as app:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://wallet") as http:
+            api = Client(http)
+            payer, payee = await funded(api), await api.open()
+            transfer = await transferred(api, payer, payee, "5.00")
+            hold = (await made(api, "/v1/holds", {"wallet_id": payer, "amount": money("1.00")}))["id"]
+            capture = {"destination_wallet_id": payee, "amount": money("2.00"), "force": True}
+            refund = {"type": "refund", "transaction_id": transfer, "force": True, **WHY}
+            for answer in (
+                await take(api, transfer, "refunds", force=True),
+                await take(api, transfer, "reversal", force=True),
+                await api.post(f"/v1/holds/{hold}/capture", capture),
+                await api.post("/v1/batches", {"mode": "atomic", "commands": [refund]}),
+            ):
+                assert code(answer) == (403, "forbidden")
+                assert answer.json()["required_scope"] == "forced:create"
+            assert (await take(api, transfer, "refunds")).status_code == 201
+
+
+async def test_a_rest_that_was_read_too_early_is_noticed_by_the_database(
+    api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plant it: each refund believes in the rest that there was before the first."""
+    payer, payee = await funded(api), await api.open(deposit="20.00")
+    transfer = await transferred(api, payer, payee, "5.00")
+    for where in (originals, refund_commands):
+        monkeypatch.setattr(where, "rests_of", lambda original, _: [each.amount_minor for each in original.entries])
+
+    answers = [await take(api, transfer, "refunds") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 500]
+    assert await posted(api, payer, payee) == ["10.00", "20.00"]

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import pytest
@@ -106,7 +107,7 @@ async def test_of_refunds_a_reversal_and_a_chargeback_at_once_goes_exactly_what_
         deposit = (await clients[0].post("/v1/deposits", deposit_of(wallet, "10"))).json()["id"]
         path, why = f"/v1/transactions/{deposit}", {"reason": "goods came back"}
         some = {**why, "amount": {"amount": "0.30", "currency": "USD"}}
-        asked = [("refunds", some)] * 50
+        asked: list[tuple[str, dict[str, Any]]] = [("refunds", some)] * 50
         asked[10 * number : 10 * number] = [("reversal", why), ("chargebacks", some)]
         answers = await asyncio.gather(
             *(

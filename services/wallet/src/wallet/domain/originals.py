@@ -139,13 +139,24 @@ def taken_back(
 
 def _close_fees(original: Original, rests: Sequence[int], back: list[int]) -> None:
     """Have the fees' accounts give what wallets get of fees, whatever that is rounded to."""
-    for currency in {entry.currency for entry in original.entries if entry.is_fee}:
-        places = [index for index, entry in enumerate(original.entries) if entry.is_fee and entry.currency == currency]
+    for places in _fees_of(original):
         returned_minor = sum(back[index] for index in places if original.entries[index].account is None)
         accounts = {index: rests[index] for index in places if original.entries[index].account is not None}
         parts = shared_out(returned_minor, accounts) if returned_minor else dict.fromkeys(accounts, 0)
         for index, part in parts.items():
             back[index] = -part
+
+
+def _fees_of(original: Original) -> Sequence[Sequence[int]]:
+    """Return the places of the fees that sum to zero: those beside each wallet, or else those of each currency."""
+    beside: dict[tuple[str, UUID], list[int]] = {}
+    by_currency: dict[str, list[int]] = {}
+    for index, entry in enumerate(original.entries):
+        if entry.is_fee:
+            beside.setdefault((entry.currency, entry.wallet_id), []).append(index)
+            by_currency.setdefault(entry.currency, []).append(index)
+    is_paired = not any(sum(original.entries[index].amount_minor for index in places) for places in beside.values())
+    return [*(beside if is_paired else by_currency).values()]
 
 
 def _sum_of(original: Original, back: Sequence[int], currency: str) -> int:

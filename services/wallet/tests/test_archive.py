@@ -310,7 +310,9 @@ async def test_a_partition_moved_away_is_not_made_anew_nor_denied(
     await run_sql(database.dsn_app, "select wallet.ensure_journal_partitions(1)")
 
     told = {(await client.get(path)).status_code for path in paths}
+    taken_back = {(await client.post(f"{path}/reversal", {"reason": "back"})).status_code for path in paths}
 
+    assert {201, 503} <= taken_back <= {201, 409, 503}
     assert await run_sql(database.dsn_app, "select where to_regclass('wallet.journal_0') is null")
     assert told == {200, 503}
     assert (await verified(database)).holds

@@ -81,7 +81,7 @@ class TransactionBody(msgspec.Struct, frozen=True):
     destination: str | None
     created_at: str
     refunds: tuple[UUID, ...] = ()
-    related_transaction_id: UUID | None = None
+    related_transaction_id: UUID | UnsetType = UNSET
 
 
 class HoldBody(msgspec.Struct, frozen=True):

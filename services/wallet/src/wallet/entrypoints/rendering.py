@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from contracts import problems
 from contracts.money import Money, money
@@ -126,7 +127,7 @@ def answer_refund(command: TakeBack, done: CarriedOut) -> Answer:
 
 
 def _transaction(
-    kind: str, amount: Money, text: FreeText, done: CarriedOut, related_transaction_id: UUID | None = None
+    kind: str, amount: Money, text: FreeText, done: CarriedOut, related_transaction_id: UUID | UnsetType = UNSET
 ) -> bytes:
     assert done.transaction_id is not None
     return _encode(

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from contracts.envelope import rfc3339
 from contracts.events import FEE_RETURNED, EntryPosted
@@ -75,7 +76,7 @@ def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBod
         destination=private.destination,
         created_at=rfc3339(first.occurred_at),
         refunds=() if taken is None else refunded_of(taken).refunds,
-        related_transaction_id=None if related is None else UUID(related),
+        related_transaction_id=UNSET if related is None else UUID(related),
     )
 
 

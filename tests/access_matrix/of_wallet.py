@@ -66,6 +66,11 @@ class Wallets:
         """Return a new deposit."""
         return made(post(self._setup.admin(home), "/v1/deposits", _move(self.rich[home])))
 
+    def policy_version(self, home: Home) -> int:
+        """Return the version of the tenant's policy."""
+        version: int = self._setup.admin(home).get("/v1/policy").json()["version"]
+        return version
+
     def _deposit(self, home: Home) -> str:
         amount = {"amount": PLENTY, "currency": CURRENCY}
         body = {"wallet_id": self.rich[home], "amount": amount, "reference": self.reference}
@@ -102,6 +107,7 @@ class _Members:
                 member: (scope, wallets.deposited, _of_transaction(body), "{transaction_id}")
                 for member, (scope, body) in TAKING_BACK.items()
             },
+            "change_hold_terms": (scopes.POLICY_WRITE, lambda _: "", self.change_hold_terms, OF_NOBODY),
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
             "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
             "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
@@ -128,10 +134,14 @@ class _Members:
         """Return a payment out of a wallet of the caller's own."""
         return _as_payment(self.transfer_to(destination, caller))
 
+    def change_hold_terms(self, _thing: str, caller: Caller) -> Json:
+        """Return a change of the policy as the caller's tenant has it."""
+        return {"expected_version": self._wallets.policy_version(_known(caller)), "document": {}}
+
     def recipe(self, member: str, mode: str) -> Recipe:
         """Return the recipe of a batch with a command of that type: in an atomic one the second, after an own one."""
         scope, fresh, command, owned = self.commands[member]
-        is_atomic, is_change = MODES[mode], member in HOLD_CHANGES
+        is_atomic, is_change, is_policys = MODES[mode], member in HOLD_CHANGES, scope is scopes.POLICY_WRITE
 
         def body(thing: str, caller: Caller) -> Json:
             home = _known(caller)
@@ -140,13 +150,15 @@ class _Members:
             else:
                 own = {"type": member, **command(fresh(home), caller)}
             commands = [*([own] if is_atomic else []), {"type": member, **command(thing, caller)}]
+            if is_policys:
+                commands[-1]["expected_version"] += len(commands) - 1
             return {"mode": mode, "commands": commands}
 
         return Recipe(
             fresh=lambda: fresh(ANN),
             body=body,
             owned=owned,
-            missing=None if owned == BY_OWNER_IN_BODY else _missing(member),
+            missing=None if is_policys or owned == BY_OWNER_IN_BODY else _missing(member),
             is_anothers_doing=is_change,
             member=member,
             scope=scope,
@@ -246,6 +258,8 @@ def recipes(setup: Setup) -> Recipes:
             Recipe(fresh=rich, body=members.transfer, missing=MISSING),
             Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),
         ],
+        "get_policy": [Recipe(fresh=lambda: "")],
+        "change_hold_terms": [Recipe(fresh=lambda: "", body=members.change_hold_terms)],
         "freeze_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: _FREEZE, missing=MISSING)],
         "unfreeze_wallet": [Recipe(fresh=wallets.frozen, body=lambda *_: {}, missing=MISSING)],
         "close_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: {}, missing=MISSING)],

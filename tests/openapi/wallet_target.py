@@ -97,10 +97,20 @@ class Wallets:
             if name in body:
                 body[name] = None
 
+    def change_policy(self, body: Json) -> None:
+        """Fill the change of a section: of the policy as it is now, to what it is."""
+        body["expected_version"] = self._policy()["version"]
+        body["document"] = self._policy()["holds"]
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
+        version = self._policy()["version"]
         for command in body["commands"]:
             match command["type"]:
+                case "change_hold_terms":
+                    self.change_policy(command)
+                    command["expected_version"] = version
+                    version += 1
                 case "deposit" | "withdrawal":
                     self.move(command)
                 case "transfer":
@@ -121,6 +131,10 @@ class Wallets:
                 case _:
                     assert command["type"] == "open_wallet"
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _policy(self) -> Json:
+        found: dict[str, Any] = self._http.get("/v1/policy").json()
+        return found
 
     def _change(self, command: Json) -> None:
         """Fill a command on a hold, which is placed for it."""
@@ -170,6 +184,7 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             )
             for how in ("refunds", "reversal", "chargebacks")
         },
+        "PUT /v1/policy/holds": Fill(body=wallets.change_policy),
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -23,11 +23,16 @@ Carried = Sequence[tuple[AnyFact, Wallet]]
 def transaction_rows(
     unit: Unit, command_kind: str, carried: Carried, transaction_id: UUID, private: Private | None
 ) -> list[JournalRow]:
-    """Return one row per fact of a ledger transaction, in their order."""
+    """Return one row per fact, in their order: those that are entries make a ledger transaction."""
     transaction = Transaction(str(transaction_id), command_kind)
-    entry_count = len(carried)
+    entry_count = sum([fact.is_entry for fact, _ in carried])
+    entry_index = -1
     rows = []
-    for entry_index, (fact, wallet) in enumerate(carried):
+    for fact, wallet in carried:
+        if isinstance(fact, Fact) and not fact.is_entry:
+            rows.append(_state_change_row(unit, fact, wallet, private))
+            continue
+        entry_index += 1
         system_account: str | None = None
         version: int | None = wallet.version
         posted_after: int | None = wallet.posted_minor

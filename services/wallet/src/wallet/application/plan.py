@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 
 from contracts.envelope import rfc3339
-from contracts.events import Private
 from contracts.ids import shard_of
+from wallet.application.carrying import carry_out, carry_out_row
 from wallet.application.journal import row_change_row, state_change_rows, transaction_rows
 from wallet.application.ports import CarriedOut, Renderer
 from wallet.application.private import private_text
@@ -41,12 +41,10 @@ from wallet.application.units import (
     undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
-from wallet.domain.facts import AnyFact, Fact, RowFact, SystemEntry
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import Accepted, Decision, Missing, NotPermitted, Rejected, Unnamed
 from wallet.domain.policy import policy_in_force
 from wallet.domain.rows import Row, RowName, Rows, StateName, StateRow, UnnamedRowError
-from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
 HashReference = Callable[[UUID, str], bytes]
@@ -284,7 +282,7 @@ class BatchPlan:
             if isinstance(attempt, _Answered):
                 answers.append(attempt.answer)
                 continue
-            self._rows = rows
+            self._rows, self._context = rows, self._nobodys_context()  # the policy is what it was, too
             del self._journal[marks[0] :], self._references[marks[1] :], self._raised[marks[2] :]
             if isinstance(attempt, Missing | NotPermitted):
                 return undone_unit(attempt, index)
@@ -317,61 +315,24 @@ class BatchPlan:
     def _accept(self, unit: Unit, command: Command, accepted: Accepted) -> _Answered:
         """Carry out the facts, and add their journal rows."""
         private = None if accepted.text is None else private_text(accepted.text)
-        transaction_id, rows = accepted.transaction_id, self._rows
-        carried: list[tuple[AnyFact, Wallet]] = []
-        states: list[StateRow] = []
-        for fact in accepted.facts:
-            before = rows.get(fact.wallet_id)
-            assert not isinstance(before, StateRow)
-            if isinstance(fact, SystemEntry):
-                assert before is not None
-                carried.append((fact, before))
-            elif fact.moves_only:
-                wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
-                carried.append((fact, wallet))
-            else:
-                carried.append(self._carry_out(fact, before, private, states))
+        transaction_id = accepted.transaction_id
+        carried, states, remade = carry_out(accepted.facts, self._rows, self._now, private)
+        self._remade.update(remade)
         if transaction_id is None:
             self._journal += state_change_rows(unit, carried, private)
         else:
-            entries = [each for each in carried if each[0].is_entry] if states else carried
-            self._journal += transaction_rows(unit, command.kind, entries, transaction_id, private)
-            self._journal += state_change_rows(unit, carried[len(entries) :], private)
+            self._journal += transaction_rows(unit, command.kind, carried, transaction_id, private)
             if accepted.text is not None and accepted.text.reference is not None:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
             self._raise_rows([wallet for _, wallet in carried])
-        if accepted.row_facts:
-            self._carry_out_of_rows(unit, accepted.row_facts, states)
+        for fact in accepted.row_facts:
+            states.append(carry_out_row(fact, self._rows, self._now))
+            self._journal.append(row_change_row(unit, fact, states[-1]))
+            self._context = self._nobodys_context()  # it may have been the policy
         created_at = self._text_of(carried[0][1].last_at) if carried else self._now_text
         done = CarriedOut(carried, states, transaction_id, created_at, unit.mandate)
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
-
-    def _carry_out(
-        self, fact: Fact, before: Wallet | None, private: Private | None, states: list[StateRow]
-    ) -> tuple[Fact, Wallet]:
-        """Make the transition of a fact that changes more than money; add to *states* the other rows it changes."""
-        rows = self._rows
-        if fact.keeps_text:
-            fact = fact.keeping(stored_text(private))
-        if fact.changes_states:
-            changed = fact.evolve_states(rows, self._now if before is None else max(self._now, before.last_at))
-            rows.update((state.name, state) for state in changed)
-            states += changed
-            fact = fact.leaving(changed)
-        wallet = rows[fact.wallet_id] = fact.evolve(before, self._now)
-        self._remade.add(fact.wallet_id)
-        return fact, wallet
-
-    def _carry_out_of_rows(self, unit: Unit, facts: Sequence[RowFact], states: list[StateRow]) -> None:
-        """Make the transitions of rows that have events of their own, a policy's among them."""
-        for fact in facts:
-            before = self._rows[fact.name]
-            assert not isinstance(before, Wallet)
-            after = self._rows[fact.name] = fact.evolve(before, self._now)
-            states.append(after)
-            self._journal.append(row_change_row(unit, fact, after))
-        self._context = self._nobodys_context()
 
     def _nobodys_context(self) -> Context:
         return Context(_NOBODYS, self._now, self._planning.ids)

@@ -18,7 +18,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The command is carried out by *facts*, in their order.
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
-    whose entries are the first of the facts, and sum to zero per currency. *text* is the free text of all of it.
+    whose entries are among the facts, and sum to zero per currency. *text* is the free text of all of it.
     *row_facts* happen to rows besides wallets.
     """
 

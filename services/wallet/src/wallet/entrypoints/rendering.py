@@ -114,7 +114,7 @@ def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
 
 def answer_capture(command: CaptureHold, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that captured a hold; how much, its first entry tells."""
-    captured, payer = done.facts[0]
+    captured, payer = next(each for each in done.facts if each[0].is_entry)
     amount = money(-captured.amount_minor, payer.currency)
     return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
 

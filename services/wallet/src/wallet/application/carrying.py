@@ -1,0 +1,56 @@
+"""Carrying out what was decided: each fact's one transition, on the rows of a batch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from contracts.events import Private
+from wallet.domain.facts import AnyFact, RowFact, SystemEntry
+from wallet.domain.rows import Rows, StateRow
+from wallet.domain.texts import stored_text
+from wallet.domain.wallets import Wallet
+
+
+class Carried(NamedTuple):
+    """What facts did: each with its wallet as it left it, and the rows of other kinds that they changed.
+
+    *remade* are the wallets of which more changed than their money.
+    """
+
+    facts: list[tuple[AnyFact, Wallet]]
+    states: list[StateRow]
+    remade: list[UUID]
+
+
+def carry_out(facts: Sequence[AnyFact], rows: Rows, now: datetime, private: Private | None) -> Carried:
+    """Make the transitions of *facts* in *rows*, in their order; *private* is the free text of all of them."""
+    carried = Carried([], [], [])
+    for fact in facts:
+        before = rows.get(fact.wallet_id)
+        assert not isinstance(before, StateRow)
+        if isinstance(fact, SystemEntry):
+            assert before is not None
+            carried.facts.append((fact, before))
+        elif fact.moves_only:
+            wallet = rows[fact.wallet_id] = fact.evolve(before, now)
+            carried.facts.append((fact, wallet))
+        else:
+            told = fact.keeping(stored_text(private)) if fact.keeps_text else fact
+            if fact.changes_states:
+                changed = told.evolve_states(rows, now if before is None else max(now, before.last_at))
+                rows.update((state.name, state) for state in changed)
+                carried.states.extend(changed)
+                told = told.leaving(changed)
+            wallet = rows[fact.wallet_id] = told.evolve(before, now)
+            carried.facts.append((told, wallet))
+            carried.remade.append(fact.wallet_id)
+    return carried
+
+
+def carry_out_row(fact: RowFact, rows: Rows, now: datetime) -> StateRow:
+    """Make the transition of a row that has events of its own; return it as the fact left it."""
+    before = rows[fact.name]
+    assert not isinstance(before, Wallet)
+    after = rows[fact.name] = fact.evolve(before, now)
+    return after

@@ -1,6 +1,6 @@
 """The wallet under test: wallets with money in several currencies, and fresh ones for what happens once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any, Final
 
@@ -31,6 +31,19 @@ class Wallets:
         self._rich = {currency: (self._paid(currency), self._paid(currency)) for currency in AMOUNTS}
         self._currencies = cycle(AMOUNTS)
         self.transaction_id = self._deposit(self.rich(), "USD")["id"]
+        self._fills: Mapping[str, Callable[[Json], None]] = {
+            "open_wallet": lambda _: None,
+            "change_hold_terms": self.change_policy,
+            **dict.fromkeys(("deposit", "withdrawal"), self.move),
+            "transfer": self.transfer,
+            "payment": self.pay,
+            "hold": self.hold,
+            **dict.fromkeys(("increase_hold", "capture", "void_hold"), self._change),
+            **dict.fromkeys(("refund", "reversal", "chargeback"), self.take_back),
+            **dict.fromkeys(("freeze", "close"), self._empties),
+            "unfreeze": self._frozens,
+        }
+        """What fills the members of batches, by their types."""
 
     def rich(self) -> str:
         """Return a wallet with money."""
@@ -93,6 +106,8 @@ class Wallets:
 
     def take_back(self, body: Json) -> None:
         """Fill a refund, a reversal or a chargeback of such a deposit."""
+        if "transaction_id" in body:  # as a member of a batch
+            body["transaction_id"] = self.deposited()
         for name in ("amount", "parts"):
             if name in body:
                 body[name] = None
@@ -106,31 +121,17 @@ class Wallets:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
         for command in body["commands"]:
-            match command["type"]:
-                case "change_hold_terms":
-                    self.change_policy(command)
-                    command["expected_version"] = version
-                    version += 1
-                case "deposit" | "withdrawal":
-                    self.move(command)
-                case "transfer":
-                    self.transfer(command)
-                case "payment":
-                    self.pay(command)
-                case "hold":
-                    self.hold(command)
-                case "increase_hold" | "capture" | "void_hold":
-                    self._change(command)
-                case "refund" | "reversal" | "chargeback":
-                    command["transaction_id"] = self.deposited()
-                    self.take_back(command)
-                case "freeze" | "close":
-                    command["wallet_id"] = self.empty()
-                case "unfreeze":
-                    command["wallet_id"] = self.frozen()
-                case _:
-                    assert command["type"] == "open_wallet"
+            self._fills[command["type"]](command)
+            if command["type"] == "change_hold_terms":
+                command["expected_version"] = version
+                version += 1
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _empties(self, command: Json) -> None:
+        command["wallet_id"] = self.empty()
+
+    def _frozens(self, command: Json) -> None:
+        command["wallet_id"] = self.frozen()
 
     def _policy(self) -> Json:
         found: dict[str, Any] = self._http.get("/v1/policy").json()

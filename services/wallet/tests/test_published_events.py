@@ -37,6 +37,7 @@ async def live_through_everything(client: Client) -> Mapping[str, Any]:
     await client.post("/v1/deposits", deposit_of(payer, "100", **text))
     sent = await client.post("/v1/transfers", transfer_of(payer, payee, "40.25", **text))
     await hold_and_capture(client, payer, payee)
+    await take_back(client, payer, payee)
     await client.post("/v1/withdrawals", deposit_of(payer, "49.75", destination="DE00"))
     await client.post(f"/v1/wallets/{payer}/freeze", {"reason": "asked", "scope": "all"})
     await client.post(f"/v1/wallets/{payer}/unfreeze", {})
@@ -53,12 +54,29 @@ async def hold_and_capture(client: Client, payer: str, payee: str) -> None:
     await client.post(f"{hold}/void", {})
 
 
+async def take_back(client: Client, payer: str, payee: str) -> None:
+    """Refund one transfer, reverse another, and have a deposit charged back."""
+    taken = (
+        ("/v1/transfers", transfer_of(payer, payee, "2"), "refunds"),
+        ("/v1/transfers", transfer_of(payer, payee, "2"), "reversal"),
+        ("/v1/deposits", deposit_of(payer, "5"), "chargebacks"),
+    )
+    for path, body, how in taken:
+        original = (await client.post(path, body)).json()["id"]
+        answer = await client.post(f"/v1/transactions/{original}/{how}", {"reason": "goods came back"})
+        assert answer.status_code == 201, answer.text
+
+
+NOT_MADE_YET = {"wallet.fee_returned.v1", "ledger.owner_changed.v1"}
+"""What no command tells so far: there are no fees to return, and no tiers of owners."""
+
+
 async def test_every_type_is_made_and_fits_its_schema(client: Client, database: Database) -> None:
     await live_through_everything(client)
 
     events = await journal_of(database)
 
-    assert {event.type for event in events} == set(EVENT_TYPES)
+    assert {event.type for event in events} == set(EVENT_TYPES) - NOT_MADE_YET
     for event in events:
         jsonschema.validate(json.loads(event.data), json_schema(EVENT_TYPES[event.type]))
         parse_data(event.type, event.data)

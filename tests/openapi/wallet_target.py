@@ -21,6 +21,8 @@ AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
 """A currency of every number of decimals in use, and a little of it."""
 PLENTY: Final = "1000000"
 PATIENCE_S: Final = 60.0
+SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees"}
+"""What each command that changes the policy sets."""
 
 
 class Wallets:
@@ -33,7 +35,7 @@ class Wallets:
         self.transaction_id = self._deposit(self.rich(), "USD")["id"]
         self._fills: Mapping[str, Callable[[Json], None]] = {
             "open_wallet": lambda _: None,
-            "change_hold_terms": self.change_policy,
+            **{change: self.change_policy(section) for change, section in SECTIONS.items()},
             **dict.fromkeys(("deposit", "withdrawal"), self.move),
             "transfer": self.transfer,
             "payment": self.pay,
@@ -112,17 +114,21 @@ class Wallets:
             if name in body:
                 body[name] = None
 
-    def change_policy(self, body: Json) -> None:
-        """Fill the change of a section: of the policy as it is now, to what it is."""
-        body["expected_version"] = self._policy()["version"]
-        body["document"] = self._policy()["holds"]
+    def change_policy(self, section: str) -> Callable[[Json], None]:
+        """Return what fills the change of a section: of the policy as it is now, to what it is."""
+
+        def fill(body: Json) -> None:
+            policy = self._policy()
+            body["expected_version"], body["document"] = policy["version"], policy[section]
+
+        return fill
 
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
         for command in body["commands"]:
             self._fills[command["type"]](command)
-            if command["type"] == "change_hold_terms":
+            if command["type"] in SECTIONS:
                 command["expected_version"] = version
                 version += 1
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
@@ -185,7 +191,7 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             )
             for how in ("refunds", "reversal", "chargebacks")
         },
-        "PUT /v1/policy/holds": Fill(body=wallets.change_policy),
+        **{f"PUT /v1/policy/{section}": Fill(body=wallets.change_policy(section)) for section in SECTIONS.values()},
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

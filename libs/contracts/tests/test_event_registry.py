@@ -37,6 +37,7 @@ NUMBERS = {
     "wallet.hold_increased.v1": 20,
     "wallet.hold_captured.v1": 21,
     "wallet.hold_released.v1": 22,
+    "wallet.fee_charged.v1": 23,
     "wallet.fee_returned.v1": 24,
     "wallet.refund_sent.v1": 25,
     "wallet.refund_received.v1": 26,

@@ -186,6 +186,7 @@ def day(seed: int) -> tuple[list[Envelope], set[str]]:
 
 def test_the_day_has_every_type() -> None:
     assert day(1)[1] == set(EVENT_TYPES) - {
+        "wallet.fee_charged.v1",
         "wallet.funds_withdrawn.v1",
         "ledger.policy_changed.v1",
         "ledger.owner_changed.v1",

@@ -258,6 +258,40 @@ async def test_a_transaction_is_refunded_a_hundred_times_at_most(api: Client) ->
     assert await shown(api, transfer) == ("partially_refunded", "1.00", 100)
 
 
+async def test_fees_go_back_by_a_reversal_and_where_a_refund_says_so(api: Client) -> None:
+    payer, payee = await funded(api, "100.00"), await api.open()
+    flat = {"currency": "USD", "flat": "0.31"}
+    rules = [
+        {"id": "sending", "operation": "transfer", "bearer": "payer", **flat},
+        {"id": "getting", "operation": "transfer", "bearer": "payee", **flat},
+        {"id": "taking", "operation": "capture", "bearer": "payer", **flat},
+    ]
+    await api.set_policy("fees", rules)
+    transfer = await transferred(api, payer, payee, "10.00")
+    assert await posted(api, payer, payee) == ["89.69", "9.69"]
+
+    plain = await take(api, transfer, "refunds", amount=money("1.00"))
+    assert [each["amount"]["amount"] for each in plain.json()["entries"]] == ["1.00", "-1.00"]
+    some = await take(api, transfer, "refunds", amount=money("3.00"), refund_fees=True)
+    assert [each["amount"]["amount"] for each in some.json()["entries"]] == [
+        *("0.10", "0.10", "3.00", "-3.00", "-0.10", "-0.10")
+    ]
+    assert (some.json()["amount"], some.json()["fees"]) == (money("3.00"), [])
+    assert (await api.get(some.headers["location"])).json() == some.json()
+    refused = await take(api, transfer, "refunds", amount=money("6.00"))
+    assert code(refused) == (409, "insufficient_funds")
+    assert (await take(api, transfer, "reversal")).status_code == 409
+    await made(api, "/v1/deposits", {"wallet_id": payee, "amount": money("0.10")})
+    await take(api, transfer, "reversal")
+    assert await posted(api, payer, payee) == ["100.00", "0.10"]
+
+    hold = await made(api, "/v1/holds", {"wallet_id": payer, "amount": money("6.00")})
+    capture = await made(api, f"/v1/holds/{hold['id']}/capture", {"destination_wallet_id": payee})
+    assert await posted(api, payer) == ["93.69"]
+    assert (await take(api, capture["id"], "reversal")).status_code == 201
+    assert await posted(api, payer, payee) == ["100.00", "0.10"]
+
+
 async def test_force_needs_a_scope_of_its_own(settings: WalletSettings, telemetry: Telemetry) -> None:
     scopes = mask_for(Kind.OPERATOR) & ~FORCED_CREATE.mask
     async with open_api(settings, telemetry, authority=AdmitsAs(principal_of(scopes=scopes))) as app:

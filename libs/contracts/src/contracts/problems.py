@@ -179,6 +179,9 @@ POLICY_VERSION_CONFLICT: Final = _register(
     "The policy has been changed since",
     "Read the policy again, see what was changed, and send its version.",
 )
+FEE_EXCEEDS_AMOUNT: Final = _register(
+    "fee_exceeds_amount", 409, "The payee's fee is more than it would get", "Send more than fee, or nothing."
+)
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
 )
@@ -322,6 +325,8 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("contradiction", "The rule cannot be one, alone or beside those before it."),
+        FieldCode("too_large", "The section is longer than allowed."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),
         FieldCode("parts_mismatch", "The parts come to another amount than is given."),

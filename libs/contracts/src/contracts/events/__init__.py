@@ -3,7 +3,8 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, owners, policy, refunds, restrictions, wallets
+from contracts.events import fees, holds, money, owners, policy, refunds, restrictions, wallets
+from contracts.events.fees import FEE_CHARGED, FEE_RETURNED
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -29,7 +30,6 @@ from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
 from contracts.events.refunds import (
     CHARGEBACK_DEBITED,
-    FEE_RETURNED,
     REFUND_RECEIVED,
     REFUND_SENT,
     TRANSACTION_REVERSED,
@@ -45,6 +45,7 @@ __all__ = [
     "CHARGEBACK_DEBITED",
     "CLOSED",
     "EVENT_TYPES",
+    "FEE_CHARGED",
     "FEE_RETURNED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
@@ -109,6 +110,7 @@ WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
             *money.TYPES,
             *restrictions.TYPES,
             *holds.TYPES,
+            *fees.TYPES,
             *owners.TYPES,
             *policy.TYPES,
             *refunds.TYPES,

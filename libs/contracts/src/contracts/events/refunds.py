@@ -1,4 +1,4 @@
-"""Money goes back: refunds, reversals and chargebacks, and the fees that they return."""
+"""Money goes back: refunds, reversals and chargebacks."""
 
 from typing import Final
 
@@ -39,9 +39,8 @@ class RefundPosted(EntryPosted, frozen=True, kw_only=True, omit_defaults=True):
     refund: Refund | None = None
 
 
-FEE_RETURNED: Final = EventType(24, "wallet.fee_returned.v1", EntryPosted)
 REFUND_SENT: Final = EventType(25, "wallet.refund_sent.v1", RefundPosted)
 REFUND_RECEIVED: Final = EventType(26, "wallet.refund_received.v1", RefundPosted)
 TRANSACTION_REVERSED: Final = EventType(27, "wallet.transaction_reversed.v1", RefundPosted)
 CHARGEBACK_DEBITED: Final = EventType(28, "wallet.chargeback_debited.v1", RefundPosted)
-TYPES: Final = (FEE_RETURNED, REFUND_SENT, REFUND_RECEIVED, TRANSACTION_REVERSED, CHARGEBACK_DEBITED)
+TYPES: Final = (REFUND_SENT, REFUND_RECEIVED, TRANSACTION_REVERSED, CHARGEBACK_DEBITED)

@@ -16,7 +16,7 @@ ROUNDING: Final = "rounding:"
 class OriginalEntry(msgspec.Struct, frozen=True, gc=False):
     """An entry of the original: of a wallet, or of the system account *account* beside a wallet.
 
-    *is_fee*: a wallet was charged a fee by it, or `fees:<currency>` got one.
+    *is_fee*: a wallet was charged a fee by it, or `fees:<currency>` got one. *fee_rule* of *policy_version* charged it.
     """
 
     wallet_id: UUID
@@ -24,6 +24,8 @@ class OriginalEntry(msgspec.Struct, frozen=True, gc=False):
     currency: str
     amount_minor: int
     is_fee: bool = False
+    fee_rule: str | None = None
+    policy_version: int | None = None
 
     @property
     def is_payees(self) -> bool:

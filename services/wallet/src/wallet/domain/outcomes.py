@@ -50,6 +50,7 @@ class RefusalCode(StrEnum):
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
+    FEE_EXCEEDS_AMOUNT = "fee_exceeds_amount"
     TRANSACTION_NOT_REFUNDABLE = "transaction_not_refundable"
     TRANSACTION_REVERSED = "transaction_reversed"
     REFUND_EXCEEDS_TRANSACTION = "refund_exceeds_transaction"

@@ -275,7 +275,10 @@ class _Return:
         return Accepted((*fees, *entries, *system), refund_id, refund_id, self.command.text)
 
     def _fee(self, back: int, entry: OriginalEntry) -> FeeReturned:
-        return FeeReturned(entry.wallet_id, back, 0, f"{FEES}{entry.currency}", self._about(entry.wallet_id))
+        about = msgspec.structs.replace(
+            self._about(entry.wallet_id), fee_rule=entry.fee_rule, policy_version=entry.policy_version
+        )
+        return FeeReturned(entry.wallet_id, back, 0, f"{FEES}{entry.currency}", about)
 
     def _entry(self, back: int, entry: OriginalEntry, refund_id: UUID) -> Returned:
         fact = self.command.entry(back)

@@ -19,7 +19,7 @@ from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.refund_commands import TakeBack
 from wallet.domain.refunds import FeeReturned
 from wallet.domain.texts import FreeText
-from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, wallet_body
+from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, fee_bodies, wallet_body
 
 OK: Final = 200
 CREATED: Final = 201
@@ -138,6 +138,7 @@ def _transaction(
             amount,
             [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
             money(0, amount.currency),
+            fee_bodies(done.facts, done.mandate),
             text.reference,
             text.description,
             text.metadata,

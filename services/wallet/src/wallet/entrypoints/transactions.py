@@ -9,17 +9,15 @@ import msgspec
 from msgspec import UNSET
 
 from contracts.envelope import rfc3339
-from contracts.events import FEE_RETURNED, EntryPosted
+from contracts.events import FEE_CHARGED, FEE_RETURNED, EntryPosted
 from contracts.money import money
 from wallet.domain.originals import FEES, Original, OriginalEntry, closed
 from wallet.domain.refunds import RefundStatus, refunded_of
 from wallet.domain.rows import StateRow
 from wallet.domain.texts import NO_TEXT
-from wallet.entrypoints.bodies import EntryBody, TransactionBody
+from wallet.entrypoints.bodies import EntryBody, FeeBody, TransactionBody
 from wallet.reads.queries import JournalEntry
 
-FEE_CHARGED: Final = 23
-"""The number of the type of a wallet's entry that charges a fee."""
 _POSTED: Final = "posted"
 _decode = msgspec.json.Decoder(EntryPosted).decode
 
@@ -37,21 +35,17 @@ def transaction_bodies(entries: Iterable[JournalEntry], refunded: Mapping[UUID, 
 
 def original_of(entries: Sequence[JournalEntry]) -> Original:
     """Return the transaction that *entries*, all of one in their order, make up, as it is taken back."""
-    return Original(
-        _decode_first(entries).transaction_type,
-        closed(
-            [
-                OriginalEntry(
-                    entry.wallet_id,
-                    entry.system_account,
-                    entry.currency,
-                    entry.amount_minor,
-                    entry.type == FEE_CHARGED or (entry.system_account or "").startswith(FEES),
-                )
-                for entry in entries
-            ]
-        ),
-    )
+    return Original(_decode_first(entries).transaction_type, closed([_original_entry(entry) for entry in entries]))
+
+
+def _original_entry(entry: JournalEntry) -> OriginalEntry:
+    amount_minor, account = entry.amount_minor, entry.system_account
+    if entry.type == FEE_CHARGED.number:
+        fee = _decode(entry.payload)
+        rule = fee.fee_rule, fee.policy_version
+        return OriginalEntry(entry.wallet_id, None, entry.currency, amount_minor, True, *rule)
+    is_fee = account is not None and account.startswith(FEES)
+    return OriginalEntry(entry.wallet_id, account, entry.currency, amount_minor, is_fee)
 
 
 def _decode_first(entries: Sequence[JournalEntry]) -> EntryPosted:
@@ -70,6 +64,7 @@ def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBod
         amount=money(abs(first.amount_minor), first.currency),
         entries=[_entry_body(entry) for entry in entries],
         refunded=money(0, first.currency) if taken is None else money(taken.used_minor, refunded_of(taken).currency),
+        fees=[fee for entry in entries for fee in _fees_of(entry)],
         reference=private.reference,
         description=private.description,
         metadata=private.metadata,
@@ -78,6 +73,15 @@ def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBod
         refunds=() if taken is None else refunded_of(taken).refunds,
         related_transaction_id=UNSET if related is None else UUID(related),
     )
+
+
+def _fees_of(entry: JournalEntry) -> Iterable[FeeBody]:
+    """Yield the fee that the entry is, if it is one that the reader may see."""
+    if entry.type != FEE_CHARGED.number or not entry.is_covered:
+        return
+    rule = _decode(entry.payload).fee_rule
+    if rule is not None:
+        yield FeeBody(entry.wallet_id, money(-entry.amount_minor, entry.currency), rule)
 
 
 def _entry_body(entry: JournalEntry) -> EntryBody:

@@ -6,7 +6,7 @@ Each command checks everything before it changes anything, and raises Refused wh
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
@@ -311,7 +311,7 @@ def units(amount: str, currency: str) -> int:
     """Return a decimal in minor units."""
     exact = Fraction(amount) * 10 ** EXPONENTS[currency]
     assert exact.denominator == 1
-    return exact.numerator
+    return int(exact)
 
 
 def text(amount: int, currency: str) -> str:
@@ -344,7 +344,3 @@ def shared(amount: int, payees: Sequence[Mapping[str, Any]]) -> list[int]:
     if min(parts) <= 0:
         raise Refused("share_too_small", 422)
     return parts
-
-
-SOON: Final = timedelta(seconds=3)
-"""How long short holds last."""

@@ -3,7 +3,8 @@
 from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
-from wallet.entrypoints import holds, money, payments, policy, refunds, restrictions, wallets
+from wallet.domain.quotes import ExpireQuote
+from wallet.entrypoints import fx, holds, money, payments, policy, refunds, restrictions, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -15,8 +16,9 @@ CATALOG: Final = Catalog(
         wallets.CLOSE,
         payments.PAY,
         *holds.SLICES,
+        *fx.SLICES,
         *policy.SLICES,
         *refunds.SLICES,
     ),
-    inner={ExpireHold: holds.answer_hold},
+    inner={ExpireHold: holds.answer_hold, ExpireQuote: fx.answer_quote},
 )

@@ -13,6 +13,7 @@ from contracts.event_types import EventDataError, EventType
 from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
 from wallet.domain.fee_rules import FeeRule, FeeRules
+from wallet.domain.fx import FxTerms
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
 HOLD_DAYS_MAX: Final = 31
@@ -34,6 +35,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     fees: tuple[FeeRule, ...] = ()
     holds: HoldTerms = HoldTerms()
+    fx: FxTerms = FxTerms()
 
     @cached_property
     def looks_at_owners(self) -> bool:

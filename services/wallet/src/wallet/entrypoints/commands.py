@@ -22,6 +22,7 @@ from wallet.application.queue import CommandQueue
 from wallet.application.units import (
     AheadOfClock,
     Claim,
+    Deferred,
     Forbidden,
     KeyReused,
     NotFound,
@@ -37,8 +38,7 @@ from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK
-from wallet.entrypoints.slices import CommandSlice, Prepare
-from wallet.reads.reads_postgres import LedgerReads
+from wallet.entrypoints.slices import CommandSlice, Lookups, Prepare
 
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _encode = msgspec.json.Encoder().encode
@@ -49,14 +49,14 @@ Handler = Callable[[CommandRequest[Any]], Awaitable[CommandResponse]]
 class CommandHandlers:
     """What the command routes share. *deadline_s* is how long a command may take from its arrival.
 
-    Commands among *preparing* are prepared with *reads* once their fingerprint is made.
+    Commands among *preparing* are prepared with *lookups* once their fingerprint is made.
     """
 
     queue: CommandQueue
     dry_run: DryRun
-    reads: LedgerReads
-    preparing: Mapping[type[Command], Prepare]
     members: BatchMembers
+    preparing: Mapping[type[Command], Prepare]
+    lookups: Lookups
     deadline_s: float
 
     def single(self, of: CommandSlice) -> Handler:
@@ -116,7 +116,7 @@ class CommandHandlers:
                     waiting.setdefault(prepare, []).append((number, place))
         for prepare, places in waiting.items():
             asked = [units[number].commands[place] for number, place in places]
-            prepared = await prepare(self.reads, mandate_of(request.principal), asked)
+            prepared = await prepare(self.lookups, mandate_of(request.principal), asked)
             for (number, place), command in zip(places, prepared, strict=True):
                 before = units[number].commands
                 units[number].commands = (*before[:place], command, *before[place + 1 :])
@@ -239,7 +239,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
     return CommandResponse(status, body, headers)
 
 
-def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock) -> Problem:
+def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | Deferred | AheadOfClock) -> Problem:
     if isinstance(outcome, KeyReused):
         return Problem(problems.IDEMPOTENCY_KEY_REUSED, "The key was used for another request; nothing was done.")
     if isinstance(outcome, AheadOfClock):
@@ -247,13 +247,14 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock
             f"Wallet {outcome.wallet_id} is ahead of the ledger's clock: its money stands still until that is past."
         )
         return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
+    at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
+    if isinstance(outcome, Deferred):
+        why = outcome.why
+        return Problem(PROBLEM_CODES[why.code], why.detail, retry_after_s=RETRY_AFTER_S, **at)
     if isinstance(outcome, Forbidden):
-        at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
         return Problem(problems.FORBIDDEN, outcome.refused.detail, kind=outcome.refused.kind.value, **at)
     missing = outcome.missing
-    facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
-    if outcome.index is not None:
-        facts["index"] = outcome.index
+    facts: dict[str, Any] = {f"{missing.kind}_id": missing.id, **at}
     return Problem(_not_found(missing.kind), f"There is no {missing.kind} {missing.id}.", **facts)
 
 

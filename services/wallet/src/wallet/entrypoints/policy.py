@@ -20,11 +20,13 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.destinations import PPM
 from wallet.domain.fee_rules import RULES_MAX, FeeRule
+from wallet.domain.fx import FxTerms
 from wallet.domain.owners import OWNER, OwnerChanged
 from wallet.domain.policy import HOLD_DAYS_MAX, POLICY, HoldTerms, Policy, PolicyChanged, policy_of
-from wallet.domain.policy_commands import ChangeFees, ChangeHoldTerms, ChangePolicy
+from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms, ChangeHoldTerms, ChangePolicy
 from wallet.domain.rows import StateRow
 from wallet.entrypoints.fees import FeeDocument, fee_rules
+from wallet.entrypoints.fx_policy import FxTermsDocument, fx_terms
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
 from wallet.reads.reads_postgres import LedgerReads
@@ -46,6 +48,7 @@ class PolicyBody(Struct, frozen=True):
     updated_at: str | None
     fees: tuple[FeeRule, ...]
     holds: HoldTerms
+    fx: FxTerms
 
 
 class HoldTermsDocument(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -63,6 +66,13 @@ class ChangeHoldTermsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     document: HoldTermsDocument
 
 
+class ChangeFxTermsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Set which currencies may be converted, and at what spread."""
+
+    expected_version: ExpectedVersion
+    document: FxTermsDocument
+
+
 class ChangeFeesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Set the fee rules."""
 
@@ -74,7 +84,7 @@ def policy_body(row: StateRow | None) -> PolicyBody:
     """Return the policy, the one in force without any where there is none."""
     policy = Policy() if row is None else policy_of(row)
     version, updated_at = (0, None) if row is None else (row.version, rfc3339(row.changed_at))
-    return PolicyBody(version, updated_at, policy.fees, policy.holds)
+    return PolicyBody(version, updated_at, policy.fees, policy.holds, policy.fx)
 
 
 def _hold_terms(document: HoldTermsDocument, pointer: str) -> HoldTerms:
@@ -124,6 +134,7 @@ def _slice(
 SLICES: Final = (
     _slice(ChangeFees, ChangeFeesRequest, fee_rules, "Set the fee rules"),
     _slice(ChangeHoldTerms, ChangeHoldTermsRequest, _hold_terms, "Set how long holds last"),
+    _slice(ChangeFxTerms, ChangeFxTermsRequest, fx_terms, "Set which currencies may be converted"),
 )
 
 

@@ -28,9 +28,8 @@ from wallet.domain.texts import FreeText
 from wallet.entrypoints import money
 from wallet.entrypoints.fields import Amount, ReasonText, Reference, amount_minor_of
 from wallet.entrypoints.rendering import answer_refund
-from wallet.entrypoints.slices import CommandSlice, force_scope
+from wallet.entrypoints.slices import CommandSlice, Lookups, force_scope
 from wallet.entrypoints.transactions import original_of
-from wallet.reads.reads_postgres import LedgerReads
 
 _TRANSACTION: Final = "/v1/transactions/{transaction_id}"
 Force = Annotated[bool, Meta(description="Go below floors and through restrictions; staff alone.")]
@@ -124,10 +123,10 @@ def _amount_of(amount: Amount | None, pointer: str) -> tuple[int | None, str | N
     return (None, None) if amount is None else (amount_minor_of(amount, pointer), amount.currency)
 
 
-async def find_originals(reads: LedgerReads, mandate: Mandate, commands: Sequence[TakeBack]) -> Sequence[Command]:
+async def find_originals(lookups: Lookups, mandate: Mandate, commands: Sequence[TakeBack]) -> Sequence[Command]:
     """Return *commands* with the transactions that they take back, as far as *mandate* lets them be seen."""
     ids = [*dict.fromkeys(command.transaction_id for command in commands)]
-    entries = await reads.entries(mandate, ids)
+    entries = await lookups.reads.entries(mandate, ids)
     found = {key: original_of(list(group)) for key, group in groupby(entries, key=lambda entry: entry.transaction_id)}
     return [msgspec.structs.replace(command, original=found.get(command.transaction_id)) for command in commands]
 

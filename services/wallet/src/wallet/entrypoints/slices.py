@@ -21,11 +21,22 @@ from wallet.domain.commands import Command
 from wallet.domain.facts import Fact, RowFact
 from wallet.domain.mandate import Mandate
 from wallet.domain.rows import RowKind
+from wallet.reads.rates_postgres import FxRates
 from wallet.reads.reads_postgres import LedgerReads
 
 ToCommand = Callable[[Any, UUID | None, str], Command]
 """Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`."""
-Prepare = Callable[[LedgerReads, Mandate, Sequence[Any]], Awaitable[Sequence[Command]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookups:
+    """Where is read what a command needs besides the rows that it names. *rates* is None where there are none."""
+
+    reads: LedgerReads
+    rates: FxRates | None
+
+
+Prepare = Callable[[Lookups, Mandate, Sequence[Any]], Awaitable[Sequence[Command]]]
 """Gives commands what is looked up for them: what never changes and costs a search, and is no part of what was asked.
 
 Returns as many commands in the same order; raises as `Pool.connection` does.
@@ -49,6 +60,7 @@ class CommandSlice:
     kinds: tuple[RowKind, ...] = ()
     request: type[Struct]
     to_command: ToCommand
+    prepare: Prepare | None = None
     answer: Callable[[Any, CarriedOut], Answer]
     method: str = "POST"
     path: str
@@ -61,7 +73,6 @@ class CommandSlice:
     response: type[Struct]
     problems: tuple[ProblemCode, ...] = ()
     links: tuple[Link, ...] = ()
-    prepare: Prepare | None = None
     also_needs: Callable[[Any], Scope | None] | None = None
 
     @property

@@ -16,9 +16,9 @@ from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_fro
 from wallet.application.rows import BatchInput
 from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
-from wallet.domain.policy import policy_name
+from wallet.domain.policy import POLICY, policy_id
 from wallet.domain.refunds import TRANSACTION
-from wallet.domain.rows import RowKind, RowName, StateRow
+from wallet.domain.rows import RowKind, RowName, StateName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
 
@@ -117,11 +117,14 @@ class LedgerReads:
         async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
 
+    async def state(self, tenant_id: UUID, kind: RowKind, row_id: UUID) -> StateRow | None:
+        """Return the tenant's row of *kind* as of now, None where there is none: one that is no wallet's."""
+        name = StateName(kind.number, row_id)
+        return (await self.snapshot(tenant_id, [name])).rows.state(kind, row_id, tenant_id)
+
     async def policy(self, tenant_id: UUID) -> StateRow | None:
         """Return the tenant's policy as of now, None where none was ever set."""
-        name = policy_name(tenant_id)
-        found = (await self.snapshot(tenant_id, [name])).rows[name]
-        return found if isinstance(found, StateRow) else None
+        return await self.state(tenant_id, POLICY, policy_id(tenant_id))
 
     async def hold(self, mandate: Mandate, hold_id: UUID) -> StateRow | None:
         """Return the hold as of now if *mandate* covers its wallet, else None."""

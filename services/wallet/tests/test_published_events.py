@@ -39,10 +39,10 @@ async def live_through_everything(client: Client) -> Mapping[str, Any]:
     await hold_and_capture(client, payer, payee)
     await take_back(client, payer, payee)
     await client.post("/v1/withdrawals", deposit_of(payer, "49.75", destination="DE00"))
+    await withdraw_at_a_cost(client, payee)
     await client.post(f"/v1/wallets/{payer}/freeze", {"reason": "asked", "scope": "all"})
     await client.post(f"/v1/wallets/{payer}/unfreeze", {})
     await client.post(f"/v1/wallets/{payer}/close", {})
-    await bear_a_fee(client, payee, await client.open())
     return {"payer": payer, "payee": payee, "transfer": sent.json()["id"]}
 
 
@@ -68,12 +68,13 @@ async def take_back(client: Client, payer: str, payee: str) -> None:
         assert answer.status_code == 201, answer.text
 
 
-async def bear_a_fee(client: Client, payer: str, payee: str) -> None:
-    """Have a transfer cost its payer a fee, which a reversal returns."""
-    fee = {"id": "fee", "operation": "transfer", "currency": "USD", "bearer": "payer", "flat": "0.10"}
-    await client.set_policy("fees", [fee])
-    transfer = (await client.post("/v1/transfers", transfer_of(payer, payee, "2"))).json()["id"]
-    await client.post(f"/v1/transactions/{transfer}/reversal", {"reason": "goods came back"})
+async def withdraw_at_a_cost(client: Client, wallet_id: str) -> None:
+    """Pay 1.00 out, which costs 0.10, and take it back with the fee."""
+    rule = {"id": "out", "operation": "withdrawal", "currency": "USD", "bearer": "payer", "flat": "0.10"}
+    await client.set_policy("fees", [rule])
+    withdrawal = (await client.post("/v1/withdrawals", deposit_of(wallet_id, "1.00"))).json()["id"]
+    await client.post(f"/v1/transactions/{withdrawal}/reversal", {"reason": "goods came back"})
+    await client.set_policy("fees", [])
 
 
 NOT_MADE_YET = {"ledger.owner_changed.v1"}

@@ -3,8 +3,8 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import fees, holds, money, owners, policy, restrictions, wallets
-from contracts.events.fees import FEE_CHARGED
+from contracts.events import fees, holds, money, owners, policy, refunds, restrictions, wallets
+from contracts.events.fees import FEE_CHARGED, FEE_RETURNED
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -28,14 +28,25 @@ from contracts.events.money import (
 from contracts.events.owners import OWNER_CHANGED, OwnerChanged
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
+from contracts.events.refunds import (
+    CHARGEBACK_DEBITED,
+    REFUND_RECEIVED,
+    REFUND_SENT,
+    TRANSACTION_REVERSED,
+    Refund,
+    RefundPosted,
+    ReturnedEntry,
+)
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
 from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
 
 __all__ = [
+    "CHARGEBACK_DEBITED",
     "CLOSED",
     "EVENT_TYPES",
     "FEE_CHARGED",
+    "FEE_RETURNED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
@@ -47,8 +58,11 @@ __all__ = [
     "OPENED",
     "OWNER_CHANGED",
     "POLICY_CHANGED",
+    "REFUND_RECEIVED",
+    "REFUND_SENT",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
+    "TRANSACTION_REVERSED",
     "UNRESTRICTED",
     "WALLET_STREAM",
     "Balance",
@@ -63,8 +77,11 @@ __all__ = [
     "OwnerChanged",
     "PolicyChanged",
     "Private",
+    "Refund",
+    "RefundPosted",
     "Restriction",
     "RestrictionsChanged",
+    "ReturnedEntry",
     "SystemEntryPosted",
     "WalletClosed",
     "WalletOpened",
@@ -82,12 +99,22 @@ EventData = (
     | HoldReleased
     | OwnerChanged
     | PolicyChanged
+    | RefundPosted
 )
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *fees.TYPES, *owners.TYPES, *policy.TYPES),
+        (
+            *wallets.TYPES,
+            *money.TYPES,
+            *restrictions.TYPES,
+            *holds.TYPES,
+            *fees.TYPES,
+            *owners.TYPES,
+            *policy.TYPES,
+            *refunds.TYPES,
+        ),
         key=lambda event_type: event_type.number,
     ),
 )

@@ -40,6 +40,8 @@ class BatchMembers:
         """
         made_of = self._slices[type(member)]
         require(principal, made_of.access.scope, index=index)
+        if made_of.also_needs is not None:
+            require(principal, made_of.also_needs(member), index=index)
         kind = made_of.path_kind
         path_id: UUID | None = None if kind is None else getattr(member, f"{kind}_id")
         return made_of.to_command(member, path_id, f"/commands/{index}")

@@ -10,7 +10,7 @@ import msgspec
 from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES, ProblemCode
-from servicekit.access.admission import RawHeaders
+from servicekit.access.admission import RawHeaders, require
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
@@ -75,6 +75,8 @@ class CommandHandlers:
                 named = parse(given)
                 # The id in its canonical form: it may be repeated in capitals.
                 path, command = request.path.replace(given, str(named)), of.to_command(request.body, named, "")
+            if of.also_needs is not None:
+                require(request.principal, of.also_needs(request.body))
             _charge(request, (command,))
             unit = self._unit(request, (command,), _key_of(request), path=path)
             if of.prepare is not None:

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
+from contracts import scopes
 from contracts.problems import ProblemCode
+from contracts.scopes import Scope
 from servicekit.access.admission import Access
 from servicekit.http.route import Link
 from wallet.application.ports import CarriedOut
@@ -49,7 +51,7 @@ class CommandSlice:
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
-    *prepare* is None where nothing is to be looked up.
+    *prepare* is None where nothing is to be looked up, *also_needs* returns the scope that a request needs besides.
     """
 
     command: type[Command]
@@ -71,12 +73,27 @@ class CommandSlice:
     response: type[Struct]
     problems: tuple[ProblemCode, ...] = ()
     links: tuple[Link, ...] = ()
+    also_needs: Callable[[Any], Scope | None] | None = None
 
     @property
     def path_kind(self) -> str | None:
         """The kind of what the id in the path names (`wallet`), or None."""
         found = _PARAMETER.search(self.path)
         return None if found is None else found[1]
+
+
+class MayForce(Protocol):
+    """A request that may go below a wallet's floor and through its restrictions."""
+
+    @property
+    def force(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+def force_scope(request: MayForce) -> Scope | None:
+    """Return the scope that force needs, None where *request* does not ask for it."""
+    return scopes.FORCED_CREATE if request.force else None
 
 
 class Catalog:
@@ -108,7 +125,7 @@ class Catalog:
 
     @cached_property
     def preparing(self) -> Mapping[type[Command], Prepare]:
-        """What is read at the edge for which commands."""
+        """How commands are prepared, those that are."""
         return {each.command: each.prepare for each in self.slices if each.prepare is not None}
 
     @cached_property

@@ -103,7 +103,7 @@ class World:
             (self.quotes, list(self.quotes)[:-KEPT_MAX]),
         ):
             for each in gone:
-                kept.pop(each)  # type: ignore[attr-defined]  # each is a dict by id
+                kept.pop(each)
 
     def copy(self) -> "World":
         """Return a world of its own that is the same."""

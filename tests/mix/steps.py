@@ -33,8 +33,7 @@ class Step:
 def check(world: World, done: Done, body: Json) -> None:
     """Raise AssertionError where an answer tells another thing than what must have been *done*; keep what was made."""
     if done.made is not None:
-        _kept(world, done.made)[body["id"]] = done.made
-        world.forget()
+        keep(world, done, body["id"])
     if done.entries:
         told = [(each.get("wallet_id") or each["system_account"], _units(each["amount"])) for each in body["entries"]]
         assert told == done.entries, (told, done.entries)
@@ -45,6 +44,13 @@ def check(world: World, done: Done, body: Json) -> None:
     elif done.quote is not None:
         promised = (_units(body["source_amount"]), _units(body["destination_amount"]), body["spread_ppm"])
         assert promised == (done.quote.source, done.quote.destination, done.quote.spread_ppm), (promised, done.quote)
+
+
+def keep(world: World, done: Done, made_id: str) -> None:
+    """Keep what was made, if anything, under its id."""
+    if done.made is not None:
+        _kept(world, done.made)[made_id] = done.made
+        world.forget()
 
 
 def _kept(world: World, made: Any) -> dict[str, Any]:

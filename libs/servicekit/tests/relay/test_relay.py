@@ -31,6 +31,15 @@ async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Be
     assert len(events) == bench.metric("relay_published_total") == SHARDS * 150
 
 
+async def test_an_event_that_is_far_ahead_of_the_brokers_clock_holds_nothing(bench: Bench) -> None:
+    await bench.write(range(SHARDS), 1, 2)
+    async with bench.pool.connection() as connection:
+        await connection.execute("update outbox.journal set occurred_at = occurred_at + interval '2 days'")
+
+    async with running(bench.relay("a")):
+        await eventually(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 2)))
+
+
 async def cursors_are(bench: Bench, wanted: dict[int, int]) -> bool:
     return await bench.cursors() == wanted
 

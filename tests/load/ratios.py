@@ -31,7 +31,7 @@ def ratios(series: Series) -> dict[str, float]:
             series.median("standby relay barrier"), series.median("standby relay without")
         ),
     }
-    for side in ("fees", "holds", "payments"):
+    for side in ("fees", "holds", "payments", "conversions"):
         named[f"{side}_vs_plain"] = series.paired(f"money {side}", "money plain")
     for side in ("key", "users", "fresh"):
         named[f"admitted_{side}_vs_open"] = series.paired(f"access {side}", "access open")
@@ -117,6 +117,7 @@ FLOORS = (
     Floor("million_ahead_vs_locked", 1.15, "the same between a million wallets", _AHEAD),
     Floor("fees_vs_plain", 0.6, "transfers with a payer's fee, of four entries ÷ plain ones", _COMMITTER),
     Floor("holds_vs_plain", 0.75, "holds placed and captured, per command ÷ plain transfers", _COMMITTER),
+    Floor("conversions_vs_plain", 0.45, "quotes and conversions, per command ÷ plain transfers", _COMMITTER),
     Floor("payments_vs_plain", 1.2, "entries of payments to ten ÷ of plain transfers", _COMMITTER),
     Floor("http_vs_pgbench_uniform", 2.8, "single transfers over HTTP ÷ pgbench, several statements", _HTTP),
     Floor("http_vs_pgbench_hot", 7.5, "the same on one hot wallet", _HTTP),

@@ -44,7 +44,8 @@ def carry_out(facts: Sequence[AnyFact], rows: Rows, now: datetime, private: Priv
                 told = told.leaving(changed)
             wallet = rows[fact.wallet_id] = told.evolve(before, now)
             carried.facts.append((told, wallet))
-            carried.remade.append(fact.wallet_id)
+            if fact.remakes:
+                carried.remade.append(fact.wallet_id)
     return carried
 
 

@@ -64,6 +64,8 @@ class Fact(msgspec.Struct, frozen=True):
     """Whether there is no wallet before it."""
     moves_only: ClassVar[bool] = False
     """Whether it changes nothing but the money in the wallet, no row of another kind either."""
+    remakes: ClassVar[bool] = True
+    """Whether it changes more of its wallet than the money in it."""
     keeps_text: ClassVar[bool] = False
     """Whether the wallet's row keeps the command's free text: then `keeping` is given it as it is stored."""
     changes_states: ClassVar[bool] = False
@@ -124,6 +126,7 @@ class EntryFact(Fact, frozen=True, gc=False):
 
     is_entry: ClassVar[bool] = True
     moves_only: ClassVar[bool] = True
+    remakes: ClassVar[bool] = False
     counterparty: Wallet | str | None = None
     about: About = _PLAIN
 

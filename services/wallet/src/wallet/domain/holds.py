@@ -111,6 +111,7 @@ class _HoldFact(Fact, frozen=True, kw_only=True):
     """Something that happened to the hold *hold_id*; *after* is its row as the fact left it, once that is known."""
 
     changes_states: ClassVar[bool] = True
+    remakes: ClassVar[bool] = False
     hold_id: UUID
     after: StateRow | None = None
 

@@ -37,6 +37,9 @@ NUMBERS = {
     "wallet.hold_increased.v1": 20,
     "wallet.hold_captured.v1": 21,
     "wallet.hold_released.v1": 22,
+    "wallet.overdraft_changed.v1": 29,
+    "wallet.limits_changed.v1": 30,
+    "wallet.details_changed.v1": 31,
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
 }

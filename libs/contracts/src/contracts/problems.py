@@ -105,6 +105,7 @@ SUBJECT_NOT_FOUND: Final = _register(
     "Write <issuer's name>|<sub> with an issuer of the tenant, or svc:<service account id>; encode it in the path.",
 )
 HOLD_NOT_FOUND: Final = _register("hold_not_found", 404, "There is no such hold", "Check the hold id.")
+OWNER_NOT_FOUND: Final = _register("owner_not_found", 404, "There is no such owner", "Check the owner id.")
 METHOD_NOT_ALLOWED: Final = _register(
     "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
 )
@@ -178,6 +179,15 @@ POLICY_VERSION_CONFLICT: Final = _register(
     409,
     "The policy has been changed since",
     "Read the policy again, see what was changed, and send its version.",
+)
+UNKNOWN_TIER: Final = _register(
+    "unknown_tier", 409, "The policy has no such tier", "Add the tier to the policy first, or name another."
+)
+LIMIT_EXCEEDED: Final = _register(
+    "limit_exceeded", 409, "A limit is reached", "See remaining, and resets_at; try again with a new key."
+)
+OVERDRAFT_IN_USE: Final = _register(
+    "overdraft_in_use", 409, "More of the credit line is in use", "See used; set a limit that covers it."
 )
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."

@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, owners, policy, restrictions, wallets
+from contracts.events import holds, money, owners, policy, restrictions, terms, wallets
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -28,11 +28,21 @@ from contracts.events.owners import OWNER_CHANGED, OwnerChanged
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
+from contracts.events.terms import (
+    DETAILS_CHANGED,
+    LIMITS_CHANGED,
+    OVERDRAFT_CHANGED,
+    DetailsChanged,
+    Limit,
+    LimitsChanged,
+    OverdraftChanged,
+)
 from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
 
 __all__ = [
     "CLOSED",
+    "DETAILS_CHANGED",
     "EVENT_TYPES",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
@@ -42,7 +52,9 @@ __all__ = [
     "HOLD_INCREASED",
     "HOLD_PLACED",
     "HOLD_RELEASED",
+    "LIMITS_CHANGED",
     "OPENED",
+    "OVERDRAFT_CHANGED",
     "OWNER_CHANGED",
     "POLICY_CHANGED",
     "RESTRICTED",
@@ -52,12 +64,16 @@ __all__ = [
     "Balance",
     "Conversion",
     "Counterparty",
+    "DetailsChanged",
     "EntryPosted",
     "EventData",
     "Hold",
     "HoldCaptured",
     "HoldChanged",
     "HoldReleased",
+    "Limit",
+    "LimitsChanged",
+    "OverdraftChanged",
     "OwnerChanged",
     "PolicyChanged",
     "Private",
@@ -78,6 +94,9 @@ EventData = (
     | HoldChanged
     | HoldCaptured
     | HoldReleased
+    | OverdraftChanged
+    | LimitsChanged
+    | DetailsChanged
     | OwnerChanged
     | PolicyChanged
 )
@@ -85,7 +104,7 @@ EventData = (
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *owners.TYPES, *policy.TYPES),
+        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *terms.TYPES, *owners.TYPES, *policy.TYPES),
         key=lambda event_type: event_type.number,
     ),
 )

@@ -41,6 +41,7 @@ from wallet.application.units import (
     undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
+from wallet.domain.limits import stored_usages
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import Accepted, Decision, Missing, NotPermitted, Rejected, Unnamed
 from wallet.domain.policy import policy_in_force
@@ -213,8 +214,8 @@ class BatchPlan:
             elif name in self._remade or _is_waived(before[name]):
                 rows.changed.append(row)
             else:
-                moved = MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor, row.usage)
-                rows.moved.append(moved)
+                money = row.version, row.posted_minor, row.held_minor
+                rows.moved.append(MovedWallet(row.id, stamp_before, *money, stored_usages(row.usage)))
 
     # -- units
 
@@ -326,9 +327,11 @@ class BatchPlan:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
             self._raise_rows([wallet for _, wallet in carried])
+        for usage in accepted.usages:
+            usage.apply(self._rows, self._now)
         for fact in accepted.row_facts:
             states.append(carry_out_row(fact, self._rows, self._now))
-            self._journal.append(row_change_row(unit, fact, states[-1]))
+            self._journal.append(row_change_row(unit, fact, states[-1], private))
             self._context = self._nobodys_context()  # it may have been the policy
         created_at = self._text_of(carried[0][1].last_at) if carried else self._now_text
         done = CarriedOut(carried, states, transaction_id, created_at, unit.mandate)

@@ -27,6 +27,8 @@ from wallet.config import WalletSettings
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.currencies import currencies_page
+from wallet.entrypoints.limits import limit_reads
 from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog
@@ -127,9 +129,11 @@ def _app(
             *wallet_reads(reads),
             *hold_reads(reads),
             *policy_reads(reads),
+            *limit_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
             *command_routes(handlers, catalog),
         ],
         readiness=health.ready,
         deep=health.deep,
+        public_pages=(currencies_page(),),
     )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
-from wallet.entrypoints import holds, money, payments, policy, restrictions, wallets
+from wallet.entrypoints import holds, limits, money, payments, policy, restrictions, terms, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -16,6 +16,8 @@ CATALOG: Final = Catalog(
         payments.PAY,
         *holds.SLICES,
         *policy.SLICES,
+        *limits.SLICES,
+        *terms.SLICES,
     ),
     inner={ExpireHold: holds.answer_hold},
 )

@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.scopes import Kind
 from wallet.domain.facts import AnyFact, RowFact
+from wallet.domain.owners import UsageChange
 from wallet.domain.rows import RowName
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
@@ -19,7 +20,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
     whose entries are among the facts, and sum to zero per currency. *text* is the free text of all of it.
-    *row_facts* happen to rows besides wallets.
+    *row_facts* happen to rows besides wallets. *usages* are what is counted under limits afterwards, which no event
+    tells.
     """
 
     facts: tuple[AnyFact, ...]
@@ -27,6 +29,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     transaction_id: UUID | None = None
     text: FreeText | None = None
     row_facts: tuple[RowFact, ...] = ()
+    usages: tuple[UsageChange, ...] = ()
 
 
 class RefusalCode(StrEnum):
@@ -51,6 +54,9 @@ class RefusalCode(StrEnum):
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
     POLICY_VERSION_CONFLICT = "policy_version_conflict"
+    UNKNOWN_TIER = "unknown_tier"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    OVERDRAFT_IN_USE = "overdraft_in_use"
 
 
 WALLET: Final = "wallet"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
-from uuid import UUID
 
 from msgspec import Struct
 
 from contracts.problems import ProblemCode
+from contracts.scopes import Scope
 from servicekit.access.admission import Access
 from servicekit.http.route import Link
 from wallet.application.ports import CarriedOut
@@ -19,8 +19,11 @@ from wallet.domain.commands import Command
 from wallet.domain.facts import Fact, RowFact
 from wallet.domain.rows import RowKind
 
-ToCommand = Callable[[Any, UUID | None, str], Command]
-"""Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`."""
+ToCommand = Callable[[Any, Any, str], Command]
+"""Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`.
+
+The id is None where the path names none, else a UUID, or a text where `CommandSlice.is_path_text`.
+"""
 _PARAMETER: Final = re.compile(r"\{(\w+)_id\}")
 
 
@@ -31,6 +34,8 @@ class CommandSlice:
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
+    *also_needs* returns the scope that a request needs besides. *is_path_text*: the id in the path is a text of the
+    tenant's own, as an owner's is, no UUID.
     """
 
     command: type[Command]
@@ -51,6 +56,8 @@ class CommandSlice:
     response: type[Struct]
     problems: tuple[ProblemCode, ...] = ()
     links: tuple[Link, ...] = ()
+    also_needs: Callable[[Any], Scope | None] | None = None
+    is_path_text: bool = False
 
     @property
     def path_kind(self) -> str | None:

@@ -25,6 +25,8 @@ HOLD_CHANGES: Final[Mapping[str, Json]] = {
     "void_hold": {},
 }
 """What is done with a hold, as members of batches and as bodies."""
+DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": []}
+"""What each command that changes the policy sets its section to."""
 BY_OWNER_IN_BODY: Final = "/owner_id"
 OF_NOBODY: Final = None
 MODES: Final = {"atomic": True, "independent": False}
@@ -92,7 +94,10 @@ class _Members:
                 member: (scopes.HOLDS_WRITE, wallets.held, _of_hold(body), "{hold_id}")
                 for member, body in HOLD_CHANGES.items()
             },
-            "change_hold_terms": (scopes.POLICY_WRITE, lambda _: "", self.change_hold_terms, OF_NOBODY),
+            **{
+                change: (scopes.POLICY_WRITE, lambda _: "", self.change_policy(change), OF_NOBODY)
+                for change in DOCUMENTS
+            },
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
             "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
             "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
@@ -119,9 +124,14 @@ class _Members:
         """Return a payment out of a wallet of the caller's own."""
         return _as_payment(self.transfer_to(destination, caller))
 
-    def change_hold_terms(self, _thing: str, caller: Caller) -> Json:
-        """Return a change of the policy as the caller's tenant has it."""
-        return {"expected_version": self._wallets.policy_version(_known(caller)), "document": {}}
+    def change_policy(self, change: str) -> Callable[[str, Caller], Json]:
+        """Return what makes a change of the policy as the caller's tenant has it."""
+
+        def body(_thing: str, caller: Caller) -> Json:
+            version = self._wallets.policy_version(_known(caller))
+            return {"expected_version": version, "document": DOCUMENTS[change]}
+
+        return body
 
     def recipe(self, member: str, mode: str) -> Recipe:
         """Return the recipe of a batch with a command of that type: in an atomic one the second, after an own one."""
@@ -225,7 +235,7 @@ def recipes(setup: Setup) -> Recipes:
             Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),
         ],
         "get_policy": [Recipe(fresh=lambda: "")],
-        "change_hold_terms": [Recipe(fresh=lambda: "", body=members.change_hold_terms)],
+        **{change: [Recipe(fresh=lambda: "", body=members.change_policy(change))] for change in DOCUMENTS},
         "freeze_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: _FREEZE, missing=MISSING)],
         "unfreeze_wallet": [Recipe(fresh=wallets.frozen, body=lambda *_: {}, missing=MISSING)],
         "close_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: {}, missing=MISSING)],

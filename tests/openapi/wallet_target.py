@@ -1,6 +1,6 @@
 """The wallet under test: wallets with money in several currencies, and fresh ones for what happens once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
 """A currency of every number of decimals in use, and a little of it."""
 PLENTY: Final = "1000000"
 PATIENCE_S: Final = 60.0
+SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees"}
+"""What each command that changes the policy sets."""
 
 
 class Wallets:
@@ -86,18 +88,22 @@ class Wallets:
         body["destination_wallet_id"] = self._rich["USD"][1]
         body["external"] = body["destinations"] = None
 
-    def change_policy(self, body: Json) -> None:
-        """Fill the change of a section: of the policy as it is now, to what it is."""
-        body["expected_version"] = self._policy()["version"]
-        body["document"] = self._policy()["holds"]
+    def change_policy(self, section: str) -> Callable[[Json], None]:
+        """Return what fills the change of a section: of the policy as it is now, to what it is."""
+
+        def fill(body: Json) -> None:
+            policy = self._policy()
+            body["expected_version"], body["document"] = policy["version"], policy[section]
+
+        return fill
 
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
         for command in body["commands"]:
             match command["type"]:
-                case "change_hold_terms":
-                    self.change_policy(command)
+                case "change_hold_terms" | "change_fees":
+                    self.change_policy(SECTIONS[command["type"]])(command)
                     command["expected_version"] = version
                     version += 1
                 case "deposit" | "withdrawal":
@@ -164,7 +170,7 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
-        "PUT /v1/policy/holds": Fill(body=wallets.change_policy),
+        **{f"PUT /v1/policy/{section}": Fill(body=wallets.change_policy(section)) for section in SECTIONS.values()},
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -40,6 +40,7 @@ NUMBERS = {
     "wallet.overdraft_changed.v1": 29,
     "wallet.limits_changed.v1": 30,
     "wallet.details_changed.v1": 31,
+    "wallet.fee_charged.v1": 23,
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
 }

@@ -27,11 +27,8 @@ async def group_offsets(run: Run, group: str) -> dict[int, int]:
     return {each.partition: max(0, each.offset) for each in found.topic_partitions or []}
 
 
-async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -> dict[int, int]:
-    """Produce copies of *records*, in their order, to their topics and partitions.
-
-    Returns the offset of the first copy by partition.
-    """
+async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -> None:
+    """Produce copies of *records*, in their order, to their topics and partitions."""
     producer = AIOKafkaProducer(bootstrap_servers=run.platform.kafka.bootstrap_servers, linger_ms=5)
     await producer.start()
     try:
@@ -46,10 +43,6 @@ async def produce(run: Run, records: "Iterable[ConsumerRecord[bytes, bytes]]") -
             )
             for record in records
         ]
-        copies = await asyncio.gather(*sent)
+        await asyncio.gather(*sent)
     finally:
         await producer.stop()
-    first: dict[int, int] = {}
-    for copy in copies:
-        first[copy.partition] = min(copy.offset, first.get(copy.partition, copy.offset))
-    return first

@@ -189,6 +189,9 @@ LIMIT_EXCEEDED: Final = _register(
 OVERDRAFT_IN_USE: Final = _register(
     "overdraft_in_use", 409, "More of the credit line is in use", "See used; set a limit that covers it."
 )
+FEE_EXCEEDS_AMOUNT: Final = _register(
+    "fee_exceeds_amount", 409, "The payee's fee is more than it would get", "Send more than fee, or nothing."
+)
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
 )
@@ -317,6 +320,8 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("contradiction", "The rule cannot be one, alone or beside those before it."),
+        FieldCode("too_large", "The section is longer than allowed."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),
         FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ids import new_id
+from servicekit.consumer.gaps import Gaps
 from servicekit.consumer.records import Received
 from servicekit.consumer.sequencing import Checkpoint, Stop, sequence
 
@@ -73,3 +74,28 @@ def test_whatever_comes_is_applied_once_and_in_order(arrivals: list[int], data: 
 
     assert applied == list(range(1, len(applied) + 1))
     assert checkpoints[1].last_seq == len(applied)
+
+
+ORDERS = st.permutations([(shard, seq) for shard in (1, 2) for seq in range(1, 8)])
+
+
+@given(ORDERS, st.lists(st.tuples(st.integers(1, 2), st.integers(1, 7)), max_size=8), st.integers(1, 6), st.data())
+def test_one_reading_of_a_partition_applies_all_whatever_the_order_it_stands_in(
+    places: list[tuple[int, int]], repeats: list[tuple[int, int]], size: int, data: st.DataObject
+) -> None:
+    log = [record(seq, shard=shard, offset=offset) for offset, (shard, seq) in enumerate([*places, *repeats])]
+    begin = data.draw(st.integers(0, len(log) // 2))  # what is before it was deleted, and stands at the end again
+    log += [record(each.sequence, shard=each.shard, offset=len(log) + each.offset) for each in log[:begin]]
+    checkpoints = {**at(0, shard=1), **at(0, shard=2)}
+    gaps, position, polls = Gaps(), begin, 0
+
+    while position < len(log):
+        polls += 1
+        polled = log[position : position + size]
+        decision = gaps.decide(checkpoints, sequence(checkpoints, polled))
+        gaps.remember(decision)
+        position = min([position + len(polled), *(max(begin, look.offset) for look in decision.again)])
+
+    assert {shard: checkpoint.last_seq for shard, checkpoint in checkpoints.items()} == {1: 7, 2: 7}
+    assert {checkpoint.stopped for checkpoint in checkpoints.values()} == {None}
+    assert polls < len(log) * len(log)

@@ -31,6 +31,18 @@ class Client:
         """Send a command under *key*, or under a fresh one."""
         return await self.http.post(path, json=body, headers={"Idempotency-Key": key or self.key()}, params=query)
 
+    async def put(self, path: str, body: Json, *, key: str | None = None, **query: str) -> httpx2.Response:
+        """Send a command that sets something under *key*, or under a fresh one."""
+        return await self.http.put(path, json=body, headers={"Idempotency-Key": key or self.key()}, params=query)
+
+    async def set_policy(self, section: str, document: Any) -> int:
+        """Set a section of the policy as it is now; return its version."""
+        version = (await self.get("/v1/policy")).json()["version"]
+        answer = await self.put(f"/v1/policy/{section}", {"expected_version": version, "document": document})
+        assert answer.is_success, answer.text
+        after: int = answer.json()["version"]
+        return after
+
     async def post_all(self, commands: Sequence[tuple[str, Json]]) -> list[httpx2.Response]:
         """Send each (path, body) under a fresh key, some at a time; return the answers in their order."""
         answers: list[httpx2.Response] = []

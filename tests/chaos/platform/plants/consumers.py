@@ -9,7 +9,8 @@ from tests.chaos.platform.gate import Gate
 
 from servicekit.consumer import checkpoints
 from servicekit.consumer.applying import Applier
-from servicekit.consumer.processing import LookAgain, Processor
+from servicekit.consumer.gaps import LookAgain
+from servicekit.consumer.processing import Processor
 from servicekit.consumer.records import Received
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.sequencing import sequence

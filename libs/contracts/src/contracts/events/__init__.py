@@ -3,7 +3,8 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import holds, money, owners, policy, restrictions, terms, wallets
+from contracts.events import fees, holds, money, owners, policy, restrictions, terms, wallets
+from contracts.events.fees import FEE_CHARGED
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -44,6 +45,7 @@ __all__ = [
     "CLOSED",
     "DETAILS_CHANGED",
     "EVENT_TYPES",
+    "FEE_CHARGED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
@@ -104,7 +106,16 @@ EventData = (
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
     WALLET_EVENTS,
     sorted(
-        (*wallets.TYPES, *money.TYPES, *restrictions.TYPES, *holds.TYPES, *terms.TYPES, *owners.TYPES, *policy.TYPES),
+        (
+            *wallets.TYPES,
+            *money.TYPES,
+            *restrictions.TYPES,
+            *holds.TYPES,
+            *fees.TYPES,
+            *terms.TYPES,
+            *owners.TYPES,
+            *policy.TYPES,
+        ),
         key=lambda event_type: event_type.number,
     ),
 )

@@ -10,7 +10,7 @@ from contracts.money import Money
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold after the event: amount + fee_reserved = captured + released + remaining.
+    """A hold after the event: amount = captured + released + remaining; *fee_reserved* of the payer's fee is held too.
 
     *purpose* is `payment`. *status* is `open`, `captured`, `voided` or `expired`.
     """
@@ -26,8 +26,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold was placed, or increased by *amount*, which may be nothing where only its expiry was moved."""
+class HoldChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A hold was placed, or increased by *amount*, which may be nothing where only its expiry was moved.
+
+    *fee_rule* of *policy_version* is what the payer's fee is reserved by; both are left out where none is.
+    """
 
     wallet_id: str
     owner_id: str
@@ -35,6 +38,8 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold
     balance: Balance
     private: Private | None
+    fee_rule: str | None = None
+    policy_version: int | None = None
 
 
 class HoldCaptured(msgspec.Struct, frozen=True, kw_only=True):

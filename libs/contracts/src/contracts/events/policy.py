@@ -11,7 +11,7 @@ class PolicyChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A section of the policy is *document* from now on. *changed_by* is the subject that changed it."""
 
     section: str
-    document: dict[str, Any]
+    document: dict[str, Any] | list[dict[str, Any]]
     changed_by: str
 
 

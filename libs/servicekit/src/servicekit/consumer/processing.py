@@ -1,13 +1,13 @@
 """One poll, one transaction: lock the checkpoints, apply what is new, move the checkpoints, commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from servicekit.clock import monotonic_s
 from servicekit.consumer import checkpoints
 from servicekit.consumer.applying import Applier, Poisoned
+from servicekit.consumer.gaps import Gaps, LookAgain
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received
@@ -17,17 +17,8 @@ from servicekit.postgres import Pool
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class LookAgain:
-    """A gap was met in *shard*: its *partition* is to be read again from *offset*, once."""
-
-    shard: int
-    partition: int
-    offset: int
-
-
 class Processor:
-    """Processes polls of one projection. It remembers only which gaps it has looked at again.
+    """Processes polls of one projection. It remembers only the gaps that it has met.
 
     *fresh* is how many records of the last poll were new.
     """
@@ -37,7 +28,7 @@ class Processor:
         self._pool = pool
         self._metrics = metrics
         self.fresh = 0
-        self._looked: dict[int, int] = {}  # shard to the sequence before the gap that was looked at again
+        self._gaps = Gaps()
         self._stopped: dict[int, Stop] = {}
 
     async def process(self, received: Sequence[Received]) -> list[LookAgain]:
@@ -60,7 +51,7 @@ class Processor:
             applier = Applier(tx, self._projection, carefully=carefully)
             if sequenced.fresh:
                 await applier.apply(sequenced.fresh)
-            again = self._stop_at_gaps(held, sequenced)
+            decision = self._gaps.decide(held, sequenced)
             changed = [
                 checkpoint
                 for shard, checkpoint in held.items()
@@ -69,37 +60,21 @@ class Processor:
             if changed:
                 await checkpoints.store(tx, self._projection.name, changed)
         # Only what is committed is remembered and reported.
-        self._looked.update({look.shard: held[look.shard].last_seq for look in again})
+        self._gaps.remember(decision)
         self.fresh = len(sequenced.fresh)
         self._report(held, sequenced)
         self._metrics.polled(applied=applier.applied, skipped=sequenced.skipped, seconds=monotonic_s() - began_s)
-        return again
+        return decision.again
 
     @property
     def stopped(self) -> Mapping[int, Stop]:
         """The stopped shards, as far as this process has seen."""
         return self._stopped
 
-    def forget_stops(self) -> None:
-        """Look at every gap once more: an operator has asked for a partition to be read again."""
-        self._looked.clear()
+    def rewound(self, seeks: Mapping[int, int]) -> None:
+        """Look at every gap once more: operators have partitions read again, each from its offset in *seeks*."""
+        self._gaps.rewound(seeks)
         self._stopped.clear()
-
-    def _stop_at_gaps(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> list[LookAgain]:
-        """Stop the shards whose gap stayed; return those that have not been looked at again yet.
-
-        Where a shard is read again from before its checkpoint, nothing was passed over, and there is nothing to go back
-        for: what it misses stands behind, and from there it goes on by itself.
-        """
-        again = []
-        for shard in sorted(sequenced.gaps):
-            checkpoint = held[shard]
-            is_before_checkpoint = sequenced.gaps[shard] < checkpoint.offset
-            if is_before_checkpoint or self._looked.get(shard) == checkpoint.last_seq:
-                checkpoint.stopped = Stop.GAP
-            elif checkpoint.stopped is None:
-                again.append(LookAgain(shard, checkpoint.partition, checkpoint.offset))
-        return again
 
     def _report(self, held: Mapping[int, Checkpoint], sequenced: Sequenced) -> None:
         for shard, checkpoint in held.items():

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +18,10 @@ from servicekit.clock import monotonic_s, utc_now
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Lag
 from servicekit.consumer.client import ClientEnded, require_at_work, start_client, stop_client
+from servicekit.consumer.gaps import LookAgain
 from servicekit.consumer.metrics import ConsumerMetrics
 from servicekit.consumer.portions import Portions
-from servicekit.consumer.processing import LookAgain, Processor
+from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.consumer.settings import ConsumerSettings
@@ -46,6 +48,15 @@ Poll = Mapping[TopicPartition, Sequence["ConsumerRecord[bytes, bytes]"]]
 class _Batch:
     poll: Poll
     received: Sequence[Received]
+
+    def without(self, partitions: AbstractSet[int]) -> "_Batch":
+        """Return what is not of *partitions*."""
+        if not partitions:
+            return self
+        return _Batch(
+            {part: records for part, records in self.poll.items() if part.partition not in partitions},
+            [record for record in self.received if record.partition not in partitions],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +144,13 @@ class ConsumerRunner:
                 self._go_back(consumer, following.poll)  # read too early: only once what comes before is applied
                 self._look_again(consumer, processed)
                 following = _Batch({}, [])
-            await self._keep_house(consumer, following.poll)
+            rewound = await self._keep_house(consumer, following.poll)
             self._failures = 0
         except OperationalError as error:
             self._failed(error)
             await self._poll_again_later(consumer, batch.poll, following.poll)
             return _Batch({}, [])
-        return following
+        return following.without(rewound)
 
     def _new_consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -243,7 +254,7 @@ class ConsumerRunner:
     def _look_again(self, consumer: AIOKafkaConsumer, processed: Processed) -> None:
         offsets = _first_offsets([*processed.again, *processed.rest])
         for look in processed.again:
-            _log.warning("consumer.gap", partition=look.partition, offset=look.offset)
+            _log.warning("consumer.gap", shard=look.shard, partition=look.partition, offset=look.offset)
         for partition, offset in offsets.items():
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
 
@@ -281,9 +292,14 @@ class ConsumerRunner:
 
     # -- housekeeping
 
-    async def _keep_house(self, consumer: AIOKafkaConsumer, waiting: Poll) -> None:
+    async def _keep_house(self, consumer: AIOKafkaConsumer, waiting: Poll) -> AbstractSet[int]:
+        """Tell broker, readers and operators how things are; return the partitions that are rewound.
+
+        Of those, what is *waiting* was polled too early: processed, it would be a gap, and looking at that again would
+        undo the rewind.
+        """
         if monotonic_s() - self._kept_s < self._settings.housekeeping_every_s:
-            return
+            return frozenset()
         self._kept_s = monotonic_s()
         require_at_work(consumer)
         async with asyncio.timeout(BROKER_TIMEOUT_S):
@@ -292,16 +308,17 @@ class ConsumerRunner:
         partitions = [partition.partition for partition in consumer.assignment()]
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
-            seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
             parked = await parking.parked_subject_count(connection, self._projection.name)
+            seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
         self._parked = parked
         self._metrics.parked(parked)
         self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))
         if seeks:
-            self._processor.forget_stops()
+            self._processor.rewound(seeks)
         for partition, offset in seeks.items():
             _log.warning("consumer.rewound", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
+        return seeks.keys()
 
     async def _tell_broker(self, consumer: AIOKafkaConsumer) -> None:
         """Commit offsets as a hint of where to begin: only behind what the database has committed."""

@@ -29,16 +29,42 @@ class Checkpoint:
     stopped: Stop | None
 
 
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Records of a shard that were read beyond a gap and not applied.
+
+    Their sequences are among *first* to *last*, and the lowest of their offsets in *partition* is *offset*.
+    """
+
+    first: int
+    last: int
+    partition: int
+    offset: int
+
+    def joined(self, other: "PassedOver") -> "PassedOver":
+        """Return both as one; *other* alone where a shard has come to another partition."""
+        if other.partition != self.partition:
+            return other
+        return PassedOver(
+            min(self.first, other.first),
+            max(self.last, other.last),
+            self.partition,
+            min(self.offset, other.offset),
+        )
+
+
 @dataclass(slots=True)
 class Sequenced:
     """What to do with a poll: *fresh* records are applied in this order.
 
-    The shards in *gaps* miss something; each has the offset of the first record beyond what it misses.
+    The shards in *gaps* miss something; each has the offset of the first record beyond what it misses. *passed* is what
+    was not applied for that reason, also where the shard went on later in the poll.
     """
 
     fresh: list[Received] = field(default_factory=list)
     skipped: int = 0
     gaps: dict[int, int] = field(default_factory=dict)
+    passed: dict[int, PassedOver] = field(default_factory=dict)
     diverged: set[int] = field(default_factory=set)
     moved: set[int] = field(default_factory=set)
 
@@ -54,6 +80,7 @@ def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]
             _advance(checkpoint, record, sequenced)
         elif record.sequence > checkpoint.last_seq:
             sequenced.gaps.setdefault(record.shard, record.offset)
+            _pass_over(sequenced.passed, record)
         elif _differs(checkpoint, record):
             checkpoint.stopped = Stop.DIVERGED
             sequenced.diverged.add(record.shard)
@@ -62,6 +89,12 @@ def sequence(checkpoints: Mapping[int, Checkpoint], received: Iterable[Received]
     for shard in sequenced.diverged:
         sequenced.gaps.pop(shard, None)
     return sequenced
+
+
+def _pass_over(passed: dict[int, PassedOver], record: Received) -> None:
+    this = PassedOver(record.sequence, record.sequence, record.partition, record.offset)
+    known = passed.get(record.shard)
+    passed[record.shard] = this if known is None else known.joined(this)
 
 
 def _advance(checkpoint: Checkpoint, record: Received, sequenced: Sequenced) -> None:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
-from wallet.domain.destinations import Destination, share_out
+from wallet.domain.destinations import PPM, Destination, share_out
 from wallet.domain.facts import AnyFact
+from wallet.domain.fees import Fee, Use, fee_minor_of, increased_fee_minor, payers_fee, reserved_fee_entries
 from wallet.domain.holds import (
     EXPIRED,
     FINAL_CAPTURE,
@@ -18,6 +19,8 @@ from wallet.domain.holds import (
     HoldPlaced,
     HoldReleased,
     HoldStatus,
+    amount_minor_of,
+    held_minor_of,
     hold_of,
     remaining_minor,
 )
@@ -36,6 +39,7 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
+from wallet.domain.owners import with_owners
 from wallet.domain.payments import Paid, pay_out, wallets_of
 from wallet.domain.policy import HoldTerms
 from wallet.domain.rows import RowName, Rows, StateName, StateRow
@@ -62,16 +66,16 @@ class PlaceHold(Command, frozen=True):
         return self.wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
+        """Return the wallet, and its owner where the policy looks at owners."""
+        return with_owners(known, (self.wallet_id,))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not spend, else hold it."""
         wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
-        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate)
+        fee = payers_fee(Use(CaptureHold.kind, wallet), self.amount_minor, rows, context)
+        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate, fee)
         if refusal is not None:
             return refusal
         terms, now = context.policy.policy.holds, context.now
@@ -79,12 +83,16 @@ class PlaceHold(Command, frozen=True):
         if not now < expires_at <= now + timedelta(days=terms.days_max):
             return _out_of_range(Subject(WALLET, wallet.id), terms)
         hold_id = context.ids.beside(wallet.id)
+        fee_minor = fee_minor_of(fee)
         placed = HoldPlaced(
             wallet.id,
-            held_minor=self.amount_minor,
+            held_minor=self.amount_minor + fee_minor,
             hold_id=hold_id,
             client=context.mandate.client,
             expires_at=expires_at,
+            fee_reserved_minor=fee_minor,
+            fee_rule=None if fee is None else fee.rule_id,
+            policy_version=None if fee is None else fee.policy_version,
         )
         return Accepted((placed,), resource_id=hold_id, text=self.text)
 
@@ -139,13 +147,12 @@ class IncreaseHold(_HoldCommand, frozen=True):
             days=terms.days_max
         ):
             return _out_of_range(Subject(HOLD.name, row.id), terms)
+        fee = _more_fee(row, self.amount_minor, context)
         if self.amount_minor:
-            refusal = refuse_debit(wallet, self.amount_minor, self.currency or "", context.mandate)
+            refusal = refuse_debit(wallet, self.amount_minor, self.currency or "", context.mandate, fee)
             if refusal is not None:
                 return refusal
-        return Accepted(
-            (HoldIncreased(wallet.id, held_minor=self.amount_minor, hold_id=row.id, expires_at=expires_at),)
-        )
+        return Accepted((_increased(row, wallet, self.amount_minor, expires_at, fee),))
 
 
 class CaptureHold(_HoldCommand, frozen=True):
@@ -175,25 +182,56 @@ class CaptureHold(_HoldCommand, frozen=True):
         if not isinstance(found, tuple):
             return found
         row, payer = found
-        left_minor = remaining_minor(row)
-        amount_minor = left_minor if self.amount_minor is None else self.amount_minor
+        amount_minor = remaining_minor(row) if self.amount_minor is None else self.amount_minor
         refusal = self._refuse(row, amount_minor, payer, context)
         if refusal is not None:
             return refusal
+        over_minor = amount_minor - remaining_minor(row)
+        increased: tuple[HoldIncreased, ...] = ()
+        if over_minor > 0:
+            fee = _more_fee(row, over_minor, context)
+            refusal = refuse_debit(payer, over_minor, payer.currency, context.mandate, fee)
+            if refusal is not None:
+                return refusal
+            increased = (_increased(row, payer, over_minor, hold_of(row).expires_at, fee),)
         parts = share_out(amount_minor, self.destinations)
         if isinstance(parts, RefusalCode):
             return _refused(parts, row)
-        paid = pay_out(payer, self.destinations, parts, rows, context)
+        paid = pay_out(Use(self.kind, payer), self.destinations, parts, rows, context)
         if not isinstance(paid, Paid):
             return paid
+        return self._captured(row, payer, amount_minor, increased, paid, context=context)
+
+    def _captured(
+        self,
+        row: StateRow,
+        payer: Wallet,
+        amount_minor: int,
+        increased: tuple[HoldIncreased, ...],
+        paid: Paid,
+        *,
+        context: Context,
+    ) -> Accepted:
+        """Return the transaction: the fee and what was held of the payer, what payees get, and what is released."""
+        hold, remaining = hold_of(row), remaining_minor(row)
+        reserved_minor = hold.fee_reserved_minor + sum(each.fee_reserved_minor for each in increased)
+        is_all = amount_minor >= remaining
+        fee_minor = reserved_minor if is_all else reserved_minor * amount_minor // remaining
+        fee = None
+        if fee_minor:
+            assert hold.fee_rule is not None
+            assert hold.policy_version is not None
+            fee = Fee(hold.fee_rule, hold.policy_version, fee_minor)
         transaction_id = context.ids.beside(payer.id)
         captured = HoldCaptured(
             payer.id, -amount_minor, -amount_minor, paid.counterparty, hold_id=row.id, transaction_id=transaction_id
         )
-        facts: tuple[AnyFact, ...] = captured, *paid.facts
-        if self.is_final and amount_minor < left_minor:
-            released = HoldReleased(payer.id, held_minor=amount_minor - left_minor, hold_id=row.id, cause=FINAL_CAPTURE)
-            facts = (*facts, released)
+        released: tuple[HoldReleased, ...] = ()
+        if self.is_final and not is_all:
+            left_minor = remaining + reserved_minor - amount_minor - fee_minor
+            released = (HoldReleased(payer.id, held_minor=-left_minor, hold_id=row.id, cause=FINAL_CAPTURE),)
+        fees = reserved_fee_entries(payer, fee, row.id)
+        facts: tuple[AnyFact, ...] = (*increased, captured, *paid.facts, *fees, *released)
         return Accepted(facts, transaction_id, transaction_id, self.text)
 
     def _refuse(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Rejected | None:
@@ -202,13 +240,14 @@ class CaptureHold(_HoldCommand, frozen=True):
             return _refused(RefusalCode.HOLD_EXPIRED, row)
         if self.currency is not None and self.currency != hold.currency:
             return _refused(RefusalCode.CURRENCY_MISMATCH, row, currency=hold.currency)
-        if amount_minor > remaining_minor(row):
+        beyond_minor = amount_minor_of(row) * context.policy.policy.holds.overcapture_ppm // PPM
+        if amount_minor > remaining_minor(row) + beyond_minor:
             return _refused(
                 RefusalCode.CAPTURE_EXCEEDS_HOLD, row, remaining=Amount(remaining_minor(row), hold.currency)
             )
         if len(hold.captures) >= CAPTURES_MAX:
             return _refused(RefusalCode.CAPTURE_LIMIT_REACHED, row)
-        if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+        if payer.posted_minor - amount_minor - hold.fee_reserved_minor < -BALANCE_MINOR_MAX:
             return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
         return None
 
@@ -246,8 +285,32 @@ class ExpireHold(_HoldCommand, frozen=True):
         return Accepted((_released(row, wallet, EXPIRED),))
 
 
+def _more_fee(row: StateRow, amount_minor: int, context: Context) -> Fee | None:
+    """Return what more of a fee is reserved where *amount_minor* more is held."""
+    hold, before_minor = hold_of(row), amount_minor_of(row)
+    fee_minor = increased_fee_minor(hold.fee_rule, before_minor, before_minor + amount_minor, context)
+    if not fee_minor:
+        return None
+    assert hold.fee_rule is not None
+    assert hold.policy_version is not None
+    return Fee(hold.fee_rule, hold.policy_version, fee_minor)
+
+
+def _increased(
+    row: StateRow, wallet: Wallet, amount_minor: int, expires_at: datetime, fee: Fee | None
+) -> HoldIncreased:
+    fee_minor = fee_minor_of(fee)
+    return HoldIncreased(
+        wallet.id,
+        held_minor=amount_minor + fee_minor,
+        hold_id=row.id,
+        expires_at=expires_at,
+        fee_reserved_minor=fee_minor,
+    )
+
+
 def _released(row: StateRow, wallet: Wallet, cause: str) -> HoldReleased:
-    return HoldReleased(wallet.id, held_minor=-remaining_minor(row), hold_id=row.id, cause=cause)
+    return HoldReleased(wallet.id, held_minor=-held_minor_of(row), hold_id=row.id, cause=cause)
 
 
 def _refused(code: RefusalCode, row: StateRow, **facts: FactValue) -> Rejected:

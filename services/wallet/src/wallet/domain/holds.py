@@ -13,7 +13,7 @@ from contracts.access import subject_id
 from contracts.envelope import rfc3339
 from contracts.event_types import EventType
 from contracts.events import Private
-from contracts.money import money
+from contracts.money import money, parse_signed_minor
 from contracts.times import parse_instant
 from wallet.domain.facts import (
     EntryFact,
@@ -53,7 +53,8 @@ class HoldStatus(IntEnum):
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """What a hold's row holds besides its columns, of which the cap is all that was placed and used what is settled.
 
-    *client* placed it, at *placed_at*. *captures* are the transactions that captured it.
+    *client* placed it, at *placed_at*. *captures* are the transactions that captured it. What is held has
+    *fee_reserved* in it: what is left of the payer's fee, by *fee_rule* of *policy_version*.
     """
 
     currency: str
@@ -64,6 +65,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     captured_minor: int = 0
     released_minor: int = 0
     fee_reserved_minor: int = 0
+    fee_rule: str | None = None
+    policy_version: int | None = None
     captures: tuple[UUID, ...] = ()
 
 
@@ -76,10 +79,21 @@ def hold_of(row: StateRow) -> Hold:
     return row.body
 
 
-def remaining_minor(row: StateRow) -> int:
-    """Return what is still held."""
+def held_minor_of(row: StateRow) -> int:
+    """Return what is still held, what is reserved of the fee included."""
     assert row.cap_minor is not None
     return row.cap_minor - row.used_minor
+
+
+def remaining_minor(row: StateRow) -> int:
+    """Return what can still be captured."""
+    return held_minor_of(row) - hold_of(row).fee_reserved_minor
+
+
+def amount_minor_of(row: StateRow) -> int:
+    """Return all that was placed, without the fee: captured + released + remaining."""
+    hold = hold_of(row)
+    return hold.captured_minor + hold.released_minor + remaining_minor(row)
 
 
 _SETTLED_BY: Final = {
@@ -111,12 +125,18 @@ class _HoldFact(Fact, frozen=True, kw_only=True):
 
 
 class HoldPlaced(_HoldFact, frozen=True, kw_only=True):
-    """Money is held from now on. *client* placed the hold; *private* is its free text as the row keeps it."""
+    """Money is held from now on. *client* placed the hold; *private* is its free text as the row keeps it.
+
+    What is held has *fee_reserved_minor* in it, by *fee_rule* of *policy_version*.
+    """
 
     event: ClassVar[EventType] = events.HOLD_PLACED
     keeps_text: ClassVar[bool] = True
     client: UUID
     expires_at: datetime
+    fee_reserved_minor: int = 0
+    fee_rule: str | None = None
+    policy_version: int | None = None
     private: bytes | None = None
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
@@ -129,6 +149,9 @@ class HoldPlaced(_HoldFact, frozen=True, kw_only=True):
             client=self.client,
             placed_at=at,
             expires_at=self.expires_at,
+            fee_reserved_minor=self.fee_reserved_minor,
+            fee_rule=self.fee_rule,
+            policy_version=self.policy_version,
         )
         placed = StateRow(
             kind=HOLD.number,
@@ -165,22 +188,28 @@ class HoldPlaced(_HoldFact, frozen=True, kw_only=True):
             hold_id=UUID(body.hold.id),
             client=subject_id(event.tenant_id, event.actor),
             expires_at=parse_instant(body.hold.expires_at),
+            fee_reserved_minor=event.held_delta - parse_signed_minor(body.amount),
+            fee_rule=body.fee_rule,
+            policy_version=body.policy_version,
             private=stored_text(body.private),
         )
 
 
 class HoldIncreased(_HoldFact, frozen=True, kw_only=True):
-    """More is held, or for longer."""
+    """More is held, or for longer. What more is held has *fee_reserved_minor* in it."""
 
     event: ClassVar[EventType] = events.HOLD_INCREASED
     expires_at: datetime
+    fee_reserved_minor: int = 0
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
         """Return the hold with more in it, ending at *expires_at*."""
-        row = _hold_row(rows, self.hold_id)
-        body = msgspec.structs.replace(hold_of(row), expires_at=self.expires_at)
+        row = hold_row(rows, self.hold_id)
+        before = hold_of(row)
+        reserved_minor = before.fee_reserved_minor + self.fee_reserved_minor
+        body = msgspec.structs.replace(before, expires_at=self.expires_at, fee_reserved_minor=reserved_minor)
         assert row.cap_minor is not None
-        return (_next(row, body, at, cap_minor=row.cap_minor + self.held_minor),)
+        return (next_hold(row, body, at, cap_minor=row.cap_minor + self.held_minor),)
 
     def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
@@ -190,9 +219,14 @@ class HoldIncreased(_HoldFact, frozen=True, kw_only=True):
     @classmethod
     def read(cls, event: JournalEvent) -> "Fact":
         """Return the fact that *event* tells."""
-        told = body_of(event, events.HoldChanged).hold
-        expires_at = parse_instant(told.expires_at)
-        return cls(event.account_id, held_minor=event.held_delta, hold_id=UUID(told.id), expires_at=expires_at)
+        body = body_of(event, events.HoldChanged)
+        return cls(
+            event.account_id,
+            held_minor=event.held_delta,
+            hold_id=UUID(body.hold.id),
+            expires_at=parse_instant(body.hold.expires_at),
+            fee_reserved_minor=event.held_delta - parse_signed_minor(body.amount),
+        )
 
 
 class HoldCaptured(EntryFact, frozen=True):
@@ -207,14 +241,14 @@ class HoldCaptured(EntryFact, frozen=True):
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
         """Return the hold with more of it captured: settled, where that was all."""
-        row = _hold_row(rows, self.hold_id)
+        row = hold_row(rows, self.hold_id)
         before, captured_minor = hold_of(row), -self.held_minor
         body = msgspec.structs.replace(
             before,
             captured_minor=before.captured_minor + captured_minor,
             captures=(*before.captures, self.transaction_id),
         )
-        return (_next(row, body, at, used_minor=row.used_minor + captured_minor, settled=HoldStatus.CAPTURED),)
+        return (next_hold(row, body, at, used_minor=row.used_minor + captured_minor, settled=HoldStatus.CAPTURED),)
 
     def leaving(self, states: Sequence[StateRow]) -> "Fact":
         """Return the fact with the hold's row as it left it."""
@@ -251,17 +285,18 @@ class HoldCaptured(EntryFact, frozen=True):
 
 
 class HoldReleased(_HoldFact, frozen=True, kw_only=True):
-    """All that was left in the hold is available again, for *cause*."""
+    """All that was left in the hold is available again, for *cause*, what was reserved of the fee included."""
 
     event: ClassVar[EventType] = events.HOLD_RELEASED
     cause: str
 
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
         """Return the hold, settled."""
-        row = _hold_row(rows, self.hold_id)
-        before, released_minor = hold_of(row), -self.held_minor
-        body = msgspec.structs.replace(before, released_minor=before.released_minor + released_minor)
-        return (_next(row, body, at, used_minor=row.used_minor + released_minor, settled=_SETTLED_BY[self.cause]),)
+        row = hold_row(rows, self.hold_id)
+        before, freed_minor = hold_of(row), -self.held_minor
+        released_minor = before.released_minor + freed_minor - before.fee_reserved_minor
+        body = msgspec.structs.replace(before, released_minor=released_minor, fee_reserved_minor=0)
+        return (next_hold(row, body, at, used_minor=row.used_minor + freed_minor, settled=_SETTLED_BY[self.cause]),)
 
     def payload(self, wallet: Wallet, transaction: Transaction | None, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
@@ -284,16 +319,20 @@ class HoldReleased(_HoldFact, frozen=True, kw_only=True):
         return cls(event.account_id, held_minor=event.held_delta, hold_id=UUID(body.hold.id), cause=body.cause)
 
 
-def _hold_row(rows: Rows, hold_id: UUID) -> StateRow:
+def hold_row(rows: Rows, hold_id: UUID) -> StateRow:
+    """Return the hold's row, which is there."""
     row = rows[StateName(HOLD.number, hold_id)]
     assert isinstance(row, StateRow)
     return row
 
 
-def _next(row: StateRow, body: Hold, at: datetime, *, settled: HoldStatus | None = None, **columns: int) -> StateRow:
-    """Return the row one version on, with *body* and other *columns*; *settled* where nothing is left in it then."""
+def next_hold(
+    row: StateRow, body: Hold, at: datetime, *, settled: HoldStatus | None = None, **columns: int
+) -> StateRow:
+    """Return the row one version on, with *body* and other *columns*; *settled* where nothing remains of it then."""
+    due_at = body.expires_at if row.status == HoldStatus.OPEN else None
     after = msgspec.structs.replace(
-        row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at), due_at=body.expires_at, **columns
+        row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at), due_at=due_at, **columns
     )
     if settled is None or remaining_minor(after) > 0:
         return after
@@ -305,20 +344,26 @@ def _changed_body(fact: HoldPlaced | HoldIncreased, wallet: Wallet, private: Pri
     return events.HoldChanged(
         wallet_id=str(wallet.id),
         owner_id=wallet.owner_id,
-        amount=money(fact.held_minor, wallet.currency),
+        amount=money(fact.held_minor - fact.fee_reserved_minor, wallet.currency),
         hold=_told(fact.after),
         balance=balance_of(wallet),
         private=private,
+        fee_rule=hold_of(fact.after).fee_rule,
+        policy_version=hold_of(fact.after).policy_version,
     )
 
 
 def _told(row: StateRow) -> events.Hold:
-    hold, left_minor = hold_of(row), remaining_minor(row)
-    assert row.cap_minor is not None
-    in_all = money(row.cap_minor - hold.fee_reserved_minor, hold.currency)
-    fee, captured, released, left = (
+    hold = hold_of(row)
+    in_all, fee, captured, released, left = (
         money(minor, hold.currency)
-        for minor in (hold.fee_reserved_minor, hold.captured_minor, hold.released_minor, left_minor)
+        for minor in (
+            amount_minor_of(row),
+            hold.fee_reserved_minor,
+            hold.captured_minor,
+            hold.released_minor,
+            remaining_minor(row),
+        )
     )
     return events.Hold(
         id=str(row.id),

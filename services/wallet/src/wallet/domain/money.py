@@ -7,9 +7,11 @@ from contracts import events
 from contracts.event_types import EventType
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import EntryFact, SystemEntry
+from wallet.domain.fees import Fee, Use, fee_entries, fee_minor_of, payees_fee, payers_fee
 from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import (
     Accepted,
+    Amount,
     Decision,
     RefusalCode,
     Rejected,
@@ -18,6 +20,7 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
+from wallet.domain.owners import with_owners
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet, WalletStatus
@@ -66,16 +69,16 @@ class DepositFunds(MoneyCommand, frozen=True):
     text: FreeText | None = None
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
+        """Return the wallet, and its owner where the policy looks at owners."""
+        return with_owners(known, (self.wallet_id,))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not receive, else post it."""
         payee = context.any(rows, self.wallet_id)
         if payee is None:
             return missing_wallet(self.wallet_id)
-        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate)
+        fee = payees_fee(Use(self.kind, payee), self.amount_minor, rows, context)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate, fee)
         if refusal is not None:
             return refusal
         outside = external_account(payee.currency)
@@ -85,6 +88,7 @@ class DepositFunds(MoneyCommand, frozen=True):
             self.text,
             FundsDeposited(payee.id, self.amount_minor, 0, outside),
             SystemEntry(payee.id, -self.amount_minor, outside),
+            *fee_entries(payee, fee),
         )
 
 
@@ -103,16 +107,16 @@ class WithdrawFunds(MoneyCommand, frozen=True):
         return self.wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
+        """Return the wallet, and its owner where the policy looks at owners."""
+        return with_owners(known, (self.wallet_id,))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not spend, else post it."""
         payer = context.own(rows, self.wallet_id)
         if payer is None:
             return missing_wallet(self.wallet_id)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate)
+        fee = payers_fee(Use(self.kind, payer), self.amount_minor, rows, context)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee)
         if refusal is not None:
             return refusal
         outside = external_account(payer.currency)
@@ -122,6 +126,7 @@ class WithdrawFunds(MoneyCommand, frozen=True):
             self.text,
             FundsWithdrawn(payer.id, -self.amount_minor, 0, outside),
             SystemEntry(payer.id, self.amount_minor, outside),
+            *fee_entries(payer, fee),
         )
 
 
@@ -141,9 +146,8 @@ class TransferFunds(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return both wallets."""
-        del known
-        return (self.source_wallet_id, self.destination_wallet_id)
+        """Return both wallets, and their owners where the policy looks at owners."""
+        return with_owners(known, (self.source_wallet_id, self.destination_wallet_id))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the payer may not spend or the payee not receive, else post both entries."""
@@ -154,9 +158,11 @@ class TransferFunds(MoneyCommand, frozen=True):
         if payee is None:
             return missing_wallet(self.destination_wallet_id)
         assert payer.id != payee.id, "the edge refuses a transfer to oneself"
-        amount_minor, currency, mandate = self.amount_minor, self.currency, context.mandate
-        refusal = refuse_debit(payer, amount_minor, currency, mandate) or refuse_credit(
-            payee, amount_minor, currency, mandate
+        amount_minor, currency, mandate, use = self.amount_minor, self.currency, context.mandate, Use(self.kind, payer)
+        paid = payers_fee(use, amount_minor, rows, context)
+        taken = payees_fee(use, amount_minor, rows, context)
+        refusal = refuse_debit(payer, amount_minor, currency, mandate, paid) or refuse_credit(
+            payee, amount_minor, currency, mandate, taken
         )
         if refusal is not None:
             return refusal
@@ -166,6 +172,8 @@ class TransferFunds(MoneyCommand, frozen=True):
             self.text,
             FundsSent(payer.id, -amount_minor, 0, payee),
             FundsReceived(payee.id, amount_minor, 0, payer),
+            *fee_entries(payer, paid),
+            *fee_entries(payee, taken),
         )
 
 
@@ -174,39 +182,55 @@ def external_account(currency: str) -> str:
     return f"external:{currency}"
 
 
-def refuse_debit(payer: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
-    """Return why *payer* may not spend the amount, or None."""
+def refuse_debit(
+    payer: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None = None
+) -> Rejected | None:
+    """Return why *payer* may not spend the amount and the *fee* that it bears, or None."""
     if payer.status == WalletStatus.CLOSED:
         return rejected(RefusalCode.WALLET_CLOSED, payer)
     if payer.restrictions:
         return _frozen(payer, mandate)
     if payer.currency != currency:
         return rejected(RefusalCode.CURRENCY_MISMATCH, payer, currency=payer.currency)
-    if amount_minor > payer.spendable_minor:
-        return rejected(RefusalCode.INSUFFICIENT_FUNDS, payer, available=available(payer))
-    if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+    required_minor = amount_minor + fee_minor_of(fee)
+    if required_minor > payer.spendable_minor:
+        return _too_little(payer, required_minor, fee)
+    if payer.posted_minor - required_minor < -BALANCE_MINOR_MAX:
         return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
     return None
 
 
-def refuse_credit(payee: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
-    """Return why *payee* may not receive the amount, or None.
+def _too_little(payer: Wallet, required_minor: int, fee: Fee | None) -> Rejected:
+    if fee is None:
+        return rejected(RefusalCode.INSUFFICIENT_FUNDS, payer, available=available(payer))
+    required, of_it = Amount(required_minor, payer.currency), Amount(fee.amount_minor, payer.currency)
+    return rejected(RefusalCode.INSUFFICIENT_FUNDS, payer, available=available(payer), required=required, fee=of_it)
+
+
+def refuse_credit(
+    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None = None
+) -> Rejected | None:
+    """Return why *payee* may not receive the amount, of which it bears the *fee*, or None.
 
     Whom the *mandate* does not let see the wallet learns that it refuses, and not why.
     """
-    refusal = _refuse_credit(payee, amount_minor, currency, mandate)
+    refusal = _refuse_credit(payee, amount_minor, currency, mandate, fee)
     if refusal is not None and not mandate.covers(payee.owner_id):
         return rejected(RefusalCode.PAYEE_REFUSES, payee)
     return refusal
 
 
-def _refuse_credit(payee: Wallet, amount_minor: int, currency: str, mandate: Mandate) -> Rejected | None:
+def _refuse_credit(
+    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None
+) -> Rejected | None:
     if payee.status == WalletStatus.CLOSED:
         return rejected(RefusalCode.WALLET_CLOSED, payee)
     if payee.restrictions and payee.refuses_credits:
         return _frozen(payee, mandate)
     if payee.currency != currency:
         return rejected(RefusalCode.CURRENCY_MISMATCH, payee, currency=payee.currency)
+    if fee is not None and fee.amount_minor > amount_minor:
+        return rejected(RefusalCode.FEE_EXCEEDS_AMOUNT, payee, fee=Amount(fee.amount_minor, payee.currency))
     if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX:
         return rejected(RefusalCode.BALANCE_OVERFLOW, payee)
     return None

@@ -53,6 +53,7 @@ class RefusalCode(StrEnum):
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"
     SHARE_TOO_SMALL = "share_too_small"
+    FEE_EXCEEDS_AMOUNT = "fee_exceeds_amount"
     POLICY_VERSION_CONFLICT = "policy_version_conflict"
     UNKNOWN_TIER = "unknown_tier"
     LIMIT_EXCEEDED = "limit_exceeded"

@@ -7,6 +7,7 @@ from uuid import UUID
 from wallet.domain.commands import Context
 from wallet.domain.destinations import Destination, share_out
 from wallet.domain.facts import EntryFact, SystemEntry
+from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
 from wallet.domain.money import (
     FundsReceived,
     FundsSent,
@@ -25,6 +26,7 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
+from wallet.domain.owners import with_owners
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
@@ -46,9 +48,8 @@ class MakePayment(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the payer and every payee here."""
-        del known
-        return (self.source_wallet_id, *wallets_of(self.destinations))
+        """Return the payer, with its owner where the policy looks at owners, and every payee here."""
+        return (*with_owners(known, (self.source_wallet_id,)), *wallets_of(self.destinations))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what cannot be shared out, the payer not spend or a payee not receive, else post all entries."""
@@ -58,15 +59,17 @@ class MakePayment(MoneyCommand, frozen=True):
         parts = share_out(self.amount_minor, self.destinations)
         if isinstance(parts, RefusalCode):
             return rejected(parts, payer)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate)
+        use = Use(self.kind, payer)
+        fee = payers_fee(use, self.amount_minor, rows, context)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee)
         if refusal is not None:
             return refusal
-        paid = pay_out(payer, self.destinations, parts, rows, context)
+        paid = pay_out(use, self.destinations, parts, rows, context)
         if not isinstance(paid, Paid):
             return paid
         entry = FundsWithdrawn if paid.is_all_outside else FundsSent
         sent = entry(payer.id, -self.amount_minor, 0, paid.counterparty)
-        return transaction(payer, context, self.text, sent, *paid.facts)
+        return transaction(payer, context, self.text, sent, *paid.facts, *fee_entries(payer, fee))
 
 
 class Paid(NamedTuple):
@@ -83,9 +86,13 @@ def wallets_of(destinations: Sequence[Destination]) -> tuple[UUID, ...]:
 
 
 def pay_out(
-    payer: Wallet, destinations: Sequence[Destination], parts: Sequence[int], rows: Rows, context: Context
+    use: Use, destinations: Sequence[Destination], parts: Sequence[int], rows: Rows, context: Context
 ) -> Paid | Missing | Rejected:
-    """Return the entries that give each of *destinations* its part of the payer's money, or why one may not have it."""
+    """Return the entries that give each of *destinations* its part of the payer's money, or why one may not have it.
+
+    The payer is who *use* is about.
+    """
+    payer = use.tiered
     facts: list[EntryFact | SystemEntry] = []
     counterparty: Wallet | str | None = None
     for destination, part_minor in zip(destinations, parts, strict=True):
@@ -98,10 +105,11 @@ def pay_out(
             return missing_wallet(destination.wallet_id)
         if payee.id == payer.id:
             return rejected(RefusalCode.SAME_WALLET, payee)
-        refusal = refuse_credit(payee, part_minor, payer.currency, context.mandate)
+        fee = payees_fee(use, part_minor, rows, context)
+        refusal = refuse_credit(payee, part_minor, payer.currency, context.mandate, fee)
         if refusal is not None:
             return refusal
         counterparty = payee
-        facts.append(FundsReceived(payee.id, part_minor, 0, payer))
+        facts += (FundsReceived(payee.id, part_minor, 0, payer), *fee_entries(payee, fee))
     is_one = len(destinations) == 1
     return Paid(facts, counterparty if is_one else None, is_one and isinstance(counterparty, str))

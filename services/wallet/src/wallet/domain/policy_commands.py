@@ -1,8 +1,9 @@
 """The commands that change a tenant's policy, one for each section."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from wallet.domain.commands import Command, Context
+from wallet.domain.fee_rules import FeeRule
 from wallet.domain.outcomes import Accepted, Decision, RefusalCode, Rejected, Subject
 from wallet.domain.policy import POLICY, HoldTerms, PolicyChanged, policy_id
 from wallet.domain.rows import RowName, Rows
@@ -41,4 +42,9 @@ class ChangeHoldTerms(ChangePolicy, frozen=True):
     document: HoldTerms
 
 
-SECTION_COMMANDS: Final[tuple[type[ChangePolicy], ...]] = (ChangeHoldTerms,)
+class ChangeFees(ChangePolicy, frozen=True):
+    """Set the fee rules."""
+
+    kind: ClassVar[str] = "change_fees"
+    section: ClassVar[str] = "fees"
+    document: tuple[FeeRule, ...]

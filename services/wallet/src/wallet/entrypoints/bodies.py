@@ -1,5 +1,6 @@
 """The bodies of the answers: resources, and the results of a batch."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -8,7 +9,8 @@ from msgspec import UNSET, UnsetType
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
 from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
-from wallet.domain.holds import HoldStatus, hold_of, remaining_minor
+from wallet.domain.fee_facts import FeeCharged
+from wallet.domain.holds import HoldStatus, amount_minor_of, hold_of, remaining_minor
 from wallet.domain.mandate import Mandate
 from wallet.domain.rows import StateRow
 from wallet.domain.texts import NO_TEXT, read_text
@@ -62,6 +64,14 @@ class EntryBody(msgspec.Struct, frozen=True):
     system_account: str | UnsetType = UNSET
 
 
+class FeeBody(msgspec.Struct, frozen=True):
+    """A fee that a wallet bore, by which rule."""
+
+    wallet_id: UUID
+    amount: Money
+    rule: str
+
+
 class TransactionBody(msgspec.Struct, frozen=True):
     """A ledger transaction with all its entries, which sum to zero per currency."""
 
@@ -71,6 +81,7 @@ class TransactionBody(msgspec.Struct, frozen=True):
     amount: Money
     entries: list[EntryBody]
     refunded: Money
+    fees: list[FeeBody]
     reference: str | None
     description: str | None
     metadata: dict[str, str] | None
@@ -79,7 +90,7 @@ class TransactionBody(msgspec.Struct, frozen=True):
 
 
 class HoldBody(msgspec.Struct, frozen=True):
-    """A hold: amount + fee_reserved = captured + released + remaining.
+    """A hold: amount = captured + released + remaining; *fee_reserved* of the payer's fee is held too.
 
     *status* is `open`, `captured`, `voided` or `expired`; *captures* are the transactions that captured it.
     """
@@ -152,14 +163,13 @@ def hold_body(row: StateRow) -> HoldBody:
     """Return a hold as whoever may see its wallet sees it."""
     hold, private = hold_of(row), read_text(row.private) or NO_TEXT
     assert row.wallet_id is not None
-    assert row.cap_minor is not None
     currency = hold.currency
     return HoldBody(
         row.id,
         row.wallet_id,
         hold.purpose,
         HoldStatus(row.status).label,
-        money(row.cap_minor - hold.fee_reserved_minor, currency),
+        money(amount_minor_of(row), currency),
         money(hold.fee_reserved_minor, currency),
         money(hold.captured_minor, currency),
         money(hold.released_minor, currency),
@@ -192,3 +202,12 @@ def entry_body(fact: AnyFact, wallet: Wallet, mandate: Mandate) -> EntryBody:
     if not mandate.covers(wallet.owner_id):
         return EntryBody(amount, wallet.id)
     return EntryBody(amount, wallet.id, money(wallet.posted_minor, wallet.currency), wallet.version)
+
+
+def fee_bodies(done: Sequence[tuple[AnyFact, Wallet]], mandate: Mandate) -> list[FeeBody]:
+    """Return the fees among the facts of a transaction, of wallets that the *mandate* covers."""
+    return [
+        FeeBody(wallet.id, money(-fact.amount_minor, wallet.currency), fact.about.fee_rule or "")
+        for fact, wallet in done
+        if isinstance(fact, FeeCharged) and mandate.covers(wallet.owner_id)
+    ]

@@ -1,6 +1,7 @@
 """Fields of requests, each declared once, and what commands are made of them."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -8,6 +9,7 @@ from msgspec import Meta
 from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor, parse_limit_minor
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
+from servicekit.http.routes.parsing import instant_of
 from wallet.domain.texts import FreeText
 
 # What is only said in the OpenAPI document, and checked elsewhere: NUL by the decoding of every body, currencies and
@@ -43,6 +45,7 @@ Label = Annotated[str, Meta(max_length=100, extra_json_schema=_NO_NUL)]
 Reference = Annotated[
     str, Meta(min_length=1, max_length=100, description="Your own id of the transaction.", extra_json_schema=_NO_NUL)
 ]
+Instant = Annotated[str, Meta(max_length=64, extra_json_schema={"format": "date-time"})]
 Description = Annotated[str, Meta(max_length=500, extra_json_schema=_NO_NUL)]
 Destination = Annotated[
     str, Meta(min_length=1, max_length=500, description="Where the money goes outside.", extra_json_schema=_NO_NUL)
@@ -83,6 +86,11 @@ def _minor_of(parse: Callable[[str, str], int], amount: Money, pointer: str) -> 
     except MoneyError as error:
         field = "currency" if error.code == "unknown_currency" else "amount"
         raise invalid_request(FieldError(f"{pointer}/{field}", error.code, error.detail)) from None
+
+
+def instant_at(text: str | None, pointer: str) -> datetime | None:
+    """Return the instant at *pointer*, None where there is none; raises Problem `invalid_request`."""
+    return None if text is None else instant_of(text, pointer.removeprefix("/"), invalid_request)
 
 
 def details_of(

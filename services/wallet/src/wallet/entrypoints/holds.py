@@ -1,18 +1,16 @@
 """Holds, as they are asked for and answered."""
 
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from contracts import problems, scopes
 from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
-from servicekit.http.routes.parsing import instant_of
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
@@ -24,11 +22,13 @@ from wallet.entrypoints.bodies import HoldBody, TransactionBody, hold_body
 from wallet.entrypoints.fields import (
     Amount,
     Description,
+    Instant,
     Metadata,
     ReasonText,
     Reference,
     amount_minor_of,
     details_of,
+    instant_at,
 )
 from wallet.entrypoints.payments import External, Payees, destinations_of, outside_text
 from wallet.entrypoints.rendering import CREATED, OK, answer_capture
@@ -37,7 +37,6 @@ from wallet.entrypoints.slices import CommandSlice
 HOLDS: Final = "/v1/holds"
 _HOLD: Final = f"{HOLDS}/{{hold_id}}"
 _TAG: Final = "holds"
-Instant = Annotated[str, Meta(max_length=64, extra_json_schema={"format": "date-time"})]
 _TO_HOLD: Final[tuple[Link, ...]] = tuple(
     (operation, {"hold_id": "$response.body#/id"})
     for operation in ("get_hold", "increase_hold", "capture_hold", "void_hold")
@@ -92,7 +91,7 @@ def _place(request: PlaceHoldRequest, _path_id: UUID | None, pointer: str) -> Pl
         request.wallet_id,
         amount_minor_of(request.amount, pointer),
         request.amount.currency,
-        _instant(request.expires_at, pointer),
+        instant_at(request.expires_at, f"{pointer}/expires_at"),
         details_of(request.reference, request.description, request.metadata),
     )
 
@@ -106,7 +105,7 @@ def _increase(request: IncreaseHoldRequest, hold_id: UUID | None, pointer: str) 
         hold_id,
         0 if amount is None else amount_minor_of(amount, pointer),
         None if amount is None else amount.currency,
-        _instant(request.expires_at, pointer),
+        instant_at(request.expires_at, f"{pointer}/expires_at"),
     )
 
 
@@ -142,10 +141,6 @@ def _payees(
 def _void(request: VoidHoldRequest, hold_id: UUID | None, _pointer: str) -> VoidHold:
     assert hold_id is not None
     return VoidHold(hold_id, request.reason)
-
-
-def _instant(text: str | None, pointer: str) -> datetime | None:
-    return None if text is None else instant_of(text, f"{pointer}/expires_at".removeprefix("/"), invalid_request)
 
 
 def _placed(_command: Command, done: CarriedOut) -> Answer:

@@ -10,6 +10,7 @@ from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
+from wallet.domain.fee_facts import FeeCharged
 from wallet.domain.money import (
     DepositFunds,
     FundsDeposited,
@@ -38,6 +39,7 @@ PROBLEMS: Final = (
     problems.WALLET_FROZEN,
     problems.CURRENCY_MISMATCH,
     problems.BALANCE_OVERFLOW,
+    problems.FEE_EXCEEDS_AMOUNT,
 )
 """Why money is refused, whichever way it goes."""
 TO_TRANSACTION: Final[tuple[Link, ...]] = (("get_transaction", {"transaction_id": "$response.body#/id"}),)
@@ -144,7 +146,7 @@ SLICES: Final = (
     ),
     CommandSlice(
         command=TransferFunds,
-        facts=(FundsSent, FundsReceived),
+        facts=(FundsSent, FundsReceived, FeeCharged),
         request=TransferRequest,
         to_command=to_transfer,
         path="/v1/transfers",

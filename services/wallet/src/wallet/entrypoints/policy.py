@@ -19,9 +19,12 @@ from servicekit.http.routes.dependencies import Caller
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.destinations import PPM
+from wallet.domain.fee_rules import RULES_MAX, FeeRule
+from wallet.domain.owners import OWNER, OwnerChanged
 from wallet.domain.policy import HOLD_DAYS_MAX, POLICY, HoldTerms, Policy, PolicyChanged, policy_of
-from wallet.domain.policy_commands import ChangeHoldTerms, ChangePolicy
+from wallet.domain.policy_commands import ChangeFees, ChangeHoldTerms, ChangePolicy
 from wallet.domain.rows import StateRow
+from wallet.entrypoints.fees import FeeDocument, fee_rules
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
 from wallet.reads.reads_postgres import LedgerReads
@@ -41,6 +44,7 @@ class PolicyBody(Struct, frozen=True):
 
     version: int
     updated_at: str | None
+    fees: tuple[FeeRule, ...]
     holds: HoldTerms
 
 
@@ -59,11 +63,18 @@ class ChangeHoldTermsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     document: HoldTermsDocument
 
 
+class ChangeFeesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Set the fee rules."""
+
+    expected_version: ExpectedVersion
+    document: Annotated[list[FeeDocument], Meta(max_length=RULES_MAX)]
+
+
 def policy_body(row: StateRow | None) -> PolicyBody:
     """Return the policy, the one in force without any where there is none."""
     policy = Policy() if row is None else policy_of(row)
     version, updated_at = (0, None) if row is None else (row.version, rfc3339(row.changed_at))
-    return PolicyBody(version, updated_at, policy.holds)
+    return PolicyBody(version, updated_at, policy.fees, policy.holds)
 
 
 def _hold_terms(document: HoldTermsDocument, pointer: str) -> HoldTerms:
@@ -80,7 +91,7 @@ def _changed(_command: ChangePolicy, done: CarriedOut) -> Answer:
 def _slice(
     command: type[ChangePolicy],
     request: type[Struct],
-    to_document: Callable[[Any, str], Struct],
+    to_document: Callable[[Any, str], Any],
     summary: str,
     *more: ProblemCode,
 ) -> CommandSlice:
@@ -94,8 +105,8 @@ def _slice(
 
     return CommandSlice(
         command=command,
-        row_facts=(PolicyChanged,),
-        kinds=(POLICY,),
+        row_facts=(PolicyChanged, OwnerChanged),
+        kinds=(POLICY, OWNER),
         request=request,
         to_command=to_command,
         answer=_changed,
@@ -110,7 +121,10 @@ def _slice(
     )
 
 
-SLICES: Final = (_slice(ChangeHoldTerms, ChangeHoldTermsRequest, _hold_terms, "Set how long holds last"),)
+SLICES: Final = (
+    _slice(ChangeFees, ChangeFeesRequest, fee_rules, "Set the fee rules"),
+    _slice(ChangeHoldTerms, ChangeHoldTermsRequest, _hold_terms, "Set how long holds last"),
+)
 
 
 def policy_reads(reads: LedgerReads) -> Sequence[Route]:

@@ -15,7 +15,7 @@ from wallet.domain.commands import Command
 from wallet.domain.hold_commands import CaptureHold
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.texts import FreeText
-from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, wallet_body
+from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, fee_bodies, wallet_body
 
 OK: Final = 200
 CREATED: Final = 201
@@ -125,6 +125,7 @@ def _transaction(kind: str, amount: Money, text: FreeText, done: CarriedOut) -> 
             amount,
             [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
             money(0, amount.currency),
+            fee_bodies(done.facts, done.mandate),
             text.reference,
             text.description,
             text.metadata,

@@ -9,7 +9,7 @@ from contracts.envelope import rfc3339
 from contracts.events import EntryPosted
 from contracts.money import money
 from wallet.domain.texts import NO_TEXT
-from wallet.entrypoints.bodies import EntryBody, TransactionBody
+from wallet.entrypoints.bodies import EntryBody, FeeBody, TransactionBody
 from wallet.reads.queries import JournalEntry
 
 _decode = msgspec.json.Decoder(EntryPosted).decode
@@ -31,12 +31,22 @@ def _body(entries: list[JournalEntry]) -> TransactionBody:
         amount=money(abs(first.amount_minor), first.currency),
         entries=[_entry_body(entry) for entry in entries],
         refunded=money(0, first.currency),
+        fees=[fee for entry in entries for fee in _fees_of(entry)],
         reference=private.reference,
         description=private.description,
         metadata=private.metadata,
         destination=private.destination,
         created_at=rfc3339(first.occurred_at),
     )
+
+
+def _fees_of(entry: JournalEntry) -> Iterable[FeeBody]:
+    """Yield the fee that the entry is, if it is one that the reader may see."""
+    if entry.system_account is not None or not entry.is_covered:
+        return
+    rule = _decode(entry.payload).fee_rule
+    if rule is not None:
+        yield FeeBody(entry.wallet_id, money(-entry.amount_minor, entry.currency), rule)
 
 
 def _entry_body(entry: JournalEntry) -> EntryBody:

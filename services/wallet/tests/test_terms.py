@@ -137,11 +137,6 @@ async def test_limits_in_another_currency_are_refused(api: Client) -> None:
     assert code(answer) == (409, "currency_mismatch")
 
 
-async def set_tiers(api: Client, *tiers: Any) -> httpx2.Response:
-    version = (await api.get("/v1/policy")).json()["version"]
-    return await api.put("/v1/policy/tiers", {"expected_version": version, "document": list(tiers)})
-
-
 async def test_an_owner_gets_a_tier_and_its_limits_count_all_its_wallets(api: Client) -> None:
     owner = "ann/of the hill"
     path = "/v1/owners/ann%2Fof%20the%20hill"
@@ -153,7 +148,7 @@ async def test_an_owner_gets_a_tier_and_its_limits_count_all_its_wallets(api: Cl
         {"name": "default", "limits": [limit(scope="owner", operation="debit", month_amount="1.00")]},
         {"name": "gold", "limits": [limit(scope="owner", operation="debit", month_amount="12.00")]},
     )
-    assert (await set_tiers(api, *tiers)).status_code == 200
+    await api.set_policy("tiers", tiers)
 
     async def withdraw(wallet: str, amount: str) -> httpx2.Response:
         return await api.post("/v1/withdrawals", {"wallet_id": wallet, "amount": money(amount)})
@@ -210,10 +205,10 @@ async def test_the_currencies_are_told_to_everybody(api: Client) -> None:
 
 
 async def test_the_journal_makes_all_of_it_again_and_verify_holds(api: Client, database: Database) -> None:
-    await test_an_owner_gets_a_tier_and_its_limits_count_all_its_wallets(api)
     await test_what_a_hold_releases_is_given_back(api)
     await test_a_credit_line_is_set_used_and_not_taken_away_while_it_is_in_use(api)
     await test_a_wallet_is_described(api)
+    await test_an_owner_gets_a_tier_and_its_limits_count_all_its_wallets(api)
 
     report = await verify(database.dsn_admin, lambda _: None)
     assert report.holds, report.findings

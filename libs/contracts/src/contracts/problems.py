@@ -319,6 +319,7 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_not_positive", "The amount is zero."),
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
+        FieldCode("unknown_time_zone", "There is no such IANA time zone."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
         FieldCode("contradiction", "The rule cannot be one, alone or beside those before it."),
         FieldCode("too_large", "The section is longer than allowed."),

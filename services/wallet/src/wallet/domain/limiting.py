@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from contracts.envelope import rfc3339
 from wallet.domain.commands import Context
 from wallet.domain.fee_rules import minor_of
+from wallet.domain.holds import PAYMENT, amount_minor_of, hold_of
 from wallet.domain.limits import (
     DEBIT,
     DEPOSIT,
@@ -27,11 +28,9 @@ from wallet.domain.limits import (
 from wallet.domain.outcomes import Amount, FactValue, RefusalCode, Rejected, rejected
 from wallet.domain.owners import OwnerUsage, UsageChange, WalletUsage, owners_usage, tier_limits
 from wallet.domain.policy import Policy
-from wallet.domain.rows import Rows
+from wallet.domain.rows import Rows, StateRow
 from wallet.domain.wallets import Wallet
 
-PAYMENT: Final = "payment"
-"""What a hold is counted as."""
 _OPERATIONS: Final = ("withdrawal", "transfer", PAYMENT, "conversion", DEBIT, DEPOSIT)
 
 
@@ -67,8 +66,11 @@ def refuse_balance(payee: Wallet, amount_minor: int, rows: Rows, context: Contex
     return None if excess is None or payee.posted_minor + amount_minor <= excess.highest else _exceeded(payee, excess)
 
 
-def give_back(wallet: Wallet, placed: Placings, minor: int, rows: Rows, context: Context) -> tuple[UsageChange, ...]:
-    """Return what is counted once *minor* of a hold, which was *placed* so, is released: it was the last of it."""
+def give_back(wallet: Wallet, hold: StateRow, minor: int, rows: Rows, context: Context) -> tuple[UsageChange, ...]:
+    """Return what is counted once *minor* of *hold* is released, the last of it that was placed."""
+    if not wallet.usage and not context.policy.policy.counts_owners:
+        return ()
+    placed = _placings(hold)
     operations, currency, changes = (PAYMENT, DEBIT), wallet.currency, []
     if wallet.usage:
         usage = given_back(wallet.usage, operations, currency, placed, minor)
@@ -100,6 +102,12 @@ def limits_in_force(wallet: Wallet, rows: Rows, policy: Policy, at: datetime) ->
             if limit.balance is not None:
                 found.append(_balance(limit, wallet))
     return found
+
+
+def _placings(row: StateRow) -> Placings:
+    hold = hold_of(row)
+    first_minor = amount_minor_of(row) - sum(amount_minor for _, amount_minor in hold.increases)
+    return (hold.placed_at, first_minor), *hold.increases
 
 
 def _count(wallet: Wallet, operations: Sequence[str], amount_minor: int, rows: Rows, context: Context) -> Count:

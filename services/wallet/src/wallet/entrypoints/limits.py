@@ -22,7 +22,7 @@ from wallet.application.units import Answer
 from wallet.domain.limit_commands import ChangeLimits, ChangeTier, LimitsChanged
 from wallet.domain.limiting import limits_in_force
 from wallet.domain.limits import DEFAULT_TIER, OF_WALLET, Excess
-from wallet.domain.owners import OWNER, OwnerChanged, owner_of
+from wallet.domain.owners import owner_of
 from wallet.domain.policy import policy_in_force
 from wallet.domain.rows import StateRow
 from wallet.domain.wallets import Wallet
@@ -145,8 +145,6 @@ CHANGE_LIMITS: Final = CommandSlice(
 )
 CHANGE_TIER: Final = CommandSlice(
     command=ChangeTier,
-    row_facts=(OwnerChanged,),
-    kinds=(OWNER,),
     request=ChangeTierRequest,
     to_command=_change_tier,
     answer=_answer_owner,

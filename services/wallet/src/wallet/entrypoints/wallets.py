@@ -66,7 +66,7 @@ def _overdraft_minor(request: OpenWalletRequest, pointer: str) -> int:
         return 0
     if limit.currency != request.currency:
         detail = "The limit is in the wallet's currency."
-        raise invalid_request(FieldError(f"{pointer}/overdraft_limit/currency", "currency_mismatch", detail))
+        raise invalid_request(FieldError(f"{pointer}/overdraft_limit/currency", "invalid_value", detail))
     return limit_minor_of(limit, f"{pointer}/overdraft_limit")
 
 

@@ -32,7 +32,7 @@ async def test_it_is_as_it_comes_until_it_is_changed(api: Client) -> None:
     tried = await api.put(HOLDS, {"expected_version": 1, "document": {}}, dry_run="true")
     after = (await api.get("/v1/policy")).json()
 
-    assert before == {"version": 0, "updated_at": None, "fees": [], "holds": AS_IT_COMES}
+    assert before == {"version": 0, "updated_at": None, "fees": [], "holds": AS_IT_COMES, "tiers": []}
     assert (changed.status_code, changed.json()) == (200, after)
     assert again.content == changed.content
     assert after["holds"] == {"days": 2, "days_max": 3, "overcapture_ppm": 0}

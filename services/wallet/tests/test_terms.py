@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 import httpx2
+import msgspec
 import pytest
 
 from contracts.ids import new_id
@@ -220,3 +221,40 @@ async def test_the_journal_makes_all_of_it_again_and_verify_holds(api: Client, d
     finally:
         await admin.close()
     assert counted > 0
+
+
+@pytest.mark.parametrize("column", ["count", "amount_minor"])
+async def test_verify_names_usage_that_is_not_what_happened(api: Client, database: Database, column: str) -> None:
+    wallet = await api.open(deposit="100.00")
+    await api.put(f"/v1/wallets/{wallet}/limits", {"limits": [limit(operation="debit", month_count=9)]})
+    for _ in range(2):
+        await api.post("/v1/withdrawals", {"wallet_id": wallet, "amount": money("1.00")})
+    admin = await asyncpg.connect(database.dsn_admin)
+    try:
+        (usage,) = msgspec.json.decode(await admin.fetchval("select usage from wallet.wallet where id = $1", wallet))
+        usage["month"][column] -= 1
+        await admin.execute("update wallet.wallet set usage = $2 where id = $1", wallet, msgspec.json.encode([usage]))
+    finally:
+        await admin.close()
+
+    report = await verify(database.dsn_admin, lambda _: None)
+
+    assert [(finding.invariant, finding.place) for finding in report.findings] == [("I16", f"wallet {wallet}")]
+
+
+async def test_verify_names_a_version_below_the_floor_of_its_time(api: Client, database: Database) -> None:
+    wallet = await api.open(deposit="10.00")
+    line = f"/v1/wallets/{wallet}/overdraft"
+    await api.put(line, {"limit": money("5.00"), "reason": "a good customer"})
+    await api.post("/v1/withdrawals", {"wallet_id": wallet, "amount": money("14.00")})
+    assert (await verify(database.dsn_admin, lambda _: None)).holds
+    admin = await asyncpg.connect(database.dsn_admin)
+    try:
+        told = "convert_to(replace(convert_from(payload, 'UTF8'), '5.00', '3.00'), 'UTF8')"
+        await admin.execute(f"update wallet.journal set payload = {told} where account_id = $1 and type = 29", wallet)
+    finally:
+        await admin.close()
+
+    report = await verify(database.dsn_admin, lambda _: None)
+
+    assert [(finding.invariant, finding.place) for finding in report.findings] == [("I3", f"wallet {wallet} version 4")]

@@ -220,6 +220,19 @@ class Stream:
         )
         return self.event(events.UNRESTRICTED if lifted else events.RESTRICTED, wallet, body)
 
+    def terms(self, wallet: UUID) -> list[Envelope]:
+        """Return a wallet's new credit line, limits and details."""
+        told = {"wallet_id": str(wallet), "owner_id": "owner", "balance": self._balance(wallet), "private": PRIVATE}
+        line, none = money(500, CURRENCY), money(0, CURRENCY)
+        limits = [events.Limit(scope="wallet", operation="debit", currency=CURRENCY, day_count=3)]
+        return [
+            self.event(
+                events.OVERDRAFT_CHANGED, wallet, events.OverdraftChanged(limit=line, limit_before=none, **told)
+            ),
+            self.event(events.LIMITS_CHANGED, wallet, events.LimitsChanged(time_zone="UTC", limits=limits, **told)),
+            self.event(events.DETAILS_CHANGED, wallet, events.DetailsChanged(**told)),
+        ]
+
     def closed(self, wallet: UUID) -> Envelope:
         """Return the closing of *wallet*."""
         body = WalletClosed(wallet_id=str(wallet), owner_id="owner", balance=self._balance(wallet), private=None)

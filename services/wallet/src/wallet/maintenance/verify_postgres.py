@@ -8,6 +8,8 @@ from servicekit.postgres import Connection
 from wallet.domain.holds import HOLD
 from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
 from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
+from wallet.maintenance.verify_floors import verify_floors
+from wallet.maintenance.verify_usage_postgres import verify_usage
 
 _BREACHES_READ: Final = 1_000
 _COLUMNS: Final = """
@@ -84,6 +86,7 @@ async def verify(dsn: str, progress: Progress) -> Report:
             await _verify_shard(connection, shard, report, progress)
         await _verify_sums(connection, report)
         await _verify_holds(connection, report)
+        await verify_usage(connection, report)
         for partition in await connection.fetch(_ARCHIVED):
             await _verify_archived(connection, partition["number"], partition["end_seq"], report, progress)
     return report
@@ -95,6 +98,7 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
     async for rows in rows_of_shard(connection, _COLUMNS, shard, after=opening.seq):
         fold.add(FoldedRow(*row) for row in rows)
         progress(len(rows))
+    await verify_floors(connection, shard, opening.seq, report)
     stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
     fold.compare(stored)
     fold.compare_streams(await _versions(connection, _STREAMS, shard))

@@ -283,7 +283,7 @@ _AROUND: Final = (
 
 def as_sent(limit: Limit) -> rules.Limit:
     """Return the limit of the model as the rules have it."""
-    amounts = {name: format_minor(limit[name], "USD") for name in _AMOUNTS if name in limit}
+    amounts: dict[str, Any] = {name: format_minor(limit[name], "USD") for name in _AMOUNTS if name in limit}
     sent: dict[str, Any] = {**limit, **amounts}
     return rules.Limit(**sent)
 

@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status token key test check bench chaos docs lock clean
+.PHONY: help setup demo up down status token key test check bench chaos mix docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -71,6 +71,9 @@ bench: setup ## Measure the platform beside pgbench that writes the same rows; C
 
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
+
+mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
+	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
 docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md

@@ -17,6 +17,7 @@ from tests.load import (
     maintaining,
     million,
     mixed,
+    money,
     profile,
     sizes,
     standby,
@@ -68,6 +69,8 @@ class Run:
                 await self._on_one_database(bench)
             if self.plan.has("mixed"):
                 await self._attempt("mixed", lambda: self._mixed(running))
+            if self.plan.has("money"):
+                await self._attempt("money", lambda: self._money(running))
             if self.plan.has("access"):
                 await self._attempt("access", lambda: self._access(running))
             if self.plan.has("million"):
@@ -106,6 +109,10 @@ class Run:
                 bench, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds
             )
         self.outcome.figures["mixed_share_ahead"] = round(batches.share_ahead, 3)
+
+    async def _money(self, running: PostgresServer) -> None:
+        self.console.print("money")
+        await money.measure(running, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds)
 
     async def _access(self, running: PostgresServer) -> None:
         self.console.print("access")

@@ -6,6 +6,7 @@ KINDS = ("uniform", "hot")
 CELLS = {
     "committer": "the committer in process",
     "mixed": "the committer on mixed commands, with wallets never seen, opens and repeated keys among them",
+    "money": "the committer on holds, payments and fees, beside plain transfers",
     "million": "the committer on transfers between a million wallets",
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",

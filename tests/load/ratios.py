@@ -31,6 +31,8 @@ def ratios(series: Series) -> dict[str, float]:
             series.median("standby relay barrier"), series.median("standby relay without")
         ),
     }
+    for side in ("fees", "holds", "payments"):
+        named[f"{side}_vs_plain"] = series.paired(f"money {side}", "money plain")
     for side in ("key", "users", "fresh"):
         named[f"admitted_{side}_vs_open"] = series.paired(f"access {side}", "access open")
     named["four_instances_limited_vs_unlimited"] = series.paired("access limited", "access unlimited")
@@ -113,6 +115,9 @@ FLOORS = (
     Floor("mixed_share_ahead", 0.95, "batches of mixed commands that were decided ahead ÷ all of them", _AHEAD),
     Floor("mixed_ahead_vs_locked", 1.25, "mixed commands decided ahead ÷ decided on locked rows", _AHEAD),
     Floor("million_ahead_vs_locked", 1.15, "the same between a million wallets", _AHEAD),
+    Floor("fees_vs_plain", 0.6, "transfers with a payer's fee, of four entries ÷ plain ones", _COMMITTER),
+    Floor("holds_vs_plain", 0.75, "holds placed and captured, per command ÷ plain transfers", _COMMITTER),
+    Floor("payments_vs_plain", 1.2, "entries of payments to ten ÷ of plain transfers", _COMMITTER),
     Floor("http_vs_pgbench_uniform", 2.8, "single transfers over HTTP ÷ pgbench, several statements", _HTTP),
     Floor("http_vs_pgbench_hot", 7.5, "the same on one hot wallet", _HTTP),
     Floor("http_vs_one_tx_uniform", 5, "÷ the same handler with one transaction per request", _HTTP),

@@ -124,22 +124,32 @@ async def test_a_request_that_does_not_arrive_is_told_so_and_closed(
     assert code_of(await exchange(port, *(part.replace(b"%s", route) for part in parts))) == "request_timeout"
 
 
+class Dribbling(asyncio.Protocol):
+    """Knows at once that an answer has come: who writes on to a closed connection may lose it."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self.answer += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.ended.set_result(None)
+
+
 @pytest.mark.parametrize("route", [b"/v1/command", b"/v1/ordinary"])
 async def test_a_request_that_dribbles_has_no_more_time(port: int, route: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    transport, dribbling = await asyncio.get_running_loop().create_connection(Dribbling, "127.0.0.1", port)
+    transport.write(HEAD.replace(b"50", b"100000") % route + b"\r\n{")
+    while not dribbling.answer:
+        transport.write(b" ")
+        await asyncio.sleep(0.02)
+    await dribbling.ended
+    transport.close()
 
-    async def dribble() -> None:
-        writer.write(HEAD.replace(b"50", b"100000") % route + b"\r\n{")
-        while True:
-            await asyncio.sleep(0.02)
-            writer.write(b" ")
-
-    dribbling = asyncio.create_task(dribble())
-    answer = await reader.read()
-    dribbling.cancel()
-    writer.close()
-
-    assert code_of(answer) == "request_timeout"
+    assert code_of(dribbling.answer) == "request_timeout"
 
 
 async def test_empty_lines_keep_no_connection(port: int) -> None:

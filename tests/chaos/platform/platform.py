@@ -203,6 +203,7 @@ class Platform:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             **{f"{service.upper()}_DATABASE_URL": each.dsn_app for service, each in self.databases.items()},
             **{f"{service.upper()}_READER_DATABASE_URL": each.dsn_reader for service, each in self.databases.items()},
+            **{f"{service.upper()}_OWNER_DATABASE_URL": each.dsn_owner for service, each in self.databases.items()},
             "TRACES_FILE": str(self.folder / "traces.jsonl"),
             GATES: str(self.folder),
             **SETTINGS,

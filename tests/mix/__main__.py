@@ -1,0 +1,108 @@
+"""Play a random mix of every command and prove what is left: `python -m tests.mix [--operations 200000] [--seed 1]`.
+
+Players of tenants of their own give commands over HTTP to two API instances, alone and in batches, and repeat them,
+while holds expire and policies change. A model that shares no code with the product judges every answer. Then the
+ledger is verified and rebuilt, and the history rebuilt, before and after a part of the journal is archived.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+from uuid import UUID
+
+import httpx2
+from tests.chaos.platform.platform import Platform, Site, open_platform, open_site
+from tests.mix import proving
+from tests.mix.playing import Player
+
+from contracts.ids import SHARDS, new_id, shard_of
+from engines import accounts, temporary
+from engines.ports import LOOPBACK
+from servicekit.clock import monotonic_s
+from testkit.identities import introduce, make_test_key, rates_event, tenant_event
+
+OPERATIONS: Final = 200_000
+PLAYERS: Final = 12
+ROWS_OF_EVERY_SHARD: Final = 16
+TIMEOUT_S: Final = 30.0
+RATE: Final = (1_000_000, 2_000_000)
+SETTINGS: Final = {"WALLET_SWEEP_EVERY_S": "0.2"}
+
+
+def main() -> int:
+    """Play and prove; return 0 if every answer and all that is left is right."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mix", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--operations", type=int, default=OPERATIONS, metavar="N")
+    parser.add_argument("--seed", type=int, default=1, metavar="N")
+    arguments = parser.parse_args()
+    with temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder, open_site(folder) as site:
+        return asyncio.run(_run(site, arguments.operations, arguments.seed))
+
+
+async def _run(site: Site, operations: int, seed: int) -> int:
+    async with open_platform(site, "mix", also=(), env=SETTINGS) as platform:
+        database = platform.databases["wallet"]
+        await proving.narrow_partitions(database.dsn_owner, _width(operations))
+        async with _players(platform, seed) as players:
+            await _play(players, operations)
+        await proving.prove(platform)
+        await proving.archive(platform)
+        await proving.prove(platform)
+    return 0
+
+
+async def _play(players: Sequence[Player], operations: int) -> None:
+    began_s = monotonic_s()
+    async with asyncio.TaskGroup() as group:
+        for player in players:
+            group.create_task(player.play(operations // len(players)))
+    for player in players:
+        await player.settle()
+    played, refused = sum(each.played for each in players), sum(each.refused for each in players)
+    seconds = monotonic_s() - began_s
+    print(f"{played:,} commands, {refused:,} of them refused as the model says, in {seconds:.0f} s")
+
+
+@asynccontextmanager
+async def _players(platform: Platform, seed: int) -> AsyncIterator[list[Player]]:
+    """Give the players, each of a tenant of its own that has wallets in every shard between them."""
+    dsn = platform.databases["wallet"].dsn_app
+    chance = random.Random(seed)
+    async with AsyncExitStack() as stack:
+        instances = [
+            await stack.enter_async_context(httpx2.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=TIMEOUT_S))
+            for port in platform.api_ports
+        ]
+        players = []
+        for number in range(PLAYERS):
+            tenant_id = new_id()
+            key = make_test_key(tenant_id=tenant_id)
+            rates = rates_event({"tenant": RATE, "service": RATE, "wallet": RATE}, tenant_id)
+            await introduce(dsn, tenant_event(tenant_id), rates, *key.events())
+            of_player = random.Random(chance.getrandbits(64))
+            players.append(Player(f"{seed}-{number}", instances, key.headers, of_player))
+        await _fill(players[0])
+        yield players
+
+
+async def _fill(player: Player) -> None:
+    """Give every shard a wallet with a few rows, so that a partition of the journal comes to its end."""
+    shards: set[int] = set()
+    while len(shards) < SHARDS:
+        opened = await player.open_elsewhere()
+        if (shard := shard_of(UUID(opened))) not in shards:
+            shards.add(shard)
+            await player.deposit_elsewhere(opened, ROWS_OF_EVERY_SHARD)
+
+
+def _width(operations: int) -> int:
+    """Return how many numbers a partition has: few enough that one is complete at the end."""
+    return ROWS_OF_EVERY_SHARD if operations < OPERATIONS // 10 else 4 * ROWS_OF_EVERY_SHARD
+
+
+if __name__ == "__main__":
+    sys.exit(main())

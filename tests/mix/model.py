@@ -1,0 +1,346 @@
+"""What the ledger of one tenant must be, told without any of the product's code: plain integers of minor units.
+
+Each command checks everything before it changes anything, and raises Refused where the ledger must refuse it.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, Final
+
+EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
+Entry = tuple[str, int]
+"""A wallet's id or a system account's name, and what is moved."""
+
+
+class Refused(Exception):
+    """The ledger must answer *status* with *code*; nothing is changed."""
+
+    def __init__(self, code: str, status: int = 409) -> None:
+        super().__init__(code)
+        self.code, self.status = code, status
+
+
+@dataclass
+class Wallet:
+    """A wallet."""
+
+    owner: str
+    currency: str
+    posted: int = 0
+    is_closed: bool = False
+    scope: str | None = None
+    """How far an operator restricts it."""
+
+
+@dataclass
+class Hold:
+    """A hold: placed = captured + released + remaining, and what is reserved of the fee."""
+
+    wallet: str
+    placed: int
+    fee_rule: Mapping[str, Any] | None
+    fee_left: int
+    placed_at: datetime
+    expires_at: datetime
+    captured: int = 0
+    released: int = 0
+    status: str = "open"
+    captures: list[str] = field(default_factory=list)
+
+    @property
+    def remaining(self) -> int:
+        """What can be captured."""
+        return self.placed - self.captured - self.released
+
+    @property
+    def held(self) -> int:
+        """What is held of the wallet."""
+        return self.remaining + self.fee_left if self.status == "open" else 0
+
+
+@dataclass
+class Done:
+    """What a command must have done: *entries* in their order, *fees* by rule; *hold* is the hold it was about."""
+
+    entries: list[Entry] = field(default_factory=list)
+    fees: list[tuple[str, str, int]] = field(default_factory=list)
+    hold: Hold | None = None
+    made: Any = None
+    """What is to be kept under the id that the answer gives it."""
+
+
+@dataclass
+class World:
+    """The ledger of one tenant."""
+
+    wallets: dict[str, Wallet] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    policy_version: int = 0
+    fees: Sequence[Mapping[str, Any]] = ()
+    hold_terms: Mapping[str, int] = field(default_factory=lambda: {"days": 7, "days_max": 31, "overcapture_ppm": 0})
+
+    def copy(self) -> "World":
+        """Return a world of its own that is the same."""
+        return copy.deepcopy(self)
+
+    def held(self, wallet_id: str) -> int:
+        """Return what is held of a wallet."""
+        return sum(hold.held for hold in self.holds.values() if hold.wallet == wallet_id)
+
+    def available(self, wallet_id: str) -> int:
+        """Return what can be spent of a wallet."""
+        return self.wallets[wallet_id].posted - self.held(wallet_id)
+
+    # -- rules
+
+    def must_pay(self, wallet_id: str, amount: int, fee: int) -> None:
+        """Refuse what the payer may not spend."""
+        payer = self.wallets[wallet_id]
+        if payer.is_closed:
+            raise Refused("wallet_closed")
+        if payer.scope is not None:
+            raise Refused("wallet_frozen")
+        if amount + fee > self.available(wallet_id):
+            raise Refused("insufficient_funds")
+
+    def must_take(self, wallet_id: str, amount: int, currency: str, fee: int) -> None:
+        """Refuse what the payee may not receive."""
+        payee = self.wallets[wallet_id]
+        if payee.is_closed:
+            raise Refused("wallet_closed")
+        if payee.scope == "all":
+            raise Refused("wallet_frozen")
+        if payee.currency != currency:
+            raise Refused("currency_mismatch")
+        if fee > amount:
+            raise Refused("fee_exceeds_amount")
+
+    def fee(self, operation: str, bearer: str, currency: str, amount: int) -> tuple[Mapping[str, Any] | None, int]:
+        """Return the rule that applies and what it comes to."""
+        for rule in self.fees:
+            if (rule["operation"], rule["bearer"], rule["currency"]) == (operation, bearer, currency):
+                return rule, fee_of(rule, amount)
+        return None, 0
+
+    def post(self, entries: Iterable[Entry]) -> None:
+        """Carry out entries."""
+        for account, amount in entries:
+            if account in self.wallets:
+                self.wallets[account].posted += amount
+
+    # -- commands
+
+    def deposit(self, wallet: str, amount: int) -> Done:
+        """Take money in."""
+        currency = self.wallets[wallet].currency
+        rule, fee = self.fee("deposit", "payee", currency, amount)
+        self.must_take(wallet, amount, currency, fee)
+        done = Done([(wallet, amount), (f"external:{currency}", -amount)])
+        return self._posted(_charge(done, wallet, currency, rule, fee))
+
+    def withdrawal(self, wallet: str, amount: int) -> Done:
+        """Pay money out."""
+        currency = self.wallets[wallet].currency
+        rule, fee = self.fee("withdrawal", "payer", currency, amount)
+        self.must_pay(wallet, amount, fee)
+        done = Done([(wallet, -amount), (f"external:{currency}", amount)])
+        return self._posted(_charge(done, wallet, currency, rule, fee))
+
+    def transfer(self, source: str, destination: str, amount: int) -> Done:
+        """Move money between two wallets."""
+        currency = self.wallets[source].currency
+        rule, fee = self.fee("transfer", "payer", currency, amount)
+        of_payee, taken = self.fee("transfer", "payee", currency, amount)
+        self.must_pay(source, amount, fee)
+        self.must_take(destination, amount, currency, taken)
+        done = Done([(source, -amount), (destination, amount)])
+        _charge(done, source, currency, rule, fee)
+        return self._posted(_charge(done, destination, currency, of_payee, taken))
+
+    def payment(self, source: str, amount: int, payees: Sequence[Mapping[str, Any]]) -> Done:
+        """Pay to many."""
+        currency = self.wallets[source].currency
+        parts = shared(amount, payees)
+        rule, fee = self.fee("payment", "payer", currency, amount)
+        self.must_pay(source, amount, fee)
+        done = Done([(source, -amount)])
+        self._pay("payment", source, payees, parts, done)
+        return self._posted(_charge(done, source, currency, rule, fee))
+
+    def place(self, wallet: str, amount: int, now: datetime, expires_at: datetime) -> Done:
+        """Hold money."""
+        rule, fee = self.fee("capture", "payer", self.wallets[wallet].currency, amount)
+        self.must_pay(wallet, amount, fee)
+        hold = Hold(wallet, amount, rule if fee else None, fee, now, expires_at)
+        return Done(hold=hold, made=hold)
+
+    def increase(self, hold_id: str, amount: int) -> Done:
+        """Hold more."""
+        hold = self._open(hold_id)
+        self.must_pay(hold.wallet, amount, self._more(hold, amount))
+        hold.fee_left += self._more(hold, amount)
+        hold.placed += amount
+        return Done(hold=hold)
+
+    def capture(self, hold_id: str, amount: int | None, payees: Sequence[Mapping[str, Any]], *, final: bool) -> Done:
+        """Pay what is held."""
+        hold = self._open(hold_id)
+        amount = hold.remaining if amount is None else amount
+        over = amount - hold.remaining
+        if over > hold.placed * self.hold_terms["overcapture_ppm"] // 1_000_000:
+            raise Refused("capture_exceeds_hold")
+        more = self._more(hold, over) if over > 0 else 0
+        if over > 0:
+            self.must_pay(hold.wallet, over, more)
+        parts = shared(amount, payees)
+        done = Done([(hold.wallet, -amount)], hold=hold)
+        self._pay("capture", hold.wallet, payees, parts, done)
+        if over > 0:
+            hold.placed, hold.fee_left = hold.placed + over, hold.fee_left + more
+        is_all = amount == hold.remaining
+        fee = hold.fee_left if is_all else hold.fee_left * amount // hold.remaining
+        hold.captured, hold.fee_left = hold.captured + amount, hold.fee_left - fee
+        if final or is_all:
+            hold.released, hold.fee_left, hold.status = hold.released + hold.remaining, 0, "captured"
+        return self._posted(_charge(done, hold.wallet, self.wallets[hold.wallet].currency, hold.fee_rule, fee))
+
+    def void(self, hold_id: str) -> Done:
+        """Release what is held."""
+        return self._release(self._open(hold_id), "voided")
+
+    def expire(self, hold_id: str) -> Done:
+        """Release what is held: its time has come."""
+        return self._release(self.holds[hold_id], "expired")
+
+    def restrict(self, wallet: str, scope: str) -> Done:
+        """Restrict a wallet."""
+        if self.wallets[wallet].is_closed:
+            raise Refused("wallet_closed")
+        self.wallets[wallet].scope = scope
+        return Done()
+
+    def lift(self, wallet: str) -> Done:
+        """Lift the restriction."""
+        if self.wallets[wallet].is_closed:
+            raise Refused("wallet_closed")
+        if self.wallets[wallet].scope is None:
+            raise Refused("wallet_not_frozen")
+        self.wallets[wallet].scope = None
+        return Done()
+
+    def close(self, wallet: str) -> Done:
+        """Close an empty wallet."""
+        found = self.wallets[wallet]
+        if found.is_closed:
+            raise Refused("wallet_closed")
+        if found.posted or self.held(wallet):
+            raise Refused("wallet_not_empty")
+        found.is_closed = True
+        return Done()
+
+    def change_policy(self, section: str, version: int, document: Any) -> Done:
+        """Change a section of the policy."""
+        if version != self.policy_version:
+            raise Refused("policy_version_conflict")
+        self.policy_version += 1
+        if section == "fees":
+            self.fees = document
+        else:
+            self.hold_terms = document
+        return Done()
+
+    # -- parts
+
+    def _open(self, hold_id: str) -> Hold:
+        hold = self.holds[hold_id]
+        if hold.status != "open":
+            raise Refused("hold_settled")
+        return hold
+
+    def _more(self, hold: Hold, amount: int) -> int:
+        rule_id = None if hold.fee_rule is None else hold.fee_rule["id"]
+        rule = next((rule for rule in self.fees if rule["id"] == rule_id), None)
+        return 0 if rule is None else max(0, fee_of(rule, hold.placed + amount) - fee_of(rule, hold.placed))
+
+    def _release(self, hold: Hold, status: str) -> Done:
+        hold.released, hold.fee_left, hold.status = hold.released + hold.remaining, 0, status
+        return Done(hold=hold)
+
+    def _pay(
+        self, operation: str, payer: str, payees: Sequence[Mapping[str, Any]], parts: Sequence[int], done: Done
+    ) -> None:
+        currency = self.wallets[payer].currency
+        for payee, part in zip(payees, parts, strict=True):
+            if "external" in payee:
+                done.entries.append((f"external:{currency}", part))
+                continue
+            if payee["wallet_id"] == payer:
+                raise Refused("same_wallet")
+            rule, fee = self.fee(operation, "payee", currency, part)
+            self.must_take(payee["wallet_id"], part, currency, fee)
+            done.entries.append((payee["wallet_id"], part))
+            _charge(done, payee["wallet_id"], currency, rule, fee)
+
+    def _posted(self, done: Done) -> Done:
+        assert sum(amount for _, amount in done.entries) == 0
+        self.post(done.entries)
+        return done
+
+
+def _charge(done: Done, wallet: str, currency: str, rule: Mapping[str, Any] | None, fee: int) -> Done:
+    if rule is not None and fee:
+        done.entries += [(wallet, -fee), (f"fees:{currency}", fee)]
+        done.fees.append((rule["id"], wallet, fee))
+    return done
+
+
+def fee_of(rule: Mapping[str, Any], amount: int) -> int:
+    """Return the fee by *rule*, whose amounts are of its currency: half a unit counts as one."""
+    exact = Fraction(amount * rule.get("rate_ppm", 0), 1_000_000) + units(rule.get("flat", "0"), rule["currency"])
+    if "minimum" in rule:
+        exact = max(exact, Fraction(units(rule["minimum"], rule["currency"])))
+    if "maximum" in rule:
+        exact = min(exact, Fraction(units(rule["maximum"], rule["currency"])))
+    return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
+
+
+def units(amount: str, currency: str) -> int:
+    """Return a decimal in minor units."""
+    exact = Fraction(amount) * 10 ** EXPONENTS[currency]
+    assert exact.denominator == 1
+    return int(exact)
+
+
+def text(amount: int, currency: str) -> str:
+    """Return minor units as a decimal."""
+    exponent = EXPONENTS[currency]
+    sign, digits = "-" if amount < 0 else "", str(abs(amount)).rjust(exponent + 1, "0")
+    return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
+
+
+def shared(amount: int, payees: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Return each payee's part: fixed amounts, shares of what they leave, the rest; all of it must go."""
+    fixed = [units(each["amount"]["amount"], each["amount"]["currency"]) if "amount" in each else 0 for each in payees]
+    left = amount - sum(fixed)
+    parts = [
+        left * each["share_ppm"] // 1_000_000 if "share_ppm" in each else part
+        for each, part in zip(payees, fixed, strict=True)
+    ]
+    rests = [index for index, each in enumerate(payees) if "rest" in each]
+    if left < 0:
+        raise Refused("distribution_mismatch", 422)
+    over = amount - sum(parts)
+    if rests:
+        parts[rests[0]] = over
+    elif sum(each.get("share_ppm", 0) for each in payees) == 1_000_000:
+        sharing = [index for index, each in enumerate(payees) if "share_ppm" in each]
+        for index in sharing[:over]:
+            parts[index] += 1
+    elif over:
+        raise Refused("distribution_mismatch", 422)
+    if min(parts) <= 0:
+        raise Refused("share_too_small", 422)
+    return parts

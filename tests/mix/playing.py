@@ -1,0 +1,206 @@
+"""A player: one tenant's client, which gives one command after another and compares every answer with the model."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import httpx2
+from tests.mix.model import Done, Refused, World
+from tests.mix.steps import Dice, Json, Step, check, check_hold, check_wallet, is_due
+
+from contracts.ids import new_id_text
+from servicekit.clock import utc_now
+
+DUE_MARGIN: Final = timedelta(seconds=2)
+EXPIRED_WITHIN_S: Final = 30.0
+POLL_S: Final = 0.1
+REPEATED_MAX: Final = 200
+BATCH_MAX: Final = 8
+WALLETS_MIN: Final = 8
+_STORED: Final = frozenset({200, 201, 409, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request with its answer, to be repeated."""
+
+    method: str
+    path: str
+    body: Json
+    key: str
+    answer: httpx2.Response
+
+
+@dataclass(slots=True)
+class Player:
+    """Plays on *instances* of the API with *headers*.
+
+    *played* counts the commands, *refused* those of them that the rules refused.
+    """
+
+    name: str
+    instances: Sequence[httpx2.AsyncClient]
+    headers: Mapping[str, str]
+    chance: random.Random
+    world: World = field(default_factory=World)
+    played: int = 0
+    refused: int = 0
+    _sent: deque[_Sent] = field(default_factory=lambda: deque(maxlen=REPEATED_MAX))
+    _keys: int = 0
+
+    async def play(self, operations: int) -> None:
+        """Give *operations* commands; raise AssertionError at the first answer that is wrong."""
+        dice = Dice(self.chance)
+        while len(self.world.wallets) < WALLETS_MIN:
+            await self._single(dice.opening(), is_tried=False)
+            await self._single(dice.funding(self.world), is_tried=False)
+        while self.played < operations:
+            how = self.chance.random()
+            if how < 0.05:
+                await self._repeat()
+            elif how < 0.15:
+                steps = [dice.step(self.world) for _ in range(self.chance.randint(2, BATCH_MAX))]
+                await self._batch(steps, is_atomic=self.chance.random() < 0.5)
+            else:
+                await self._single(dice.step(self.world), is_tried=self.chance.random() < 0.05)
+            if self.chance.random() < 0.05:
+                await self._look()
+        for wallet_id in self.world.wallets:
+            await self._look(wallet_id)
+
+    async def settle(self) -> None:
+        """Wait until every short hold has ended, and see that each did."""
+        await self._until_nothing_is_due(timedelta(seconds=30))
+
+    async def open_elsewhere(self) -> str:
+        """Open a wallet that no command of the mix touches; return its id."""
+        body = {"owner_id": "nobody", "currency": "USD", "placement": new_id_text()}
+        opened: str = (await self._send("POST", "/v1/wallets", body)).json()["id"]
+        return opened
+
+    async def deposit_elsewhere(self, wallet_id: str, times: int) -> None:
+        """Deposit a little into such a wallet, so often."""
+        amount = {"amount": "0.01", "currency": "USD"}
+        member = {"type": "deposit", "wallet_id": wallet_id, "amount": amount}
+        answer = await self._send("POST", "/v1/batches", {"mode": "atomic", "commands": [member] * times})
+        assert answer.is_success, answer.text
+
+    # -- requests
+
+    async def _single(self, step: Step, *, is_tried: bool) -> None:
+        await self._until_nothing_is_due(DUE_MARGIN)
+        if is_tried:
+            tried = await self._send(step.method, step.path, step.body, dry_run="true")
+            self._judge(self.world.copy(), step, tried.status_code, tried.json())
+        answer = await self._send(step.method, step.path, step.body)
+        self._judge(self.world, step, answer.status_code, answer.json())
+        self.played += 1
+
+    async def _batch(self, steps: Sequence[Step], *, is_atomic: bool) -> None:
+        await self._until_nothing_is_due(DUE_MARGIN)
+        mode = "atomic" if is_atomic else "independent"
+        body = {"mode": mode, "commands": [step.member for step in steps]}
+        answer = await self._send("POST", "/v1/batches", body)
+        told = answer.json()
+        if is_atomic:
+            self._judge_atomic(steps, answer.status_code, told)
+        else:
+            assert answer.status_code == 200, told
+            for step, result in zip(steps, told["results"], strict=True):
+                self._judge(self.world, step, result["status"], result["body"] or result["problem"])
+        self.played += len(steps)
+
+    async def _repeat(self) -> None:
+        if not self._sent:
+            return
+        sent = self.chance.choice(self._sent)
+        again = await self._ask(sent.method, sent.path, sent.body, sent.key)
+        told = again.content.replace(b'"replayed":true', b'"replayed":false')  # an independent batch's, of each command
+        assert (again.status_code, told) == (sent.answer.status_code, sent.answer.content), (sent, again.content)
+        assert again.headers["idempotency-replayed"] == "true"
+        self.played += 1
+
+    async def _look(self, wallet_id: str | None = None) -> None:
+        """Compare a wallet, and perhaps a hold, with the model."""
+        await self._until_nothing_is_due(DUE_MARGIN)
+        wallet_id = wallet_id or self.chance.choice(list(self.world.wallets))
+        check_wallet(self.world, wallet_id, (await self._get(f"/v1/wallets/{wallet_id}")).json())
+        if self.world.holds:
+            hold_id = self.chance.choice(list(self.world.holds))
+            check_hold(self.world.holds[hold_id], (await self._get(f"/v1/holds/{hold_id}")).json())
+
+    async def _send(self, method: str, path: str, body: Json, **query: str) -> httpx2.Response:
+        self._keys += 1
+        key = f"{self.name}-{self._keys}"
+        answer = await self._ask(method, path, body, key, **query)
+        if not query and answer.status_code in _STORED:
+            self._sent.append(_Sent(method, path, body, key, answer))
+        return answer
+
+    async def _ask(self, method: str, path: str, body: Json, key: str, **query: str) -> httpx2.Response:
+        headers = {**self.headers, "idempotency-key": key}
+        instance = self.chance.choice(self.instances)
+        while True:
+            answer = await instance.request(method, path, json=body, headers=headers, params=query)
+            if answer.status_code != 503:
+                return answer
+            await asyncio.sleep(POLL_S)  # what was asked under the key is what is answered in the end
+
+    async def _get(self, path: str) -> httpx2.Response:
+        answer = await self.chance.choice(self.instances).get(path, headers=self.headers)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    # -- judging
+
+    def _judge(self, world: World, step: Step, status: int, body: Json) -> None:
+        """Compare an answer with what the model makes of *step* in *world*."""
+        done = _modelled(step, world)
+        if isinstance(done, Refused):
+            told = (status, body.get("code"))
+            assert told == (done.status, done.code), (step.path, step.body, told, done.code, body)
+            self.refused += 1
+            return
+        assert status in {200, 201}, (step.path, step.body, body)
+        check(world, done, body)
+
+    def _judge_atomic(self, steps: Sequence[Step], status: int, body: Json) -> None:
+        world = self.world.copy()
+        results: list[Any] = body.get("results", [])
+        for index, step in enumerate(steps):
+            done = _modelled(step, world)
+            if isinstance(done, Refused):
+                told = (status, body.get("index"), body.get("problem", {}).get("code"))
+                assert told == (409, index, done.code), (step.member, told, done.code, body)
+                self.refused += 1
+                return
+            if status == 200:
+                check(world, done, results[index]["body"])
+        assert status == 200, body
+        self.world = world
+
+    # -- what ends by itself
+
+    async def _until_nothing_is_due(self, margin: timedelta) -> None:
+        """See every hold that ends within *margin* end, so that the model knows what is held."""
+        for hold_id, hold in list(self.world.holds.items()):
+            if is_due(hold, utc_now(), margin):
+                async with asyncio.timeout(EXPIRED_WITHIN_S + margin.total_seconds()):
+                    await self._until_settled(hold_id)
+                self.world.expire(hold_id)
+
+    async def _until_settled(self, hold_id: str) -> None:
+        while (await self._get(f"/v1/holds/{hold_id}")).json()["status"] == "open":  # noqa: ASYNC110 - in the ledger
+            await asyncio.sleep(POLL_S)
+
+
+def _modelled(step: Step, world: World) -> Done | Refused:
+    """Return what the model makes of *step*, carried out in *world*."""
+    try:
+        return step.model(world)
+    except Refused as refused:
+        return refused

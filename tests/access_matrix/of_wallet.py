@@ -25,8 +25,15 @@ HOLD_CHANGES: Final[Mapping[str, Json]] = {
     "void_hold": {},
 }
 """What is done with a hold, as members of batches and as bodies."""
-DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": []}
+DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": [], "change_tiers": []}
 """What each command that changes the policy sets its section to."""
+TERMS: Final[Mapping[str, tuple[Scope, Json]]] = {
+    "change_limits": (scopes.LIMITS_WRITE, {"time_zone": "Europe/Berlin"}),
+    "change_overdraft": (scopes.OVERDRAFT_WRITE, {"limit": LITTLE, "reason": "a look"}),
+    "change_details": (scopes.WALLETS_DESCRIBE, {"label": "household"}),
+}
+"""What is set of a wallet, with its scope, as members of batches and as bodies."""
+TIER: Final[Json] = {"tier": "default", "reason": "a look"}
 BY_OWNER_IN_BODY: Final = "/owner_id"
 OF_NOBODY: Final = None
 MODES: Final = {"atomic": True, "independent": False}
@@ -98,6 +105,13 @@ class _Members:
                 change: (scopes.POLICY_WRITE, lambda _: "", self.change_policy(change), OF_NOBODY)
                 for change in DOCUMENTS
             },
+            **{member: (scope, empty, _of_wallet_with(body), "{wallet_id}") for member, (scope, body) in TERMS.items()},
+            "change_tier": (
+                scopes.LIMITS_WRITE,
+                lambda home: home.owner,
+                lambda thing, _: {"owner_id": thing, **TIER},
+                BY_OWNER_IN_BODY,
+            ),
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
             "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
             "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
@@ -176,6 +190,14 @@ def _of_wallet(wallet_id: str, _caller: Caller) -> Json:
     return {"wallet_id": wallet_id}
 
 
+def _of_wallet_with(body: Json) -> Callable[[str, Caller], Json]:
+    return lambda wallet_id, _caller: {"wallet_id": wallet_id, **body}
+
+
+def _set(wallets: Wallets, member: str) -> Recipe:
+    return Recipe(fresh=wallets.empty, body=lambda *_: TERMS[member][1], missing=MISSING)
+
+
 def _move(wallet_id: str) -> Json:
     return {"wallet_id": wallet_id, "amount": LITTLE}
 
@@ -236,6 +258,10 @@ def recipes(setup: Setup) -> Recipes:
         ],
         "get_policy": [Recipe(fresh=lambda: "")],
         **{change: [Recipe(fresh=lambda: "", body=members.change_policy(change))] for change in DOCUMENTS},
+        **{member: [_set(wallets, member)] for member in TERMS},
+        "get_limits": [Recipe(fresh=rich, missing=MISSING)],
+        "get_owner": [Recipe(fresh=lambda: OWNER, owned=BY_OWNER_IN_BODY)],
+        "change_tier": [Recipe(fresh=lambda: OWNER, body=lambda *_: TIER, owned=BY_OWNER_IN_BODY)],
         "freeze_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: _FREEZE, missing=MISSING)],
         "unfreeze_wallet": [Recipe(fresh=wallets.frozen, body=lambda *_: {}, missing=MISSING)],
         "close_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: {}, missing=MISSING)],

@@ -21,8 +21,17 @@ AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
 """A currency of every number of decimals in use, and a little of it."""
 PLENTY: Final = "1000000"
 PATIENCE_S: Final = 60.0
-SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees"}
+SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees", "change_tiers": "tiers"}
 """What each command that changes the policy sets."""
+TERMS: Final[Mapping[str, Json]] = {
+    "change_limits": {
+        "time_zone": "Europe/Berlin",
+        "limits": [{"scope": "wallet", "operation": "debit", "currency": "USD", "day_amount": "9.50", "day_count": 3}],
+    },
+    "change_overdraft": {"limit": {"amount": "7.00", "currency": "USD"}},
+    "change_details": {"label": "household"},
+}
+"""What each command that sets a wallet's terms or details sets."""
 
 
 class Wallets:
@@ -97,12 +106,31 @@ class Wallets:
 
         return fill
 
+    def opened(self, body: Json) -> None:
+        """Fill an opening: a credit line is in the wallet's currency."""
+        if body.get("overdraft_limit") is not None:
+            body["overdraft_limit"] = {"amount": "7", "currency": body["currency"]}
+
+    def terms(self, change: str) -> Callable[[Json], None]:
+        """Return what fills a change of a wallet's terms or details."""
+
+        def fill(body: Json) -> None:
+            body |= TERMS[change]
+
+        return fill
+
+    def tier(self, body: Json) -> None:
+        """Fill the change of an owner's tier."""
+        body["tier"] = "default"
+        if "owner_id" in body:
+            body["owner_id"] = "owner"
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
         for command in body["commands"]:
             match command["type"]:
-                case "change_hold_terms" | "change_fees":
+                case "change_hold_terms" | "change_fees" | "change_tiers":
                     self.change_policy(SECTIONS[command["type"]])(command)
                     command["expected_version"] = version
                     version += 1
@@ -121,8 +149,19 @@ class Wallets:
                 case "unfreeze":
                     command["wallet_id"] = self.frozen()
                 case _:
-                    assert command["type"] == "open_wallet"
+                    self._open_or_set(command)
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
+
+    def _open_or_set(self, command: Json) -> None:
+        """Fill an opening, or what is set of a wallet or an owner."""
+        match command["type"]:
+            case "open_wallet":
+                self.opened(command)
+            case "change_tier":
+                self.tier(command)
+            case change:
+                command["wallet_id"] = self.empty()
+                self.terms(change)(command)
 
     def _policy(self) -> Json:
         found: dict[str, Any] = self._http.get("/v1/policy").json()
@@ -171,6 +210,16 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
         **{f"PUT /v1/policy/{section}": Fill(body=wallets.change_policy(section)) for section in SECTIONS.values()},
+        "POST /v1/wallets": Fill(body=wallets.opened),
+        **{
+            f"PUT /v1/wallets/{{wallet_id}}/{change.removeprefix('change_')}": Fill(
+                path={"wallet_id": wallets.empty}, body=wallets.terms(change)
+            )
+            for change in TERMS
+        },
+        "GET /v1/wallets/{wallet_id}/limits": Fill(path={"wallet_id": wallets.rich}),
+        "GET /v1/owners/{owner_id}": Fill(path={"owner_id": lambda: "owner"}),
+        "PUT /v1/owners/{owner_id}/tier": Fill(path={"owner_id": lambda: "owner"}, body=wallets.tier),
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from contracts import problems, scopes
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
-from servicekit.access.admission import Access, Cost
+from servicekit.access.admission import Access, Cost, NotAllowed
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Route
@@ -207,8 +207,10 @@ class _LimitHandlers:
 
     async def owner(self, owner_id: PathId, caller: Caller) -> OwnerBody:
         mandate = mandate_of(caller)
-        if not is_owner_id(owner_id) or not mandate.covers(owner_id):
+        if not is_owner_id(owner_id):
             raise _owner_id.missing(owner_id)
+        if not mandate.covers(owner_id):
+            raise NotAllowed("The credentials do not act for this owner.", kind=mandate.kind)
         row, has_wallets = await self.reads.owner(mandate, owner_id)
         if row is None and not has_wallets:
             raise _owner_id.missing(owner_id)

@@ -5,6 +5,8 @@ from itertools import cycle
 from typing import Any, Final
 
 import httpx2
+from schemathesis.specs.openapi.checks import negative_data_rejection
+from tests.openapi.conformance import Excluded
 from tests.openapi.filling import Fill, Json
 from tests.openapi.targets import BEHIND_PROXY, Target
 
@@ -239,4 +241,11 @@ def _open_api(database: Database, telemetry: Telemetry, authority: Authority | N
     return open_api(patient, telemetry, authority=authority)
 
 
-TARGET: Final = Target(service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills)
+_ANY_TEXT: Final = Excluded(
+    "GET /v1/owners/{owner_id}",
+    negative_data_rejection,
+    "An owner's id is any text, so that what is sent in the place of one, such as a number, is one too.",
+)
+TARGET: Final = Target(
+    service=SERVICE, migrations=migration_sources, open_api=_open_api, fills=fills, excluded=(_ANY_TEXT,)
+)

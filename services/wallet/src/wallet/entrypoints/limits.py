@@ -6,6 +6,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
+from fastapi import Path
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contracts import problems, scopes
@@ -28,7 +29,7 @@ from wallet.domain.rows import StateRow
 from wallet.domain.wallets import Wallet
 from wallet.domain.windows import zone_names
 from wallet.entrypoints.bodies import WalletBody
-from wallet.entrypoints.fields import ReasonText, is_owner_id
+from wallet.entrypoints.fields import OWNER_ID_SCHEMA, ReasonText, is_owner_id
 from wallet.entrypoints.limit_documents import LimitDocuments, TierName, limits_of
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK, answer_wallet
@@ -36,6 +37,7 @@ from wallet.entrypoints.slices import CommandSlice
 from wallet.entrypoints.wallets import TO_WALLET
 from wallet.reads.reads_postgres import LedgerReads
 
+OwnerPath = Annotated[str, Path(json_schema_extra=OWNER_ID_SCHEMA)]
 _LIMITS: Final = "/v1/wallets/{wallet_id}/limits"
 _OWNER: Final = "/v1/owners/{owner_id}"
 _TAG: Final = "limits"
@@ -205,7 +207,7 @@ class _LimitHandlers:
         uses = [_use_body(each, wallet) for each in limits_in_force(wallet, found.rows, policy, found.now)]
         return LimitsBody(wallet.id, wallet.time_zone, uses)
 
-    async def owner(self, owner_id: PathId, caller: Caller) -> OwnerBody:
+    async def owner(self, owner_id: OwnerPath, caller: Caller) -> OwnerBody:
         mandate = mandate_of(caller)
         if not is_owner_id(owner_id):
             raise _owner_id.missing(owner_id)

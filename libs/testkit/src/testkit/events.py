@@ -222,7 +222,7 @@ class Stream:
 
     def terms(self, wallet: UUID) -> list[Envelope]:
         """Return a wallet's new credit line, limits and details."""
-        told = {"wallet_id": str(wallet), "owner_id": "owner", "balance": self._balance(wallet), "private": PRIVATE}
+        told: Any = {"wallet_id": str(wallet), "owner_id": "owner", "balance": self._balance(wallet), "private": PRIVATE}
         line, none = money(500, CURRENCY), money(0, CURRENCY)
         limits = [events.Limit(scope="wallet", operation="debit", currency=CURRENCY, day_count=3)]
         return [

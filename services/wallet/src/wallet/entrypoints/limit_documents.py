@@ -14,7 +14,7 @@ from wallet.entrypoints.fields import CurrencyCode
 
 LimitAmount = Annotated[str, Meta(max_length=40, description="A decimal of the limit's currency.")]
 LimitCount = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-TierName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+TierName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$(?!\n)")]
 _AMOUNTS: Final = ("per_transaction", "day_amount", "month_amount", "balance")
 
 

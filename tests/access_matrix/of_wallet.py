@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tests.access_matrix.callers import OTHER_OWNER, OURS, OWNER, THEIRS, Caller, Home
 from tests.access_matrix.recipes import Json, Recipe, Recipes, Setup, listed, made, post
+from tests.openapi.wallet_target import wait_for_rates
 
 from contracts import scopes
 from contracts.ids import new_id_text
@@ -19,13 +20,22 @@ WALLETS: Final = "/v1/wallets"
 HOLDS: Final = "/v1/holds"
 MISSING: Final = "wallet_not_found"
 MISSING_HOLD: Final = "hold_not_found"
+MISSING_QUOTE: Final = "quote_not_found"
+PAIR: Final[Json] = {"source_currency": CURRENCY, "destination_currency": "EUR"}
+OFFERED: Final[Json] = {"pairs": [PAIR]}
+ASKED: Final[Json] = {**PAIR, "source_amount": "0.10", "valid_s": 300}
 HOLD_CHANGES: Final[Mapping[str, Json]] = {
     "increase_hold": {"amount": LITTLE},
     "capture": {"external": {}},
     "void_hold": {},
 }
 """What is done with a hold, as members of batches and as bodies."""
-DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": [], "change_tiers": []}
+DOCUMENTS: Final[Mapping[str, Any]] = {
+    "change_hold_terms": {},
+    "change_fees": [],
+    "change_fx_terms": OFFERED,
+    "change_tiers": [],
+}
 """What each command that changes the policy sets its section to."""
 TERMS: Final[Mapping[str, tuple[Scope, Json]]] = {
     "change_limits": (scopes.LIMITS_WRITE, {"time_zone": "Europe/Berlin"}),
@@ -44,6 +54,8 @@ class Wallets:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
+        for tenants in (ANN, HOMES[-1]):
+            self._offer(tenants)
         self.reference = new_id_text()
         self.rich: Mapping[Home, str] = {home: self.empty(home) for home in HOMES}
         self.transaction, *_ = (self._deposit(home) for home in HOMES)
@@ -59,6 +71,20 @@ class Wallets:
         wallet_id = self.empty(home)
         made(post(self._setup.admin(home), f"{WALLETS}/{wallet_id}/freeze", _FREEZE))
         return wallet_id
+
+    def quote(self, home: Home = ANN) -> str:
+        """Return a new quote of the home's tenant."""
+        return made(post(self._setup.admin(home), "/v1/fx/quotes", ASKED))
+
+    def euros(self, home: Home = ANN) -> str:
+        """Return a new wallet for euros."""
+        return made(post(self._setup.admin(home), WALLETS, {"owner_id": home.owner, "currency": "EUR"}))
+
+    def _offer(self, home: Home) -> None:
+        http = self._setup.admin(home)
+        body = {"expected_version": self.policy_version(home), "document": OFFERED}
+        assert http.put("/v1/policy/fx", json=body, headers={"Idempotency-Key": new_id_text()}).is_success
+        wait_for_rates(http, ASKED)
 
     def held(self, home: Home = ANN) -> str:
         """Return a new hold that staff placed."""
@@ -112,6 +138,8 @@ class _Members:
                 lambda thing, _: {"owner_id": thing, **TIER},
                 BY_OWNER_IN_BODY,
             ),
+            "quote": (scopes.CONVERSIONS_CREATE, lambda _: "", lambda *_: ASKED, OF_NOBODY),
+            "conversion": (scopes.CONVERSIONS_CREATE, rich.__getitem__, self.convert, "/source_wallet_id"),
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
             "unfreeze": (scopes.WALLETS_RESTRICT, frozen, _of_wallet, "{wallet_id}"),
             "close": (scopes.WALLETS_CLOSE, empty, _of_wallet, "{wallet_id}"),
@@ -147,6 +175,21 @@ class _Members:
 
         return body
 
+    def convert(self, source: str, caller: Caller) -> Json:
+        """Return a conversion into a wallet of the caller's own tenant."""
+        home = _known(caller)
+        return _conversion(self._wallets.quote(home), source, self._wallets.euros(home))
+
+    def convert_to(self, destination: str, caller: Caller) -> Json:
+        """Return a conversion out of a wallet of the caller's own."""
+        home = _known(caller)
+        return _conversion(self._wallets.quote(home), self._wallets.rich[home], destination)
+
+    def convert_by(self, quote: str, caller: Caller) -> Json:
+        """Return a conversion by that quote."""
+        home = _known(caller)
+        return _conversion(quote, self._wallets.rich[home], self._wallets.euros(home))
+
     def recipe(self, member: str, mode: str) -> Recipe:
         """Return the recipe of a batch with a command of that type: in an atomic one the second, after an own one."""
         scope, fresh, command, owned = self.commands[member]
@@ -163,11 +206,12 @@ class _Members:
                 commands[-1]["expected_version"] += len(commands) - 1
             return {"mode": mode, "commands": commands}
 
+        names_nothing = is_policys or member == "quote" or owned == BY_OWNER_IN_BODY
         return Recipe(
             fresh=lambda: fresh(ANN),
             body=body,
             owned=owned,
-            missing=None if is_policys or owned == BY_OWNER_IN_BODY else MISSING_HOLD if is_change else MISSING,
+            missing=None if names_nothing else MISSING_HOLD if is_change else MISSING,
             is_anothers_doing=is_change,
             member=member,
             scope=scope,
@@ -208,6 +252,10 @@ def _moved(wallet_id: str, _caller: Caller) -> Json:
 
 def _of_hold(body: Json) -> Callable[[str, Caller], Json]:
     return lambda hold_id, _caller: {"hold_id": hold_id, **body}
+
+
+def _conversion(quote: str, source: str, destination: str) -> Json:
+    return {"quote_id": quote, "source_wallet_id": source, "destination_wallet_id": destination}
 
 
 def _as_payment(transfer: Json) -> Json:
@@ -262,6 +310,13 @@ def recipes(setup: Setup) -> Recipes:
         "get_limits": [Recipe(fresh=rich, missing=MISSING)],
         "get_owner": [Recipe(fresh=lambda: OWNER, owned=BY_OWNER_IN_BODY)],
         "change_tier": [Recipe(fresh=lambda: OWNER, body=lambda *_: TIER, owned=BY_OWNER_IN_BODY)],
+        "request_quote": [Recipe(fresh=lambda: "", body=lambda *_: ASKED)],
+        "get_quote": [Recipe(fresh=wallets.quote, missing=MISSING_QUOTE)],
+        "convert": [
+            Recipe(fresh=rich, body=members.convert, missing=MISSING),
+            Recipe(fresh=wallets.euros, body=members.convert_to, owned=OF_NOBODY, missing=MISSING),
+            Recipe(fresh=wallets.quote, body=members.convert_by, owned=OF_NOBODY, missing=MISSING_QUOTE),
+        ],
         "freeze_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: _FREEZE, missing=MISSING)],
         "unfreeze_wallet": [Recipe(fresh=wallets.frozen, body=lambda *_: {}, missing=MISSING)],
         "close_wallet": [Recipe(fresh=wallets.empty, body=lambda *_: {}, missing=MISSING)],

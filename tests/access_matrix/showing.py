@@ -23,7 +23,7 @@ from tests.access_matrix.callers import (
 )
 from tests.access_matrix.matrix import Matrix
 from tests.access_matrix.of_readers import PAYEES_MINOR, PAYERS_MINOR
-from tests.access_matrix.of_wallet import CURRENCY, LITTLE, MODES, WALLETS
+from tests.access_matrix.of_wallet import ASKED, CURRENCY, LITTLE, MODES, WALLETS
 from tests.access_matrix.operations import document, guarded_operations
 from tests.access_matrix.recipes import Ask, Json, made, post
 from tests.access_matrix.shown import Side, of_others, of_restrictions
@@ -125,6 +125,7 @@ class LedgerCells:
         self._world = matrix.world
         self._admin = matrix.world.admin(HOMES[OWNER])
         self.sides = {owner: self._side(owner) for owner in HOMES}
+        self.euros = {owner: self._side(owner, "EUR") for owner in HOMES}
         self.reference = new_id_text()
         body = self._transfer(OWNER, self.sides[OTHER_OWNER].wallet_id) | {"reference": self.reference}
         self.transaction = made(post(self._admin, "/v1/transfers", body))
@@ -138,6 +139,12 @@ class LedgerCells:
             *(self._about_both("batch", mode, partial(self._batch, mode)) for mode in MODES),
             self._about_both("pay", "alone", lambda who: self._post("/v1/payments", self._paying(who))),
             self._about_both("capture_hold", "alone", self._capturing),
+            Cell(
+                operation="convert",
+                name="alone",
+                ask=self._converting,
+                judge=lambda answer, who: _judged(answer, who, [self._own(who), self._euros_for(who)]),
+            ),
             self._about_both("get_transaction", "of both", lambda _: _get(f"/v1/transactions/{self.transaction}")),
             self._about_both(
                 "list_transactions", "by reference", lambda _: _get("/v1/transactions", reference=self.reference)
@@ -233,6 +240,17 @@ class LedgerCells:
         hold_id = made(self._world.send(place, caller, frozenset({HOLDS_WRITE}), key=new_id_text()))
         return self._post(f"/v1/holds/{hold_id}/capture", {"destination_wallet_id": transfer["destination_wallet_id"]})
 
+    def _converting(self, caller: Caller) -> Ask:
+        """Return the use of a quote, into the other owner's wallet for euros."""
+        quote_id = made(post(self._admin, "/v1/fx/quotes", ASKED))
+        source, destination = self._own(caller).wallet_id, self._euros_for(caller).wallet_id
+        body = {"quote_id": quote_id, "source_wallet_id": source, "destination_wallet_id": destination}
+        return self._post("/v1/conversions", body)
+
+    def _euros_for(self, caller: Caller) -> Side:
+        (payee,) = (side for owner, side in self.euros.items() if owner != caller.home.owner)
+        return payee
+
     def _transfer(self, owner: str, payee: str) -> Json:
         return {
             "source_wallet_id": self.sides[owner].wallet_id,
@@ -255,9 +273,9 @@ class LedgerCells:
         label = {"label": f"label of {owner}", "metadata": {"of": f"label of {owner}"}}
         return made(post(self._admin, WALLETS, {"owner_id": owner, "currency": currency, **label}))
 
-    def _side(self, owner: str) -> Side:
-        wallet_id = self._opened(owner)
-        amount = {"amount": f"{MINOR[owner] // 100}.00", "currency": CURRENCY}
+    def _side(self, owner: str, currency: str = CURRENCY) -> Side:
+        wallet_id = self._opened(owner, currency)
+        amount = {"amount": f"{MINOR[owner] // 100}.00", "currency": currency}
         made(post(self._admin, "/v1/deposits", {"wallet_id": wallet_id, "amount": amount}))
         return Side(wallet_id=wallet_id, owner=owner, marks=marks_of(owner))
 

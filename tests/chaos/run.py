@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.judge import observe, observe_services
 from tests.chaos.judge.checker import check
-from tests.chaos.judge.draining import DRAINED_WITHIN_S, caught_up, drained
+from tests.chaos.judge.draining import DRAINED_WITHIN_S, caught_up, drained, nothing_due
 from tests.chaos.judge.inbox import Inbox
 from tests.chaos.judge.observed import Observed, Record, Samples
 from tests.chaos.load.history import Done, History
@@ -249,6 +249,7 @@ async def _sample_for_ever(platform: Platform, samples: Samples) -> None:
 async def _drain(platform: Platform, within_s: float) -> float | None:
     began_s = time.monotonic()
     try:
+        await nothing_due(platform, within_s)
         await drained(platform, within_s)
     except TimeoutError:
         return None

@@ -1,5 +1,6 @@
 """The wallet under test: wallets with money in several currencies, and fresh ones for what happens once."""
 
+import time
 from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any, Final
@@ -11,7 +12,9 @@ from tests.openapi.filling import Fill, Json
 from tests.openapi.targets import BEHIND_PROXY, Target
 
 from contracts.ids import new_id_text
+from local_stack.services import CENTURY_S, EXAMPLE_RATES
 from servicekit.access.admission import Authority
+from servicekit.clock import monotonic_s
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database
 from wallet.bootstrap import SERVICE, migration_sources
@@ -22,8 +25,17 @@ REFERENCE: Final = "order-1"
 AMOUNTS: Final = {"USD": "1.05", "JPY": "7", "BHD": "0.125"}
 """A currency of every number of decimals in use, and a little of it."""
 PLENTY: Final = "1000000"
+ASKED: Final = {"source_currency": "USD", "destination_currency": "JPY", "source_amount": "1.05", "valid_s": 300}
+OFFERED: Final = [{"source_currency": "USD", "destination_currency": currency} for currency in ("JPY", "EUR")]
+RATES_WITHIN_S: Final = 60.0
 PATIENCE_S: Final = 60.0
-SECTIONS: Final = {"change_hold_terms": "holds", "change_fees": "fees", "change_tiers": "tiers"}
+DAY_S: Final = 86_400.0
+SECTIONS: Final = {
+    "change_hold_terms": "holds",
+    "change_fees": "fees",
+    "change_fx_terms": "fx",
+    "change_tiers": "tiers",
+}
 """What each command that changes the policy sets."""
 TERMS: Final[Mapping[str, Json]] = {
     "change_limits": {
@@ -36,6 +48,15 @@ TERMS: Final[Mapping[str, Json]] = {
 """What each command that sets a wallet's terms or details sets."""
 
 
+def wait_for_rates(http: httpx2.Client, asked: Json) -> None:
+    """Return once a quote can be had; raise TimeoutError."""
+    until_s = monotonic_s() + RATES_WITHIN_S
+    while http.post("/v1/fx/quotes", json=asked, headers={"Idempotency-Key": new_id_text()}).status_code != 201:
+        if monotonic_s() > until_s:
+            raise TimeoutError
+        time.sleep(0.1)
+
+
 class Wallets:
     """Makes wallets and fills commands with them."""
 
@@ -43,7 +64,14 @@ class Wallets:
         self._http = http
         self._rich = {currency: (self._paid(currency), self._paid(currency)) for currency in AMOUNTS}
         self._currencies = cycle(AMOUNTS)
+        self._offer()
         self.transaction_id = self._deposit(self.rich(), "USD")["id"]
+
+    def _offer(self) -> None:
+        """Let dollars be converted, and wait until rates were fetched."""
+        body = {"expected_version": self._policy()["version"], "document": {"pairs": OFFERED}}
+        assert self._http.put("/v1/policy/fx", json=body, headers={"Idempotency-Key": new_id_text()}).is_success
+        wait_for_rates(self._http, ASKED)
 
     def rich(self) -> str:
         """Return a wallet with money."""
@@ -127,31 +155,43 @@ class Wallets:
         if "owner_id" in body:
             body["owner_id"] = "owner"
 
+    def ask_quote(self, body: Json) -> None:
+        """Fill the request for a quote."""
+        body.update(ASKED, destination_amount=None)
+
+    def quote(self) -> str:
+        """Return a new quote."""
+        return str(self._post("/v1/fx/quotes", ASKED)["id"])
+
+    def convert(self, body: Json) -> None:
+        """Fill a conversion."""
+        body["quote_id"] = self.quote()
+        body["source_wallet_id"], body["destination_wallet_id"] = self._rich["USD"][0], self._rich["JPY"][0]
+
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
+        fills: Mapping[str, Callable[[Json], None]] = {
+            **dict.fromkeys(("open_wallet", "change_tier", *TERMS), self._open_or_set),
+            "deposit": self.move,
+            "withdrawal": self.move,
+            "transfer": self.transfer,
+            "payment": self.pay,
+            "hold": self.hold,
+            **dict.fromkeys(("increase_hold", "capture", "void_hold"), self._change),
+            "quote": self.ask_quote,
+            "conversion": self.convert,
+            **dict.fromkeys(("freeze", "close"), lambda command: command.update(wallet_id=self.empty())),
+            "unfreeze": lambda command: command.update(wallet_id=self.frozen()),
+        }
         for command in body["commands"]:
-            match command["type"]:
-                case "change_hold_terms" | "change_fees" | "change_tiers":
-                    self.change_policy(SECTIONS[command["type"]])(command)
-                    command["expected_version"] = version
-                    version += 1
-                case "deposit" | "withdrawal":
-                    self.move(command)
-                case "transfer":
-                    self.transfer(command)
-                case "payment":
-                    self.pay(command)
-                case "hold":
-                    self.hold(command)
-                case "increase_hold" | "capture" | "void_hold":
-                    self._change(command)
-                case "freeze" | "close":
-                    command["wallet_id"] = self.empty()
-                case "unfreeze":
-                    command["wallet_id"] = self.frozen()
-                case _:
-                    self._open_or_set(command)
+            section = SECTIONS.get(command["type"])
+            if section is None:
+                fills[command["type"]](command)
+            else:
+                self.change_policy(section)(command)
+                command["expected_version"] = version
+                version += 1
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
 
     def _open_or_set(self, command: Json) -> None:
@@ -222,6 +262,9 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/wallets/{wallet_id}/limits": Fill(path={"wallet_id": wallets.rich}),
         "GET /v1/owners/{owner_id}": Fill(path={"owner_id": lambda: "owner"}),
         "PUT /v1/owners/{owner_id}/tier": Fill(path={"owner_id": lambda: "owner"}, body=wallets.tier),
+        "POST /v1/fx/quotes": Fill(body=wallets.ask_quote),
+        "GET /v1/fx/quotes/{quote_id}": Fill(path={"quote_id": wallets.quote}),
+        "POST /v1/conversions": Fill(body=wallets.convert),
         "POST /v1/batches": Fill(body=wallets.batch),
         "POST /v1/wallets/{wallet_id}/freeze": Fill(path={"wallet_id": wallets.empty}),
         "POST /v1/wallets/{wallet_id}/unfreeze": Fill(path={"wallet_id": wallets.frozen}),
@@ -236,8 +279,11 @@ def _open_api(database: Database, telemetry: Telemetry, authority: Authority | N
         wallet_reader_database_url=database.dsn_reader,
         wallet_command_deadline_s=PATIENCE_S,
         wallet_queue_age_s=PATIENCE_S,
+        wallet_rates_url=EXAMPLE_RATES.as_uri(),
+        wallet_rates_age_max_s=float(CENTURY_S),
+        wallet_rates_every_s=DAY_S,
         **BEHIND_PROXY,
-    )
+    ).model_copy(update={"wallet_sweep_every_s": DAY_S})  # nothing changes by itself while answers are compared
     return open_api(patient, telemetry, authority=authority)
 
 

@@ -300,6 +300,22 @@ begin
     return folded;
 end $$;
 
+create function wallet.forget_quotes(lot integer) returns integer
+    language plpgsql security definer
+    set search_path to 'pg_catalog'
+    as $$
+declare
+    gone int;
+begin
+    delete from wallet.state s
+     using (select o.id from wallet.state o
+             where o.kind = 4 and o.status = 2 and o.due_at <= now()
+             order by o.due_at limit lot for update skip locked) old
+     where s.kind = 4 and s.id = old.id;
+    get diagnostics gone = row_count;
+    return gone;
+end $$;
+
 create function wallet.journal_heads() returns table(shard smallint, seq bigint)
     language plpgsql stable
     set enable_seqscan to 'off'
@@ -721,6 +737,16 @@ create table wallet.archived_partition (
     archived_at timestamp with time zone default clock_timestamp() not null
 );
 
+create table wallet.fx_rate (
+    source text not null collate pg_catalog."C",
+    base text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    rate numeric not null,
+    as_of timestamp with time zone not null,
+    fetched_at timestamp with time zone not null,
+    constraint fx_rate_is_positive check (((rate > (0)::numeric) and (rate < 'Infinity'::numeric)))
+);
+
 create table wallet.idempotency (
     client uuid not null,
     key text not null collate pg_catalog."C",
@@ -901,6 +927,9 @@ alter table only wallet.archived_journal
 alter table only wallet.archived_partition
     add constraint archived_partition_pkey primary key (number);
 
+alter table only wallet.fx_rate
+    add constraint fx_rate_pkey primary key (source, base, currency);
+
 alter table only wallet.idempotency
     add constraint idempotency_pkey primary key (client, key, part);
 
@@ -1005,6 +1034,9 @@ grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_r
 revoke all on function wallet.fold_system_accounts(rows_per_shard integer) from public;
 grant all on function wallet.fold_system_accounts(rows_per_shard integer) to :"app_role";
 
+revoke all on function wallet.forget_quotes(lot integer) from public;
+grant all on function wallet.forget_quotes(lot integer) to :"app_role";
+
 revoke all on function wallet.journal_heads() from public;
 grant all on function wallet.journal_heads() to :"app_role";
 
@@ -1069,6 +1101,9 @@ grant select on table wallet.archived_journal to :"reader_role";
 
 grant select on table wallet.archived_partition to :"app_role";
 grant select on table wallet.archived_partition to :"reader_role";
+
+grant select,insert,update on table wallet.fx_rate to :"app_role";
+grant select on table wallet.fx_rate to :"reader_role";
 
 grant select,insert,delete on table wallet.idempotency to :"app_role";
 

@@ -44,7 +44,7 @@ async def set_wrong(run: Run) -> Bite:
     bank = run.bank
     async with bank.paused(), admin(run.platform.databases["wallet"]) as clock:
         met = [await bank.open_wallet() for _ in bank.ports]
-        async with _wrong(clock, WRONG):
+        async with wrong(clock, WRONG):
             await asyncio.sleep(READ_ANEW_S)
             stamped = [
                 await settled_at(run, bank.deposit(wallet, 1), port)
@@ -53,7 +53,7 @@ async def set_wrong(run: Run) -> Bite:
         refused = [await _asked(bank.deposit(wallet, 1), port) for wallet in met for port in bank.ports]
         for number in range(BATCHES_AFTERWARDS):
             await settled_at(run, bank.deposit(bank.wallets[number], 1), bank.ports[number % len(bank.ports)])
-        async with _wrong(clock, -WRONG):
+        async with wrong(clock, -WRONG):
             behind = [await _asked(bank.deposit(bank.wallets[0], 1), port) for port in bank.ports]
             late = await bank.open_wallet()
         await settled_at(run, bank.deposit(late, 1), bank.ports[0])
@@ -77,7 +77,8 @@ async def set_wrong(run: Run) -> Bite:
 
 
 @asynccontextmanager
-async def _wrong(clock: asyncpg.Connection, ahead: timedelta) -> AsyncIterator[None]:
+async def wrong(clock: asyncpg.Connection, ahead: timedelta) -> AsyncIterator[None]:
+    """Set the ledger's clock wrong while the body runs."""
     await clock.execute("update chaos.clock set ahead = $1", ahead)
     try:
         yield

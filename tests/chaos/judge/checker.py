@@ -11,6 +11,7 @@ from tests.chaos.judge.observed import PARTITIONS, Observed, Record, Row
 from tests.chaos.load.history import Entry, History
 
 SHARD_MASK = 63
+FORCED = b'"forced":true'
 KEY_TAKEN = "idempotency_pkey"
 """The constraint that may refuse: two instances were given one key at once, and the second looks again."""
 
@@ -27,6 +28,7 @@ def check(history: History, observed: Observed) -> dict[str, list[str]]:
         "I7": list(ascending(observed.records)),
         "I9": observed.samples.moved_back,
         "I10": history.unlike,
+        "I11": list(held(observed)),
         "I13": [*services.owed(observed), *services.one_id(observed)],
         "I14": [*drained(observed), *services.arrived(observed)],
         "decisions": list(services.decided_once(observed)),
@@ -53,7 +55,7 @@ def zero_sums(observed: Observed) -> Iterator[str]:
 def _by_wallet(journal: Iterable[Row]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = defaultdict(list)
     for row in journal:
-        if row.system_account is None:
+        if row.system_account is None and row.is_of_wallet:
             rows[row.wallet_id].append(row)
     for each in rows.values():
         each.sort(key=lambda row: row.version or 0)
@@ -78,11 +80,30 @@ def folds(observed: Observed) -> Iterator[str]:
 
 
 def floors(observed: Observed) -> Iterator[str]:
-    """Find rows that leave a wallet below its floor."""
+    """Find rows that leave less available than a wallet's floor, though nobody forced it."""
+    below: set[str] = set()
     for row in observed.journal:
         wallet = observed.wallets.get(row.wallet_id)
-        if row.posted_after is not None and wallet is not None and row.posted_after < wallet.floor_minor:
-            yield f"wallet {row.wallet_id} is {row.posted_after} at version {row.version}"
+        if row.posted_after is None or wallet is None:
+            continue
+        available = row.posted_after - (row.held_after or 0)
+        if available >= wallet.floor_minor:
+            below.discard(row.wallet_id)
+        elif FORCED in row.payload:
+            below.add(row.wallet_id)
+        elif row.wallet_id not in below:
+            yield f"wallet {row.wallet_id} is {row.posted_after} at version {row.version}, {row.held_after} of it held"
+
+
+def held(observed: Observed) -> Iterator[str]:
+    """Find wallets of which something else is held than their open holds come to, and than their journal says."""
+    folded: Counter[str] = Counter()
+    for row in observed.journal:
+        folded[row.wallet_id] += row.held_delta
+    for wallet_id, wallet in observed.wallets.items():
+        told = (wallet.held_minor, folded[wallet_id], observed.open_holds.get(wallet_id, 0))
+        if len(set(told)) > 1:
+            yield f"wallet {wallet_id} holds {told[0]}, its journal comes to {told[1]}, its open holds to {told[2]}"
 
 
 def dense(observed: Observed) -> Iterator[str]:
@@ -163,7 +184,9 @@ def read_model_is_journal(observed: Observed) -> Iterator[str]:
     """Find differences between the journal and the read model, rows and wallets."""
     projected = Counter((row.event_id, row.seq, row.amount_minor) for row in observed.read_rows)
     journal = Counter(
-        (row.event_id, row.seq, None if row.transaction_id is None else row.posted_delta) for row in observed.journal
+        (row.event_id, row.seq, None if row.transaction_id is None else row.posted_delta)
+        for row in observed.journal
+        if row.is_of_wallet
     )
     yield from (f"event {event[0]} is not projected as it happened" for event in journal - projected)
     yield from (f"event {event[0]} is projected once too often" for event in projected - journal)

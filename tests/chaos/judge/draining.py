@@ -10,6 +10,9 @@ from tests.chaos.platform.product import Consumer
 
 POLL_S = 0.05
 DRAINED_WITHIN_S = 60.0
+_DUE_SOON = """
+    select count(*) from wallet.state
+     where kind = 2 and status = 0 and due_at < pg_catalog.clock_timestamp() + interval '1 minute'"""
 
 
 async def reached(
@@ -44,3 +47,10 @@ async def drained(platform: Platform, within_s: float = DRAINED_WITHIN_S) -> Non
 
 async def _all_heads(connections: Connections, consumers: Sequence[Consumer]) -> list[dict[int, int]]:
     return [await observe.heads(connections, consumer) for consumer in consumers]
+
+
+async def nothing_due(platform: Platform, within_s: float = DRAINED_WITHIN_S) -> None:
+    """Wait until the holds that last for a moment have ended: they are events too."""
+    async with platform.connections() as connections, asyncio.timeout(within_s):
+        while await connections["wallet"].fetchval(_DUE_SOON):  # noqa: ASYNC110 - in the ledger
+            await asyncio.sleep(POLL_S)

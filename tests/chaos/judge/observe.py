@@ -19,10 +19,13 @@ EMPTY_POLLS_MAX = 20
 
 _JOURNAL = """
     select shard, seq, event_id::text, account_id::text as wallet_id, system_account, version,
-           transaction_id::text, currency, posted_delta, posted_after, payload
+           transaction_id::text, currency, posted_delta, posted_after, payload, held_delta, held_after
     from wallet.journal order by shard, seq"""
 _WALLETS = """
-    select id::text, posted_minor, version, held_minor - overdraft_limit_minor as floor_minor from wallet.wallet"""
+    select id::text, posted_minor, version, -overdraft_limit_minor as floor_minor, held_minor from wallet.wallet"""
+_OPEN_HOLDS = """
+    select wallet_id::text, sum(cap_minor - used_minor)::bigint as held_minor from wallet.state
+     where kind = 2 and status = 0 group by wallet_id"""
 _KEYS = "select key, part, resource_id::text from wallet.idempotency"
 _READ_ROWS = """
     select seq, event_id::text, amount_minor from transaction_history.entry
@@ -45,7 +48,7 @@ async def observe(connections: Connections, records: list[Record], samples: Samp
     read_wallets = await history.fetch("select wallet_id::text, posted_minor, version from transaction_history.wallet")
     return Observed(
         wallets={
-            row["id"]: Wallet(row["posted_minor"], row["version"], row["floor_minor"])
+            row["id"]: Wallet(row["posted_minor"], row["version"], row["floor_minor"], row["held_minor"])
             for row in await wallet.fetch(_WALLETS)
         },
         journal=journal,
@@ -54,6 +57,7 @@ async def observe(connections: Connections, records: list[Record], samples: Samp
         read_wallets={row["wallet_id"]: Wallet(row["posted_minor"], row["version"]) for row in read_wallets},
         read_rows=[Projected(**dict(row)) for row in await history.fetch(_READ_ROWS)],
         samples=samples,
+        open_holds={row["wallet_id"]: row["held_minor"] for row in await wallet.fetch(_OPEN_HOLDS)},
     )
 
 

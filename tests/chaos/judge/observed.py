@@ -13,6 +13,7 @@ class Wallet:
     posted_minor: int
     version: int
     floor_minor: int = 0
+    held_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,13 @@ class Row:
     posted_delta: int
     posted_after: int | None
     payload: bytes
+    held_delta: int = 0
+    held_after: int | None = None
+
+    @property
+    def is_of_wallet(self) -> bool:
+        """Whether it is of a wallet, or of a system account beside one: a policy has a stream of its own."""
+        return self.posted_after is not None or self.system_account is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +164,8 @@ class Decisions:
 class Observed:
     """Everything the checker judges besides the history. *keys* is (key, part) to the resource stored under it.
 
+    *open_holds* is what the open holds of each wallet come to.
+
     *refusals* counts by name what constraints of the ledger's tables have refused. *repeats_nothing*: nothing happened
     that would have the relay publish a record again.
     """
@@ -170,5 +180,6 @@ class Observed:
     seconds_to_drain: float | None = None
     webhooks: Webhooks | None = None
     decisions: Decisions | None = None
+    open_holds: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
     repeats_nothing: bool = False

@@ -42,6 +42,7 @@ def row(seq: int, event_id: str, wallet_id: str, version: int | None, **more: ob
         "posted_delta": 0,
         "posted_after": 0,
         "payload": event_id.encode(),
+        "held_after": 0,
     }
     return Row(**{**fields, **more})  # type: ignore[arg-type]  # a test names its own fields
 
@@ -143,6 +144,14 @@ def break_a_fold_in_the_middle(world: World) -> None:
 
 def overdraw(world: World) -> None:
     world.observed.wallets[BERT] = Wallet(30, 2, floor_minor=31)
+
+
+def hold_by_no_hold(world: World) -> None:
+    world.observed.wallets[BERT] = Wallet(30, 2, held_minor=5)
+
+
+def lose_what_is_held(world: World) -> None:
+    world.observed.open_holds[BERT] = 5
 
 
 def skip_a_sequence(world: World) -> None:
@@ -254,6 +263,8 @@ def publish_again_for_no_reason(world: World) -> None:
         (change_a_balance, {"I2", "I5", "I6"}),
         (break_a_fold_in_the_middle, {"I2"}),
         (overdraw, {"I3"}),
+        (hold_by_no_hold, {"I11"}),
+        (lose_what_is_held, {"I11"}),
         (skip_a_sequence, {"I4", "I6"}),
         (skip_a_version, {"I4", "I6"}),
         (apply_twice, {"I2", "I5", "I6"}),

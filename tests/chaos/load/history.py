@@ -20,6 +20,7 @@ class Command:
     path: str
     body: dict[str, Any]
     entries: tuple[tuple[Entry, ...], ...] = ()
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,15 @@ def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
         return ()
     body = answer.json()
     if "results" not in body:
-        return (Moved(body["id"], command.entries[0]),)
+        return (_moved(body, command.entries[0]),)
     results = zip(body["results"], command.entries, strict=True)
-    return tuple(Moved(result["body"]["id"], entries) for result, entries in results if result["status"] in OK)
+    return tuple(_moved(result["body"], entries) for result, entries in results if result["status"] in OK)
+
+
+def _moved(body: dict[str, Any], entries: tuple[Entry, ...]) -> Moved:
+    """Return the transaction with the fees that the answer tells of."""
+    fees = tuple((fee["wallet_id"], -round(100 * float(fee["amount"]["amount"]))) for fee in body["fees"])
+    return Moved(body["id"], (*entries, *fees))
 
 
 def is_definite(answer: Response) -> bool:

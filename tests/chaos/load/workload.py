@@ -6,11 +6,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from tests.chaos.load.client import HttpClient, Response, Unanswered
 from tests.chaos.load.exchanges import Exchange, timed
-from tests.chaos.load.history import Command, Done, Entry, History, is_definite
+from tests.chaos.load.history import OK, Command, Done, Entry, History, is_definite
+
+from servicekit.clock import utc_now
 
 WALLETS = 32
 HOT = 3
@@ -20,8 +23,28 @@ SETTLED_WITHIN_S = 45.0
 PAUSE_S = (0.0, 0.02)
 """Between a client's commands: about two thirds of what a closed loop would send."""
 RETRY_S = (0.02, 0.2)
-MIX = {"transfer": 70, "deposit": 10, "withdrawal": 8, "atomic": 4, "independent": 4, "repeat": 4}
+MIX = {
+    "transfer": 56,
+    "deposit": 10,
+    "withdrawal": 8,
+    "hold": 8,
+    "settle": 6,
+    "atomic": 4,
+    "independent": 4,
+    "repeat": 4,
+}
+SHORT = timedelta(seconds=2)
+"""How long holds last that nobody settles: the sweeper does."""
 CURRENCY = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A hold that nobody has settled yet."""
+
+    hold_id: str
+    wallet: str
+    amount_minor: int
 
 
 @dataclass(kw_only=True)
@@ -41,6 +64,7 @@ class Bank:
     clients: int = CLIENTS
     settled_within_s: float = SETTLED_WITHIN_S
     _keys: int = 0
+    _placed: list[Placed] = field(default_factory=list)
     _turns: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,8 +121,28 @@ class Bank:
         kind = chance.choices(list(self.mix), list(self.mix.values()))[0]
         if kind == "repeat":
             await client.repeat()
+        elif kind == "hold":
+            await self._hold(client, chance)
+        elif kind == "settle":
+            await self._settle_hold(client, chance)
         else:
             await client.settle(self._command(kind, chance))
+
+    async def _hold(self, client: "Client", chance: random.Random) -> None:
+        """Hold a little of a wallet: for a moment, or until it is settled."""
+        wallet, amount_minor = self._wallet(chance), chance.choice((1, 137, 2_500))
+        lasts = SHORT if chance.random() < 0.3 else None
+        done = await client.settle(self.hold(wallet, amount_minor, lasts=lasts))
+        if done is not None and done.answer.status in OK and lasts is None:
+            self._placed.append(Placed(done.answer.json()["id"], wallet, amount_minor))
+
+    async def _settle_hold(self, client: "Client", chance: random.Random) -> None:
+        """Capture or void a hold that is open."""
+        if not self._placed:
+            return
+        placed = self._placed.pop(chance.randrange(len(self._placed)))
+        payee = chance.choice([wallet for wallet in self.wallets if wallet != placed.wallet])
+        await client.settle(self.capture(placed, payee) if chance.random() < 0.7 else self.void(placed))
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -132,8 +176,7 @@ class Bank:
         return self._single("transfer", body, amount_minor, ((source, -amount_minor), (destination, amount_minor)))
 
     def _single(self, kind: str, body: dict[str, Any], amount_minor: int, entries: tuple[Entry, ...]) -> Command:
-        amount = {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
-        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": amount}, (entries,))
+        return Command(kind, self.key(kind), f"/v1/{kind}s", {**body, "amount": _amount(amount_minor)}, (entries,))
 
     def _command(self, kind: str, chance: random.Random) -> Command:
         # Now and then more than any wallet holds: a refusal is settled too.
@@ -148,6 +191,22 @@ class Bank:
             case _:
                 kinds = chance.choices(("transfer", "deposit", "withdrawal"), k=4)
                 return self.batch(kind, [self._command(each, chance) for each in kinds])
+
+    def hold(self, wallet: str, amount_minor: int, *, lasts: timedelta | None = None) -> Command:
+        """Return the placing of a hold."""
+        until = {} if lasts is None else {"expires_at": (utc_now() + lasts).isoformat()}
+        body = {"wallet_id": wallet, "amount": _amount(amount_minor), **until}
+        return Command("hold", self.key("hold"), "/v1/holds", body)
+
+    def capture(self, placed: "Placed", payee: str) -> Command:
+        """Return the capture of all that a hold holds."""
+        entries = ((placed.wallet, -placed.amount_minor), (payee, placed.amount_minor))
+        path, body = f"/v1/holds/{placed.hold_id}/capture", {"destination_wallet_id": payee}
+        return Command("capture", self.key("capture"), path, body, (entries,))
+
+    def void(self, placed: "Placed") -> Command:
+        """Return the void of a hold."""
+        return Command("void", self.key("void"), f"/v1/holds/{placed.hold_id}/void", {})
 
     def batch(self, mode: str, singles: Sequence[Command]) -> Command:
         """Return a batch of *singles*."""
@@ -167,6 +226,10 @@ class Bank:
         pair = [self.wallets[first], self.wallets[chance.randrange(4, 8)]]
         chance.shuffle(pair)
         return pair[0], pair[1]
+
+
+def _amount(amount_minor: int) -> dict[str, str]:
+    return {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
 
 
 class Client:
@@ -218,4 +281,5 @@ class Client:
         return None
 
     async def _send(self, command: Command) -> Response:
-        return await timed(self._https[0], self._bank.exchanges, "POST", command.path, command.body, key=command.key)
+        http, method, path = self._https[0], command.method, command.path
+        return await timed(http, self._bank.exchanges, method, path, command.body, key=command.key)

@@ -21,6 +21,7 @@ from wallet.adapters.ledger_postgres import Connection, PostgresLedger
 from wallet.application.ports import Committed, Decide
 from wallet.application.rows import BatchInput, BatchRows, Stamps
 from wallet.application.units import UnitKey
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.rows import RowName
 
 COMMIT_KILL_S_MAX: Final = 0.002
@@ -70,7 +71,7 @@ class GatedLedger(PostgresLedger):
     """Asks the gate at every boundary, and tells it the keys of the batch."""
 
     def __init__(self, dsn: str, *, gate: Gate, commit_lock: bool) -> None:
-        super().__init__(dsn, commit_lock=commit_lock)
+        super().__init__(dsn, kinds=CATALOG.kinds, commit_lock=commit_lock)
         self._gate = gate
         for step in STEPS:
             setattr(self, step, functools.partial(self._step, step, getattr(self, step)))

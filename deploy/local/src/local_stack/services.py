@@ -2,6 +2,13 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+EXAMPLE_RATES: Final = Path(__file__).with_name("rates.json")
+"""Exchange rates to try things with."""
+CENTURY_S: Final = str(100 * 365 * 86_400)
+"""Examples do not grow old."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +28,15 @@ class ProcessType:
 class Service:
     """One service: its database, what migrates that, and its processes. `name` is the Python package.
 
-    `own_links` are variables that hold an address below the service's own API, with the path there.
+    `own_links` are variables that hold an address below the service's own API, with the path there; `defaults` are
+    variables with what they are here unless they are set.
     """
 
     name: str
     migrate: tuple[str, ...]
     processes: tuple[ProcessType, ...]
     own_links: tuple[tuple[str, str], ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
     probe: str | None = None
     """A list of its API that a service key may read: how one finds out that the key is known."""
 
@@ -58,6 +67,7 @@ WALLET = Service(
     migrate=module("wallet", "migrate"),
     probe="/v1/wallets?limit=1",
     own_links=(("WALLET_SCHEMA_URL", "/schemas/"),),
+    defaults=(("WALLET_RATES_URL", EXAMPLE_RATES.as_uri()), ("WALLET_RATES_AGE_MAX_S", CENTURY_S)),
     processes=(
         ProcessType(
             name="wallet-relay",

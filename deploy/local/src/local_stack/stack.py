@@ -241,6 +241,7 @@ class Stack:
     def _environment(self, service: Service) -> dict[str, str]:
         return {
             "TRACES_FILE": str(self.config.state / "traces.jsonl"),
+            **dict(service.defaults),
             **self.config.environment,
             **self.config.own_links(service),
             BROKER_VARIABLE: self._kafka,

@@ -106,6 +106,7 @@ SUBJECT_NOT_FOUND: Final = _register(
 )
 HOLD_NOT_FOUND: Final = _register("hold_not_found", 404, "There is no such hold", "Check the hold id.")
 OWNER_NOT_FOUND: Final = _register("owner_not_found", 404, "There is no such owner", "Check the owner id.")
+QUOTE_NOT_FOUND: Final = _register("quote_not_found", 404, "There is no such quote", "Check the quote id.")
 METHOD_NOT_ALLOWED: Final = _register(
     "method_not_allowed", 405, "The method is not allowed here", "Use a method named in the Allow header."
 )
@@ -210,6 +211,22 @@ DISTRIBUTION_MISMATCH: Final = _register(
 SHARE_TOO_SMALL: Final = _register(
     "share_too_small", 422, "A destination would get nothing", "Leave it out, or make its share larger."
 )
+QUOTE_EXPIRED: Final = _register("quote_expired", 409, "The quote has expired", "Ask for another quote.")
+QUOTE_USED: Final = _register(
+    "quote_used", 409, "The quote was used for another conversion", "Ask for another quote; one is for one conversion."
+)
+PAIR_NOT_OFFERED: Final = _register(
+    "pair_not_offered",
+    422,
+    "The policy does not let these currencies be converted",
+    "Choose another pair, or add it to the policy's section fx; then try with a new key.",
+)
+QUOTE_AMOUNT_OUT_OF_RANGE: Final = _register(
+    "quote_amount_out_of_range",
+    422,
+    "An amount of the conversion comes to nothing, or to too much",
+    "Choose an amount so that source_amount and destination_amount are ones; then try with a new key.",
+)
 BATCH_REFUSED: Final = _register(
     "batch_refused", 409, "The atomic batch was refused as a whole", "See index and problem; nothing was done."
 )
@@ -279,6 +296,12 @@ HALTED: Final = _register(
 OUTCOME_UNKNOWN: Final = _register(
     "outcome_unknown", 503, "Whether the command happened is not known yet", "Repeat with the same key to learn it."
 )
+RATE_UNAVAILABLE: Final = _register(
+    "rate_unavailable",
+    503,
+    "There is no fresh rate of the pair",
+    "Nothing was done; repeat with the same key after retry_after_s.",
+)
 WALLET_AHEAD_OF_CLOCK: Final = _register(
     "wallet_ahead_of_clock",
     503,
@@ -321,6 +344,9 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("unknown_currency", "The currency is not known."),
         FieldCode("unknown_time_zone", "There is no such IANA time zone."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
+        FieldCode("same_currency", "Source and destination are of the same currency."),
+        FieldCode("duplicate_pair", "The same pair of currencies stands twice."),
+        FieldCode("one_amount", "The source's amount or the destination's: one of both is given."),
         FieldCode("contradiction", "The rule cannot be one, alone or beside those before it."),
         FieldCode("too_large", "The section is longer than allowed."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -222,7 +223,12 @@ class Stream:
 
     def terms(self, wallet: UUID) -> list[Envelope]:
         """Return a wallet's new credit line, limits and details."""
-        told: Any = {"wallet_id": str(wallet), "owner_id": "owner", "balance": self._balance(wallet), "private": PRIVATE}
+        told: Any = {
+            "wallet_id": str(wallet),
+            "owner_id": "owner",
+            "balance": self._balance(wallet),
+            "private": PRIVATE,
+        }
         line, none = money(500, CURRENCY), money(0, CURRENCY)
         limits = [events.Limit(scope="wallet", operation="debit", currency=CURRENCY, day_count=3)]
         return [

@@ -1,7 +1,7 @@
 """The wallet service's settings: all of its environment."""
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -86,6 +86,28 @@ class WalletSettings(ServiceSettings):
     )
     wallet_sweep_every_s: float = Field(
         default=1.0, gt=0, le=60, description="How often is looked for what is due, such as holds that end."
+    )
+    wallet_rates_url: str | None = Field(
+        default=None,
+        description="Where exchange rates come from: an https URL at a public address, or `file:` and an absolute "
+        "path. Unset: there are none, and no quotes.",
+    )
+    wallet_rates_format: Literal["ecb", "json"] = Field(
+        default="json", description="What stands there: `ecb`, the reference rates in XML, or `json`."
+    )
+    wallet_rates_every_s: float = Field(
+        default=300.0, gt=0, le=86_400, description="How often rates are fetched, by one instance for all, in seconds."
+    )
+    wallet_rates_age_max_s: float = Field(
+        default=345_600.0,
+        gt=0,
+        description="How old the rate of a quote may be, in seconds: reference rates skip weekends.",
+    )
+    wallet_rates_jump_ppm: int = Field(
+        default=200_000,
+        ge=0,
+        description="How far a rate may move from the one before, in parts per million of it; one that jumps further "
+        "is refused and alarmed until this is raised.",
     )
     wallet_reference_key: SecretKey = Field(
         default=SecretStr(DEVELOPMENT_REFERENCE_KEY),

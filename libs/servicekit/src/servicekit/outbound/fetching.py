@@ -65,12 +65,20 @@ class Fetcher:
     """Fetches documents of at most *bytes_max*, each within *timeout_s* from DNS to its last byte."""
 
     def __init__(
-        self, vetting: Vetting, *, bytes_max: int, timeout_s: float, agent: str, tls: ssl.SSLContext | None = None
+        self,
+        vetting: Vetting,
+        *,
+        bytes_max: int,
+        timeout_s: float,
+        agent: str,
+        accept: str = "application/json",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._vetting = vetting
         self._bytes_max = bytes_max
         self._timeout_s = timeout_s
         self._agent = agent
+        self._accept = accept
         self._tls = tls or ssl.create_default_context()
 
     async def fetch(self, url: str, tenant_id: UUID, *, etag: str | None) -> Fetched | NotModified | FetchFailed:
@@ -80,7 +88,7 @@ class Fetcher:
                 target, addresses = await self._vetting.vet(url, tenant_id)
                 reader, writer = await self._connected(target, addresses[:ADDRESSES_TRIED_MAX])
                 try:
-                    writer.write(_request(target, self._agent, etag))
+                    writer.write(_request(target, self._agent, self._accept, etag))
                     return await self._read(reader)
                 finally:
                     writer.transport.abort()
@@ -118,11 +126,11 @@ class Fetcher:
         return Fetched(bytes(response.body_head), _etag(response.fields.get("etag")))
 
 
-def _request(target: Target, agent: str, etag: str | None) -> bytes:
+def _request(target: Target, agent: str, accept: str, etag: str | None) -> bytes:
     fields = {
         "host": target.host_header,
         "user-agent": agent,
-        "accept": "application/json",
+        "accept": accept,
         "accept-encoding": "identity",
         "connection": "close",
         **({} if etag is None else {"if-none-match": etag}),

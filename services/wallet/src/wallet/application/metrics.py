@@ -1,13 +1,24 @@
 """What the committer tells of itself, as Prometheus metrics."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
-from wallet.application.units import AheadOfClock, Forbidden, KeyReused, NotFound, Outcome, Refused, Stored, Unit
+from wallet.application.units import (
+    AheadOfClock,
+    Deferred,
+    Forbidden,
+    KeyReused,
+    NotFound,
+    Outcome,
+    Refused,
+    Stored,
+    Unit,
+)
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
@@ -117,6 +128,7 @@ _UNDONE_LABELS: Final[Mapping[type, str]] = {
     KeyReused: "key_reused",
     NotFound: "not_found",
     Forbidden: "forbidden",
+    Deferred: "not_now",
     AheadOfClock: "ahead_of_clock",
 }
 
@@ -167,3 +179,37 @@ class FoldMetrics:
     def fold_lag(self, rows: int) -> None:
         """Tell how many journal rows the system accounts' totals are behind."""
         self._fold_lag.set(rows)
+
+
+class RateMetrics:
+    """How fetching exchange rates goes; labels are closed sets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._fetches = Counter(
+            "wallet_rates_fetches_total",
+            "Documents of exchange rates that were asked for, by what came of it.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._jumps = Counter(
+            "wallet_rates_jumps_total",
+            "Exchange rates that were refused because they moved too far from those before.",
+            registry=registry,
+        )
+        self._as_of = Gauge(
+            "wallet_rates_as_of_timestamp_seconds",
+            "Of when the newest document of exchange rates is that was believed.",
+            registry=registry,
+        )
+
+    def fetched(self, outcome: str) -> None:
+        """Count one document, or what stood in its way."""
+        self._fetches.labels(outcome).inc()
+
+    def jumped(self, rates: int) -> None:
+        """Count refused rates."""
+        self._jumps.inc(rates)
+
+    def as_of(self, at: datetime) -> None:
+        """Tell of when the document is."""
+        self._as_of.set(at.timestamp())

@@ -43,7 +43,7 @@ from wallet.application.units import (
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.limits import stored_usages
 from wallet.domain.mandate import platform_mandate
-from wallet.domain.outcomes import Accepted, Decision, Missing, NotPermitted, Rejected, Unnamed
+from wallet.domain.outcomes import Accepted, Decision, Missing, NotNow, NotPermitted, Rejected, Undone, Unnamed
 from wallet.domain.policy import policy_in_force
 from wallet.domain.rows import Row, RowName, Rows, StateName, StateRow, UnnamedRowError
 from wallet.domain.wallets import Wallet
@@ -236,7 +236,7 @@ class BatchPlan:
             return self._plan_atomic_batch(unit)
         first_row = len(self._journal)
         match self._attempt(unit, unit.commands[0]):
-            case Missing() | NotPermitted() as undone:
+            case Missing() | NotPermitted() | NotNow() as undone:
                 return undone_unit(undone, None)
             case Rejected() as rejected:
                 answer = self._renderer.rejected(rejected, unit.path)
@@ -285,7 +285,7 @@ class BatchPlan:
                 continue
             self._rows, self._context = rows, self._nobodys_context()  # the policy is what it was, too
             del self._journal[marks[0] :], self._references[marks[1] :], self._raised[marks[2] :]
-            if isinstance(attempt, Missing | NotPermitted):
+            if isinstance(attempt, Undone):
                 return undone_unit(attempt, index)
             answer = self._renderer.rejected_batch(attempt, index, unit.path)
             answered = _Answered(Refused(attempt.code), answer, None)
@@ -294,7 +294,7 @@ class BatchPlan:
 
     # -- commands
 
-    def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Missing | NotPermitted:
+    def _attempt(self, unit: Unit, command: Command) -> _Answered | Rejected | Undone:
         """Decide *command*; where it is accepted, add its rows to the plan."""
         decision = self._decide(unit, command)
         if isinstance(decision, Accepted):
@@ -333,6 +333,8 @@ class BatchPlan:
             states.append(carry_out_row(fact, self._rows, self._now))
             self._journal.append(row_change_row(unit, fact, states[-1], private))
             self._context = self._nobodys_context()  # it may have been the policy
+        self._rows.update((row.name, row) for row in accepted.states)
+        states.extend(accepted.states)
         created_at = self._text_of(carried[0][1].last_at) if carried else self._now_text
         done = CarriedOut(carried, states, transaction_id, created_at, unit.mandate)
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
@@ -366,7 +368,12 @@ class BatchPlan:
             self._shards.append(shard)
             last_by_shard[shard] = number
         last_rows = [last_by_shard[shard] for shard in sorted(last_by_shard)]
-        home = self._shards[first_row] if refused_id is None else shard_of(refused_id)
+        if refused_id is not None:
+            home = shard_of(refused_id)
+        elif last_rows:
+            home = self._shards[first_row]
+        else:  # what was done has no events
+            home = shard_of(answered.resource_id or unit.tenant_id)
         if unit.claim is not None and self._print_of(unit.claim.key) is None:
             self._idempotency.append(
                 IdempotencyRow(*unit.claim.key, unit.claim.fingerprint, *_CLAIMED, None, home, None, None, None)

@@ -11,7 +11,7 @@ import msgspec
 
 from wallet.domain.commands import Command
 from wallet.domain.mandate import Mandate
-from wallet.domain.outcomes import Missing, NotPermitted
+from wallet.domain.outcomes import Missing, NotNow, NotPermitted, Undone
 
 _canonical = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -75,18 +75,31 @@ class Forbidden(msgspec.Struct, frozen=True):
     index: int | None
 
 
+class Deferred(msgspec.Struct, frozen=True):
+    """What the unit, or the command at *index* of an atomic batch, needs is not there now. Nothing was done."""
+
+    why: NotNow
+    index: int | None
+
+
 class AheadOfClock(msgspec.Struct, frozen=True):
     """A wallet's newest event is farther ahead of the database's clock than is believed. Nothing was done."""
 
     wallet_id: UUID
 
 
-Outcome = Stored | KeyReused | NotFound | Forbidden | AheadOfClock
+Outcome = Stored | KeyReused | NotFound | Forbidden | Deferred | AheadOfClock
 
 
-def undone_unit(why: Missing | NotPermitted, index: int | None) -> NotFound | Forbidden:
+def undone_unit(why: Undone, index: int | None) -> NotFound | Forbidden | Deferred:
     """Return the outcome of a unit of which nothing was done, because of its command at *index*; its key stays free."""
-    return NotFound(why, index) if isinstance(why, Missing) else Forbidden(why, index)
+    match why:
+        case Missing():
+            return NotFound(why, index)
+        case NotPermitted():
+            return Forbidden(why, index)
+        case NotNow():
+            return Deferred(why, index)
 
 
 @dataclass(slots=True, eq=False)

@@ -23,15 +23,19 @@ from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.health import ApiHealth
 from wallet.bootstrap.jobs import Halt
 from wallet.bootstrap.parts import Parts
+from wallet.bootstrap.rates import open_refresh
 from wallet.config import WalletSettings
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
 from wallet.entrypoints.currencies import currencies_page
+from wallet.entrypoints.fx import quote_reads
 from wallet.entrypoints.limits import limit_reads
 from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
-from wallet.entrypoints.slices import Catalog
+from wallet.entrypoints.slices import Catalog, Lookups
+from wallet.rates.refreshing import RateRefresh
+from wallet.reads.rates_postgres import FxRates
 from wallet.reads.reads_postgres import LedgerReads
 from wallet.sweeping.sweeper import Sweeper
 
@@ -75,7 +79,8 @@ async def open_api(
         telemetry.registry.register(PoolCollector("reads", pool))
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
-            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue)),
+            open_refresh(settings, telemetry) as refresh,
+            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue, refresh)),
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
             yield _app(
@@ -89,14 +94,18 @@ async def open_api(
             )
 
 
-def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt, queue: CommandQueue) -> list[Job]:
+def _jobs(
+    settings: WalletSettings, telemetry: Telemetry, halt: Halt, queue: CommandQueue, refresh: RateRefresh | None
+) -> list[Job]:
     sweeper = Sweeper(queue, metrics=SweepMetrics(telemetry.registry), deadline_s=settings.wallet_command_deadline_s)
     return [
         jobs.sweep(sweeper, settings.wallet_sweep_every_s),
         jobs.look_for_halt(halt),
         jobs.make_partitions(),
         jobs.forget_keys(settings.wallet_idempotency_days),
+        jobs.forget_quotes(),
         jobs.fold_system_accounts(FoldMetrics(telemetry.registry)),
+        *([] if refresh is None else [jobs.refresh_rates(refresh, settings.wallet_rates_every_s)]),
     ]
 
 
@@ -117,6 +126,8 @@ def _app(
         queue=queue,
         dry_run=DryRun(reads, planned, deadline_s=deadline_s),
         members=BatchMembers(catalog),
+        preparing=catalog.preparing,
+        lookups=Lookups(reads=reads, rates=_rates(settings, tenants)),
         deadline_s=deadline_s,
     )
     return create_app(
@@ -128,6 +139,7 @@ def _app(
         routes=[
             *wallet_reads(reads),
             *hold_reads(reads),
+            *quote_reads(reads),
             *policy_reads(reads),
             *limit_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
@@ -137,3 +149,9 @@ def _app(
         deep=health.deep,
         public_pages=(currencies_page(),),
     )
+
+
+def _rates(settings: WalletSettings, tenants: TenantPool) -> FxRates | None:
+    if settings.wallet_rates_url is None:
+        return None
+    return FxRates(tenants, age_max_s=settings.wallet_rates_age_max_s)

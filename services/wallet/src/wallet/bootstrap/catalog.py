@@ -3,7 +3,8 @@
 from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
-from wallet.entrypoints import holds, limits, money, payments, policy, restrictions, terms, wallets
+from wallet.domain.quotes import ExpireQuote
+from wallet.entrypoints import fx, holds, limits, money, payments, policy, restrictions, terms, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -15,9 +16,10 @@ CATALOG: Final = Catalog(
         wallets.CLOSE,
         payments.PAY,
         *holds.SLICES,
+        *fx.SLICES,
         *policy.SLICES,
         *limits.SLICES,
         *terms.SLICES,
     ),
-    inner={ExpireHold: holds.answer_hold},
+    inner={ExpireHold: holds.answer_hold, ExpireQuote: fx.answer_quote},
 )

@@ -5,9 +5,15 @@ from typing import Final
 
 from servicekit.maintenance import Job, JobRun
 from servicekit.relay import halts
-from wallet.adapters import forgetting_postgres, partitions_postgres, system_accounts_postgres
+from wallet.adapters import (
+    forgetting_postgres,
+    forgetting_quotes_postgres,
+    partitions_postgres,
+    system_accounts_postgres,
+)
 from wallet.adapters.forgetting_postgres import KeyForgetting
 from wallet.application.metrics import FoldMetrics
+from wallet.rates.refreshing import RateRefresh
 from wallet.sweeping.due_postgres import LOT_MAX
 from wallet.sweeping.sweeper import Sweeper
 
@@ -15,6 +21,8 @@ _HALT_S: Final = 1.0
 _PARTITIONS_S: Final = 1.0
 _FORGET_S: Final = 5.0
 _FOLD_S: Final = 1.0
+_SWEEP_DEADLINE_S: Final = 3.0
+"""Of one lot. A sweeper that is lost keeps the others waiting for twice as long."""
 
 
 @dataclass(slots=True)
@@ -59,7 +67,30 @@ def sweep(sweeper: Sweeper, every_s: float) -> Job:
 
     It runs in an API process: a second process with a committer would make every memory of rows wrong.
     """
-    return Job(name="sweep", interval_s=every_s, run=sweeper.sweep, chunk_rows=LOT_MAX, has_leader=True)
+    return Job(
+        name="sweep",
+        interval_s=every_s,
+        run=sweeper.sweep,
+        chunk_rows=LOT_MAX,
+        deadline_s=_SWEEP_DEADLINE_S,
+        has_leader=True,
+    )
+
+
+def forget_quotes() -> Job:
+    """Return the job that deletes quotes that nobody used."""
+    return Job(
+        name="forget_quotes",
+        interval_s=_FORGET_S,
+        run=forgetting_quotes_postgres.forget_quotes,
+        chunk_rows=forgetting_quotes_postgres.LOT_MAX,
+        has_leader=True,
+    )
+
+
+def refresh_rates(refresh: RateRefresh, every_s: float) -> Job:
+    """Return the job that fetches exchange rates."""
+    return Job(name="refresh_rates", interval_s=every_s, run=refresh.refresh, has_leader=True)
 
 
 def fold_system_accounts(metrics: FoldMetrics) -> Job:

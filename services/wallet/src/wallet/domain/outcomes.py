@@ -10,7 +10,7 @@ import msgspec
 from contracts.scopes import Kind
 from wallet.domain.facts import AnyFact, RowFact
 from wallet.domain.owners import UsageChange
-from wallet.domain.rows import RowName
+from wallet.domain.rows import RowName, StateRow
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
 
@@ -20,8 +20,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
     whose entries are among the facts, and sum to zero per currency. *text* is the free text of all of it.
-    *row_facts* happen to rows besides wallets. *usages* are what is counted under limits afterwards, which no event
-    tells.
+    *row_facts* happen to rows besides wallets. *states* are rows of kinds without events, as they are from now on;
+    *usages* are what is counted under limits afterwards, which no event tells.
     """
 
     facts: tuple[AnyFact, ...]
@@ -30,6 +30,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     text: FreeText | None = None
     row_facts: tuple[RowFact, ...] = ()
     usages: tuple[UsageChange, ...] = ()
+    states: tuple[StateRow, ...] = ()
 
 
 class RefusalCode(StrEnum):
@@ -58,6 +59,10 @@ class RefusalCode(StrEnum):
     UNKNOWN_TIER = "unknown_tier"
     LIMIT_EXCEEDED = "limit_exceeded"
     OVERDRAFT_IN_USE = "overdraft_in_use"
+    QUOTE_EXPIRED = "quote_expired"
+    QUOTE_USED = "quote_used"
+    PAIR_NOT_OFFERED = "pair_not_offered"
+    QUOTE_AMOUNT_OUT_OF_RANGE = "quote_amount_out_of_range"
 
 
 WALLET: Final = "wallet"
@@ -116,13 +121,22 @@ class NotPermitted(msgspec.Struct, frozen=True):
     kind: Kind
 
 
+class NotNow(msgspec.Struct, frozen=True):
+    """What the command needs of the world is not there now, as *code* says; *detail* is a sentence for the sender."""
+
+    code: str
+    detail: str
+
+
 class Unnamed(msgspec.Struct, frozen=True):
     """The rule needs a row that was not read: it is to be read, and the command decided again."""
 
     name: RowName
 
 
-Decision = Accepted | Rejected | Missing | NotPermitted | Unnamed
+Undone = Missing | NotPermitted | NotNow
+"""Nothing was done, and nothing is stored: the key stays free."""
+Decision = Accepted | Rejected | Undone | Unnamed
 
 
 def missing_wallet(wallet_id: UUID) -> Missing:

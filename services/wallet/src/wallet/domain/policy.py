@@ -14,6 +14,7 @@ from contracts.events import Private
 from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
 from wallet.domain.fee_rules import FeeRule, FeeRules
+from wallet.domain.fx import FxTerms
 from wallet.domain.limits import DEFAULT_TIER, OF_OWNER, LimitsByUse, Tier, by_use
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
@@ -39,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     tiers: tuple[Tier, ...] = ()
     owners_counted_since: datetime | None = None
     """Since when there are limits of all an owner's wallets, None where there are none: no section, told by them."""
+    fx: FxTerms = FxTerms()
 
     @cached_property
     def looks_at_owners(self) -> bool:

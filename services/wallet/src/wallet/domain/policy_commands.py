@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from wallet.domain.commands import Command, Context
 from wallet.domain.fee_rules import FeeRule
+from wallet.domain.fx import FxTerms
 from wallet.domain.limits import Tier
 from wallet.domain.outcomes import Accepted, Decision, RefusalCode, Rejected, Subject
 from wallet.domain.policy import POLICY, HoldTerms, PolicyChanged, policy_id
@@ -45,6 +46,14 @@ class ChangeHoldTerms(ChangePolicy, frozen=True):
     kind: ClassVar[str] = "change_hold_terms"
     section: ClassVar[str] = "holds"
     document: HoldTerms
+
+
+class ChangeFxTerms(ChangePolicy, frozen=True):
+    """Set which currencies may be converted, and at what spread."""
+
+    kind: ClassVar[str] = "change_fx_terms"
+    section: ClassVar[str] = "fx"
+    document: FxTerms
 
 
 class ChangeFees(ChangePolicy, frozen=True):

@@ -21,11 +21,15 @@ RowName = UUID | StateName
 
 
 class RowKind(NamedTuple):
-    """A kind of row besides wallets. *number* is stored and never used again; *body* is the struct of its JSON."""
+    """A kind of row besides wallets. *number* is stored and never used again; *body* is the struct of its JSON.
+
+    One without events cannot be made again from the journal.
+    """
 
     number: int
     name: str
     body: type[msgspec.Struct]
+    has_events: bool = True
 
 
 class StateRow(msgspec.Struct, frozen=True, kw_only=True):

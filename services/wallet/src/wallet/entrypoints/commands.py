@@ -1,7 +1,7 @@
 """The command routes: a request becomes a unit, the unit's outcome an answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from wallet.application.queue import CommandQueue
 from wallet.application.units import (
     AheadOfClock,
     Claim,
+    Deferred,
     Forbidden,
     KeyReused,
     NotFound,
@@ -38,7 +39,7 @@ from wallet.entrypoints.bodies import BatchBody, CommandResult
 from wallet.entrypoints.fields import is_owner_id
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK
-from wallet.entrypoints.slices import CommandSlice
+from wallet.entrypoints.slices import CommandSlice, Lookups, Prepare
 
 _REPLAYED: Final = (b"idempotency-replayed", b"true")
 _encode = msgspec.json.Encoder().encode
@@ -47,11 +48,16 @@ Handler = Callable[[CommandRequest[Any]], Awaitable[CommandResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandHandlers:
-    """What the command routes share. *deadline_s* is how long a command may take from its arrival."""
+    """What the command routes share. *deadline_s* is how long a command may take from its arrival.
+
+    Commands among *preparing* are prepared with *lookups* once their fingerprint is made.
+    """
 
     queue: CommandQueue
     dry_run: DryRun
     members: BatchMembers
+    preparing: Mapping[type[Command], Prepare]
+    lookups: Lookups
     deadline_s: float
 
     def single(self, of: CommandSlice) -> Handler:
@@ -77,6 +83,8 @@ class CommandHandlers:
                 require(request.principal, of.also_needs(request.body))
             _charge(request, (command,))
             unit = self._unit(request, (command,), _key_of(request), path=path)
+            if of.prepare is not None:
+                await self._prepare(request, [unit])
             return await self._answer(request, unit, located_at)
 
         return handle
@@ -91,14 +99,31 @@ class CommandHandlers:
         _charge(request, commands)
         if is_atomic:
             unit = self._unit(request, tuple(commands), _key_of(request), path=request.path, is_atomic_batch=True)
+            await self._prepare(request, [unit])
             return await self._answer(request, unit, b"")
         claim = _claim_of(request, commands)
         units = [
             self._unit(request, (command,), _key_of_part(request, index), path=request.path, claim=claim)
             for index, command in enumerate(commands)
         ]
+        await self._prepare(request, units)
         outcomes = await self._outcomes(request, units)
         return _independent_answer(outcomes, request.path)
+
+    async def _prepare(self, request: CommandRequest[Any], units: Sequence[Unit]) -> None:
+        """Give the commands of *units* what is looked up for them, those of one kind with one look."""
+        waiting: dict[Prepare, list[tuple[int, int]]] = {}
+        for number, unit in enumerate(units):
+            for place, command in enumerate(unit.commands):
+                prepare = self.preparing.get(type(command))
+                if prepare is not None:
+                    waiting.setdefault(prepare, []).append((number, place))
+        for prepare, places in waiting.items():
+            asked = [units[number].commands[place] for number, place in places]
+            prepared = await prepare(self.lookups, mandate_of(request.principal), asked)
+            for (number, place), command in zip(places, prepared, strict=True):
+                before = units[number].commands
+                units[number].commands = (*before[:place], command, *before[place + 1 :])
 
     def _unit(
         self,
@@ -218,7 +243,7 @@ def _response(outcome: Outcome, location: bytes, *, is_dry_run: bool = False) ->
     return CommandResponse(status, body, headers)
 
 
-def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock) -> Problem:
+def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | Deferred | AheadOfClock) -> Problem:
     if isinstance(outcome, KeyReused):
         return Problem(problems.IDEMPOTENCY_KEY_REUSED, "The key was used for another request; nothing was done.")
     if isinstance(outcome, AheadOfClock):
@@ -226,13 +251,14 @@ def _problem_of_outcome(outcome: KeyReused | NotFound | Forbidden | AheadOfClock
             f"Wallet {outcome.wallet_id} is ahead of the ledger's clock: its money stands still until that is past."
         )
         return Problem(problems.WALLET_AHEAD_OF_CLOCK, detail, wallet_id=outcome.wallet_id, retry_after_s=RETRY_AFTER_S)
+    at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
+    if isinstance(outcome, Deferred):
+        why = outcome.why
+        return Problem(PROBLEM_CODES[why.code], why.detail, retry_after_s=RETRY_AFTER_S, **at)
     if isinstance(outcome, Forbidden):
-        at: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
         return Problem(problems.FORBIDDEN, outcome.refused.detail, kind=outcome.refused.kind.value, **at)
     missing = outcome.missing
-    facts: dict[str, Any] = {f"{missing.kind}_id": missing.id}
-    if outcome.index is not None:
-        facts["index"] = outcome.index
+    facts: dict[str, Any] = {f"{missing.kind}_id": missing.id, **at}
     return Problem(_not_found(missing.kind), f"There is no {missing.kind} {missing.id}.", **facts)
 
 

@@ -88,6 +88,14 @@ def _minor_of(parse: Callable[[str, str], int], amount: Money, pointer: str) -> 
         raise invalid_request(FieldError(f"{pointer}/{field}", error.code, error.detail)) from None
 
 
+def plain_minor_of(amount: str, currency: str, pointer: str) -> int:
+    """Return the minor units of *amount*, which stands at *pointer*; raises Problem `invalid_request`."""
+    try:
+        return parse_amount_minor(amount, currency)
+    except MoneyError as error:
+        raise invalid_request(FieldError(pointer, error.code, error.detail)) from None
+
+
 def instant_at(text: str | None, pointer: str) -> datetime | None:
     """Return the instant at *pointer*, None where there is none; raises Problem `invalid_request`."""
     return None if text is None else instant_of(text, pointer.removeprefix("/"), invalid_request)

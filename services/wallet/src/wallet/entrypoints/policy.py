@@ -20,12 +20,14 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.destinations import PPM
 from wallet.domain.fee_rules import RULES_MAX, FeeRule
+from wallet.domain.fx import FxTerms
 from wallet.domain.limits import TIERS_MAX, Tier
 from wallet.domain.owners import OWNER, OwnerChanged
 from wallet.domain.policy import HOLD_DAYS_MAX, POLICY, HoldTerms, Policy, PolicyChanged, policy_of
-from wallet.domain.policy_commands import ChangeFees, ChangeHoldTerms, ChangePolicy, ChangeTiers
+from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms, ChangeHoldTerms, ChangePolicy, ChangeTiers
 from wallet.domain.rows import StateRow
 from wallet.entrypoints.fees import FeeDocument, fee_rules
+from wallet.entrypoints.fx_policy import FxTermsDocument, fx_terms
 from wallet.entrypoints.limit_documents import TierDocument, tiers_of
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
@@ -49,6 +51,7 @@ class PolicyBody(Struct, frozen=True):
     fees: tuple[FeeRule, ...]
     holds: HoldTerms
     tiers: tuple[Tier, ...]
+    fx: FxTerms
 
 
 class HoldTermsDocument(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -64,6 +67,13 @@ class ChangeHoldTermsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
     expected_version: ExpectedVersion
     document: HoldTermsDocument
+
+
+class ChangeFxTermsRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Set which currencies may be converted, and at what spread."""
+
+    expected_version: ExpectedVersion
+    document: FxTermsDocument
 
 
 class ChangeFeesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -84,7 +94,7 @@ def policy_body(row: StateRow | None) -> PolicyBody:
     """Return the policy, the one in force without any where there is none."""
     policy = Policy() if row is None else policy_of(row)
     version, updated_at = (0, None) if row is None else (row.version, rfc3339(row.changed_at))
-    return PolicyBody(version, updated_at, policy.fees, policy.holds, policy.tiers)
+    return PolicyBody(version, updated_at, policy.fees, policy.holds, policy.tiers, policy.fx)
 
 
 def _hold_terms(document: HoldTermsDocument, pointer: str) -> HoldTerms:
@@ -135,6 +145,7 @@ SLICES: Final = (
     _slice(ChangeFees, ChangeFeesRequest, fee_rules, "Set the fee rules", problems.UNKNOWN_TIER),
     _slice(ChangeHoldTerms, ChangeHoldTermsRequest, _hold_terms, "Set how long holds last"),
     _slice(ChangeTiers, ChangeTiersRequest, tiers_of, "Set the tiers", problems.UNKNOWN_TIER),
+    _slice(ChangeFxTerms, ChangeFxTermsRequest, fx_terms, "Set which currencies may be converted"),
 )
 
 

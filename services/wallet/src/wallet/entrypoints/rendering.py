@@ -12,7 +12,6 @@ from servicekit.http.problems import is_problem, render_problem
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
-from wallet.domain.hold_commands import CaptureHold
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, fee_bodies, wallet_body
@@ -108,10 +107,21 @@ def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
     return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
 
 
-def answer_capture(command: CaptureHold, done: CarriedOut) -> Answer:
-    """Answer with the ledger transaction that captured a hold; how much, its first entry tells."""
-    captured, payer = next(each for each in done.facts if each[0].is_entry)
-    amount = money(-captured.amount_minor, payer.currency)
+class SaysNoAmount(Protocol):
+    """A command that makes one ledger transaction, whose amount follows from what it names."""
+
+    kind: ClassVar[str]
+
+    @property
+    def text(self) -> FreeText | None:
+        """Its free text."""
+        ...
+
+
+def answer_payers_transaction(command: SaysNoAmount, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that captured a hold or used a quote; how much, its first entry tells."""
+    first, payer = next(each for each in done.facts if each[0].is_entry)
+    amount = money(-first.amount_minor, payer.currency)
     return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
 
 

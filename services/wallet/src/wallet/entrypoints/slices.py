@@ -1,7 +1,7 @@
 """What a command is at the edge: how it is asked for, what it becomes, how it is answered; and all of them, joined."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -17,12 +17,30 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
 from wallet.domain.facts import Fact, RowFact
+from wallet.domain.mandate import Mandate
 from wallet.domain.rows import RowKind
+from wallet.reads.rates_postgres import FxRates
+from wallet.reads.reads_postgres import LedgerReads
 
 ToCommand = Callable[[Any, Any, str], Command]
 """Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`.
 
 The id is None where the path names none, else a UUID, or a text where `CommandSlice.is_path_text`.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookups:
+    """Where is read what a command needs besides the rows that it names. *rates* is None where there are none."""
+
+    reads: LedgerReads
+    rates: FxRates | None
+
+
+Prepare = Callable[[Lookups, Mandate, Sequence[Any]], Awaitable[Sequence[Command]]]
+"""Gives commands what is looked up for them: what never changes and costs a search, and is no part of what was asked.
+
+Returns as many commands in the same order; raises as `Pool.connection` does.
 """
 _PARAMETER: Final = re.compile(r"\{(\w+)_id\}")
 
@@ -35,7 +53,7 @@ class CommandSlice:
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
     *also_needs* returns the scope that a request needs besides. *is_path_text*: the id in the path is a text of the
-    tenant's own, as an owner's is, no UUID.
+    tenant's own, as an owner's is, no UUID. *prepare* is None where nothing is to be looked up.
     """
 
     command: type[Command]
@@ -44,6 +62,7 @@ class CommandSlice:
     kinds: tuple[RowKind, ...] = ()
     request: type[Struct]
     to_command: ToCommand
+    prepare: Prepare | None = None
     answer: Callable[[Any, CarriedOut], Answer]
     method: str = "POST"
     path: str
@@ -92,6 +111,11 @@ class Catalog:
     def kinds(self) -> tuple[RowKind, ...]:
         """Every kind of row besides wallets."""
         return tuple({kind.number: kind for each in self.slices for kind in each.kinds}.values())
+
+    @cached_property
+    def preparing(self) -> Mapping[type[Command], Prepare]:
+        """What is read at the edge for which commands."""
+        return {each.command: each.prepare for each in self.slices if each.prepare is not None}
 
     @cached_property
     def answers(self) -> Mapping[type[Command], Callable[[Any, CarriedOut], Answer]]:

@@ -22,6 +22,7 @@ from servicekit.principal import client_of
 from wallet.application.metrics import FraudDecisionMetrics
 from wallet.application.units import (
     AheadOfClock,
+    Deferred,
     Forbidden,
     KeyReused,
     NotFound,
@@ -99,6 +100,8 @@ class FraudRestrictions:
                 raise ProjectionError(f"decision {decision.decision_id} names a wallet that does not exist")
             case Forbidden():
                 raise ProjectionError(f"decision {decision.decision_id} is not the platform's to give")
+            case Deferred(why=why):
+                raise Unavailable(why.detail)
             case AheadOfClock():
                 raise Unavailable("The wallet is ahead of the clock.")
             case KeyReused():

@@ -29,7 +29,8 @@ _ROWS: Final = """
       cross join lateral (select j.seq from wallet.journal j where j.shard = s.shard order by j.seq desc limit 1) h
       left join (select shard, max(seq) as seq from wallet.archive_end group by shard) f using (shard)"""
 _WALLETS: Final = f"select {WALLET_COLUMNS} from wallet.wallet where get_byte(uuid_send(id), 15) & 63 = $1"
-_STATES: Final = f"select {STATE_COLUMNS} from wallet.state where get_byte(uuid_send(id), 15) & 63 = $1"
+_STATES: Final = f"""
+    select {STATE_COLUMNS} from wallet.state where get_byte(uuid_send(id), 15) & 63 = $1 and kind = any ($2)"""
 _STATE_OPENINGS: Final = f"select {STATE_COLUMNS} from wallet.state_opening where shard = $1"
 _OPENINGS: Final = f"select {OPENING_COLUMNS} from wallet.wallet_opening where shard = $1"
 _ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
@@ -133,7 +134,8 @@ async def _rebuild_shard(
         report.rows += len(rows)
         progress(len(rows))
     live: dict[RowName, Row] = {row[0]: wallet_from_row(row) for row in await connection.fetch(_WALLETS, shard)}
-    live.update(_by_name(states, await connection.fetch(_STATES, shard)))
+    told = [kind.number for kind in folding.kinds if kind.has_events]
+    live.update(_by_name(states, await connection.fetch(_STATES, shard, told)))
     return report.compare({name: row for name, row in live.items() if not rebuilt.is_unsound(row)}, rebuilt.rows)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
 from wallet.domain.holds import HOLD
+from wallet.domain.quotes import QUOTE
 from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
 from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
 from wallet.maintenance.verify_floors import verify_floors
@@ -21,10 +22,10 @@ _WALLETS: Final = """
      where get_byte(uuid_send(id), 15) & 63 = $1"""
 _ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
 _OPENINGS: Final = "select wallet_id, version, posted_minor, held_minor from wallet.wallet_opening where shard = $1"
-# Rows of no wallet have events of their own.
-_STREAMS: Final = """
+# Rows of no wallet have events of their own, but for quotes, which have none.
+_STREAMS: Final = f"""
     select id, version from wallet.state
-     where wallet_id is null and get_byte(uuid_send(id), 15) & 63 = $1"""
+     where wallet_id is null and kind <> {QUOTE.number} and get_byte(uuid_send(id), 15) & 63 = $1"""
 _STREAM_OPENINGS: Final = "select id, version from wallet.state_opening where wallet_id is null and shard = $1"
 _SYSTEM_OPENINGS: Final = """
     select tenant_id, system_account, currency, total_minor from wallet.system_account_opening where shard = $1"""

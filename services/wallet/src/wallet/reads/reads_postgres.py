@@ -17,8 +17,8 @@ from wallet.application.rows import BatchInput
 from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
 from wallet.domain.owners import owner_name
-from wallet.domain.policy import policy_name
-from wallet.domain.rows import RowKind, RowName, StateRow
+from wallet.domain.policy import POLICY, policy_id, policy_name
+from wallet.domain.rows import RowKind, RowName, StateName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
 
@@ -114,11 +114,14 @@ class LedgerReads:
         async with self._tenants.reading(tenant_id) as connection:
             return await self._reader.read(connection, names)
 
+    async def state(self, tenant_id: UUID, kind: RowKind, row_id: UUID) -> StateRow | None:
+        """Return the tenant's row of *kind* as of now, None where there is none: one that is no wallet's."""
+        name = StateName(kind.number, row_id)
+        return (await self.snapshot(tenant_id, [name])).rows.state(kind, row_id, tenant_id)
+
     async def policy(self, tenant_id: UUID) -> StateRow | None:
         """Return the tenant's policy as of now, None where none was ever set."""
-        name = policy_name(tenant_id)
-        found = (await self.snapshot(tenant_id, [name])).rows[name]
-        return found if isinstance(found, StateRow) else None
+        return await self.state(tenant_id, POLICY, policy_id(tenant_id))
 
     async def limited(self, mandate: Mandate, wallet_id: UUID) -> BatchInput | None:
         """Return a wallet that *mandate* covers with its owner and policy, as of one snapshot, else None."""

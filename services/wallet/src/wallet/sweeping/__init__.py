@@ -1,1 +1,1 @@
-"""What is due is done by itself: holds end at their time, by ordinary commands that the sweeper sends."""
+"""What is due is done by itself: holds and quotes end at their time, by ordinary commands that the sweeper sends."""

@@ -11,7 +11,7 @@ LOT_MAX: Final = 512
 _DUE: Final = """
     select s.id, s.tenant_id, s.due_at, extract(epoch from clock_timestamp() - s.due_at)::float8 as late_s
       from wallet.state s
-     where s.kind = $1 and s.due_at <= clock_timestamp()
+     where s.kind = $1 and s.status = 0 and s.due_at <= clock_timestamp()
      order by s.due_at limit $2"""
 
 
@@ -25,5 +25,5 @@ class Due(NamedTuple):
 
 
 async def due_rows(connection: Connection, kind: int) -> Sequence[Due]:
-    """Return the LOT_MAX rows of *kind* that are due the longest, by the database's clock."""
+    """Return the LOT_MAX open rows of *kind* that are due the longest, by the database's clock."""
     return [Due(*row) for row in await connection.fetch(_DUE, kind, LOT_MAX)]

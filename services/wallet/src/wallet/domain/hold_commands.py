@@ -43,10 +43,10 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
-from wallet.domain.owners import UsageChange, with_owners
+from wallet.domain.owners import with_owners
 from wallet.domain.payments import Paid, pay_out, wallets_of
 from wallet.domain.policy import HoldTerms
-from wallet.domain.rows import RowName, Rows, StateName, StateRow
+from wallet.domain.rows import RowName, Rows, StateName, StateRow, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 

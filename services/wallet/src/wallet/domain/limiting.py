@@ -26,9 +26,9 @@ from wallet.domain.limits import (
     since,
 )
 from wallet.domain.outcomes import Amount, FactValue, RefusalCode, Rejected, rejected
-from wallet.domain.owners import OwnerUsage, UsageChange, WalletUsage, owners_usage, tier_limits
+from wallet.domain.owners import OwnerUsage, WalletUsage, owners_usage, tier_limits
 from wallet.domain.policy import Policy
-from wallet.domain.rows import Rows, StateRow
+from wallet.domain.rows import Rows, StateRow, UsageChange
 from wallet.domain.wallets import Wallet
 
 _OPERATIONS: Final = ("withdrawal", "transfer", PAYMENT, "conversion", DEBIT, DEPOSIT)

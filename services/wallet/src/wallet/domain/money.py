@@ -21,8 +21,8 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
-from wallet.domain.owners import UsageChange, with_owners
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.owners import with_owners
+from wallet.domain.rows import RowName, Rows, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet, WalletStatus
 

@@ -9,8 +9,7 @@ import msgspec
 
 from contracts.scopes import Kind
 from wallet.domain.facts import AnyFact, RowFact
-from wallet.domain.owners import UsageChange
-from wallet.domain.rows import RowName, StateRow
+from wallet.domain.rows import RowName, StateRow, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
 

@@ -96,9 +96,6 @@ class OwnerUsage(NamedTuple):
         rows[name] = msgspec.structs.replace(row, body=msgspec.structs.replace(owner_of(row), usage=self.usage))
 
 
-UsageChange = WalletUsage | OwnerUsage
-
-
 def with_owners(known: Rows, wallet_ids: Iterable[UUID]) -> tuple[RowName, ...]:
     """Return *wallet_ids* with the names of their owners' rows, where the tenant's policy looks at owners.
 

@@ -16,13 +16,13 @@ from uuid import UUID
 
 import httpx2
 from tests.chaos.platform.platform import Platform, Site, open_platform, open_site
-from tests.mix import proving
+from tests.mix import exchange, proving
 from tests.mix.playing import Player
 
 from contracts.ids import SHARDS, new_id, shard_of
 from engines import accounts, temporary
 from engines.ports import LOOPBACK
-from servicekit.clock import monotonic_s
+from servicekit.clock import monotonic_s, utc_now
 from testkit.identities import introduce, make_test_key, rates_event, tenant_event
 
 OPERATIONS: Final = 200_000
@@ -30,7 +30,7 @@ PLAYERS: Final = 12
 ROWS_OF_EVERY_SHARD: Final = 16
 TIMEOUT_S: Final = 30.0
 RATE: Final = (1_000_000, 2_000_000)
-SETTINGS: Final = {"WALLET_SWEEP_EVERY_S": "0.2"}
+SWEEP_EVERY_S: Final = "0.2"
 
 
 def main() -> int:
@@ -44,7 +44,10 @@ def main() -> int:
 
 
 async def _run(site: Site, operations: int, seed: int) -> int:
-    async with open_platform(site, "mix", also=(), env=SETTINGS) as platform:
+    rates = site.folder / "rates.json"
+    rates.write_text(exchange.document(utc_now()))
+    env = {"WALLET_SWEEP_EVERY_S": SWEEP_EVERY_S, "WALLET_RATES_URL": rates.as_uri(), "WALLET_RATES_FORMAT": "json"}
+    async with open_platform(site, "mix", env=env) as platform:
         database = platform.databases["wallet"]
         await proving.narrow_partitions(database.dsn_owner, _width(operations))
         async with _players(platform, seed) as players:

@@ -10,6 +10,9 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
 
+from tests.mix import exchange
+from tests.mix.exchange import Quote
+
 EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
 Entry = tuple[str, int]
 """A wallet's id or a system account's name, and what is moved."""
@@ -68,6 +71,7 @@ class Done:
     entries: list[Entry] = field(default_factory=list)
     fees: list[tuple[str, str, int]] = field(default_factory=list)
     hold: Hold | None = None
+    quote: Quote | None = None
     made: Any = None
     """What is to be kept under the id that the answer gives it."""
 
@@ -80,6 +84,9 @@ class World:
     holds: dict[str, Hold] = field(default_factory=dict)
     policy_version: int = 0
     fees: Sequence[Mapping[str, Any]] = ()
+    quotes: dict[str, Quote] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    fx: Mapping[str, Any] = field(default_factory=lambda: {"pairs": [], "spread_ppm": 0})
     hold_terms: Mapping[str, int] = field(default_factory=lambda: {"days": 7, "days_max": 31, "overcapture_ppm": 0})
 
     def copy(self) -> "World":
@@ -96,13 +103,15 @@ class World:
 
     # -- rules
 
-    def must_pay(self, wallet_id: str, amount: int, fee: int) -> None:
-        """Refuse what the payer may not spend."""
+    def must_pay(self, wallet_id: str, amount: int, fee: int, currency: str | None = None) -> None:
+        """Refuse what the payer may not spend; *currency* is the amount's where it may be another than the wallet's."""
         payer = self.wallets[wallet_id]
         if payer.is_closed:
             raise Refused("wallet_closed")
         if payer.scope is not None:
             raise Refused("wallet_frozen")
+        if currency not in {None, payer.currency}:
+            raise Refused("currency_mismatch")
         if amount + fee > self.available(wallet_id):
             raise Refused("insufficient_funds")
 
@@ -169,6 +178,34 @@ class World:
         done = Done([(source, -amount)])
         self._pay("payment", source, payees, parts, done)
         return self._posted(_charge(done, source, currency, rule, fee))
+
+    def quote(self, source: str, destination: str, amount: int, until: datetime) -> Done:
+        """Promise what an amount comes to."""
+        spread = exchange.spread_of(self.fx, source, destination)
+        if spread is None:
+            raise Refused("pair_not_offered", 422)
+        mid = exchange.mid_rate(source, destination)
+        got = exchange.destination_of(amount, exchange.in_minor(mid, source, destination), spread)
+        if got == 0:
+            raise Refused("quote_amount_out_of_range", 422)
+        quote = Quote(source, destination, amount, got, mid, spread, until)
+        return Done(made=quote, quote=quote)
+
+    def convert(self, quote_id: str, payer: str, payee: str) -> Done:
+        """Use a quote."""
+        quote = self.quotes[quote_id]
+        if quote_id in self.used:
+            raise Refused("quote_used")
+        rule, fee = self.fee("conversion", "payer", quote.source_currency, quote.source)
+        of_payee, taken = self.fee("conversion", "payee", quote.destination_currency, quote.destination)
+        self.must_pay(payer, quote.source, fee, quote.source_currency)
+        self.must_take(payee, quote.destination, quote.destination_currency, taken)
+        self.used.add(quote_id)
+        done = Done(exchange.entries(quote, payer, payee))
+        _charge(done, payer, quote.source_currency, rule, fee)
+        _charge(done, payee, quote.destination_currency, of_payee, taken)
+        self.post(done.entries)
+        return done
 
     def place(self, wallet: str, amount: int, now: datetime, expires_at: datetime) -> Done:
         """Hold money."""
@@ -248,6 +285,8 @@ class World:
         self.policy_version += 1
         if section == "fees":
             self.fees = document
+        elif section == "fx":
+            self.fx = document
         else:
             self.hold_terms = document
         return Done()

@@ -175,7 +175,7 @@ class Player:
             done = _modelled(step, world)
             if isinstance(done, Refused):
                 told = (status, body.get("index"), body.get("problem", {}).get("code"))
-                assert told == (409, index, done.code), (step.member, told, done.code, body)
+                assert told == (409, index, done.code), ([each.member for each in steps], told, index, done.code, body)
                 self.refused += 1
                 return
             if status == 200:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from tests.mix.model import Done, Hold, Wallet, World, text, units
+from tests.mix.exchange import Quote
+from tests.mix.model import EXPONENTS, Done, Hold, Wallet, World, text, units
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now
 
 CURRENCIES: Final = ("USD", "USD", "USD", "JPY", "EUR")
 WALLETS_MAX: Final = 24
+QUOTED_FOR: Final = timedelta(seconds=120)
 Json = dict[str, Any]
 
 
@@ -30,8 +32,7 @@ class Step:
 def check(world: World, done: Done, body: Json) -> None:
     """Raise AssertionError where an answer tells another thing than what must have been *done*; keep what was made."""
     if done.made is not None:
-        kept: dict[str, Any] = world.holds if isinstance(done.made, Hold) else world.wallets
-        kept[body["id"]] = done.made
+        _kept(world, done.made)[body["id"]] = done.made
     if done.entries:
         told = [(each.get("wallet_id") or each["system_account"], _units(each["amount"])) for each in body["entries"]]
         assert told == done.entries, (told, done.entries)
@@ -39,6 +40,16 @@ def check(world: World, done: Done, body: Json) -> None:
         assert sorted(fees) == sorted(done.fees), (fees, done.fees)
     elif done.hold is not None:
         check_hold(done.hold, body)
+    elif done.quote is not None:
+        promised = (_units(body["source_amount"]), _units(body["destination_amount"]), body["spread_ppm"])
+        assert promised == (done.quote.source, done.quote.destination, done.quote.spread_ppm), (promised, done.quote)
+
+
+def _kept(world: World, made: Any) -> dict[str, Any]:
+    """Return where *world* keeps what is of that kind."""
+    if isinstance(made, Hold):
+        return world.holds
+    return world.quotes if isinstance(made, Quote) else world.wallets
 
 
 def check_hold(hold: Hold, body: Json) -> None:
@@ -79,6 +90,9 @@ class Dice:
             self._close: 1,
             self._fees: 2,
             self._hold_terms: 1,
+            self._fx: 1,
+            self._quote: 6,
+            self._convert: 6,
         }
 
     def opening(self) -> Step:
@@ -244,7 +258,7 @@ class Dice:
     def _fees(self, world: World) -> Step:
         uses = [
             (operation, bearer)
-            for operation in ("deposit", "withdrawal", "transfer", "payment", "capture")
+            for operation in ("deposit", "withdrawal", "transfer", "payment", "capture", "conversion")
             for bearer in ("payer", "payee")
             if (operation, bearer) not in {("deposit", "payer"), ("withdrawal", "payee")}
         ]
@@ -266,6 +280,46 @@ class Dice:
     def _hold_terms(self, world: World) -> Step:
         over = self._chance.choice((0, 50_000, 150_000))
         return self._policy(world, "holds", "change_hold_terms", {"days": 2, "days_max": 3, "overcapture_ppm": over})
+
+    def _fx(self, world: World) -> Step:
+        pairs = [(one, other) for one in EXPONENTS for other in EXPONENTS if one != other]
+        offered = self._chance.sample(pairs, self._chance.randint(3, len(pairs)))
+        document = {
+            "spread_ppm": self._chance.choice((0, 2_500, 12_345)),
+            "pairs": [{"source_currency": source, "destination_currency": to} for source, to in offered],
+        }
+        return self._policy(world, "fx", "change_fx_terms", document)
+
+    def _quote(self, _world: World) -> Step:
+        source, destination = self._chance.sample(sorted(EXPONENTS), 2)
+        amount, until = self._chance.randint(1, 5_000), utc_now() + QUOTED_FOR
+        body = {
+            "source_currency": source,
+            "destination_currency": destination,
+            "source_amount": text(amount, source),
+            "valid_s": int(QUOTED_FOR.total_seconds()),
+        }
+        return _step("/v1/fx/quotes", "quote", body, lambda of: of.quote(source, destination, amount, until))
+
+    def _convert(self, world: World) -> Step | None:
+        """Return the use of a quote that will not expire meanwhile, between wallets that mostly fit it."""
+        fresh = [each for each, quote in world.quotes.items() if quote.expires_at - utc_now() > QUOTED_FOR / 2]
+        if not fresh:
+            return None
+        quote_id = self._chance.choice(fresh[-10:])
+        quote = world.quotes[quote_id]
+        payer, payee = (
+            self._of_currency(world, quote.source_currency),
+            self._of_currency(world, quote.destination_currency),
+        )
+        if payer == payee:
+            return None
+        body = {"quote_id": quote_id, "source_wallet_id": payer, "destination_wallet_id": payee}
+        return _step("/v1/conversions", "conversion", body, lambda of: of.convert(quote_id, payer, payee))
+
+    def _of_currency(self, world: World, currency: str) -> str:
+        fitting = [each for each, wallet in world.wallets.items() if wallet.currency == currency]
+        return self._chance.choice(fitting) if fitting and self._chance.random() < 0.95 else self._wallet(world)
 
     def _policy(self, world: World, section: str, member: str, document: Any) -> Step:
         version = world.policy_version if self._chance.random() < 0.9 else world.policy_version + 1

@@ -330,6 +330,26 @@ async def test_the_ledger_holds_and_is_made_again_without_its_quotes(api: Client
     assert (rebuilt.wallets, rebuilt.states) == (2, 1)
 
 
+async def test_a_conversion_costs_both_sides_in_the_currency_they_deal_in(api: Client, database: Database) -> None:
+    payer, payee = await api.open(deposit="200.00"), await api.open("EUR")
+    fee = {"operation": "conversion", "bearer": "payer", "currency": "USD", "id": "out", "flat": "1.00"}
+    await api.set_policy("fees", [fee, {**fee, "bearer": "payee", "currency": "EUR", "id": "in", "rate_ppm": 10_000}])
+    quote = await quoted(api, "USD", "EUR", "100.00")
+
+    done = await convert(api, quote, payer, payee)
+
+    assert [(each["bearer"], each["amount"]) for each in quote["fees"]] == [
+        ("payer", money("1.00")),
+        ("payee", money("1.92", "EUR")),
+    ]
+    assert [(each["rule"], each["amount"]) for each in done.json()["fees"]] == [
+        ("out", money("1.00")),
+        ("in", money("1.92", "EUR")),
+    ]
+    assert [await api.posted(each) for each in (payer, payee)] == ["99.00", "90.01"]
+    assert (await verify(database.dsn_app, lambda _rows: None)).holds
+
+
 async def test_open_quotes_convert_when_rates_and_policy_have_changed(api: Client, database: Database) -> None:
     payer, payee = await api.open(deposit="1000.00"), await api.open("EUR")
     quote = await quoted(api, "USD", "EUR", "100.00")

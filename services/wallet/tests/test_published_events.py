@@ -38,6 +38,7 @@ async def live_through_everything(client: Client) -> Mapping[str, Any]:
     sent = await client.post("/v1/transfers", transfer_of(payer, payee, "40.25", **text))
     await hold_and_capture(client, payer, payee)
     await client.post("/v1/withdrawals", deposit_of(payer, "49.75", destination="DE00"))
+    await withdraw_at_a_cost(client, payee)
     await client.post(f"/v1/wallets/{payer}/freeze", {"reason": "asked", "scope": "all"})
     await client.post(f"/v1/wallets/{payer}/unfreeze", {})
     await client.post(f"/v1/wallets/{payer}/close", {})
@@ -51,6 +52,14 @@ async def hold_and_capture(client: Client, payer: str, payee: str) -> None:
     await client.post(f"{hold}/increase", {"amount": money("3.00")})
     await client.post(f"{hold}/capture", {"amount": money("10.00"), "destination_wallet_id": payee})
     await client.post(f"{hold}/void", {})
+
+
+async def withdraw_at_a_cost(client: Client, wallet_id: str) -> None:
+    """Pay 1.00 out, which costs 0.10."""
+    rule = {"id": "out", "operation": "withdrawal", "currency": "USD", "bearer": "payer", "flat": "0.10"}
+    await client.set_policy("fees", [rule])
+    await client.post("/v1/withdrawals", deposit_of(wallet_id, "1.00"))
+    await client.set_policy("fees", [])
 
 
 async def test_every_type_is_made_and_fits_its_schema(client: Client, database: Database) -> None:

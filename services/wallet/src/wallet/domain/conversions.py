@@ -10,6 +10,7 @@ from contracts import events
 from contracts.money import money
 from wallet.domain.commands import Context
 from wallet.domain.facts import About, AnyFact, SystemEntry
+from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
 from wallet.domain.fx import client_rate
 from wallet.domain.limiting import count_debit, refuse_balance
 from wallet.domain.money import FundsReceived, FundsSent, MoneyCommand, refuse_credit, refuse_debit
@@ -54,18 +55,21 @@ class Convert(MoneyCommand, frozen=True):
             return missing_wallet(self.destination_wallet_id)
         assert payer.id != payee.id, "the edge refuses a conversion to oneself"
         quote = quote_of(row)
+        use = Use(self.kind, payer, quote.destination_currency)
+        paid = payers_fee(use, quote.source_minor, rows, context)
+        taken = payees_fee(use, quote.destination_minor, rows, context)
         count = count_debit(payer, self.kind, quote.source_minor, rows, context)
         full = refuse_balance(payee, quote.destination_minor, rows, context)
         refusal = (
             _refuse_over(row, quote, context.now)
-            or refuse_debit(payer, quote.source_minor, quote.source_currency, mandate, limit=count.refusal)
-            or refuse_credit(payee, quote.destination_minor, quote.destination_currency, mandate, limit=full)
+            or refuse_debit(payer, quote.source_minor, quote.source_currency, mandate, paid, limit=count.refusal)
+            or refuse_credit(payee, quote.destination_minor, quote.destination_currency, mandate, taken, limit=full)
         )
         if refusal is not None:
             return refusal
         transaction_id = context.ids.beside(payer.id)
         used = _used(row, quote, transaction_id, context.now)
-        facts = entries(payer, payee, row.id, quote)
+        facts = (*entries(payer, payee, row.id, quote), *fee_entries(payer, paid), *fee_entries(payee, taken))
         return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,), usages=count.usages)
 
 

@@ -30,10 +30,14 @@ class Fee(NamedTuple):
 
 
 class Use(NamedTuple):
-    """What fees are for: an *operation* whose fees differ by the tier of *tiered*, the payer, in its currency."""
+    """What fees are for: an *operation* whose fees differ by the tier of *tiered*, the payer, in its currency.
+
+    A payee's are of *payee_currency* where that is another.
+    """
 
     operation: str
     tiered: Wallet
+    payee_currency: str | None = None
 
 
 def payers_fee(use: Use, amount_minor: int, rows: Rows, context: Context) -> Fee | None:
@@ -85,7 +89,7 @@ def _find(use: Use, bearer: str, amount_minor: int, rows: Rows, context: Context
     policy, version = context.policy.policy, context.policy.version
     if not policy.fees:
         return None
-    currency = use.tiered.currency
+    currency = (use.payee_currency if bearer == PAYEE else None) or use.tiered.currency
     if not policy.rules.for_use(use.operation, currency, bearer):
         return None
     tier = tier_of(rows, use.tiered) if policy.looks_at_owners else DEFAULT_TIER

@@ -9,6 +9,7 @@ import msgspec
 
 from contracts.money import AMOUNT_MINOR_MAX
 from wallet.domain.commands import Command, Context
+from wallet.domain.fee_rules import PAYEE, PAYER
 from wallet.domain.fx import Exchange, MidRate, exchange
 from wallet.domain.outcomes import (
     Accepted,
@@ -43,6 +44,14 @@ class QuoteStatus(IntEnum):
         return self.name.lower()
 
 
+class QuotedFee(msgspec.Struct, frozen=True):
+    """What a conversion costs besides, by the rules without tier, in the currency that *bearer* deals in."""
+
+    bearer: str
+    rule: str
+    amount_minor: int
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What a quote's row holds besides its columns: its cap is one use.
 
@@ -61,6 +70,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     quoted_at: datetime
     expires_at: datetime
     transaction_id: UUID | None = None
+    fees: tuple[QuotedFee, ...] = ()
 
     @property
     def exchange(self) -> Exchange:
@@ -108,7 +118,7 @@ class RequestQuote(Command, frozen=True):
             return Rejected(RefusalCode.PAIR_NOT_OFFERED, policy, pair)
         if self.mid is None:
             return NotNow(RATE_UNAVAILABLE, "There is no fresh rate of the pair.")
-        quote = self._quote(self.mid, spread_ppm, context.now)
+        quote = _with_fees(self._quote(self.mid, spread_ppm, context.now), context)
         if not _is_in_range(quote):
             source = Amount(quote.source_minor, quote.source_currency)
             destination = Amount(quote.destination_minor, quote.destination_currency)
@@ -152,6 +162,22 @@ class RequestQuote(Command, frozen=True):
             quoted_at=now,
             expires_at=now + timedelta(seconds=self.valid_s),
         )
+
+
+def _with_fees(quote: Quote, context: Context) -> Quote:
+    """Return *quote* with the fees of whoever is of no tier of its own: who converts is not known yet."""
+    rules, at = context.policy.policy.rules, context.now
+    sides = (
+        (PAYER, quote.source_currency, quote.source_minor),
+        (PAYEE, quote.destination_currency, quote.destination_minor),
+    )
+    fees = []
+    for bearer, currency, amount_minor in sides:
+        rule = rules.find("conversion", currency, bearer, tier="", at=at)
+        fee_minor = 0 if rule is None else rule.fee_minor(amount_minor)
+        if rule is not None and fee_minor:
+            fees.append(QuotedFee(bearer, rule.id, fee_minor))
+    return msgspec.structs.replace(quote, fees=tuple(fees)) if fees else quote
 
 
 RATE_UNAVAILABLE: Final = "rate_unavailable"

@@ -21,9 +21,10 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer
 from wallet.domain.commands import Command
 from wallet.domain.conversions import Convert
+from wallet.domain.fee_rules import PAYER
 from wallet.domain.fx import client_rate
 from wallet.domain.mandate import Mandate
-from wallet.domain.quotes import LASTS_S, LASTS_S_MAX, QUOTE, QuoteStatus, RequestQuote, quote_of
+from wallet.domain.quotes import LASTS_S, LASTS_S_MAX, QUOTE, Quote, QuotedFee, QuoteStatus, RequestQuote, quote_of
 from wallet.domain.rows import StateRow
 from wallet.entrypoints import money as money_slices
 from wallet.entrypoints.bodies import TransactionBody
@@ -72,6 +73,14 @@ class ConversionRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     metadata: Metadata | None = None
 
 
+class QuotedFeeBody(Struct, frozen=True):
+    """What the conversion costs besides, where the payer's tier has no rule of its own."""
+
+    bearer: str
+    rule: str
+    amount: Money
+
+
 class QuoteBody(Struct, frozen=True):
     """A quote: for *source_amount* the payee gets *destination_amount*, until *expires_at*, once.
 
@@ -88,10 +97,15 @@ class QuoteBody(Struct, frozen=True):
     spread_ppm: int
     source: str
     as_of: str
-    fees: list[Money]
+    fees: list[QuotedFeeBody]
     expires_at: str
     transaction_id: UUID | None
     created_at: str
+
+
+def _fee_body(fee: QuotedFee, quote: Quote) -> QuotedFeeBody:
+    currency = quote.source_currency if fee.bearer == PAYER else quote.destination_currency
+    return QuotedFeeBody(fee.bearer, fee.rule, money(fee.amount_minor, currency))
 
 
 def quote_body(row: StateRow) -> QuoteBody:
@@ -107,7 +121,7 @@ def quote_body(row: StateRow) -> QuoteBody:
         spread_ppm=quote.spread_ppm,
         source=quote.source,
         as_of=rfc3339(quote.as_of),
-        fees=[],
+        fees=[_fee_body(each, quote) for each in quote.fees],
         expires_at=rfc3339(quote.expires_at),
         transaction_id=quote.transaction_id,
         created_at=rfc3339(quote.quoted_at),

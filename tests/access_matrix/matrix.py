@@ -7,6 +7,7 @@ from typing import Any, Final
 import httpx2
 from tests.access_matrix.callers import CALLERS, OURS, OWNER, Caller
 from tests.access_matrix.expecting import FORBIDDEN, MISSING, UNAUTHENTICATED, Expected, Named, expected
+from tests.access_matrix.of_wallet import TAKING_BACK
 from tests.access_matrix.operations import Operation, guarded_operations
 from tests.access_matrix.recipes import Ask, Recipe
 from tests.access_matrix.world import RECIPES, World
@@ -185,7 +186,18 @@ def _differences(row: Row, want: Expected, answer: httpx2.Response) -> list[str]
 
 def _status_of_member(row: Row, want: Expected) -> int:
     """Return the status of the command that is looked at: in a batch what is made is 201, all else 200."""
-    made = {"open_wallet", "deposit", "withdrawal", "transfer", "payment", "hold", "capture", "quote", "conversion"}
+    made = {
+        "open_wallet",
+        "deposit",
+        "withdrawal",
+        "transfer",
+        "payment",
+        "hold",
+        "capture",
+        *TAKING_BACK,
+        "quote",
+        "conversion",
+    }
     if want.code is None and row.recipe.member in made and not row.recipe.is_atomic:
         return 201
     return want.status

@@ -37,6 +37,13 @@ DOCUMENTS: Final[Mapping[str, Any]] = {
     "change_tiers": [],
 }
 """What each command that changes the policy sets its section to."""
+MISSING_TRANSACTION: Final = "transaction_not_found"
+TAKING_BACK: Final[Mapping[str, tuple[Scope, Json]]] = {
+    "refund": (scopes.REFUNDS_CREATE, {"reason": "goods came back"}),
+    "reversal": (scopes.REFUNDS_CREATE, {"reason": "goods came back"}),
+    "chargeback": (scopes.CHARGEBACKS_CREATE, {"reason": "a bank's word"}),
+}
+"""What is done with a transaction, as members of batches and as bodies."""
 TERMS: Final[Mapping[str, tuple[Scope, Json]]] = {
     "change_limits": (scopes.LIMITS_WRITE, {"time_zone": "Europe/Berlin"}),
     "change_overdraft": (scopes.OVERDRAFT_WRITE, {"limit": LITTLE, "reason": "a look"}),
@@ -90,6 +97,10 @@ class Wallets:
         """Return a new hold that staff placed."""
         return made(post(self._setup.admin(home), HOLDS, _move(self.rich[home])))
 
+    def deposited(self, home: Home = ANN) -> str:
+        """Return a new deposit."""
+        return made(post(self._setup.admin(home), "/v1/deposits", _move(self.rich[home])))
+
     def policy_version(self, home: Home) -> int:
         """Return the version of the tenant's policy."""
         version: int = self._setup.admin(home).get("/v1/policy").json()["version"]
@@ -126,6 +137,10 @@ class _Members:
             **{
                 member: (scopes.HOLDS_WRITE, wallets.held, _of_hold(body), "{hold_id}")
                 for member, body in HOLD_CHANGES.items()
+            },
+            **{
+                member: (scope, wallets.deposited, _of_transaction(body), "{transaction_id}")
+                for member, (scope, body) in TAKING_BACK.items()
             },
             **{
                 change: (scopes.POLICY_WRITE, lambda _: "", self.change_policy(change), OF_NOBODY)
@@ -211,7 +226,7 @@ class _Members:
             fresh=lambda: fresh(ANN),
             body=body,
             owned=owned,
-            missing=None if names_nothing else MISSING_HOLD if is_change else MISSING,
+            missing=None if names_nothing else _missing(member),
             is_anothers_doing=is_change,
             member=member,
             scope=scope,
@@ -223,6 +238,13 @@ class _Members:
         home = _known(caller)
         own = self._wallets.rich[home]
         return own if own != but else self._wallets.empty(home)
+
+
+def _missing(member: str) -> str:
+    """Return the code that says that what the command names does not exist."""
+    if member in HOLD_CHANGES:
+        return MISSING_HOLD
+    return MISSING_TRANSACTION if member in TAKING_BACK else MISSING
 
 
 def _known(caller: Caller) -> Home:
@@ -252,6 +274,15 @@ def _moved(wallet_id: str, _caller: Caller) -> Json:
 
 def _of_hold(body: Json) -> Callable[[str, Caller], Json]:
     return lambda hold_id, _caller: {"hold_id": hold_id, **body}
+
+
+def _of_transaction(body: Json) -> Callable[[str, Caller], Json]:
+    return lambda transaction_id, _caller: {"transaction_id": transaction_id, **body}
+
+
+def _taken_back(wallets: Wallets, member: str) -> Recipe:
+    _, body = TAKING_BACK[member]
+    return Recipe(fresh=wallets.deposited, body=lambda *_: body, missing=MISSING_TRANSACTION)
 
 
 def _conversion(quote: str, source: str, destination: str) -> Json:
@@ -300,6 +331,9 @@ def recipes(setup: Setup) -> Recipes:
         "increase_hold": [_changed(wallets, "increase_hold")],
         "capture_hold": [_changed(wallets, "capture")],
         "void_hold": [_changed(wallets, "void_hold")],
+        "refund": [_taken_back(wallets, "refund")],
+        "reverse": [_taken_back(wallets, "reversal")],
+        "charge_back": [_taken_back(wallets, "chargeback")],
         "transfer": [
             Recipe(fresh=rich, body=members.transfer, missing=MISSING),
             Recipe(fresh=wallets.empty, body=members.transfer_to, owned=OF_NOBODY, missing=MISSING),

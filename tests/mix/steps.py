@@ -198,7 +198,7 @@ class Dice:
     def _place(self, world: World) -> Step:
         wallet = self._wallet(world)
         amount, now = self._amount(world, wallet), utc_now()
-        lasts = timedelta(seconds=self._chance.randint(5, 9)) if self._chance.random() < 0.3 else timedelta(hours=20)
+        lasts = timedelta(seconds=self._chance.randint(8, 12)) if self._chance.random() < 0.1 else timedelta(hours=20)
         until = now + lasts
         amount_body = _money(amount, world.wallets[wallet].currency)
         body = {"wallet_id": wallet, "amount": amount_body, "expires_at": until.isoformat()}

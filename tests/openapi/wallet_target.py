@@ -66,6 +66,21 @@ class Wallets:
         self._currencies = cycle(AMOUNTS)
         self._offer()
         self.transaction_id = self._deposit(self.rich(), "USD")["id"]
+        self._fills: Mapping[str, Callable[[Json], None]] = {
+            **dict.fromkeys(("open_wallet", "change_tier", *TERMS), self._open_or_set),
+            **{change: self.change_policy(section) for change, section in SECTIONS.items()},
+            **dict.fromkeys(("deposit", "withdrawal"), self.move),
+            "transfer": self.transfer,
+            "payment": self.pay,
+            "hold": self.hold,
+            **dict.fromkeys(("increase_hold", "capture", "void_hold"), self._change),
+            "quote": self.ask_quote,
+            "conversion": self.convert,
+            **dict.fromkeys(("refund", "reversal", "chargeback"), self.take_back),
+            **dict.fromkeys(("freeze", "close"), self._empties),
+            "unfreeze": self._frozens,
+        }
+        """What fills the members of batches, by their types."""
 
     def _offer(self) -> None:
         """Let dollars be converted, and wait until rates were fetched."""
@@ -127,6 +142,19 @@ class Wallets:
         body["destination_wallet_id"] = self._rich["USD"][1]
         body["external"] = body["destinations"] = None
 
+    def deposited(self) -> str:
+        """Return a new deposit of 2.00."""
+        amount = {"amount": "2.00", "currency": "USD"}
+        return str(self._post("/v1/deposits", {"wallet_id": self.rich(), "amount": amount})["id"])
+
+    def take_back(self, body: Json) -> None:
+        """Fill a refund, a reversal or a chargeback of such a deposit."""
+        if "transaction_id" in body:  # as a member of a batch
+            body["transaction_id"] = self.deposited()
+        for name in ("amount", "parts"):
+            if name in body:
+                body[name] = None
+
     def change_policy(self, section: str) -> Callable[[Json], None]:
         """Return what fills the change of a section: of the policy as it is now, to what it is."""
 
@@ -171,25 +199,9 @@ class Wallets:
     def batch(self, body: Json) -> None:
         """Fill every command of a batch; one key is enough for an atomic one."""
         version = self._policy()["version"]
-        fills: Mapping[str, Callable[[Json], None]] = {
-            **dict.fromkeys(("open_wallet", "change_tier", *TERMS), self._open_or_set),
-            "deposit": self.move,
-            "withdrawal": self.move,
-            "transfer": self.transfer,
-            "payment": self.pay,
-            "hold": self.hold,
-            **dict.fromkeys(("increase_hold", "capture", "void_hold"), self._change),
-            "quote": self.ask_quote,
-            "conversion": self.convert,
-            **dict.fromkeys(("freeze", "close"), lambda command: command.update(wallet_id=self.empty())),
-            "unfreeze": lambda command: command.update(wallet_id=self.frozen()),
-        }
         for command in body["commands"]:
-            section = SECTIONS.get(command["type"])
-            if section is None:
-                fills[command["type"]](command)
-            else:
-                self.change_policy(section)(command)
+            self._fills[command["type"]](command)
+            if command["type"] in SECTIONS:
                 command["expected_version"] = version
                 version += 1
             command["idempotency_key"] = new_id_text() if body["mode"] == "independent" else None
@@ -204,6 +216,12 @@ class Wallets:
             case change:
                 command["wallet_id"] = self.empty()
                 self.terms(change)(command)
+
+    def _empties(self, command: Json) -> None:
+        command["wallet_id"] = self.empty()
+
+    def _frozens(self, command: Json) -> None:
+        command["wallet_id"] = self.frozen()
 
     def _policy(self) -> Json:
         found: dict[str, Any] = self._http.get("/v1/policy").json()
@@ -251,6 +269,12 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/holds/{hold_id}/increase": Fill(path={"hold_id": wallets.held}, body=wallets.increase),
         "POST /v1/holds/{hold_id}/capture": Fill(path={"hold_id": wallets.held}, body=wallets.capture),
         "POST /v1/holds/{hold_id}/void": Fill(path={"hold_id": wallets.held}),
+        **{
+            f"POST /v1/transactions/{{transaction_id}}/{how}": Fill(
+                path={"transaction_id": wallets.deposited}, body=wallets.take_back
+            )
+            for how in ("refunds", "reversal", "chargebacks")
+        },
         **{f"PUT /v1/policy/{section}": Fill(body=wallets.change_policy(section)) for section in SECTIONS.values()},
         "POST /v1/wallets": Fill(body=wallets.opened),
         **{

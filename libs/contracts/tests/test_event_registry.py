@@ -41,6 +41,11 @@ NUMBERS = {
     "wallet.limits_changed.v1": 30,
     "wallet.details_changed.v1": 31,
     "wallet.fee_charged.v1": 23,
+    "wallet.fee_returned.v1": 24,
+    "wallet.refund_sent.v1": 25,
+    "wallet.refund_received.v1": 26,
+    "wallet.transaction_reversed.v1": 27,
+    "wallet.chargeback_debited.v1": 28,
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
 }

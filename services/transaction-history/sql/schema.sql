@@ -153,7 +153,12 @@ create table transaction_history.entry (
     counterparty_owner_id text collate pg_catalog."C",
     counterparty_account text collate pg_catalog."C",
     private text,
-    occurred_at timestamp with time zone not null
+    occurred_at timestamp with time zone not null,
+    related_transaction_id uuid,
+    is_forced boolean default false not null,
+    refund_minor bigint,
+    refundable_minor bigint,
+    refund_currency text collate pg_catalog."C"
 );
 
 create table transaction_history.state_change (
@@ -245,6 +250,8 @@ create unique index access_entity_change on servicekit.access_entity using btree
 create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
 
 create index entry_by_owner on transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
+
+create index entry_by_related_transaction on transaction_history.entry using btree (related_transaction_id) where (refund_minor is not null);
 
 create index entry_by_transaction on transaction_history.entry using btree (transaction_id);
 

@@ -10,12 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.envelope import Envelope
-from contracts.events import EVENT_TYPES, EventData, parse_data
+from contracts.events import (
+    CHARGEBACK_DEBITED,
+    EVENT_TYPES,
+    FEE_RETURNED,
+    REFUND_RECEIVED,
+    REFUND_SENT,
+    TRANSACTION_REVERSED,
+    EventData,
+    parse_data,
+)
 from contracts.ids import new_id
 from testkit.events import EPOCH, EXTERNAL, TENANT, Stream, wallet_in
 from transaction_history.domain.project import Contradiction, project
 from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
 from transaction_history.projection.projection import fold
+
+RETURNS = (
+    FEE_RETURNED,
+    REFUND_RECEIVED,
+    REFUND_SENT,
+    TRANSACTION_REVERSED,
+    CHARGEBACK_DEBITED,
+)
 
 
 def after(events: Sequence[Envelope]) -> dict[UUID, WalletRow]:
@@ -158,7 +175,17 @@ def day(seed: int) -> tuple[list[Envelope], set[str]]:
     events = [stream.opened(wallet) for wallet in wallets]
     for _ in range(60):
         one, two = dice.sample(wallets[:-1], 2)
-        match dice.randrange(5):
+        match dice.randrange(6):
+            case 5:
+                of, refund = new_id(), new_id()
+                events += [
+                    stream.returned(
+                        kind, wallet, amount, of=of, entry=(refund, place % 2), refund=(1, 9), forced=place > 1
+                    )
+                    for place, (kind, wallet, amount) in enumerate(
+                        zip(RETURNS, (one, one, two, one, two), (1, 2, -3, 4, -5), strict=True)
+                    )
+                ]
             case 0:
                 events += stream.deposit(one, dice.randrange(1, 1_000))
             case 1 | 2:

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from contracts import events
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
 from contracts.events import WalletClosed
@@ -63,6 +64,8 @@ async def test_an_entry_tells_all_there_is(bench: ReadApi) -> None:
                 "description": "A thing",
                 "metadata": {"shop": "north"},
                 "destination": None,
+                "related_transaction_id": None,
+                "is_forced": False,
                 "occurred_at": "2026-01-01T00:00:02.000000Z",
             }
         ],
@@ -108,6 +111,10 @@ async def test_an_owners_entries_join_all_wallets_newest_first(bench: ReadApi) -
     assert (await bench.get("owners/nobody/entries"))["data"] == []
 
 
+def usd(amount: str) -> dict[str, str]:
+    return {"amount": amount, "currency": "USD"}
+
+
 async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: ReadApi) -> None:
     one, two = await opened(bench, 3, 4)
     await bench.project(bench.stream.deposited(one))
@@ -122,6 +129,36 @@ async def test_a_transaction_is_incomplete_until_its_last_entry_has_come(bench: 
     assert first["amount"] == second["amount"] == {"amount": "0.30", "currency": "USD"}
     assert [entry["wallet_id"] for entry in second["entries"]] == [str(one), str(two)]
     assert [entry["amount"]["amount"] for entry in second["entries"]] == ["-0.30", "0.30"]
+
+
+@pytest.mark.parametrize("last", ["refund", "reversal"])
+async def test_what_was_refunded_is_added_up_in_whatever_order_it_comes(bench: ReadApi, last: str) -> None:
+    one, two = await opened(bench, 3, 4)
+    await bench.project(bench.stream.deposited(one))
+    sent, received = bench.stream.transfer(one, two, 30)
+    transfer = sent.transaction_id
+    assert transfer is not None
+    ids = [new_id() for _ in range(2)]
+    kinds = (events.REFUND_RECEIVED, events.REFUND_RECEIVED if last == "refund" else events.TRANSACTION_REVERSED)
+    back = [
+        bench.stream.returned(kind, one, minor, of=transfer, entry=(each, 0), refund=(minor, 30))
+        for kind, minor, each in zip(kinds, (10, 20), ids, strict=True)
+    ]
+    forced = bench.stream.returned(events.REFUND_SENT, two, -10, of=transfer, entry=(ids[0], 1), forced=True)
+
+    await bench.project(sent, back[0])
+    first = await bench.get(f"transactions/{transfer}")
+    await bench.project(back[1], received, forced)
+    second = await bench.get(f"transactions/{transfer}")
+    refund = await bench.get(f"transactions/{ids[0]}")
+
+    assert (first["status"], first["refunded"], first["refunds"]) == ("partially_refunded", usd("0.10"), [str(ids[0])])
+    status = "refunded" if last == "refund" else "reversed"
+    assert (second["status"], second["refunded"]) == (status, usd("0.30"))
+    assert second["refunds"] == [str(each) for each in ids]
+    assert (refund["status"], refund["related_transaction_id"]) == ("posted", str(transfer))
+    (newest, *_) = (await bench.get(f"wallets/{two}/entries"))["data"]
+    assert (newest["related_transaction_id"], newest["is_forced"]) == (str(transfer), True)
 
 
 async def test_a_deposit_shows_the_system_accounts_entry(bench: ReadApi) -> None:

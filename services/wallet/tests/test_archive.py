@@ -20,6 +20,7 @@ from wallet.bootstrap.operating import FOLDING
 from wallet.maintenance.archive import ArchiveError, Partition, ShardState, why_kept
 from wallet.maintenance.archive_postgres import open_archiver
 from wallet.maintenance.journal_reads import ROW_BYTES, JournalBusyError, reading
+from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.terminal.archiving import show_archiving
 from wallet.maintenance.verify import Report
 from wallet.maintenance.verify_postgres import verify
@@ -80,6 +81,31 @@ async def test_after_archiving_every_answer_is_as_before(client: Client, databas
     assert await answers(client, database) == before
     again = await client.post("/v1/wallets", {"owner_id": "late", "currency": "USD"}, key="first")
     assert again.headers["ledger-position"] == first.headers["ledger-position"]
+
+
+@pytest.mark.integration
+async def test_a_transaction_is_refunded_before_its_entries_are_archived_and_after(
+    client: Client, database: Database, fill: Fill
+) -> None:
+    wallet = await client.open()
+    deposits = [(await client.post("/v1/deposits", deposit_of(wallet, "9"))).json()["id"] for _ in range(2)]
+    some = {"reason": "back", "amount": {"amount": "2", "currency": "USD"}}
+
+    async def refund(deposit: str, status: str) -> None:
+        assert (await client.post(f"/v1/transactions/{deposit}/refunds", some)).status_code == 201
+        assert (await client.get(f"/v1/transactions/{deposit}")).json()["status"] == status
+
+    await refund(deposits[0], "partially_refunded")
+    await fill(75)
+    assert await archived(database) == 2
+    for deposit in deposits:
+        await refund(deposit, "partially_refunded")
+
+    report = await verified(database)
+    assert report.holds, report.findings
+    rebuilt = await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
+    assert rebuilt.is_equal, (rebuilt.differences, rebuilt.breaches)
+    assert len((await client.get(f"/v1/transactions/{deposits[0]}")).json()["refunds"]) == 2
 
 
 @pytest.mark.integration
@@ -284,7 +310,9 @@ async def test_a_partition_moved_away_is_not_made_anew_nor_denied(
     await run_sql(database.dsn_app, "select wallet.ensure_journal_partitions(1)")
 
     told = {(await client.get(path)).status_code for path in paths}
+    taken_back = {(await client.post(f"{path}/reversal", {"reason": "back"})).status_code for path in paths}
 
+    assert {201, 503} <= taken_back <= {201, 409, 503}
     assert await run_sql(database.dsn_app, "select where to_regclass('wallet.journal_0') is null")
     assert told == {200, 503}
     assert (await verified(database)).holds

@@ -113,6 +113,30 @@ async def test_a_quote_promises_a_rate_and_a_conversion_uses_it(api: Client, dat
     assert code(await convert(api, quote, payer, payee)) == (409, "quote_used")
 
 
+async def test_a_conversion_is_refunded_in_what_the_payee_got_until_all_of_it_is_back(
+    api: Client, database: Database
+) -> None:
+    payer, payee = await api.open(deposit="1000.00"), await api.open("EUR")
+    asked = {"source_currency": "USD", "destination_currency": "EUR", "source_amount": "100.00"}
+    quote = (await api.post("/v1/fx/quotes", asked)).json()
+    path = f"/v1/transactions/{(await convert(api, quote, payer, payee)).json()['id']}"
+    why = {"reason": "changed our minds"}
+
+    for amount in ("0.01", "30.00", "0.07"):
+        refund = await api.post(f"{path}/refunds", {**why, "amount": money(amount, "EUR")})
+        assert refund.status_code == 201, refund.text
+        assert (await api.get(refund.headers["location"])).json() == refund.json()
+    assert (await api.get(path)).json()["refunded"] == money("30.08", "EUR")
+    assert code(await api.post(f"{path}/refunds", {**why, "amount": money("1.00")})) == (409, "currency_mismatch")
+    assert (await api.post(f"{path}/reversal", why)).status_code == 201
+
+    assert [await api.posted(each) for each in (payer, payee)] == ["1000.00", "0.00"]
+    report = await verify(database.dsn_app, lambda _rows: None)
+    assert report.holds, report.findings
+    left = {name: minor for name, minor in report.system_totals_minor.items() if not name.startswith("external:")}
+    assert not any(left.values()), left
+
+
 async def test_a_quote_can_be_asked_for_by_what_is_to_arrive(api: Client) -> None:
     body = {"source_currency": "USD", "destination_currency": "JPY", "destination_amount": "10000", "valid_s": 300}
     answer = await api.post("/v1/fx/quotes", body)

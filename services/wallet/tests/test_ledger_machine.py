@@ -1,13 +1,11 @@
 """The whole write path under a state machine, judged by an independent model.
 
 Keys are used again, and the database's connection breaks between any two steps of a batch.
-The model is a dict of balances, a dict of what holds still hold, and a dict of answers. It knows nothing of batches,
-shards or versions.
+The model (`ledger_model.py`) knows nothing of batches, shards, versions or rows.
 """
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -17,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from services.wallet.tests.ledger_model import Model
 from services.wallet.tests.ledgers import a_committer
 
 from contracts.access import subject_id
@@ -31,8 +30,6 @@ from wallet.application.units import (
     KeyReused,
     NotFound,
     Outcome,
-    Refused,
-    Result,
     Stored,
     Unit,
     UnitKey,
@@ -46,8 +43,10 @@ from wallet.domain.hold_commands import CaptureHold, PlaceHold, VoidHold
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
-from wallet.domain.outcomes import RefusalCode
+from wallet.domain.payments import MakePayment
+from wallet.domain.refund_commands import ChargeBack, RefundTransaction, ReverseTransaction, TakeBack
 from wallet.domain.rows import RowName
+from wallet.domain.texts import FreeText
 from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
@@ -112,63 +111,6 @@ class BreakingLedger(PostgresLedger):
             raise asyncpg.ConnectionDoesNotExistError(f"broken {when} {step}")
 
 
-@dataclass
-class Model:
-    """What the clients believe: balances in minor units, what each hold holds of which wallet, and every answer."""
-
-    balances: dict[UUID, int] = field(default_factory=dict)
-    holds: dict[UUID, tuple[UUID, int]] = field(default_factory=dict)
-    answers: dict[str, tuple[tuple[Command, ...], Stored]] = field(default_factory=dict)
-
-    def available(self, wallet: UUID) -> int:
-        """Return what is not held of the wallet's balance."""
-        return self.balances[wallet] - sum(held for owner, held in self.holds.values() if owner == wallet)
-
-    def holding(self, command: Command, made: UUID | None) -> Result:
-        """Carry out a command on a hold, *made* being the id of a new one; return the result that it must get."""
-        match command:
-            case PlaceHold():
-                if command.amount_minor > self.available(command.wallet_id):
-                    return Refused(RefusalCode.INSUFFICIENT_FUNDS)
-                assert made is not None
-                self.holds[made] = command.wallet_id, command.amount_minor
-            case CaptureHold(amount_minor=int(amount), destinations=(Destination(wallet_id=UUID() as payee),)):
-                wallet, held = self.holds[command.hold_id]
-                if held == 0:
-                    return Refused(RefusalCode.HOLD_SETTLED)
-                if amount > held:
-                    return Refused(RefusalCode.CAPTURE_EXCEEDS_HOLD)
-                self.holds[command.hold_id] = wallet, 0 if command.is_final else held - amount
-                self.balances[wallet] -= amount
-                self.balances[payee] += amount
-            case VoidHold():
-                wallet, held = self.holds[command.hold_id]
-                if held == 0:
-                    return Refused(RefusalCode.HOLD_SETTLED)
-                self.holds[command.hold_id] = wallet, 0
-            case _:
-                raise AssertionError(command)
-        return Done()
-
-    def expects(self, commands: Sequence[Command]) -> tuple[Result, int, dict[UUID, int]]:
-        """Return the result and the status that *commands*, all or none, must get, and the balances afterwards."""
-        after = dict(self.balances)
-        for command in commands:
-            match command:
-                case DepositFunds():
-                    after[command.wallet_id] += command.amount_minor
-                case WithdrawFunds():
-                    after[command.wallet_id] -= command.amount_minor
-                case TransferFunds():
-                    after[command.source_wallet_id] -= command.amount_minor
-                    after[command.destination_wallet_id] += command.amount_minor
-                case _:
-                    raise AssertionError(command)
-            if any(balance < self.balances[wallet] - self.available(wallet) for wallet, balance in after.items()):
-                return Refused(RefusalCode.INSUFFICIENT_FUNDS), 409, self.balances
-        return Done(), (201 if len(commands) == 1 else 200), after
-
-
 def unit_of(commands: Sequence[Command], key: str) -> Unit:
     now_s = monotonic_s()
     path = "/v1/batches" if len(commands) > 1 else "/v1/commands"
@@ -222,6 +164,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (outcome.result, outcome.answer[0]) == (result, status)
         assert bool(outcome.positions) == (result == Done())
         self.model.balances = after
+        if outcome.resource_id is not None:
+            self.model.remember(commands[0], outcome.resource_id)
         self.model.answers[key] = (tuple(commands), outcome)
 
     def do(self, *commands: Command) -> None:
@@ -301,6 +245,36 @@ class LedgerMachine(RuleBasedStateMachine):
     def void(self, data: st.DataObject) -> None:
         if self.model.holds:
             self.hold(VoidHold(data.draw(st.sampled_from([*self.model.holds]))))
+
+    @rule(target=wallets, payees=st.lists(wallets, min_size=1, max_size=3, unique=True), amount=st.integers(1, 90))
+    def pay_from_a_new_wallet(self, payees: list[UUID], amount: int) -> UUID:
+        source = self.opened()
+        parts = [amount * 7 ** (place % 2) for place in range(len(payees) + 1)]
+        self.do(DepositFunds(source, sum(parts), "USD"))
+        destinations = tuple(map(Destination, [*payees, None], parts))
+        self.do(MakePayment(source, sum(parts), "USD", destinations))
+        return source
+
+    @rule(
+        data=st.data(),
+        amount=st.one_of(st.none(), st.integers(1, 400)),
+        how=st.sampled_from([RefundTransaction, RefundTransaction, ReverseTransaction, ChargeBack]),
+        is_forced=st.booleans(),
+    )
+    def take_back(self, data: st.DataObject, amount: int | None, how: type[TakeBack], *, is_forced: bool) -> None:
+        if not self.model.made:
+            return
+        kind = data.draw(st.sampled_from(sorted({each.type for each in self.model.made.values()}, reverse=True)))
+        how = ReverseTransaction if how is ChargeBack and kind != "deposit" else how
+        transaction_id = data.draw(st.sampled_from([key for key, each in self.model.made.items() if each.type == kind]))
+        made = self.model.made[transaction_id]
+        asked: dict[str, Any] = {} if how is ReverseTransaction else {"amount_minor": amount, "currency": "USD"}
+        command = how(transaction_id, FreeText(reason="back"), is_forced, made.original, **asked)
+        key = self.fresh_key()
+        (outcome,) = self.send(([command], key))
+        assert isinstance(outcome, Stored)
+        assert outcome.result == self.model.taking_back(command)
+        self.model.answers[key] = (command,), outcome
 
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:

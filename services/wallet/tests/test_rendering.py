@@ -206,7 +206,7 @@ DEPOSITED = (
     b'"wallet_id":"00000000-0000-0000-0000-00000000000a","balance_after":{"amount":"101.00","currency":"USD"},'
     b'"version":4},{"amount":{"amount":"-1.00","currency":"USD"},"system_account":"external:USD"}],'
     b'"refunded":{"amount":"0.00","currency":"USD"},"fees":[],"reference":null,"description":null,"metadata":null,'
-    b'"destination":null,"created_at":"2026-03-01T12:00:00.000000Z"}'
+    b'"destination":null,"created_at":"2026-03-01T12:00:00.000000Z","refunds":[]}'
 )
 
 
@@ -222,7 +222,8 @@ DEPOSITED = (
                 b'"version":4},{"amount":{"amount":"1.00","currency":"USD"},'
                 b'"wallet_id":"00000000-0000-0000-0000-00000000000b","balance_after":{"amount":"101.00","currency":"USD"},'
                 b'"version":4}],"refunded":{"amount":"0.00","currency":"USD"},"fees":[],"reference":"ref","description":"desc",'
-                b'"metadata":{"k":"v"},"destination":"dest","created_at":"2026-03-01T12:00:00.000000Z"}'
+                b'"metadata":{"k":"v"},"destination":"dest","created_at":"2026-03-01T12:00:00.000000Z",'
+                b'"refunds":[]}'
             ),
         ),
         (DEPOSIT, DEPOSITED),

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import pytest
@@ -96,3 +97,35 @@ async def test_one_key_is_for_one_request_through_both(clients: list[Client]) ->
         assert len(done) == 1, done
         assert after - before in {1, 6000, 30}
         assert {answer.status_code for answer in answers} == {422, *(a.status_code for a in answers if a.is_success)}
+
+
+async def test_of_refunds_a_reversal_and_a_chargeback_at_once_goes_exactly_what_fits(
+    clients: list[Client], database: Database
+) -> None:
+    wallet = await clients[0].open()
+    for number in range(4):
+        deposit = (await clients[0].post("/v1/deposits", deposit_of(wallet, "10"))).json()["id"]
+        path, why = f"/v1/transactions/{deposit}", {"reason": "goods came back"}
+        some = {**why, "amount": {"amount": "0.30", "currency": "USD"}}
+        asked: list[tuple[str, dict[str, Any]]] = [("refunds", some)] * 50
+        asked[10 * number : 10 * number] = [("reversal", why), ("chargebacks", some)]
+        answers = await asyncio.gather(
+            *(
+                clients[place % 2].post(f"{path}/{how}", body, key=f"{number}-{place}")
+                for place, (how, body) in enumerate(asked)
+            )
+        )
+
+        codes = {answer.json()["code"] for answer in answers if answer.status_code != 201}
+        assert codes <= {"transaction_reversed", "refund_exceeds_transaction"}
+        shown = (await clients[1].get(path)).json()
+        done = [answer.json() for answer in answers if answer.status_code == 201]
+        assert sum(Decimal(each["amount"]["amount"]) for each in done) == Decimal(shown["refunded"]["amount"])
+        assert {each["id"] for each in done} == set(shown["refunds"])
+        is_reversed = any(each["type"] == "reversal" for each in done)
+        assert shown["status"] == ("reversed" if is_reversed else "partially_refunded")
+        assert await clients[1].posted(wallet) == ("0.00" if is_reversed else "0.10")
+        if not is_reversed:
+            await clients[0].post("/v1/withdrawals", deposit_of(wallet, "0.10"))
+    report = await verify(database.dsn_app, lambda _rows: None)
+    assert report.holds, report.findings

@@ -100,3 +100,29 @@ async def test_the_app_role_cannot_change_the_journal(client: Client, database: 
             await connection.execute("truncate wallet.journal")
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "update wallet.state set used_minor = used_minor - 1 where kind = 3",
+        "update wallet.state set used_minor = used_minor + 1 where kind = 3",
+        "delete from wallet.state where kind = 3",
+        """update wallet.state set body = convert_to(jsonb_set(convert_from(body, 'utf8')::jsonb, '{refunds,0}',
+               to_jsonb(gen_random_uuid()))::text, 'utf8') where kind = 3""",
+    ],
+)
+async def test_a_refunded_transaction_that_its_events_do_not_make_is_named(
+    client: Client, database: Database, tampering: str
+) -> None:
+    wallet = await client.open()
+    deposit = (await client.post("/v1/deposits", deposit_of(wallet, "9"))).json()["id"]
+    refund = {"reason": "back", "amount": {"amount": "2", "currency": "USD"}}
+    assert (await client.post(f"/v1/transactions/{deposit}/refunds", refund)).status_code == 201
+    assert (await verified(database)).holds
+    await tamper(database, tampering)
+
+    report = await verified(database)
+
+    assert found(report) == {"I11"}
+    assert {finding.place for finding in report.findings} == {f"transaction {deposit}"}

@@ -211,6 +211,21 @@ DISTRIBUTION_MISMATCH: Final = _register(
 SHARE_TOO_SMALL: Final = _register(
     "share_too_small", 422, "A destination would get nothing", "Leave it out, or make its share larger."
 )
+TRANSACTION_NOT_REFUNDABLE: Final = _register(
+    "transaction_not_refundable",
+    409,
+    "The transaction is none that can be taken back like this",
+    "Refund or reverse deposits, withdrawals, transfers, payments, captures and conversions; charge back deposits.",
+)
+TRANSACTION_REVERSED: Final = _register(
+    "transaction_reversed", 409, "The transaction was reversed", "Nothing: all of it went back."
+)
+REFUND_EXCEEDS_TRANSACTION: Final = _register(
+    "refund_exceeds_transaction", 409, "More would go back than is left of the transaction", "See refundable."
+)
+REFUND_LIMIT_REACHED: Final = _register(
+    "refund_limit_reached", 409, "The transaction was refunded as often as allowed", "Make a transfer instead."
+)
 QUOTE_EXPIRED: Final = _register("quote_expired", 409, "The quote has expired", "Ask for another quote.")
 QUOTE_USED: Final = _register(
     "quote_used", 409, "The quote was used for another conversion", "Ask for another quote; one is for one conversion."
@@ -351,6 +366,7 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("too_large", "The section is longer than allowed."),
         FieldCode("one_measure", "A part is an amount, a share or the rest: one of them is given."),
         FieldCode("duplicate_destination", "The same payee stands twice."),
+        FieldCode("parts_mismatch", "The parts come to another amount than is given."),
         FieldCode("one_destination", "A payee is a wallet or outside: one of both is given."),
         FieldCode("duplicate_key", "The same idempotency key stands twice in one batch."),
         FieldCode("inner_key", "A command of an atomic batch has no key of its own."),

@@ -155,6 +155,40 @@ class Stream:
         )
         return sent, received
 
+    def returned(
+        self,
+        event_type: EventType,
+        wallet: UUID,
+        amount_minor: int,
+        *,
+        of: UUID,
+        entry: tuple[UUID, int],
+        refund: tuple[int, int] | None = None,
+        forced: bool = False,
+    ) -> Envelope:
+        """Return an entry that takes the transaction *of* back; *refund* tells how much of how much in all."""
+        self._posted_minor[wallet] += amount_minor
+        told = None
+        if refund is not None:
+            amount, refundable = (money(minor, CURRENCY) for minor in refund)
+            told = events.Refund(
+                amount=amount, refunded=amount, refundable=refundable, status="partially_refunded", entries=()
+            )
+        body = events.RefundPosted(
+            transaction_id=str(entry[0]),
+            transaction_type="refund",
+            wallet_id=str(wallet),
+            owner_id="owner",
+            amount=money(amount_minor, CURRENCY),
+            balance=self._balance(wallet),
+            counterparty=None,
+            private=PRIVATE,
+            related_transaction_id=str(of),
+            forced=forced,
+            refund=told,
+        )
+        return self.event(event_type, wallet, body, entry=entry)
+
     def held(self, wallet: UUID, payee: UUID, amount_minor: int = 10) -> list[Envelope]:
         """Return the life of a hold: placed, increased by one, captured by a part, paid to *payee*, and released."""
         hold_id, transaction_id, in_all = new_id(), new_id(), amount_minor + 1

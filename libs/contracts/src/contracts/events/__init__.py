@@ -3,8 +3,8 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import fees, holds, money, owners, policy, restrictions, terms, wallets
-from contracts.events.fees import FEE_CHARGED
+from contracts.events import fees, holds, money, owners, policy, refunds, restrictions, terms, wallets
+from contracts.events.fees import FEE_CHARGED, FEE_RETURNED
 from contracts.events.holds import (
     HOLD_CAPTURED,
     HOLD_INCREASED,
@@ -28,6 +28,15 @@ from contracts.events.money import (
 from contracts.events.owners import OWNER_CHANGED, OwnerChanged
 from contracts.events.parts import Balance, Counterparty, Private
 from contracts.events.policy import POLICY_CHANGED, PolicyChanged
+from contracts.events.refunds import (
+    CHARGEBACK_DEBITED,
+    REFUND_RECEIVED,
+    REFUND_SENT,
+    TRANSACTION_REVERSED,
+    Refund,
+    RefundPosted,
+    ReturnedEntry,
+)
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
 from contracts.events.terms import (
     DETAILS_CHANGED,
@@ -42,10 +51,12 @@ from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
 
 __all__ = [
+    "CHARGEBACK_DEBITED",
     "CLOSED",
     "DETAILS_CHANGED",
     "EVENT_TYPES",
     "FEE_CHARGED",
+    "FEE_RETURNED",
     "FUNDS_DEPOSITED",
     "FUNDS_RECEIVED",
     "FUNDS_SENT",
@@ -59,8 +70,11 @@ __all__ = [
     "OVERDRAFT_CHANGED",
     "OWNER_CHANGED",
     "POLICY_CHANGED",
+    "REFUND_RECEIVED",
+    "REFUND_SENT",
     "RESTRICTED",
     "SYSTEM_ENTRY_POSTED",
+    "TRANSACTION_REVERSED",
     "UNRESTRICTED",
     "WALLET_STREAM",
     "Balance",
@@ -79,8 +93,11 @@ __all__ = [
     "OwnerChanged",
     "PolicyChanged",
     "Private",
+    "Refund",
+    "RefundPosted",
     "Restriction",
     "RestrictionsChanged",
+    "ReturnedEntry",
     "SystemEntryPosted",
     "WalletClosed",
     "WalletOpened",
@@ -101,6 +118,7 @@ EventData = (
     | DetailsChanged
     | OwnerChanged
     | PolicyChanged
+    | RefundPosted
 )
 
 WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
@@ -115,6 +133,7 @@ WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
             *terms.TYPES,
             *owners.TYPES,
             *policy.TYPES,
+            *refunds.TYPES,
         ),
         key=lambda event_type: event_type.number,
     ),

@@ -42,8 +42,11 @@ class HoldChanged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     policy_version: int | None = None
 
 
-class HoldCaptured(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet's entry of the ledger transaction that captured a part of *hold*. *amount* is negative."""
+class HoldCaptured(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A wallet's entry of the ledger transaction that captured a part of *hold*. *amount* is negative.
+
+    *forced*: more than was held went, below the floor or through restrictions.
+    """
 
     transaction_id: str
     transaction_type: str
@@ -54,6 +57,7 @@ class HoldCaptured(msgspec.Struct, frozen=True, kw_only=True):
     counterparty: Counterparty | None
     hold: Hold
     private: Private | None
+    forced: bool = False
 
 
 class HoldReleased(msgspec.Struct, frozen=True, kw_only=True):

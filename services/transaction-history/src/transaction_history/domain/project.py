@@ -18,6 +18,7 @@ from contracts.events import (
     OwnerChanged,
     PolicyChanged,
     Private,
+    RefundPosted,
     RestrictionsChanged,
     SystemEntryPosted,
     WalletClosed,
@@ -108,6 +109,8 @@ def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow)
         raise Contradiction("an entry without its place in a transaction")
     posted_minor, held_minor = parse_signed_minor(data.balance.posted), parse_signed_minor(data.balance.held)
     other = data.counterparty
+    related = data.related_transaction_id if isinstance(data, EntryPosted) else None
+    refund = data.refund if isinstance(data, RefundPosted) else None
     row = EntryRow(
         wallet_id=event.subject,
         version=wallet.version + 1,
@@ -129,6 +132,11 @@ def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow)
         counterparty_account=None if other is None else other.system_account,
         private=_private(data.private),
         occurred_at=event.time,
+        related_transaction_id=None if related is None else UUID(related),
+        is_forced=data.forced,
+        refund_minor=None if refund is None else parse_signed_minor(refund.amount),
+        refundable_minor=None if refund is None else parse_signed_minor(refund.refundable),
+        refund_currency=None if refund is None else refund.amount.currency,
     )
     if posted_minor != wallet.posted_minor + row.amount_minor:
         raise Contradiction("the balance after is not the balance before plus the amount")

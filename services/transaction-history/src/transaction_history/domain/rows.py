@@ -25,7 +25,10 @@ class WalletRow(msgspec.Struct, frozen=True):
 
 
 class EntryRow(msgspec.Struct, frozen=True):
-    """A wallet's entry of a transaction."""
+    """A wallet's entry of a transaction, which may take *related_transaction_id* back, wholly or in part.
+
+    Then one entry of it tells how much: *refund_minor* of *refundable_minor* in all, in *refund_currency*.
+    """
 
     wallet_id: UUID
     version: int
@@ -47,6 +50,11 @@ class EntryRow(msgspec.Struct, frozen=True):
     counterparty_account: str | None
     private: str | None
     occurred_at: datetime
+    related_transaction_id: UUID | None
+    is_forced: bool
+    refund_minor: int | None
+    refundable_minor: int | None
+    refund_currency: str | None
 
 
 class SystemEntryRow(msgspec.Struct, frozen=True):

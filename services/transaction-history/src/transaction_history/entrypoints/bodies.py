@@ -1,11 +1,13 @@
 """What a client is answered."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
+from contracts.events import FEE_RETURNED
 from servicekit.http.routes import money
 from servicekit.principal import Principal
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
@@ -36,7 +38,10 @@ class CounterpartyBody(BaseModel):
 
 
 class EntryBody(BaseModel):
-    """A wallet's entry. *id* is its event's, *version* the wallet's after it; *amount* is signed."""
+    """A wallet's entry. *id* is its event's, *version* the wallet's after it; *amount* is signed.
+
+    *related_transaction_id* is what it takes back; *is_forced*: it went below the floor, or through restrictions.
+    """
 
     id: str
     wallet_id: str
@@ -54,6 +59,8 @@ class EntryBody(BaseModel):
     description: str | None
     metadata: dict[str, str] | None
     destination: str | None
+    related_transaction_id: str | None
+    is_forced: bool
     occurred_at: str
 
 
@@ -83,6 +90,7 @@ class TransactionBody(BaseModel):
     """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come.
 
     *reference*, *description*, *metadata* and *destination* are those of an entry whose owner the caller acts for.
+    *refunded*, *refunds* and *status* are those of what was taken back so far.
     """
 
     id: str
@@ -97,6 +105,8 @@ class TransactionBody(BaseModel):
     metadata: dict[str, str] | None
     destination: str | None
     created_at: str
+    refunds: list[str]
+    related_transaction_id: str | None
 
 
 class BalanceAtBody(BaseModel):
@@ -128,29 +138,36 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
         description=private.get("description"),
         metadata=private.get("metadata"),
         destination=private.get("destination"),
+        related_transaction_id=_text(row.related_transaction_id),
+        is_forced=row.is_forced,
         occurred_at=rfc3339(row.occurred_at),
     )
 
 
 def transaction_body(found: TransactionEntries, caller: Principal) -> TransactionBody:
     """Return *found* as *caller* sees it, in the order of the transaction."""
-    first = found.entries[0] if found.entries else found.system_entries[0]
+    named = [row for row in found.entries if row.type != FEE_RETURNED.name]
+    first = (named or found.entries or found.system_entries)[0]
+    related = next((row.related_transaction_id for row in found.entries), None)
+    status, refunded_minor, refunded_currency = found.refunded or ("posted", 0, first.currency)
     private = _private(next((row.private for row in found.entries if caller.acts_for_owner(row.owner_id)), None))
     bodies = [_wallet_entry(row, caller) for row in found.entries]
     bodies += [_system_entry(row) for row in found.system_entries]
     return TransactionBody(
         id=str(first.transaction_id),
         type=first.transaction_type,
-        status="posted",
+        status=status,
         complete=found.is_complete,
         amount=MoneyBody.of(abs(first.amount_minor), first.currency),
         entries=sorted(bodies, key=lambda entry: entry.entry_index),
-        refunded=MoneyBody.of(0, first.currency),
+        refunded=MoneyBody.of(refunded_minor, refunded_currency),
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
         destination=private.get("destination"),
         created_at=rfc3339(first.occurred_at),
+        refunds=[str(refund.transaction_id) for refund in found.refunds],
+        related_transaction_id=_text(related),
     )
 
 
@@ -203,6 +220,10 @@ def _counterparty(row: EntryRow, caller: Principal) -> CounterpartyBody | None:
         owner_id=owner_id if owner_id is not None and caller.acts_for_owner(owner_id) else None,
         system_account=row.counterparty_account,
     )
+
+
+def _text(found: UUID | None) -> str | None:
+    return None if found is None else str(found)
 
 
 def _private(stored: str | None) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from contracts.events import TRANSACTION_REVERSED
 from contracts.ids import shard_of
 from servicekit.principal import Principal
 from servicekit.read_model.projected import Freshness, Projected, SubjectParked, freshness
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
-from transaction_history.reads.reads_postgres import HistoryReads
+from transaction_history.reads.reads_postgres import HistoryReads, Refund
 
 
 class WalletUnknown(Exception):
@@ -38,11 +39,28 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class TransactionEntries:
-    """The entries of a transaction that have been read from the topic so far; *is_complete* when all have."""
+    """The entries of a transaction that have been read from the topic so far; *is_complete* when all have.
+
+    *refunds* are what was taken back of it so far.
+    """
 
     entries: Sequence[EntryRow]
     system_entries: Sequence[SystemEntryRow]
+    refunds: Sequence[Refund]
     freshness: Freshness
+
+    @property
+    def refunded(self) -> tuple[str, int, str] | None:
+        """How much of it was taken back: its status, and the sum with its currency; None for nothing."""
+        if not self.refunds:
+            return None
+        refunded_minor = sum(refund.minor for refund in self.refunds)
+        if any(refund.type == TRANSACTION_REVERSED.name for refund in self.refunds):
+            status = "reversed"
+        else:
+            is_all = refunded_minor == self.refunds[0].refundable_minor
+            status = "refunded" if is_all else "partially_refunded"
+        return status, refunded_minor, self.refunds[0].currency
 
     @property
     def is_complete(self) -> bool:
@@ -115,8 +133,9 @@ class HistoryQueries:
         touched = {row.wallet_id for row in entries} | {row.wallet_id for row in system_entries}
         touched |= {row.counterparty_wallet_id for row in entries if row.counterparty_wallet_id is not None}
         await self._projected.refuse_parked(list(touched))
+        refunds = await self._reads.refunds(caller, transaction_id)
         return TransactionEntries(
-            entries, system_entries, freshness(progress, [*min_position, *map(shard_of, touched)])
+            entries, system_entries, refunds, freshness(progress, [*min_position, *map(shard_of, touched)])
         )
 
     async def balance_at(

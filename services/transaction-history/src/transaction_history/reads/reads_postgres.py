@@ -38,6 +38,16 @@ class OwnerScope:
     is_parked: bool
 
 
+class Refund(NamedTuple):
+    """What one refund took back of a transaction: *minor* of *refundable_minor* in all. *type* is its event's."""
+
+    transaction_id: UUID
+    type: str
+    minor: int
+    refundable_minor: int
+    currency: str
+
+
 class HistoryReads:
     """Answers from the live schema. What is another tenant's, or of an owner the caller does not act for, is not there.
 
@@ -103,6 +113,15 @@ class HistoryReads:
             await self._rows(EntryRow, caller, entries, asked),
             await self._rows(SystemEntryRow, caller, system_entries, asked),
         )
+
+    async def refunds(self, caller: Principal, transaction_id: UUID) -> list[Refund]:
+        """Return what was taken back of a transaction so far, oldest first, in whatever order it has come."""
+        asked = Where({"tenant_id": caller.tenant_id, "related_transaction_id": transaction_id})
+        asked.require("refund_minor is not null")
+        query = f"""
+            select transaction_id, type, refund_minor, refundable_minor, refund_currency from {SCHEMA}.entry {asked}
+            order by transaction_id"""
+        return [Refund(*record) for record in await self._fetch(caller, query, asked)]
 
     async def entry_at(self, caller: Principal, wallet_id: UUID, at: datetime) -> EntryRow | None:
         """Return the wallet's last entry up to and including *at*."""

@@ -9,7 +9,7 @@ import msgspec
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
 from wallet.domain.destinations import PPM, Destination, share_out
-from wallet.domain.facts import AnyFact
+from wallet.domain.facts import About, AnyFact
 from wallet.domain.fees import Fee, Use, fee_minor_of, increased_fee_minor, payers_fee, reserved_fee_entries
 from wallet.domain.holds import (
     EXPIRED,
@@ -118,8 +118,13 @@ class _HoldCommand(Command, frozen=True):
     def _payees(self) -> tuple[UUID, ...]:
         return ()
 
-    def _found(self, rows: Rows, context: Context) -> "tuple[StateRow, Wallet] | Missing | NotPermitted | Rejected":
-        """Return the hold with its wallet, or why the command's sender may not settle or change it."""
+    def _found(
+        self, rows: Rows, context: Context, *, settled_too: bool = False
+    ) -> "tuple[StateRow, Wallet] | Missing | NotPermitted | Rejected":
+        """Return the hold with its wallet, or why the command's sender may not settle or change it.
+
+        *settled_too*: it need not be open.
+        """
         mandate = context.mandate
         row = rows.state(HOLD, self.hold_id, mandate.tenant_id)
         wallet = None if row is None or row.wallet_id is None else context.own(rows, row.wallet_id)
@@ -128,7 +133,7 @@ class _HoldCommand(Command, frozen=True):
         is_for_every_owner = mandate.owners is None and mandate.kind is not Kind.USER
         if hold_of(row).client != mandate.client and not is_for_every_owner:
             return NotPermitted("The hold was placed by somebody else.", mandate.kind)
-        if row.status != HoldStatus.OPEN:
+        if row.status != HoldStatus.OPEN and not settled_too:
             return _refused(RefusalCode.HOLD_SETTLED, row)
         return row, wallet
 
@@ -172,7 +177,8 @@ class IncreaseHold(_HoldCommand, frozen=True):
 class CaptureHold(_HoldCommand, frozen=True):
     """Pay *amount_minor* of a hold, all that remains unless it is given, to *destinations*.
 
-    *is_final*: what remains then is released.
+    *is_final*: what remains then is released. *is_forced*: it may be more than remains, also after the hold's end; what
+    exceeds it goes below the floor and through restrictions.
     """
 
     kind: ClassVar[str] = "capture"
@@ -182,6 +188,7 @@ class CaptureHold(_HoldCommand, frozen=True):
     currency: str | None = None
     is_final: bool = False
     text: FreeText | None = None
+    is_forced: bool = False
 
     def _payees(self) -> tuple[UUID, ...]:
         return wallets_of(self.destinations)
@@ -191,7 +198,7 @@ class CaptureHold(_HoldCommand, frozen=True):
 
         What the payer may spend was decided when the hold was placed: its restrictions do not stand in the way.
         """
-        found = self._found(rows, context)
+        found = self._found(rows, context, settled_too=self.is_forced and self.amount_minor is not None)
         if not isinstance(found, tuple):
             return found
         row, payer = found
@@ -202,7 +209,7 @@ class CaptureHold(_HoldCommand, frozen=True):
         over_minor = amount_minor - remaining_minor(row)
         increased: tuple[HoldIncreased, ...] = ()
         usages: tuple[UsageChange, ...] = ()
-        if over_minor > 0:
+        if over_minor > 0 and not self.is_forced:
             fee = _more_fee(row, over_minor, context)
             count = count_debit(payer, PAYMENT, over_minor, rows, context)
             refusal = refuse_debit(payer, over_minor, payer.currency, context.mandate, fee, limit=count.refusal)
@@ -242,8 +249,15 @@ class CaptureHold(_HoldCommand, frozen=True):
             assert hold.policy_version is not None
             fee = Fee(hold.fee_rule, hold.policy_version, fee_minor)
         transaction_id = context.ids.beside(payer.id)
+        held_minor = amount_minor if increased else min(amount_minor, remaining)
         captured = HoldCaptured(
-            payer.id, -amount_minor, -amount_minor, paid.counterparty, hold_id=row.id, transaction_id=transaction_id
+            payer.id,
+            -amount_minor,
+            -held_minor,
+            paid.counterparty,
+            About(forced=amount_minor > held_minor),
+            hold_id=row.id,
+            transaction_id=transaction_id,
         )
         released: tuple[HoldReleased, ...] = ()
         if self.is_final and not is_all:
@@ -255,20 +269,18 @@ class CaptureHold(_HoldCommand, frozen=True):
 
     def _refuse(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Rejected | None:
         hold = hold_of(row)
-        if context.now >= hold.expires_at:
+        if context.now >= hold.expires_at and not self.is_forced:
             return _refused(RefusalCode.HOLD_EXPIRED, row)
         if self.currency is not None and self.currency != hold.currency:
             return _refused(RefusalCode.CURRENCY_MISMATCH, row, currency=hold.currency)
         beyond_minor = amount_minor_of(row) * context.policy.policy.holds.overcapture_ppm // PPM
-        if amount_minor > remaining_minor(row) + beyond_minor:
+        if amount_minor > remaining_minor(row) + beyond_minor and not self.is_forced:
             return _refused(
                 RefusalCode.CAPTURE_EXCEEDS_HOLD, row, remaining=Amount(remaining_minor(row), hold.currency)
             )
         if len(hold.captures) >= CAPTURES_MAX:
             return _refused(RefusalCode.CAPTURE_LIMIT_REACHED, row)
-        if payer.posted_minor - amount_minor - hold.fee_reserved_minor < -BALANCE_MINOR_MAX:
-            return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
-        return None
+        return _refuse_payer(payer, amount_minor + hold.fee_reserved_minor)
 
 
 class VoidHold(_HoldCommand, frozen=True):
@@ -332,6 +344,14 @@ def _increased(
 
 def _released(row: StateRow, wallet: Wallet, cause: str) -> HoldReleased:
     return HoldReleased(wallet.id, held_minor=-held_minor_of(row), hold_id=row.id, cause=cause)
+
+
+def _refuse_payer(payer: Wallet, amount_minor: int) -> Rejected | None:
+    if payer.is_closed:
+        return rejected(RefusalCode.WALLET_CLOSED, payer)
+    if payer.posted_minor - amount_minor < -BALANCE_MINOR_MAX:
+        return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
+    return None
 
 
 def _refused(code: RefusalCode, row: StateRow, **facts: FactValue) -> Rejected:

@@ -16,6 +16,7 @@ from contracts.events import Private
 from contracts.money import money, parse_signed_minor
 from contracts.times import parse_instant
 from wallet.domain.facts import (
+    About,
     EntryFact,
     Fact,
     JournalEvent,
@@ -247,6 +248,11 @@ class HoldCaptured(EntryFact, frozen=True):
     transaction_id: UUID = _NOBODY
     after: StateRow | None = None
 
+    def evolve(self, wallet: Wallet | None, at: datetime) -> Wallet:
+        """Return the wallet with what was captured gone, be it below its floor where that is forced."""
+        assert wallet is not None
+        return wallet.moved(self.amount_minor, self.held_minor, at, forced=self.about.forced)
+
     def evolve_states(self, rows: Rows, at: datetime) -> Sequence[StateRow]:
         """Return the hold with more of it captured: settled, where that was all."""
         row = hold_row(rows, self.hold_id)
@@ -277,6 +283,7 @@ class HoldCaptured(EntryFact, frozen=True):
             counterparty=None if self.counterparty is None else counterparty_of(self.counterparty),
             hold=_told(self.after),
             private=private,
+            forced=self.about.forced,
         )
 
     @classmethod
@@ -287,6 +294,7 @@ class HoldCaptured(EntryFact, frozen=True):
             event.account_id,
             event.posted_delta,
             event.held_delta,
+            about=About(forced=body.forced),
             hold_id=UUID(body.hold.id),
             transaction_id=UUID(body.transaction_id),
         )
@@ -337,12 +345,16 @@ def hold_row(rows: Rows, hold_id: UUID) -> StateRow:
 def next_hold(
     row: StateRow, body: Hold, at: datetime, *, settled: HoldStatus | None = None, **columns: int
 ) -> StateRow:
-    """Return the row one version on, with *body* and other *columns*; *settled* where nothing remains of it then."""
-    due_at = body.expires_at if row.status == HoldStatus.OPEN else None
+    """Return the row one version on, with *body* and other *columns*; *settled* where nothing remains of it then.
+
+    One that is settled stays as it was settled, whatever is captured by force.
+    """
+    is_open = row.status == HoldStatus.OPEN
+    due_at = body.expires_at if is_open else None
     after = msgspec.structs.replace(
         row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at), due_at=due_at, **columns
     )
-    if settled is None or remaining_minor(after) > 0:
+    if settled is None or remaining_minor(after) > 0 or not is_open:
         return after
     return msgspec.structs.replace(after, status=settled.value, due_at=None)
 

@@ -73,7 +73,11 @@ class FeeBody(msgspec.Struct, frozen=True):
 
 
 class TransactionBody(msgspec.Struct, frozen=True):
-    """A ledger transaction with all its entries, which sum to zero per currency."""
+    """A ledger transaction with all its entries, which sum to zero per currency.
+
+    *status* is `posted`, `partially_refunded`, `refunded` or `reversed`: *refunded* of what its payees got was taken
+    back by the transactions *refunds*, chargebacks among them. *related_transaction_id* is what it takes back itself.
+    """
 
     id: UUID
     type: str
@@ -87,6 +91,8 @@ class TransactionBody(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None
     destination: str | None
     created_at: str
+    refunds: tuple[UUID, ...] = ()
+    related_transaction_id: UUID | UnsetType = UNSET
 
 
 class HoldBody(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ from wallet.entrypoints.fields import (
 )
 from wallet.entrypoints.payments import External, Payees, destinations_of, outside_text
 from wallet.entrypoints.rendering import CREATED, OK, answer_payers_transaction
-from wallet.entrypoints.slices import CommandSlice
+from wallet.entrypoints.slices import CommandSlice, force_scope
 
 HOLDS: Final = "/v1/holds"
 _HOLD: Final = f"{HOLDS}/{{hold_id}}"
@@ -67,7 +67,7 @@ class IncreaseHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 class CaptureHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """Pay *amount* of a hold, all that remains unless it is given, to a wallet, out, or to many.
 
-    *final* releases what then remains.
+    *final* releases what then remains. *force* captures more than remains, also after the hold's end; staff alone.
     """
 
     amount: Amount | None = None
@@ -75,6 +75,7 @@ class CaptureHoldRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     external: External | None = None
     destinations: Payees | None = None
     final: bool = False
+    force: bool = False
     reference: Reference | None = None
     description: Description | None = None
     metadata: Metadata | None = None
@@ -122,6 +123,7 @@ def _capture(request: CaptureHoldRequest, hold_id: UUID | None, pointer: str) ->
         currency,
         request.final,
         details_of(request.reference, request.description, request.metadata, outside),
+        request.force,
     )
 
 
@@ -207,6 +209,7 @@ SLICES: Final = (
         tag=_TAG,
         status=CREATED,
         response=TransactionBody,
+        also_needs=force_scope,
         problems=(
             *_SETTLING,
             problems.HOLD_EXPIRED,

@@ -14,6 +14,7 @@ from servicekit.http.routes.dependencies import Caller, PathId
 from servicekit.http.routes.paging import Page, PageBody, paged
 from servicekit.http.routes.parsing import filtered_id, path_id
 from wallet.application.plan import HashReference
+from wallet.domain.mandate import Mandate
 from wallet.entrypoints.bodies import HoldBody, TransactionBody, WalletBody, hold_body, wallet_body
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.transactions import transaction_bodies
@@ -175,15 +176,19 @@ class _TransactionHandlers:
     hash_reference: HashReference
 
     async def get(self, transaction_id: PathId, caller: Caller) -> TransactionBody:
-        found = transaction_bodies(await self.reads.entries(mandate_of(caller), [_transaction_id(transaction_id)]))
+        found = await self._bodies(mandate_of(caller), [_transaction_id(transaction_id)])
         if not found:
             raise _transaction_id.missing(transaction_id)
         return found[0]
+
+    async def _bodies(self, mandate: Mandate, transaction_ids: Sequence[UUID]) -> list[TransactionBody]:
+        entries = await self.reads.entries(mandate, transaction_ids)
+        return transaction_bodies(entries, await self.reads.refunded(mandate.tenant_id, transaction_ids))
 
     async def list(self, caller: Caller, page: Page, reference: ReferenceQuery) -> PageBody[TransactionBody]:
         mandate, hashed = mandate_of(caller), self.hash_reference(caller.tenant_id, reference)
         asked = paged(page, UUID, "transactions", mandate, hashed)
         ids = await self.reads.transactions_by_reference(mandate, hashed, before=asked.position, limit=asked.limit)
         shown = asked.show(ids, lambda transaction_id: transaction_id)
-        bodies = transaction_bodies(await self.reads.entries(mandate, shown.rows)) if shown.rows else []
+        bodies = await self._bodies(mandate, shown.rows) if shown.rows else []
         return PageBody(bodies, shown.next_cursor)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
+from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from contracts import problems
 from contracts.money import Money, money
@@ -13,6 +15,8 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
 from wallet.domain.outcomes import Amount, FactValue, Rejected
+from wallet.domain.refund_commands import TakeBack
+from wallet.domain.refunds import FeeReturned
 from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, fee_bodies, wallet_body
 
@@ -125,7 +129,16 @@ def answer_payers_transaction(command: SaysNoAmount, done: CarriedOut) -> Answer
     return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
 
 
-def _transaction(kind: str, amount: Money, text: FreeText, done: CarriedOut) -> bytes:
+def answer_refund(command: TakeBack, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that took another back; how much, its first entry but for fees tells."""
+    first, wallet = next(each for each in done.facts if not isinstance(each[0], FeeReturned))
+    amount = money(abs(first.amount_minor), wallet.currency)
+    return CREATED, _transaction(command.kind, amount, command.text, done, command.transaction_id)
+
+
+def _transaction(
+    kind: str, amount: Money, text: FreeText, done: CarriedOut, related_transaction_id: UUID | UnsetType = UNSET
+) -> bytes:
     assert done.transaction_id is not None
     return _encode(
         TransactionBody(
@@ -141,6 +154,7 @@ def _transaction(kind: str, amount: Money, text: FreeText, done: CarriedOut) -> 
             text.metadata,
             text.destination,
             done.created_at,
+            related_transaction_id=related_transaction_id,
         )
     )
 

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from contracts import scopes
 from contracts.problems import ProblemCode
 from contracts.scopes import Scope
 from servicekit.access.admission import Access
@@ -85,6 +86,20 @@ class CommandSlice:
         return None if found is None else found[1]
 
 
+class MayForce(Protocol):
+    """A request that may go below a wallet's floor and through its restrictions."""
+
+    @property
+    def force(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+def force_scope(request: MayForce) -> Scope | None:
+    """Return the scope that force needs, None where *request* does not ask for it."""
+    return scopes.FORCED_CREATE if request.force else None
+
+
 class Catalog:
     """Every command of the service, and what follows from them.
 
@@ -114,7 +129,7 @@ class Catalog:
 
     @cached_property
     def preparing(self) -> Mapping[type[Command], Prepare]:
-        """What is read at the edge for which commands."""
+        """How commands are prepared, those that are."""
         return {each.command: each.prepare for each in self.slices if each.prepare is not None}
 
     @cached_property

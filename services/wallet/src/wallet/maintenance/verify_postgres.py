@@ -3,18 +3,24 @@
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection
 from wallet.domain.holds import HOLD
 from wallet.domain.quotes import QUOTE
+from wallet.domain.refunds import TRANSACTION, Refunded
 from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
 from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
 from wallet.maintenance.verify_floors import verify_floors
+from wallet.maintenance.verify_refunds import REFUNDS, RefundedState, RefundFold
 from wallet.maintenance.verify_usage_postgres import verify_usage
 
+_decode_refunded: Final = msgspec.json.Decoder(Refunded).decode
 _BREACHES_READ: Final = 1_000
-_COLUMNS: Final = """
-    seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency"""
+_COLUMNS: Final = f"""
+    seq, tenant_id, account_id, system_account, version, posted_delta, held_delta, posted_after, held_after, currency,
+    case when type in {REFUNDS} then payload end"""
 _COUNT: Final = """
     select (select count(*) from wallet.journal) + (select count(*) from wallet.archived_journal)"""
 _WALLETS: Final = """
@@ -27,6 +33,11 @@ _STREAMS: Final = f"""
     select id, version from wallet.state
      where wallet_id is null and kind <> {QUOTE.number} and get_byte(uuid_send(id), 15) & 63 = $1"""
 _STREAM_OPENINGS: Final = "select id, version from wallet.state_opening where wallet_id is null and shard = $1"
+_REFUNDED: Final = f"""
+    select id, used_minor, body from wallet.state
+     where kind = {TRANSACTION.number} and get_byte(uuid_send(id), 15) & 63 = $1"""
+_REFUNDED_OPENINGS: Final = f"""
+    select id, used_minor, body from wallet.state_opening where kind = {TRANSACTION.number} and shard = $1"""
 _SYSTEM_OPENINGS: Final = """
     select tenant_id, system_account, currency, total_minor from wallet.system_account_opening where shard = $1"""
 _TOTALS_SEQ: Final = "select seq from wallet.system_account_fold where shard = $1"
@@ -96,10 +107,13 @@ async def verify(dsn: str, progress: Progress) -> Report:
 async def _verify_shard(connection: Connection, shard: int, report: Report, progress: Progress) -> None:
     opening = await _opening(connection, shard)
     fold = ShardFold(shard, report, opening=opening, totals_seq=await connection.fetchval(_TOTALS_SEQ, shard))
+    refunds = RefundFold(await _refunded(connection, _REFUNDED_OPENINGS, shard))
     async for rows in rows_of_shard(connection, _COLUMNS, shard, after=opening.seq):
-        fold.add(FoldedRow(*row) for row in rows)
+        fold.add(FoldedRow(*tuple(row)[:-1]) for row in rows)
+        refunds.add(row[-1] for row in rows if row[-1] is not None)
         progress(len(rows))
     await verify_floors(connection, shard, opening.seq, report)
+    refunds.compare(await _refunded(connection, _REFUNDED, shard), report)
     stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
     fold.compare(stored)
     fold.compare_streams(await _versions(connection, _STREAMS, shard))
@@ -115,6 +129,13 @@ async def _opening(connection: Connection, shard: int) -> Opening:
 
 async def _versions(connection: Connection, query: str, shard: int) -> dict[UUID, int]:
     return {row["id"]: row["version"] for row in await connection.fetch(query, shard)}
+
+
+async def _refunded(connection: Connection, query: str, shard: int) -> dict[UUID, RefundedState]:
+    return {
+        row["id"]: RefundedState(row["used_minor"], tuple(map(str, _decode_refunded(row["body"]).refunds)))
+        for row in await connection.fetch(query, shard)
+    }
 
 
 async def _system_accounts(connection: Connection, query: str, shard: int) -> dict[SystemAccount, int]:

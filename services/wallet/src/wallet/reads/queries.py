@@ -21,6 +21,7 @@ class JournalEntry:
     transaction_id: UUID
     system_account: str | None
     wallet_id: UUID
+    type: int
     version: int | None
     currency: str
     amount_minor: int

@@ -18,6 +18,7 @@ from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
 from wallet.domain.owners import owner_name
 from wallet.domain.policy import POLICY, policy_id, policy_name
+from wallet.domain.refunds import TRANSACTION
 from wallet.domain.rows import RowKind, RowName, StateName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
 from wallet.reads.queries import JournalEntry, WalletFilter
@@ -27,7 +28,7 @@ _GET: Final = f"""
     where tenant_id = $1 and id = $2 and ($3::text[] is null or owner_id = any ($3))"""
 _HAS_WALLETS: Final = "select exists (select from wallet.wallet where tenant_id = $1 and owner_id = $2)"
 _ENTRY_COLUMNS: Final = """
-    j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.version, j.currency,
+    j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.type, j.version, j.currency,
     j.posted_delta, j.posted_after, j.occurred_at, j.payload"""
 _IS_COVERED: Final = """
     ($3::text[] is null or exists (select from wallet.wallet w
@@ -72,6 +73,10 @@ _OPEN_HOLDS: Final = f"""
      where s.tenant_id = $1 and s.wallet_id = $3 and s.kind = {HOLD.number} and s.status = 0
        and ($4::uuid is null or s.id < $4) and {_IS_HOLD_COVERED}
      order by s.id desc limit $5"""
+
+_REFUNDED: Final = f"""
+    select {_STATE_COLUMNS} from wallet.state s
+     where s.tenant_id = $1 and s.kind = {TRANSACTION.number} and s.id = any ($2)"""
 
 _STATUS_PREDICATES: Final = {
     "open": f"status = {WalletStatus.OPEN.value} and restrictions is null",
@@ -177,6 +182,12 @@ class LedgerReads:
         newest_first.sort(key=lambda row: row["transaction_id"].bytes, reverse=True)
         return [_entry(row) for row in newest_first]
 
+    async def refunded(self, tenant_id: UUID, transaction_ids: Sequence[UUID]) -> dict[UUID, StateRow]:
+        """Return the rows of those of the transactions of which something was taken back, by their ids."""
+        async with self._tenants.reading(tenant_id) as connection:
+            rows = await connection.fetch(_REFUNDED, tenant_id, transaction_ids)
+        return {row["id"]: self._states.from_row(row) for row in rows}
+
     async def transactions_by_reference(
         self, mandate: Mandate, reference_hash: bytes, *, before: UUID | None, limit: int
     ) -> list[UUID]:
@@ -202,6 +213,7 @@ def _entry(row: asyncpg.Record) -> JournalEntry:
         transaction_id=row["transaction_id"],
         system_account=row["system_account"],
         wallet_id=row["account_id"],
+        type=row["type"],
         version=row["version"],
         currency=row["currency"],
         amount_minor=row["posted_delta"],

@@ -33,8 +33,10 @@ from tests.chaos.faults import (
     planted_stream,
     poison,
     policy,
+    rates,
     receivers,
     records,
+    refunds,
     repeats,
     restarts,
     restore,
@@ -95,6 +97,8 @@ _MODULES = (
     planted,
     planted_ahead,
     planted_stream,
+    rates,
+    refunds,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)
 _PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *standby.PLANTED]

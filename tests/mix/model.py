@@ -12,7 +12,10 @@ from typing import Any, Final
 
 from tests.mix import exchange
 from tests.mix.exchange import Quote
+from tests.mix.returning import Posted
 
+KEPT_MAX: Final = 60
+"""Of settled holds, transactions and quotes: commands are about the newest."""
 EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
 Entry = tuple[str, int]
 """A wallet's id or a system account's name, and what is moved."""
@@ -71,6 +74,7 @@ class Done:
     entries: list[Entry] = field(default_factory=list)
     fees: list[tuple[str, str, int]] = field(default_factory=list)
     hold: Hold | None = None
+    fee_places: set[int] = field(default_factory=set)
     quote: Quote | None = None
     made: Any = None
     """What is to be kept under the id that the answer gives it."""
@@ -85,9 +89,21 @@ class World:
     policy_version: int = 0
     fees: Sequence[Mapping[str, Any]] = ()
     quotes: dict[str, Quote] = field(default_factory=dict)
+    transactions: dict[str, Posted] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     fx: Mapping[str, Any] = field(default_factory=lambda: {"pairs": [], "spread_ppm": 0})
     hold_terms: Mapping[str, int] = field(default_factory=lambda: {"days": 7, "days_max": 31, "overcapture_ppm": 0})
+
+    def forget(self) -> None:
+        """Forget the oldest of what no command will be about any more."""
+        settled = [hold_id for hold_id, hold in self.holds.items() if hold.status != "open"]
+        for kept, gone in (
+            (self.holds, settled[:-KEPT_MAX]),
+            (self.transactions, list(self.transactions)[:-KEPT_MAX]),
+            (self.quotes, list(self.quotes)[:-KEPT_MAX]),
+        ):
+            for each in gone:
+                kept.pop(each)
 
     def copy(self) -> "World":
         """Return a world of its own that is the same."""
@@ -204,6 +220,30 @@ class World:
         done = Done(exchange.entries(quote, payer, payee))
         _charge(done, payer, quote.source_currency, rule, fee)
         _charge(done, payee, quote.destination_currency, of_payee, taken)
+        self.post(done.entries)
+        return done
+
+    def take_back(self, transaction_id: str, amount: int | None, *, reverses: bool) -> Done:
+        """Refund a part of a transaction, or reverse all that is left of it."""
+        posted = self.transactions[transaction_id]
+        if posted.is_reversed:
+            raise Refused("transaction_reversed")
+        amount = posted.left if amount is None else amount
+        if amount > posted.left or posted.left == 0:
+            raise Refused("refund_exceeds_transaction")
+        parts = posted.parts(amount, everything=reverses)
+        net: dict[str, int] = {}
+        for (account, _), part in zip(posted.entries, parts, strict=True):
+            if account in self.wallets and part:
+                net[account] = net.get(account, 0) + part
+        for wallet, moved in sorted(net.items(), key=lambda each: each[1] >= 0):
+            if moved < 0:
+                self.must_pay(wallet, -moved, 0)
+            else:
+                self.must_take(wallet, moved, self.wallets[wallet].currency, 0)
+        posted.back = [before + part for before, part in zip(posted.back, parts, strict=True)]
+        posted.is_reversed = reverses
+        done = Done(posted.answered(parts, list(self.wallets)))
         self.post(done.entries)
         return done
 
@@ -326,11 +366,13 @@ class World:
     def _posted(self, done: Done) -> Done:
         assert sum(amount for _, amount in done.entries) == 0
         self.post(done.entries)
+        done.made = done.made or Posted(list(done.entries), frozenset(done.fee_places))
         return done
 
 
 def _charge(done: Done, wallet: str, currency: str, rule: Mapping[str, Any] | None, fee: int) -> Done:
     if rule is not None and fee:
+        done.fee_places |= {len(done.entries), len(done.entries) + 1}
         done.entries += [(wallet, -fee), (f"fees:{currency}", fee)]
         done.fees.append((rule["id"], wallet, fee))
     return done

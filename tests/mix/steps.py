@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tests.mix.exchange import Quote
 from tests.mix.model import EXPONENTS, Done, Hold, Wallet, World, text, units
+from tests.mix.returning import Posted
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now
@@ -32,7 +33,7 @@ class Step:
 def check(world: World, done: Done, body: Json) -> None:
     """Raise AssertionError where an answer tells another thing than what must have been *done*; keep what was made."""
     if done.made is not None:
-        _kept(world, done.made)[body["id"]] = done.made
+        keep(world, done, body["id"])
     if done.entries:
         told = [(each.get("wallet_id") or each["system_account"], _units(each["amount"])) for each in body["entries"]]
         assert told == done.entries, (told, done.entries)
@@ -45,10 +46,19 @@ def check(world: World, done: Done, body: Json) -> None:
         assert promised == (done.quote.source, done.quote.destination, done.quote.spread_ppm), (promised, done.quote)
 
 
+def keep(world: World, done: Done, made_id: str) -> None:
+    """Keep what was made, if anything, under its id."""
+    if done.made is not None:
+        _kept(world, done.made)[made_id] = done.made
+        world.forget()
+
+
 def _kept(world: World, made: Any) -> dict[str, Any]:
     """Return where *world* keeps what is of that kind."""
     if isinstance(made, Hold):
         return world.holds
+    if isinstance(made, Posted):
+        return world.transactions
     return world.quotes if isinstance(made, Quote) else world.wallets
 
 
@@ -91,6 +101,8 @@ class Dice:
             self._fees: 2,
             self._hold_terms: 1,
             self._fx: 1,
+            self._refund: 5,
+            self._reverse: 2,
             self._quote: 6,
             self._convert: 6,
         }
@@ -281,6 +293,41 @@ class Dice:
         over = self._chance.choice((0, 50_000, 150_000))
         return self._policy(world, "holds", "change_hold_terms", {"days": 2, "days_max": 3, "overcapture_ppm": over})
 
+    def _posted(self, world: World) -> tuple[str, str] | None:
+        """Return a transaction that may be taken back, and its currency."""
+        if not world.transactions:
+            return None
+        transaction_id = self._chance.choice(list(world.transactions)[-40:])
+        account = next(each for each, _ in world.transactions[transaction_id].entries if each in world.wallets)
+        return transaction_id, world.wallets[account].currency
+
+    def _refund(self, world: World) -> Step | None:
+        found = self._posted(world)
+        if found is None:
+            return None
+        transaction_id, currency = found
+        left = world.transactions[transaction_id].left
+        amount = None if self._chance.random() < 0.2 else self._chance.randint(1, left * 11 // 10 + 1)
+        body: Json = {"reason": "asked for"}
+        if amount is not None:
+            body["amount"] = _money(amount, currency)
+        return _of_transaction(
+            transaction_id, "refunds", "refund", body, lambda of: of.take_back(transaction_id, amount, reverses=False)
+        )
+
+    def _reverse(self, world: World) -> Step | None:
+        found = self._posted(world)
+        if found is None:
+            return None
+        transaction_id, _ = found
+        return _of_transaction(
+            transaction_id,
+            "reversal",
+            "reversal",
+            {"reason": "a mistake"},
+            lambda of: of.take_back(transaction_id, None, reverses=True),
+        )
+
     def _fx(self, world: World) -> Step:
         pairs = [(one, other) for one in EXPONENTS for other in EXPONENTS if one != other]
         offered = self._chance.sample(pairs, self._chance.randint(3, len(pairs)))
@@ -340,6 +387,11 @@ def _step(path: str, member: str, body: Json, model: Callable[[World], Done]) ->
 def _of_hold(hold_id: str, action: str, member: str, body: Json, model: Callable[[World], Done]) -> Step:
     path = f"/v1/holds/{hold_id}/{action}"
     return Step(path=path, body=body, model=model, member={"type": member, "hold_id": hold_id, **body})
+
+
+def _of_transaction(transaction_id: str, action: str, member: str, body: Json, model: Callable[[World], Done]) -> Step:
+    path = f"/v1/transactions/{transaction_id}/{action}"
+    return Step(path=path, body=body, model=model, member={"type": member, "transaction_id": transaction_id, **body})
 
 
 def _of_wallet(wallet: str, action: str, body: Json, model: Callable[[World], Done]) -> Step:

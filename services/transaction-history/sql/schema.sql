@@ -158,7 +158,9 @@ create table transaction_history.entry (
     is_forced boolean default false not null,
     refund_minor bigint,
     refundable_minor bigint,
-    refund_currency text collate pg_catalog."C"
+    refund_currency text collate pg_catalog."C",
+    hold_id uuid,
+    fee_rule text collate pg_catalog."C"
 );
 
 create table transaction_history.state_change (

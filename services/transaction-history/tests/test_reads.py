@@ -65,6 +65,8 @@ async def test_an_entry_tells_all_there_is(bench: ReadApi) -> None:
                 "metadata": {"shop": "north"},
                 "destination": None,
                 "related_transaction_id": None,
+                "hold_id": None,
+                "fee_rule": None,
                 "is_forced": False,
                 "occurred_at": "2026-01-01T00:00:02.000000Z",
             }

@@ -82,8 +82,14 @@ def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
 
 def _moved(body: dict[str, Any], entries: tuple[Entry, ...]) -> Moved:
     """Return the transaction with the fees that the answer tells of."""
-    fees = tuple((fee["wallet_id"], -round(100 * float(fee["amount"]["amount"]))) for fee in body["fees"])
+    if not entries:  # what it comes to nobody could say before
+        entries = tuple((each["wallet_id"], _minor(each["amount"])) for each in body["entries"] if "wallet_id" in each)
+    fees = tuple((fee["wallet_id"], -_minor(fee["amount"])) for fee in body["fees"])
     return Moved(body["id"], (*entries, *fees))
+
+
+def _minor(amount: dict[str, str]) -> int:
+    return round(100 * float(amount["amount"]))
 
 
 def is_definite(answer: Response) -> bool:

@@ -111,6 +111,7 @@ def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow)
     other = data.counterparty
     related = data.related_transaction_id if isinstance(data, EntryPosted) else None
     refund = data.refund if isinstance(data, RefundPosted) else None
+    hold_id = data.hold.id if isinstance(data, HoldCaptured) else data.hold_id
     row = EntryRow(
         wallet_id=event.subject,
         version=wallet.version + 1,
@@ -137,6 +138,8 @@ def _entry(event: Envelope, data: EntryPosted | HoldCaptured, wallet: WalletRow)
         refund_minor=None if refund is None else parse_signed_minor(refund.amount),
         refundable_minor=None if refund is None else parse_signed_minor(refund.refundable),
         refund_currency=None if refund is None else refund.amount.currency,
+        hold_id=None if hold_id is None else UUID(hold_id),
+        fee_rule=None if isinstance(data, HoldCaptured) else data.fee_rule,
     )
     if posted_minor != wallet.posted_minor + row.amount_minor:
         raise Contradiction("the balance after is not the balance before plus the amount")

@@ -55,6 +55,8 @@ class EntryRow(msgspec.Struct, frozen=True):
     refund_minor: int | None
     refundable_minor: int | None
     refund_currency: str | None
+    hold_id: UUID | None
+    fee_rule: str | None
 
 
 class SystemEntryRow(msgspec.Struct, frozen=True):

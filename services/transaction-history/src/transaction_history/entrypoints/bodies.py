@@ -1,5 +1,6 @@
 """What a client is answered."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -7,7 +8,7 @@ import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
-from contracts.events import FEE_RETURNED
+from contracts.events import FEE_CHARGED, FEE_RETURNED
 from servicekit.http.routes import money
 from servicekit.principal import Principal
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
@@ -40,7 +41,8 @@ class CounterpartyBody(BaseModel):
 class EntryBody(BaseModel):
     """A wallet's entry. *id* is its event's, *version* the wallet's after it; *amount* is signed.
 
-    *related_transaction_id* is what it takes back; *is_forced*: it went below the floor, or through restrictions.
+    *related_transaction_id* is what it takes back, *hold_id* what it captures, *fee_rule* what it is a fee by;
+    *is_forced*: it went below the floor, or through restrictions.
     """
 
     id: str
@@ -60,6 +62,8 @@ class EntryBody(BaseModel):
     metadata: dict[str, str] | None
     destination: str | None
     related_transaction_id: str | None
+    hold_id: str | None
+    fee_rule: str | None
     is_forced: bool
     occurred_at: str
 
@@ -86,6 +90,14 @@ class LegBody(BaseModel):
     version: int | None
 
 
+class FeeBody(BaseModel):
+    """A fee that a wallet bore, by which rule."""
+
+    wallet_id: str
+    amount: MoneyBody
+    rule: str
+
+
 class TransactionBody(BaseModel):
     """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come.
 
@@ -100,6 +112,7 @@ class TransactionBody(BaseModel):
     amount: MoneyBody
     entries: list[LegBody]
     refunded: MoneyBody
+    fees: list[FeeBody]
     reference: str | None
     description: str | None
     metadata: dict[str, str] | None
@@ -139,6 +152,8 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
         metadata=private.get("metadata"),
         destination=private.get("destination"),
         related_transaction_id=_text(row.related_transaction_id),
+        hold_id=_text(row.hold_id),
+        fee_rule=row.fee_rule,
         is_forced=row.is_forced,
         occurred_at=rfc3339(row.occurred_at),
     )
@@ -161,6 +176,7 @@ def transaction_body(found: TransactionEntries, caller: Principal) -> Transactio
         amount=MoneyBody.of(abs(first.amount_minor), first.currency),
         entries=sorted(bodies, key=lambda entry: entry.entry_index),
         refunded=MoneyBody.of(refunded_minor, refunded_currency),
+        fees=[fee for row in found.entries if caller.acts_for_owner(row.owner_id) for fee in _fees(row)],
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
@@ -176,6 +192,13 @@ def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
     wallet = found.wallet
     balance = _balance(found.posted_minor, found.held_minor, wallet.currency)
     return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=found.version)
+
+
+def _fees(row: EntryRow) -> Iterator[FeeBody]:
+    """Yield the fee that the entry is, if it is one."""
+    if row.type == FEE_CHARGED.name and row.fee_rule is not None:
+        amount = MoneyBody.of(-row.amount_minor, row.currency)
+        yield FeeBody(wallet_id=str(row.wallet_id), amount=amount, rule=row.fee_rule)
 
 
 def _wallet_entry(row: EntryRow, caller: Principal) -> LegBody:

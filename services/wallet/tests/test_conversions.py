@@ -398,24 +398,3 @@ async def test_an_entry_that_is_left_out_is_found(
 
     report = await verify(database.dsn_app, lambda _rows: None)
     assert [each.invariant for each in report.findings] == (["I1"] if is_planted else [])
-
-
-async def test_a_conversion_is_bounded_by_the_payers_limits_and_by_what_the_payee_may_have(
-    api: Client, database: Database
-) -> None:
-    payer, payee = await api.open(deposit="1000.00"), await api.open("EUR")
-    once = {"scope": "wallet", "operation": "conversion", "currency": "USD", "month_count": 1}
-    full = {"scope": "wallet", "operation": "deposit", "currency": "EUR", "balance": "91.92"}
-    await api.put(f"/v1/wallets/{payer}/limits", {"limits": [once]})
-    await api.put(f"/v1/wallets/{payee}/limits", {"limits": [full]})
-
-    async def converted() -> httpx2.Response:
-        return await convert(api, await quoted(api, "USD", "EUR", "100.00"), payer, payee)
-
-    beyond = await converted()
-    assert (code(beyond), beyond.json()["window"]) == ((409, "limit_exceeded"), "balance")
-    await api.put(f"/v1/wallets/{payee}/limits", {"limits": []})
-    assert (await converted()).status_code == 201
-    again = await converted()
-    assert (code(again), again.json()["operation"]) == ((409, "limit_exceeded"), "conversion")
-    assert (await verify(database.dsn_admin, lambda _rows: None)).holds

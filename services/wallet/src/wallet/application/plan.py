@@ -20,10 +20,10 @@ from wallet.application.rows import (
     IdempotencyRow,
     JournalRow,
     KnownRow,
-    MovedWallet,
     RaisedRow,
     ReferenceRow,
     Stamps,
+    moved_wallet,
     row_places,
 )
 from wallet.application.units import (
@@ -41,7 +41,6 @@ from wallet.application.units import (
     undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
-from wallet.domain.limits import stored_usages
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.outcomes import Accepted, Decision, Missing, NotNow, NotPermitted, Rejected, Undone, Unnamed
 from wallet.domain.policy import policy_in_force
@@ -214,8 +213,7 @@ class BatchPlan:
             elif name in self._remade or _is_waived(before[name]):
                 rows.changed.append(row)
             else:
-                money = row.version, row.posted_minor, row.held_minor
-                rows.moved.append(MovedWallet(row.id, stamp_before, *money, stored_usages(row.usage)))
+                rows.moved.append(moved_wallet(row, stamp_before))
 
     # -- units
 
@@ -317,7 +315,7 @@ class BatchPlan:
         """Carry out the facts, and add their journal rows."""
         private = None if accepted.text is None else private_text(accepted.text)
         transaction_id = accepted.transaction_id
-        carried, states, remade = carry_out(accepted.facts, self._rows, self._now, private)
+        carried, states, remade = carry_out(accepted, self._rows, self._now, private)
         self._remade.update(remade)
         if transaction_id is None:
             self._journal += state_change_rows(unit, carried, private)
@@ -327,8 +325,6 @@ class BatchPlan:
                 self._add_reference(unit.tenant_id, accepted.text.reference, transaction_id)
         if self._ahead:
             self._raise_rows([wallet for _, wallet in carried])
-        for usage in accepted.usages:
-            usage.apply(self._rows, self._now)
         for fact in accepted.row_facts:
             states.append(carry_out_row(fact, self._rows, self._now))
             self._journal.append(row_change_row(unit, fact, states[-1], private))

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 """The relay on a real journal and a real broker."""
 
 import asyncio
@@ -29,6 +31,13 @@ async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Be
     assert {(event.shard, partition) for partition, event in events} == {(s, s % PARTITIONS) for s in range(SHARDS)}
     assert await bench.first_occurrences() == {s: list(range(1, 151)) for s in range(SHARDS)}
     assert len(events) == bench.metric("relay_published_total") == SHARDS * 150
+
+
+async def test_an_event_that_is_far_ahead_of_the_brokers_clock_holds_nothing(bench: Bench) -> None:
+    await bench.write(range(SHARDS), 1, 2, ahead=timedelta(days=2))
+
+    async with running(bench.relay("a")):
+        await eventually(lambda: cursors_are(bench, dict.fromkeys(range(SHARDS), 2)))
 
 
 async def cursors_are(bench: Bench, wanted: dict[int, int]) -> bool:

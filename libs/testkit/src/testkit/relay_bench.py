@@ -3,6 +3,8 @@
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,6 +24,9 @@ from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
 
 PARTITIONS = 4
 TENANT = UUID("01890000-0000-7000-8000-000000000001")
+
+
+_NOW: Final = timedelta()
 
 
 @dataclass
@@ -66,15 +71,17 @@ class Bench:
         """Return whether a relay has published as many *records*."""
         return self.metric("relay_published_total", instance) >= records
 
-    async def write(self, shards: Iterable[int], first: int, last: int, *, body: bytes = b"{}") -> None:
-        """Write sequences *first* to *last* of each shard."""
+    async def write(
+        self, shards: Iterable[int], first: int, last: int, *, body: bytes = b"{}", ahead: timedelta = _NOW
+    ) -> None:
+        """Write sequences *first* to *last* of each shard, of events that are *ahead* of the clock."""
         async with self.pool.connection() as connection:
             for shard in shards:
                 wallet = UUID(int=(new_id().int & ~63) | shard)
                 await connection.execute(
                     """insert into outbox.journal (shard, seq, tenant_id, subject, version, transaction_id,
-                                                   entry_index, entry_count, type, payload)
-                       select $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7
+                                                   entry_index, entry_count, type, payload, occurred_at)
+                       select $1, seq, $2, $3, seq, uuidv7(), 0, 2, $4, $7, clock_timestamp() + $8::interval
                        from generate_series($5::bigint, $6::bigint) as seq""",
                     shard,
                     TENANT,
@@ -83,6 +90,7 @@ class Bench:
                     first,
                     last,
                     body,
+                    ahead,
                 )
 
     async def has_cursors(self, wanted: dict[int, int]) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -15,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.envelope import Envelope, to_headers
 from contracts.ids import partition_of
-from servicekit.clock import monotonic_s
+from servicekit.clock import monotonic_s, utc_now
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.settings import PublisherSettings
 
@@ -246,11 +247,12 @@ class Publisher:
             await asyncio.sleep(0)
 
     def _fill(self, batch: Any, events: Sequence[Envelope], position: int) -> int:
-        schema_base = self._settings.schema_base
+        schema_base, now_ms = self._settings.schema_base, _ms(utc_now())
         while position < len(events):
             event = events[position]
             appended = batch.append(
-                timestamp=int(event.time.timestamp() * 1000),
+                # A broker takes none that is far ahead of its clock: an event that is would hold its partition.
+                timestamp=min(_ms(event.time), now_ms),
                 key=str(event.subject).encode(),
                 value=event.data,
                 headers=to_headers(event, schema_base=schema_base),
@@ -268,6 +270,11 @@ class Publisher:
     def _keep(self, ending: "asyncio.Task[None]") -> None:
         self._discards.add(ending)
         ending.add_done_callback(self._discards.discard)
+
+
+def _ms(at: datetime) -> int:
+    """Return *at* in milliseconds since 1970, as records have it."""
+    return int(at.timestamp() * 1000)
 
 
 async def _start(producer: AIOKafkaProducer, timeout_s: float) -> str | None:

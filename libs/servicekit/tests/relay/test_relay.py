@@ -1,8 +1,7 @@
-from datetime import timedelta
-
 """The relay on a real journal and a real broker."""
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 
 import pytest

@@ -12,6 +12,7 @@ NEVER_IMPORTED: Final = {
     "httptools": "uvicorn's parser, chosen by servicekit",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",
+    "tzdata": "its files are read",
 }
 """Declared by the member that needs it though nothing of it is imported, and why."""
 

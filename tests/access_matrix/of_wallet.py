@@ -30,6 +30,13 @@ HOLD_CHANGES: Final[Mapping[str, Json]] = {
     "void_hold": {},
 }
 """What is done with a hold, as members of batches and as bodies."""
+DOCUMENTS: Final[Mapping[str, Any]] = {
+    "change_hold_terms": {},
+    "change_fees": [],
+    "change_fx_terms": OFFERED,
+    "change_tiers": [],
+}
+"""What each command that changes the policy sets its section to."""
 MISSING_TRANSACTION: Final = "transaction_not_found"
 TAKING_BACK: Final[Mapping[str, tuple[Scope, Json]]] = {
     "refund": (scopes.REFUNDS_CREATE, {"reason": "goods came back"}),
@@ -37,8 +44,13 @@ TAKING_BACK: Final[Mapping[str, tuple[Scope, Json]]] = {
     "chargeback": (scopes.CHARGEBACKS_CREATE, {"reason": "a bank's word"}),
 }
 """What is done with a transaction, as members of batches and as bodies."""
-DOCUMENTS: Final[Mapping[str, Any]] = {"change_hold_terms": {}, "change_fees": [], "change_fx_terms": OFFERED}
-"""What each command that changes the policy sets its section to."""
+TERMS: Final[Mapping[str, tuple[Scope, Json]]] = {
+    "change_limits": (scopes.LIMITS_WRITE, {"time_zone": "Europe/Berlin"}),
+    "change_overdraft": (scopes.OVERDRAFT_WRITE, {"limit": LITTLE, "reason": "a look"}),
+    "change_details": (scopes.WALLETS_DESCRIBE, {"label": "household"}),
+}
+"""What is set of a wallet, with its scope, as members of batches and as bodies."""
+TIER: Final[Json] = {"tier": "default", "reason": "a look"}
 BY_OWNER_IN_BODY: Final = "/owner_id"
 OF_NOBODY: Final = None
 MODES: Final = {"atomic": True, "independent": False}
@@ -134,6 +146,13 @@ class _Members:
                 change: (scopes.POLICY_WRITE, lambda _: "", self.change_policy(change), OF_NOBODY)
                 for change in DOCUMENTS
             },
+            **{member: (scope, empty, _of_wallet_with(body), "{wallet_id}") for member, (scope, body) in TERMS.items()},
+            "change_tier": (
+                scopes.LIMITS_WRITE,
+                lambda home: home.owner,
+                lambda thing, _: {"owner_id": thing, **TIER},
+                BY_OWNER_IN_BODY,
+            ),
             "quote": (scopes.CONVERSIONS_CREATE, lambda _: "", lambda *_: ASKED, OF_NOBODY),
             "conversion": (scopes.CONVERSIONS_CREATE, rich.__getitem__, self.convert, "/source_wallet_id"),
             "freeze": (scopes.WALLETS_RESTRICT, empty, lambda thing, _: {"wallet_id": thing, **_FREEZE}, "{wallet_id}"),
@@ -237,6 +256,14 @@ def _of_wallet(wallet_id: str, _caller: Caller) -> Json:
     return {"wallet_id": wallet_id}
 
 
+def _of_wallet_with(body: Json) -> Callable[[str, Caller], Json]:
+    return lambda wallet_id, _caller: {"wallet_id": wallet_id, **body}
+
+
+def _set(wallets: Wallets, member: str) -> Recipe:
+    return Recipe(fresh=wallets.empty, body=lambda *_: TERMS[member][1], missing=MISSING)
+
+
 def _move(wallet_id: str) -> Json:
     return {"wallet_id": wallet_id, "amount": LITTLE}
 
@@ -313,6 +340,10 @@ def recipes(setup: Setup) -> Recipes:
         ],
         "get_policy": [Recipe(fresh=lambda: "")],
         **{change: [Recipe(fresh=lambda: "", body=members.change_policy(change))] for change in DOCUMENTS},
+        **{member: [_set(wallets, member)] for member in TERMS},
+        "get_limits": [Recipe(fresh=rich, missing=MISSING)],
+        "get_owner": [Recipe(fresh=lambda: OWNER, owned=BY_OWNER_IN_BODY)],
+        "change_tier": [Recipe(fresh=lambda: OWNER, body=lambda *_: TIER, owned=BY_OWNER_IN_BODY)],
         "request_quote": [Recipe(fresh=lambda: "", body=lambda *_: ASKED)],
         "get_quote": [Recipe(fresh=wallets.quote, missing=MISSING_QUOTE)],
         "convert": [

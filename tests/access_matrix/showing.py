@@ -199,6 +199,10 @@ class LedgerCells:
             cell("get_wallet", lambda wallet_id: _get(f"{WALLETS}/{wallet_id}")),
             cell("list_wallets", lambda _: _get(WALLETS, status="frozen", limit="200")),
             cell("withdraw", withdrawal, 409),
+            cell(
+                "change_details",
+                lambda wallet_id: Ask(method="PUT", path=f"{WALLETS}/{wallet_id}/details", json={"label": "mine"}),
+            ),
             Cell(
                 operation="close_wallet",
                 name="restricted",

@@ -7,26 +7,17 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from fractions import Fraction
 from typing import Any, Final
 
 from tests.mix import exchange
+from tests.mix.amounts import Refused, fee_of, shared
 from tests.mix.exchange import Quote
 from tests.mix.returning import Posted
 
 KEPT_MAX: Final = 60
 """Of settled holds, transactions and quotes: commands are about the newest."""
-EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
 Entry = tuple[str, int]
 """A wallet's id or a system account's name, and what is moved."""
-
-
-class Refused(Exception):
-    """The ledger must answer *status* with *code*; nothing is changed."""
-
-    def __init__(self, code: str, status: int = 409) -> None:
-        super().__init__(code)
-        self.code, self.status = code, status
 
 
 @dataclass
@@ -376,52 +367,3 @@ def _charge(done: Done, wallet: str, currency: str, rule: Mapping[str, Any] | No
         done.entries += [(wallet, -fee), (f"fees:{currency}", fee)]
         done.fees.append((rule["id"], wallet, fee))
     return done
-
-
-def fee_of(rule: Mapping[str, Any], amount: int) -> int:
-    """Return the fee by *rule*, whose amounts are of its currency: half a unit counts as one."""
-    exact = Fraction(amount * rule.get("rate_ppm", 0), 1_000_000) + units(rule.get("flat", "0"), rule["currency"])
-    if "minimum" in rule:
-        exact = max(exact, Fraction(units(rule["minimum"], rule["currency"])))
-    if "maximum" in rule:
-        exact = min(exact, Fraction(units(rule["maximum"], rule["currency"])))
-    return (2 * exact.numerator + exact.denominator) // (2 * exact.denominator)
-
-
-def units(amount: str, currency: str) -> int:
-    """Return a decimal in minor units."""
-    exact = Fraction(amount) * 10 ** EXPONENTS[currency]
-    assert exact.denominator == 1
-    return int(exact)
-
-
-def text(amount: int, currency: str) -> str:
-    """Return minor units as a decimal."""
-    exponent = EXPONENTS[currency]
-    sign, digits = "-" if amount < 0 else "", str(abs(amount)).rjust(exponent + 1, "0")
-    return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
-
-
-def shared(amount: int, payees: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Return each payee's part: fixed amounts, shares of what they leave, the rest; all of it must go."""
-    fixed = [units(each["amount"]["amount"], each["amount"]["currency"]) if "amount" in each else 0 for each in payees]
-    left = amount - sum(fixed)
-    parts = [
-        left * each["share_ppm"] // 1_000_000 if "share_ppm" in each else part
-        for each, part in zip(payees, fixed, strict=True)
-    ]
-    rests = [index for index, each in enumerate(payees) if "rest" in each]
-    if left < 0:
-        raise Refused("distribution_mismatch", 422)
-    over = amount - sum(parts)
-    if rests:
-        parts[rests[0]] = over
-    elif sum(each.get("share_ppm", 0) for each in payees) == 1_000_000:
-        sharing = [index for index, each in enumerate(payees) if "share_ppm" in each]
-        for index in sharing[:over]:
-            parts[index] += 1
-    elif over:
-        raise Refused("distribution_mismatch", 422)
-    if min(parts) <= 0:
-        raise Refused("share_too_small", 422)
-    return parts

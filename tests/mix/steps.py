@@ -3,12 +3,12 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
-from tests.mix.exchange import Quote
-from tests.mix.model import EXPONENTS, Done, Hold, Wallet, World, text, units
-from tests.mix.returning import Posted
+from tests.mix.amounts import EXPONENTS, text
+from tests.mix.checking import minor
+from tests.mix.model import Done, Hold, Wallet, World
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now
@@ -28,56 +28,6 @@ class Step:
     model: Callable[[World], Done]
     member: Json
     method: str = "POST"
-
-
-def check(world: World, done: Done, body: Json) -> None:
-    """Raise AssertionError where an answer tells another thing than what must have been *done*; keep what was made."""
-    if done.made is not None:
-        keep(world, done, body["id"])
-    if done.entries:
-        told = [(each.get("wallet_id") or each["system_account"], _units(each["amount"])) for each in body["entries"]]
-        assert told == done.entries, (told, done.entries)
-        fees = [(each["rule"], each["wallet_id"], _units(each["amount"])) for each in body["fees"]]
-        assert sorted(fees) == sorted(done.fees), (fees, done.fees)
-    elif done.hold is not None:
-        check_hold(done.hold, body)
-    elif done.quote is not None:
-        promised = (_units(body["source_amount"]), _units(body["destination_amount"]), body["spread_ppm"])
-        assert promised == (done.quote.source, done.quote.destination, done.quote.spread_ppm), (promised, done.quote)
-
-
-def keep(world: World, done: Done, made_id: str) -> None:
-    """Keep what was made, if anything, under its id."""
-    if done.made is not None:
-        _kept(world, done.made)[made_id] = done.made
-        world.forget()
-
-
-def _kept(world: World, made: Any) -> dict[str, Any]:
-    """Return where *world* keeps what is of that kind."""
-    if isinstance(made, Hold):
-        return world.holds
-    if isinstance(made, Posted):
-        return world.transactions
-    return world.quotes if isinstance(made, Quote) else world.wallets
-
-
-def check_hold(hold: Hold, body: Json) -> None:
-    """Raise AssertionError where *body* is not the hold."""
-    names = ("amount", "fee_reserved", "captured", "released", "remaining")
-    told = (body["status"], *(_units(body[name]) for name in names))
-    wanted = (hold.status, hold.placed, hold.fee_left, hold.captured, hold.released, hold.remaining)
-    assert told == wanted, (told, wanted)
-
-
-def check_wallet(world: World, wallet_id: str, body: Json) -> None:
-    """Raise AssertionError where *body* is not the wallet."""
-    wallet = world.wallets[wallet_id]
-    told = tuple(_units(body["balance"][name]) for name in ("posted", "held", "available"))
-    wanted = (wallet.posted, world.held(wallet_id), world.available(wallet_id))
-    assert told == wanted, (told, wanted)
-    status = "closed" if wallet.is_closed else "frozen" if wallet.scope else "open"
-    assert body["status"] == status, (body["status"], status)
 
 
 class Dice:
@@ -161,7 +111,7 @@ class Dice:
         if ways == "rest":
             payees[-1]["rest"] = True
         else:
-            fixed = sum(_units(payee["amount"]) for payee in payees[:-1])
+            fixed = sum(minor(payee["amount"]) for payee in payees[:-1])
             payees[-1]["amount"] = _money(max(1, amount - fixed), currency)
 
     def _an_open_hold(self, world: World) -> tuple[str, Hold] | None:
@@ -401,13 +351,3 @@ def _of_wallet(wallet: str, action: str, body: Json, model: Callable[[World], Do
 
 def _money(amount: int, currency: str) -> Json:
     return {"amount": text(amount, currency), "currency": currency}
-
-
-def _units(amount: Json) -> int:
-    sign = -1 if amount["amount"].startswith("-") else 1
-    return sign * units(amount["amount"].lstrip("-"), amount["currency"])
-
-
-def is_due(hold: Hold, now: datetime, margin: timedelta) -> bool:
-    """Tell whether the hold ends within *margin*, or has ended and nobody has released it yet."""
-    return hold.status == "open" and hold.expires_at <= now + margin

@@ -23,6 +23,15 @@ def test_a_hold_counts_when_it_is_placed_and_increased_and_not_when_it_is_captur
     assert payloads == [Debited(Kind.HELD, 10), Debited(Kind.HELD, 1), Other(), Other(), Other()]
 
 
+def test_terms_and_details_are_nothing_that_a_rule_looks_at() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    stream.opened(wallet)
+
+    events = [wallet_event(each, parse_data(each.type, each.data)) for each in stream.terms(wallet)]
+
+    assert [None if event is None else event.payload for event in events] == [Other()] * 3
+
+
 def test_what_goes_back_is_no_debit() -> None:
     stream, wallet = Stream(), wallet_in(3)
     stream.opened(wallet)

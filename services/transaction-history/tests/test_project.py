@@ -119,6 +119,20 @@ def test_what_is_held_follows_the_holds_and_no_entry_is_made_of_them_alone() -> 
     assert (entry.transaction_type, entry.amount_minor, entry.held_minor_after) == ("capture", -1, 10)
 
 
+def test_terms_change_the_wallet_and_its_past_without_moving_money() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    opened = stream.opened(wallet)
+    overdraft, limits, details = stream.terms(wallet)
+
+    known = after([opened, overdraft, limits, details])[wallet]
+    change = added(limits, after([opened, overdraft])[wallet])
+
+    assert (known.overdraft_limit_minor, known.posted_minor, known.version) == (500, 0, 4)
+    assert known.private is not None
+    assert isinstance(change, StateChangeRow)
+    assert (change.type, change.version) == ("wallet.limits_changed.v1", 3)
+
+
 CONTRADICTIONS: dict[str, Callable[[Envelope], Envelope]] = {
     "a version that skips": lambda event: changed(event, wallet_version=9),
     "a version again": lambda event: changed(event, wallet_version=1),
@@ -177,7 +191,7 @@ def day(seed: int) -> tuple[list[Envelope], set[str]]:
             case 1 | 2:
                 events += stream.transfer(one, two, dice.randrange(1, 100))
             case 3:
-                events += stream.held(one, two, dice.randrange(1, 50))
+                events += [*stream.held(one, two, dice.randrange(1, 50)), *stream.terms(two)]
             case _:
                 events += [stream.restricted(one), stream.restricted(one, lifted=True)]
     events.append(stream.closed(wallets[-1]))
@@ -186,8 +200,8 @@ def day(seed: int) -> tuple[list[Envelope], set[str]]:
 
 def test_the_day_has_every_type() -> None:
     assert day(1)[1] == set(EVENT_TYPES) - {
-        "wallet.fee_charged.v1",
         "wallet.funds_withdrawn.v1",
+        "wallet.fee_charged.v1",
         "ledger.policy_changed.v1",
         "ledger.owner_changed.v1",
     }

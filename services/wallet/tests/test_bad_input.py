@@ -261,7 +261,7 @@ async def test_a_balance_does_not_overflow(client: Client, database: Database) -
         ({"owner_id": "o", "currency": "QQQ"}, "/currency", "unknown_currency"),
         ({"owner_id": "o", "currency": "DOLLARS"}, "/currency", "too_long"),
         ({"owner_id": "o", "currency": "USD", "label": "l" * 101}, "/label", "too_long"),
-        ({"owner_id": "o", "currency": "USD", "overdraft_limit": "5"}, "/overdraft_limit", "unknown_field"),
+        ({"owner_id": "o", "currency": "USD", "overdraft_limit": "5"}, "/overdraft_limit", "invalid_type"),
         ({"currency": "USD"}, "/owner_id", "missing"),
     ],
 )

@@ -143,10 +143,10 @@ def show_the_payees_balance(patch: pytest.MonkeyPatch) -> None:
     ("plant", "check"),
     [
         # Whichever the machine comes upon first: what was taken, that a refusal tells another's from nothing, or, where
-        # a mandate is too narrow, that its owner is refused.
+        # a mandate is too narrow, that its owner is refused; where it is too wide, that it is shown too much.
         (leave_the_owner_out_of_decisions, f"({machine.TAKEN}|{machine.APART})"),
         (leave_the_owner_out_of_commands_of_batches, f"({machine.TAKEN}|{machine.APART})"),
-        (keep_the_mandate_of_the_unit_before, f"({machine.TAKEN}|{machine.APART}|{machine.ANSWERED})"),
+        (keep_the_mandate_of_the_unit_before, f"({machine.TAKEN}|{machine.APART}|{machine.ANSWERED}|{machine.SHOWN})"),
         (leave_the_owner_out_of_openings, machine.OPENED),
         (keep_what_a_refused_batch_did, machine.CHANGED),
         (tell_what_is_anothers_from_nothing, machine.APART),

@@ -1,13 +1,15 @@
 """What is decided ahead is checked row by row: each check is taken out once, to see that its test would notice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from functools import partial
 from random import getrandbits
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from services.wallet.tests.vouchers import VOUCHER, IssueVoucher, RedeemVoucher
 
@@ -19,18 +21,25 @@ from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
+from wallet.application.ports import Committed, Decide
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, Unit, fingerprint
+from wallet.application.rows import BatchInput, BatchRows, Stamps
+from wallet.application.units import Done, NotFound, Outcome, Refused, Stored, Unit, UnitKey, fingerprint
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.commands import Command
 from wallet.domain.hold_commands import PlaceHold
 from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.limit_commands import ChangeLimits
+from wallet.domain.limits import Limit, Usages, read_usages
 from wallet.domain.mandate import platform_mandate
-from wallet.domain.money import DepositFunds
+from wallet.domain.money import DepositFunds, WithdrawFunds
 from wallet.domain.outcomes import RefusalCode
 from wallet.domain.policy import HoldTerms
 from wallet.domain.policy_commands import ChangeHoldTerms
+from wallet.domain.rows import RowName
+from wallet.domain.wallets import Wallet
 from wallet.entrypoints.rendering import Answers, JsonRenderer, answer_wallet
+from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
 
@@ -45,10 +54,10 @@ _WAITING = """
 class Instance:
     """A committer at work on the database, as each process of the API has one."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ledger: type[PostgresLedger] = PostgresLedger) -> None:
         metrics = CommitterMetrics(CollectorRegistry())
         self.queue = CommandQueue(QueueLimits(), metrics=metrics)
-        self.ledger = PostgresLedger(database.dsn_app, kinds=[VOUCHER, *CATALOG.kinds])
+        self.ledger = ledger(database.dsn_app, kinds=[VOUCHER, *CATALOG.kinds])
         answers: Answers = {**CATALOG.answers, IssueVoucher: answer_wallet, RedeemVoucher: answer_wallet}
         committer = Committer(
             self.ledger,
@@ -178,6 +187,55 @@ async def test_what_is_decided_on_an_absence_is_decided_again_where_the_row_was_
     else:
         assert isinstance(redeemed, Stored)
         assert redeemed.result == Done()
+
+
+class UsageInProcess(PostgresLedger):
+    """A planted bug: what is counted under limits is kept in the process, and not taken from the wallet's row."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._kept: dict[UUID, Usages] = {}
+
+    async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
+        return self._with_kept(await super().read(names, keys))
+
+    async def commit(self, names: Collection[RowName], keys: Sequence[UnitKey], decide: Decide) -> list[int]:
+        return await super().commit(names, keys, lambda locked: self._keep(decide(self._with_kept(locked))))
+
+    async def commit_if_unchanged(self, keys: Sequence[UnitKey], expected: Stamps, rows: BatchRows) -> Committed:
+        committed = await super().commit_if_unchanged(keys, expected, rows)
+        self._keep(rows)
+        return committed
+
+    def _with_kept(self, found: BatchInput) -> BatchInput:
+        for name, row in found.rows.items():
+            if isinstance(row, Wallet):
+                found.rows[name] = replace(row, usage=self._kept.get(row.id, ()))
+        return found
+
+    def _keep(self, rows: BatchRows) -> BatchRows:
+        self._kept |= {moved.id: read_usages(moved.usage) for moved in rows.moved}
+        return rows
+
+
+@pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "usage kept in the process"])
+async def test_what_one_instance_counted_binds_the_other(database: Database, *, is_planted: bool) -> None:
+    one, other = (Instance(database, UsageInProcess if is_planted else PostgresLedger) for _ in range(2))
+    wallet = await one.do(OpenWallet("owner", "USD"))
+    await one.do(DepositFunds(wallet, 100, "USD"))
+    three = Limit(scope="wallet", operation="withdrawal", currency="USD", month_count=3)
+    await one.submit(ChangeLimits(wallet, limits=(three,)))
+
+    for instance in (one, other, one):
+        await instance.do(WithdrawFunds(wallet, 1, "USD"))
+    fourth = await other.submit(WithdrawFunds(wallet, 1, "USD"))
+    for instance in (one, other):
+        await instance.close()
+
+    assert isinstance(fourth, Stored)
+    assert fourth.result == (Done() if is_planted else Refused(RefusalCode.LIMIT_EXCEEDED))
+    report = await verify(database.dsn_admin, lambda _rows: None)
+    assert {finding.invariant for finding in report.findings} == ({"I16"} if is_planted else set())
 
 
 async def test_the_database_refuses_a_row_that_is_used_beyond_its_cap(

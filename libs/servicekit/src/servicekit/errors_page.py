@@ -2,7 +2,8 @@
 
 import sys
 
-from contracts.problems import FIELD_CODES, PROBLEM_CODES
+from contracts.field_codes import FIELD_CODES
+from contracts.problems import PROBLEM_CODES
 
 _HEAD = """\
 # Errors

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -253,6 +254,24 @@ class Stream:
             private=None,
         )
         return self.event(events.UNRESTRICTED if lifted else events.RESTRICTED, wallet, body)
+
+    def terms(self, wallet: UUID) -> list[Envelope]:
+        """Return a wallet's new credit line, limits and details."""
+        told: Any = {
+            "wallet_id": str(wallet),
+            "owner_id": "owner",
+            "balance": self._balance(wallet),
+            "private": PRIVATE,
+        }
+        line, none = money(500, CURRENCY), money(0, CURRENCY)
+        limits = [events.Limit(scope="wallet", operation="debit", currency=CURRENCY, day_count=3)]
+        return [
+            self.event(
+                events.OVERDRAFT_CHANGED, wallet, events.OverdraftChanged(limit=line, limit_before=none, **told)
+            ),
+            self.event(events.LIMITS_CHANGED, wallet, events.LimitsChanged(time_zone="UTC", limits=limits, **told)),
+            self.event(events.DETAILS_CHANGED, wallet, events.DetailsChanged(**told)),
+        ]
 
     def closed(self, wallet: UUID) -> Envelope:
         """Return the closing of *wallet*."""

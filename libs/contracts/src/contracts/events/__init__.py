@@ -3,7 +3,7 @@
 from typing import Final
 
 from contracts.event_types import EventStream
-from contracts.events import fees, holds, money, owners, policy, refunds, restrictions, wallets
+from contracts.events import fees, holds, money, owners, policy, refunds, restrictions, terms, wallets
 from contracts.events.fees import FEE_CHARGED, FEE_RETURNED
 from contracts.events.holds import (
     HOLD_CAPTURED,
@@ -38,12 +38,22 @@ from contracts.events.refunds import (
     ReturnedEntry,
 )
 from contracts.events.restrictions import RESTRICTED, UNRESTRICTED, Restriction, RestrictionsChanged
+from contracts.events.terms import (
+    DETAILS_CHANGED,
+    LIMITS_CHANGED,
+    OVERDRAFT_CHANGED,
+    DetailsChanged,
+    Limit,
+    LimitsChanged,
+    OverdraftChanged,
+)
 from contracts.events.wallets import CLOSED, OPENED, WalletClosed, WalletOpened
 from contracts.topics import WALLET_EVENTS
 
 __all__ = [
     "CHARGEBACK_DEBITED",
     "CLOSED",
+    "DETAILS_CHANGED",
     "EVENT_TYPES",
     "FEE_CHARGED",
     "FEE_RETURNED",
@@ -55,7 +65,9 @@ __all__ = [
     "HOLD_INCREASED",
     "HOLD_PLACED",
     "HOLD_RELEASED",
+    "LIMITS_CHANGED",
     "OPENED",
+    "OVERDRAFT_CHANGED",
     "OWNER_CHANGED",
     "POLICY_CHANGED",
     "REFUND_RECEIVED",
@@ -68,12 +80,16 @@ __all__ = [
     "Balance",
     "Conversion",
     "Counterparty",
+    "DetailsChanged",
     "EntryPosted",
     "EventData",
     "Hold",
     "HoldCaptured",
     "HoldChanged",
     "HoldReleased",
+    "Limit",
+    "LimitsChanged",
+    "OverdraftChanged",
     "OwnerChanged",
     "PolicyChanged",
     "Private",
@@ -97,6 +113,9 @@ EventData = (
     | HoldChanged
     | HoldCaptured
     | HoldReleased
+    | OverdraftChanged
+    | LimitsChanged
+    | DetailsChanged
     | OwnerChanged
     | PolicyChanged
     | RefundPosted
@@ -111,6 +130,7 @@ WALLET_STREAM: Final[EventStream[EventData]] = EventStream(
             *restrictions.TYPES,
             *holds.TYPES,
             *fees.TYPES,
+            *terms.TYPES,
             *owners.TYPES,
             *policy.TYPES,
             *refunds.TYPES,

@@ -1,6 +1,6 @@
 """The application factory: FastAPI for ordinary routes, ASGI endpoints for commands, one behaviour around both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -39,12 +39,13 @@ def create_app(
     readiness: HealthCheck = healthy,
     deep: HealthCheck = healthy,
     lifespan: Lifespan | None = None,
+    public_pages: Iterable[APIRouter] = (),
 ) -> Edge:
     """Return the ASGI application of an API.
 
     *readiness* tells whether requests may be sent here (own database and queue), *deep* how everything behind it is.
     *authority* admits every request to *routes*; what else the application answers is named in `PUBLIC_ROUTES`.
-    Raises UndeclaredRoute if something is in neither.
+    Raises UndeclaredRoute if something is in neither. *public_pages* are those of the service itself.
     """
     observer = Observer(telemetry, settings.access_log)
     admitting = Admitting(authority, Clients(settings.proxies))
@@ -60,6 +61,8 @@ def create_app(
     add_process_pages(app, telemetry, readiness, deeply)
     add_reference_pages(app)
     add_docs(app)
+    for page in public_pages:
+        app.include_router(page)
     add_error_handlers(app, commands)
     install_openapi(app, router, routes)
     require_declared(app, routes)

@@ -11,7 +11,8 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from contracts import problems
-from contracts.problems import FIELD_CODES, ProblemCode
+from contracts.field_codes import FIELD_CODES
+from contracts.problems import ProblemCode
 from servicekit.access.admission import (
     AccessStale,
     InvalidAccessPosition,

@@ -12,11 +12,14 @@ from contracts.events import (
     FUNDS_SENT,
     FUNDS_WITHDRAWN,
     UNRESTRICTED,
+    DetailsChanged,
     EntryPosted,
     EventData,
     HoldCaptured,
     HoldChanged,
     HoldReleased,
+    LimitsChanged,
+    OverdraftChanged,
     OwnerChanged,
     PolicyChanged,
     Restriction,
@@ -101,6 +104,8 @@ def wallet_event(event: Envelope, data: EventData) -> WalletEvent | None:
             payload = Debited(Kind.HELD, held_minor) if held_minor else _OTHER
         case HoldCaptured() | HoldReleased() | WalletClosed():
             payload = _OTHER  # what is captured was counted when it was held
+        case OverdraftChanged() | LimitsChanged() | DetailsChanged():
+            payload = _OTHER
         case _:
             assert_never(data)
     # A version that is missing follows none: the fold refuses it.

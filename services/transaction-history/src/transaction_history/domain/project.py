@@ -7,11 +7,14 @@ import msgspec
 
 from contracts.envelope import Envelope
 from contracts.events import (
+    DetailsChanged,
     EntryPosted,
     EventData,
     HoldCaptured,
     HoldChanged,
     HoldReleased,
+    LimitsChanged,
+    OverdraftChanged,
     OwnerChanged,
     PolicyChanged,
     Private,
@@ -24,7 +27,8 @@ from contracts.events import (
 from contracts.money import parse_signed_minor
 from transaction_history.domain.rows import Changes, EntryRow, StateChangeRow, SystemEntryRow, WalletRow
 
-WalletData = EntryPosted | HoldCaptured | RestrictionsChanged | WalletClosed | HoldChanged | HoldReleased
+TermsData = OverdraftChanged | LimitsChanged | DetailsChanged
+WalletData = EntryPosted | HoldCaptured | RestrictionsChanged | WalletClosed | HoldChanged | HoldReleased | TermsData
 _NO_RESTRICTIONS: Final = "[]"
 _encode = msgspec.json.Encoder().encode
 
@@ -59,6 +63,8 @@ def _of_known_wallet(event: Envelope, data: WalletData, wallet: WalletRow) -> Ch
             return _closed(event, data, wallet)
         case HoldChanged() | HoldReleased():
             return _held(event, data, wallet)
+        case OverdraftChanged() | LimitsChanged() | DetailsChanged():
+            return _terms(event, data, wallet)
         case _:
             assert_never(data)
 
@@ -153,6 +159,15 @@ def _held(event: Envelope, data: HoldChanged | HoldReleased, wallet: WalletRow) 
     held_minor = parse_signed_minor(data.balance.held)
     change = _state_change(event, wallet.owner_id, _private(data.private), held_minor_after=held_minor)
     return Changes(_moved(event, wallet, held_minor=held_minor), change)
+
+
+def _terms(event: Envelope, data: TermsData, wallet: WalletRow) -> Changes:
+    changed, private = _moved(event, wallet), _private(data.private)
+    if isinstance(data, OverdraftChanged):
+        changed = msgspec.structs.replace(changed, overdraft_limit_minor=parse_signed_minor(data.limit))
+    elif isinstance(data, DetailsChanged):
+        changed = msgspec.structs.replace(changed, private=private)
+    return Changes(changed, _state_change(event, wallet.owner_id, private))
 
 
 def _closed(event: Envelope, data: WalletClosed, wallet: WalletRow) -> Changes:

@@ -6,6 +6,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from wallet.domain.limits import read_terms, read_usages, stored_terms, stored_usages
 from wallet.domain.rows import RowKind, StateRow
 from wallet.domain.wallets import Restriction, Wallet, WalletStatus
 
@@ -17,6 +18,8 @@ OPENING_COLUMNS: Final = WALLET_COLUMNS.replace("id, ", "wallet_id, ", 1)
 _WIDTH: Final = len(Wallet.__struct_fields__)
 _STATUS: Final = Wallet.__struct_fields__.index("status")
 _RESTRICTIONS: Final = Wallet.__struct_fields__.index("restrictions")
+_TERMS: Final = Wallet.__struct_fields__.index("terms")
+_USAGE: Final = Wallet.__struct_fields__.index("usage")
 _STATUSES: Final = {int(status): status for status in WalletStatus}
 _restrictions = msgspec.json.Decoder(tuple[Restriction, ...])
 _encode = msgspec.json.Encoder().encode
@@ -27,6 +30,8 @@ def wallet_from_row(row: asyncpg.Record) -> Wallet:
     fields = list(row[:_WIDTH])
     fields[_STATUS] = _STATUSES[fields[_STATUS]]
     fields[_RESTRICTIONS] = _restrictions.decode(fields[_RESTRICTIONS]) if fields[_RESTRICTIONS] else ()
+    fields[_TERMS] = read_terms(fields[_TERMS])
+    fields[_USAGE] = read_usages(fields[_USAGE])
     return Wallet(*fields)
 
 
@@ -34,6 +39,8 @@ def wallet_row(wallet: Wallet) -> tuple[object, ...]:
     """Return *wallet* in the order of its columns."""
     fields = list(msgspec.structs.astuple(wallet))
     fields[_RESTRICTIONS] = _encode(wallet.restrictions).decode() if wallet.restrictions else None
+    fields[_TERMS] = stored_terms(wallet.terms)
+    fields[_USAGE] = stored_usages(wallet.usage)
     return tuple(fields)
 
 

@@ -1,12 +1,12 @@
 """Carrying out what was decided: each fact's one transition, on the rows of a batch."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 from contracts.events import Private
 from wallet.domain.facts import AnyFact, RowFact, SystemEntry
+from wallet.domain.outcomes import Accepted
 from wallet.domain.rows import Rows, StateRow
 from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
@@ -23,10 +23,13 @@ class Carried(NamedTuple):
     remade: list[UUID]
 
 
-def carry_out(facts: Sequence[AnyFact], rows: Rows, now: datetime, private: Private | None) -> Carried:
-    """Make the transitions of *facts* in *rows*, in their order; *private* is the free text of all of them."""
+def carry_out(accepted: Accepted, rows: Rows, now: datetime, private: Private | None) -> Carried:
+    """Make the transitions of the facts in *rows*, in their order, and then what is counted.
+
+    *private* is the free text of all of them.
+    """
     carried = Carried([], [], [])
-    for fact in facts:
+    for fact in accepted.facts:
         before = rows.get(fact.wallet_id)
         assert not isinstance(before, StateRow)
         if isinstance(fact, SystemEntry):
@@ -46,6 +49,8 @@ def carry_out(facts: Sequence[AnyFact], rows: Rows, now: datetime, private: Priv
             carried.facts.append((told, wallet))
             if fact.remakes:
                 carried.remade.append(fact.wallet_id)
+    for usage in accepted.usages:
+        usage.apply(rows, now)
     return carried
 
 

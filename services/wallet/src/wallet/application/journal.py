@@ -94,7 +94,7 @@ def _state_change_row(unit: Unit, fact: Fact, wallet: Wallet, private: Private |
     )
 
 
-def row_change_row(unit: Unit, fact: RowFact, after: StateRow) -> JournalRow:
+def row_change_row(unit: Unit, fact: RowFact, after: StateRow, private: Private | None) -> JournalRow:
     """Return the row of a fact of a row besides wallets, which has no balance."""
     return JournalRow(
         after.tenant_id,
@@ -113,5 +113,5 @@ def row_change_row(unit: Unit, fact: RowFact, after: StateRow) -> JournalRow:
         unit.actor,
         unit.causation_id,
         unit.traceparent,
-        _encode(fact.payload(after, unit.actor)),
+        _encode(fact.payload(after, unit.actor, private)),
     )

@@ -20,10 +20,10 @@ from wallet.application.rows import (
     IdempotencyRow,
     JournalRow,
     KnownRow,
-    MovedWallet,
     RaisedRow,
     ReferenceRow,
     Stamps,
+    moved_wallet,
     row_places,
 )
 from wallet.application.units import (
@@ -210,11 +210,10 @@ class BatchPlan:
                 (rows.made_states if stamp_before is None else rows.changed_states).append(row)
             elif stamp_before is None:
                 rows.opened.append(row)
-            elif name in self._remade or _is_waived(before[name]):
+            elif name in self._remade or _has_another_floor(before[name], row):
                 rows.changed.append(row)
             else:
-                moved = MovedWallet(row.id, stamp_before, row.version, row.posted_minor, row.held_minor, row.usage)
-                rows.moved.append(moved)
+                rows.moved.append(moved_wallet(row, stamp_before))
 
     # -- units
 
@@ -316,7 +315,7 @@ class BatchPlan:
         """Carry out the facts, and add their journal rows."""
         private = None if accepted.text is None else private_text(accepted.text)
         transaction_id = accepted.transaction_id
-        carried, states, remade = carry_out(accepted.facts, self._rows, self._now, private)
+        carried, states, remade = carry_out(accepted, self._rows, self._now, private)
         self._remade.update(remade)
         if transaction_id is None:
             self._journal += state_change_rows(unit, carried, private)
@@ -328,7 +327,7 @@ class BatchPlan:
             self._raise_rows([wallet for _, wallet in carried])
         for fact in accepted.row_facts:
             states.append(carry_out_row(fact, self._rows, self._now))
-            self._journal.append(row_change_row(unit, fact, states[-1]))
+            self._journal.append(row_change_row(unit, fact, states[-1], private))
             self._context = self._nobodys_context()  # it may have been the policy
         self._rows.update((row.name, row) for row in accepted.states)
         states.extend(accepted.states)
@@ -395,6 +394,6 @@ class BatchPlan:
         return _ToWrite(answered, last_rows)
 
 
-def _is_waived(row: Row | None) -> bool:
-    """Return whether the wallet is below its floor, where more than its money may change with it."""
-    return isinstance(row, Wallet) and row.floor_waived
+def _has_another_floor(before: Row | None, after: Wallet) -> bool:
+    """Return whether the wallet's floor was waived, or is no longer: more than its money changed."""
+    return isinstance(before, Wallet) and before.floor_waived is not after.floor_waived

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from wallet.application.units import Answer, UnitKey
+from wallet.domain.limits import stored_usages
 from wallet.domain.rows import Row, RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 
@@ -126,6 +127,12 @@ class MovedWallet(NamedTuple):
     posted_minor: int
     held_minor: int
     usage: bytes | None
+
+
+def moved_wallet(wallet: Wallet, stamp_before: int) -> MovedWallet:
+    """Return what is written of *wallet*, whose stamp was *stamp_before*."""
+    usage = stored_usages(wallet.usage)
+    return MovedWallet(wallet.id, stamp_before, wallet.version, wallet.posted_minor, wallet.held_minor, usage)
 
 
 @dataclass(frozen=True, slots=True)

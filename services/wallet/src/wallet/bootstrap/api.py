@@ -28,7 +28,9 @@ from wallet.config import WalletSettings
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
 from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.currencies import currencies_page
 from wallet.entrypoints.fx import quote_reads
+from wallet.entrypoints.limits import limit_reads
 from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog, Lookups
@@ -139,11 +141,13 @@ def _app(
             *hold_reads(reads),
             *quote_reads(reads),
             *policy_reads(reads),
+            *limit_reads(reads),
             *transaction_reads(reads, planned.hash_reference),
             *command_routes(handlers, catalog),
         ],
         readiness=health.ready,
         deep=health.deep,
+        public_pages=(currencies_page(),),
     )
 
 

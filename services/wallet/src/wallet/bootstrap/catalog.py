@@ -4,7 +4,7 @@ from typing import Final
 
 from wallet.domain.hold_commands import ExpireHold
 from wallet.domain.quotes import ExpireQuote
-from wallet.entrypoints import fx, holds, money, payments, policy, refunds, restrictions, wallets
+from wallet.entrypoints import fx, holds, limits, money, payments, policy, refunds, restrictions, terms, wallets
 from wallet.entrypoints.slices import Catalog
 
 CATALOG: Final = Catalog(
@@ -18,6 +18,8 @@ CATALOG: Final = Catalog(
         *holds.SLICES,
         *fx.SLICES,
         *policy.SLICES,
+        *limits.SLICES,
+        *terms.SLICES,
         *refunds.SLICES,
     ),
     inner={ExpireHold: holds.answer_hold, ExpireQuote: fx.answer_quote},

@@ -12,6 +12,7 @@ from wallet.domain.commands import Context
 from wallet.domain.facts import About, AnyFact, SystemEntry
 from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
 from wallet.domain.fx import client_rate
+from wallet.domain.limiting import count_debit, refuse_balance
 from wallet.domain.money import FundsReceived, FundsSent, MoneyCommand, refuse_credit, refuse_debit
 from wallet.domain.outcomes import Accepted, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
 from wallet.domain.owners import with_owners
@@ -36,9 +37,9 @@ class Convert(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the quote and both wallets, with the payer's owner where the policy looks at owners."""
-        payer = with_owners(known, (self.source_wallet_id,))
-        return (StateName(QUOTE.number, self.quote_id), *payer, self.destination_wallet_id)
+        """Return the quote and both wallets, with their owners where the policy looks at owners."""
+        wallets = self.source_wallet_id, self.destination_wallet_id
+        return (StateName(QUOTE.number, self.quote_id), *with_owners(known, wallets))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a quote that is over, what the payer may not spend and the payee not receive, else post it."""
@@ -57,17 +58,19 @@ class Convert(MoneyCommand, frozen=True):
         use = Use(self.kind, payer, quote.destination_currency)
         paid = payers_fee(use, quote.source_minor, rows, context)
         taken = payees_fee(use, quote.destination_minor, rows, context)
+        count = count_debit(payer, self.kind, quote.source_minor, rows, context)
+        full = refuse_balance(payee, quote.destination_minor, rows, context)
         refusal = (
             _refuse_over(row, quote, context.now)
-            or refuse_debit(payer, quote.source_minor, quote.source_currency, mandate, paid)
-            or refuse_credit(payee, quote.destination_minor, quote.destination_currency, mandate, taken)
+            or refuse_debit(payer, quote.source_minor, quote.source_currency, mandate, paid, limit=count.refusal)
+            or refuse_credit(payee, quote.destination_minor, quote.destination_currency, mandate, taken, limit=full)
         )
         if refusal is not None:
             return refusal
         transaction_id = context.ids.beside(payer.id)
         used = _used(row, quote, transaction_id, context.now)
         facts = (*entries(payer, payee, row.id, quote), *fee_entries(payer, paid), *fee_entries(payee, taken))
-        return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,))
+        return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,), usages=count.usages)
 
 
 def _refuse_over(row: StateRow, quote: Quote, now: datetime) -> Rejected | None:

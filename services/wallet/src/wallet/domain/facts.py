@@ -201,8 +201,8 @@ class RowFact(msgspec.Struct, frozen=True):
         """Return the row one version on. *row* is None where there was none, *at* when it happened."""
         raise NotImplementedError
 
-    def payload(self, after: StateRow, actor: str) -> msgspec.Struct:
-        """Return the event's body. *after* is the row as the fact left it, *actor* who caused it."""
+    def payload(self, after: StateRow, actor: str, private: Private | None) -> msgspec.Struct:
+        """Return the event's body. *after* is the row as the fact left it, *actor* caused it, *private* is its text."""
         raise NotImplementedError
 
     @classmethod

@@ -10,7 +10,8 @@ from wallet.domain.commands import Context
 from wallet.domain.facts import About, EntryFact, SystemEntry
 from wallet.domain.fee_facts import FeeCharged, HoldFeeCharged
 from wallet.domain.fee_rules import PAYEE, PAYER
-from wallet.domain.owners import DEFAULT_TIER, tier_of
+from wallet.domain.limits import DEFAULT_TIER
+from wallet.domain.owners import tier_of
 from wallet.domain.rows import Rows
 from wallet.domain.wallets import Wallet
 

@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final
 from uuid import UUID
 
+import msgspec
+
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
 from wallet.domain.destinations import PPM, Destination, share_out
@@ -13,6 +15,7 @@ from wallet.domain.holds import (
     EXPIRED,
     FINAL_CAPTURE,
     HOLD,
+    PAYMENT,
     VOIDED,
     HoldCaptured,
     HoldIncreased,
@@ -24,6 +27,7 @@ from wallet.domain.holds import (
     hold_of,
     remaining_minor,
 )
+from wallet.domain.limiting import count_debit, give_back
 from wallet.domain.money import BALANCE_MINOR_MAX, refuse_debit
 from wallet.domain.outcomes import (
     WALLET,
@@ -42,7 +46,7 @@ from wallet.domain.outcomes import (
 from wallet.domain.owners import with_owners
 from wallet.domain.payments import Paid, pay_out, wallets_of
 from wallet.domain.policy import HoldTerms
-from wallet.domain.rows import RowName, Rows, StateName, StateRow
+from wallet.domain.rows import RowName, Rows, StateName, StateRow, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
@@ -75,7 +79,8 @@ class PlaceHold(Command, frozen=True):
         if wallet is None:
             return missing_wallet(self.wallet_id)
         fee = payers_fee(Use(CaptureHold.kind, wallet), self.amount_minor, rows, context)
-        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate, fee)
+        count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)
+        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
         if refusal is not None:
             return refusal
         terms, now = context.policy.policy.holds, context.now
@@ -94,7 +99,7 @@ class PlaceHold(Command, frozen=True):
             fee_rule=None if fee is None else fee.rule_id,
             policy_version=None if fee is None else fee.policy_version,
         )
-        return Accepted((placed,), resource_id=hold_id, text=self.text)
+        return Accepted((placed,), resource_id=hold_id, text=self.text, usages=count.usages)
 
 
 class _HoldCommand(Command, frozen=True):
@@ -103,10 +108,15 @@ class _HoldCommand(Command, frozen=True):
     hold_id: UUID
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the hold, and its wallet once that is known."""
+        """Return the hold, and the wallets of the command once its own is known, with their owners if looked at."""
         name = StateName(HOLD.number, self.hold_id)
         row = known.get(name)
-        return (name, row.wallet_id) if isinstance(row, StateRow) and row.wallet_id is not None else (name,)
+        if not isinstance(row, StateRow) or row.wallet_id is None:
+            return (name, *self._payees())
+        return (name, *with_owners(known, (row.wallet_id, *self._payees())))
+
+    def _payees(self) -> tuple[UUID, ...]:
+        return ()
 
     def _found(
         self, rows: Rows, context: Context, *, settled_too: bool = False
@@ -152,12 +162,16 @@ class IncreaseHold(_HoldCommand, frozen=True):
             days=terms.days_max
         ):
             return _out_of_range(Subject(HOLD.name, row.id), terms)
+        if not self.amount_minor:
+            return Accepted((_increased(row, wallet, 0, expires_at, None),))
         fee = _more_fee(row, self.amount_minor, context)
-        if self.amount_minor:
-            refusal = refuse_debit(wallet, self.amount_minor, self.currency or "", context.mandate, fee)
-            if refusal is not None:
-                return refusal
-        return Accepted((_increased(row, wallet, self.amount_minor, expires_at, fee),))
+        count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)
+        refusal = refuse_debit(
+            wallet, self.amount_minor, self.currency or "", context.mandate, fee, limit=count.refusal
+        )
+        if refusal is not None:
+            return refusal
+        return Accepted((_increased(row, wallet, self.amount_minor, expires_at, fee),), usages=count.usages)
 
 
 class CaptureHold(_HoldCommand, frozen=True):
@@ -176,9 +190,8 @@ class CaptureHold(_HoldCommand, frozen=True):
     text: FreeText | None = None
     is_forced: bool = False
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the hold, its wallet once that is known, and every payee here."""
-        return (*super().names(known), *wallets_of(self.destinations))
+    def _payees(self) -> tuple[UUID, ...]:
+        return wallets_of(self.destinations)
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the hold does not hold and what the payee may not receive, else post it.
@@ -195,11 +208,14 @@ class CaptureHold(_HoldCommand, frozen=True):
             return refusal
         over_minor = amount_minor - remaining_minor(row)
         increased: tuple[HoldIncreased, ...] = ()
+        usages: tuple[UsageChange, ...] = ()
         if over_minor > 0 and not self.is_forced:
             fee = _more_fee(row, over_minor, context)
-            refusal = refuse_debit(payer, over_minor, payer.currency, context.mandate, fee)
+            count = count_debit(payer, PAYMENT, over_minor, rows, context)
+            refusal = refuse_debit(payer, over_minor, payer.currency, context.mandate, fee, limit=count.refusal)
             if refusal is not None:
                 return refusal
+            usages = count.usages
             increased = (_increased(row, payer, over_minor, hold_of(row).expires_at, fee),)
         parts = share_out(amount_minor, self.destinations)
         if isinstance(parts, RefusalCode):
@@ -207,7 +223,10 @@ class CaptureHold(_HoldCommand, frozen=True):
         paid = pay_out(Use(self.kind, payer), self.destinations, parts, rows, context)
         if not isinstance(paid, Paid):
             return paid
-        return self._captured(row, payer, amount_minor, increased, paid, context=context)
+        if self.is_final and over_minor < 0:
+            usages = give_back(payer, row, -over_minor, rows, context)
+        captured = self._captured(row, payer, amount_minor, increased, paid, context=context)
+        return msgspec.structs.replace(captured, usages=usages)
 
     def _captured(
         self,
@@ -277,7 +296,8 @@ class VoidHold(_HoldCommand, frozen=True):
             return found
         row, wallet = found
         text = None if self.reason is None else FreeText(reason=self.reason)
-        return Accepted((_released(row, wallet, VOIDED),), text=text)
+        usages = give_back(wallet, row, remaining_minor(row), rows, context)
+        return Accepted((_released(row, wallet, VOIDED),), text=text, usages=usages)
 
 
 class ExpireHold(_HoldCommand, frozen=True):
@@ -294,7 +314,8 @@ class ExpireHold(_HoldCommand, frozen=True):
         row, wallet = found
         if row.due_at is None or row.due_at != self.due_at or row.due_at > context.now:
             return _refused(RefusalCode.HOLD_NOT_DUE, row)
-        return Accepted((_released(row, wallet, EXPIRED),))
+        usages = give_back(wallet, row, remaining_minor(row), rows, context)
+        return Accepted((_released(row, wallet, EXPIRED),), usages=usages)
 
 
 def _more_fee(row: StateRow, amount_minor: int, context: Context) -> Fee | None:

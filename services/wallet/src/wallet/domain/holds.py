@@ -54,7 +54,8 @@ class HoldStatus(IntEnum):
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """What a hold's row holds besides its columns, of which the cap is all that was placed and used what is settled.
 
-    *client* placed it, at *placed_at*. *captures* are the transactions that captured it. What is held has
+    *client* placed it, at *placed_at*; *increases* are when by how much more, without the fee, was held later.
+    *captures* are the transactions that captured it. What is held has
     *fee_reserved* in it: what is left of the payer's fee, by *fee_rule* of *policy_version*.
     """
 
@@ -69,6 +70,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     fee_rule: str | None = None
     policy_version: int | None = None
     captures: tuple[UUID, ...] = ()
+    increases: tuple[tuple[datetime, int], ...] = ()
 
 
 HOLD: Final = RowKind(2, "hold", Hold)
@@ -209,7 +211,13 @@ class HoldIncreased(_HoldFact, frozen=True, kw_only=True):
         row = hold_row(rows, self.hold_id)
         before = hold_of(row)
         reserved_minor = before.fee_reserved_minor + self.fee_reserved_minor
-        body = msgspec.structs.replace(before, expires_at=self.expires_at, fee_reserved_minor=reserved_minor)
+        more_minor = self.held_minor - self.fee_reserved_minor
+        body = msgspec.structs.replace(
+            before,
+            expires_at=self.expires_at,
+            fee_reserved_minor=reserved_minor,
+            increases=(*before.increases, (at, more_minor)) if more_minor else before.increases,
+        )
         assert row.cap_minor is not None
         return (next_hold(row, body, at, cap_minor=row.cap_minor + self.held_minor),)
 

@@ -113,13 +113,17 @@ class WalletClosed(Fact, frozen=True):
 
 
 class OpenWallet(Command, frozen=True):
-    """Open a wallet, in the shard of its *placement* group: the owner's, unless another is named."""
+    """Open a wallet, in the shard of its *placement* group: the owner's, unless another is named.
+
+    It may go *overdraft_limit_minor* below zero.
+    """
 
     kind: ClassVar[str] = "open_wallet"
     owner_id: str
     currency: str
     text: FreeText | None = None
     placement: str | None = None
+    overdraft_limit_minor: int = 0
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
         """Return nothing: the wallet is yet to be."""
@@ -134,7 +138,15 @@ class OpenWallet(Command, frozen=True):
         tenant_id = context.mandate.tenant_id
         wallet_id = context.ids.placed(tenant_id, self.owner_id if self.placement is None else self.placement)
         return Accepted(
-            (WalletOpened(wallet_id, tenant_id=tenant_id, owner_id=self.owner_id, currency=self.currency),),
+            (
+                WalletOpened(
+                    wallet_id,
+                    tenant_id=tenant_id,
+                    owner_id=self.owner_id,
+                    currency=self.currency,
+                    overdraft_limit_minor=self.overdraft_limit_minor,
+                ),
+            ),
             resource_id=wallet_id,
             text=self.text,
         )

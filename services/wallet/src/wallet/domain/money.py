@@ -8,6 +8,7 @@ from contracts.event_types import EventType
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import EntryFact, SystemEntry
 from wallet.domain.fees import Fee, Use, fee_entries, fee_minor_of, payees_fee, payers_fee
+from wallet.domain.limiting import count_debit, count_deposit, refuse_balance
 from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import (
     Accepted,
@@ -21,7 +22,7 @@ from wallet.domain.outcomes import (
     rejected,
 )
 from wallet.domain.owners import with_owners
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.rows import RowName, Rows, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet, WalletStatus
 
@@ -78,7 +79,8 @@ class DepositFunds(MoneyCommand, frozen=True):
         if payee is None:
             return missing_wallet(self.wallet_id)
         fee = payees_fee(Use(self.kind, payee), self.amount_minor, rows, context)
-        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate, fee)
+        count = count_deposit(payee, self.amount_minor, rows, context)
+        refusal = refuse_credit(payee, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
         if refusal is not None:
             return refusal
         outside = external_account(payee.currency)
@@ -89,6 +91,7 @@ class DepositFunds(MoneyCommand, frozen=True):
             FundsDeposited(payee.id, self.amount_minor, 0, outside),
             SystemEntry(payee.id, -self.amount_minor, outside),
             *fee_entries(payee, fee),
+            usages=count.usages,
         )
 
 
@@ -116,7 +119,8 @@ class WithdrawFunds(MoneyCommand, frozen=True):
         if payer is None:
             return missing_wallet(self.wallet_id)
         fee = payers_fee(Use(self.kind, payer), self.amount_minor, rows, context)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee)
+        count = count_debit(payer, self.kind, self.amount_minor, rows, context)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
         if refusal is not None:
             return refusal
         outside = external_account(payer.currency)
@@ -127,6 +131,7 @@ class WithdrawFunds(MoneyCommand, frozen=True):
             FundsWithdrawn(payer.id, -self.amount_minor, 0, outside),
             SystemEntry(payer.id, self.amount_minor, outside),
             *fee_entries(payer, fee),
+            usages=count.usages,
         )
 
 
@@ -161,8 +166,10 @@ class TransferFunds(MoneyCommand, frozen=True):
         amount_minor, currency, mandate, use = self.amount_minor, self.currency, context.mandate, Use(self.kind, payer)
         paid = payers_fee(use, amount_minor, rows, context)
         taken = payees_fee(use, amount_minor, rows, context)
-        refusal = refuse_debit(payer, amount_minor, currency, mandate, paid) or refuse_credit(
-            payee, amount_minor, currency, mandate, taken
+        count = count_debit(payer, self.kind, amount_minor, rows, context)
+        full = refuse_balance(payee, amount_minor, rows, context)
+        refusal = refuse_debit(payer, amount_minor, currency, mandate, paid, limit=count.refusal) or refuse_credit(
+            payee, amount_minor, currency, mandate, taken, limit=full
         )
         if refusal is not None:
             return refusal
@@ -174,6 +181,7 @@ class TransferFunds(MoneyCommand, frozen=True):
             FundsReceived(payee.id, amount_minor, 0, payer),
             *fee_entries(payer, paid),
             *fee_entries(payee, taken),
+            usages=count.usages,
         )
 
 
@@ -183,20 +191,34 @@ def external_account(currency: str) -> str:
 
 
 def refuse_debit(
-    payer: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None = None
+    payer: Wallet,
+    amount_minor: int,
+    currency: str,
+    mandate: Mandate,
+    fee: Fee | None = None,
+    *,
+    limit: Rejected | None = None,
 ) -> Rejected | None:
-    """Return why *payer* may not spend the amount and the *fee* that it bears, or None."""
-    if payer.status == WalletStatus.CLOSED:
-        return rejected(RefusalCode.WALLET_CLOSED, payer)
-    if payer.restrictions:
-        return _frozen(payer, mandate)
-    if payer.currency != currency:
-        return rejected(RefusalCode.CURRENCY_MISMATCH, payer, currency=payer.currency)
+    """Return why *payer* may not spend the amount and the *fee* that it bears, or None; *limit* is what limits say."""
+    refusal = _refuse_use(payer, currency, mandate, is_restricted=bool(payer.restrictions)) or limit
+    if refusal is not None:
+        return refusal
     required_minor = amount_minor + fee_minor_of(fee)
     if required_minor > payer.spendable_minor:
         return _too_little(payer, required_minor, fee)
     if payer.posted_minor - required_minor < -BALANCE_MINOR_MAX:
         return rejected(RefusalCode.BALANCE_OVERFLOW, payer)
+    return None
+
+
+def _refuse_use(wallet: Wallet, currency: str, mandate: Mandate, *, is_restricted: bool) -> Rejected | None:
+    """Return why the wallet takes part in nothing in *currency*, or None."""
+    if wallet.status == WalletStatus.CLOSED:
+        return rejected(RefusalCode.WALLET_CLOSED, wallet)
+    if is_restricted:
+        return _frozen(wallet, mandate)
+    if wallet.currency != currency:
+        return rejected(RefusalCode.CURRENCY_MISMATCH, wallet, currency=wallet.currency)
     return None
 
 
@@ -208,27 +230,31 @@ def _too_little(payer: Wallet, required_minor: int, fee: Fee | None) -> Rejected
 
 
 def refuse_credit(
-    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None = None
+    payee: Wallet,
+    amount_minor: int,
+    currency: str,
+    mandate: Mandate,
+    fee: Fee | None = None,
+    *,
+    limit: Rejected | None = None,
 ) -> Rejected | None:
-    """Return why *payee* may not receive the amount, of which it bears the *fee*, or None.
+    """Return why *payee* may not receive the amount, of which it bears the *fee*, or None; *limit* is what limits say.
 
     Whom the *mandate* does not let see the wallet learns that it refuses, and not why.
     """
-    refusal = _refuse_credit(payee, amount_minor, currency, mandate, fee)
+    refusal = _refuse_credit(payee, amount_minor, currency, mandate, fee, limit=limit)
     if refusal is not None and not mandate.covers(payee.owner_id):
         return rejected(RefusalCode.PAYEE_REFUSES, payee)
     return refusal
 
 
 def _refuse_credit(
-    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None
+    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None, *, limit: Rejected | None
 ) -> Rejected | None:
-    if payee.status == WalletStatus.CLOSED:
-        return rejected(RefusalCode.WALLET_CLOSED, payee)
-    if payee.restrictions and payee.refuses_credits:
-        return _frozen(payee, mandate)
-    if payee.currency != currency:
-        return rejected(RefusalCode.CURRENCY_MISMATCH, payee, currency=payee.currency)
+    is_restricted = bool(payee.restrictions) and payee.refuses_credits
+    refusal = _refuse_use(payee, currency, mandate, is_restricted=is_restricted) or limit
+    if refusal is not None:
+        return refusal
     if fee is not None and fee.amount_minor > amount_minor:
         return rejected(RefusalCode.FEE_EXCEEDS_AMOUNT, payee, fee=Amount(fee.amount_minor, payee.currency))
     if payee.posted_minor + amount_minor > BALANCE_MINOR_MAX:
@@ -236,10 +262,16 @@ def _refuse_credit(
     return None
 
 
-def transaction(home: Wallet, context: Context, text: FreeText | None, *facts: EntryFact | SystemEntry) -> Accepted:
+def transaction(
+    home: Wallet,
+    context: Context,
+    text: FreeText | None,
+    *facts: EntryFact | SystemEntry,
+    usages: tuple[UsageChange, ...] = (),
+) -> Accepted:
     """Return the ledger transaction of *facts*, whose id stands in the shard of its *home* wallet."""
     transaction_id = context.ids.beside(home.id)
-    return Accepted(facts, transaction_id, transaction_id, text)
+    return Accepted(facts, transaction_id, transaction_id, text, usages=usages)
 
 
 def _frozen(wallet: Wallet, mandate: Mandate) -> Rejected:

@@ -9,7 +9,7 @@ import msgspec
 
 from contracts.scopes import Kind
 from wallet.domain.facts import AnyFact, RowFact
-from wallet.domain.rows import RowName, StateRow
+from wallet.domain.rows import RowName, StateRow, UsageChange
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import RestrictionScope, Wallet
 
@@ -19,7 +19,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
     *resource_id* is that of what was made, None if nothing was; *transaction_id* is that of the ledger transaction
     whose entries are among the facts, and sum to zero per currency. *text* is the free text of all of it.
-    *row_facts* happen to rows besides wallets. *states* are rows of kinds without events, as they are from now on.
+    *row_facts* happen to rows besides wallets. *states* are rows of kinds without events, as they are from now on;
+    *usages* are what is counted under limits afterwards, which no event tells.
     """
 
     facts: tuple[AnyFact, ...]
@@ -27,6 +28,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     transaction_id: UUID | None = None
     text: FreeText | None = None
     row_facts: tuple[RowFact, ...] = ()
+    usages: tuple[UsageChange, ...] = ()
     states: tuple[StateRow, ...] = ()
 
 
@@ -57,6 +59,9 @@ class RefusalCode(StrEnum):
     REFUND_EXCEEDS_TRANSACTION = "refund_exceeds_transaction"
     REFUND_LIMIT_REACHED = "refund_limit_reached"
     POLICY_VERSION_CONFLICT = "policy_version_conflict"
+    UNKNOWN_TIER = "unknown_tier"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    OVERDRAFT_IN_USE = "overdraft_in_use"
     QUOTE_EXPIRED = "quote_expired"
     QUOTE_USED = "quote_used"
     PAIR_NOT_OFFERED = "pair_not_offered"

@@ -3,28 +3,28 @@
 from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from contracts import events
 from contracts.event_types import EventType
+from contracts.events import Private
 from contracts.ids import digest_id_in, home_shard
 from wallet.domain.facts import JournalEvent, RowFact, body_of
-from wallet.domain.policy import policy_name, policy_of
+from wallet.domain.limits import DEFAULT_TIER, LimitsByUse, Usages
+from wallet.domain.policy import Policy, policy_name, policy_of
 from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
 from wallet.domain.wallets import Wallet
 
-DEFAULT_TIER: Final = "default"
-"""The tier of whoever was never given one."""
 
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner's row holds besides its columns."""
+class Owner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an owner's row holds besides its columns. *usage* is what was counted under limits of all its wallets."""
 
     owner_id: str
     tier: str = DEFAULT_TIER
+    usage: Usages = ()
 
 
 OWNER: Final = RowKind(5, "owner", Owner)
@@ -47,6 +47,53 @@ def tier_of(rows: Rows, wallet: Wallet) -> str:
     """Return the tier of the wallet's owner; raises UnnamedRowError where nobody looked for it."""
     row = rows[owner_name(wallet.tenant_id, wallet.owner_id)]
     return owner_of(row).tier if isinstance(row, StateRow) else DEFAULT_TIER
+
+
+def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> LimitsByUse:
+    """Return the limits of the wallet's owner's tier: of the default one, where the policy does not have it."""
+    if not policy.tiers:
+        return {}
+    tiers = policy.limits_by_tier
+    tier = tier_of(rows, wallet) if policy.looks_at_owners else DEFAULT_TIER
+    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, {})
+
+
+def owners_usage(rows: Rows, wallet: Wallet) -> Usages:
+    """Return what was counted of all the wallets of the wallet's owner."""
+    row = rows[owner_name(wallet.tenant_id, wallet.owner_id)]
+    return owner_of(row).usage if isinstance(row, StateRow) else ()
+
+
+class WalletUsage(NamedTuple):
+    """What is counted of a wallet's own from now on."""
+
+    wallet_id: UUID
+    usage: Usages
+
+    def apply(self, rows: Rows, at: datetime) -> None:
+        """Put it into the wallet's row."""
+        del at
+        wallet = rows[self.wallet_id]
+        assert isinstance(wallet, Wallet)
+        rows[self.wallet_id] = msgspec.structs.replace(wallet, usage=self.usage)
+
+
+class OwnerUsage(NamedTuple):
+    """What is counted of all an owner's wallets from now on."""
+
+    tenant_id: UUID
+    owner_id: str
+    usage: Usages
+
+    def apply(self, rows: Rows, at: datetime) -> None:
+        """Put it into the owner's row, whose version counts its events and stays; an owner without any has 0."""
+        name = owner_name(self.tenant_id, self.owner_id)
+        row = rows[name]
+        if row is None:
+            rows[name] = new_owner(self.tenant_id, Owner(owner_id=self.owner_id, usage=self.usage), at, version=0)
+            return
+        assert isinstance(row, StateRow)
+        rows[name] = msgspec.structs.replace(row, body=msgspec.structs.replace(owner_of(row), usage=self.usage))
 
 
 def with_owners(known: Rows, wallet_ids: Iterable[UUID]) -> tuple[RowName, ...]:
@@ -79,13 +126,16 @@ class OwnerChanged(RowFact, frozen=True):
         """Return the owner's row with the tier."""
         if row is not None:
             body = msgspec.structs.replace(owner_of(row), tier=self.tier)
-            return msgspec.structs.replace(row, body=body, version=row.version + 1, changed_at=max(at, row.changed_at))
+            changed_at = max(at, row.changed_at) if row.version else at  # of counting alone no event tells
+            return msgspec.structs.replace(row, body=body, version=row.version + 1, changed_at=changed_at)
         return new_owner(self.tenant_id, Owner(owner_id=self.owner_id, tier=self.tier), at, version=1)
 
-    def payload(self, after: StateRow, actor: str) -> msgspec.Struct:
+    def payload(self, after: StateRow, actor: str, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
         del after, actor
-        return events.OwnerChanged(owner_id=self.owner_id, tier=self.tier, tier_before=self.tier_before, private=None)
+        return events.OwnerChanged(
+            owner_id=self.owner_id, tier=self.tier, tier_before=self.tier_before, private=private
+        )
 
     @classmethod
     def read(cls, event: JournalEvent) -> "OwnerChanged":

@@ -8,6 +8,7 @@ from wallet.domain.commands import Context
 from wallet.domain.destinations import Destination, share_out
 from wallet.domain.facts import EntryFact, SystemEntry
 from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
+from wallet.domain.limiting import count_debit, refuse_balance
 from wallet.domain.money import (
     FundsReceived,
     FundsSent,
@@ -48,8 +49,8 @@ class MakePayment(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the payer, with its owner where the policy looks at owners, and every payee here."""
-        return (*with_owners(known, (self.source_wallet_id,)), *wallets_of(self.destinations))
+        """Return the payer and every payee here, with their owners where the policy looks at owners."""
+        return with_owners(known, (self.source_wallet_id, *wallets_of(self.destinations)))
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what cannot be shared out, the payer not spend or a payee not receive, else post all entries."""
@@ -61,7 +62,8 @@ class MakePayment(MoneyCommand, frozen=True):
             return rejected(parts, payer)
         use = Use(self.kind, payer)
         fee = payers_fee(use, self.amount_minor, rows, context)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee)
+        count = count_debit(payer, self.kind, self.amount_minor, rows, context)
+        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
         if refusal is not None:
             return refusal
         paid = pay_out(use, self.destinations, parts, rows, context)
@@ -69,7 +71,8 @@ class MakePayment(MoneyCommand, frozen=True):
             return paid
         entry = FundsWithdrawn if paid.is_all_outside else FundsSent
         sent = entry(payer.id, -self.amount_minor, 0, paid.counterparty)
-        return transaction(payer, context, self.text, sent, *paid.facts, *fee_entries(payer, fee))
+        facts = (sent, *paid.facts, *fee_entries(payer, fee))
+        return transaction(payer, context, self.text, *facts, usages=count.usages)
 
 
 class Paid(NamedTuple):
@@ -106,7 +109,8 @@ def pay_out(
         if payee.id == payer.id:
             return rejected(RefusalCode.SAME_WALLET, payee)
         fee = payees_fee(use, part_minor, rows, context)
-        refusal = refuse_credit(payee, part_minor, payer.currency, context.mandate, fee)
+        full = refuse_balance(payee, part_minor, rows, context)
+        refusal = refuse_credit(payee, part_minor, payer.currency, context.mandate, fee, limit=full)
         if refusal is not None:
             return refusal
         counterparty = payee

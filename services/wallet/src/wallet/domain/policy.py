@@ -10,10 +10,12 @@ import msgspec
 
 from contracts import events
 from contracts.event_types import EventDataError, EventType
+from contracts.events import Private
 from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
 from wallet.domain.fee_rules import FeeRule, FeeRules
 from wallet.domain.fx import FxTerms
+from wallet.domain.limits import DEFAULT_TIER, OF_OWNER, LimitsByUse, Tier, by_use
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
 HOLD_DAYS_MAX: Final = 31
@@ -35,12 +37,38 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     fees: tuple[FeeRule, ...] = ()
     holds: HoldTerms = HoldTerms()
+    tiers: tuple[Tier, ...] = ()
+    owners_counted_since: datetime | None = None
+    """Since when there are limits of all an owner's wallets, None where there are none: no section, told by them."""
     fx: FxTerms = FxTerms()
 
     @cached_property
     def looks_at_owners(self) -> bool:
-        """Whether what a command comes to depends on owners' tiers."""
-        return any(rule.tier is not None for rule in self.fees)
+        """Whether what a command comes to depends on owners' tiers, or on what was counted of owners."""
+        is_tiered = any(tier.name != DEFAULT_TIER for tier in self.tiers) or any(rule.tier for rule in self.fees)
+        return is_tiered or self.counts_owners
+
+    @cached_property
+    def counts_owners(self) -> bool:
+        """Whether a limit is of all an owner's wallets."""
+        return any(limit.scope == OF_OWNER for tier in self.tiers for limit in tier.limits)
+
+    @cached_property
+    def limits_by_tier(self) -> Mapping[str, LimitsByUse]:
+        """The limits of each tier, found by what they are for."""
+        return {tier.name: by_use(tier.limits) for tier in self.tiers}
+
+    @property
+    def unknown_tier(self) -> str | None:
+        """A tier that a fee rule names, and that there is not; None where there are all."""
+        known = {DEFAULT_TIER, *(tier.name for tier in self.tiers)}
+        return next((rule.tier for rule in self.fees if rule.tier is not None and rule.tier not in known), None)
+
+    def changed(self, section: str, document: Any, at: datetime) -> "Policy":
+        """Return the policy with *section* being *document* from then on."""
+        after = msgspec.structs.replace(self, **{section: document})
+        since = (self.owners_counted_since or at) if after.counts_owners else None
+        return msgspec.structs.replace(after, owners_counted_since=since)
 
     @cached_property
     def rules(self) -> FeeRules:
@@ -49,7 +77,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 POLICY: Final = RowKind(1, "policy", Policy)
-SECTIONS: Final[Mapping[str, Any]] = {field.name: field.type for field in msgspec.structs.fields(Policy)}
+_NO_SECTION: Final = "owners_counted_since"
+SECTIONS: Final[Mapping[str, Any]] = {
+    field.name: field.type for field in msgspec.structs.fields(Policy) if field.name != _NO_SECTION
+}
 """The type of each section's document."""
 
 
@@ -98,6 +129,7 @@ class PolicyChanged(RowFact, frozen=True):
     def evolve(self, row: StateRow | None, at: datetime) -> StateRow:
         """Return the policy with the section changed."""
         before = Policy() if row is None else policy_of(row)
+        changed_at = at if row is None else max(at, row.changed_at)
         return StateRow(
             kind=POLICY.number,
             id=self.row_id,
@@ -108,14 +140,14 @@ class PolicyChanged(RowFact, frozen=True):
             used_minor=0,
             due_at=None,
             version=1 if row is None else row.version + 1,
-            changed_at=at if row is None else max(at, row.changed_at),
-            body=msgspec.structs.replace(before, **{self.section: self.document}),
+            changed_at=changed_at,
+            body=before.changed(self.section, self.document, changed_at),
             private=None,
         )
 
-    def payload(self, after: StateRow, actor: str) -> msgspec.Struct:
+    def payload(self, after: StateRow, actor: str, private: Private | None) -> msgspec.Struct:
         """Return the event's body."""
-        del after
+        del after, private
         return events.PolicyChanged(section=self.section, document=msgspec.to_builtins(self.document), changed_by=actor)
 
     @classmethod

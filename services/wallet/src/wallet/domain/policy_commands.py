@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from wallet.domain.commands import Command, Context
 from wallet.domain.fee_rules import FeeRule
 from wallet.domain.fx import FxTerms
+from wallet.domain.limits import Tier
 from wallet.domain.outcomes import Accepted, Decision, RefusalCode, Rejected, Subject
 from wallet.domain.policy import POLICY, HoldTerms, PolicyChanged, policy_id
 from wallet.domain.rows import RowName, Rows
@@ -32,7 +33,11 @@ class ChangePolicy(Command, frozen=True):
         subject = Subject(POLICY.name, policy_id(tenant_id))
         if in_force.version != self.expected_version:
             return Rejected(RefusalCode.POLICY_VERSION_CONFLICT, subject, {"version": in_force.version})
-        return Accepted((), row_facts=(PolicyChanged(subject.id, tenant_id, self.section, self.document),))
+        changed = PolicyChanged(subject.id, tenant_id, self.section, self.document)
+        unknown = in_force.policy.changed(self.section, self.document, context.now).unknown_tier
+        if unknown is not None:
+            return Rejected(RefusalCode.UNKNOWN_TIER, subject, {"tier": unknown})
+        return Accepted((), row_facts=(changed,))
 
 
 class ChangeHoldTerms(ChangePolicy, frozen=True):
@@ -57,3 +62,11 @@ class ChangeFees(ChangePolicy, frozen=True):
     kind: ClassVar[str] = "change_fees"
     section: ClassVar[str] = "fees"
     document: tuple[FeeRule, ...]
+
+
+class ChangeTiers(ChangePolicy, frozen=True):
+    """Set the tiers, each with its limits."""
+
+    kind: ClassVar[str] = "change_tiers"
+    section: ClassVar[str] = "tiers"
+    document: tuple[Tier, ...]

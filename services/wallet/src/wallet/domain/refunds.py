@@ -81,7 +81,6 @@ class Returned(EntryFact, frozen=True):
     *after* is that transaction's row as the fact left it, once that is known.
     """
 
-    remakes: ClassVar[bool] = True
     moves_only: ClassVar[bool] = False
     changes_states: ClassVar[bool] = True
     settles_as: ClassVar[RefundStatus] = RefundStatus.REFUNDED

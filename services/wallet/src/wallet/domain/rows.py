@@ -1,7 +1,7 @@
 """The rows a command names: wallets, and rows of any other kind, by their names."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -94,3 +94,11 @@ class Rows(dict[RowName, Row | None]):
         """Return the tenant's row of *kind*, or None, as `wallet` does."""
         row = self[StateName(kind.number, row_id)]
         return row if isinstance(row, StateRow) and row.tenant_id == tenant_id else None
+
+
+class UsageChange(Protocol):
+    """What is counted under limits from now on, in one row: no event tells it."""
+
+    def apply(self, rows: Rows, at: datetime) -> None:
+        """Put it into the row."""
+        ...

@@ -7,6 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from wallet.domain.limits import Terms, Usages
+from wallet.domain.windows import UTC_ZONE
+
 RestrictionScope = Literal["debits", "all"]
 FRAUD: Final = "fraud"
 """The one source that is no operator: it restricts wallets, and only operators lift what it set."""
@@ -52,8 +55,8 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     private: bytes | None
     operator_version: int
     floor_waived: bool = False
-    terms: bytes | None = None
-    usage: bytes | None = None
+    terms: Terms | None = None
+    usage: Usages = ()
 
     @property
     def available_minor(self) -> int:
@@ -64,6 +67,11 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
     def spendable_minor(self) -> int:
         """What a debit may take: the distance between the available balance and the floor."""
         return self.posted_minor - self.held_minor + self.overdraft_limit_minor
+
+    @property
+    def time_zone(self) -> str:
+        """The zone whose days and months its limits count."""
+        return UTC_ZONE if self.terms is None else self.terms.time_zone
 
     @property
     def is_closed(self) -> bool:

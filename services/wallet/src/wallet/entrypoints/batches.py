@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, defstruct
 from servicekit.access.admission import require
 from servicekit.principal import Principal
 from wallet.domain.commands import Command
-from wallet.entrypoints.fields import KeyText
+from wallet.entrypoints.fields import KeyText, OwnerId
 from wallet.entrypoints.slices import Catalog, CommandSlice
 
 COMMANDS_MAX: Final = 1_000
@@ -43,7 +43,7 @@ class BatchMembers:
         if made_of.also_needs is not None:
             require(principal, made_of.also_needs(member), index=index)
         kind = made_of.path_kind
-        path_id: UUID | None = None if kind is None else getattr(member, f"{kind}_id")
+        path_id: UUID | str | None = None if kind is None else getattr(member, f"{kind}_id")
         return made_of.to_command(member, path_id, f"/commands/{index}")
 
 
@@ -53,7 +53,7 @@ _DOC: Final = "1 to 1,000 commands: `atomic`, all or none, or `independent`, eac
 def _member(of: CommandSlice) -> type[Struct]:
     """Return the struct of a batch's member: the single request, what its path names, and a key."""
     kind = of.path_kind
-    fields: list[Any] = [] if kind is None else [(f"{kind}_id", UUID)]
+    fields: list[Any] = [] if kind is None else [(f"{kind}_id", OwnerId if of.is_path_text else UUID)]
     return defstruct(
         f"Batch{of.request.__name__.removesuffix('Request')}",
         [*fields, ("idempotency_key", KeyText | None, None)],

@@ -9,6 +9,7 @@ from servicekit.http.route import Engine, Route
 from wallet.entrypoints import money
 from wallet.entrypoints.bodies import BatchBody
 from wallet.entrypoints.commands import CommandHandlers
+from wallet.entrypoints.fields import OWNER_ID_SCHEMA
 from wallet.entrypoints.slices import Catalog, CommandSlice
 
 BATCH_BYTES_MAX: Final = 2 * 1024 * 1024
@@ -30,6 +31,7 @@ def _route(handlers: CommandHandlers, of: CommandSlice) -> Route:
         engine=Engine.COMMAND,
         method=of.method,
         path=of.path,
+        path_schemas={f"{of.path_kind}_id": OWNER_ID_SCHEMA} if of.is_path_text else {},
         request=of.request,
         handler=handlers.single(of),
         access=of.access,

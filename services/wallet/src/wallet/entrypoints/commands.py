@@ -36,6 +36,7 @@ from wallet.application.units import (
 from wallet.domain.commands import Command
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.bodies import BatchBody, CommandResult
+from wallet.entrypoints.fields import is_owner_id
 from wallet.entrypoints.mandates import mandate_of
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice, Lookups, Prepare
@@ -63,13 +64,16 @@ class CommandHandlers:
         """Return the handler of a single command's route."""
         located_at = (of.located_at or "").encode()
         kind = of.path_kind
-        parse = None
-        if kind is not None:
-            parse = path_id(_not_found(kind), f"The id in the path is not a {kind} id.")
+        parse = path_id(_not_found(kind or ""), f"The id in the path is not a {kind} id.")
 
         async def handle(request: CommandRequest[Any]) -> CommandResponse:
-            if parse is None:
+            if kind is None:
                 path, command = request.path, of.to_command(request.body, None, "")
+            elif of.is_path_text:
+                path, text = request.path, request.path_params[f"{kind}_id"]
+                if not is_owner_id(text):
+                    raise parse.missing(text)
+                command = of.to_command(request.body, text, "")
             else:
                 given = request.path_params[f"{kind}_id"]
                 named = parse(given)

@@ -1,11 +1,12 @@
 """Fields of requests, each declared once, and what commands are made of them."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 
 from msgspec import Meta
 
-from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor
+from contracts.money import EXPONENTS, Money, MoneyError, parse_amount_minor, parse_limit_minor
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from servicekit.http.routes.parsing import instant_of
@@ -17,9 +18,17 @@ _NO_NUL: Final = {"pattern": r"^[^\x00]*$"}
 _KNOWN: Final = {"enum": sorted(EXPONENTS)}
 _DECIMAL: Final = {"pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,9})?$"}
 
+OWNER_ID_LENGTH_MAX: Final = 100
 OwnerId = Annotated[
-    str, Meta(min_length=1, max_length=100, description="Your id of the wallet's owner.", extra_json_schema=_NO_NUL)
+    str,
+    Meta(
+        min_length=1,
+        max_length=OWNER_ID_LENGTH_MAX,
+        description="Your id of the wallet's owner.",
+        extra_json_schema=_NO_NUL,
+    ),
 ]
+OWNER_ID_SCHEMA: Final = {"type": "string", "minLength": 1, "maxLength": OWNER_ID_LENGTH_MAX, **_NO_NUL}
 CurrencyCode = Annotated[
     str, Meta(min_length=3, max_length=3, description="An ISO 4217 code.", extra_json_schema=_KNOWN)
 ]
@@ -56,13 +65,27 @@ class Amount(Money, frozen=True, forbid_unknown_fields=True):
     currency: Annotated[str, Meta(extra_json_schema=_KNOWN)]
 
 
+def is_owner_id(text: str) -> bool:
+    """Return whether *text*, from a path, may be an owner's id."""
+    return 0 < len(text) <= OWNER_ID_LENGTH_MAX and "\x00" not in text
+
+
+def limit_minor_of(amount: Money, pointer: str) -> int:
+    """Return the minor units of the *amount* at *pointer*, which may be nothing; raises Problem `invalid_request`."""
+    return _minor_of(parse_limit_minor, amount, pointer)
+
+
 def amount_minor_of(amount: Money, pointer: str) -> int:
     """Return the minor units of *amount*; raises Problem `invalid_request`, *pointer* being its request's place."""
+    return _minor_of(parse_amount_minor, amount, f"{pointer}/amount")
+
+
+def _minor_of(parse: Callable[[str, str], int], amount: Money, pointer: str) -> int:
     try:
-        return parse_amount_minor(amount.amount, amount.currency)
+        return parse(amount.amount, amount.currency)
     except MoneyError as error:
         field = "currency" if error.code == "unknown_currency" else "amount"
-        raise invalid_request(FieldError(f"{pointer}/amount/{field}", error.code, error.detail)) from None
+        raise invalid_request(FieldError(f"{pointer}/{field}", error.code, error.detail)) from None
 
 
 def plain_minor_of(amount: str, currency: str, pointer: str) -> int:

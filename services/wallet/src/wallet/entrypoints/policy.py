@@ -21,12 +21,14 @@ from wallet.application.units import Answer
 from wallet.domain.destinations import PPM
 from wallet.domain.fee_rules import RULES_MAX, FeeRule
 from wallet.domain.fx import FxTerms
+from wallet.domain.limits import TIERS_MAX, Tier
 from wallet.domain.owners import OWNER, OwnerChanged
 from wallet.domain.policy import HOLD_DAYS_MAX, POLICY, HoldTerms, Policy, PolicyChanged, policy_of
-from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms, ChangeHoldTerms, ChangePolicy
+from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms, ChangeHoldTerms, ChangePolicy, ChangeTiers
 from wallet.domain.rows import StateRow
 from wallet.entrypoints.fees import FeeDocument, fee_rules
 from wallet.entrypoints.fx_policy import FxTermsDocument, fx_terms
+from wallet.entrypoints.limit_documents import TierDocument, tiers_of
 from wallet.entrypoints.rendering import OK
 from wallet.entrypoints.slices import CommandSlice
 from wallet.reads.reads_postgres import LedgerReads
@@ -48,6 +50,7 @@ class PolicyBody(Struct, frozen=True):
     updated_at: str | None
     fees: tuple[FeeRule, ...]
     holds: HoldTerms
+    tiers: tuple[Tier, ...]
     fx: FxTerms
 
 
@@ -80,11 +83,18 @@ class ChangeFeesRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     document: Annotated[list[FeeDocument], Meta(max_length=RULES_MAX)]
 
 
+class ChangeTiersRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Set the tiers, each with its limits."""
+
+    expected_version: ExpectedVersion
+    document: Annotated[list[TierDocument], Meta(max_length=TIERS_MAX)]
+
+
 def policy_body(row: StateRow | None) -> PolicyBody:
     """Return the policy, the one in force without any where there is none."""
     policy = Policy() if row is None else policy_of(row)
     version, updated_at = (0, None) if row is None else (row.version, rfc3339(row.changed_at))
-    return PolicyBody(version, updated_at, policy.fees, policy.holds, policy.fx)
+    return PolicyBody(version, updated_at, policy.fees, policy.holds, policy.tiers, policy.fx)
 
 
 def _hold_terms(document: HoldTermsDocument, pointer: str) -> HoldTerms:
@@ -132,8 +142,9 @@ def _slice(
 
 
 SLICES: Final = (
-    _slice(ChangeFees, ChangeFeesRequest, fee_rules, "Set the fee rules"),
+    _slice(ChangeFees, ChangeFeesRequest, fee_rules, "Set the fee rules", problems.UNKNOWN_TIER),
     _slice(ChangeHoldTerms, ChangeHoldTermsRequest, _hold_terms, "Set how long holds last"),
+    _slice(ChangeTiers, ChangeTiersRequest, tiers_of, "Set the tiers", problems.UNKNOWN_TIER),
     _slice(ChangeFxTerms, ChangeFxTermsRequest, fx_terms, "Set which currencies may be converted"),
 )
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from msgspec import Struct
 
@@ -24,8 +23,11 @@ from wallet.domain.rows import RowKind
 from wallet.reads.rates_postgres import FxRates
 from wallet.reads.reads_postgres import LedgerReads
 
-ToCommand = Callable[[Any, UUID | None, str], Command]
-"""Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`."""
+ToCommand = Callable[[Any, Any, str], Command]
+"""Makes a command of a request, the id in its path and its place in the body; raises Problem `invalid_request`.
+
+The id is None where the path names none, else a UUID, or a text where `CommandSlice.is_path_text`.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ class CommandSlice:
     *path* may name one id, as `{wallet_id}`; a member of a batch names it in a member of its own. *located_at* is what
     the id of the made resource stands behind in `Location`, None where nothing is made. *facts* are those that the
     command alone brings, *row_facts* those of rows that have events of their own, *kinds* the kinds of rows.
-    *prepare* is None where nothing is to be looked up, *also_needs* returns the scope that a request needs besides.
+    *also_needs* returns the scope that a request needs besides. *is_path_text*: the id in the path is a text of the
+    tenant's own, as an owner's is, no UUID. *prepare* is None where nothing is to be looked up.
     """
 
     command: type[Command]
@@ -74,6 +77,7 @@ class CommandSlice:
     problems: tuple[ProblemCode, ...] = ()
     links: tuple[Link, ...] = ()
     also_needs: Callable[[Any], Scope | None] | None = None
+    is_path_text: bool = False
 
     @property
     def path_kind(self) -> str | None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from contracts import problems, scopes
 from contracts.money import EXPONENTS
+from contracts.scopes import Scope
 from servicekit.access.admission import Access, Cost
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
@@ -14,7 +15,16 @@ from servicekit.http.route import Link
 from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed, WalletOpened
 from wallet.domain.texts import FreeText
 from wallet.entrypoints.bodies import WalletBody
-from wallet.entrypoints.fields import CurrencyCode, Label, Metadata, OwnerId, Placement, in_order
+from wallet.entrypoints.fields import (
+    Amount,
+    CurrencyCode,
+    Label,
+    Metadata,
+    OwnerId,
+    Placement,
+    in_order,
+    limit_minor_of,
+)
 from wallet.entrypoints.rendering import answer_new_wallet, answer_wallet
 from wallet.entrypoints.slices import CommandSlice
 
@@ -25,13 +35,14 @@ TO_WALLET: Final[tuple[Link, ...]] = tuple(
 
 
 class OpenWalletRequest(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Open a wallet."""
+    """Open a wallet. *overdraft_limit* is how far below zero it may go: it needs the scope `overdraft:write` too."""
 
     owner_id: OwnerId
     currency: CurrencyCode
     label: Label | None = None
     metadata: Metadata | None = None
     placement: Placement | None = None
+    overdraft_limit: Amount | None = None
 
 
 class CloseRequest(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -46,7 +57,21 @@ def _open(request: OpenWalletRequest, _path_id: UUID | None, pointer: str) -> Op
     text = None
     if request.label is not None or request.metadata is not None:
         text = FreeText(label=request.label, metadata=in_order(request.metadata))
-    return OpenWallet(request.owner_id, request.currency, text, request.placement)
+    return OpenWallet(request.owner_id, request.currency, text, request.placement, _overdraft_minor(request, pointer))
+
+
+def _overdraft_minor(request: OpenWalletRequest, pointer: str) -> int:
+    limit = request.overdraft_limit
+    if limit is None:
+        return 0
+    if limit.currency != request.currency:
+        detail = "The limit is in the wallet's currency."
+        raise invalid_request(FieldError(f"{pointer}/overdraft_limit/currency", "invalid_value", detail))
+    return limit_minor_of(limit, f"{pointer}/overdraft_limit")
+
+
+def _scope_besides(request: OpenWalletRequest) -> Scope | None:
+    return None if request.overdraft_limit is None else scopes.OVERDRAFT_WRITE
 
 
 def _close(_request: CloseRequest, wallet_id: UUID | None, _pointer: str) -> CloseWallet:
@@ -69,6 +94,7 @@ OPEN: Final = CommandSlice(
     status=201,
     response=WalletBody,
     links=TO_WALLET,
+    also_needs=_scope_besides,
 )
 CLOSE: Final = CommandSlice(
     command=CloseWallet,

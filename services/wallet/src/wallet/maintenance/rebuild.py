@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from wallet.domain.facts import JournalBreachError, JournalEvent
+from wallet.domain.owners import Owner
 from wallet.domain.rows import Row, RowName, Rows, StateRow
 from wallet.domain.wallets import Wallet
 from wallet.maintenance.folding import Folding
@@ -65,7 +66,7 @@ class RebuildReport:
             row = _as_derived(live.get(name))
             if row == made:
                 continue
-            wrong.append(made)
+            wrong.append(_with_usage(made, live.get(name)))
             if row is None:
                 self._find(Difference(name, "row", "none", "a row"))
                 continue
@@ -73,7 +74,7 @@ class RebuildReport:
                 actual, wanted = getattr(row, column), getattr(made, column)
                 if actual != wanted:
                     self._find(Difference(name, column, _shown(column, actual), _shown(column, wanted)))
-        strangers = live.keys() - derived.keys()
+        strangers = {name for name, row in live.items() if _has_events(row)} - derived.keys()
         for name in strangers:
             self._find(Difference(name, "row", "a row", "none"))
         self.differing += len(wrong) + len(strangers)
@@ -82,7 +83,24 @@ class RebuildReport:
 
 def _as_derived(row: Row | None) -> Row | None:
     """Return *row* without what no event tells: usage is counted again by `wallet verify`."""
-    return msgspec.structs.replace(row, usage=None) if isinstance(row, Wallet) and row.usage is not None else row
+    if isinstance(row, Wallet) and row.usage:
+        return msgspec.structs.replace(row, usage=())
+    if isinstance(row, StateRow) and isinstance(row.body, Owner) and row.body.usage:
+        return msgspec.structs.replace(row, body=msgspec.structs.replace(row.body, usage=()))
+    return row
+
+
+def _has_events(row: Row) -> bool:
+    """Return whether the journal tells of *row*: of an owner of whom things were only counted it does not."""
+    return not (isinstance(row, StateRow) and isinstance(row.body, Owner) and row.version == 0)
+
+
+def _with_usage(made: Row, live: Row | None) -> Row:
+    """Return the row *made* of the journal with what *live* has that no event tells."""
+    if not (isinstance(made, StateRow) and isinstance(made.body, Owner) and isinstance(live, StateRow)):
+        return made  # a wallet's is left alone where rows are repaired
+    assert isinstance(live.body, Owner)
+    return msgspec.structs.replace(made, body=msgspec.structs.replace(made.body, usage=live.body.usage))
 
 
 def _shown(column: str, value: Any) -> str:

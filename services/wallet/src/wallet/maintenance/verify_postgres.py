@@ -12,7 +12,9 @@ from wallet.domain.quotes import QUOTE
 from wallet.domain.refunds import TRANSACTION, Refunded
 from wallet.maintenance.journal_reads import ROW_BYTES, Progress, chained, reading, rows_of_shard
 from wallet.maintenance.verify import FoldedRow, Opening, Report, ShardFold, SystemAccount, WalletState
+from wallet.maintenance.verify_floors import verify_floors
 from wallet.maintenance.verify_refunds import REFUNDS, RefundedState, RefundFold
+from wallet.maintenance.verify_usage_postgres import verify_usage
 
 _decode_refunded: Final = msgspec.json.Decoder(Refunded).decode
 _BREACHES_READ: Final = 1_000
@@ -96,6 +98,7 @@ async def verify(dsn: str, progress: Progress) -> Report:
             await _verify_shard(connection, shard, report, progress)
         await _verify_sums(connection, report)
         await _verify_holds(connection, report)
+        await verify_usage(connection, report)
         for partition in await connection.fetch(_ARCHIVED):
             await _verify_archived(connection, partition["number"], partition["end_seq"], report, progress)
     return report
@@ -109,6 +112,7 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
         fold.add(FoldedRow(*tuple(row)[:-1]) for row in rows)
         refunds.add(row[-1] for row in rows if row[-1] is not None)
         progress(len(rows))
+    await verify_floors(connection, shard, opening.seq, report)
     refunds.compare(await _refunded(connection, _REFUNDED, shard), report)
     stored = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_WALLETS, shard)}
     fold.compare(stored)

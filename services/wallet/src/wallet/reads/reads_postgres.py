@@ -16,7 +16,8 @@ from wallet.adapters.row_columns import WALLET_COLUMNS, StateColumns, wallet_fro
 from wallet.application.rows import BatchInput
 from wallet.domain.holds import HOLD
 from wallet.domain.mandate import Mandate
-from wallet.domain.policy import POLICY, policy_id
+from wallet.domain.owners import owner_name
+from wallet.domain.policy import POLICY, policy_id, policy_name
 from wallet.domain.refunds import TRANSACTION
 from wallet.domain.rows import RowKind, RowName, StateName, StateRow
 from wallet.domain.wallets import Wallet, WalletStatus
@@ -25,6 +26,7 @@ from wallet.reads.queries import JournalEntry, WalletFilter
 _GET: Final = f"""
     select {WALLET_COLUMNS} from wallet.wallet
     where tenant_id = $1 and id = $2 and ($3::text[] is null or owner_id = any ($3))"""
+_HAS_WALLETS: Final = "select exists (select from wallet.wallet where tenant_id = $1 and owner_id = $2)"
 _ENTRY_COLUMNS: Final = """
     j.transaction_id, j.entry_index, j.entry_count, j.system_account, j.account_id, j.type, j.version, j.currency,
     j.posted_delta, j.posted_after, j.occurred_at, j.payload"""
@@ -125,6 +127,22 @@ class LedgerReads:
     async def policy(self, tenant_id: UUID) -> StateRow | None:
         """Return the tenant's policy as of now, None where none was ever set."""
         return await self.state(tenant_id, POLICY, policy_id(tenant_id))
+
+    async def limited(self, mandate: Mandate, wallet_id: UUID) -> BatchInput | None:
+        """Return a wallet that *mandate* covers with its owner and policy, as of one snapshot, else None."""
+        wallet = await self.wallet(mandate, wallet_id)
+        if wallet is None:
+            return None
+        names = (wallet_id, policy_name(wallet.tenant_id), owner_name(wallet.tenant_id, wallet.owner_id))
+        return await self.snapshot(wallet.tenant_id, names)
+
+    async def owner(self, mandate: Mandate, owner_id: str) -> tuple[StateRow | None, bool]:
+        """Return the owner's row, None where there is none, and whether wallets are the owner's."""
+        name = owner_name(mandate.tenant_id, owner_id)
+        found = (await self.snapshot(mandate.tenant_id, [name])).rows[name]
+        async with self._tenants.reading(mandate.tenant_id) as connection:
+            has_wallets: bool = await connection.fetchval(_HAS_WALLETS, mandate.tenant_id, owner_id)
+        return (found if isinstance(found, StateRow) else None), has_wallets
 
     async def hold(self, mandate: Mandate, hold_id: UUID) -> StateRow | None:
         """Return the hold as of now if *mandate* covers its wallet, else None."""

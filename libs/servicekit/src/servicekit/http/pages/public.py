@@ -23,6 +23,7 @@ PUBLIC_ROUTES: Final[Mapping[str, str]] = {
     f"{FILES}/{{name}}": "The files of the page of the API.",
     "/problems/{code}": "The `type` of every problem leads here.",
     "/schemas/{event_type}": "The `ce_dataschema` of every event leads here.",
+    "/v1/currencies": "Which currencies there are is no secret.",
     "/health/deep": "For the operator's own network: `PAGES_FROM`.",
     "/metrics": "For the operator's own network: `PAGES_FROM`.",
 }

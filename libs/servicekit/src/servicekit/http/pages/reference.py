@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from contracts import problems
 from contracts.event_types import json_schema
-from contracts.problems import FIELD_CODES, PROBLEM_CODES
+from contracts.field_codes import FIELD_CODES
+from contracts.problems import PROBLEM_CODES
 from contracts.registry import PUBLISHED_TYPES
 from servicekit.http.openapi.responses import declared, page_content
 from servicekit.http.problems import Problem

@@ -1,0 +1,286 @@
+"""Limits: bounds on what goes through a wallet, or all of an owner's wallets, and what was counted under them.
+
+Amounts are decimal texts of the limit's currency where they are set, minor units where they are counted.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from wallet.domain.fee_rules import minor_of
+from wallet.domain.windows import UTC_ZONE, day_end, month_end
+
+LimitScope = Literal["wallet", "owner"]
+LimitOperation = Literal["withdrawal", "transfer", "payment", "conversion", "debit", "deposit"]
+OF_WALLET: Final = "wallet"
+OF_OWNER: Final = "owner"
+DEBIT: Final = "debit"
+"""Every operation that takes money out of a wallet, holds among them."""
+DEPOSIT: Final = "deposit"
+DEFAULT_TIER: Final = "default"
+"""The tier of whoever was never given one, or one that the policy does not have."""
+TIERS_MAX: Final = 50
+LIMITS_MAX: Final = 50
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What may go through *operation* in *currency*: at once, in a day, in a month, by amount and by count.
+
+    *scope* `owner` counts all wallets of the owner together. *balance* is the most that a wallet may have after
+    something came in: of limits on deposits to wallets alone.
+    """
+
+    scope: LimitScope
+    operation: LimitOperation
+    currency: str
+    per_transaction: str | None = None
+    day_amount: str | None = None
+    day_count: int | None = None
+    month_amount: str | None = None
+    month_count: int | None = None
+    balance: str | None = None
+
+    @property
+    def measures_days(self) -> bool:
+        """Whether it counts what happens in a day."""
+        return self.day_amount is not None or self.day_count is not None
+
+    @property
+    def measures_months(self) -> bool:
+        """Whether it counts what happens in a month."""
+        return self.month_amount is not None or self.month_count is not None
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The limits of the owners of one tier."""
+
+    name: str
+    limits: tuple[Limit, ...] = ()
+
+
+LimitsByUse = Mapping[tuple[str, str, str], Limit]
+"""Limits by scope, operation and currency, of which each has one at most."""
+
+
+def by_use(limits: Iterable[Limit]) -> LimitsByUse:
+    """Return *limits*, found by what they are for."""
+    return {(limit.scope, limit.operation, limit.currency): limit for limit in limits}
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A wallet's own limits, and the zone whose days and months its windows are."""
+
+    time_zone: str = UTC_ZONE
+    limits: tuple[Limit, ...] = ()
+
+    def own(self, operation: str) -> Limit | None:
+        """Return the wallet's own limit of *operation*."""
+        return next((limit for limit in self.limits if limit.operation == operation), None)
+
+
+class Window(msgspec.Struct, frozen=True, gc=False):
+    """What was counted in a day or a month that *ends_at*; the first of it at *began_at*."""
+
+    began_at: datetime
+    ends_at: datetime
+    count: int
+    amount_minor: int
+
+    def has(self, at: datetime) -> bool:
+        """Return whether what happened at that time was counted in it."""
+        return self.began_at <= at < self.ends_at
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was counted of an *operation* in *currency* since it is limited; a window that no limit measures is None."""
+
+    operation: str
+    currency: str
+    since: datetime
+    day: Window | None = None
+    month: Window | None = None
+
+
+Usages = tuple[Usage, ...]
+_decode_usages = msgspec.json.Decoder(Usages).decode
+_decode_terms = msgspec.json.Decoder(Terms).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def stored_usages(usages: Usages) -> bytes | None:
+    """Return *usages* as a wallet's row keeps them."""
+    return _encode(usages) if usages else None
+
+
+def read_usages(stored: bytes | None) -> Usages:
+    """Return what `stored_usages` made."""
+    return _decode_usages(stored) if stored else ()
+
+
+def stored_terms(terms: Terms | None) -> bytes | None:
+    """Return *terms* as a wallet's row keeps them."""
+    return None if terms is None else _encode(terms)
+
+
+def read_terms(stored: bytes | None) -> Terms | None:
+    """Return what `stored_terms` made."""
+    return None if stored is None else _decode_terms(stored)
+
+
+class Excess(NamedTuple):
+    """What a limit does not allow. *window* is `transaction`, `day`, `month` or `balance`, *measure* amount or count.
+
+    *resets_at* is when its window ends, None where nothing is counted.
+    """
+
+    limit: Limit
+    window: str
+    measure: str
+    highest: int
+    used: int
+    resets_at: datetime | None
+
+    @property
+    def remaining(self) -> int:
+        """How much the limit still allows."""
+        return max(0, self.highest - self.used)
+
+
+def running(window: Window | None, at: datetime) -> Window | None:
+    """Return *window* where it has not ended at that time."""
+    return window if window is not None and at < window.ends_at else None
+
+
+def since(usages: Usages, not_before: datetime | None) -> Usages:
+    """Return what of *usages* is counted at least since *not_before*: the rest was under limits that are no more."""
+    return usages if not_before is None else tuple(each for each in usages if each.since >= not_before)
+
+
+def usage_of(usages: Iterable[Usage], operation: str, currency: str) -> Usage | None:
+    """Return what was counted of the operation."""
+    return next((each for each in usages if each.operation == operation and each.currency == currency), None)
+
+
+def measured(limit: Limit, usages: Usages, zone: str, at: datetime) -> Iterable[Excess]:
+    """Yield every day's and month's measure of *limit* with what is used of it at that time."""
+    usage = usage_of(usages, limit.operation, limit.currency)
+    for window, counted, end_of, amount, count in (
+        ("day", usage.day if usage else None, day_end, limit.day_amount, limit.day_count),
+        ("month", usage.month if usage else None, month_end, limit.month_amount, limit.month_count),
+    ):
+        if amount is None and count is None:
+            continue
+        now = running(counted, at)
+        resets_at = end_of(zone, at) if now is None else now.ends_at
+        used_minor, used_count = (0, 0) if now is None else (now.amount_minor, now.count)
+        if amount is not None:
+            yield Excess(limit, window, "amount", minor_of(amount, limit.currency), used_minor, resets_at)
+        if count is not None:
+            yield Excess(limit, window, "count", count, used_count, resets_at)
+
+
+def excess_of(limit: Limit, amount_minor: int, usages: Usages, zone: str, at: datetime) -> Excess | None:
+    """Return what of *limit* does not allow *amount_minor* more, None where all of it does."""
+    once = limit.per_transaction
+    if once is not None and amount_minor > (highest := minor_of(once, limit.currency)):
+        return Excess(limit, "transaction", "amount", highest, 0, None)
+    for each in measured(limit, usages, zone, at):
+        if (1 if each.measure == "count" else amount_minor) > each.highest - each.used:
+            return each
+    return None
+
+
+class Counting(NamedTuple):
+    """One thing to count: *amount_minor* more of some operations, at that time by the days of *zone*."""
+
+    amount_minor: int
+    currency: str
+    zone: str
+    at: datetime
+
+
+def counted(
+    usages: Usages,
+    operations: Sequence[str],
+    limits: Sequence[Limit],
+    counting: Counting,
+    *,
+    not_before: datetime | None = None,
+) -> Usages:
+    """Return *usages* with *counting* under each of *operations* that one of *limits* measures, without the others.
+
+    What was counted since before *not_before* was counted under limits that are no more.
+    """
+    days = {limit.operation for limit in limits if limit.measures_days}
+    months = {limit.operation for limit in limits if limit.measures_months}
+    usages = since(usages, not_before)
+    kept = [each for each in usages if each.operation not in operations or each.currency != counting.currency]
+    for operation in operations:
+        if operation not in days and operation not in months:
+            continue
+        before = usage_of(usages, operation, counting.currency)
+        day, month = (None, None) if before is None else (before.day, before.month)
+        after = Usage(
+            operation=operation,
+            currency=counting.currency,
+            since=counting.at if before is None else before.since,
+            day=_more(day, counting, day_end) if operation in days else None,
+            month=_more(month, counting, month_end) if operation in months else None,
+        )
+        kept.append(after)
+    return tuple(kept)
+
+
+def given_back(usages: Usages, operations: Sequence[str], currency: str, placed: "Placings", minor: int) -> Usages:
+    """Return *usages* without what of *minor*, the last that was *placed*, was counted in their windows."""
+    return tuple(
+        msgspec.structs.replace(each, day=_less(each.day, placed, minor), month=_less(each.month, placed, minor))
+        if each.operation in operations and each.currency == currency
+        else each
+        for each in usages
+    )
+
+
+Placings = Sequence[tuple[datetime, int]]
+"""When a hold was placed and increased, and by how much."""
+
+
+def counted_within(window: Window, placed: Placings) -> int:
+    """Return how much of what was *placed* the window counted."""
+    return sum(amount_minor for at, amount_minor in placed if window.has(at))
+
+
+def _more(window: Window | None, counting: Counting, end_of: Callable[[str, datetime], datetime]) -> Window:
+    at, before = counting.at, running(window, counting.at)
+    if before is None:
+        return Window(at, end_of(counting.zone, at), 1, counting.amount_minor)
+    amount_minor = before.amount_minor + counting.amount_minor
+    return Window(min(before.began_at, at), before.ends_at, before.count + 1, amount_minor)
+
+
+def _less(window: Window | None, placed: Placings, minor: int) -> Window | None:
+    if window is None:
+        return None
+    back_minor = min(minor, counted_within(window, placed), window.amount_minor)
+    return msgspec.structs.replace(window, amount_minor=window.amount_minor - back_minor)
+
+
+@lru_cache(maxsize=10_000)
+def contradictions(limits: tuple[Limit, ...]) -> Sequence[tuple[int, str]]:
+    """Return the index of each limit that cannot be one, and why, as a sentence."""
+    found: list[tuple[int, str]] = []
+    seen: set[tuple[str, str, str]] = set()
+    for index, limit in enumerate(limits):
+        name = limit.scope, limit.operation, limit.currency
+        if name in seen:
+            found.append((index, "Another limit is of the same scope, operation and currency."))
+        seen.add(name)
+        if limit.balance is not None and (limit.operation, limit.scope) != (DEPOSIT, OF_WALLET):
+            found.append((index, "A balance is bounded by a limit on deposits to a wallet."))
+        once = limit.per_transaction is not None or limit.balance is not None
+        if not (once or limit.measures_days or limit.measures_months):
+            found.append((index, "It bounds nothing."))
+    return found

@@ -20,6 +20,7 @@ from tests.mix import exchange, proving
 from tests.mix.playing import Player
 
 from contracts.ids import SHARDS, new_id, shard_of
+from contracts.scopes import Kind
 from engines import accounts, temporary
 from engines.ports import LOOPBACK
 from servicekit.clock import monotonic_s, utc_now
@@ -83,8 +84,8 @@ async def _players(platform: Platform, seed: int) -> AsyncIterator[list[Player]]
         players = []
         for number in range(PLAYERS):
             tenant_id = new_id()
-            key = make_test_key(tenant_id=tenant_id)
-            rates = rates_event({"tenant": RATE, "service": RATE, "wallet": RATE}, tenant_id)
+            key = make_test_key(Kind.OPERATOR, tenant_id=tenant_id)
+            rates = rates_event({"tenant": RATE, "operator": RATE, "wallet": RATE}, tenant_id)
             await introduce(dsn, tenant_event(tenant_id), rates, *key.events())
             of_player = random.Random(chance.getrandbits(64))
             players.append(Player(f"{seed}-{number}", instances, key.headers, of_player))

@@ -5,8 +5,9 @@ from typing import Any
 
 from tests.mix.amounts import units
 from tests.mix.exchange import Quote
-from tests.mix.model import Done, Hold, World
+from tests.mix.model import World
 from tests.mix.returning import Posted
+from tests.mix.things import Done, Hold
 
 Json = dict[str, Any]
 

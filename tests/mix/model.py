@@ -10,65 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from tests.mix import exchange
-from tests.mix.amounts import Refused, fee_of, shared
+from tests.mix.amounts import Refused, fee_of, shared, units
 from tests.mix.exchange import Quote
 from tests.mix.returning import Posted
+from tests.mix.things import Done, Entry, Hold, Wallet
 
 KEPT_MAX: Final = 60
 """Of settled holds, transactions and quotes: commands are about the newest."""
-Entry = tuple[str, int]
-"""A wallet's id or a system account's name, and what is moved."""
-
-
-@dataclass
-class Wallet:
-    """A wallet."""
-
-    owner: str
-    currency: str
-    posted: int = 0
-    is_closed: bool = False
-    scope: str | None = None
-    """How far an operator restricts it."""
-
-
-@dataclass
-class Hold:
-    """A hold: placed = captured + released + remaining, and what is reserved of the fee."""
-
-    wallet: str
-    placed: int
-    fee_rule: Mapping[str, Any] | None
-    fee_left: int
-    placed_at: datetime
-    expires_at: datetime
-    captured: int = 0
-    released: int = 0
-    status: str = "open"
-    captures: list[str] = field(default_factory=list)
-
-    @property
-    def remaining(self) -> int:
-        """What can be captured."""
-        return self.placed - self.captured - self.released
-
-    @property
-    def held(self) -> int:
-        """What is held of the wallet."""
-        return self.remaining + self.fee_left if self.status == "open" else 0
-
-
-@dataclass
-class Done:
-    """What a command must have done: *entries* in their order, *fees* by rule; *hold* is the hold it was about."""
-
-    entries: list[Entry] = field(default_factory=list)
-    fees: list[tuple[str, str, int]] = field(default_factory=list)
-    hold: Hold | None = None
-    fee_places: set[int] = field(default_factory=set)
-    quote: Quote | None = None
-    made: Any = None
-    """What is to be kept under the id that the answer gives it."""
 
 
 @dataclass
@@ -83,6 +31,7 @@ class World:
     transactions: dict[str, Posted] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     fx: Mapping[str, Any] = field(default_factory=lambda: {"pairs": [], "spread_ppm": 0})
+    limits: Sequence[Mapping[str, Any]] = ()
     hold_terms: Mapping[str, int] = field(default_factory=lambda: {"days": 7, "days_max": 31, "overcapture_ppm": 0})
 
     def forget(self) -> None:
@@ -110,8 +59,13 @@ class World:
 
     # -- rules
 
-    def must_pay(self, wallet_id: str, amount: int, fee: int, currency: str | None = None) -> None:
-        """Refuse what the payer may not spend; *currency* is the amount's where it may be another than the wallet's."""
+    def must_pay(
+        self, wallet_id: str, amount: int, fee: int, operation: str | None = None, currency: str | None = None
+    ) -> None:
+        """Refuse what the payer may not spend, or not at once in an *operation* that is bounded.
+
+        *currency* is the amount's where it may be another than the wallet's.
+        """
         payer = self.wallets[wallet_id]
         if payer.is_closed:
             raise Refused("wallet_closed")
@@ -119,10 +73,13 @@ class World:
             raise Refused("wallet_frozen")
         if currency not in {None, payer.currency}:
             raise Refused("currency_mismatch")
-        if amount + fee > self.available(wallet_id):
+        if operation is not None:
+            self.must_be_within(operation, payer.currency, amount)
+            self.must_be_within("debit", payer.currency, amount)
+        if amount + fee > self.available(wallet_id) + payer.overdraft:
             raise Refused("insufficient_funds")
 
-    def must_take(self, wallet_id: str, amount: int, currency: str, fee: int) -> None:
+    def must_take(self, wallet_id: str, amount: int, currency: str, fee: int, operation: str | None = None) -> None:
         """Refuse what the payee may not receive."""
         payee = self.wallets[wallet_id]
         if payee.is_closed:
@@ -131,8 +88,17 @@ class World:
             raise Refused("wallet_frozen")
         if payee.currency != currency:
             raise Refused("currency_mismatch")
+        if operation is not None:
+            self.must_be_within(operation, currency, amount)
         if fee > amount:
             raise Refused("fee_exceeds_amount")
+
+    def must_be_within(self, operation: str, currency: str, amount: int) -> None:
+        """Refuse more than one command of an operation may move."""
+        for limit in self.limits:
+            is_its = (limit["operation"], limit["currency"]) == (operation, currency)
+            if is_its and amount > units(limit["per_transaction"], currency):
+                raise Refused("limit_exceeded")
 
     def fee(self, operation: str, bearer: str, currency: str, amount: int) -> tuple[Mapping[str, Any] | None, int]:
         """Return the rule that applies and what it comes to."""
@@ -153,7 +119,7 @@ class World:
         """Take money in."""
         currency = self.wallets[wallet].currency
         rule, fee = self.fee("deposit", "payee", currency, amount)
-        self.must_take(wallet, amount, currency, fee)
+        self.must_take(wallet, amount, currency, fee, "deposit")
         done = Done([(wallet, amount), (f"external:{currency}", -amount)])
         return self._posted(_charge(done, wallet, currency, rule, fee))
 
@@ -161,7 +127,7 @@ class World:
         """Pay money out."""
         currency = self.wallets[wallet].currency
         rule, fee = self.fee("withdrawal", "payer", currency, amount)
-        self.must_pay(wallet, amount, fee)
+        self.must_pay(wallet, amount, fee, "withdrawal")
         done = Done([(wallet, -amount), (f"external:{currency}", amount)])
         return self._posted(_charge(done, wallet, currency, rule, fee))
 
@@ -170,7 +136,7 @@ class World:
         currency = self.wallets[source].currency
         rule, fee = self.fee("transfer", "payer", currency, amount)
         of_payee, taken = self.fee("transfer", "payee", currency, amount)
-        self.must_pay(source, amount, fee)
+        self.must_pay(source, amount, fee, "transfer")
         self.must_take(destination, amount, currency, taken)
         done = Done([(source, -amount), (destination, amount)])
         _charge(done, source, currency, rule, fee)
@@ -181,7 +147,7 @@ class World:
         currency = self.wallets[source].currency
         parts = shared(amount, payees)
         rule, fee = self.fee("payment", "payer", currency, amount)
-        self.must_pay(source, amount, fee)
+        self.must_pay(source, amount, fee, "payment")
         done = Done([(source, -amount)])
         self._pay("payment", source, payees, parts, done)
         return self._posted(_charge(done, source, currency, rule, fee))
@@ -205,7 +171,7 @@ class World:
             raise Refused("quote_used")
         rule, fee = self.fee("conversion", "payer", quote.source_currency, quote.source)
         of_payee, taken = self.fee("conversion", "payee", quote.destination_currency, quote.destination)
-        self.must_pay(payer, quote.source, fee, quote.source_currency)
+        self.must_pay(payer, quote.source, fee, "conversion", quote.source_currency)
         self.must_take(payee, quote.destination, quote.destination_currency, taken)
         self.used.add(quote_id)
         done = Done(exchange.entries(quote, payer, payee))
@@ -214,41 +180,49 @@ class World:
         self.post(done.entries)
         return done
 
-    def take_back(self, transaction_id: str, amount: int | None, *, reverses: bool) -> Done:
-        """Refund a part of a transaction, or reverse all that is left of it."""
+    def take_back(self, transaction_id: str, amount: int | None, how: str) -> Done:
+        """Take a transaction back: a part by a `refund` or a `chargeback`, all that is left by a `reversal`."""
         posted = self.transactions[transaction_id]
+        other, moved = posted.entries[1]
+        if how == "chargeback" and not (other.startswith("external:") and moved < 0):
+            raise Refused("transaction_not_refundable")
         if posted.is_reversed:
             raise Refused("transaction_reversed")
         amount = posted.left if amount is None else amount
         if amount > posted.left or posted.left == 0:
             raise Refused("refund_exceeds_transaction")
-        parts = posted.parts(amount, everything=reverses)
+        parts = posted.parts(amount, everything=how == "reversal")
+        self._must_take_back(posted, parts, is_forced=how == "chargeback")
+        posted.back = [before + part for before, part in zip(posted.back, parts, strict=True)]
+        posted.is_reversed = how == "reversal"
+        done = Done(posted.answered(parts, list(self.wallets)))
+        self.post(done.entries)
+        return done
+
+    def _must_take_back(self, posted: Posted, parts: Sequence[int], *, is_forced: bool) -> None:
         net: dict[str, int] = {}
         for (account, _), part in zip(posted.entries, parts, strict=True):
             if account in self.wallets and part:
                 net[account] = net.get(account, 0) + part
         for wallet, moved in sorted(net.items(), key=lambda each: each[1] >= 0):
+            if is_forced and not self.wallets[wallet].is_closed:
+                continue
             if moved < 0:
                 self.must_pay(wallet, -moved, 0)
             else:
                 self.must_take(wallet, moved, self.wallets[wallet].currency, 0)
-        posted.back = [before + part for before, part in zip(posted.back, parts, strict=True)]
-        posted.is_reversed = reverses
-        done = Done(posted.answered(parts, list(self.wallets)))
-        self.post(done.entries)
-        return done
 
     def place(self, wallet: str, amount: int, now: datetime, expires_at: datetime) -> Done:
         """Hold money."""
         rule, fee = self.fee("capture", "payer", self.wallets[wallet].currency, amount)
-        self.must_pay(wallet, amount, fee)
+        self.must_pay(wallet, amount, fee, "payment")
         hold = Hold(wallet, amount, rule if fee else None, fee, now, expires_at)
         return Done(hold=hold, made=hold)
 
     def increase(self, hold_id: str, amount: int) -> Done:
         """Hold more."""
         hold = self._open(hold_id)
-        self.must_pay(hold.wallet, amount, self._more(hold, amount))
+        self.must_pay(hold.wallet, amount, self._more(hold, amount), "payment")
         hold.fee_left += self._more(hold, amount)
         hold.placed += amount
         return Done(hold=hold)
@@ -262,7 +236,7 @@ class World:
             raise Refused("capture_exceeds_hold")
         more = self._more(hold, over) if over > 0 else 0
         if over > 0:
-            self.must_pay(hold.wallet, over, more)
+            self.must_pay(hold.wallet, over, more, "payment")
         parts = shared(amount, payees)
         done = Done([(hold.wallet, -amount)], hold=hold)
         self._pay("capture", hold.wallet, payees, parts, done)
@@ -309,6 +283,22 @@ class World:
         found.is_closed = True
         return Done()
 
+    def set_overdraft(self, wallet_id: str, limit: int) -> Done:
+        """Set a credit line."""
+        wallet = self.wallets[wallet_id]
+        if wallet.is_closed:
+            raise Refused("wallet_closed")
+        if limit < -self.available(wallet_id):
+            raise Refused("overdraft_in_use")
+        wallet.overdraft = limit
+        return Done()
+
+    def describe(self, wallet_id: str) -> Done:
+        """Change what a wallet is called."""
+        if self.wallets[wallet_id].is_closed:
+            raise Refused("wallet_closed")
+        return Done()
+
     def change_policy(self, section: str, version: int, document: Any) -> Done:
         """Change a section of the policy."""
         if version != self.policy_version:
@@ -318,6 +308,8 @@ class World:
             self.fees = document
         elif section == "fx":
             self.fx = document
+        elif section == "tiers":
+            self.limits = document[0]["limits"] if document else ()
         else:
             self.hold_terms = document
         return Done()

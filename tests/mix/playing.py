@@ -11,8 +11,9 @@ from typing import Any, Final
 import httpx2
 from tests.mix.amounts import Refused
 from tests.mix.checking import check, check_hold, check_wallet, is_due, keep
-from tests.mix.model import Done, World
+from tests.mix.model import World
 from tests.mix.steps import Dice, Json, Step
+from tests.mix.things import Done
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now

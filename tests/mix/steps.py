@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tests.mix.amounts import EXPONENTS, text
 from tests.mix.checking import minor
-from tests.mix.model import Done, Hold, Wallet, World
+from tests.mix.model import World
+from tests.mix.things import Done, Hold, Wallet
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now
@@ -51,8 +52,12 @@ class Dice:
             self._fees: 2,
             self._hold_terms: 1,
             self._fx: 1,
+            self._tiers: 1,
             self._refund: 5,
+            self._charge_back: 1,
             self._reverse: 2,
+            self._overdraft: 1,
+            self._details: 1,
             self._quote: 6,
             self._convert: 6,
         }
@@ -252,6 +257,12 @@ class Dice:
         return transaction_id, world.wallets[account].currency
 
     def _refund(self, world: World) -> Step | None:
+        return self._part_back(world, "refunds", "refund")
+
+    def _charge_back(self, world: World) -> Step | None:
+        return self._part_back(world, "chargebacks", "chargeback")
+
+    def _part_back(self, world: World, action: str, member: str) -> Step | None:
         found = self._posted(world)
         if found is None:
             return None
@@ -262,7 +273,7 @@ class Dice:
         if amount is not None:
             body["amount"] = _money(amount, currency)
         return _of_transaction(
-            transaction_id, "refunds", "refund", body, lambda of: of.take_back(transaction_id, amount, reverses=False)
+            transaction_id, action, member, body, lambda of: of.take_back(transaction_id, amount, member)
         )
 
     def _reverse(self, world: World) -> Step | None:
@@ -270,13 +281,35 @@ class Dice:
         if found is None:
             return None
         transaction_id, _ = found
+        body = {"reason": "a mistake"}
         return _of_transaction(
-            transaction_id,
-            "reversal",
-            "reversal",
-            {"reason": "a mistake"},
-            lambda of: of.take_back(transaction_id, None, reverses=True),
+            transaction_id, "reversal", "reversal", body, lambda of: of.take_back(transaction_id, None, "reversal")
         )
+
+    def _overdraft(self, world: World) -> Step:
+        wallet, limit = self._wallet(world), self._chance.choice((0, 500, 5_000))
+        body = {"limit": _money(limit, world.wallets[wallet].currency), "reason": "r"}
+        return _set(wallet, "overdraft", "change_overdraft", body, lambda of: of.set_overdraft(wallet, limit))
+
+    def _details(self, world: World) -> Step:
+        wallet = self._wallet(world)
+        return _set(wallet, "details", "change_details", {"label": new_id_text()}, lambda of: of.describe(wallet))
+
+    def _tiers(self, world: World) -> Step:
+        """Bound what wallets of the tier that all owners have may move at once."""
+        operations = self._chance.sample(
+            ("withdrawal", "transfer", "payment", "conversion", "debit", "deposit"), self._chance.randint(0, 3)
+        )
+        limits = [
+            {
+                "scope": "wallet",
+                "operation": operation,
+                "currency": "USD",
+                "per_transaction": text(self._chance.randint(10_000, 60_000), "USD"),
+            }
+            for operation in operations
+        ]
+        return self._policy(world, "tiers", "change_tiers", [{"name": "default", "limits": limits}])
 
     def _fx(self, world: World) -> Step:
         pairs = [(one, other) for one in EXPONENTS for other in EXPONENTS if one != other]
@@ -342,6 +375,12 @@ def _of_hold(hold_id: str, action: str, member: str, body: Json, model: Callable
 def _of_transaction(transaction_id: str, action: str, member: str, body: Json, model: Callable[[World], Done]) -> Step:
     path = f"/v1/transactions/{transaction_id}/{action}"
     return Step(path=path, body=body, model=model, member={"type": member, "transaction_id": transaction_id, **body})
+
+
+def _set(wallet: str, what: str, member: str, body: Json, model: Callable[[World], Done]) -> Step:
+    path = f"/v1/wallets/{wallet}/{what}"
+    command = {"type": member, "wallet_id": wallet, **body}
+    return Step(method="PUT", path=path, body=body, model=model, member=command)
 
 
 def _of_wallet(wallet: str, action: str, body: Json, model: Callable[[World], Done]) -> Step:

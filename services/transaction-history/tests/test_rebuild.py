@@ -115,6 +115,20 @@ async def test_every_event_becomes_a_row_and_a_rebuild_makes_the_same(bench: Ben
     assert await schemas(bench) == {"transaction_history"}
 
 
+async def test_what_changes_of_a_wallet_later_is_the_same_in_a_rebuild(bench: Bench) -> None:
+    """In a poll of its own: the wallet is known, so its row is changed."""
+    wallet = wallet_in(7)
+    opened, terms = [bench.stream.opened(wallet)], bench.stream.terms(wallet)
+    async with projecting(bench):
+        for events in (opened, terms):
+            await bench.publish(events)
+            await eventually(lambda events=events: all_applied(bench, events))  # type: ignore[misc]  # this turn's
+
+        comparison = await bench.rebuild()
+
+    assert comparison.is_equal
+
+
 async def all_applied(bench: Bench, events: list[Envelope]) -> bool:
     wanted: dict[int, int] = {}
     for event in events:

@@ -157,3 +157,18 @@ async def test_all_of_it_is_proved_and_made_again(api: Client, database: Databas
     assert (await verify(database.dsn_app, lambda _rows: None)).holds
     report = await rebuild(database.dsn_app, Folding(CATALOG.facts, CATALOG.kinds), lambda _rows: None)
     assert report.is_equal, report.differences or report.breaches
+
+
+async def test_a_payee_below_its_floor_bears_its_fee_out_of_what_it_gets(api: Client, database: Database) -> None:
+    wallet = await api.open()
+    paid_in = (await api.post("/v1/deposits", deposit_of(wallet, "10.00"))).json()["id"]
+    await api.post("/v1/withdrawals", {"wallet_id": wallet, "amount": money("10.00")})
+    await api.post(f"/v1/transactions/{paid_in}/chargebacks", {"reason": "the bank's"})
+    await api.set_policy("fees", [rule("deposit", "payee", flat="1.00")])
+
+    came = await api.post("/v1/deposits", deposit_of(wallet, "10.00"))
+
+    assert (fees(came), await api.posted(wallet)) == ([("deposit-payee", "1.00")], "-1.00")
+    assert (await verify(database.dsn_app, lambda _rows: None)).holds
+    report = await rebuild(database.dsn_app, Folding(CATALOG.facts, CATALOG.kinds), lambda _rows: None)
+    assert report.is_equal, report.differences or report.breaches

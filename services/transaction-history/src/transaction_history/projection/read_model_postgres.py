@@ -15,6 +15,18 @@ from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntr
 from transaction_history.projection.columns import Row, columns_of, selected
 
 SCHEMA: Final = "transaction_history"
+_CHANGED: Final = (
+    "wallet_id",
+    "status",
+    "restrictions",
+    "posted_minor",
+    "held_minor",
+    "version",
+    "last_at",
+    "overdraft_limit_minor",
+    "private",
+)
+"""What events can change of a wallet."""
 
 
 class PostgresReadModel:
@@ -26,9 +38,12 @@ class PostgresReadModel:
         self._update_wallets = f"""
             update {schema}.wallet as w
             set status = n.status, restrictions = n.restrictions, posted_minor = n.posted_minor,
-                held_minor = n.held_minor, version = n.version, last_at = n.last_at
-            from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-                 as n (wallet_id, status, restrictions, posted_minor, held_minor, version, last_at)
+                held_minor = n.held_minor, version = n.version, last_at = n.last_at,
+                overdraft_limit_minor = n.overdraft_limit_minor, private = n.private
+            from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[],
+                        $8::bigint[], $9::text[])
+                 as n (wallet_id, status, restrictions, posted_minor, held_minor, version, last_at,
+                       overdraft_limit_minor, private)
             where w.wallet_id = n.wallet_id"""
 
     async def wallets(self, tx: Transaction, wallet_ids: Collection[UUID]) -> dict[UUID, WalletRow]:
@@ -47,9 +62,7 @@ class PostgresReadModel:
         if rows:
             await tx.connection.execute(
                 self._update_wallets,
-                *columns(
-                    rows, "wallet_id", "status", "restrictions", "posted_minor", "held_minor", "version", "last_at"
-                ),
+                *columns(rows, *_CHANGED),
             )
 
     async def add_entries(self, tx: Transaction, rows: Sequence[EntryRow]) -> None:

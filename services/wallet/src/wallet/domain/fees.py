@@ -60,7 +60,8 @@ def fee_entries(wallet: Wallet, fee: Fee | None) -> Sequence[EntryFact | SystemE
     if fee is None:
         return ()
     account = fees_account(wallet.currency)
-    charged = FeeCharged(wallet.id, -fee.amount_minor, 0, account, fee.about)
+    about = msgspec.structs.replace(fee.about, forced=True) if wallet.floor_waived else fee.about
+    charged = FeeCharged(wallet.id, -fee.amount_minor, 0, account, about)
     return charged, SystemEntry(wallet.id, fee.amount_minor, account)
 
 

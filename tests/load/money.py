@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from tests.load import committing
@@ -31,8 +31,9 @@ from wallet.domain.fee_rules import FeeRule
 from wallet.domain.fx import FxTerms, MidRate, PairTerms
 from wallet.domain.hold_commands import CaptureHold, PlaceHold
 from wallet.domain.lifecycle import OpenWallet
+from wallet.domain.limits import Limit, Tier
 from wallet.domain.payments import MakePayment
-from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms
+from wallet.domain.policy_commands import ChangeFees, ChangeFxTerms, ChangeTiers
 from wallet.domain.quotes import RequestQuote
 
 PLAIN: Final = "plain"
@@ -87,6 +88,17 @@ class Side:
 
 def _transfers(ids: Sequence[UUID]) -> MakeUnit:
     return lambda: committing.unit_of(committing.random_transfer(ids, hot=False))
+
+
+def _hot_transfers(ids: Sequence[UUID]) -> MakeUnit:
+    return lambda: committing.unit_of(committing.random_transfer(ids, hot=True))
+
+
+def _bounded(scope: Literal["wallet", "owner"]) -> tuple[Tier, ...]:
+    """Return the tier of everybody, with day and month limits that nothing reaches."""
+    much = "9000000000000.00"
+    limit = Limit(scope=scope, operation="transfer", currency="USD", day_amount=much, month_amount=much)
+    return (Tier(name="default", limits=(limit,)),)
 
 
 def _payments(ids: Sequence[UUID]) -> MakeUnit:
@@ -152,6 +164,10 @@ class _Conversions(_Pairs):
 
 SIDES: Final[Mapping[str, Side]] = {
     PLAIN: Side(_transfers),
+    "limits": Side(_transfers, ChangeTiers(0, _bounded("wallet"))),
+    "hot": Side(_hot_transfers),
+    "limits-hot": Side(_hot_transfers, ChangeTiers(0, _bounded("wallet"))),
+    "limits-owner": Side(_transfers, ChangeTiers(0, _bounded("owner"))),
     "fees": Side(_transfers, ChangeFees(0, (_FEE,))),
     "holds": Side(_Holds),
     "payments": Side(_payments, weight=(PAYEES + 1) / 2),

@@ -31,8 +31,9 @@ def ratios(series: Series) -> dict[str, float]:
             series.median("standby relay barrier"), series.median("standby relay without")
         ),
     }
-    for side in ("fees", "holds", "payments", "conversions"):
-        named[f"{side}_vs_plain"] = series.paired(f"money {side}", "money plain")
+    for side in ("fees", "holds", "payments", "conversions", "limits", "limits-owner"):
+        named[f"{side.replace('-', '_')}_vs_plain"] = series.paired(f"money {side}", "money plain")
+    named["limits_hot_vs_plain_hot"] = series.paired("money limits-hot", "money hot")
     for side in ("key", "users", "fresh"):
         named[f"admitted_{side}_vs_open"] = series.paired(f"access {side}", "access open")
     named["four_instances_limited_vs_unlimited"] = series.paired("access limited", "access unlimited")
@@ -118,6 +119,9 @@ FLOORS = (
     Floor("fees_vs_plain", 0.6, "transfers with a payer's fee, of four entries ÷ plain ones", _COMMITTER),
     Floor("holds_vs_plain", 0.75, "holds placed and captured, per command ÷ plain transfers", _COMMITTER),
     Floor("conversions_vs_plain", 0.45, "quotes and conversions, per command ÷ plain transfers", _COMMITTER),
+    Floor("limits_vs_plain", 0.9, "transfers under day and month limits of every wallet ÷ plain ones", _COMMITTER),
+    Floor("limits_hot_vs_plain_hot", 0.9, "the same on one hot wallet", _COMMITTER),
+    Floor("limits_owner_vs_plain", 0.75, "the same under limits of the one owner of all wallets", _COMMITTER),
     Floor("payments_vs_plain", 1.2, "entries of payments to ten ÷ of plain transfers", _COMMITTER),
     Floor("http_vs_pgbench_uniform", 2.8, "single transfers over HTTP ÷ pgbench, several statements", _HTTP),
     Floor("http_vs_pgbench_hot", 7.5, "the same on one hot wallet", _HTTP),

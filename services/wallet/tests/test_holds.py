@@ -220,3 +220,15 @@ async def test_a_hold_that_was_tampered_with_is_found_and_repaired(database: Dat
     rebuilt = await rebuild(database.dsn_app, FOLDING, lambda _rows: None)
     assert [each.invariant for each in verified.findings] == ["I11"]
     assert [each.column for each in rebuilt.differences] == ["used_minor"]
+
+
+async def test_a_hold_is_increased_a_hundred_times_at_most(client: Client) -> None:
+    payer = await client.open(deposit="10.00")
+    placed = await hold(client, payer, "1.00")
+    member = {"type": "increase_hold", "hold_id": placed["id"], "amount": money("0.01")}
+    all_of_them = await client.post("/v1/batches", {"mode": "atomic", "commands": [member] * 100})
+
+    one_more = await client.post(f"/v1/holds/{placed['id']}/increase", {"amount": money("0.01")})
+
+    assert all_of_them.status_code == 200
+    assert (one_more.status_code, one_more.json()["code"]) == (409, "increase_limit_reached")

@@ -9,9 +9,14 @@ import pytest
 
 from contracts.ids import new_id
 from contracts.money import EXPONENTS
+from contracts.scopes import Kind
+from servicekit.telemetry import Telemetry
+from testkit.access import AdmitsAs, principal_of
 from testkit.databases import Database
 from testkit.wallet_api import Client, money
+from wallet.bootstrap.api import open_api
 from wallet.bootstrap.operating import FOLDING
+from wallet.config import WalletSettings
 from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
@@ -51,6 +56,28 @@ async def test_a_wallet_is_opened_with_a_credit_line(api: Client) -> None:
     assert (opened.status_code, opened.json()["overdraft_limit"]) == (201, money("7.00"))
     euros = await api.post("/v1/wallets", {**body, "overdraft_limit": {"amount": "7.00", "currency": "EUR"}})
     assert code(euros) == (422, "invalid_request")
+
+
+async def test_a_credit_line_from_the_beginning_needs_the_scope_of_credit_lines(
+    settings: WalletSettings, telemetry: Telemetry
+) -> None:
+    """In a batch, too: a service may open wallets, and never set credit lines."""
+    body = {"owner_id": "ann", "currency": "USD"}
+    service = AdmitsAs(principal_of(kind=Kind.SERVICE))
+    async with (
+        open_api(settings, telemetry, authority=service) as app,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://wallet") as http,
+    ):
+        client = Client(http)
+        plain = await client.post("/v1/wallets", body)
+        with_line = await client.post("/v1/wallets", {**body, "overdraft_limit": money("7.00")})
+        member = {"type": "open_wallet", **body, "overdraft_limit": money("7.00")}
+        batch = await client.post("/v1/batches", {"mode": "atomic", "commands": [member]})
+
+    assert plain.status_code == 201
+    assert [(code(each), each.json()["required_scope"]) for each in (with_line, batch)] == [
+        ((403, "forbidden"), "overdraft:write")
+    ] * 2
 
 
 async def test_a_wallet_is_described(api: Client) -> None:

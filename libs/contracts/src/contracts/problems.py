@@ -196,6 +196,9 @@ FEE_EXCEEDS_AMOUNT: Final = _register(
 CAPTURE_EXCEEDS_HOLD: Final = _register(
     "capture_exceeds_hold", 409, "More would be captured than is held", "See remaining; increase the hold first."
 )
+INCREASE_LIMIT_REACHED: Final = _register(
+    "increase_limit_reached", 409, "The hold was increased a hundred times", "Place another hold."
+)
 CAPTURE_LIMIT_REACHED: Final = _register(
     "capture_limit_reached", 409, "The hold was captured as often as allowed", "Void it, and place another."
 )

@@ -51,6 +51,7 @@ from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
 CAPTURES_MAX: Final = 100
+INCREASES_MAX: Final = 100
 
 
 class PlaceHold(Command, frozen=True):
@@ -164,6 +165,8 @@ class IncreaseHold(_HoldCommand, frozen=True):
             return _out_of_range(Subject(HOLD.name, row.id), terms)
         if not self.amount_minor:
             return Accepted((_increased(row, wallet, 0, expires_at, None),))
+        if len(hold.increases) >= INCREASES_MAX:
+            return _refused(RefusalCode.INCREASE_LIMIT_REACHED, row)
         fee = _more_fee(row, self.amount_minor, context)
         count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)
         refusal = refuse_debit(

@@ -49,6 +49,7 @@ class RefusalCode(StrEnum):
     HOLD_NOT_DUE = "hold_not_due"
     HOLD_EXPIRY_OUT_OF_RANGE = "hold_expiry_out_of_range"
     CAPTURE_EXCEEDS_HOLD = "capture_exceeds_hold"
+    INCREASE_LIMIT_REACHED = "increase_limit_reached"
     CAPTURE_LIMIT_REACHED = "capture_limit_reached"
     SAME_WALLET = "same_wallet"
     DISTRIBUTION_MISMATCH = "distribution_mismatch"

@@ -191,7 +191,7 @@ SLICES: Final = (
         path=f"{_HOLD}/increase",
         operation_id="increase_hold",
         summary="Hold more, or for longer",
-        problems=(*_SETTLING, problems.HOLD_EXPIRED, *_SPENDING),
+        problems=(*_SETTLING, problems.HOLD_EXPIRED, problems.INCREASE_LIMIT_REACHED, *_SPENDING),
         **_CHANGES,
     ),
     CommandSlice(

@@ -165,7 +165,12 @@ class IncreaseHold(_HoldCommand, frozen=True):
             return _out_of_range(Subject(HOLD.name, row.id), terms)
         if not self.amount_minor:
             return Accepted((_increased(row, wallet, 0, expires_at, None),))
-        if len(hold.increases) >= INCREASES_MAX:
+        return self._more(row, wallet, expires_at, rows, context)
+
+    def _more(
+        self, row: StateRow, wallet: Wallet, expires_at: datetime, rows: Rows, context: Context
+    ) -> Accepted | Rejected:
+        if len(hold_of(row).increases) >= INCREASES_MAX:
             return _refused(RefusalCode.INCREASE_LIMIT_REACHED, row)
         fee = _more_fee(row, self.amount_minor, context)
         count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)

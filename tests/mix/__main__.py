@@ -28,7 +28,8 @@ from testkit.identities import introduce, make_test_key, rates_event, tenant_eve
 
 OPERATIONS: Final = 200_000
 PLAYERS: Final = 12
-ROWS_OF_EVERY_SHARD: Final = 16
+WIDTH: Final = 16
+"""How many numbers a partition of the journal has; four times as many in a long run."""
 TIMEOUT_S: Final = 30.0
 RATE: Final = (1_000_000, 2_000_000)
 SWEEP_EVERY_S: Final = "0.2"
@@ -50,8 +51,10 @@ async def _run(site: Site, operations: int, seed: int) -> int:
     env = {"WALLET_SWEEP_EVERY_S": SWEEP_EVERY_S, "WALLET_RATES_URL": rates.as_uri(), "WALLET_RATES_FORMAT": "json"}
     async with open_platform(site, "mix", env=env) as platform:
         database = platform.databases["wallet"]
-        await proving.narrow_partitions(database.dsn_owner, _width(operations))
+        width = WIDTH if operations < OPERATIONS // 10 else 4 * WIDTH
+        await proving.narrow_partitions(database.dsn_owner, width)
         async with _players(platform, seed) as players:
+            await _fill(players[0], width)
             await _play(players, operations)
         await proving.prove(platform)
         await proving.archive(platform)
@@ -89,23 +92,17 @@ async def _players(platform: Platform, seed: int) -> AsyncIterator[list[Player]]
             await introduce(dsn, tenant_event(tenant_id), rates, *key.events())
             of_player = random.Random(chance.getrandbits(64))
             players.append(Player(f"{seed}-{number}", instances, key.headers, of_player))
-        await _fill(players[0])
         yield players
 
 
-async def _fill(player: Player) -> None:
-    """Give every shard a wallet with a few rows, so that a partition of the journal comes to its end."""
+async def _fill(player: Player, width: int) -> None:
+    """Give every shard *width* rows of a wallet, so that a partition of the journal comes to its end."""
     shards: set[int] = set()
     while len(shards) < SHARDS:
         opened = await player.open_elsewhere()
         if (shard := shard_of(UUID(opened))) not in shards:
             shards.add(shard)
-            await player.deposit_elsewhere(opened, ROWS_OF_EVERY_SHARD)
-
-
-def _width(operations: int) -> int:
-    """Return how many numbers a partition has: few enough that one is complete at the end."""
-    return ROWS_OF_EVERY_SHARD if operations < OPERATIONS // 10 else 4 * ROWS_OF_EVERY_SHARD
+            await player.deposit_elsewhere(opened, width)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Player:
             await self._single(dice.opening(), is_tried=False)
             await self._single(dice.funding(self.world), is_tried=False)
         while self.played < operations:
+            await self._until_nothing_is_due(DUE_MARGIN)  # before the command is made: a hold of its own lasts seconds
             how = self.chance.random()
             if how < 0.05:
                 await self._repeat()
@@ -95,7 +96,6 @@ class Player:
     # -- requests
 
     async def _single(self, step: Step, *, is_tried: bool) -> None:
-        await self._until_nothing_is_due(DUE_MARGIN)
         if is_tried:
             tried = await self._send(step.method, step.path, step.body, dry_run="true")
             self._judge(self.world.copy(), step, tried.status_code, tried.json())
@@ -104,7 +104,6 @@ class Player:
         self.played += 1
 
     async def _batch(self, steps: Sequence[Step], *, is_atomic: bool) -> None:
-        await self._until_nothing_is_due(DUE_MARGIN)
         mode = "atomic" if is_atomic else "independent"
         body = {"mode": mode, "commands": [step.member for step in steps]}
         answer = await self._send("POST", "/v1/batches", body)

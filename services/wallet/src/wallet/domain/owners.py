@@ -1,6 +1,5 @@
 """Owners of wallets: their tiers, by which fees and limits differ, and what was counted under limits of theirs."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple
@@ -96,21 +95,21 @@ class OwnerUsage(NamedTuple):
         rows[name] = msgspec.structs.replace(row, body=msgspec.structs.replace(owner_of(row), usage=self.usage))
 
 
-def with_owners(known: Rows, wallet_ids: Iterable[UUID]) -> tuple[RowName, ...]:
+def with_owners(known: Rows, wallet_ids: tuple[UUID, ...]) -> tuple[RowName, ...]:
     """Return *wallet_ids* with the names of their owners' rows, where the tenant's policy looks at owners.
 
     That is *known* once the wallets and the policy are.
     """
-    names: list[RowName] = list(wallet_ids)
-    for wallet_id in tuple(names):
+    owners: list[RowName] = []
+    for wallet_id in wallet_ids:
         wallet = known.get(wallet_id)
         if not isinstance(wallet, Wallet):
             continue
         policy = known.get(policy_name(wallet.tenant_id))
         if not isinstance(policy, StateRow) or not policy_of(policy).looks_at_owners:
             break
-        names.append(owner_name(wallet.tenant_id, wallet.owner_id))
-    return tuple(names)
+        owners.append(owner_name(wallet.tenant_id, wallet.owner_id))
+    return (*wallet_ids, *owners) if owners else wallet_ids
 
 
 class OwnerChanged(RowFact, frozen=True):

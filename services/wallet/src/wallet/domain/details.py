@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -10,11 +9,12 @@ from msgspec import UNSET, UnsetType
 from contracts import events
 from contracts.event_types import EventType
 from contracts.events import Private
-from wallet.domain.commands import Command, Context
+from wallet.domain.commands import Context
 from wallet.domain.facts import Fact, JournalEvent, Transaction, balance_of, body_of
-from wallet.domain.outcomes import Accepted, Decision, RefusalCode, missing_wallet, rejected
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.outcomes import Accepted, Decision
+from wallet.domain.rows import Rows
 from wallet.domain.texts import NO_TEXT, FreeText, read_text, stored_text
+from wallet.domain.wallet_commands import WalletCommand
 from wallet.domain.wallets import Wallet
 
 
@@ -48,26 +48,18 @@ class DetailsChanged(Fact, frozen=True, kw_only=True):
         return cls(event.account_id, private=stored_text(body_of(event, events.DetailsChanged).private))
 
 
-class ChangeDetails(Command, frozen=True):
+class ChangeDetails(WalletCommand, frozen=True):
     """Set a wallet's label and its metadata: None takes it away, what is left out stays."""
 
     kind: ClassVar[str] = "change_details"
-    wallet_id: UUID
     label: str | UnsetType | None = UNSET
     metadata: dict[str, str] | UnsetType | None = UNSET
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
-
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a closed wallet, else describe it."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         before = read_text(wallet.private) or NO_TEXT
         label = before.label if self.label is UNSET else self.label
         metadata = before.metadata if self.metadata is UNSET else self.metadata

@@ -19,11 +19,11 @@ from wallet.domain.outcomes import (
     NotPermitted,
     RefusalCode,
     available,
-    missing_wallet,
     rejected,
 )
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.texts import FreeText, stored_text
+from wallet.domain.wallet_commands import WalletCommand
 from wallet.domain.wallets import Wallet, WalletStatus
 
 
@@ -152,24 +152,16 @@ class OpenWallet(Command, frozen=True):
         )
 
 
-class CloseWallet(Command, frozen=True):
+class CloseWallet(WalletCommand, frozen=True):
     """Close an empty wallet for good."""
 
     kind: ClassVar[str] = "close"
-    wallet_id: UUID
-
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse while there is something in it, else close it."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         if wallet.posted_minor != 0 or wallet.held_minor != 0:
             held = Amount(wallet.held_minor, wallet.currency)
             return rejected(RefusalCode.WALLET_NOT_EMPTY, wallet, available=available(wallet), held=held)

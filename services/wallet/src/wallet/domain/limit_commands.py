@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,12 +19,12 @@ from wallet.domain.outcomes import (
     RefusalCode,
     Rejected,
     Subject,
-    missing_wallet,
     rejected,
 )
 from wallet.domain.owners import OWNER, OwnerChanged, owner_name, owner_of
 from wallet.domain.rows import RowName, Rows, StateRow
 from wallet.domain.texts import FreeText
+from wallet.domain.wallet_commands import WalletCommand
 from wallet.domain.wallets import Wallet
 
 
@@ -64,26 +63,18 @@ class LimitsChanged(Fact, frozen=True, kw_only=True):
         return cls(event.account_id, terms=Terms(time_zone=body.time_zone, limits=limits))
 
 
-class ChangeLimits(Command, frozen=True):
+class ChangeLimits(WalletCommand, frozen=True):
     """Set a wallet's time zone, and its own limits: what is left out stays."""
 
     kind: ClassVar[str] = "change_limits"
-    wallet_id: UUID
     time_zone: str | UnsetType = UNSET
     limits: tuple[Limit, ...] | UnsetType = UNSET
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
-
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse limits in another currency, else set them."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         before = Terms() if wallet.terms is None else wallet.terms
         zone = before.time_zone if self.time_zone is UNSET else self.time_zone
         limits = before.limits if self.limits is UNSET else self.limits

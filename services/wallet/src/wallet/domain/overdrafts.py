@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 import msgspec
 
@@ -10,11 +9,12 @@ from contracts import events
 from contracts.event_types import EventType
 from contracts.events import Private
 from contracts.money import money, parse_signed_minor
-from wallet.domain.commands import Command, Context
+from wallet.domain.commands import Context
 from wallet.domain.facts import Fact, JournalEvent, Transaction, balance_of, body_of
-from wallet.domain.outcomes import Accepted, Amount, Decision, RefusalCode, missing_wallet, rejected
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.outcomes import Accepted, Amount, Decision, RefusalCode, rejected
+from wallet.domain.rows import Rows
 from wallet.domain.texts import FreeText
+from wallet.domain.wallet_commands import WalletCommand
 from wallet.domain.wallets import Wallet
 
 
@@ -56,27 +56,19 @@ class OverdraftChanged(Fact, frozen=True, kw_only=True):
         return cls(event.account_id, limit_minor=limit_minor, limit_before_minor=before_minor)
 
 
-class ChangeOverdraft(Command, frozen=True):
+class ChangeOverdraft(WalletCommand, frozen=True):
     """Let a wallet go *limit_minor* below zero."""
 
     kind: ClassVar[str] = "change_overdraft"
-    wallet_id: UUID
     limit_minor: int
     currency: str
     reason: str
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
-
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a line that is less than what is in use of it, else set it."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         if wallet.currency != self.currency:
             return rejected(RefusalCode.CURRENCY_MISMATCH, wallet, currency=wallet.currency)
         used_minor = max(0, -wallet.available_minor)

@@ -2,18 +2,18 @@
 
 from datetime import datetime
 from typing import ClassVar
-from uuid import UUID
 
 import msgspec
 
 from contracts import events
 from contracts.event_types import EventType
 from contracts.events import Private
-from wallet.domain.commands import Command, Context
+from wallet.domain.commands import Context
 from wallet.domain.facts import Fact, JournalEvent, Transaction, balance_of, body_of
-from wallet.domain.outcomes import Accepted, Decision, RefusalCode, missing_wallet, rejected
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.outcomes import Accepted, Decision, RefusalCode, rejected
+from wallet.domain.rows import Rows
 from wallet.domain.texts import FreeText
+from wallet.domain.wallet_commands import WalletCommand
 from wallet.domain.wallets import FRAUD, Restriction, RestrictionScope, Wallet
 
 
@@ -84,7 +84,7 @@ class WalletUnrestricted(_RestrictionsChanged, frozen=True):
         return cls(event.account_id, source=body.source, scope=_scope(body.scope), reason="", is_operators=True)
 
 
-class FreezeWallet(Command, frozen=True):
+class FreezeWallet(WalletCommand, frozen=True):
     """Restrict a wallet in the name of *source*; a second freeze by the same source replaces its first.
 
     *judged_version* is None for an operator. A service names the wallet's version that it judged: where an operator has
@@ -92,24 +92,16 @@ class FreezeWallet(Command, frozen=True):
     """
 
     kind: ClassVar[str] = "freeze"
-    wallet_id: UUID
     source: str
     scope: RestrictionScope
     reason: str
     judged_version: int | None = None
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
-
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a closed wallet, and a decision that an operator has superseded; else restrict it."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         if self.judged_version is not None and self.judged_version < wallet.operator_version:
             return rejected(RefusalCode.DECISION_SUPERSEDED, wallet)
         fact = WalletRestricted(
@@ -122,26 +114,18 @@ class FreezeWallet(Command, frozen=True):
         return Accepted((fact,), text=FreeText(reason=self.reason))
 
 
-class UnfreezeWallet(Command, frozen=True):
+class UnfreezeWallet(WalletCommand, frozen=True):
     """Lift, as an operator, the restriction that *source* holds on a wallet."""
 
     kind: ClassVar[str] = "unfreeze"
-    wallet_id: UUID
     source: str
     reason: str | None = None
 
-    def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet."""
-        del known
-        return (self.wallet_id,)
-
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse where there is no such restriction, else lift it."""
-        wallet = context.own(rows, self.wallet_id)
-        if wallet is None:
-            return missing_wallet(self.wallet_id)
-        if wallet.is_closed:
-            return rejected(RefusalCode.WALLET_CLOSED, wallet)
+        wallet = self.found_open(rows, context)
+        if not isinstance(wallet, Wallet):
+            return wallet
         lifted = wallet.restricted_by(self.source)
         if lifted is None:
             return rejected(RefusalCode.WALLET_NOT_FROZEN, wallet)

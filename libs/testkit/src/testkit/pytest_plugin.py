@@ -30,9 +30,11 @@ TEARDOWN_S = 120
 # The run's own, which pytest puts aside while a test runs.
 STDERR = os.dup(sys.__stderr__.fileno()) if sys.__stderr__ else 2
 
-# Whatever else the machine does meanwhile is not a finding: the whole test has its timeout.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# Whatever else the machine does meanwhile is not a finding: the whole test has its timeout. A run draws the same
+# examples as the one before, so that a red one is of the change; `--hypothesis-profile searching` draws new ones.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 
 class MakeTopic(Protocol):

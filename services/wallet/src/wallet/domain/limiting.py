@@ -17,8 +17,9 @@ from wallet.domain.limits import (
     Counting,
     Excess,
     Limit,
-    LimitsByUse,
+    Operations,
     Placings,
+    TierLimits,
     counted,
     given_back,
     measured,
@@ -91,7 +92,7 @@ def limits_in_force(wallet: Wallet, rows: Rows, policy: Policy, at: datetime) ->
     found: list[Excess] = []
     for limits, usage in (
         (_of_wallet(wallet, tier, _OPERATIONS), wallet.usage),
-        (_of_owner(wallet, tier, _OPERATIONS), owners),
+        (tier.on_each(OF_OWNER, _OPERATIONS, wallet.currency), owners),
     ):
         for limit in limits:
             if limit.once_minor is not None:
@@ -108,7 +109,7 @@ def _placings(row: StateRow) -> Placings:
     return (hold.placed_at, first_minor), *hold.increases
 
 
-def _count(wallet: Wallet, operations: Sequence[str], amount_minor: int, rows: Rows, context: Context) -> Count:
+def _count(wallet: Wallet, operations: Operations, amount_minor: int, rows: Rows, context: Context) -> Count:
     policy = context.policy.policy
     if not policy.tiers and wallet.terms is None and not wallet.usage:
         return _UNLIMITED
@@ -121,26 +122,24 @@ def _count(wallet: Wallet, operations: Sequence[str], amount_minor: int, rows: R
     if not policy.counts_owners:
         return Count(None, changes)
     before = since(owners_usage(rows, wallet), policy.owners_counted_since)
-    usage = counted(before, operations, _of_owner(wallet, tier, operations), counting)
+    usage = counted(before, operations, tier.on_each(OF_OWNER, operations, wallet.currency), counting)
     if isinstance(usage, Excess):
         return Count(_exceeded(wallet, usage))
     owners = () if usage == before else (OwnerUsage(wallet.tenant_id, wallet.owner_id, usage),)
     return Count(None, (*changes, *owners))
 
 
-def _on_wallet(wallet: Wallet, tier: LimitsByUse, operation: str) -> Limit | None:
+def _on_wallet(wallet: Wallet, tier: TierLimits, operation: str) -> Limit | None:
     """Return the limit on *operation* of *wallet* alone: its own goes before that of its tier."""
     own = None if wallet.terms is None else wallet.terms.own(operation)
-    return own or tier.get((OF_WALLET, operation, wallet.currency))
+    return own or tier.on(OF_WALLET, operation, wallet.currency)
 
 
-def _of_wallet(wallet: Wallet, tier: LimitsByUse, operations: Sequence[str]) -> Sequence[Limit]:
-    return [limit for operation in operations if (limit := _on_wallet(wallet, tier, operation)) is not None]
-
-
-def _of_owner(wallet: Wallet, tier: LimitsByUse, operations: Sequence[str]) -> Sequence[Limit]:
-    found = [tier.get((OF_OWNER, operation, wallet.currency)) for operation in operations]
-    return [limit for limit in found if limit is not None]
+def _of_wallet(wallet: Wallet, tier: TierLimits, operations: Operations) -> Sequence[Limit]:
+    if wallet.terms is None:
+        return tier.on_each(OF_WALLET, operations, wallet.currency)
+    limits = [_on_wallet(wallet, tier, operation) for operation in operations]
+    return [limit for limit in limits if limit is not None]
 
 
 def _balance(limit: Limit, most_minor: int, wallet: Wallet) -> Excess:

@@ -3,7 +3,7 @@
 Amounts are decimal texts of the limit's currency where they are set, minor units where they are counted.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Final, Literal
@@ -84,13 +84,31 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: tuple[Limit, ...] = ()
 
 
-LimitsByUse = Mapping[tuple[str, str, str], Limit]
-"""Limits by scope, operation and currency, of which each has one at most."""
+class TierLimits:
+    """A tier's limits, found by what they are for: each scope, operation and currency has one at most."""
+
+    def __init__(self, limits: Iterable[Limit] = ()) -> None:
+        self._by_use: dict[tuple[str, str, str], Limit] = {
+            (limit.scope, limit.operation, limit.currency): limit for limit in limits
+        }
+        self._found: dict[tuple[str, Operations, str], Sequence[Limit]] = {}
+
+    def on(self, scope: LimitScope, operation: str, currency: str) -> Limit | None:
+        """Return the limit on *operation*."""
+        return self._by_use.get((scope, operation, currency))
+
+    def on_each(self, scope: LimitScope, operations: "Operations", currency: str) -> Sequence[Limit]:
+        """Return the limits on *operations*, in their order; found once for each that is asked for."""
+        asked = scope, operations, currency
+        found = self._found.get(asked)
+        if found is None:
+            limits = [self.on(scope, operation, currency) for operation in operations]
+            found = self._found[asked] = [limit for limit in limits if limit is not None]
+        return found
 
 
-def by_use(limits: Iterable[Limit]) -> LimitsByUse:
-    """Return *limits*, found by what they are for."""
-    return {(limit.scope, limit.operation, limit.currency): limit for limit in limits}
+Operations = tuple[str, ...]
+NO_LIMITS: Final = TierLimits()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -220,7 +238,7 @@ class Counting(msgspec.Struct, frozen=True, gc=False):
     at: datetime
 
 
-def counted(usages: Usages, operations: Sequence[str], limits: Sequence[Limit], counting: Counting) -> Usages | Excess:
+def counted(usages: Usages, operations: Operations, limits: Sequence[Limit], counting: Counting) -> Usages | Excess:
     """Return *usages* with *counting* under each of *operations* that one of *limits* measures, without the others.
 
     Where it is more than one of them allows, return the first that it exceeds.
@@ -246,10 +264,10 @@ def counted_under(limit: Limit, before: Usage | None, counting: Counting) -> Usa
     day = month = excess = None
     if limit.measures_days:
         day = _more(None if before is None else before.day, counting, day_end)
-        excess = _excess(limit, "day", (limit.day_minor, limit.day_count), day, amount_minor)
+        excess = _excess(limit, "day", limit.day_minor, limit.day_count, window=day, amount_minor=amount_minor)
     if excess is None and limit.measures_months:
         month = _more(None if before is None else before.month, counting, month_end)
-        excess = _excess(limit, "month", (limit.month_minor, limit.month_count), month, amount_minor)
+        excess = _excess(limit, "month", limit.month_minor, limit.month_count, window=month, amount_minor=amount_minor)
     if excess is not None:
         return excess
     if day is None and month is None:
@@ -259,10 +277,9 @@ def counted_under(limit: Limit, before: Usage | None, counting: Counting) -> Usa
 
 
 def _excess(
-    limit: Limit, name: str, most: tuple[int | None, int | None], window: Window, amount_minor: int
+    limit: Limit, name: str, most_minor: int | None, most_count: int | None, *, window: Window, amount_minor: int
 ) -> Excess | None:
-    """Return that *window*, in which the amount is counted already, has more than the *most* of amount and count."""
-    most_minor, most_count = most
+    """Return that *window*, in which the amount is counted already, has more than the most of amount or count."""
     if most_minor is not None and window.amount_minor > most_minor:
         return Excess(limit, name, "amount", most_minor, window.amount_minor - amount_minor, window.ends_at)
     if most_count is not None and window.count > most_count:
@@ -270,7 +287,7 @@ def _excess(
     return None
 
 
-def given_back(usages: Usages, operations: Sequence[str], currency: str, placed: "Placings", minor: int) -> Usages:
+def given_back(usages: Usages, operations: Operations, currency: str, placed: "Placings", minor: int) -> Usages:
     """Return *usages* without what of *minor*, the last that was *placed*, was counted in their windows."""
     return tuple(
         msgspec.structs.replace(each, day=_less(each.day, placed, minor), month=_less(each.month, placed, minor))
@@ -294,7 +311,8 @@ def _more(window: Window | None, counting: Counting, end_of: Callable[[str, date
     if window is None or at >= window.ends_at:
         return Window(at, end_of(counting.zone, at), 1, counting.amount_minor)
     amount_minor = window.amount_minor + counting.amount_minor
-    return Window(min(window.began_at, at), window.ends_at, window.count + 1, amount_minor)
+    began_at = min(window.began_at, at)
+    return Window(began_at, window.ends_at, window.count + 1, amount_minor)
 
 
 def _less(window: Window | None, placed: Placings, minor: int) -> Window | None:

@@ -12,7 +12,7 @@ from contracts.event_types import EventType
 from contracts.events import Private
 from contracts.ids import digest_id_in, home_shard
 from wallet.domain.facts import JournalEvent, RowFact, body_of
-from wallet.domain.limits import DEFAULT_TIER, LimitsByUse, Usages
+from wallet.domain.limits import DEFAULT_TIER, NO_LIMITS, TierLimits, Usages
 from wallet.domain.policy import Policy, policy_name, policy_of
 from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
 from wallet.domain.wallets import Wallet
@@ -48,13 +48,13 @@ def tier_of(rows: Rows, wallet: Wallet) -> str:
     return owner_of(row).tier if isinstance(row, StateRow) else DEFAULT_TIER
 
 
-def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> LimitsByUse:
+def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> TierLimits:
     """Return the limits of the wallet's owner's tier: of the default one, where the policy does not have it."""
     if not policy.tiers:
-        return {}
+        return NO_LIMITS
     tiers = policy.limits_by_tier
     tier = tier_of(rows, wallet) if policy.looks_at_owners else DEFAULT_TIER
-    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, {})
+    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, NO_LIMITS)
 
 
 def owners_usage(rows: Rows, wallet: Wallet) -> Usages:

@@ -357,9 +357,9 @@ async def test_the_ledger_holds_and_is_made_again_without_its_quotes(api: Client
 async def test_a_conversion_costs_both_sides_in_the_currency_they_deal_in(api: Client, database: Database) -> None:
     payer, payee = await api.open(deposit="200.00"), await api.open("EUR")
     fee = {"operation": "conversion", "bearer": "payer", "currency": "USD", "id": "out", "flat": "1.00"}
-    await api.set_policy("fees", [fee, {**fee, "bearer": "payee", "currency": "EUR", "id": "in", "rate_ppm": 10_000}])
+    more = {"bearer": "payee", "currency": "EUR", "id": "in", "rate_ppm": 10_000, "tier": "default"}
+    await api.set_policy("fees", [fee, fee | more])
     quote = await quoted(api, "USD", "EUR", "100.00")
-
     done = await convert(api, quote, payer, payee)
 
     assert [(each["bearer"], each["amount"]) for each in quote["fees"]] == [

@@ -185,3 +185,22 @@ async def test_whose_tier_is_no_more_pays_what_the_default_tier_pays(api: Client
     paid = await api.post("/v1/transfers", transfer_of(payer, payee, "10.00"))
 
     assert fees(paid) == [("default", "1.00")]
+
+
+async def test_payees_of_many_owners_are_all_looked_at(api: Client) -> None:
+    payer = await api.open(deposit="100.00", owner_id="payer")
+    payees = [await api.open(owner_id=f"payee {number}") for number in range(6)]
+    await api.set_policy(
+        "tiers",
+        [
+            {
+                "name": "gold",
+                "limits": [{"scope": "wallet", "operation": "deposit", "currency": "USD", "balance": "9.00"}],
+            }
+        ],
+    )
+    parts = [{"wallet_id": each, "amount": money("1.00")} for each in payees]
+
+    paid = await api.post("/v1/payments", {"source_wallet_id": payer, "amount": money("6.00"), "destinations": parts})
+
+    assert paid.status_code == 201, paid.text

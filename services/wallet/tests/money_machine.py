@@ -89,9 +89,11 @@ class Machine:
     # -- what is played
 
     def begin(self) -> None:
-        """Open a few wallets, offer most pairs, and set some policy."""
+        """Open a few wallets with something in most of them, offer most pairs, and set some policy."""
         for owner, currency in zip((*OWNERS, *OWNERS, OWNERS[0]), ("USD",) * 4 + ("EUR", "JPY", "BHD"), strict=True):
             self.ask(asked.Open(owner, currency))
+        for wallet, known in [*self.model.wallets.items()][1:]:
+            self.ask(asked.Deposit(wallet, 2_000, known.currency))
         pairs = [(one, other, None) for one in ("USD", "EUR", "JPY") for other in ("USD", "EUR", "BHD")]
         self.ask(asked.SetPairs(0, 5_000, tuple(pair for pair in pairs if pair[0] != pair[1])))
         for place, rule in enumerate(("set_tiers", "set_fees", "set_fees", "set_terms")):

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from services.wallet.tests.money_machine import Breach
 from services.wallet.tests.money_memory import MOVES, OF_MEMORY, STARTS, World, main, walk
 
-from wallet.domain import conversions, fee_rules, fx, hold_commands, limits, originals, refund_commands, windows
+from wallet.domain import conversions, fee_rules, fx, hold_commands, limits, originals, refund_commands, sides, windows
 from wallet.domain.facts import AnyFact, SystemEntry
 from wallet.domain.limiting import Count
 from wallet.domain.limits import Window
@@ -116,7 +116,7 @@ PLANTED: Final[dict[str, tuple[object, str, object]]] = {
     "units left over are taken from the last": (refund_commands, "shared_out", _last_gets_more),
     "what the platform gets is rounded half up": (fx, "half_even", _half_up),
     "a month ends with its first day": (limits, "month_end", windows.day_end),
-    "holds pass limits": (hold_commands, "count_debit", _unlimited),
+    "debits pass limits": (sides, "count_debit", _unlimited),
 }
 
 

@@ -41,7 +41,7 @@ from wallet.domain.rows import RowName, StateName
 from wallet.maintenance.rebuild_postgres import rebuild
 from wallet.maintenance.verify_postgres import verify
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 STEPS: Final = ("read", "begin", "lock", "write", "finish", "commit_rows")
 EDGES: Final = (timedelta(hours=-1), timedelta(hours=1))
@@ -219,7 +219,7 @@ def test_every_answer_is_what_the_model_says(
         run_state_machine_as_test(
             type("MachineHere", (LedgerMachine,), parts),
             settings=settings(
-                max_examples=30,
+                max_examples=25,
                 stateful_step_count=40,
                 derandomize=True,
                 deadline=None,

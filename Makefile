@@ -69,8 +69,8 @@ check: setup ## Run the formatter, the linter, the type checker and the contract
 bench: setup ## Measure the platform beside pgbench that writes the same rows; CELLS=http,idle chooses, BEFORE=commit compares.
 	@$(RUN) -m tests.load $(if $(CELLS),--cells $(CELLS)) $(if $(SIZES),--sizes $(SIZES)) $(if $(BEFORE),--before $(BEFORE))
 
-chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on.
-	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
+chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on, STEPS=n walks.
+	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(if $(STEPS),--steps $(STEPS))
 
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))

@@ -1,7 +1,7 @@
 """Prove what the platform survives: `python -m tests.chaos [--faults F1,F2] [--seeds 3] [--hours 2]`.
 
 Each fault is inflicted on real processes under a seeded load; an independent checker judges what is left. The exit code
-is 0 only when every fault bit and every invariant held.
+is 0 only when every fault bit and every invariant held. A whole run begins with a long walk of the machine of money.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tests import pages
-from tests.chaos import page, report
+from tests.chaos import machine, page, report
 from tests.chaos.faults import (
     access,
     access_boundaries,
@@ -118,9 +118,12 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="The first of them, to repeat a run.")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="How long the load lasts besides the fault.")
     parser.add_argument("--hours", type=float, default=0.0, help="Go on with new seeds until so many hours are over.")
+    parser.add_argument("--steps", type=int, help="How many the machine of money walks: none where faults are chosen.")
     parser.add_argument("--runners", type=int, default=RUNNERS, help="How many runs go on side by side.")
     arguments = parser.parse_args(words)
     wanted = {name for name in (arguments.faults or ",".join(FAULTS)).split(",") if name}
+    if arguments.steps is None:
+        arguments.steps = machine.STEPS if arguments.faults is None else 0
     arguments.once = ONCE if arguments.faults is None else frozenset()
     arguments.faults = [name for name in FAULTS if {name, _number(name)} & wanted]
     if unknown := wanted - {alias for name in FAULTS for alias in (name, _number(name))}:
@@ -161,15 +164,16 @@ def _run_all(arguments: argparse.Namespace, runners: Sequence[Runner]) -> list[R
     return sorted(results, key=lambda result: (result.seed, order.index(result.fault)))
 
 
-def is_whole(faults: Sequence[str], seeds: int) -> bool:
-    """Return whether a run of *faults* is one that the page may tell of."""
-    return set(faults) == FAULTS.keys() and seeds >= SEEDS
+def is_whole(faults: Sequence[str], seeds: int, steps: int) -> bool:
+    """Return whether a run of *faults*, and of *steps* of the machine of money, is one that the page may tell of."""
+    return set(faults) == FAULTS.keys() and seeds >= SEEDS and steps >= machine.STEPS
 
 
 def main(words: Sequence[str]) -> int:
     """Run what *words* ask for, print the table, write the results, return the exit code."""
     arguments = _arguments(words)
-    began, began_s, machine = utc_now(), time.monotonic(), pages.machine()
+    began, began_s, on_what = utc_now(), time.monotonic(), pages.machine()
+    walked = machine.walk(arguments.steps, arguments.first_seed) if arguments.steps else None
     home = accounts.home_for(accounts.unprivileged_account())
     with temporary.run_folder(home) as folder, open_runners(folder, FAULTS, arguments.runners) as runners:
         results = _run_all(arguments, runners)
@@ -180,15 +184,17 @@ def main(words: Sequence[str]) -> int:
         command=" ".join(("python -m tests.chaos", *words)) if words else "make chaos",
         began=f"{began:%Y-%m-%d %H:%M} UTC",
         took_s=round(time.monotonic() - began_s),
-        machine=machine,
+        machine=on_what,
+        money=walked,
         runners=arguments.runners,
         seconds_of_load=arguments.seconds,
     )
-    whole = is_whole(arguments.faults, arguments.seeds)
+    whole = is_whole(arguments.faults, arguments.seeds, arguments.steps)
     report.write(told, report.RESULTS / ("chaos.json" if whole else "chaos-part.json"))
     if whole:
         page.write(told, PAGE)
-    return 0 if results and all(result.holds for result in results) else 1
+    has_walked = walked is None or not walked["breach"]
+    return 0 if results and all(result.holds for result in results) and has_walked else 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos import plots
+from tests.chaos import machine, plots
 from tests.pages import run_by, table
 
 Run = Mapping[str, Any]
@@ -63,6 +63,7 @@ def _sections(told: Mapping[str, Any], folder: str, pictures: Sequence[str]) -> 
             ("#", "bug", "what was done", "seeds", "caught by"),
             (_bug(name, runs) for name, runs in by_fault(planted).items()),
         )
+    yield from machine.section(told["money"])
     for name in pictures:
         yield f"## {_TITLES[name]}\n\n![{_TITLES[name]}]({folder}/{name})"
 

@@ -4,11 +4,20 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import page, report
+import pytest
+from tests.chaos import machine, page, report
 from tests.chaos.__main__ import FAULTS, SEEDS, is_whole, rounds
 from tests.chaos.run import RunResult
 from tests.samples import MACHINE
 
+WALKED = {
+    "seed": 1,
+    "steps": 100_000,
+    "worlds": 250,
+    "seconds": 50,
+    "breach": "",
+    "seen": {"Deposit done": 7_000, "Place wallet_frozen": 1_000, "batch wallet_frozen": 2},
+}
 TITLES = {"F1": "kill PostgreSQL", "F5": "no flush"}
 
 
@@ -35,9 +44,8 @@ def caught(seed: int) -> RunResult:
 
 
 def written(tmp_path: Path, *results: RunResult) -> str:
-    told = report.document(
-        results, titles=TITLES, command="make chaos", began="2026-01-01T00:00", took_s=60, machine=MACHINE
-    )
+    about = {"command": "make chaos", "began": "2026-01-01T00:00", "took_s": 60, "machine": MACHINE, "money": WALKED}
+    told = report.document(results, titles=TITLES, **about)
     page.write(told, tmp_path / "reliability.md")
     return (tmp_path / "reliability.md").read_text()
 
@@ -93,10 +101,29 @@ def test_the_pictures_are_there_and_the_same_for_the_same_run(tmp_path: Path) ->
         assert (tmp_path / "one" / each).read_bytes() == (tmp_path / "two" / each).read_bytes()
 
 
-def test_only_every_fault_with_three_seeds_is_a_whole_run() -> None:
-    assert is_whole(list(FAULTS), SEEDS)
-    assert not is_whole(list(FAULTS)[1:], SEEDS)
-    assert not is_whole(list(FAULTS), SEEDS - 1)
+def test_only_every_fault_with_three_seeds_and_a_long_walk_is_a_whole_run() -> None:
+    assert is_whole(list(FAULTS), SEEDS, machine.STEPS)
+    assert not is_whole(list(FAULTS)[1:], SEEDS, machine.STEPS)
+    assert not is_whole(list(FAULTS), SEEDS - 1, machine.STEPS)
+    assert not is_whole(list(FAULTS), SEEDS, machine.STEPS - 1)
+
+
+def test_the_walk_of_the_machine_is_told_with_its_steps_and_seed(tmp_path: Path) -> None:
+    text = written(tmp_path, result("F1", 1))
+
+    assert "Seed 1, 100,000 steps in 50 s, in 250 ledgers one after another" in text
+    assert "7,000 requests carried out, 1,002 refused by 1 codes, **all as the model says.**" in text
+
+
+def test_a_walk_is_made_in_a_process_of_its_own_and_what_breaks_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = machine.walk(50, 3)
+    monkeypatch.setattr(machine, "_MODULE", "services.wallet.tests.nothing")
+    broken = machine.walk(50, 3)
+
+    assert (walked["seed"], walked["breach"]) == (3, "")
+    assert walked["steps"] >= 50
+    assert "No module named" in broken["breach"]
+    assert "**It broke**" in "".join(machine.section(broken))
 
 
 def test_seeds_end_with_their_number_or_go_on_while_there_are_hours() -> None:

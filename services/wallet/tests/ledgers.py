@@ -20,11 +20,11 @@ from wallet.application.committer import Committer, CommitterSettings
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import BatchPlan, Planning
 from wallet.application.queue import CommandQueue, QueueLimits
-from wallet.application.rows import BatchInput, KeyRecord
-from wallet.application.units import Outcome, Stored, Unit, UnitKey
+from wallet.application.rows import BatchInput, BatchRows, JournalRow, KeyRecord
+from wallet.application.units import Outcome, Stored, Unit, UnitKey, keys_of
 from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.policy import policy_name
-from wallet.domain.rows import RowName, Rows
+from wallet.domain.rows import Row, RowName, Rows
 from wallet.domain.wallets import Wallet
 from wallet.entrypoints.rendering import JsonRenderer
 
@@ -80,32 +80,39 @@ class LedgerAtWork(Protocol):
 
 
 class LedgerInMemory:
-    """The plan of a batch on rows in memory: rules and answers as they are, with nothing under them."""
+    """The plan of a batch on rows in memory: rules and answers as they are, with nothing under them.
+
+    *now* is the time at which everything happens, until it is set to another.
+    """
 
     def __init__(self) -> None:
-        self._rows: dict[RowName, Wallet] = {}
+        self.now = _START
+        self.rows: dict[RowName, Row] = {}
         self._keys: dict[UnitKey, KeyRecord] = {}
         self._journal: list[UUID] = []
 
     async def carry_out(self, units: Sequence[Unit]) -> list[Outcome]:
         """Return the outcomes of *units*, all of one batch."""
-        plan = BatchPlan(units, PLANNING)
-        rows = plan(self._input(units))
-        assert not plan.unnamed
+        return self.carried_out(units)[0]
+
+    def carried_out(self, units: Sequence[Unit]) -> tuple[list[Outcome], list[JournalRow]]:
+        """Return the outcomes of *units*, all of one batch, and its journal rows."""
+        plan, rows = self._planned(units)
         self._journal += [row.tenant_id for row in rows.journal]
         first = len(self._journal) - len(rows.journal) + 1
         outcomes = plan.outcomes(range(first, len(self._journal) + 1))
-        self._rows |= {name: known.row for name, known in plan.after.items() if isinstance(known.row, Wallet)}
+        self.rows |= {name: known.row for name, known in plan.after.items() if known.row is not None}
         for unit, outcome in zip(units, outcomes, strict=True):
             if isinstance(outcome, Stored) and not outcome.is_replayed:
                 record = KeyRecord(unit.fingerprint, outcome.answer, outcome.resource_id, outcome.positions)
                 self._keys[unit.key] = record
-        return outcomes
+        return outcomes, rows.journal
 
     async def kept(self, tenant_ids: Collection[UUID], clients: Collection[UUID]) -> Kept:
         """Return what is kept of the tenants, and of the keys of *clients*."""
+        wallets = [row for row in self.rows.values() if isinstance(row, Wallet)]
         return Kept(
-            {wallet.id: wallet for wallet in self._rows.values() if wallet.tenant_id in tenant_ids},
+            {wallet.id: wallet for wallet in wallets if wallet.tenant_id in tenant_ids},
             sum(tenant_id in tenant_ids for tenant_id in self._journal),
             frozenset((client, key) for client, key, _ in self._keys if client in clients),
         )
@@ -113,13 +120,28 @@ class LedgerInMemory:
     async def close(self) -> None:
         """There is nothing to let go of."""
 
-    def _input(self, units: Iterable[Unit]) -> BatchInput:
-        units = list(units)
-        named = {name for unit in units for command in unit.commands for name in command.names(Rows())}
-        named |= {policy_name(unit.tenant_id) for unit in units}
-        rows = Rows({name: self._rows.get(name) for name in named})
+    def named(self, names: Iterable[RowName]) -> Rows:
+        """Return the rows of those *names*."""
+        return Rows({name: self.rows.get(name) for name in names})
+
+    def _planned(self, units: Sequence[Unit]) -> tuple[BatchPlan, BatchRows]:
+        """Plan on all that *units* name, and on what turns out to be needed besides."""
+        known = self.named(policy_name(unit.tenant_id) for unit in units)
+        while True:
+            names = {name for unit in units for command in unit.commands for name in command.names(known)}
+            if not names <= known.keys():
+                known |= self.named(names)
+                continue
+            plan = BatchPlan(units, PLANNING)
+            rows = plan(self._input(units, known))
+            if not plan.unnamed:
+                return plan, rows
+            known |= self.named(plan.unnamed)
+
+    def _input(self, units: Sequence[Unit], rows: Rows) -> BatchInput:
         stamps = {name: None if row is None else _STAMP for name, row in rows.items()}
-        return BatchInput(rows, stamps, dict(self._keys), _START)
+        keys = {key: self._keys[key] for key in keys_of(units) if key in self._keys}
+        return BatchInput(rows, stamps, keys, self.now)
 
 
 class LedgerInPostgres:

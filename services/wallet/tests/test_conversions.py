@@ -94,14 +94,11 @@ async def test_a_quote_promises_a_rate_and_a_conversion_uses_it(api: Client, dat
     done = await convert(api, quote, payer, payee, key="c")
     repeated = await convert(api, quote, payer, payee, key="c")
     assert (done.status_code, done.json()["type"], repeated.content) == (201, "conversion", done.content)
-    told = done.json()
-    assert (told["amount"], told["quote_id"], told["conversion"]["rate"]) == (
-        money("100.00"),
-        quote["id"],
-        quote["rate"],
-    )
+    assert done.json()["amount"] == money("100.00")
+    told = {"rate": quote["rate"], "source": money("100.00"), "destination": money("91.93", "EUR")}
+    assert (done.json()["quote_id"], done.json()["conversion"]) == (quote["id"], told)
     assert (await api.get(done.headers["location"])).json() == done.json()
-    entries = told["entries"]
+    entries = done.json()["entries"]
     assert [(each.get("system_account", each.get("wallet_id")), each["amount"]["amount"]) for each in entries] == [
         (payer, "-100.00"),
         ("fx:USD", "100.00"),
@@ -360,9 +357,9 @@ async def test_the_ledger_holds_and_is_made_again_without_its_quotes(api: Client
 async def test_a_conversion_costs_both_sides_in_the_currency_they_deal_in(api: Client, database: Database) -> None:
     payer, payee = await api.open(deposit="200.00"), await api.open("EUR")
     fee = {"operation": "conversion", "bearer": "payer", "currency": "USD", "id": "out", "flat": "1.00"}
-    await api.set_policy("fees", [fee, {**fee, "bearer": "payee", "currency": "EUR", "id": "in", "rate_ppm": 10_000}])
+    more = {"bearer": "payee", "currency": "EUR", "id": "in", "rate_ppm": 10_000, "tier": "default"}
+    await api.set_policy("fees", [fee, fee | more])
     quote = await quoted(api, "USD", "EUR", "100.00")
-
     done = await convert(api, quote, payer, payee)
 
     assert [(each["bearer"], each["amount"]) for each in quote["fees"]] == [

@@ -172,3 +172,35 @@ async def test_a_payee_below_its_floor_bears_its_fee_out_of_what_it_gets(api: Cl
     assert (await verify(database.dsn_app, lambda _rows: None)).holds
     report = await rebuild(database.dsn_app, Folding(CATALOG.facts, CATALOG.kinds), lambda _rows: None)
     assert report.is_equal, report.differences or report.breaches
+
+
+async def test_whose_tier_is_no_more_pays_what_the_default_tier_pays(api: Client) -> None:
+    payer, payee = await api.open(deposit="100.00", owner_id="ann"), await api.open()
+    await api.set_policy("tiers", [{"name": "gold", "limits": []}])
+    assert (await api.put("/v1/owners/ann/tier", {"tier": "gold", "reason": "asked"})).status_code == 200
+    await api.set_policy("tiers", [])
+    everybodys = rule("transfer", flat="2.00")
+    await api.set_policy("fees", [everybodys, {**everybodys, "id": "default", "tier": "default", "flat": "1.00"}])
+
+    paid = await api.post("/v1/transfers", transfer_of(payer, payee, "10.00"))
+
+    assert fees(paid) == [("default", "1.00")]
+
+
+async def test_payees_of_many_owners_are_all_looked_at(api: Client) -> None:
+    payer = await api.open(deposit="100.00", owner_id="payer")
+    payees = [await api.open(owner_id=f"payee {number}") for number in range(6)]
+    await api.set_policy(
+        "tiers",
+        [
+            {
+                "name": "gold",
+                "limits": [{"scope": "wallet", "operation": "deposit", "currency": "USD", "balance": "9.00"}],
+            }
+        ],
+    )
+    parts = [{"wallet_id": each, "amount": money("1.00")} for each in payees]
+
+    paid = await api.post("/v1/payments", {"source_wallet_id": payer, "amount": money("6.00"), "destinations": parts})
+
+    assert paid.status_code == 201, paid.text

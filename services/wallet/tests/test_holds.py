@@ -232,3 +232,17 @@ async def test_a_hold_is_increased_a_hundred_times_at_most(client: Client) -> No
 
     assert all_of_them.status_code == 200
     assert (one_more.status_code, one_more.json()["code"]) == (409, "increase_limit_reached")
+
+
+async def test_what_a_hold_and_its_terms_forbid_is_told_before_what_its_payer_lacks(api: Client) -> None:
+    payer = await funded(api, "10.00")
+    placed = await hold(api, payer, "10.00")
+    await api.set_policy("holds", {"overcapture_ppm": 1_000_000})
+    late = (utc_now() + timedelta(days=99)).isoformat()
+    too_little = [{"external": {}, "amount": money("1.00")}]
+
+    never = await api.post("/v1/holds", {"wallet_id": payer, "amount": money("1.00"), "expires_at": late})
+    missed = await api.post(f"/v1/holds/{placed['id']}/capture", {"amount": money("15.00"), "destinations": too_little})
+
+    assert code(never) == (409, "hold_expiry_out_of_range")
+    assert code(missed) == (422, "distribution_mismatch")

@@ -104,7 +104,7 @@ def _find(use: Use, bearer: str, amount_minor: int, rows: Rows, context: Context
     currency = use.payees_currency if bearer == PAYEE else use.tiered.currency
     if not policy.rules.for_use(use.operation, currency, bearer):
         return None
-    tier = tier_of(rows, use.tiered) if policy.looks_at_owners else DEFAULT_TIER
+    tier = policy.known_tier(tier_of(rows, use.tiered)) if policy.looks_at_owners else DEFAULT_TIER
     rule = policy.rules.find(use.operation, currency, bearer, tier=tier, at=context.now)
     fee_minor = 0 if rule is None else rule.fee_minor(amount_minor)
     return None if rule is None or fee_minor == 0 else Fee(rule.id, version, fee_minor)

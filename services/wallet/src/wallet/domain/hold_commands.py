@@ -1,5 +1,6 @@
 """Holds are placed, increased, captured, voided, and end by themselves."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 from uuid import UUID
@@ -80,13 +81,13 @@ class PlaceHold(Command, frozen=True):
         wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
-        debit = payers_side(Use(CAPTURE, wallet), self.amount_minor, self.currency, rows, context)
-        if debit.refusal is not None:
-            return debit.refusal
         terms, now = context.policy.policy.holds, context.now
         expires_at = now + timedelta(days=terms.days) if self.expires_at is None else self.expires_at
         if not now < expires_at <= now + timedelta(days=terms.days_max):
             return _out_of_range(Subject(WALLET, wallet.id), terms)
+        debit = payers_side(Use(CAPTURE, wallet), self.amount_minor, self.currency, rows, context)
+        if debit.refusal is not None:
+            return debit.refusal
         hold_id = context.ids.beside(wallet.id)
         fee, fee_minor = debit.fee, fee_minor_of(debit.fee)
         placed = HoldPlaced(
@@ -208,9 +209,9 @@ class CaptureHold(_HoldCommand, frozen=True):
             return found
         row, payer = found
         amount_minor = remaining_minor(row) if self.amount_minor is None else self.amount_minor
-        refusal = self._refuse(row, amount_minor, payer, context)
-        if refusal is not None:
-            return refusal
+        parts = self._parts(row, amount_minor, payer, context)
+        if isinstance(parts, Rejected):
+            return parts
         over_minor = amount_minor - remaining_minor(row)
         increased: tuple[HoldIncreased, ...] = ()
         usages: tuple[UsageChange, ...] = ()
@@ -221,9 +222,6 @@ class CaptureHold(_HoldCommand, frozen=True):
                 return debit.refusal
             usages = debit.usages
             increased = (_increased(row, payer, over_minor, hold_of(row).expires_at, fee),)
-        parts = share_out(amount_minor, self.destinations)
-        if isinstance(parts, RefusalCode):
-            return _refused(parts, row)
         paid = pay_out(Use(self.kind, payer), self.destinations, parts, rows, context)
         if not isinstance(paid, Paid):
             return paid
@@ -271,7 +269,18 @@ class CaptureHold(_HoldCommand, frozen=True):
         facts: tuple[AnyFact, ...] = (*increased, captured, *paid.facts, *fees, *released)
         return Accepted(facts, transaction_id, transaction_id, self.text)
 
-    def _refuse(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Rejected | None:
+    def _parts(self, row: StateRow, amount_minor: int, payer: Wallet, context: Context) -> Sequence[int] | Rejected:
+        """Return what each payee gets of *amount_minor*, or why the hold, or else its payer, does not give it."""
+        refusal = self._refuse(row, amount_minor, context)
+        if refusal is not None:
+            return refusal
+        parts = share_out(amount_minor, self.destinations)
+        if isinstance(parts, RefusalCode):
+            return _refused(parts, row)
+        return _refuse_payer(payer, amount_minor + hold_of(row).fee_reserved_minor) or parts
+
+    def _refuse(self, row: StateRow, amount_minor: int, context: Context) -> Rejected | None:
+        """Return why the hold itself does not let *amount_minor* be captured, or None."""
         hold = hold_of(row)
         if context.now >= hold.expires_at and not self.is_forced:
             return _refused(RefusalCode.HOLD_EXPIRED, row)
@@ -284,7 +293,7 @@ class CaptureHold(_HoldCommand, frozen=True):
             )
         if len(hold.captures) >= CAPTURES_MAX:
             return _refused(RefusalCode.CAPTURE_LIMIT_REACHED, row)
-        return _refuse_payer(payer, amount_minor + hold.fee_reserved_minor)
+        return None
 
 
 class VoidHold(_HoldCommand, frozen=True):

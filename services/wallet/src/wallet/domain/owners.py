@@ -52,9 +52,8 @@ def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> TierLimits:
     """Return the limits of the wallet's owner's tier: of the default one, where the policy does not have it."""
     if not policy.tiers:
         return NO_LIMITS
-    tiers = policy.limits_by_tier
-    tier = tier_of(rows, wallet) if policy.looks_at_owners else DEFAULT_TIER
-    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, NO_LIMITS)
+    tier = policy.known_tier(tier_of(rows, wallet)) if policy.looks_at_owners else DEFAULT_TIER
+    return policy.limits_by_tier.get(tier, NO_LIMITS)
 
 
 def owners_usage(rows: Rows, wallet: Wallet) -> Usages:

@@ -64,6 +64,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         known = {DEFAULT_TIER, *(tier.name for tier in self.tiers)}
         return next((rule.tier for rule in self.fees if rule.tier is not None and rule.tier not in known), None)
 
+    def known_tier(self, tier: str) -> str:
+        """Return *tier*, or the default one where the policy does not have it any more."""
+        return tier if tier in self.limits_by_tier else DEFAULT_TIER
+
     def changed(self, section: str, document: Any, at: datetime) -> "Policy":
         """Return the policy with *section* being *document* from then on."""
         after = msgspec.structs.replace(self, **{section: document})

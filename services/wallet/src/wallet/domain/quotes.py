@@ -11,6 +11,7 @@ from contracts.money import AMOUNT_MINOR_MAX
 from wallet.domain.commands import Command, Context
 from wallet.domain.fee_rules import PAYEE, PAYER
 from wallet.domain.fx import Exchange, MidRate, exchange
+from wallet.domain.limits import DEFAULT_TIER
 from wallet.domain.outcomes import (
     Accepted,
     Amount,
@@ -45,7 +46,7 @@ class QuoteStatus(IntEnum):
 
 
 class QuotedFee(msgspec.Struct, frozen=True):
-    """What a conversion costs besides, by the rules without tier, in the currency that *bearer* deals in."""
+    """What a conversion costs besides, by the rules of the default tier, in the currency that *bearer* deals in."""
 
     bearer: str
     rule: str
@@ -173,7 +174,7 @@ def _with_fees(quote: Quote, context: Context) -> Quote:
     )
     fees = []
     for bearer, currency, amount_minor in sides:
-        rule = rules.find("conversion", currency, bearer, tier="", at=at)
+        rule = rules.find("conversion", currency, bearer, tier=DEFAULT_TIER, at=at)
         fee_minor = 0 if rule is None else rule.fee_minor(amount_minor)
         if rule is not None and fee_minor:
             fees.append(QuotedFee(bearer, rule.id, fee_minor))

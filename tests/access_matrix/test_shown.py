@@ -20,7 +20,7 @@ from tests.access_matrix.showing import (
 )
 
 import transaction_history.entrypoints.bodies
-import wallet.domain.money
+import wallet.domain.sides
 import wallet.entrypoints.bodies
 import wallet.reads.reads_postgres
 from wallet.domain.mandate import Mandate
@@ -148,8 +148,8 @@ def show_the_owner_of_the_other_side(patch: Patch) -> None:
 
 
 def tell_why_a_payee_refuses(patch: Patch) -> None:
-    money = wallet.domain.money
-    patch.setattr(money, "refuse_credit", money._refuse_credit)
+    sides = wallet.domain.sides
+    patch.setattr(sides, "refuse_credit", sides._refuse_credit)
 
 
 def tell_who_restricted(patch: Patch) -> None:

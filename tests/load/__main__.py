@@ -60,6 +60,8 @@ def _plan(given: argparse.Namespace) -> BenchPlan:
         instances=(2, 4),
         sizes=tuple(int(rows) for rows in given.sizes.split(",") if rows),
         wallets=1_000_000,
+        due_holds=100_000,
+        open_holds=1_000_000,
         backlog_events=given.events,
         old_keys=300_000,
         replays=500,

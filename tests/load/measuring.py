@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +14,12 @@ from tests.load import (
     admission,
     backlog,
     cells,
+    due,
     freezing,
     maintaining,
     million,
     mixed,
+    mixed_money,
     money,
     profile,
     sizes,
@@ -67,16 +70,18 @@ class Run:
         with server() as running:
             async with prepared(running) as bench:
                 await self._on_one_database(bench)
-            if self.plan.has("mixed"):
-                await self._attempt("mixed", lambda: self._mixed(running))
-            if self.plan.has("money"):
-                await self._attempt("money", lambda: self._money(running))
-            if self.plan.has("access"):
-                await self._attempt("access", lambda: self._access(running))
-            if self.plan.has("million"):
-                await self._attempt("million", lambda: self._million(running))
-            if self.plan.has("backlog"):
-                await self._attempt("backlog", lambda: self._backlog(running))
+            of_databases_of_their_own = {
+                "mixed": self._mixed,
+                "money": self._money,
+                "mixed-money": self._mixed_money,
+                "due": self._due,
+                "access": self._access,
+                "million": self._million,
+                "backlog": self._backlog,
+            }
+            for name, work in of_databases_of_their_own.items():
+                if self.plan.has(name):
+                    await self._attempt(name, partial(work, running))
         if self.plan.has("sizes"):
             await self._attempt("sizes", self._sizes)
         if self.plan.has("standby"):
@@ -113,6 +118,25 @@ class Run:
     async def _money(self, running: PostgresServer) -> None:
         self.console.print("money")
         await money.measure(running, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds)
+
+    async def _mixed_money(self, running: PostgresServer) -> None:
+        self.console.print("everything that moves money at once")
+        async with prepared(running) as bench:
+            batches = await mixed_money.measure(
+                bench, self.outcome.series, rounds=self.plan.rounds, seconds=self.plan.seconds
+            )
+        self.outcome.figures["mixed_money_share_ahead"] = round(batches.share_ahead, 3)
+
+    async def _due(self, running: PostgresServer) -> None:
+        self.console.print(f"{self.plan.due_holds:,} holds due at once, {self.plan.open_holds:,} open")
+        await due.measure(
+            running,
+            self.outcome.series,
+            due=self.plan.due_holds,
+            still_open=self.plan.open_holds,
+            rounds=self.plan.rounds,
+            seconds=self.plan.seconds,
+        )
 
     async def _access(self, running: PostgresServer) -> None:
         self.console.print("access")

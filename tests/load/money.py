@@ -41,9 +41,9 @@ PAYEES: Final = 10
 PRIMING_ROUNDS: Final = 4
 _AMOUNT_MINOR: Final = 100
 EUROS: Final = 100
-_MID: Final = MidRate("0.92", datetime(2026, 1, 1, tzinfo=UTC), "bench")
-_OFFERED: Final = FxTerms(spread_ppm=5_000, pairs=(PairTerms(source_currency="USD", destination_currency="EUR"),))
-_FEE: Final = FeeRule(
+MID: Final = MidRate("0.92", datetime(2026, 1, 1, tzinfo=UTC), "bench")
+OFFERED: Final = FxTerms(spread_ppm=5_000, pairs=(PairTerms(source_currency="USD", destination_currency="EUR"),))
+FEE: Final = FeeRule(
     id="bench", operation="transfer", currency="USD", bearer="payer", flat="0.01", rate_ppm=10_000, minimum="0.02"
 )
 
@@ -62,15 +62,15 @@ async def _run(bench: Bench, name: str, side: "Side", series: Series, seconds: f
     ids = [UUID(text) for text in bench.wallet_ids]
     ledger = PostgresLedger(bench.database.dsn_app, kinds=CATALOG.kinds)
     async with committing.committer(ledger) as queue:
-        made = [await _made(queue, command) for command in side.setup]
-        make_unit = side.makes([*ids, *(each for each in made if each is not None)])
+        results = [await made(queue, command) for command in side.setup]
+        make_unit = side.makes([*ids, *(each for each in results if each is not None)])
         enough = PRIMING_ROUNDS * len(ids)
         await committing.drive(queue, make_unit, is_enough=lambda done: done >= enough)
         rate = await committing.timed(queue, make_unit, seconds)
     series.add(f"money {name}", replace(rate, per_s=rate.per_s * side.weight))
 
 
-async def _made(queue: CommandQueue, command: Command) -> UUID | None:
+async def made(queue: CommandQueue, command: Command) -> UUID | None:
     """Carry out *command*, again where it was before; return the id of what it made."""
     outcome = await queue.submit(committing.unit_of(command, "/v1/test"))
     return outcome.resource_id if isinstance(outcome, Stored) else None
@@ -94,7 +94,7 @@ def _hot_transfers(ids: Sequence[UUID]) -> MakeUnit:
     return lambda: committing.unit_of(committing.random_transfer(ids, hot=True))
 
 
-def _bounded(scope: Literal["wallet", "owner"]) -> tuple[Tier, ...]:
+def bounded(scope: Literal["wallet", "owner"]) -> tuple[Tier, ...]:
     """Return the tier of everybody, with day and month limits that nothing reaches."""
     much = "9000000000000.00"
     limit = Limit(scope=scope, operation="transfer", currency="USD", day_amount=much, month_amount=much)
@@ -138,7 +138,7 @@ class _Pairs(ABC):
         """Return what uses that."""
 
 
-class _Holds(_Pairs):
+class Holds(_Pairs):
     """Places holds and captures them."""
 
     def first(self) -> Unit:
@@ -155,7 +155,7 @@ class _Conversions(_Pairs):
     """Asks for quotes and uses them, between the wallets in dollars and those in euros that were made."""
 
     def first(self) -> Unit:
-        return committing.unit_of(RequestQuote("USD", "EUR", _AMOUNT_MINOR, valid_s=300, mid=_MID), "/v1/fx/quotes")
+        return committing.unit_of(RequestQuote("USD", "EUR", _AMOUNT_MINOR, valid_s=300, mid=MID), "/v1/fx/quotes")
 
     def second(self, made_id: UUID, _of: Unit) -> Unit:
         source, destination = random.choice(self.ids[:-EUROS]), random.choice(self.ids[-EUROS:])
@@ -164,13 +164,13 @@ class _Conversions(_Pairs):
 
 SIDES: Final[Mapping[str, Side]] = {
     PLAIN: Side(_transfers),
-    "limits": Side(_transfers, ChangeTiers(0, _bounded("wallet"))),
+    "limits": Side(_transfers, ChangeTiers(0, bounded("wallet"))),
     "hot": Side(_hot_transfers),
-    "limits-hot": Side(_hot_transfers, ChangeTiers(0, _bounded("wallet"))),
-    "limits-owner": Side(_transfers, ChangeTiers(0, _bounded("owner"))),
-    "fees": Side(_transfers, ChangeFees(0, (_FEE,))),
-    "holds": Side(_Holds),
+    "limits-hot": Side(_hot_transfers, ChangeTiers(0, bounded("wallet"))),
+    "limits-owner": Side(_transfers, ChangeTiers(0, bounded("owner"))),
+    "fees": Side(_transfers, ChangeFees(0, (FEE,))),
+    "holds": Side(Holds),
     "payments": Side(_payments, weight=(PAYEES + 1) / 2),
-    "conversions": Side(_Conversions, ChangeFxTerms(0, _OFFERED), *(OpenWallet("bench", "EUR") for _ in range(EUROS))),
+    "conversions": Side(_Conversions, ChangeFxTerms(0, OFFERED), *(OpenWallet("bench", "EUR") for _ in range(EUROS))),
 }
 """Each side by its name."""

@@ -7,6 +7,8 @@ CELLS = {
     "committer": "the committer in process",
     "mixed": "the committer on mixed commands, with wallets never seen, opens and repeated keys among them",
     "money": "the committer on holds, payments and fees, beside plain transfers",
+    "mixed-money": "the committer on everything that moves money at once, under fees and limits",
+    "due": "holds that end at once, and holds among a million open ones",
     "million": "the committer on transfers between a million wallets",
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",
@@ -43,6 +45,8 @@ class BenchPlan:
     instances: tuple[int, ...]
     sizes: tuple[int, ...]
     wallets: int
+    due_holds: int
+    open_holds: int
     backlog_events: int
     old_keys: int
     replays: int
@@ -67,6 +71,8 @@ def smoke(cells: frozenset[str]) -> BenchPlan:
         instances=(2,),
         sizes=(6_000,),
         wallets=1_000,
+        due_holds=1_024 + 100,
+        open_holds=2_000,
         backlog_events=2_000,
         old_keys=2_000,
         replays=5,

@@ -15,6 +15,9 @@ def ratios(series: Series) -> dict[str, float]:
     named: dict[str, Value] = {
         "committer_hot_vs_uniform": _share(series.best("committer hot"), series.best("committer uniform")),
         "mixed_ahead_vs_locked": _share(series.median("mixed ahead"), series.median("mixed locked")),
+        "mixed_money_ahead_vs_locked": series.paired("mixed-money ahead", "mixed-money locked"),
+        "expired_vs_transfers": series.paired("due expired", "due transfers"),
+        "cost_among_open_holds": series.paired("due among-calm", "due among-crowded"),
         "million_ahead_vs_locked": _share(series.median("million ahead"), series.median("million locked")),
         "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
         "batch_vs_pgbench_uniform": _share(
@@ -115,10 +118,22 @@ FLOORS = (
     Floor("ahead_vs_locked_uniform", 1.3, "decided ahead ÷ decided on locked rows", _COMMITTER),
     Floor("mixed_share_ahead", 0.95, "batches of mixed commands that were decided ahead ÷ all of them", _AHEAD),
     Floor("mixed_ahead_vs_locked", 1.25, "mixed commands decided ahead ÷ decided on locked rows", _AHEAD),
+    Floor("mixed_money_share_ahead", 0.95, "the same of everything that moves money", _AHEAD),
+    Floor("mixed_money_ahead_vs_locked", 1.25, "the same of everything that moves money", _AHEAD),
     Floor("million_ahead_vs_locked", 1.15, "the same between a million wallets", _AHEAD),
     Floor("fees_vs_plain", 0.6, "transfers with a payer's fee, of four entries ÷ plain ones", _COMMITTER),
     Floor("holds_vs_plain", 0.75, "holds placed and captured, per command ÷ plain transfers", _COMMITTER),
     Floor("conversions_vs_plain", 0.45, "quotes and conversions, per command ÷ plain transfers", _COMMITTER),
+    Floor(
+        "expired_vs_transfers", 0.6, "holds that end by themselves, a hundred thousand at once ÷ transfers", _COMMITTER
+    ),
+    Floor(
+        "cost_among_open_holds",
+        1.1,
+        "cost of a hold placed and captured among a million open ones ÷ among a thousand",
+        "pages of the rows' indexes",
+        is_ceiling=True,
+    ),
     Floor("limits_vs_plain", 0.9, "transfers under day and month limits of every wallet ÷ plain ones", _COMMITTER),
     Floor("limits_hot_vs_plain_hot", 0.9, "the same on one hot wallet", _COMMITTER),
     Floor("limits_owner_vs_plain", 0.75, "the same under limits of the one owner of all wallets", _COMMITTER),

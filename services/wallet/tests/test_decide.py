@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ids import new_id
+from contracts.money import BALANCE_MINOR_MAX
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import EntryFact, Fact, SystemEntry
 from wallet.domain.lifecycle import CloseWallet, OpenWallet
 from wallet.domain.mandate import platform_mandate
-from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
+from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import (
     WALLET,
     Accepted,

@@ -1,11 +1,13 @@
 """The ledger's connections: one per batch under way, and none kept that may be as lost as another."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
 from testkit.databases import Database
 from testkit.waiting import eventually
-from wallet.adapters.ledger_postgres import PostgresLedger
+from wallet.adapters.ledger_postgres import Connection, PostgresLedger
 
 pytestmark = pytest.mark.integration
 
@@ -31,3 +33,32 @@ async def test_a_lost_connection_costs_those_that_are_idle(database: Database) -
     finally:
         await ledger.close()
         await watching.close()
+
+
+async def test_no_batch_overtakes_one_that_waits_for_its_connection(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = PostgresLedger(database.dsn_app)
+    connect, may_connect, given = ledger._connect, asyncio.Event(), []
+
+    async def connect_late() -> Connection:
+        await may_connect.wait()
+        return await connect()
+
+    async def take(name: str) -> None:
+        async with ledger._connected():
+            given.append(name)
+
+    try:
+        async with ledger._connected():
+            monkeypatch.setattr(ledger, "_connect", connect_late)
+            first = asyncio.create_task(take("first"))
+            await asyncio.sleep(0)
+        second = asyncio.create_task(take("second"))  # there is an idle connection by now
+        await asyncio.sleep(0)
+        may_connect.set()
+        await asyncio.gather(first, second)
+
+        assert given == ["first", "second"]
+    finally:
+        await ledger.close()

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from wallet.domain.limits import (
     Counting,
+    Excess,
     Limit,
     Terms,
     Tier,
+    Usages,
     contradictions,
     counted,
-    excess_of,
     read_terms,
     read_usages,
+    since,
     stored_terms,
     stored_usages,
 )
@@ -88,38 +90,43 @@ def limit(**more: Any) -> Limit:
     return Limit(**{"scope": "wallet", "operation": "withdrawal", "currency": "USD", **more})
 
 
+def usages_of(*counting: Any) -> Usages:
+    usages = counted(*counting)
+    assert not isinstance(usages, Excess)
+    return usages
+
+
 def test_a_change_of_zone_ends_no_window_that_runs() -> None:
     at, bound = utc("2026-06-01T21:00"), limit(day_count=1)
-    (first,) = counted((), ("withdrawal",), (bound,), Counting(5, "USD", BERLIN, at))
+    (first,) = usages_of((), ("withdrawal",), (bound,), Counting(5, "USD", BERLIN, at))
     assert first.day is not None
     assert first.day.ends_at == utc("2026-06-01T22:00")
 
-    excess = excess_of(bound, 1, (first,), NEW_YORK, at + HOUR / 2)
-    assert excess is not None
+    excess = counted((first,), ("withdrawal",), (bound,), Counting(1, "USD", NEW_YORK, at + HOUR / 2))
+    assert isinstance(excess, Excess)
     assert excess.resets_at == first.day.ends_at
-    assert excess_of(bound, 1, (first,), NEW_YORK, first.day.ends_at) is None
-    (second,) = counted((first,), ("withdrawal",), (bound,), Counting(7, "USD", NEW_YORK, first.day.ends_at))
+    (second,) = usages_of((first,), ("withdrawal",), (bound,), Counting(7, "USD", NEW_YORK, first.day.ends_at))
     assert second.day is not None
     assert (second.day.ends_at, second.day.amount_minor, second.since) == (utc("2026-06-02T04:00"), 7, at)
 
 
 def test_what_no_limit_measures_any_more_is_forgotten() -> None:
     at, counting = utc("2026-06-01T00:00"), Counting(5, "USD", "UTC", utc("2026-06-01T00:00"))
-    usages = counted(
+    usages = usages_of(
         (), ("withdrawal", "debit"), (limit(day_count=9), limit(operation="debit", month_count=9)), counting
     )
     assert [(each.operation, each.day is None, each.month is None) for each in usages] == [
         ("withdrawal", False, True),
         ("debit", True, False),
     ]
-    assert counted(usages, ("withdrawal", "debit"), (), counting) == ()
-    assert counted(usages, ("transfer", "debit"), (), counting) == usages[:1]
-    again = counted(usages, ("withdrawal",), (limit(day_count=9),), counting, not_before=at + HOUR)
+    assert usages_of(usages, ("withdrawal", "debit"), (), counting) == ()
+    assert usages_of(usages, ("transfer", "debit"), (), counting) == usages[:1]
+    again = usages_of(since(usages, at + HOUR), ("withdrawal",), (limit(day_count=9),), counting)
     assert [each.day.count for each in again if each.day is not None] == [1]
 
 
 def test_rows_keep_terms_and_usage() -> None:
-    usages = counted((), ("withdrawal",), (limit(day_count=9),), Counting(5, "USD", BERLIN, utc("2026-06-01T00:00")))
+    usages = usages_of((), ("withdrawal",), (limit(day_count=9),), Counting(5, "USD", BERLIN, utc("2026-06-01T00:00")))
     terms = Terms(time_zone=BERLIN, limits=(limit(day_amount="5.00"),))
 
     assert read_usages(stored_usages(usages)) == usages

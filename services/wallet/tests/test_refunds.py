@@ -78,6 +78,7 @@ async def test_a_transfer_is_refunded_in_parts_until_nothing_is_left(api: Client
     assert again.content == first.content
     body = first.json()
     assert (body["type"], body["amount"], body["related_transaction_id"]) == ("refund", money("2.00"), transfer)
+    assert body["reason"] == WHY["reason"]
     assert [each["amount"]["amount"] for each in body["entries"]] == ["2.00", "-2.00"]
     assert (await api.get(first.headers["location"])).json() == body
     assert await posted(api, payer, payee) == ["7.00", "3.00"]

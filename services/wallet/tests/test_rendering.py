@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from contracts.money import BALANCE_MINOR_MAX
 from contracts.problems import PROBLEM_CODES
 from contracts.scopes import Kind
 from wallet.application.ports import CarriedOut
@@ -15,7 +16,7 @@ from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.facts import Fact
 from wallet.domain.lifecycle import CloseWallet, OpenWallet, WalletClosed
 from wallet.domain.mandate import Mandate, platform_mandate
-from wallet.domain.money import BALANCE_MINOR_MAX, DepositFunds, TransferFunds, WithdrawFunds
+from wallet.domain.money import DepositFunds, TransferFunds, WithdrawFunds
 from wallet.domain.outcomes import Accepted, RefusalCode, Rejected, Subject
 from wallet.domain.restrictions import FreezeWallet, UnfreezeWallet
 from wallet.domain.rows import Rows

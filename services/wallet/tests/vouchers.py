@@ -21,9 +21,10 @@ from wallet.application.units import Answer
 from wallet.domain import outcomes
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import EntryFact, Fact, JournalEvent, SystemEntry, Transaction, body_of
-from wallet.domain.money import MoneyCommand, external_account, refuse_credit
+from wallet.domain.money import MoneyCommand, external_account
 from wallet.domain.outcomes import Accepted, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
 from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
+from wallet.domain.sides import refuse_credit
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 from wallet.entrypoints.bodies import TransactionBody

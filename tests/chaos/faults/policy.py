@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from tests.chaos.faults.overtaking import settled_at
-from tests.chaos.load.history import OK, Command
+from tests.chaos.load.history import OK
 from tests.chaos.run import Bite, Fault, Run
 
 CHANGES_PER_S = 20
@@ -45,18 +45,11 @@ async def change_all_the_time(run: Run) -> Bite:
 
 
 async def _change(run: Run, changes: _Changes) -> None:
-    for version in range(CHANGES):
+    for change in range(CHANGES):
         rule = {"id": "f37", "operation": "withdrawal", "currency": "USD", "bearer": "payer", "flat": FEE}
-        document = [rule] if version % 2 == 0 else []
+        document = [rule] if change % 2 == 0 else []
         changes.asked_s.append(time.monotonic())
-        command = Command(
-            "policy",
-            run.bank.key("policy"),
-            "/v1/policy/fees",
-            {"expected_version": version, "document": document},
-            method="PUT",
-        )
-        done = await settled_at(run, command, run.bank.ports[0])
+        done = await settled_at(run, run.bank.policy("fees", document), run.bank.ports[0])
         assert done.answer.status in OK, done.answer.body
         changes.acknowledged_s.append(time.monotonic())
         await asyncio.sleep(1 / CHANGES_PER_S)

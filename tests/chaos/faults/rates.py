@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from tests.chaos.faults.overtaking import settled_at
 from tests.chaos.load.client import HttpClient, Response
 from tests.chaos.load.history import OK, Command
+from tests.chaos.load.workload import MIX
 from tests.chaos.platform.product import APIS
 from tests.chaos.run import Bite, Fault, Run
 
@@ -144,9 +145,7 @@ def _deposit(run: Run, wallet: str) -> Command:
 
 
 def _offer(run: Run) -> Command:
-    pair = {"source_currency": "EUR", "destination_currency": "USD"}
-    body = {"expected_version": 0, "document": {"pairs": [pair]}}
-    return Command("policy", run.bank.key("policy"), "/v1/policy/fx", body, method="PUT")
+    return run.bank.policy("fx", {"pairs": [{"source_currency": "EUR", "destination_currency": "USD"}]})
 
 
 def _conversion(run: Run, quote: str, wallets: list[str]) -> Command:
@@ -162,5 +161,6 @@ FAULTS = (
         title="rates down, stale, wrong and slow",
         inflict=trouble_rates,
         beside=a_source_of_rates,
+        mix={kind: weight for kind, weight in MIX.items() if kind != "convert"},
     ),
 )

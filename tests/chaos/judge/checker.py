@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from tests.chaos.judge import checker_services as services
 from tests.chaos.judge.observed import PARTITIONS, Observed, Record, Row
-from tests.chaos.load.history import Entry, History
+from tests.chaos.load.history import Entry, History, minor_of
 
 SHARD_MASK = 63
 FORCED = b'"forced":true'
@@ -28,7 +28,7 @@ def check(history: History, observed: Observed) -> dict[str, list[str]]:
         "I7": list(ascending(observed.records)),
         "I9": observed.samples.moved_back,
         "I10": history.unlike,
-        "I11": list(held(observed)),
+        "I11": [*held(observed), *taken_back(history)],
         "I13": [*services.owed(observed), *services.one_id(observed)],
         "I14": [*drained(observed), *services.arrived(observed)],
         "decisions": list(services.decided_once(observed)),
@@ -104,6 +104,23 @@ def held(observed: Observed) -> Iterator[str]:
         told = (wallet.held_minor, folded[wallet_id], observed.open_holds.get(wallet_id, 0))
         if len(set(told)) > 1:
             yield f"wallet {wallet_id} holds {told[0]}, its journal comes to {told[1]}, its open holds to {told[2]}"
+
+
+def taken_back(history: History) -> Iterator[str]:
+    """Find transactions of which more was taken back than their payees got, as the answers tell."""
+    got: dict[str, int] = {}
+    back: Counter[str] = Counter()
+    for done in history.done:
+        if len(done.moved) != 1 or "mode" in done.command.body:
+            continue
+        told, entries = done.answer.json(), done.moved[0].entries
+        is_converted = told["type"] == "conversion"
+        got[told["id"]] = max(minor for _, minor in entries) if is_converted else minor_of(told["amount"])
+        if "related_transaction_id" in told:
+            back[told["related_transaction_id"]] += minor_of(told["amount"])
+    for transaction, minor in back.items():
+        if transaction in got and minor > got[transaction]:
+            yield f"{minor} of {transaction} was taken back, its payees got {got[transaction]}"
 
 
 def dense(observed: Observed) -> Iterator[str]:

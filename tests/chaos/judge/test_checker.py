@@ -1,5 +1,6 @@
 """A checker that cannot fail proves nothing: each planted breach is found under its name, and nothing else is."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -76,7 +77,8 @@ def record(offset: int, of: Row) -> Record:
 
 def done(key: str, transaction_id: str, *entries: tuple[str, int]) -> Done:
     command = Command("transfer", key, "/v1/transfers", {}, (entries,))
-    answer = Response(201, {}, b"{}")
+    told = {"id": transaction_id, "type": "transfer", "amount": {"amount": "0.30", "currency": "USD"}}
+    answer = Response(201, {}, json.dumps(told).encode())
     moved = (Moved(transaction_id, entries),)
     return Done(command, answer, attempts=1, was_found=False, moved=moved)
 
@@ -152,6 +154,12 @@ def hold_by_no_hold(world: World) -> None:
 
 def lose_what_is_held(world: World) -> None:
     world.observed.open_holds[BERT] = 5
+
+
+def take_back_more_than_was_paid(world: World) -> None:
+    told = {"id": DEPOSIT, "type": "refund", "amount": {"amount": "0.31", "currency": "USD"}}
+    answer = Response(201, {}, json.dumps({**told, "related_transaction_id": TRANSFER}).encode())
+    world.history.done[0] = replace(world.history.done[0], answer=answer)
 
 
 def skip_a_sequence(world: World) -> None:
@@ -265,6 +273,7 @@ def publish_again_for_no_reason(world: World) -> None:
         (overdraw, {"I3"}),
         (hold_by_no_hold, {"I11"}),
         (lose_what_is_held, {"I11"}),
+        (take_back_more_than_was_paid, {"I11"}),
         (skip_a_sequence, {"I4", "I6"}),
         (skip_a_version, {"I4", "I6"}),
         (apply_twice, {"I2", "I5", "I6"}),

@@ -81,14 +81,16 @@ def moved(command: Command, answer: Response) -> tuple[Moved, ...]:
 
 
 def _moved(body: dict[str, Any], entries: tuple[Entry, ...]) -> Moved:
-    """Return the transaction with the fees that the answer tells of."""
-    if not entries:  # what it comes to nobody could say before
-        entries = tuple((each["wallet_id"], _minor(each["amount"])) for each in body["entries"] if "wallet_id" in each)
-    fees = tuple((fee["wallet_id"], -_minor(fee["amount"])) for fee in body["fees"])
+    """Return the transaction with the fees that the answer tells of; without *entries*, all as the answer tells it."""
+    if not entries:
+        told = [each for each in body["entries"] if "wallet_id" in each]
+        return Moved(body["id"], tuple((each["wallet_id"], minor_of(each["amount"])) for each in told))
+    fees = tuple((fee["wallet_id"], -minor_of(fee["amount"])) for fee in body["fees"])
     return Moved(body["id"], (*entries, *fees))
 
 
-def _minor(amount: dict[str, str]) -> int:
+def minor_of(amount: dict[str, str]) -> int:
+    """Return an amount of two decimals in minor units."""
     return round(100 * float(amount["amount"]))
 
 

@@ -24,9 +24,12 @@ PAUSE_S = (0.0, 0.02)
 """Between a client's commands: about two thirds of what a closed loop would send."""
 RETRY_S = (0.02, 0.2)
 MIX = {
-    "transfer": 56,
+    "transfer": 44,
     "deposit": 10,
     "withdrawal": 8,
+    "payment": 5,
+    "refund": 4,
+    "convert": 3,
     "hold": 8,
     "settle": 6,
     "atomic": 4,
@@ -36,6 +39,24 @@ MIX = {
 SHORT = timedelta(seconds=2)
 """How long holds last that nobody settles: the sweeper does."""
 CURRENCY = "USD"
+EUROS = "EUR"
+EURO_WALLETS = 3
+TERMS: dict[str, Any] = {
+    "fees": [{"id": "pay", "operation": "payment", "currency": CURRENCY, "bearer": "payer", "rate_ppm": 9_999}],
+    "tiers": [
+        {
+            "name": "default",
+            "limits": [
+                {"scope": "wallet", "operation": "withdrawal", "currency": CURRENCY, "day_amount": "100000.00"},
+                {"scope": "wallet", "operation": "debit", "currency": CURRENCY, "per_transaction": "90000.00"},
+                {"scope": "owner", "operation": "transfer", "currency": CURRENCY, "month_count": 1_000_000},
+            ],
+        }
+    ],
+    "fx": {"spread_ppm": 5_000, "pairs": [{"source_currency": CURRENCY, "destination_currency": EUROS}]},
+}
+"""The policy that everything happens under, by section."""
+_REFUNDABLE = frozenset({"deposit", "transfer", "withdrawal", "payment", "capture", "conversion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,8 @@ class Bank:
     history: History = field(default_factory=History)
     exchanges: list[Exchange] = field(default_factory=list)
     wallets: list[str] = field(default_factory=list)
+    euro_wallets: list[str] = field(default_factory=list)
+    policy_version: int = 0
     mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
     is_opposite: bool = False
     clients: int = CLIENTS
@@ -72,9 +95,15 @@ class Bank:
         self._turns = asyncio.Semaphore(self.clients)
 
     async def open(self) -> None:
-        """Open the wallets and pay a first deposit into each."""
+        """Set the policy, open the wallets and pay a first deposit into each."""
+        client = Client(self, random.Random(self.seed))
+        for section, document in TERMS.items():
+            await client.settle(self.policy(section, document))
+        client.close()
         for _ in range(WALLETS):
             self.wallets.append(await self.open_wallet())
+        for _ in range(EURO_WALLETS):
+            self.euro_wallets.append(await self.open_wallet(EUROS))
         await self.fund()
 
     async def fund(self) -> None:
@@ -84,13 +113,13 @@ class Bank:
             await client.settle(self.deposit(wallet, FUNDS_MINOR))
         client.close()
 
-    async def open_wallet(self) -> str:
+    async def open_wallet(self, currency: str = CURRENCY) -> str:
         """Open a wallet and return its id; the load does not know of it."""
         command = Command(
             "open",
             self.key("open"),
             "/v1/wallets",
-            {"owner_id": f"owner-{self._keys % 8}", "currency": CURRENCY, "placement": f"group-{self._keys}"},
+            {"owner_id": f"owner-{self._keys % 8}", "currency": currency, "placement": f"group-{self._keys}"},
         )
         client = Client(self, random.Random(command.key))
         try:
@@ -125,6 +154,10 @@ class Bank:
             await self._hold(client, chance)
         elif kind == "settle":
             await self._settle_hold(client, chance)
+        elif kind == "refund":
+            await self._refund(client, chance)
+        elif kind == "convert":
+            await self._convert(client, chance)
         else:
             await client.settle(self._command(kind, chance))
 
@@ -143,6 +176,19 @@ class Bank:
         placed = self._placed.pop(chance.randrange(len(self._placed)))
         payee = chance.choice([wallet for wallet in self.wallets if wallet != placed.wallet])
         await client.settle(self.capture(placed, payee) if chance.random() < 0.7 else self.void(placed))
+
+    async def _refund(self, client: "Client", chance: random.Random) -> None:
+        """Take a little of a transaction back, or now and then more than is left of it."""
+        done = chance.choice(self.history.done)
+        if done.command.kind in _REFUNDABLE and done.moved:
+            await client.settle(self.refund(done, chance.choice((1, 137, 10_000))))
+
+    async def _convert(self, client: "Client", chance: random.Random) -> None:
+        """Ask for a quote and use it."""
+        quoted = await client.settle(self.quote(chance.choice((137, 2_500))))
+        if quoted is not None and quoted.answer.status in OK:
+            payer, payee = self._wallet(chance), chance.choice(self.euro_wallets)
+            await client.settle(self.conversion(quoted.answer.json()["id"], payer, payee))
 
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
@@ -188,6 +234,8 @@ class Bank:
                 return self.deposit(self._wallet(chance), min(amount_minor, 10_000))
             case "withdrawal":
                 return self.withdrawal(self._wallet(chance), amount_minor)
+            case "payment":
+                return self.payment(chance.sample(self.wallets, 3), amount_minor)
             case _:
                 kinds = chance.choices(("transfer", "deposit", "withdrawal"), k=4)
                 return self.batch(kind, [self._command(each, chance) for each in kinds])
@@ -207,6 +255,36 @@ class Bank:
     def void(self, placed: "Placed") -> Command:
         """Return the void of a hold."""
         return Command("void", self.key("void"), f"/v1/holds/{placed.hold_id}/void", {})
+
+    def payment(self, wallets: Sequence[str], amount_minor: int) -> Command:
+        """Return a payment of the first of three wallets to the others; the answer tells fee and shares."""
+        payer, first, second = wallets
+        destinations = [{"wallet_id": first, "share_ppm": 333_333}, {"wallet_id": second, "rest": True}]
+        body = {"source_wallet_id": payer, "amount": _amount(amount_minor), "destinations": destinations}
+        return Command("payment", self.key("payment"), "/v1/payments", body, ((),))
+
+    def refund(self, done: Done, amount_minor: int) -> Command:
+        """Return a refund of what a client was told of, in the currency that its payee got."""
+        currency = EUROS if done.command.kind == "conversion" else CURRENCY
+        body = {"reason": "chaos", "amount": {**_amount(amount_minor), "currency": currency}}
+        path = f"/v1/transactions/{done.moved[0].transaction_id}/refunds"
+        return Command("refund", self.key("refund"), path, body, ((),))
+
+    def quote(self, amount_minor: int) -> Command:
+        """Return the request of a quote."""
+        body = {"source_currency": CURRENCY, "destination_currency": EUROS, "source_amount": _text(amount_minor)}
+        return Command("quote", self.key("quote"), "/v1/fx/quotes", body)
+
+    def conversion(self, quote_id: str, payer: str, payee: str) -> Command:
+        """Return the use of a quote."""
+        body = {"quote_id": quote_id, "source_wallet_id": payer, "destination_wallet_id": payee}
+        return Command("conversion", self.key("conversion"), "/v1/conversions", body, ((),))
+
+    def policy(self, section: str, document: Any) -> Command:
+        """Return the next change of the policy."""
+        body = {"expected_version": self.policy_version, "document": document}
+        self.policy_version += 1
+        return Command("policy", self.key("policy"), f"/v1/policy/{section}", body, method="PUT")
 
     def batch(self, mode: str, singles: Sequence[Command]) -> Command:
         """Return a batch of *singles*."""
@@ -229,7 +307,11 @@ class Bank:
 
 
 def _amount(amount_minor: int) -> dict[str, str]:
-    return {"amount": f"{amount_minor // 100}.{amount_minor % 100:02d}", "currency": CURRENCY}
+    return {"amount": _text(amount_minor), "currency": CURRENCY}
+
+
+def _text(amount_minor: int) -> str:
+    return f"{amount_minor // 100}.{amount_minor % 100:02d}"
 
 
 class Client:

@@ -10,6 +10,7 @@ import notifications.bootstrap
 import transaction_history.bootstrap
 import wallet.bootstrap
 from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, WALLET_EVENTS, Topic
+from local_stack.services import CENTURY_S, EXAMPLE_RATES
 from servicekit.migrations import MigrationSource
 
 RULES = Path(__file__).with_name("rules.yaml")
@@ -73,8 +74,11 @@ SETTINGS: Mapping[str, str] = {
     "NOTIFICATIONS_ATTEMPT_TIMEOUT_S": str(ATTEMPT_TIMEOUT_S),
     "NOTIFICATIONS_LEASE_S": str(WEBHOOK_LEASE_S),
     "NOTIFICATIONS_RETRY_DELAYS_S": "[1, 2, 4, 8, 8, 8, 8, 8, 8]",
+    "WALLET_RATES_URL": EXAMPLE_RATES.as_uri(),
+    "WALLET_RATES_AGE_MAX_S": CENTURY_S,
+    "WALLET_RATES_EVERY_S": "1",
 }
-"""Of the services beside the core: leases short enough to run out while a fault lasts."""
+"""Leases short enough to run out while a fault lasts, and rates to convert by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ class PostgresLedger:
         self._application_name = application_name
         self._commit_lock = commit_lock
         self._idle: list[Connection] = []
+        self._turn = asyncio.Lock()
 
     async def read(self, names: Collection[RowName], keys: Collection[UnitKey]) -> BatchInput:
         async with self._connected() as connection:
@@ -147,9 +148,13 @@ class PostgresLedger:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:
-        """Give a connection that no other batch has."""
-        self._idle = [connection for connection in self._idle if not connection.is_closed()]
-        connection = self._idle.pop() if self._idle else await self._connect()
+        """Give a connection that no other batch has, in turn.
+
+        A batch that waits for a new connection is not overtaken by the next, which was decided on what it leaves.
+        """
+        async with self._turn:
+            self._idle = [connection for connection in self._idle if not connection.is_closed()]
+            connection = self._idle.pop() if self._idle else await self._connect()
         try:
             with given_up_after(connection, COMMAND_TIMEOUT_S):
                 yield connection

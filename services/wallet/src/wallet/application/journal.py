@@ -29,7 +29,8 @@ def transaction_rows(
     entry_index = -1
     rows = []
     for fact, wallet in carried:
-        if isinstance(fact, Fact) and not fact.is_entry:
+        if not fact.is_entry:
+            assert isinstance(fact, Fact)
             rows.append(_state_change_row(unit, fact, wallet, private))
             continue
         entry_index += 1

@@ -43,9 +43,10 @@ from wallet.application.units import (
 )
 from wallet.domain.commands import Command, Context, Ids, decide
 from wallet.domain.mandate import platform_mandate
-from wallet.domain.outcomes import Accepted, Decision, Missing, NotNow, NotPermitted, Rejected, Undone, Unnamed
+from wallet.domain.outcomes import Accepted, Decision, Missing, Rejected, Undone, Unnamed
+from wallet.domain.owners import owner_names
 from wallet.domain.policy import policy_in_force
-from wallet.domain.rows import Row, RowName, Rows, StateName, StateRow, UnnamedRowError
+from wallet.domain.rows import RowName, Rows, StateName, StateRow, UnnamedRowError
 from wallet.domain.wallets import Wallet
 
 HashReference = Callable[[UUID, str], bytes]
@@ -126,8 +127,11 @@ class BatchPlan:
             name: row for name, row in given.rows.items() if isinstance(row, Wallet) and row.last_at > given.now
         }
         self._results = [self._plan_unit(unit) for unit in self._units]
-        if self.unnamed:  # a rule names the first that it misses: what these rows name besides is read with it
-            self.unnamed |= named_by(self._units, given.rows) - given.rows.keys()
+        if self.unnamed:  # a rule tells the first that it misses: what these rows name, and their owners, all at once
+            named = named_by(self._units, given.rows)
+            for tenant_id in {unit.tenant_id for unit in self._units}:
+                named |= owner_names(given.rows, tenant_id)
+            self.unnamed |= named - given.rows.keys()
         rows = BatchRows(
             now=self._now,
             stamp=self._stamp,
@@ -213,7 +217,7 @@ class BatchPlan:
                 (rows.made_states if stamp_before is None else rows.changed_states).append(row)
             elif stamp_before is None:
                 rows.opened.append(row)
-            elif name in self._remade or _has_another_floor(before[name], row):
+            elif name in self._remade:
                 rows.changed.append(row)
             else:
                 rows.moved.append(moved_wallet(row, stamp_before))
@@ -226,7 +230,7 @@ class BatchPlan:
         return Stored(answered.result, answered.answer, answered.resource_id, positions, is_replayed=False)
 
     def _plan_unit(self, unit: Unit) -> Outcome | _ToWrite:
-        if self._has_claims or unit.key in self._given.keys:
+        if self._has_claims or (self._given.keys and unit.key in self._given.keys):
             found = self._found_under_keys(unit)
             if found is not None:
                 return found
@@ -236,15 +240,13 @@ class BatchPlan:
         if unit.is_atomic_batch:
             return self._plan_atomic_batch(unit)
         first_row = len(self._journal)
-        match self._attempt(unit, unit.commands[0]):
-            case Missing() | NotPermitted() | NotNow() as undone:
-                return undone_unit(undone, None)
-            case Rejected() as rejected:
-                answer = self._renderer.rejected(rejected, unit.path)
-                answered = _Answered(Refused(rejected.code), answer, None)
-                return self._remember(unit, answered, first_row, rejected.subject.id)
-            case _Answered() as answered:
-                return self._remember(unit, answered, first_row)
+        attempt = self._attempt(unit, unit.commands[0])
+        if isinstance(attempt, _Answered):
+            return self._remember(unit, attempt, first_row)
+        if isinstance(attempt, Rejected):
+            answered = _Answered(Refused(attempt.code), self._renderer.rejected(attempt, unit.path), None)
+            return self._remember(unit, answered, first_row, attempt.subject.id)
+        return undone_unit(attempt, None)
 
     def _found_under_keys(self, unit: Unit) -> Outcome | None:
         """Return what is stored under the keys of *unit*, KeyReused for another request's, None if they are free."""
@@ -321,7 +323,8 @@ class BatchPlan:
         private = None if accepted.text is None else private_text(accepted.text)
         transaction_id = accepted.transaction_id
         carried, states, remade = carry_out(accepted, self._rows, self._now, private)
-        self._remade.update(remade)
+        if remade:
+            self._remade.update(remade)
         if transaction_id is None:
             self._journal += state_change_rows(unit, carried, private)
         else:
@@ -334,8 +337,9 @@ class BatchPlan:
             states.append(carry_out_row(fact, self._rows, self._now))
             self._journal.append(row_change_row(unit, fact, states[-1], private))
             self._context = self._nobodys_context()  # it may have been the policy
-        self._rows.update((row.name, row) for row in accepted.states)
-        states.extend(accepted.states)
+        for row in accepted.states:
+            self._rows[row.name] = row
+            states.append(row)
         created_at = self._text_of(carried[0][1].last_at) if carried else self._now_text
         done = CarriedOut(carried, states, transaction_id, created_at, unit.mandate)
         return _Answered(_DONE, self._renderer.accepted(command, done), accepted.resource_id)
@@ -390,8 +394,3 @@ class BatchPlan:
         if self._has_claims:
             self._printed[unit.key] = unit.fingerprint
         return _ToWrite(answered, last_rows)
-
-
-def _has_another_floor(before: Row | None, after: Wallet) -> bool:
-    """Return whether the wallet's floor was waived, or is no longer: more than its money changed."""
-    return isinstance(before, Wallet) and before.floor_waived is not after.floor_waived

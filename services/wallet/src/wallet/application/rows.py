@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -55,17 +55,15 @@ class IdempotencyRow(NamedTuple):
     more_rows: str | None
 
 
+_ROWS_IN_PLACE: Final = 2
+
+
 def row_places(last_rows: list[int]) -> tuple[int | None, int | None, str | None]:
     """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
-    match last_rows:
-        case []:
-            return None, None, None
-        case [only]:
-            return only, None, None
-        case [first, second]:
-            return first, second, None
-        case _:
-            return None, None, "{" + ",".join(map(str, last_rows)) + "}"
+    if len(last_rows) > _ROWS_IN_PLACE:
+        return None, None, "{" + ",".join(map(str, last_rows)) + "}"
+    first, second, *_ = (*last_rows, None, None)
+    return first, second, None
 
 
 class ReferenceRow(NamedTuple):

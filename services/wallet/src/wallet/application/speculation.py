@@ -13,6 +13,7 @@ from wallet.application.plan import BatchPlan
 from wallet.application.recent import Recent
 from wallet.application.rows import BatchInput, KeyRecord, KnownRow
 from wallet.application.units import Unit, UnitKey, keys_of
+from wallet.domain.owners import owner_names
 from wallet.domain.policy import policy_name
 from wallet.domain.rows import RowName, Rows
 from wallet.domain.wallets import Wallet
@@ -134,7 +135,7 @@ class Gathering:
         self.reads = 0
 
     def unread(self) -> Unread:
-        """Take what is known of all that the units name, and of their tenants' policies; return what is not."""
+        """Take what is known of all that the units name, of their tenants' policies and owners; return what is not."""
         rows, stamps = self._rows, self._stamps
         known, is_acknowledged = self._known.rows.get, self._known.is_acknowledged
         names: set[RowName] = set()
@@ -160,12 +161,15 @@ class Gathering:
                         own_name = row.id if isinstance(row, Wallet) else name
                         rows[own_name], stamps[own_name] = row, found.stamp
                         links += own_name is name
-        return Unread(names | self._unread_policies(tenants), keys)
+        names |= self._unread_of(map(policy_name, tenants))
+        for tenant_id in tenants:
+            names |= self._unread_of(owner_names(rows, tenant_id))
+        return Unread(names, keys)
 
-    def _unread_policies(self, tenants: Iterable[UUID]) -> set[RowName]:
-        """Take what is known of the policies of *tenants*; return the names of the others."""
+    def _unread_of(self, names: Iterable[RowName]) -> set[RowName]:
+        """Take what is known of the rows of those *names*; return the names of the others."""
         unread: set[RowName] = set()
-        for name in map(policy_name, tenants):
+        for name in names:
             if name in self._stamps:
                 continue
             found = self._known.rows.get(name)

@@ -10,14 +10,13 @@ from contracts import events
 from contracts.money import money
 from wallet.domain.commands import Context
 from wallet.domain.facts import About, AnyFact, SystemEntry
-from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
+from wallet.domain.fees import Use, fee_entries
 from wallet.domain.fx import client_rate
-from wallet.domain.limiting import count_debit, refuse_balance
-from wallet.domain.money import FundsReceived, FundsSent, MoneyCommand, refuse_credit, refuse_debit
+from wallet.domain.money import FundsReceived, FundsSent, MoneyCommand
 from wallet.domain.outcomes import Accepted, Decision, Missing, RefusalCode, Rejected, Subject, missing_wallet
-from wallet.domain.owners import with_owners
 from wallet.domain.quotes import QUOTE, Quote, QuoteStatus, quote_of, refuse_settled
 from wallet.domain.rows import RowName, Rows, StateName, StateRow
+from wallet.domain.sides import payees_side, payers_side
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
@@ -37,9 +36,9 @@ class Convert(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the quote and both wallets, with their owners where the policy looks at owners."""
-        wallets = self.source_wallet_id, self.destination_wallet_id
-        return (StateName(QUOTE.number, self.quote_id), *with_owners(known, wallets))
+        """Return the quote and both wallets."""
+        del known
+        return StateName(QUOTE.number, self.quote_id), self.source_wallet_id, self.destination_wallet_id
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse a quote that is over, what the payer may not spend and the payee not receive, else post it."""
@@ -55,22 +54,20 @@ class Convert(MoneyCommand, frozen=True):
             return missing_wallet(self.destination_wallet_id)
         assert payer.id != payee.id, "the edge refuses a conversion to oneself"
         quote = quote_of(row)
+        over = _refuse_over(row, quote, context.now)
+        if over is not None:
+            return over
         use = Use(self.kind, payer, quote.destination_currency)
-        paid = payers_fee(use, quote.source_minor, rows, context)
-        taken = payees_fee(use, quote.destination_minor, rows, context)
-        count = count_debit(payer, self.kind, quote.source_minor, rows, context)
-        full = refuse_balance(payee, quote.destination_minor, rows, context)
-        refusal = (
-            _refuse_over(row, quote, context.now)
-            or refuse_debit(payer, quote.source_minor, quote.source_currency, mandate, paid, limit=count.refusal)
-            or refuse_credit(payee, quote.destination_minor, quote.destination_currency, mandate, taken, limit=full)
-        )
+        debit = payers_side(use, quote.source_minor, quote.source_currency, rows, context)
+        credit = payees_side(use, payee, quote.destination_minor, rows, context)
+        refusal = debit.refusal or credit.refusal
         if refusal is not None:
             return refusal
         transaction_id = context.ids.beside(payer.id)
         used = _used(row, quote, transaction_id, context.now)
-        facts = (*entries(payer, payee, row.id, quote), *fee_entries(payer, paid), *fee_entries(payee, taken))
-        return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,), usages=count.usages)
+        fees = (*fee_entries(payer, debit.fee), *fee_entries(payee, credit.fee))
+        facts = (*entries(payer, payee, row.id, quote), *fees)
+        return Accepted(facts, transaction_id, transaction_id, self.text, states=(used,), usages=debit.usages)
 
 
 def _refuse_over(row: StateRow, quote: Quote, now: datetime) -> Rejected | None:

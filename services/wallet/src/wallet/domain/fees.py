@@ -10,6 +10,7 @@ from wallet.domain.commands import Context
 from wallet.domain.facts import About, EntryFact, SystemEntry
 from wallet.domain.fee_facts import FeeCharged, HoldFeeCharged
 from wallet.domain.fee_rules import PAYEE, PAYER
+from wallet.domain.holds import CAPTURE, PAYMENT
 from wallet.domain.limits import DEFAULT_TIER
 from wallet.domain.owners import tier_of
 from wallet.domain.rows import Rows
@@ -29,15 +30,25 @@ class Fee(NamedTuple):
         return About(fee_rule=self.rule_id, policy_version=self.policy_version)
 
 
-class Use(NamedTuple):
-    """What fees are for: an *operation* whose fees differ by the tier of *tiered*, the payer, in its currency.
+class Use(msgspec.Struct, frozen=True, gc=False):
+    """What money is moved for: an *operation* whose fees differ by the tier of *tiered*, the payer, in its currency.
 
-    A payee's are of *payee_currency* where that is another.
+    A payee gets *payee_currency* where that is another.
     """
 
     operation: str
     tiered: Wallet
     payee_currency: str | None = None
+
+    @property
+    def payees_currency(self) -> str:
+        """What the payee gets money in."""
+        return self.payee_currency or self.tiered.currency
+
+    @property
+    def limited_as(self) -> str:
+        """The operation whose limits bound it: what a hold is placed for is a payment."""
+        return PAYMENT if self.operation == CAPTURE else self.operation
 
 
 def payers_fee(use: Use, amount_minor: int, rows: Rows, context: Context) -> Fee | None:
@@ -90,7 +101,7 @@ def _find(use: Use, bearer: str, amount_minor: int, rows: Rows, context: Context
     policy, version = context.policy.policy, context.policy.version
     if not policy.fees:
         return None
-    currency = (use.payee_currency if bearer == PAYEE else None) or use.tiered.currency
+    currency = use.payees_currency if bearer == PAYEE else use.tiered.currency
     if not policy.rules.for_use(use.operation, currency, bearer):
         return None
     tier = tier_of(rows, use.tiered) if policy.looks_at_owners else DEFAULT_TIER

@@ -6,16 +6,17 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.money import BALANCE_MINOR_MAX
 from contracts.scopes import Kind
 from wallet.domain.commands import Command, Context
 from wallet.domain.destinations import PPM, Destination, share_out
 from wallet.domain.facts import About, AnyFact
-from wallet.domain.fees import Fee, Use, fee_minor_of, increased_fee_minor, payers_fee, reserved_fee_entries
+from wallet.domain.fees import Fee, Use, fee_minor_of, increased_fee_minor, reserved_fee_entries
 from wallet.domain.holds import (
+    CAPTURE,
     EXPIRED,
     FINAL_CAPTURE,
     HOLD,
-    PAYMENT,
     VOIDED,
     HoldCaptured,
     HoldIncreased,
@@ -27,8 +28,7 @@ from wallet.domain.holds import (
     hold_of,
     remaining_minor,
 )
-from wallet.domain.limiting import count_debit, give_back
-from wallet.domain.money import BALANCE_MINOR_MAX, refuse_debit
+from wallet.domain.limiting import give_back
 from wallet.domain.outcomes import (
     WALLET,
     Accepted,
@@ -43,10 +43,10 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
-from wallet.domain.owners import with_owners
 from wallet.domain.payments import Paid, pay_out, wallets_of
 from wallet.domain.policy import HoldTerms
 from wallet.domain.rows import RowName, Rows, StateName, StateRow, UsageChange
+from wallet.domain.sides import debit_side, payers_side
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
@@ -71,25 +71,24 @@ class PlaceHold(Command, frozen=True):
         return self.wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the wallet, and its owner where the policy looks at owners."""
-        return with_owners(known, (self.wallet_id,))
+        """Return the wallet."""
+        del known
+        return (self.wallet_id,)
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what the wallet may not spend, else hold it."""
         wallet = context.own(rows, self.wallet_id)
         if wallet is None:
             return missing_wallet(self.wallet_id)
-        fee = payers_fee(Use(CaptureHold.kind, wallet), self.amount_minor, rows, context)
-        count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)
-        refusal = refuse_debit(wallet, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
-        if refusal is not None:
-            return refusal
+        debit = payers_side(Use(CAPTURE, wallet), self.amount_minor, self.currency, rows, context)
+        if debit.refusal is not None:
+            return debit.refusal
         terms, now = context.policy.policy.holds, context.now
         expires_at = now + timedelta(days=terms.days) if self.expires_at is None else self.expires_at
         if not now < expires_at <= now + timedelta(days=terms.days_max):
             return _out_of_range(Subject(WALLET, wallet.id), terms)
         hold_id = context.ids.beside(wallet.id)
-        fee_minor = fee_minor_of(fee)
+        fee, fee_minor = debit.fee, fee_minor_of(debit.fee)
         placed = HoldPlaced(
             wallet.id,
             held_minor=self.amount_minor + fee_minor,
@@ -100,7 +99,7 @@ class PlaceHold(Command, frozen=True):
             fee_rule=None if fee is None else fee.rule_id,
             policy_version=None if fee is None else fee.policy_version,
         )
-        return Accepted((placed,), resource_id=hold_id, text=self.text, usages=count.usages)
+        return Accepted((placed,), resource_id=hold_id, text=self.text, usages=debit.usages)
 
 
 class _HoldCommand(Command, frozen=True):
@@ -109,12 +108,12 @@ class _HoldCommand(Command, frozen=True):
     hold_id: UUID
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the hold, and the wallets of the command once its own is known, with their owners if looked at."""
+        """Return the hold, and the wallets of the command once its own is known."""
         name = StateName(HOLD.number, self.hold_id)
         row = known.get(name)
         if not isinstance(row, StateRow) or row.wallet_id is None:
             return (name, *self._payees())
-        return (name, *with_owners(known, (row.wallet_id, *self._payees())))
+        return (name, row.wallet_id, *self._payees())
 
     def _payees(self) -> tuple[UUID, ...]:
         return ()
@@ -173,13 +172,11 @@ class IncreaseHold(_HoldCommand, frozen=True):
         if len(hold_of(row).increases) >= INCREASES_MAX:
             return _refused(RefusalCode.INCREASE_LIMIT_REACHED, row)
         fee = _more_fee(row, self.amount_minor, context)
-        count = count_debit(wallet, PAYMENT, self.amount_minor, rows, context)
-        refusal = refuse_debit(
-            wallet, self.amount_minor, self.currency or "", context.mandate, fee, limit=count.refusal
-        )
-        if refusal is not None:
-            return refusal
-        return Accepted((_increased(row, wallet, self.amount_minor, expires_at, fee),), usages=count.usages)
+        currency = self.currency or ""
+        debit = debit_side(Use(CAPTURE, wallet), self.amount_minor, fee, rows, context, currency=currency)
+        if debit.refusal is not None:
+            return debit.refusal
+        return Accepted((_increased(row, wallet, self.amount_minor, expires_at, fee),), usages=debit.usages)
 
 
 class CaptureHold(_HoldCommand, frozen=True):
@@ -189,7 +186,7 @@ class CaptureHold(_HoldCommand, frozen=True):
     exceeds it goes below the floor and through restrictions.
     """
 
-    kind: ClassVar[str] = "capture"
+    kind: ClassVar[str] = CAPTURE
     moves_money: ClassVar[bool] = True
     destinations: tuple[Destination, ...]
     amount_minor: int | None = None
@@ -219,11 +216,10 @@ class CaptureHold(_HoldCommand, frozen=True):
         usages: tuple[UsageChange, ...] = ()
         if over_minor > 0 and not self.is_forced:
             fee = _more_fee(row, over_minor, context)
-            count = count_debit(payer, PAYMENT, over_minor, rows, context)
-            refusal = refuse_debit(payer, over_minor, payer.currency, context.mandate, fee, limit=count.refusal)
-            if refusal is not None:
-                return refusal
-            usages = count.usages
+            debit = debit_side(Use(CAPTURE, payer), over_minor, fee, rows, context, currency=payer.currency)
+            if debit.refusal is not None:
+                return debit.refusal
+            usages = debit.usages
             increased = (_increased(row, payer, over_minor, hold_of(row).expires_at, fee),)
         parts = share_out(amount_minor, self.destinations)
         if isinstance(parts, RefusalCode):

@@ -30,6 +30,7 @@ from wallet.domain.texts import stored_text
 from wallet.domain.wallets import Wallet
 
 PAYMENT: Final = "payment"
+CAPTURE: Final = "capture"
 VOIDED: Final = "voided"
 EXPIRED: Final = "expired"
 FINAL_CAPTURE: Final = "final_capture"

@@ -1,12 +1,13 @@
 """What limits refuse of a command, and what is counted under them where it is carried out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from contracts.envelope import rfc3339
 from wallet.domain.commands import Context
-from wallet.domain.fee_rules import minor_of
 from wallet.domain.holds import PAYMENT, amount_minor_of, hold_of
 from wallet.domain.limits import (
     DEBIT,
@@ -16,11 +17,10 @@ from wallet.domain.limits import (
     Counting,
     Excess,
     Limit,
-    LimitsByUse,
+    Operations,
     Placings,
-    Usages,
+    TierLimits,
     counted,
-    excess_of,
     given_back,
     measured,
     since,
@@ -34,7 +34,7 @@ from wallet.domain.wallets import Wallet
 _OPERATIONS: Final = ("withdrawal", "transfer", PAYMENT, "conversion", DEBIT, DEPOSIT)
 
 
-class Count(NamedTuple):
+class Count(msgspec.Struct, frozen=True, gc=False):
     """What limits say of a debit or a deposit: why they refuse it, or what is counted of it."""
 
     refusal: Rejected | None
@@ -61,9 +61,10 @@ def refuse_balance(payee: Wallet, amount_minor: int, rows: Rows, context: Contex
     """Return that *payee* would have more than it may, or None."""
     if payee.terms is None and not context.policy.policy.tiers:
         return None
-    limits = _of_wallet(payee, tier_limits(context.policy.policy, rows, payee), (DEPOSIT,))
-    excess = next((_balance(limit, payee) for limit in limits if limit.balance is not None), None)
-    return None if excess is None or payee.posted_minor + amount_minor <= excess.highest else _exceeded(payee, excess)
+    limit = _on_wallet(payee, tier_limits(context.policy.policy, rows, payee), DEPOSIT)
+    if limit is None or limit.balance_minor is None or payee.posted_minor + amount_minor <= limit.balance_minor:
+        return None
+    return _exceeded(payee, _balance(limit, limit.balance_minor, payee))
 
 
 def give_back(wallet: Wallet, hold: StateRow, minor: int, rows: Rows, context: Context) -> tuple[UsageChange, ...]:
@@ -91,16 +92,14 @@ def limits_in_force(wallet: Wallet, rows: Rows, policy: Policy, at: datetime) ->
     found: list[Excess] = []
     for limits, usage in (
         (_of_wallet(wallet, tier, _OPERATIONS), wallet.usage),
-        (_of_owner(wallet, tier, _OPERATIONS), owners),
+        (tier.on_each(OF_OWNER, _OPERATIONS, wallet.currency), owners),
     ):
         for limit in limits:
-            if limit.per_transaction is not None:
-                found.append(
-                    Excess(limit, "transaction", "amount", minor_of(limit.per_transaction, limit.currency), 0, None)
-                )
+            if limit.once_minor is not None:
+                found.append(Excess(limit, "transaction", "amount", limit.once_minor, 0, None))
             found += measured(limit, usage, zone, at)
-            if limit.balance is not None:
-                found.append(_balance(limit, wallet))
+            if limit.balance_minor is not None:
+                found.append(_balance(limit, limit.balance_minor, wallet))
     return found
 
 
@@ -110,57 +109,41 @@ def _placings(row: StateRow) -> Placings:
     return (hold.placed_at, first_minor), *hold.increases
 
 
-def _count(wallet: Wallet, operations: Sequence[str], amount_minor: int, rows: Rows, context: Context) -> Count:
+def _count(wallet: Wallet, operations: Operations, amount_minor: int, rows: Rows, context: Context) -> Count:
     policy = context.policy.policy
     if not policy.tiers and wallet.terms is None and not wallet.usage:
         return _UNLIMITED
     tier = tier_limits(policy, rows, wallet)
     counting = Counting(amount_minor, wallet.currency, wallet.time_zone, max(context.now, wallet.last_at))
-    limits = _of_wallet(wallet, tier, operations)
-    excess = _first_excess(limits, wallet.usage, counting)
-    if excess is not None:
-        return Count(_exceeded(wallet, excess))
-    usage = counted(wallet.usage, operations, limits, counting)
+    usage = counted(wallet.usage, operations, _of_wallet(wallet, tier, operations), counting)
+    if isinstance(usage, Excess):
+        return Count(_exceeded(wallet, usage))
     changes: tuple[UsageChange, ...] = () if usage == wallet.usage else (WalletUsage(wallet.id, usage),)
     if not policy.counts_owners:
         return Count(None, changes)
-    before, limits = since(owners_usage(rows, wallet), policy.owners_counted_since), _of_owner(wallet, tier, operations)
-    excess = _first_excess(limits, before, counting)
-    if excess is not None:
-        return Count(_exceeded(wallet, excess))
-    after = counted(before, operations, limits, counting)
-    owners = () if after == before else (OwnerUsage(wallet.tenant_id, wallet.owner_id, after),)
+    before = since(owners_usage(rows, wallet), policy.owners_counted_since)
+    usage = counted(before, operations, tier.on_each(OF_OWNER, operations, wallet.currency), counting)
+    if isinstance(usage, Excess):
+        return Count(_exceeded(wallet, usage))
+    owners = () if usage == before else (OwnerUsage(wallet.tenant_id, wallet.owner_id, usage),)
     return Count(None, (*changes, *owners))
 
 
-def _of_wallet(wallet: Wallet, tier: LimitsByUse, operations: Sequence[str]) -> Sequence[Limit]:
-    """Return the limits on *wallet* alone: its own go before those of its tier of the same operation."""
-    own = wallet.terms
-    found = [
-        (None if own is None else own.own(operation)) or tier.get((OF_WALLET, operation, wallet.currency))
-        for operation in operations
-    ]
-    return [limit for limit in found if limit is not None]
+def _on_wallet(wallet: Wallet, tier: TierLimits, operation: str) -> Limit | None:
+    """Return the limit on *operation* of *wallet* alone: its own goes before that of its tier."""
+    own = None if wallet.terms is None else wallet.terms.own(operation)
+    return own or tier.on(OF_WALLET, operation, wallet.currency)
 
 
-def _of_owner(wallet: Wallet, tier: LimitsByUse, operations: Sequence[str]) -> Sequence[Limit]:
-    found = [tier.get((OF_OWNER, operation, wallet.currency)) for operation in operations]
-    return [limit for limit in found if limit is not None]
+def _of_wallet(wallet: Wallet, tier: TierLimits, operations: Operations) -> Sequence[Limit]:
+    if wallet.terms is None:
+        return tier.on_each(OF_WALLET, operations, wallet.currency)
+    limits = [_on_wallet(wallet, tier, operation) for operation in operations]
+    return [limit for limit in limits if limit is not None]
 
 
-def _first_excess(limits: Iterable[Limit], usage: Usages, counting: Counting) -> Excess | None:
-    for limit in limits:
-        excess = excess_of(limit, counting.amount_minor, usage, counting.zone, counting.at)
-        if excess is not None:
-            return excess
-    return None
-
-
-def _balance(limit: Limit, wallet: Wallet) -> Excess:
-    assert limit.balance is not None
-    return Excess(
-        limit, "balance", "amount", minor_of(limit.balance, limit.currency), max(0, wallet.posted_minor), None
-    )
+def _balance(limit: Limit, most_minor: int, wallet: Wallet) -> Excess:
+    return Excess(limit, "balance", "amount", most_minor, max(0, wallet.posted_minor), None)
 
 
 def _exceeded(wallet: Wallet, excess: Excess) -> Rejected:

@@ -3,10 +3,10 @@
 Amounts are decimal texts of the limit's currency where they are set, minor units where they are counted.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from functools import cached_property, lru_cache
+from typing import Final, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ TIERS_MAX: Final = 50
 LIMITS_MAX: Final = 50
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """What may go through *operation* in *currency*: at once, in a day, in a month, by amount and by count.
 
     *scope* `owner` counts all wallets of the owner together. *balance* is the most that a wallet may have after
@@ -43,15 +43,38 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     month_count: int | None = None
     balance: str | None = None
 
-    @property
+    @cached_property
+    def once_minor(self) -> int | None:
+        """The most at once, in minor units."""
+        return self._minor(self.per_transaction)
+
+    @cached_property
+    def day_minor(self) -> int | None:
+        """The most in a day, in minor units."""
+        return self._minor(self.day_amount)
+
+    @cached_property
+    def month_minor(self) -> int | None:
+        """The most in a month, in minor units."""
+        return self._minor(self.month_amount)
+
+    @cached_property
+    def balance_minor(self) -> int | None:
+        """The most that a wallet may have, in minor units."""
+        return self._minor(self.balance)
+
+    @cached_property
     def measures_days(self) -> bool:
         """Whether it counts what happens in a day."""
         return self.day_amount is not None or self.day_count is not None
 
-    @property
+    @cached_property
     def measures_months(self) -> bool:
         """Whether it counts what happens in a month."""
         return self.month_amount is not None or self.month_count is not None
+
+    def _minor(self, amount: str | None) -> int | None:
+        return None if amount is None else minor_of(amount, self.currency)
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,13 +84,31 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: tuple[Limit, ...] = ()
 
 
-LimitsByUse = Mapping[tuple[str, str, str], Limit]
-"""Limits by scope, operation and currency, of which each has one at most."""
+class TierLimits:
+    """A tier's limits, found by what they are for: each scope, operation and currency has one at most."""
+
+    def __init__(self, limits: Iterable[Limit] = ()) -> None:
+        self._by_use: dict[tuple[str, str, str], Limit] = {
+            (limit.scope, limit.operation, limit.currency): limit for limit in limits
+        }
+        self._found: dict[tuple[str, Operations, str], Sequence[Limit]] = {}
+
+    def on(self, scope: LimitScope, operation: str, currency: str) -> Limit | None:
+        """Return the limit on *operation*."""
+        return self._by_use.get((scope, operation, currency))
+
+    def on_each(self, scope: LimitScope, operations: "Operations", currency: str) -> Sequence[Limit]:
+        """Return the limits on *operations*, in their order; found once for each that is asked for."""
+        asked = scope, operations, currency
+        found = self._found.get(asked)
+        if found is None:
+            limits = [self.on(scope, operation, currency) for operation in operations]
+            found = self._found[asked] = [limit for limit in limits if limit is not None]
+        return found
 
 
-def by_use(limits: Iterable[Limit]) -> LimitsByUse:
-    """Return *limits*, found by what they are for."""
-    return {(limit.scope, limit.operation, limit.currency): limit for limit in limits}
+Operations = tuple[str, ...]
+NO_LIMITS: Final = TierLimits()
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,7 +119,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def own(self, operation: str) -> Limit | None:
         """Return the wallet's own limit of *operation*."""
-        return next((limit for limit in self.limits if limit.operation == operation), None)
+        for limit in self.limits:
+            if limit.operation == operation:
+                return limit
+        return None
 
 
 class Window(msgspec.Struct, frozen=True, gc=False):
@@ -130,7 +174,7 @@ def read_terms(stored: bytes | None) -> Terms | None:
     return None if stored is None else _decode_terms(stored)
 
 
-class Excess(NamedTuple):
+class Excess(msgspec.Struct, frozen=True):
     """What a limit does not allow. *window* is `transaction`, `day`, `month` or `balance`, *measure* amount or count.
 
     *resets_at* is when its window ends, None where nothing is counted.
@@ -161,39 +205,31 @@ def since(usages: Usages, not_before: datetime | None) -> Usages:
 
 def usage_of(usages: Iterable[Usage], operation: str, currency: str) -> Usage | None:
     """Return what was counted of the operation."""
-    return next((each for each in usages if each.operation == operation and each.currency == currency), None)
+    for each in usages:
+        if each.operation == operation and each.currency == currency:
+            return each
+    return None
 
 
 def measured(limit: Limit, usages: Usages, zone: str, at: datetime) -> Iterable[Excess]:
     """Yield every day's and month's measure of *limit* with what is used of it at that time."""
     usage = usage_of(usages, limit.operation, limit.currency)
-    for window, counted, end_of, amount, count in (
-        ("day", usage.day if usage else None, day_end, limit.day_amount, limit.day_count),
-        ("month", usage.month if usage else None, month_end, limit.month_amount, limit.month_count),
+    for window, counted_in, end_of, amount_minor, count in (
+        ("day", usage.day if usage else None, day_end, limit.day_minor, limit.day_count),
+        ("month", usage.month if usage else None, month_end, limit.month_minor, limit.month_count),
     ):
-        if amount is None and count is None:
+        if amount_minor is None and count is None:
             continue
-        now = running(counted, at)
+        now = running(counted_in, at)
         resets_at = end_of(zone, at) if now is None else now.ends_at
         used_minor, used_count = (0, 0) if now is None else (now.amount_minor, now.count)
-        if amount is not None:
-            yield Excess(limit, window, "amount", minor_of(amount, limit.currency), used_minor, resets_at)
+        if amount_minor is not None:
+            yield Excess(limit, window, "amount", amount_minor, used_minor, resets_at)
         if count is not None:
             yield Excess(limit, window, "count", count, used_count, resets_at)
 
 
-def excess_of(limit: Limit, amount_minor: int, usages: Usages, zone: str, at: datetime) -> Excess | None:
-    """Return what of *limit* does not allow *amount_minor* more, None where all of it does."""
-    once = limit.per_transaction
-    if once is not None and amount_minor > (highest := minor_of(once, limit.currency)):
-        return Excess(limit, "transaction", "amount", highest, 0, None)
-    for each in measured(limit, usages, zone, at):
-        if (1 if each.measure == "count" else amount_minor) > each.highest - each.used:
-            return each
-    return None
-
-
-class Counting(NamedTuple):
+class Counting(msgspec.Struct, frozen=True, gc=False):
     """One thing to count: *amount_minor* more of some operations, at that time by the days of *zone*."""
 
     amount_minor: int
@@ -202,39 +238,56 @@ class Counting(NamedTuple):
     at: datetime
 
 
-def counted(
-    usages: Usages,
-    operations: Sequence[str],
-    limits: Sequence[Limit],
-    counting: Counting,
-    *,
-    not_before: datetime | None = None,
-) -> Usages:
+def counted(usages: Usages, operations: Operations, limits: Sequence[Limit], counting: Counting) -> Usages | Excess:
     """Return *usages* with *counting* under each of *operations* that one of *limits* measures, without the others.
 
-    What was counted since before *not_before* was counted under limits that are no more.
+    Where it is more than one of them allows, return the first that it exceeds.
     """
-    days = {limit.operation for limit in limits if limit.measures_days}
-    months = {limit.operation for limit in limits if limit.measures_months}
-    usages = since(usages, not_before)
-    kept = [each for each in usages if each.operation not in operations or each.currency != counting.currency]
-    for operation in operations:
-        if operation not in days and operation not in months:
-            continue
-        before = usage_of(usages, operation, counting.currency)
-        day, month = (None, None) if before is None else (before.day, before.month)
-        after = Usage(
-            operation=operation,
-            currency=counting.currency,
-            since=counting.at if before is None else before.since,
-            day=_more(day, counting, day_end) if operation in days else None,
-            month=_more(month, counting, month_end) if operation in months else None,
-        )
-        kept.append(after)
-    return tuple(kept)
+    if not usages and not limits:
+        return usages
+    currency = counting.currency
+    after = [each for each in usages if each.operation not in operations or each.currency != currency]
+    for limit in limits:
+        usage = counted_under(limit, usage_of(usages, limit.operation, currency), counting)
+        if isinstance(usage, Excess):
+            return usage
+        if usage is not None:
+            after.append(usage)
+    return tuple(after)
 
 
-def given_back(usages: Usages, operations: Sequence[str], currency: str, placed: "Placings", minor: int) -> Usages:
+def counted_under(limit: Limit, before: Usage | None, counting: Counting) -> Usage | Excess | None:
+    """Return what is counted of the limit's operation with *counting*, None where nothing is, or what exceeds it."""
+    once_minor, amount_minor = limit.once_minor, counting.amount_minor
+    if once_minor is not None and amount_minor > once_minor:
+        return Excess(limit, "transaction", "amount", once_minor, 0, None)
+    day = month = excess = None
+    if limit.measures_days:
+        day = _more(None if before is None else before.day, counting, day_end)
+        excess = _excess(limit, "day", limit.day_minor, limit.day_count, window=day, amount_minor=amount_minor)
+    if excess is None and limit.measures_months:
+        month = _more(None if before is None else before.month, counting, month_end)
+        excess = _excess(limit, "month", limit.month_minor, limit.month_count, window=month, amount_minor=amount_minor)
+    if excess is not None:
+        return excess
+    if day is None and month is None:
+        return None
+    since = counting.at if before is None else before.since
+    return Usage(operation=limit.operation, currency=counting.currency, since=since, day=day, month=month)
+
+
+def _excess(
+    limit: Limit, name: str, most_minor: int | None, most_count: int | None, *, window: Window, amount_minor: int
+) -> Excess | None:
+    """Return that *window*, in which the amount is counted already, has more than the most of amount or count."""
+    if most_minor is not None and window.amount_minor > most_minor:
+        return Excess(limit, name, "amount", most_minor, window.amount_minor - amount_minor, window.ends_at)
+    if most_count is not None and window.count > most_count:
+        return Excess(limit, name, "count", most_count, window.count - 1, window.ends_at)
+    return None
+
+
+def given_back(usages: Usages, operations: Operations, currency: str, placed: "Placings", minor: int) -> Usages:
     """Return *usages* without what of *minor*, the last that was *placed*, was counted in their windows."""
     return tuple(
         msgspec.structs.replace(each, day=_less(each.day, placed, minor), month=_less(each.month, placed, minor))
@@ -254,11 +307,12 @@ def counted_within(window: Window, placed: Placings) -> int:
 
 
 def _more(window: Window | None, counting: Counting, end_of: Callable[[str, datetime], datetime]) -> Window:
-    at, before = counting.at, running(window, counting.at)
-    if before is None:
+    at = counting.at
+    if window is None or at >= window.ends_at:
         return Window(at, end_of(counting.zone, at), 1, counting.amount_minor)
-    amount_minor = before.amount_minor + counting.amount_minor
-    return Window(min(before.began_at, at), before.ends_at, before.count + 1, amount_minor)
+    amount_minor = window.amount_minor + counting.amount_minor
+    began_at = min(window.began_at, at)
+    return Window(began_at, window.ends_at, window.count + 1, amount_minor)
 
 
 def _less(window: Window | None, placed: Placings, minor: int) -> Window | None:

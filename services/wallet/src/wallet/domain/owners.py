@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from contracts.event_types import EventType
 from contracts.events import Private
 from contracts.ids import digest_id_in, home_shard
 from wallet.domain.facts import JournalEvent, RowFact, body_of
-from wallet.domain.limits import DEFAULT_TIER, LimitsByUse, Usages
+from wallet.domain.limits import DEFAULT_TIER, NO_LIMITS, TierLimits, Usages
 from wallet.domain.policy import Policy, policy_name, policy_of
 from wallet.domain.rows import RowKind, RowName, Rows, StateName, StateRow
 from wallet.domain.wallets import Wallet
@@ -48,13 +48,13 @@ def tier_of(rows: Rows, wallet: Wallet) -> str:
     return owner_of(row).tier if isinstance(row, StateRow) else DEFAULT_TIER
 
 
-def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> LimitsByUse:
+def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> TierLimits:
     """Return the limits of the wallet's owner's tier: of the default one, where the policy does not have it."""
     if not policy.tiers:
-        return {}
+        return NO_LIMITS
     tiers = policy.limits_by_tier
     tier = tier_of(rows, wallet) if policy.looks_at_owners else DEFAULT_TIER
-    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, {})
+    return tiers[tier] if tier in tiers else tiers.get(DEFAULT_TIER, NO_LIMITS)
 
 
 def owners_usage(rows: Rows, wallet: Wallet) -> Usages:
@@ -63,7 +63,7 @@ def owners_usage(rows: Rows, wallet: Wallet) -> Usages:
     return owner_of(row).usage if isinstance(row, StateRow) else ()
 
 
-class WalletUsage(NamedTuple):
+class WalletUsage(msgspec.Struct, frozen=True, gc=False):
     """What is counted of a wallet's own from now on."""
 
     wallet_id: UUID
@@ -77,7 +77,7 @@ class WalletUsage(NamedTuple):
         rows[self.wallet_id] = msgspec.structs.replace(wallet, usage=self.usage)
 
 
-class OwnerUsage(NamedTuple):
+class OwnerUsage(msgspec.Struct, frozen=True, gc=False):
     """What is counted of all an owner's wallets from now on."""
 
     tenant_id: UUID
@@ -95,21 +95,16 @@ class OwnerUsage(NamedTuple):
         rows[name] = msgspec.structs.replace(row, body=msgspec.structs.replace(owner_of(row), usage=self.usage))
 
 
-def with_owners(known: Rows, wallet_ids: tuple[UUID, ...]) -> tuple[RowName, ...]:
-    """Return *wallet_ids* with the names of their owners' rows, where the tenant's policy looks at owners.
+def owner_names(rows: Rows, tenant_id: UUID) -> set[RowName]:
+    """Return the names of the rows of those who own a tenant's wallets among *rows*.
 
-    That is *known* once the wallets and the policy are.
+    There are none as long as its policy does not look at owners, or is not among the rows.
     """
-    owners: list[RowName] = []
-    for wallet_id in wallet_ids:
-        wallet = known.get(wallet_id)
-        if not isinstance(wallet, Wallet):
-            continue
-        policy = known.get(policy_name(wallet.tenant_id))
-        if not isinstance(policy, StateRow) or not policy_of(policy).looks_at_owners:
-            break
-        owners.append(owner_name(wallet.tenant_id, wallet.owner_id))
-    return (*wallet_ids, *owners) if owners else wallet_ids
+    policy = rows.get(policy_name(tenant_id))
+    if policy is None or not policy_of(policy).looks_at_owners:
+        return set()
+    wallets = (row for row in rows.values() if isinstance(row, Wallet) and row.tenant_id == tenant_id)
+    return {owner_name(tenant_id, owner_id) for owner_id in {wallet.owner_id for wallet in wallets}}
 
 
 class OwnerChanged(RowFact, frozen=True):

@@ -7,16 +7,13 @@ from uuid import UUID
 from wallet.domain.commands import Context
 from wallet.domain.destinations import Destination, share_out
 from wallet.domain.facts import EntryFact, SystemEntry
-from wallet.domain.fees import Use, fee_entries, payees_fee, payers_fee
-from wallet.domain.limiting import count_debit, refuse_balance
+from wallet.domain.fees import Use, fee_entries
 from wallet.domain.money import (
     FundsReceived,
     FundsSent,
     FundsWithdrawn,
     MoneyCommand,
     external_account,
-    refuse_credit,
-    refuse_debit,
     transaction,
 )
 from wallet.domain.outcomes import (
@@ -27,8 +24,8 @@ from wallet.domain.outcomes import (
     missing_wallet,
     rejected,
 )
-from wallet.domain.owners import with_owners
 from wallet.domain.rows import RowName, Rows
+from wallet.domain.sides import payees_side, payers_side
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 
@@ -49,8 +46,9 @@ class MakePayment(MoneyCommand, frozen=True):
         return self.source_wallet_id
 
     def names(self, known: Rows) -> tuple[RowName, ...]:
-        """Return the payer and every payee here, with their owners where the policy looks at owners."""
-        return with_owners(known, (self.source_wallet_id, *wallets_of(self.destinations)))
+        """Return the payer and every payee here."""
+        del known
+        return self.source_wallet_id, *wallets_of(self.destinations)
 
     def decide(self, rows: Rows, context: Context) -> Decision:
         """Refuse what cannot be shared out, the payer not spend or a payee not receive, else post all entries."""
@@ -61,18 +59,16 @@ class MakePayment(MoneyCommand, frozen=True):
         if isinstance(parts, RefusalCode):
             return rejected(parts, payer)
         use = Use(self.kind, payer)
-        fee = payers_fee(use, self.amount_minor, rows, context)
-        count = count_debit(payer, self.kind, self.amount_minor, rows, context)
-        refusal = refuse_debit(payer, self.amount_minor, self.currency, context.mandate, fee, limit=count.refusal)
-        if refusal is not None:
-            return refusal
+        debit = payers_side(use, self.amount_minor, self.currency, rows, context)
+        if debit.refusal is not None:
+            return debit.refusal
         paid = pay_out(use, self.destinations, parts, rows, context)
         if not isinstance(paid, Paid):
             return paid
         entry = FundsWithdrawn if paid.is_all_outside else FundsSent
         sent = entry(payer.id, -self.amount_minor, 0, paid.counterparty)
-        facts = (sent, *paid.facts, *fee_entries(payer, fee))
-        return transaction(payer, context, self.text, *facts, usages=count.usages)
+        facts = (sent, *paid.facts, *fee_entries(payer, debit.fee))
+        return transaction(payer, context, self.text, facts, debit.usages)
 
 
 class Paid(NamedTuple):
@@ -108,12 +104,10 @@ def pay_out(
             return missing_wallet(destination.wallet_id)
         if payee.id == payer.id:
             return rejected(RefusalCode.SAME_WALLET, payee)
-        fee = payees_fee(use, part_minor, rows, context)
-        full = refuse_balance(payee, part_minor, rows, context)
-        refusal = refuse_credit(payee, part_minor, payer.currency, context.mandate, fee, limit=full)
-        if refusal is not None:
-            return refusal
+        credit = payees_side(use, payee, part_minor, rows, context)
+        if credit.refusal is not None:
+            return credit.refusal
         counterparty = payee
-        facts += (FundsReceived(payee.id, part_minor, 0, payer), *fee_entries(payee, fee))
+        facts += (FundsReceived(payee.id, part_minor, 0, payer), *fee_entries(payee, credit.fee))
     is_one = len(destinations) == 1
     return Paid(facts, counterparty if is_one else None, is_one and isinstance(counterparty, str))

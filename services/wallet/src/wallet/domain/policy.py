@@ -15,7 +15,7 @@ from contracts.ids import digest_id
 from wallet.domain.facts import JournalEvent, RowFact, body_of
 from wallet.domain.fee_rules import FeeRule, FeeRules
 from wallet.domain.fx import FxTerms
-from wallet.domain.limits import DEFAULT_TIER, OF_OWNER, LimitsByUse, Tier, by_use
+from wallet.domain.limits import DEFAULT_TIER, OF_OWNER, Tier, TierLimits
 from wallet.domain.rows import RowKind, Rows, StateName, StateRow
 
 HOLD_DAYS_MAX: Final = 31
@@ -54,9 +54,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return any(limit.scope == OF_OWNER for tier in self.tiers for limit in tier.limits)
 
     @cached_property
-    def limits_by_tier(self) -> Mapping[str, LimitsByUse]:
+    def limits_by_tier(self) -> Mapping[str, TierLimits]:
         """The limits of each tier, found by what they are for."""
-        return {tier.name: by_use(tier.limits) for tier in self.tiers}
+        return {tier.name: TierLimits(tier.limits) for tier in self.tiers}
 
     @property
     def unknown_tier(self) -> str | None:

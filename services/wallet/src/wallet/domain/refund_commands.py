@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.money import BALANCE_MINOR_MAX
 from wallet.domain.commands import Command, Context
 from wallet.domain.facts import About, SystemEntry
-from wallet.domain.money import BALANCE_MINOR_MAX, refuse_credit, refuse_debit
 from wallet.domain.originals import FEES, Original, OriginalEntry, rests_of, shared_out, taken_back
 from wallet.domain.outcomes import (
     Accepted,
@@ -37,6 +37,7 @@ from wallet.domain.refunds import (
     refunded_of,
 )
 from wallet.domain.rows import RowName, Rows, StateName
+from wallet.domain.sides import refuse_credit, refuse_debit
 from wallet.domain.texts import FreeText
 from wallet.domain.wallets import Wallet
 

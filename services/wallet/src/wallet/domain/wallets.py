@@ -98,24 +98,14 @@ class Wallet(msgspec.Struct, frozen=True, gc=False):
         *forced* waives its floor. That ends when the floor is kept again.
         """
         posted_minor, held_minor = self.posted_minor + posted_delta_minor, self.held_minor + held_delta_minor
-        return Wallet(
-            self.id,
-            self.tenant_id,
-            self.owner_id,
-            self.currency,
-            self.status,
-            self.restrictions,
-            posted_minor,
-            held_minor,
-            self.overdraft_limit_minor,
-            self.version + 1,
-            self.opened_at,
-            max(self.last_at, at),
-            self.private,
-            self.operator_version,
-            (forced or self.floor_waived) and posted_minor - held_minor < -self.overdraft_limit_minor,
-            self.terms,
-            self.usage,
+        is_waived = forced or self.floor_waived
+        return msgspec.structs.replace(
+            self,
+            posted_minor=posted_minor,
+            held_minor=held_minor,
+            version=self.version + 1,
+            last_at=max(self.last_at, at),
+            floor_waived=is_waived and posted_minor - held_minor < -self.overdraft_limit_minor,
         )
 
     def with_restrictions(self, restrictions: tuple[Restriction, ...], at: datetime, *, is_operators: bool) -> "Wallet":

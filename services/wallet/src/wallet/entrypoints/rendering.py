@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Protocol
-from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from contracts import problems
 from contracts.money import Money, money
@@ -14,6 +13,9 @@ from servicekit.http.problems import is_problem, render_problem
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
+from wallet.domain.conversions import Convert
+from wallet.domain.hold_commands import CaptureHold
+from wallet.domain.money import FundsSent
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.refund_commands import TakeBack
 from wallet.domain.refunds import FeeReturned
@@ -108,54 +110,55 @@ class MakesTransaction(Protocol):
 def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that was made."""
     amount = money(command.amount_minor, command.currency)
-    return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
+    return CREATED, _encode(_transaction(command.kind, amount, command.text, done))
 
 
-class SaysNoAmount(Protocol):
-    """A command that makes one ledger transaction, whose amount follows from what it names."""
-
-    kind: ClassVar[str]
-
-    @property
-    def text(self) -> FreeText | None:
-        """Its free text."""
-        ...
+def answer_capture(command: CaptureHold, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that captured the hold."""
+    body = _payers_transaction(command.kind, command.text, done)
+    return CREATED, _encode(msgspec.structs.replace(body, hold_id=command.hold_id))
 
 
-def answer_payers_transaction(command: SaysNoAmount, done: CarriedOut) -> Answer:
-    """Answer with the ledger transaction that captured a hold or used a quote; how much, its first entry tells."""
-    first, payer = next(each for each in done.facts if each[0].is_entry)
-    amount = money(-first.amount_minor, payer.currency)
-    return CREATED, _transaction(command.kind, amount, command.text or _NO_TEXT, done)
+def answer_conversion(command: Convert, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that used the quote."""
+    body, (first, _) = _payers_transaction(command.kind, command.text, done), done.facts[0]
+    assert isinstance(first, FundsSent)
+    assert first.about.conversion is not None
+    told = msgspec.structs.replace(body, quote_id=command.quote_id, conversion=first.about.conversion)
+    return CREATED, _encode(told)
 
 
 def answer_refund(command: TakeBack, done: CarriedOut) -> Answer:
     """Answer with the ledger transaction that took another back; how much, its first entry but for fees tells."""
     first, wallet = next(each for each in done.facts if not isinstance(each[0], FeeReturned))
     amount = money(abs(first.amount_minor), wallet.currency)
-    return CREATED, _transaction(command.kind, amount, command.text, done, command.transaction_id)
+    body, why = _transaction(command.kind, amount, command.text, done), command.text.reason
+    told = msgspec.structs.replace(body, related_transaction_id=command.transaction_id, reason=why or UNSET)
+    return CREATED, _encode(told)
 
 
-def _transaction(
-    kind: str, amount: Money, text: FreeText, done: CarriedOut, related_transaction_id: UUID | UnsetType = UNSET
-) -> bytes:
+def _payers_transaction(kind: str, text: FreeText | None, done: CarriedOut) -> TransactionBody:
+    """Return a transaction whose amount follows from what its command names: its first entry tells it."""
+    first, payer = next(each for each in done.facts if each[0].is_entry)
+    return _transaction(kind, money(-first.amount_minor, payer.currency), text, done)
+
+
+def _transaction(kind: str, amount: Money, text: FreeText | None, done: CarriedOut) -> TransactionBody:
     assert done.transaction_id is not None
-    return _encode(
-        TransactionBody(
-            done.transaction_id,
-            kind,
-            "posted",
-            amount,
-            [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
-            money(0, amount.currency),
-            fee_bodies(done.facts, done.mandate),
-            text.reference,
-            text.description,
-            text.metadata,
-            text.destination,
-            done.created_at,
-            related_transaction_id=related_transaction_id,
-        )
+    told = text or _NO_TEXT
+    return TransactionBody(
+        done.transaction_id,
+        kind,
+        "posted",
+        amount,
+        [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
+        money(0, amount.currency),
+        fee_bodies(done.facts, done.mandate),
+        told.reference,
+        told.description,
+        told.metadata,
+        told.destination,
+        done.created_at,
     )
 
 

@@ -22,8 +22,9 @@ USES: Final = tuple(
 
 
 def open_wallet(chance: Chance, world: World) -> Step | None:
-    """Return the opening of a wallet, unless there are enough."""
-    return opening(chance) if len(world.wallets) < WALLETS_MAX else None
+    """Return the opening of a wallet, unless enough are open."""
+    opened = sum(not wallet.is_closed for wallet in world.wallets.values())
+    return opening(chance) if opened < WALLETS_MAX else None
 
 
 def opening(chance: Chance) -> Step:
@@ -53,10 +54,11 @@ def lift(chance: Chance, world: World) -> Step | None:
 
 
 def close(chance: Chance, world: World) -> Step | None:
-    """Return the closing of a wallet, unless there are few."""
-    wallet = chance.wallet(world)
+    """Return the closing of a wallet, of one with nothing in it every other time, unless there are few."""
     if len(world.wallets) < WALLETS_MAX // 2:
         return None
+    empty = [each for each, found in world.wallets.items() if not (found.is_closed or found.posted or world.held(each))]
+    wallet = chance.random.choice(empty) if empty and chance.is_once_in(2) else chance.wallet(world)
     return on(("wallet", wallet), "close", "close", {}, lambda of: governing.close(of, wallet))
 
 

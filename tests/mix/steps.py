@@ -44,13 +44,17 @@ class Chance:
 
     def wallet(self, world: World) -> str:
         """Return a wallet, mostly one that is open."""
-        wallet = self.random.choice(list(world.wallets))
-        return self.random.choice(list(world.wallets)) if world.wallets[wallet].is_closed else wallet
+        return self.random.choice(self._among(world))
 
     def wallet_of(self, world: World, currency: str) -> str:
-        """Return a wallet that is mostly of a currency."""
-        fitting = [each for each, wallet in world.wallets.items() if wallet.currency == currency]
+        """Return a wallet that is mostly open and of a currency."""
+        fitting = [each for each in self._among(world) if world.wallets[each].currency == currency]
         return self.random.choice(fitting) if fitting and not self.is_once_in(20) else self.wallet(world)
+
+    def _among(self, world: World) -> list[str]:
+        """Return the wallets that are open, and seldom all."""
+        opened = [each for each, wallet in world.wallets.items() if not wallet.is_closed]
+        return list(world.wallets) if not opened or self.is_once_in(20) else opened
 
     def amount(self, world: World, wallet_id: str) -> int:
         """Return an amount that is mostly there, and sometimes a little more."""
@@ -68,7 +72,7 @@ class Chance:
     def payees(self, world: World, payer: str, amount: int) -> list[Json]:
         """Return up to seven payees, with parts of *amount* that mostly sum up."""
         currency = world.wallets[payer].currency
-        others = [each for each in world.wallets if each != payer and world.wallets[each].currency == currency]
+        others = [each for each in self._among(world) if each != payer and world.wallets[each].currency == currency]
         chosen = self.random.sample(others, min(len(others), self.random.choice((0, 1, 1, 2, 3, 6))))
         payees: list[Json] = [{"wallet_id": each} for each in chosen]
         if not payees or self.random.random() < 0.3:

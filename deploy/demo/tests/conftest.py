@@ -13,6 +13,7 @@ from demo.record import Acknowledged
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ALICE, BOB = UUID(int=1 << 64), UUID(int=2 << 64)  # both in shard 0
 DEPOSIT, TRANSFER = UUID(int=11), UUID(int=12)
+NOTHING = {"amount": "0.00", "currency": "USD"}
 NAMES = {ALICE: "alice", BOB: "bob"}
 
 
@@ -37,7 +38,9 @@ def opening(seq: int, wallet: UUID) -> JournalRow:
         occurred_at=START + timedelta(seconds=seq),
         payload=b"",
     )
-    return row._replace(payload=json.dumps({"owner_id": NAMES[wallet], "private": None}).encode())
+    return row._replace(
+        payload=json.dumps({"owner_id": NAMES[wallet], "overdraft_limit": NOTHING, "private": None}).encode()
+    )
 
 
 def entry(seq: int, wallet: UUID, transaction: UUID, index: int, **columns: Any) -> JournalRow:
@@ -92,8 +95,8 @@ def wallets() -> dict[UUID, WalletRow]:
 def acknowledged() -> list[Acknowledged]:
     """Return what the player was answered."""
     return [
-        Acknowledged(DEPOSIT.bytes, "deposit", None, ALICE.bytes, 500, "USD", "0-4"),
-        Acknowledged(TRANSFER.bytes, "transfer", ALICE.bytes, BOB.bytes, 200, "USD", "0-6"),
+        Acknowledged(DEPOSIT.bytes, ((str(ALICE), 500, "USD"), ("external:USD", -500, "USD")), "0-4"),
+        Acknowledged(TRANSFER.bytes, ((str(ALICE), -200, "USD"), (str(BOB), 200, "USD")), "0-6"),
     ]
 
 

@@ -1,14 +1,34 @@
 import gzip
 from collections import Counter
+from collections.abc import Iterator
 
 import yaml
 
 from demo.generate import BURST_AT, MULES, OPERATIONS, SEED, THIEF, as_text, generate
 from demo.model import Model
-from demo.operations import DAY, Batch, Repeat, Reuse, Transfer, Withdrawal, count_lines, read_day
+from demo.operations import (
+    DAY,
+    Batch,
+    Capture,
+    Convert,
+    Hold,
+    Lapse,
+    Line,
+    Payment,
+    Policy,
+    Repeat,
+    Reuse,
+    Transfer,
+    Withdrawal,
+    count_lines,
+    read_day,
+)
 from demo.run import RULES
+from demo.states import Expected
+from demo.terms import POLICY
 
 MEGABYTE = 1_000_000
+KINDS = ("deposit", "withdrawal", "transfer", "payment", "capture", "convert")
 
 
 def test_the_recorded_day_is_what_the_generator_makes() -> None:
@@ -29,41 +49,89 @@ def test_the_recorded_day_is_long_and_its_file_small() -> None:
     assert DAY.stat().st_size < MEGABYTE
 
 
+def played() -> Iterator[tuple[Line, tuple[Expected, ...]]]:
+    """Give the lines that ask for something, with what the model says of each."""
+    model = Model()
+    for line in read_day(DAY):
+        if isinstance(line.op, Batch):
+            yield line, model.apply_batch(line.op).results
+        elif not isinstance(line.op, Repeat | Reuse):
+            yield line, (model.apply(line.op, line=line.n),)
+
+
 def test_the_recorded_day_has_every_kind_of_operation_and_refusal() -> None:
-    model, kinds, codes = Model(), Counter[str](), Counter[str]()
+    kinds, codes = Counter[str](), Counter[str]()
     for line in read_day(DAY):
         kinds[type(line.op).__name__] += 1
         kinds["at once"] += line.copies > 1
+    for line, answers in played():
         if isinstance(line.op, Batch):
-            answers = model.apply_batch(line.op)
-            kinds[f"{line.op.mode} {answers.status}"] += 1
-            codes.update(str(result.code) for result in answers.results)
-        elif not isinstance(line.op, Repeat | Reuse):
-            codes[str(model.apply(line.op).code)] += 1
+            kinds[f"{line.op.mode} {200 if answers else 409}"] += 1
+        codes.update(str(result.code) for result in answers)
 
     assert {"Open", "Deposit", "Withdrawal", "Transfer", "Freeze", "Unfreeze", "Close"} < kinds.keys()
     assert {"Repeat", "Reuse", "at once", "atomic 200", "atomic 409", "independent 200"} < kinds.keys()
+    assert {"Payment", "Hold", "Increase", "Capture", "Void", "Lapse", "Refund", "Reverse"} < kinds.keys()
+    assert {"ChargeBack", "Quote", "Convert", "Policy", "Tier", "Limits", "Overdraft", "Describe"} < kinds.keys()
     refusals = {"insufficient_funds", "wallet_frozen", "wallet_closed", "currency_mismatch", "wallet_not_found"}
     assert refusals | {"wallet_not_empty", "wallet_not_frozen"} < codes.keys()
+    of_money = {"limit_exceeded", "capture_exceeds_hold", "hold_settled", "refund_exceeds_transaction", "quote_used"}
+    assert of_money | {"transaction_reversed", "pair_not_offered"} < codes.keys()
+
+
+def test_holds_end_in_every_way_and_money_goes_back_of_every_kind_of_transaction() -> None:
+    model, ways = Model(), Counter[str]()
+    for line in read_day(DAY):
+        if isinstance(line.op, Batch):
+            model.apply_batch(line.op)
+        elif not isinstance(line.op, Repeat | Reuse):
+            answer = model.apply(line.op, line=line.n)
+            if isinstance(line.op, Capture) and answer.code is None:
+                hold = model.holds[line.op.of]
+                ways["several payees"] += len(line.op.payees) > 1
+                ways["of a part"] += hold.status == "open"
+                ways["final"] += line.op.is_final
+                ways["beyond it"] += line.op.amount is not None and len(hold.placings) > 1
+    taken_back = {(each.kind, each.status) for each in model.transactions.values() if each.refunds}
+
+    assert {hold.status for hold in model.holds.values()} == {"open", "captured", "voided", "expired"}
+    assert all(ways[way] for way in ("several payees", "of a part", "final", "beyond it"))
+    assert {kind for kind, _ in taken_back} == {*KINDS, "chargeback"}
+    assert {status for _, status in taken_back} == {"partially_refunded", "refunded", "reversed"}
+    accounts = {account.partition(":")[0] for account, minor in model.books.accounts.items() if minor}
+    assert accounts == {"external", "fees", "fx", "spread", "rounding"}
+
+
+def test_nothing_comes_between_a_hold_that_ends_by_itself_and_its_end() -> None:
+    lines = list(read_day(DAY))
+    lapses = [line for line in lines if isinstance(line.op, Lapse)]
+
+    assert lapses
+    assert all(isinstance(line.op, Lapse) and line.op.of == line.n - 1 and line.copies == 1 for line in lapses)
+
+
+def test_the_policy_stands_before_everything_else() -> None:
+    lines = [line for line in read_day(DAY) if isinstance(line.op, Policy)]
+
+    assert [line.n for line in lines] == list(range(1, len(POLICY) + 1))
+    assert [line.op.version for line in lines if isinstance(line.op, Policy)] == list(range(len(POLICY)))
 
 
 def test_repeats_name_an_earlier_line_whose_answer_is_kept() -> None:
     kept = set()
     for line in read_day(DAY):
-        if isinstance(line.op, Repeat | Reuse):
-            assert line.op.of in kept
+        of = getattr(line.op, "of", None)
+        assert of is None or of in kept
         if line.is_answer_kept:
             kept.add(line.n)
 
 
 def test_a_few_wallets_are_hot() -> None:
     received: Counter[str] = Counter()
-    model = Model()
-    for line in read_day(DAY):
-        if isinstance(line.op, Repeat | Reuse):
-            continue
-        answers = model.apply_batch(line.op).results if isinstance(line.op, Batch) else (model.apply(line.op),)
-        received.update(entry.wallet for each in answers for entry in each.entries if entry.delta_minor > 0)
+    for _, answers in played():
+        received.update(
+            entry.account for each in answers for entry in each.entries if entry.is_wallets and entry.delta_minor > 0
+        )
 
     assert {name for name, _ in received.most_common(4)} >= {"fees-usd", "star-usd"}
 
@@ -75,9 +143,9 @@ def most_debits_in_an_hour() -> dict[str, int]:
         commands = line.op.commands if isinstance(line.op, Batch) else (line.op,)
         for command in commands:
             match command:
-                case Transfer():
+                case Transfer() | Payment() | Convert():
                     debits.setdefault(command.source, []).append(line.at_s)
-                case Withdrawal():
+                case Withdrawal() | Hold():
                     debits.setdefault(command.wallet, []).append(line.at_s)
                 case _:
                     pass

@@ -68,7 +68,7 @@ async def test_a_request_carries_its_senders_credential_or_that_of_the_pool_or_n
 
     async with server(serve) as url:
         pool = HttpPool(url, connections=1, credential="test")
-        await pool.post(REQUEST.path, REQUEST.key, REQUEST.body, credential="owner")
+        await pool.command("POST", REQUEST.path, REQUEST.key, REQUEST.body, credential="owner")
         await pool.post(REQUEST.path, REQUEST.key, REQUEST.body)
         await pool.request("GET", "/v1/x", {})
         pool.close()

@@ -4,17 +4,17 @@ import pytest
 
 from demo.findings import Findings
 from demo.http_client import Response
-from demo.judge import batch_complaints, compare_replays, complaints, expect_replayed
-from demo.model import Entry, Expected, ExpectedBatch
+from demo.judge import Known, batch_complaints, compare_replays, complaints, expect_replayed
+from demo.states import ChargedFee, Entry, Expected, ExpectedBatch
 
-IDS = {"a": "id-a"}
-MOVED = Expected(201, None, (Entry("a", -250, 750, 3),))
+IDS = Known({"a": "id-a", "b": "id-b"}, ("a",))
+MOVED = Expected(201, None, (Entry("a", "USD", -250, 750, 3), Entry("external:USD", "USD", 250)))
 
 
 def moved(amount: str = "-2.50", after: str = "7.50", version: int = 3, wallet: str = "id-a") -> dict[str, Any]:
     money = {"amount": amount, "currency": "USD"}
     entry = {"wallet_id": wallet, "amount": money, "balance_after": {**money, "amount": after}, "version": version}
-    return {"entries": [entry, {"system_account": "external:USD", "amount": money}]}
+    return {"entries": [entry, {"system_account": "external:USD", "amount": {**money, "amount": "2.50"}}]}
 
 
 def test_the_answer_that_the_model_expects_is_right() -> None:
@@ -38,7 +38,7 @@ def test_another_answer_is_wrong(status: int, body: dict[str, Any]) -> None:
 
 
 def test_the_balance_of_a_wallet_that_others_credit_meanwhile_is_not_judged() -> None:
-    assert list(complaints(MOVED, 201, moved(after="8.50", version=9), {})) == []
+    assert list(complaints(MOVED, 201, moved(after="8.50", version=9), Known(IDS.ids))) == []
 
 
 def test_a_refusal_for_another_reason_is_wrong() -> None:
@@ -97,9 +97,53 @@ def test_the_repeat_of_a_stored_answer_says_that_it_is_one() -> None:
 
 
 def test_the_balance_of_a_wallet_that_the_sender_may_not_see_is_told_to_nobody() -> None:
-    told = {"entries": [*moved()["entries"], {**moved()["entries"][0], "wallet_id": "id-b"}]}
-    concealed = {"entries": [*moved()["entries"], {"wallet_id": "id-b", "amount": {"amount": "2.50"}}]}
-    expected = Expected(201, None, (Entry("a", -250, 750, 3), Entry("b", 250, 250, 2)), concealed=1)
+    payer, got = moved()["entries"][0], {"amount": "2.50", "currency": "USD"}
+    told = {"entries": [payer, {**payer, "wallet_id": "id-b", "amount": got}]}
+    concealed = {"entries": [payer, {"wallet_id": "id-b", "amount": got}]}
+    hidden = Entry("b", "USD", 250, 250, 2, is_concealed=True)
+    expected = Expected(201, None, (Entry("a", "USD", -250, 750, 3), hidden))
 
     assert list(complaints(expected, 201, concealed, IDS)) == []
-    assert list(complaints(expected, 201, told, IDS)) == ["0 entries tell no balance where the model says 1"]
+    assert list(complaints(expected, 201, told, IDS)) == ["b: a balance is told where the model says otherwise"]
+
+
+def charged(fee: str = "-0.10", rule: str = "sent") -> dict[str, Any]:
+    body = moved()
+    amount = {"amount": fee, "currency": "USD"}
+    entry = {"wallet_id": "id-a", "amount": amount, "balance_after": {**amount, "amount": "7.40"}, "version": 4}
+    account = {"system_account": "fees:USD", "amount": {**amount, "amount": fee.removeprefix("-")}}
+    told = {"wallet_id": "id-a", "amount": account["amount"], "rule": rule}
+    return {"entries": [*body["entries"], entry, account], "fees": [told]}
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (charged(), None),
+        (charged(fee="-0.11"), "a: the entry is ('id-a', -11) where the model says ('id-a', -10)"),
+        (charged(rule="other"), "the fees are [('id-a', 'other', 10)] where the model says [('id-a', 'sent', 10)]"),
+        ({**charged(), "fees": []}, "the fees are [] where the model says [('id-a', 'sent', 10)]"),
+        (moved(), "2 entries where the model says 4"),
+    ],
+    ids=["right", "another fee", "another rule", "not told", "not charged"],
+)
+def test_a_wrong_fee_is_found(body: dict[str, Any], complaint: str | None) -> None:
+    fee = (Entry("a", "USD", -10, 740, 4, is_fee=True), Entry("fees:USD", "USD", 10, is_fee=True))
+    expected = Expected(201, None, (*MOVED.entries, *fee), (ChargedFee("a", "sent", 10),))
+
+    found = list(complaints(expected, 201, body, IDS))
+
+    assert complaint in found if complaint else found == []
+
+
+def test_what_a_hold_or_a_refusal_must_show_is_compared() -> None:
+    held = Expected(200, shows={"status": "captured", "remaining": {"amount": "0.00", "currency": "USD"}})
+    told = {"status": "captured", "remaining": {"amount": "0.00", "currency": "USD"}, "captures": []}
+
+    assert list(complaints(held, 200, told, IDS)) == []
+    assert list(complaints(held, 200, {**told, "status": "open"}, IDS)) == [
+        "status is open where the model says captured"
+    ]
+    refused = Expected(409, "limit_exceeded", shows={"used": 3})
+    assert list(complaints(refused, 409, {"code": "limit_exceeded", "used": 3}, IDS)) == []
+    assert list(complaints(refused, 409, {"code": "limit_exceeded", "used": 2}, IDS))

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -6,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from demo.findings import Findings
-from demo.model import WalletState
 from demo.reconcile.ledger import ShardFold, check_transactions, check_wallets
 from demo.reconcile.rows import JournalRow, WalletRow
 from demo.reconcile.streams import each
 from demo.record import Acknowledged
+from demo.states import WalletState
 
 Rows = list[JournalRow]
 Spoil = Callable[[Rows], Rows]
@@ -59,6 +60,56 @@ def test_a_tampered_journal_is_found(
     assert broken(fold(spoil(journal), wallets)) == names
 
 
+def overdrawn(**body: Any) -> Spoil:
+    """Return what has the transfer leave Alice 3.00 below zero, with *body* in its event."""
+
+    def spoil(rows: Rows) -> Rows:
+        told = json.dumps({"overdraft_limit": None, **body}).encode()
+        return [
+            row._replace(posted_delta=-800, posted_after=-300, payload=told) if row.seq == 5 else row for row in rows
+        ]
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("limit", "body", "names"),
+    [
+        ("3.00", {}, set()),
+        ("2.99", {}, {"I3"}),
+        ("2.99", {"forced": True}, set()),
+        ("2.99", {"forced": False}, {"I3"}),
+    ],
+    ids=["within its credit line", "below it", "by force", "not by force"],
+)
+def test_a_floor_is_that_of_its_time_and_force_goes_below_it(
+    journal: Rows, wallets: dict[UUID, WalletRow], limit: str, body: dict[str, Any], names: set[str]
+) -> None:
+    alice, bob = wallets
+    line = json.dumps({"limit": {"amount": limit, "currency": "USD"}}).encode()
+    changed = journal[2]._replace(
+        seq=5,
+        version=3,
+        transaction_id=None,
+        type="wallet.overdraft_changed.v1",
+        payload=line,
+        posted_delta=0,
+    )
+    rows = overdrawn(**body)(journal)
+    after = [rows[4]._replace(seq=6, version=4), rows[5]._replace(seq=7)]
+    wallets[alice] = wallets[alice]._replace(posted_minor=-300, version=4)
+
+    assert broken(fold([*rows[:4], changed, *after], wallets)) == names
+    assert bob in wallets
+
+
+def test_the_policys_stream_is_no_wallets_and_dense(journal: Rows, wallets: dict[UUID, WalletRow]) -> None:
+    policy = journal[0]._replace(seq=7, account_id=UUID(int=9), type="ledger.policy_changed.v1", posted_after=None)
+
+    assert broken(fold([*journal, policy], wallets)) == set()
+    assert broken(fold([*journal, policy._replace(version=2)], wallets)) == {"I4"}
+
+
 @pytest.mark.parametrize("changed", [{"posted_minor": 299}, {"version": 4}, {"held_minor": 1}])
 def test_a_tampered_wallet_is_found(journal: Rows, wallets: dict[UUID, WalletRow], changed: dict[str, Any]) -> None:
     alice = journal[0].account_id
@@ -68,6 +119,13 @@ def test_a_tampered_wallet_is_found(journal: Rows, wallets: dict[UUID, WalletRow
 
     assert broken(findings) == {"I2"}
     assert str(alice) in findings.invariants["I2"].examples[0]
+
+
+def other(kept: Acknowledged, place: int, *, account: str | None = None, minor: int | None = None) -> Acknowledged:
+    entries = list(kept.entries)
+    before = entries[place]
+    entries[place] = (account or before[0], before[1] if minor is None else minor, before[2])
+    return kept._replace(entries=tuple(entries))
 
 
 async def check(rows: Rows, kept: list[Acknowledged]) -> set[str]:
@@ -88,12 +146,16 @@ async def test_what_was_acknowledged_and_nothing_else_is_in_the_journal(
     [
         (lambda kept: kept[:1], {"I5"}),
         (lambda kept: [kept[0], kept[1], kept[1]], {"I5"}),
-        (lambda kept: [kept[0], kept[1]._replace(amount_minor=201)], {"I5"}),
-        (lambda kept: [kept[0], kept[1]._replace(target=b"\0" * 16)], {"I5"}),
+        (lambda kept: [kept[0], other(kept[1], 0, minor=-201)], {"I5"}),
+        (lambda kept: [kept[0], other(kept[1], 1, account="another")], {"I5"}),
+        (lambda kept: [kept[0], kept[1]._replace(entries=(*kept[1].entries, kept[1].entries[0]))], {"I5"}),
         (lambda kept: [kept[0], kept[1]._replace(position="0-5")], {"I5"}),
         (lambda kept: [*kept, kept[1]._replace(transaction_id=b"\xff" * 16)], {"I5"}),
     ],
-    ids=["never acknowledged", "acknowledged twice", "other amount", "other payee", "other position", "lost"],
+    ids=[
+        *("never acknowledged", "acknowledged twice", "other amount", "other payee"),
+        *("a fee that was not charged", "other position", "lost"),
+    ],
 )
 async def test_a_record_that_differs_is_found(
     journal: Rows,
@@ -125,6 +187,8 @@ async def test_a_wallet_that_the_acknowledgements_do_not_explain_is_found(
         [alice, replace(bob, version=3)],
         [alice, replace(bob, is_closed=True)],
         [alice, replace(bob, scope="all")],
+        [alice, replace(bob, held_minor=1)],
+        [alice, replace(bob, overdraft_minor=1)],
         [alice],
     ]
 

@@ -1,9 +1,10 @@
 import pytest
 
 from contracts.money import BALANCE_MINOR_MAX
-from demo.model import Entry, Expected, ExpectedBatch, Model
+from demo.model import Model
 from demo.money import AmountError, from_text, to_minor, to_text
 from demo.operations import Batch, Close, Command, Deposit, Freeze, Open, Transfer, Unfreeze, Withdrawal
+from demo.states import Entry, Expected, ExpectedBatch
 
 
 def model_with(**balances: str) -> Model:
@@ -21,7 +22,7 @@ def test_a_transfer_moves_the_amount_and_counts_both_versions() -> None:
 
     answer = model.apply(Transfer("a", "b", "2.50", "USD"))
 
-    assert answer == Expected(201, None, (Entry("a", -250, 750, 3), Entry("b", 250, 250, 2)))
+    assert answer == Expected(201, None, (Entry("a", "USD", -250, 750, 3), Entry("b", "USD", 250, 250, 2)))
 
 
 def test_a_balance_has_a_bound_which_a_transfer_and_a_deposit_meet() -> None:
@@ -156,7 +157,8 @@ def test_an_owner_learns_of_anothers_wallet_that_it_refuses_and_no_balance(
 
     assert model.apply(payment).code == model.apply(payment, "other").code == code
     mine = model.apply(payment, "owner")
-    assert (mine.code, mine.concealed) == (None if code is None else "payee_refuses", int(code is None))
+    assert mine.code == (None if code is None else "payee_refuses")
+    assert [entry.is_concealed for entry in mine.entries] == ([False, True] if code is None else [])
     batch = model.apply_batch(Batch("atomic", (payment,)), "owner")
     assert batch.refusal == (None if code is None else Expected(409, "payee_refuses"))
     assert model.apply(Transfer("a", "c", "99.99", "USD"), "owner").code == "insufficient_funds"

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +8,8 @@ from demo.findings import Findings
 from demo.reconcile.read_model import check_rows, check_wallets, expected_row
 from demo.reconcile.rows import JournalRow, ProjectedRow, ProjectedWallet, WalletRow
 from demo.reconcile.streams import each, grouped, merged
+
+ALICE, BOB = UUID(int=1), UUID(int=2)
 
 
 async def holds(journal: list[JournalRow], projected: list[ProjectedRow]) -> bool:
@@ -29,6 +32,27 @@ def test_what_is_expected_of_the_read_model_comes_from_the_journal(projected: li
     assert (system.counterparty_wallet_id, system.version, system.posted_minor_after) == (None, None, None)
 
 
+def test_what_belongs_to_a_hold_a_fee_or_a_refund_is_expected_too(journal: list[JournalRow]) -> None:
+    held = journal[0]._replace(type="wallet.hold_placed.v1", held_after=70)
+    refund = {"amount": {"amount": "1.20", "currency": "USD"}}
+    told = {"fee_rule": "card", "forced": True, "related_transaction_id": str(ALICE), "refund": refund}
+    entry = journal[2]._replace(payload=json.dumps({**told, "hold": {"id": str(BOB)}}).encode())
+    row = expected_row(entry)
+
+    assert (expected_row(held).held_minor_after, expected_row(journal[0]).held_minor_after) == (70, None)
+    assert (row.fee_rule, row.is_forced, row.related_transaction_id) == ("card", True, ALICE)
+    assert (row.refund_minor, row.hold_id) == (120, BOB)
+
+
+async def test_the_read_model_has_nothing_of_the_policys_stream(
+    journal: list[JournalRow], projected: list[ProjectedRow]
+) -> None:
+    policy = journal[0]._replace(seq=7, type="ledger.policy_changed.v1")
+
+    assert await holds([*journal, policy], projected)
+    assert not await holds([*journal, policy], [*projected, projected[0]._replace(seq=7)])
+
+
 async def test_a_read_model_that_has_every_row_holds(journal: list[JournalRow], projected: list[ProjectedRow]) -> None:
     assert await holds(journal, projected)
 
@@ -44,7 +68,10 @@ async def test_a_missing_and_an_added_row_are_found(journal: list[JournalRow], p
 
 @pytest.mark.parametrize(
     "changed",
-    [{"amount_minor": 501}, {"posted_minor_after": 1}, {"owner_id": "bob"}, {"version": 9}, {"account": "x"}],
+    [
+        *({"amount_minor": 501}, {"posted_minor_after": 1}, {"owner_id": "bob"}, {"version": 9}, {"account": "x"}),
+        *({"fee_rule": "x"}, {"is_forced": True}, {"hold_id": UUID(int=1)}, {"refund_minor": 1}),
+    ],
     ids=lambda changed: next(iter(changed)),
 )
 async def test_a_tampered_row_is_found(

@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 
 from demo.figures import Durations
-from demo.model import WalletState
 from demo.record import Acknowledged, Record
+from demo.states import WalletState
 
 
 def transaction(number: int) -> Acknowledged:
-    return Acknowledged(number.to_bytes(16, "big"), "deposit", None, b"w" * 16, number, "USD", None)
+    entries = (("wallet", number, "USD"), ("external:USD", -number, "USD"))
+    return Acknowledged(number.to_bytes(16, "big"), entries, None)
 
 
 def test_transactions_come_back_ascending_by_id_however_many(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_transactions_come_back_ascending_by_id_however_many(tmp_path: Path) -> 
 def test_wallets_come_back_as_they_were_last_saved(tmp_path: Path) -> None:
     record = Record(tmp_path / "record.sqlite")
     first = WalletState("a", "USD", 9 * 10**18, 3, is_closed=True, scope="all", id_bytes=b"2" * 16)
-    second = WalletState("b", "JPY", id_bytes=b"1" * 16)
+    second = WalletState("b", "JPY", id_bytes=b"1" * 16, held_minor=3, overdraft_minor=4)
     record.save([WalletState("a", "USD"), second])
     record.save([first])
 

@@ -3,8 +3,28 @@ from random import Random
 
 import pytest
 
-from demo.operations import Batch, Deposit, Freeze, Transfer, Withdrawal, touched
+from demo.model import Model
+from demo.operations import (
+    Asked,
+    Batch,
+    Capture,
+    Convert,
+    Deposit,
+    Freeze,
+    Hold,
+    Open,
+    Payee,
+    Payment,
+    Policy,
+    Quote,
+    Refund,
+    Tier,
+    Transfer,
+    Void,
+    Withdrawal,
+)
 from demo.schedule import Schedule
+from demo.touching import touched
 
 NAMES = "abcdef"
 
@@ -69,8 +89,43 @@ def test_credits_share_a_wallet_and_all_else_has_it_alone() -> None:
 
     none: frozenset[str] = frozenset()
     a, b = frozenset("a"), frozenset("b")
-    assert touched(Deposit("a", "1", "USD")) == (none, a)
-    assert touched(Withdrawal("a", "1", "USD")) == (a, none)
-    assert touched(Freeze("a", "all")) == (a, none)
-    assert touched(Transfer("a", "b", "1", "USD")) == (a, b)
-    assert touched(batch) == (a | b, frozenset("c"))
+    model = Model()
+    assert touched(Deposit("a", "1", "USD"), model) == (none, a)
+    assert touched(Withdrawal("a", "1", "USD"), model) == (a, none)
+    assert touched(Freeze("a", "all"), model) == (a, none)
+    assert touched(Transfer("a", "b", "1", "USD"), model) == (a, b)
+    assert touched(batch, model) == (a | b, frozenset("c"))
+
+
+def test_what_a_line_made_is_touched_alone_and_payees_are_shared() -> None:
+    model = Model()
+    for name in "abc":
+        model.apply(Open(name, "owner", "USD"))
+    model.apply(Deposit("a", "9.00", "USD"), line=1)
+    model.apply(Hold("a", "5.00", "USD"), line=2)
+    payees = (Payee("b", "1.00"), Payee(), Payee("c", share_ppm=1_000_000))
+
+    def alone_and_shared(operation: Asked) -> tuple[set[str], set[str]]:
+        alone, shared = touched(operation, model)
+        return set(alone), set(shared)
+
+    assert alone_and_shared(Payment("a", "2.00", "USD", payees)) == ({"a"}, {"b", "c"})
+    assert alone_and_shared(Hold("a", "1.00", "USD")) == ({"a"}, set())
+    assert alone_and_shared(Capture(2, payees, "USD")) == ({"key 2", "a"}, {"b", "c"})
+    assert alone_and_shared(Void(2)) == ({"key 2", "a"}, set())
+    assert alone_and_shared(Refund(1, "USD")) == ({"key 1", "a"}, set())
+    assert alone_and_shared(Quote("USD", "EUR", "1.00")) == (set(), set())
+    assert alone_and_shared(Convert(3, "a", "b")) == ({"key 3", "a"}, {"b"})
+    assert alone_and_shared(Tier("owner", "gold")) == ({"a", "b", "c"}, set())
+
+
+def test_debits_of_one_owner_wait_for_each_other_where_they_are_counted_together() -> None:
+    model = Model()
+    limits = ({"scope": "owner", "operation": "debit", "currency": "USD", "day_count": 9},)
+    model.apply(Policy("tiers", 0, ({"name": "gold", "limits": limits},)))
+    for name, owner in (("a", "owner"), ("b", "other")):
+        model.apply(Open(name, owner, "USD"))
+    model.apply(Tier("owner", "gold"))
+
+    assert touched(Transfer("a", "b", "1.00", "USD"), model) == (frozenset({"a", "owner owner"}), frozenset("b"))
+    assert touched(Transfer("b", "a", "1.00", "USD"), model) == (frozenset("b"), frozenset("a"))

@@ -11,6 +11,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
 
+from contracts.events import OWNER_CHANGED, POLICY_CHANGED, OwnerChanged, PolicyChanged
+from contracts.ids import new_id
 from contracts.notices import DeliveryExhausted
 from notifications.domain.outcomes import AttemptOutcome
 from notifications.sending.queue_postgres import PostgresQueue
@@ -29,6 +31,20 @@ def in_turn(*replies: Reply) -> Callable[[Post], Reply]:
     """Return an answer that gives *replies* one after another, the last one for ever."""
     left: Iterator[Reply] = iter(replies)
     return lambda _post: next(left, replies[-1])
+
+
+async def test_what_happens_to_no_wallet_is_delivered_to_nobody(bench: Bench) -> None:
+    policy = PolicyChanged(section="holds", document={"days": 7, "days_max": 31}, changed_by="somebody")
+    owner = OwnerChanged(owner_id="owner", tier="gold", tier_before="default", private=None)
+    async with receiving() as receiver:
+        await bench.client.endpoint(receiver.url())
+        await bench.project(
+            bench.stream.event(POLICY_CHANGED, new_id(), policy),
+            bench.stream.event(OWNER_CHANGED, new_id(), owner),
+            bench.stream.opened(wallet_in(3)),
+        )
+
+    assert [each["type"] for each in await bench.client.deliveries()] == ["wallet.opened.v1"]
 
 
 async def test_an_event_is_delivered_signed(bench: Bench) -> None:

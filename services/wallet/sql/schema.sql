@@ -52,6 +52,14 @@ create type wallet.moved_wallet as (
     stamp_before bigint,
     version bigint,
     posted_minor bigint,
+    held_minor bigint
+);
+
+create type wallet.moved_wallet_2 as (
+    id uuid,
+    stamp_before bigint,
+    version bigint,
+    posted_minor bigint,
     held_minor bigint,
     usage bytea
 );
@@ -102,6 +110,24 @@ create type wallet.unit_key as (
 );
 
 create type wallet.wallet_row as (
+    id uuid,
+    tenant_id uuid,
+    owner_id text,
+    currency text,
+    status smallint,
+    restrictions text,
+    posted_minor bigint,
+    held_minor bigint,
+    overdraft_limit_minor bigint,
+    version bigint,
+    opened_at timestamp with time zone,
+    last_at timestamp with time zone,
+    private bytea,
+    operator_version bigint,
+    stamp bigint
+);
+
+create type wallet.wallet_row_2 as (
     id uuid,
     tenant_id uuid,
     owner_id text,
@@ -234,6 +260,57 @@ begin
                               records, '{}');
 end $$;
 
+create function wallet.commit_rows_2(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) returns record
+    language plpgsql
+    set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
+    as $$
+declare
+    unchanged int;
+    absent    int;
+begin
+    if commit_lock then
+        perform pg_advisory_xact_lock(7, 0);
+    end if;
+    -- Locked in id order; a row that another writer moved on while this one waited is looked at again, and left out.
+    select count(*) into unchanged
+      from (select 1 from wallet.wallet w join unnest(expected_wallets) e on e.id = w.id
+             where w.stamp = e.stamp order by w.id for no key update of w) locked;
+    if unchanged <> cardinality(expected_wallets) then
+        select count(*) into absent from unnest(expected_wallets) e
+         where e.stamp is null and not exists (select from wallet.wallet w where w.id = e.id);
+        if unchanged + absent <> cardinality(expected_wallets) then
+            raise exception 'a wallet has another stamp' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(expected_states) > 0 then
+        select count(*) into unchanged
+          from (select 1 from wallet.state s join unnest(expected_states) e on e.kind = s.kind and e.id = s.id
+                 where s.stamp = e.stamp order by s.kind, s.id for no key update of s) locked;
+        select count(*) into absent from unnest(expected_states) e
+         where e.stamp is null and not exists (select from wallet.state s where s.kind = e.kind and s.id = e.id);
+        if unchanged + absent <> cardinality(expected_states) then
+            raise exception 'a row has another stamp' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(keys) > 0 then
+        perform 1 from unnest(keys) k
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part limit 1;
+        if found then
+            raise exception 'a key is taken' using errcode = 'WL002';
+        end if;
+    end if;
+    at := clock_timestamp();
+    -- Decided by a clock that was ahead and has been set back: it would take more wallets along.
+    if now > at + interval '1 second' then
+        raise exception 'the time of the batch is ahead of the clock' using errcode = 'WL001';
+    end if;
+    seqs := wallet.write_rows_2(now, stamp, opened, moved, changed, made_states, changed_states, shards, journal, refs,
+                              records, '{}');
+end $$;
+
 create function wallet.ensure_journal_partitions(ahead integer) returns integer
     language plpgsql security definer
     set search_path to 'pg_catalog'
@@ -360,6 +437,38 @@ begin
     end if;
 end $$;
 
+create function wallet.lock_rows_2(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
+    language plpgsql
+    set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
+    as $$
+begin
+    if commit_lock then
+        perform pg_advisory_xact_lock(7, 0);
+    end if;
+    if cardinality(wallet_ids) > 0 then
+        select array_agg(wallet.wallet_as_read_2(l.w)) into wallets
+          from (select w from wallet.wallet w where w.id = any (wallet_ids) order by w.id for no key update) l;
+    end if;
+    if cardinality(state_names) > 0 then
+        select array_agg(wallet.state_as_read(l.s)) into states
+          from (select s from unnest(state_names) n join wallet.state s on s.kind = n.kind and s.id = n.id
+                 order by s.kind, s.id for no key update of s) l;
+    end if;
+    if cardinality(keys) > 0 then
+        select array_agg((k.ordinal, i.fingerprint, i.status, i.body, i.resource_id, i.positions)::wallet.found_record)
+          into records
+          from unnest(keys) with ordinality k (client, key, part, ordinal)
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
+    end if;
+    at := clock_timestamp();
+    if records is not null and current_setting('synchronous_standby_names') <> '' then
+        perform pg_logical_emit_message(true, 'wallet.barrier', '');
+    end if;
+end $$;
+
 create function wallet.partition_width() returns bigint
     language sql immutable parallel safe
     as $$select 262144::bigint$$;
@@ -374,6 +483,30 @@ create function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_nam
 begin
     if cardinality(wallet_ids) > 0 then
         select array_agg(wallet.wallet_as_read(w)) into wallets from wallet.wallet w where w.id = any (wallet_ids);
+    end if;
+    if cardinality(state_names) > 0 then
+        select array_agg(wallet.state_as_read(s)) into states
+          from unnest(state_names) n join wallet.state s on s.kind = n.kind and s.id = n.id;
+    end if;
+    if cardinality(keys) > 0 then
+        select array_agg((k.ordinal, i.fingerprint, i.status, i.body, i.resource_id, i.positions)::wallet.found_record)
+          into records
+          from unnest(keys) with ordinality k (client, key, part, ordinal)
+          join wallet.idempotency i on i.client = k.client and i.key = k.key and i.part = k.part;
+    end if;
+    at := clock_timestamp();
+end $$;
+
+create function wallet.read_rows_2(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) returns record
+    language plpgsql stable
+    set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
+    as $$
+begin
+    if cardinality(wallet_ids) > 0 then
+        select array_agg(wallet.wallet_as_read_2(w)) into wallets from wallet.wallet w where w.id = any (wallet_ids);
     end if;
     if cardinality(state_names) > 0 then
         select array_agg(wallet.state_as_read(s)) into states
@@ -462,10 +595,134 @@ create function wallet.wallet_as_read(w wallet.wallet) returns wallet.wallet_row
     as $$
     select (w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor, w.held_minor,
             w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
-            w.floor_waived, w.terms, w.usage, w.stamp)::wallet.wallet_row
+            w.stamp)::wallet.wallet_row
+$$;
+
+create function wallet.wallet_as_read_2(w wallet.wallet) returns wallet.wallet_row_2
+    language sql immutable parallel safe
+    as $$
+    select (w.id, w.tenant_id, w.owner_id, w.currency, w.status, w.restrictions, w.posted_minor, w.held_minor,
+            w.overdraft_limit_minor, w.version, w.opened_at, w.last_at, w.private, w.operator_version,
+            w.floor_waived, w.terms, w.usage, w.stamp)::wallet.wallet_row_2
 $$;
 
 create function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
+    language plpgsql
+    set plan_cache_mode to 'force_generic_plan'
+    set enable_seqscan to 'off'
+    set enable_hashjoin to 'off'
+    set enable_mergejoin to 'off'
+    as $$
+declare
+    touched int;
+    seqs    bigint[];
+    used    smallint[];
+    heads   bigint[];  -- by shard, from 1; null where the batch writes nothing
+    s       smallint;
+    has_raised constant boolean := cardinality(raised) > 0;
+begin
+    if cardinality(opened) > 0 then
+        insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
+                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
+        select u.* from unnest(opened) u;
+    end if;
+    if cardinality(moved) > 0 then
+        update wallet.wallet w
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version,
+               stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
+          from unnest(moved) u
+         where w.id = u.id and w.stamp = u.stamp_before;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(moved) then
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(changed) > 0 then
+        update wallet.wallet w
+           set status = u.status, restrictions = u.restrictions, posted_minor = u.posted_minor,
+               held_minor = u.held_minor, overdraft_limit_minor = u.overdraft_limit_minor, version = u.version,
+               last_at = u.last_at, private = u.private, operator_version = u.operator_version,
+               stamp = u.stamp
+          from unnest(changed) u
+         where w.id = u.id and w.version < u.version;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(changed) then
+            raise exception 'a wallet is not as it was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(made_states) > 0 then
+        insert into wallet.state (kind, id, tenant_id, wallet_id, status, cap_minor, used_minor, due_at, version,
+                                  changed_at, body, private, stamp)
+        select u.* from unnest(made_states) u;
+    end if;
+    if cardinality(changed_states) > 0 then
+        update wallet.state t
+           set status = u.status, cap_minor = u.cap_minor, used_minor = u.used_minor, due_at = u.due_at,
+               version = u.version, changed_at = u.changed_at, body = u.body, private = u.private, stamp = u.stamp
+          from unnest(changed_states) u
+         where t.kind = u.kind and t.id = u.id and t.version < u.version;
+        get diagnostics touched = row_count;
+        if touched <> cardinality(changed_states) then
+            raise exception 'a row is not as it was read' using errcode = 'WL001';
+        end if;
+    end if;
+    if cardinality(shards) > 0 then
+        select array_agg(distinct x) into used from unnest(shards) x;
+        foreach s in array used loop
+            perform pg_advisory_xact_lock(8, s);
+        end loop;
+        -- Who waited for an archiving here takes its snapshot afterwards, and so finds the archive ends it left.
+        lock table only wallet.journal in row exclusive mode;
+        -- A statement of its own, after the locks: one look-up for each shard in use. The archive's end is looked up
+        -- only where all of a shard's rows are archived.
+        select array_agg(case when n.shard = any (used)
+                              then coalesce((select j.seq from wallet.journal j where j.shard = n.shard
+                                              order by j.seq desc limit 1),
+                                            (select f.seq from wallet.archive_end f where f.shard = n.shard
+                                              order by f.seq desc limit 1), 0) end order by n.shard) into heads
+          from (select x::smallint from generate_series(0, 63) x) n (shard);
+        select array_agg(heads[r.shard + 1] + r.rank order by r.ordinal) into seqs
+          from (select u.ordinal, u.shard, row_number() over (partition by u.shard order by u.ordinal) as rank
+                  from unnest(shards) with ordinality u (shard, ordinal)) r;
+        insert into wallet.journal (shard, seq, event_id, tenant_id, account_id, system_account, version,
+                                    transaction_id, entry_index, entry_count, type, currency, posted_delta, held_delta,
+                                    posted_after, held_after, occurred_at, actor, causation_id, traceparent, payload)
+        select u.shard, u.seq, uuidv7(), u.tenant_id, u.account_id, u.system_account, u.version, u.transaction_id,
+               u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
+               u.held_after,
+               case when has_raised
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_rows.now)
+                    else write_rows.now end,
+               u.actor, u.causation_id, u.traceparent, u.payload
+          from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
+               u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
+                  type, currency, posted_delta, held_delta, posted_after, held_after, actor, causation_id, traceparent,
+                  payload, ordinal);
+    end if;
+    if cardinality(refs) > 0 then
+        insert into wallet.transaction_reference (tenant_id, reference_hash, transaction_id, shard)
+        select u.tenant_id, u.reference_hash, u.transaction_id, u.shard from unnest(refs) u;
+    end if;
+    -- In key order, so that two writers of the same keys never wait for each other in a circle.
+    insert into wallet.idempotency (client, key, part, fingerprint, status, body, resource_id, positions, shard,
+                                    created_at)
+    select u.client, u.key, u.part, u.fingerprint, u.status, u.body, u.resource_id,
+           case
+               when u.more_rows is not null then
+                   (select array_agg(p.part order by m.ordinal, p.ordinal)
+                      from unnest(u.more_rows::int[]) with ordinality m (row, ordinal)
+                      cross join lateral unnest(array[shards[m.row], seqs[m.row]]) with ordinality p (part, ordinal))
+               when u.first_row is null then null
+               when u.second_row is null then array[shards[u.first_row], seqs[u.first_row]]
+               else array[shards[u.first_row], seqs[u.first_row], shards[u.second_row], seqs[u.second_row]]
+           end,
+           u.shard, write_rows.now
+      from unnest(records) u
+     order by u.client, u.key, u.part;
+    return seqs;
+end $$;
+
+create function wallet.write_rows_2(now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) returns bigint[]
     language plpgsql
     set plan_cache_mode to 'force_generic_plan'
     set enable_seqscan to 'off'
@@ -489,7 +746,7 @@ begin
     if cardinality(moved) > 0 then
         update wallet.wallet w
            set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, usage = u.usage,
-               stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
+               stamp = write_rows_2.stamp, last_at = greatest(w.last_at, write_rows_2.now)
           from unnest(moved) u
          where w.id = u.id and w.stamp = u.stamp_before;
         get diagnostics touched = row_count;
@@ -551,8 +808,8 @@ begin
                u.entry_index, u.entry_count, u.type, u.currency, u.posted_delta, u.held_delta, u.posted_after,
                u.held_after,
                case when has_raised
-                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_rows.now)
-                    else write_rows.now end,
+                    then coalesce((select r.at from unnest(raised) r where r."row" = u.ordinal), write_rows_2.now)
+                    else write_rows_2.now end,
                u.actor, u.causation_id, u.traceparent, u.payload
           from rows from (unnest(shards), unnest(seqs), unnest(journal)) with ordinality
                u (shard, seq, tenant_id, account_id, system_account, version, transaction_id, entry_index, entry_count,
@@ -576,7 +833,7 @@ begin
                when u.second_row is null then array[shards[u.first_row], seqs[u.first_row]]
                else array[shards[u.first_row], seqs[u.first_row], shards[u.second_row], seqs[u.second_row]]
            end,
-           u.shard, write_rows.now
+           u.shard, write_rows_2.now
       from unnest(records) u
      order by u.client, u.key, u.part;
     return seqs;
@@ -1028,6 +1285,9 @@ grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kind
 revoke all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
 grant all on function wallet.commit_rows(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
 
+revoke all on function wallet.commit_rows_2(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) from public;
+grant all on function wallet.commit_rows_2(commit_lock boolean, expected_wallets wallet.wallet_stamp[], expected_states wallet.state_stamp[], keys wallet.unit_key[], now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], out seqs bigint[], out at timestamp with time zone) to :"app_role";
+
 revoke all on function wallet.ensure_journal_partitions(ahead integer) from public;
 grant all on function wallet.ensure_journal_partitions(ahead integer) to :"app_role";
 
@@ -1043,12 +1303,19 @@ grant all on function wallet.journal_heads() to :"app_role";
 revoke all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
 grant all on function wallet.lock_rows(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
 
+revoke all on function wallet.lock_rows_2(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
+grant all on function wallet.lock_rows_2(commit_lock boolean, wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
+
 revoke all on function wallet.partition_width() from public;
 grant all on function wallet.partition_width() to :"app_role";
 
 revoke all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
 grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
 grant all on function wallet.read_rows(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"reader_role";
+
+revoke all on function wallet.read_rows_2(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) from public;
+grant all on function wallet.read_rows_2(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"app_role";
+grant all on function wallet.read_rows_2(wallet_ids uuid[], state_names wallet.state_name[], keys wallet.unit_key[], out wallets wallet.wallet_row_2[], out states wallet.state_row[], out records wallet.found_record[], out at timestamp with time zone) to :"reader_role";
 
 grant select,insert,update on table wallet.state to :"app_role";
 grant select on table wallet.state to :"reader_role";
@@ -1067,8 +1334,15 @@ revoke all on function wallet.wallet_as_read(w wallet.wallet) from public;
 grant all on function wallet.wallet_as_read(w wallet.wallet) to :"app_role";
 grant all on function wallet.wallet_as_read(w wallet.wallet) to :"reader_role";
 
+revoke all on function wallet.wallet_as_read_2(w wallet.wallet) from public;
+grant all on function wallet.wallet_as_read_2(w wallet.wallet) to :"app_role";
+grant all on function wallet.wallet_as_read_2(w wallet.wallet) to :"reader_role";
+
 revoke all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
 grant all on function wallet.write_rows(now timestamp with time zone, stamp bigint, opened wallet.wallet_row[], moved wallet.moved_wallet[], changed wallet.wallet_row[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
+
+revoke all on function wallet.write_rows_2(now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) from public;
+grant all on function wallet.write_rows_2(now timestamp with time zone, stamp bigint, opened wallet.wallet_row_2[], moved wallet.moved_wallet_2[], changed wallet.wallet_row_2[], made_states wallet.state_row[], changed_states wallet.state_row[], shards smallint[], journal wallet.journal_row[], refs wallet.reference_row[], records wallet.idempotency_row[], raised wallet.raised_row[]) to :"app_role";
 
 grant select,insert,update on table servicekit.access_entity to :"app_role";
 

@@ -152,7 +152,7 @@ async def test_what_was_decided_by_a_policy_that_has_changed_since_is_decided_ag
     in_five_days = await admin.fetchval("select now() + interval '5 days'")
     if is_planted:
         await plant(
-            admin, "wallet.commit_rows", "where s.stamp = e.stamp order by s.kind", "where true order by s.kind"
+            admin, "wallet.commit_rows_2", "where s.stamp = e.stamp order by s.kind", "where true order by s.kind"
         )
 
     _, held = await one_behind_the_other(
@@ -174,7 +174,7 @@ async def test_what_is_decided_on_an_absence_is_decided_again_where_the_row_was_
     voucher = new_id()
     if is_planted:
         absent = "not exists (select from wallet.state s where s.kind = e.kind and s.id = e.id)"
-        await plant(admin, "wallet.commit_rows", absent, "true")
+        await plant(admin, "wallet.commit_rows_2", absent, "true")
 
     _, redeemed = await one_behind_the_other(
         admin,

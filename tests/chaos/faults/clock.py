@@ -24,9 +24,9 @@ _INSTALL = """
     grant select on chaos.clock to public;
     create function chaos.clock_timestamp() returns timestamptz language plpgsql volatile as
         'begin return pg_catalog.clock_timestamp() + (select ahead from chaos.clock); end';
-    alter function wallet.read_rows set search_path = chaos, pg_catalog;
-    alter function wallet.lock_rows set search_path = chaos, pg_catalog;
-    alter function wallet.commit_rows set search_path = chaos, pg_catalog"""
+    alter function wallet.read_rows_2 set search_path = chaos, pg_catalog;
+    alter function wallet.lock_rows_2 set search_path = chaos, pg_catalog;
+    alter function wallet.commit_rows_2 set search_path = chaos, pg_catalog"""
 _STAMPED_AHEAD = "select id::text from wallet.wallet where last_at > clock_timestamp() + interval '1 minute'"
 _KEYS_AHEAD = "select key from wallet.idempotency where created_at > clock_timestamp() + interval '1 minute'"
 

@@ -24,8 +24,8 @@ NO_COMMIT_LOCK = {**LOCKED_ROWS, "WALLET_COMMIT_LOCK": "false"}
 SHARD_MASK = 63
 WALLETS_OPENED_MAX = 200
 
-_ROW_LOCK = Rewrite("wallet.lock_rows", "order by w.id for no key update", "order by w.id")
-_STAMP_CHECK = Rewrite("wallet.write_rows", " and w.stamp = u.stamp_before", "")
+_ROW_LOCK = Rewrite("wallet.lock_rows_2", "order by w.id for no key update", "order by w.id")
+_STAMP_CHECK = Rewrite("wallet.write_rows_2", " and w.stamp = u.stamp_before", "")
 _LOCK_SHARDS = """        foreach s in array used loop
             perform pg_advisory_xact_lock(8, s);
         end loop;
@@ -166,8 +166,8 @@ FAULTS = (
         env=NO_COMMIT_LOCK,
         plant=Plant(
             prepare=rewritten(
-                Rewrite("wallet.write_rows", _LOCK_SHARDS, ""),
-                Rewrite("wallet.write_rows", _INSERT, _LOCK_SHARDS + _INSERT),
+                Rewrite("wallet.write_rows_2", _LOCK_SHARDS, ""),
+                Rewrite("wallet.write_rows_2", _INSERT, _LOCK_SHARDS + _INSERT),
             ),
             caught_by=frozenset({"constraints"}),
         ),
@@ -180,8 +180,8 @@ FAULTS = (
         env=LOCKED_ROWS,
         plant=Plant(
             prepare=rewritten(
-                Rewrite("wallet.lock_rows", _LOOK_UP, ""),
-                Rewrite("wallet.lock_rows", _TAKE_COMMIT_LOCK, _LOOK_UP + _TAKE_COMMIT_LOCK),
+                Rewrite("wallet.lock_rows_2", _LOOK_UP, ""),
+                Rewrite("wallet.lock_rows_2", _TAKE_COMMIT_LOCK, _LOOK_UP + _TAKE_COMMIT_LOCK),
             ),
             caught_by=frozenset({"idempotency_pkey"}),
         ),

@@ -12,8 +12,8 @@ from tests.chaos.run import Bite, Fault, Run
 WARMING_BATCHES = 260
 """After a wrong guess up to 256 batches are decided on locked rows."""
 _COMMIT_LOCK = "select pg_advisory_xact_lock(7, 0)"
-_UNSTAMPED = Rewrite("wallet.commit_rows", "where w.stamp = e.stamp order by w.id", "where true order by w.id")
-_UNSTAMPED_UPDATE = Rewrite("wallet.write_rows", " and w.stamp = u.stamp_before", "")
+_UNSTAMPED = Rewrite("wallet.commit_rows_2", "where w.stamp = e.stamp order by w.id", "where true order by w.id")
+_UNSTAMPED_UPDATE = Rewrite("wallet.write_rows_2", " and w.stamp = u.stamp_before", "")
 _LOST_UPDATE = frozenset({"I2", "I5"})
 _BESIDES = frozenset({"I1", "I3", "I6", "I14", "settled"})
 

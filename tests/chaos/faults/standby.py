@@ -26,7 +26,7 @@ _WAITING = """
     where datname = current_database() and application_name = 'wallet-committer' and wait_event = 'SyncRep'"""
 _KEYS = "select key from wallet.idempotency"
 _THERE = "select count(*) from wallet.wallet where id = $1"
-_BARRIER = Rewrite("wallet.lock_rows", "if records is not null and current_setting", "if false and current_setting")
+_BARRIER = Rewrite("wallet.lock_rows_2", "if records is not null and current_setting", "if false and current_setting")
 
 
 class Failover:

@@ -33,11 +33,16 @@ class Durations:
 
 @dataclass(slots=True)
 class PlayFigures:
-    """What was played: commands by type, answers by outcome, requests and how long they took."""
+    """What was played: commands by type, answers by outcome, requests and how long they took.
+
+    *holds* are by what became of them, *money* minor units by what was done with them and currency.
+    """
 
     operations: int = 0
     commands: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    holds: Counter[str] = field(default_factory=Counter)
+    money: Counter[tuple[str, str]] = field(default_factory=Counter)
     requests: int = 0
     busy: int = 0
     limited: int = 0

@@ -15,7 +15,9 @@ STATEMENTS: Final = {
     "I7": "first occurrences ascend within a shard",
     "I8": "the rebuilt read model has the same rows, hash for hash",
     "I10": "the same key with the same request gives the same answer",
+    "I11": "what is held, and what was taken back, is what was acknowledged of it",
     "I13": "each event reaches its subscriber under one id, each decision is applied once",
+    "I16": "what limits count is what was acknowledged, and nothing beyond them is accepted",
 }
 
 

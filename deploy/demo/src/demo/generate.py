@@ -12,7 +12,8 @@ from random import Random
 
 import msgspec
 
-from demo.model import Model, WalletState
+from demo.members import Members
+from demo.model import Model
 from demo.money import to_text
 from demo.operations import (
     DAY,
@@ -21,18 +22,23 @@ from demo.operations import (
     Command,
     Deposit,
     Freeze,
+    Lapse,
     Line,
     Open,
     Operation,
+    Policy,
     Repeat,
     Reuse,
+    Single,
     Transfer,
     Unfreeze,
     Withdrawal,
 )
+from demo.states import WalletState
+from demo.terms import POLICY
 
 SEED = 20_261_121
-OPERATIONS = 24_000
+OPERATIONS = 22_000
 SECONDS_OF_A_DAY = 86_400
 CURRENCIES = ("USD", "EUR", "GBP", "JPY")
 SHARE_OF_CURRENCY = (12, 6, 3, 2)
@@ -66,9 +72,15 @@ class Market:
     frozen: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     mule_step: int = 0
+    members: Members = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let the members pay the same sellers."""
+        self.members = Members(self.random, self.model, self.sellers, frozenset({THIEF}))
 
     def dawn(self) -> Iterator[Operation]:
-        """Open the platform's, the sellers' and the first buyers' wallets, and give these something to spend."""
+        """Put the policy, open the platform's, the sellers' and the first buyers' wallets, with something to spend."""
+        yield from POLICY
         for currency in CURRENCIES:
             yield Open(fees_of(currency), "platform", currency)
         yield Open("star-usd", "star", "USD")
@@ -82,6 +94,7 @@ class Market:
             yield self.buyer()
         for name in self.buyers:
             yield self.deposit(name)
+        yield from self.members.dawn()
 
     def seller(self, number: int) -> Open:
         """Return the opening of a seller's wallet."""
@@ -111,7 +124,7 @@ class Market:
 
     def any_buyer(self) -> str:
         """Return a buyer; the early ones buy more than the rest."""
-        return self.buyers[int(len(self.buyers) * self.random.random() ** 1.3)]
+        return self.buyers[int(len(self.buyers) * self.random.random() ** 1.2)]
 
     def seller_for(self, currency: str) -> str:
         """Return a seller of that currency; every third purchase is at the star's."""
@@ -175,7 +188,7 @@ class Market:
         name = self.any_buyer()
         currency = self.state(name).currency
         other = CURRENCIES[(CURRENCIES.index(currency) + 1) % len(CURRENCIES)]
-        posted = self.state(name).posted_minor
+        posted = max(0, self.state(name).posted_minor)  # a chargeback may have taken more than there was
         too_much = to_text(posted + self.random.randint(1, 50_000), currency)
         return self.random.choice(
             (
@@ -215,7 +228,7 @@ class Market:
         """Return the end of a buyer's account: the rest is paid out, then it is closed. Some try too early."""
         name = self.random.choice(self.buyers[BUYERS_AT_DAWN // 2 :] or self.buyers)
         state = self.state(name)
-        if state.posted_minor and self.random.random() < 3 / 4:
+        if state.posted_minor > 0 and self.random.random() < 3 / 4:
             return Withdrawal(name, to_text(state.posted_minor, state.currency), state.currency, "the rest")
         return Close(name)
 
@@ -236,14 +249,14 @@ class Market:
             return Withdrawal(MULES[-1], MULE_AMOUNT, "USD", "bank")
         return Transfer(MULES[step - 1], MULES[step], MULE_AMOUNT, "USD", "rent")
 
-    def done(self, operation: Operation) -> None:
-        """Play *operation* along."""
+    def done(self, operation: Operation, line: int) -> None:
+        """Play *operation* of *line* along."""
         if isinstance(operation, Batch):
             self.model.apply_batch(operation)
         elif not isinstance(operation, Repeat | Reuse):
-            self._follow(operation, is_done=self.model.apply(operation).code is None)
+            self._follow(operation, is_done=self.model.apply(operation, line=line).code is None)
 
-    def _follow(self, command: Command, *, is_done: bool) -> None:
+    def _follow(self, command: Command | Single, *, is_done: bool) -> None:
         if not is_done:
             return
         match command:
@@ -275,15 +288,20 @@ def generate(seed: int, operations: int) -> list[Line]:
     for n, second in enumerate(times, 1):
         is_burst = n == BURST_AT
         operation = market.burst() if is_burst else next(dawn, None) or _next(market, lines)
-        market.done(operation)
-        if isinstance(operation, Repeat | Reuse):
-            lines[operation.of - 1] = msgspec.structs.replace(lines[operation.of - 1], is_answer_kept=True)
-        copies = 2 if random.random() < 1 / 50 and not isinstance(operation, Repeat | Reuse) else 1
+        market.done(operation, n)
+        of: int | None = getattr(operation, "of", None)
+        if of is not None:
+            lines[of - 1] = msgspec.structs.replace(lines[of - 1], is_answer_kept=True)
+        copies = 2 if random.random() < 1 / 50 and not isinstance(operation, Repeat | Reuse | Lapse) else 1
         lines.append(Line(n, _clock(second), operation, copies, trips=THIEF if is_burst else None))
     return lines
 
 
 def _next(market: Market, lines: list[Line]) -> Operation:
+    n = len(lines) + 1
+    due = market.members.due(n)
+    if due is not None:
+        return due
     kinds = (
         (market.purchase, 46),
         (market.listing_fee, 12),
@@ -295,6 +313,7 @@ def _next(market: Market, lines: list[Line]) -> Operation:
         (market.farewell, 2),
         (market.buyer, 3),
         (market.mule, 3),
+        (lambda: market.members.step(n), 9),
         (lambda: _repeat(market.random, lines), 7),
         (lambda: _reuse(market.random, lines), 1),
     )
@@ -306,7 +325,7 @@ def _recent(random: Random, lines: list[Line]) -> int:
     """Return the number of a recent line that asked for something itself."""
     while True:
         line = lines[-random.randint(1, min(RECENT, len(lines)))]
-        if not isinstance(line.op, Repeat | Reuse):
+        if not isinstance(line.op, Repeat | Reuse | Policy | Lapse):
             return line.n
 
 

@@ -98,14 +98,20 @@ class HttpPool:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
-    async def post(self, path: str, key: str, body: bytes, *, credential: str | None = None) -> Response:
+    async def post(self, path: str, key: str, body: bytes) -> Response:
+        """Post a command under *key*; raise ConnectionError if its outcome is not known."""
+        return await self.command("POST", path, key, body)
+
+    async def command(
+        self, method: str, path: str, key: str, body: bytes, *, credential: str | None = None
+    ) -> Response:
         """Send a command under *key*, with *credential* in the place of the pool's where that is given.
 
         Raises ConnectionError if its outcome is not known.
         """
         authorization = f"Bearer {credential or self._credential}"
         headers = {"content-type": "application/json", "authorization": authorization, "idempotency-key": key}
-        return await self.request("POST", path, headers, body)
+        return await self.request(method, path, headers, body)
 
     async def get(self, path: str) -> Response:
         """Read *path*; raise ConnectionError."""

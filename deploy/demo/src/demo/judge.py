@@ -1,58 +1,81 @@
 """Judging answers: each against what the model says, and each repeat against the first."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from demo.findings import Findings
 from demo.http_client import Response
-from demo.model import Entry, Expected, ExpectedBatch
 from demo.money import from_text
+from demo.states import Entry, Expected, ExpectedBatch
 
 KEY_REUSED: Final = Expected(422, "idempotency_key_reused")
 _STORED: Final = frozenset({200, 201, 409})
 _decode = msgspec.json.Decoder().decode
 
 
-def complaints(expected: Expected, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
-    """Give what is wrong with the answer to one command.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The ids of wallets by name, and which of them a command had to itself: those show what the model says."""
 
-    *ids* are the wallets that the command had to itself: their balance and version after it are known.
-    """
+    ids: Mapping[str, str] = field(default_factory=dict)
+    alone: Collection[str] = ()
+
+
+def complaints(expected: Expected, status: int, body: dict[str, Any], known: Known) -> Iterator[str]:
+    """Give what is wrong with the answer to one command."""
     if status != expected.status:
         yield f"answered {status} {body.get('code', '')} where the model says {expected.status} {expected.code or ''}"
-    elif expected.code is not None and body["code"] != expected.code:
-        yield f"refused with {body['code']} where the model says {expected.code}"
-    elif expected.entries:
-        answered = {entry["wallet_id"]: entry for entry in body["entries"] if "wallet_id" in entry}
-        if len(answered) != len(expected.entries):
-            yield f"{len(answered)} wallets have entries where the model says {len(expected.entries)}"
-        concealed = sum(1 for entry in answered.values() if "balance_after" not in entry and "version" not in entry)
-        if concealed != expected.concealed:
-            yield f"{concealed} entries tell no balance where the model says {expected.concealed}"
-            return
-        for entry in expected.entries:
-            if entry.wallet in ids:
-                yield from _entry_complaints(entry, answered.get(ids[entry.wallet]))
-
-
-def _entry_complaints(entry: Entry, answered: dict[str, Any] | None) -> Iterator[str]:
-    if answered is None:
-        yield f"no entry for {entry.wallet}"
         return
-    after = answered["balance_after"]
-    actual = (
-        from_text(answered["amount"]["amount"], answered["amount"]["currency"]),
-        from_text(after["amount"], after["currency"]),
-        answered["version"],
-    )
-    wanted = (entry.delta_minor, entry.posted_minor_after, entry.version_after)
+    if expected.code is not None and body["code"] != expected.code:
+        yield f"refused with {body['code']} where the model says {expected.code}"
+        return
+    for name, value in expected.shows.items():
+        if body.get(name) != value:
+            yield f"{name} is {body.get(name)} where the model says {value}"
+    if expected.entries:
+        yield from _transaction_complaints(expected, body, known)
+
+
+def _transaction_complaints(expected: Expected, body: dict[str, Any], known: Known) -> Iterator[str]:
+    answered = body["entries"]
+    if len(answered) != len(expected.entries):
+        yield f"{len(answered)} entries where the model says {len(expected.entries)}"
+        return
+    for entry, told in zip(expected.entries, answered, strict=True):
+        yield from _entry_complaints(entry, told, known)
+    ids = known.ids
+    fees = sorted((fee["wallet_id"], fee["rule"], _minor(fee["amount"])) for fee in body.get("fees", ()))
+    wanted = sorted((ids.get(fee.wallet, fee.wallet), fee.rule, fee.minor) for fee in expected.fees)
+    if fees != wanted:
+        yield f"the fees are {fees} where the model says {wanted}"
+
+
+def _entry_complaints(entry: Entry, told: dict[str, Any], known: Known) -> Iterator[str]:
+    account = known.ids.get(entry.account) if entry.is_wallets else entry.account
+    actual = (told.get("wallet_id") or told["system_account"], _minor(told["amount"]))
+    wanted = (actual[0] if account is None else account, entry.delta_minor)
     if actual != wanted:
-        yield f"{entry.wallet}: amount, balance and version after are {actual} where the model says {wanted}"
+        yield f"{entry.account}: the entry is {actual} where the model says {wanted}"
+    if not entry.is_wallets:
+        return
+    is_concealed = "balance_after" not in told and "version" not in told
+    if is_concealed != entry.is_concealed:
+        yield f"{entry.account}: a balance is{' not' if is_concealed else ''} told where the model says otherwise"
+    elif not is_concealed and entry.account in known.alone:
+        after = (_minor(told["balance_after"]), told["version"])
+        said = (entry.posted_minor_after, entry.version_after)
+        if after != said:
+            yield f"{entry.account}: balance and version after are {after} where the model says {said}"
 
 
-def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any], ids: dict[str, str]) -> Iterator[str]:
+def _minor(money: dict[str, str]) -> int:
+    return from_text(money["amount"], money["currency"])
+
+
+def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any], known: Known) -> Iterator[str]:
     """Give what is wrong with the answer to a batch."""
     if status != expected.status:
         yield f"answered {status} {body.get('code', '')} where the model says {expected.status}"
@@ -64,7 +87,7 @@ def batch_complaints(expected: ExpectedBatch, status: int, body: dict[str, Any],
         yield f"{len(body['results'])} results for {len(expected.results)} commands"
     else:
         for each, result in zip(expected.results, body["results"], strict=True):
-            yield from complaints(each, result["status"], result["body"] or result["problem"], ids)
+            yield from complaints(each, result["status"], result["body"] or result["problem"], known)
 
 
 def compare_replays(findings: Findings, key: str, answers: Collection[Response], *, is_independent: bool) -> None:

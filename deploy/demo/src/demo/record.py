@@ -1,11 +1,12 @@
 """The player's own record of what the platform acknowledged, on disk, so that it takes no memory however much it is."""
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from demo.model import WalletState
+from demo.states import WalletState
 
 _PENDING_MAX: Final = 1_000
 _SCHEMA: Final = """
@@ -14,25 +15,21 @@ _SCHEMA: Final = """
     pragma cache_size = -16384;
     create table wallet (
         name text primary key, id_bytes blob, currency text not null, posted_minor integer not null,
-        version integer not null, is_closed integer not null, scope text) without rowid;
+        version integer not null, is_closed integer not null, scope text, held_minor integer not null,
+        overdraft_minor integer not null) without rowid;
     create table acknowledged (
-        transaction_id blob not null, type text not null, source blob, target blob, amount_minor integer not null,
-        currency text not null, position text);
+        transaction_id blob not null, entries text not null, position text);
 """
 
 
 class Acknowledged(NamedTuple):
-    """A transaction that the platform answered for. A side that is None is the outside world.
+    """A transaction that the platform answered for: of each entry the wallet's id or the account, amount, currency.
 
-    *position* is the answer's Ledger-Position, None if it belongs to more than this transaction.
+    *position* is the answer's Ledger-Position, None if it belongs to more than these entries.
     """
 
     transaction_id: bytes
-    type: str
-    source: bytes | None
-    target: bytes | None
-    amount_minor: int
-    currency: str
+    entries: tuple[tuple[str, int, str], ...]
     position: str | None
 
 
@@ -54,8 +51,7 @@ class Record:
 
     def save(self, wallets: Collection[WalletState]) -> None:
         """Keep *wallets* as they are now."""
-        rows = [(w.name, w.id_bytes, w.currency, w.posted_minor, w.version, w.is_closed, w.scope) for w in wallets]
-        self._execute_many("insert or replace into wallet values (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._execute_many("insert or replace into wallet values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(map(_row, wallets)))
 
     def load(self, names: Collection[str]) -> dict[str, WalletState]:
         """Return those of the wallets *names* that are known."""
@@ -72,7 +68,7 @@ class Record:
         """Give every acknowledged transaction, ascending by id."""
         self._flush()
         rows = self._database.execute("select * from acknowledged order by transaction_id")
-        return (Acknowledged(*row) for row in rows)
+        return (Acknowledged(made, tuple(map(tuple, json.loads(entries))), at) for made, entries, at in rows)
 
     def wallets(self) -> Iterator[WalletState]:
         """Give every wallet, ascending by id."""
@@ -92,7 +88,8 @@ class Record:
         self._database.close()
 
     def _flush(self) -> None:
-        self._execute_many("insert into acknowledged values (?, ?, ?, ?, ?, ?, ?)", self._pending)
+        rows = [(kept.transaction_id, json.dumps(kept.entries), kept.position) for kept in self._pending]
+        self._execute_many("insert into acknowledged values (?, ?, ?)", rows)
         self._pending = []
 
     def _execute_many(self, statement: str, rows: Collection[tuple[object, ...]]) -> None:
@@ -101,7 +98,21 @@ class Record:
         self._database.execute("commit")
 
 
-_COLUMNS: Final = "name, currency, posted_minor, version, is_closed, scope, id_bytes"
+_COLUMNS: Final = "name, currency, posted_minor, version, is_closed, scope, id_bytes, '', held_minor, overdraft_minor"
+
+
+def _row(wallet: WalletState) -> tuple[object, ...]:
+    return (
+        wallet.name,
+        wallet.id_bytes,
+        wallet.currency,
+        wallet.posted_minor,
+        wallet.version,
+        wallet.is_closed,
+        wallet.scope,
+        wallet.held_minor,
+        wallet.overdraft_minor,
+    )
 
 
 def _wallet(row: tuple[object, ...]) -> WalletState:

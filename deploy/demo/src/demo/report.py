@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 from demo.attacks import AttackTally
 from demo.figures import Durations, PlayFigures
 from demo.findings import STATEMENTS, Findings
+from demo.money import to_text
 from demo.reconcile.run import Reconciled
 
 
@@ -61,9 +63,20 @@ def _invariants(findings: Findings) -> Table:
 def _figures(figures: PlayFigures, reconciled: Reconciled) -> Table:
     table = Table(show_header=False, box=None)
     for name, value in _numbers(figures, reconciled).items():
-        shown = "none" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-        table.add_row(name.replace("_", " "), shown)
+        table.add_row(name.replace("_", " "), _shown(value))
     return table
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "none" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _in_all(money: Mapping[tuple[str, str], int], what: str) -> str | None:
+    """Return how much of each currency something was done with."""
+    found = [f"{to_text(minor, each)} {each}" for (done, each), minor in sorted(money.items()) if done == what]
+    return ", ".join(found) or None
 
 
 def _counts(title: str, counts: Counter[str]) -> Table:
@@ -88,6 +101,9 @@ def _numbers(figures: PlayFigures, reconciled: Reconciled) -> dict[str, Any]:
         "answers_503_repeated": figures.busy,
         "answers_429_repeated": figures.limited,
         "broken_connections": figures.broken_connections,
+        "holds_placed": figures.holds.total(),
+        **{f"holds_{status}": figures.holds[status] for status in ("captured", "voided", "expired", "open")},
+        **{what: _in_all(figures.money, what) for what in ("fees_charged", "refunded", "converted")},
         "transactions": reconciled.transactions,
         "wallets": reconciled.wallets,
         "journal_rows": reconciled.journal_rows,
@@ -104,6 +120,9 @@ def _numbers(figures: PlayFigures, reconciled: Reconciled) -> dict[str, Any]:
         "freeze_ms": reconciled.decisions.freeze_ms,
         "read_model_rows": reconciled.read_model_rows,
         "read_model_wallets": reconciled.read_model_wallets,
+        "holds_compared": reconciled.holds,
+        "refunded_compared": reconciled.refunded,
+        "limits_compared": reconciled.limits,
         "wallets_asked_for": reconciled.wallets_asked,
         "transactions_asked_for": reconciled.transactions_asked,
     }

@@ -11,13 +11,16 @@ from uuid import UUID
 import msgspec
 
 from demo import judge
+from demo.acknowledging import acknowledged
 from demo.http_client import Response
-from demo.model import ExpectedBatch, Model, WalletState
+from demo.ids import Ids
+from demo.judge import Known
+from demo.model import Model
 from demo.operations import Batch, Command, MoneyCommand, Open
-from demo.player import acknowledged
 from demo.rows import Row
 from demo.session import Session
-from demo.wire import Ids, Request, send_until_settled, to_request
+from demo.states import ExpectedBatch, WalletState
+from demo.wire import Request, send_until_settled, to_request
 
 T = TypeVar("T")
 
@@ -89,7 +92,7 @@ class RowPlayer:
             ids.learn(name, UUID(bytes=wallet.id_bytes))
         commands = tuple(row.command for row in rows)
         batch = Batch("independent", commands)
-        expected = Model(wallets).apply_batch(batch)
+        expected = Model(wallets, self._session.kept.accounts).apply_batch(batch)
         self._record.save(wallets.values())
         request = to_request(batch, f"rows-{rows[0].line}", ids)
         return _Prepared(number, rows[0].line, commands, expected, request, ids)
@@ -120,10 +123,10 @@ class RowPlayer:
 
     def _settle_rows(self, prepared: _Prepared, answer: Response) -> None:
         results = self._judge(prepared.first_line, prepared.commands, prepared.expected, answer)
-        for command, result in zip(prepared.commands, results, strict=False):
+        for each, result in zip(prepared.expected.results, results, strict=False):
             if result["status"] == _CREATED:
                 transaction_id = UUID(result["body"]["id"])
-                self._record.acknowledge(acknowledged(command, transaction_id, prepared.ids, None))
+                self._record.acknowledge(acknowledged(each, transaction_id, prepared.ids, None))
         self._figures.operations += len(prepared.commands)
         self._session.on_done(len(prepared.commands))
 
@@ -135,7 +138,7 @@ class RowPlayer:
             self._figures.commands[type(command).__name__.lower()] += 1
             self._figures.outcomes[each.code or "accepted"] += 1
         body: dict[str, Any] = _decode(answer.body)
-        wrong = list(judge.batch_complaints(expected, answer.status, body, {}))
+        wrong = list(judge.batch_complaints(expected, answer.status, body, Known()))
         self._findings.judge("I5", "the batch of line {}: {}", line, wrong, is_right=not wrong)
         results: list[dict[str, Any]] = body.get("results", [])
         return results

@@ -16,6 +16,7 @@ from demo.attack_lane import AttackLane
 from demo.http_client import HttpPool
 from demo.operations import DAY, count_lines, read_day
 from demo.player import CONNECTIONS, SPEED_UP, DayPlayer
+from demo.rates import RATES
 from demo.reconcile.drain import drain
 from demo.reconcile.kafka import keep_broker_time
 from demo.reconcile.postgres import heads
@@ -57,8 +58,12 @@ def day(first: int | None) -> Traffic:
         await watch(())
         await DayPlayer(session).play(read_day(DAY, first=first))
 
-    compressed = {"FRAUD_RULES_FILE": str(RULES), "FRAUD_TIME_COMPRESSION": str(SPEED_UP)}
-    return Traffic(min(recorded, first or recorded), play, compressed)
+    environment = {
+        "FRAUD_RULES_FILE": str(RULES),
+        "FRAUD_TIME_COMPRESSION": str(SPEED_UP),
+        "WALLET_RATES_URL": RATES.as_uri(),
+    }
+    return Traffic(min(recorded, first or recorded), play, environment)
 
 
 def rows_of(path: Path, first: int | None, console: Console) -> Traffic:
@@ -101,6 +106,7 @@ class DemoRun:
                 HttpPool(platform.wallet_url, connections=CONNECTIONS, credential=platform.credential),
                 self._record(),
                 cache(platform.credentials.token),
+                platform.operator,
             )
             lane = AttackLane(platform)
             await self._play(session, lambda wallets: subscriber.subscribe(platform, wallets), lane)

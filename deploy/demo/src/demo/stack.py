@@ -53,6 +53,8 @@ class Platform:
     access_url: str
     credential: str
     """A backend's key, with every scope a backend may hold."""
+    operator: str
+    """The key of somebody of the staff."""
     credentials: Credentials
     """Who signs tokens of the stack's own owners."""
     strangers: Credentials
@@ -152,6 +154,7 @@ def platform_in(config: Config) -> Platform | None:
         kafka=document["kafka"],
         access_url=document["services"]["access"]["url"],
         credential=ours.key(Kind.SERVICE),
+        operator=ours.key(Kind.OPERATOR),
         credentials=ours,
         strangers=Credentials(config.state / "strangers", tenant=STRANGERS, issuer=STRANGERS_ISSUER),
         forger=Credentials(config.state / "forger"),

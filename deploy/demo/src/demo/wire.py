@@ -3,18 +3,30 @@
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
-from uuid import UUID
 
 import msgspec
 
 from demo.figures import PlayFigures
 from demo.http_client import HttpPool, Response
-from demo.operations import Batch, Close, Command, Deposit, Freeze, MoneyCommand, Open, Transfer, Unfreeze, Withdrawal
+from demo.ids import Ids
+from demo.operations import (
+    Batch,
+    Close,
+    Command,
+    Deposit,
+    Freeze,
+    MoneyCommand,
+    Open,
+    Single,
+    Transfer,
+    Unfreeze,
+    Withdrawal,
+)
+from demo.single import form_of, money
+from servicekit.clock import utc_now
 
 TRIES_MAX: Final = 120
 TRY_AGAIN_S: Final = 0.2
-UNKNOWN_WALLET: Final = UUID("01890000-0000-7000-8000-000000000000")
-"""An id of the right form that no platform gave."""
 
 _BUSY: Final = 503
 _LIMITED: Final = 429
@@ -45,28 +57,10 @@ class Request:
     body: bytes
     is_independent: bool = False
     credential: str | None = field(default=None, repr=False)
+    method: str = "POST"
 
 
-class Ids:
-    """Which id the platform gave to each name."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, UUID] = {}
-
-    def learn(self, name: str, wallet_id: UUID) -> None:
-        """Remember the id of an opened wallet."""
-        self._by_name[name] = wallet_id
-
-    def of(self, name: str) -> str:
-        """Return the id of *name* as text, that of no wallet where it was never opened."""
-        return str(self._by_name.get(name, UNKNOWN_WALLET))
-
-    def bytes_of(self, name: str | None) -> bytes | None:
-        """Return the id's bytes, None for the outside world."""
-        return None if name is None else self._by_name[name].bytes
-
-
-def to_request(operation: Command | Batch, key: str, ids: Ids, credential: str | None = None) -> Request:
+def to_request(operation: Command | Single | Batch, key: str, ids: Ids, credential: str | None = None) -> Request:
     """Return the request of *operation* under *key*, sent with *credential*, that of the pool where it is None."""
     if isinstance(operation, Batch):
         commands = [
@@ -75,6 +69,9 @@ def to_request(operation: Command | Batch, key: str, ids: Ids, credential: str |
         ]
         body = _encode({"mode": operation.mode, "commands": commands})
         return Request("/v1/batches", key, body, is_independent=operation.mode == "independent", credential=credential)
+    if isinstance(operation, Single):
+        method, path, members = form_of(operation, ids, utc_now())
+        return Request(path, key, _encode(members), credential=credential, method=method)
     return Request(_path(operation, ids), key, _encode(_body(operation, ids)), credential=credential)
 
 
@@ -82,7 +79,9 @@ async def send_until_settled(pool: HttpPool, request: Request, figures: PlayFigu
     """Send *request* under its key until it is settled; raise NotSettledError."""
     for _ in range(TRIES_MAX):
         try:
-            answer = await pool.post(request.path, request.key, request.body, credential=request.credential)
+            answer = await pool.command(
+                request.method, request.path, request.key, request.body, credential=request.credential
+            )
         except ConnectionError:
             figures.broken_connections += 1
             await asyncio.sleep(TRY_AGAIN_S)
@@ -150,5 +149,5 @@ def _body(command: Command, ids: Ids) -> dict[str, Any]:
 
 
 def _amount(command: MoneyCommand) -> dict[str, Any]:
-    amount = {"amount": {"amount": command.amount, "currency": command.currency}}
+    amount = {"amount": money(command.amount, command.currency)}
     return amount if command.note is None else {**amount, "description": command.note}

@@ -2,9 +2,9 @@
 -- that are made, or of which anything may have changed, come whole.
 -- needs: wallet_as_read, state_as_read
 
--- A wallet of which nothing but the money changed, and what is counted under its limits.
+-- A wallet of which nothing but the money changed.
 create type wallet.moved_wallet as (
-    id uuid, stamp_before bigint, version bigint, posted_minor bigint, held_minor bigint, usage bytea);
+    id uuid, stamp_before bigint, version bigint, posted_minor bigint, held_minor bigint);
 
 create type wallet.journal_row as (
     tenant_id uuid, account_id uuid, system_account text, version bigint, transaction_id uuid, entry_index smallint,
@@ -41,13 +41,12 @@ declare
 begin
     if cardinality(opened) > 0 then
         insert into wallet.wallet (id, tenant_id, owner_id, currency, status, restrictions, posted_minor, held_minor,
-                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version,
-                                   floor_waived, terms, usage, stamp)
+                                   overdraft_limit_minor, version, opened_at, last_at, private, operator_version, stamp)
         select u.* from unnest(opened) u;
     end if;
     if cardinality(moved) > 0 then
         update wallet.wallet w
-           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version, usage = u.usage,
+           set posted_minor = u.posted_minor, held_minor = u.held_minor, version = u.version,
                stamp = write_rows.stamp, last_at = greatest(w.last_at, write_rows.now)
           from unnest(moved) u
          where w.id = u.id and w.stamp = u.stamp_before;
@@ -61,7 +60,7 @@ begin
            set status = u.status, restrictions = u.restrictions, posted_minor = u.posted_minor,
                held_minor = u.held_minor, overdraft_limit_minor = u.overdraft_limit_minor, version = u.version,
                last_at = u.last_at, private = u.private, operator_version = u.operator_version,
-               floor_waived = u.floor_waived, terms = u.terms, usage = u.usage, stamp = u.stamp
+               stamp = u.stamp
           from unnest(changed) u
          where w.id = u.id and w.version < u.version;
         get diagnostics touched = row_count;
@@ -79,7 +78,7 @@ begin
            set status = u.status, cap_minor = u.cap_minor, used_minor = u.used_minor, due_at = u.due_at,
                version = u.version, changed_at = u.changed_at, body = u.body, private = u.private, stamp = u.stamp
           from unnest(changed_states) u
-         where t.kind = u.kind and t.id = u.id and t.version <= u.version;
+         where t.kind = u.kind and t.id = u.id and t.version < u.version;
         get diagnostics touched = row_count;
         if touched <> cardinality(changed_states) then
             raise exception 'a row is not as it was read' using errcode = 'WL001';

@@ -1,22 +1,28 @@
 """The answers of the two APIs against the journal, for the busiest wallets and some of every kind: I6."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from contracts.registry import TYPES_BY_NUMBER
 from demo.findings import Findings
 from demo.http_client import HttpPool
 from demo.money import from_text
+from demo.reconcile.money import check_used
 from demo.reconcile.postgres import snapshot
 from demo.stack import DemoError, Platform
 
 WALLETS_BUSY: Final = 10
 WALLETS_ANY: Final = 40
 TRANSACTIONS: Final = 60
+TRANSACTIONS_TOLD: Final = 40
+"""Of those that capture, charge a fee or take back, and of those that are taken back."""
+TOLD: Final = ("wallet.hold_captured.v1", "wallet.fee_charged.v1", "wallet.refund_sent.v1", "wallet.refund_received.v1")
 PAGE: Final = 200
 PAGES_MAX: Final = 10
 TRIES_MAX: Final = 20
@@ -27,8 +33,12 @@ _SAMPLED_WALLETS: Final = """
     (select id from wallet.wallet order by version desc, id limit $1)
     union (select id from wallet.wallet order by md5(id::text) limit $2)"""
 _SAMPLED_TRANSACTIONS: Final = """
-    select distinct transaction_id from wallet.journal
-     where shard = any ('{0, 21, 42}') and transaction_id is not null limit $1"""
+    (select distinct transaction_id from wallet.journal
+      where shard = any ('{0, 21, 42}') and transaction_id is not null limit $1)
+    union (select transaction_id from
+      (select distinct on (transaction_id) transaction_id, type from wallet.journal where type = any ($3)) told
+       order by md5(transaction_id::text) limit $2)
+    union (select id from wallet.state where kind = 3 order by md5(id::text) limit $2)"""
 _ENTRIES: Final = """
     select version, transaction_id, posted_delta, posted_after from wallet.journal
      where shard = get_byte(uuid_send($1), 15) & 63 and account_id = $1 and version is not null
@@ -37,6 +47,10 @@ _ENTRIES: Final = """
 _TRANSACTION_ENTRIES: Final = """
     select entry_index, case when system_account is null then account_id::text end, system_account, posted_delta
       from wallet.journal where transaction_id = $1 order by entry_index"""
+
+
+_SHOWN: Final = ("type", "status", "amount", "refunded", "refunds", "fees", "related_transaction_id")
+"""Members that both services tell alike."""
 
 
 class ApiCheck:
@@ -48,18 +62,25 @@ class ApiCheck:
         self._history = HttpPool(platform.history_url, connections=4, credential=platform.credential)
         self._wallet = HttpPool(platform.wallet_url, connections=4, credential=platform.credential)
 
-    async def run(self) -> tuple[int, int]:
-        """Compare; return how many wallets and transactions were asked for."""
+    async def run(self, used: Mapping[UUID, Sequence[tuple[Any, ...]]]) -> tuple[int, int, int]:
+        """Compare; return how many wallets, transactions and wallets' limits were asked for.
+
+        *used* is what limits of wallets must tell.
+        """
         async with snapshot(self._platform.wallet_dsn) as journal:
             wallets = await journal.fetch(_SAMPLED_WALLETS, WALLETS_BUSY, WALLETS_ANY)
             for (wallet_id,) in wallets:
                 await self._check_wallet(journal, wallet_id)
-            transactions = await journal.fetch(_SAMPLED_TRANSACTIONS, TRANSACTIONS)
+            told = [number for number, each in TYPES_BY_NUMBER.items() if each.name in TOLD]
+            transactions = await journal.fetch(_SAMPLED_TRANSACTIONS, TRANSACTIONS, TRANSACTIONS_TOLD, told)
             for (transaction_id,) in transactions:
                 await self._check_transaction(journal, transaction_id)
+        for wallet_id, kept in used.items():
+            limits = await _get(self._wallet, f"/v1/wallets/{wallet_id}/limits")
+            check_used(wallet_id, limits["limits"], kept, self._findings)
         self._history.close()
         self._wallet.close()
-        return len(wallets), len(transactions)
+        return len(wallets), len(transactions), len(used)
 
     async def _check_wallet(self, journal: asyncpg.Connection, wallet_id: Any) -> None:
         rows = [tuple(row) for row in await journal.fetch(_ENTRIES, wallet_id, PAGE * PAGES_MAX)]
@@ -89,6 +110,11 @@ class ApiCheck:
         wanted = [tuple(row) for row in await journal.fetch(_TRANSACTION_ENTRIES, transaction_id)]
         body = await _get(self._history, f"/v1/history/transactions/{transaction_id}")
         actual = [_transaction_entry(entry) for entry in body["entries"]]
+        of_ledger = await _get(self._wallet, f"/v1/transactions/{transaction_id}")
+        shown, wanted_shown = ([each.get(name) for name in _SHOWN] for each in (body, of_ledger))
+        what = "GET transaction {}: the read model tells {}, the ledger {}"
+        is_same = shown == wanted_shown
+        self._findings.judge("I6", what, transaction_id, shown, wanted_shown, is_right=is_same)
         is_right = actual == wanted and body["complete"] is True
         self._findings.judge(
             "I6", "GET transaction {}: {}, the journal {}", transaction_id, actual, wanted, is_right=is_right

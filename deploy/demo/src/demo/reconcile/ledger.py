@@ -2,18 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
 from uuid import UUID
 
 from demo.findings import Findings
-from demo.model import WalletState
+from demo.money import from_text
 from demo.reconcile.rows import JournalRow, WalletRow
 from demo.reconcile.streams import grouped, merged
 from demo.record import Acknowledged
+from demo.states import WalletState
 
 _VERSIONS: Final = "wallet {}: version {} follows {}"
 _BALANCES: Final = "wallet {} version {}: posted and held are {}, folded {}"
+_SETS_FLOOR: Final = {"wallet.opened.v1": "overdraft_limit", "wallet.overdraft_changed.v1": "limit"}
+"""Which events tell how far below zero a wallet may go, and by which member."""
 _FLOORS: Final = "wallet {} version {}: available {}, floor {}"
 
 
@@ -25,13 +28,20 @@ class ShardFold:
         self._findings = findings
         self._last_seq = 0
         self._folded: dict[UUID, tuple[int, int, int]] = {}
+        self._floors: dict[UUID, int] = {}
+        self._terms: dict[UUID, int] = {}
 
     def add(self, row: JournalRow) -> None:
         """Fold the next *row*."""
         dense = row.seq == self._last_seq + 1
         self._findings.judge("I4", "shard {}: {} follows {}", row.shard, row.seq, self._last_seq, is_right=dense)
         self._last_seq = row.seq
-        if row.system_account is None:
+        if row.is_of_terms:
+            version = self._terms.get(row.account_id, 0)
+            dense = row.version == version + 1
+            self._findings.judge("I4", _VERSIONS, row.account_id, row.version, version, is_right=dense)
+            self._terms[row.account_id] = version + 1
+        elif row.system_account is None:
             self._fold(row)
 
     def finish(self) -> None:
@@ -54,11 +64,14 @@ class ShardFold:
         self._folded[row.account_id] = (row.version or 0, row.posted_after or 0, row.held_after or 0)
 
     def _check_floor(self, row: JournalRow) -> None:
-        wallet = self._wallets.get(row.account_id)
-        floor = 0 if wallet is None else -wallet.overdraft_limit_minor
+        told: dict[str, Any] = json.loads(row.payload)
+        if row.type in _SETS_FLOOR:
+            limit = told[_SETS_FLOOR[row.type]]
+            self._floors[row.account_id] = -from_text(limit["amount"], limit["currency"])
+        floor = self._floors.get(row.account_id, 0)
         available = (row.posted_after or 0) - (row.held_after or 0)
         is_lowered = row.posted_delta - row.held_delta < 0
-        below = is_lowered and available < floor
+        below = is_lowered and available < floor and not told.get("forced", False)
         self._findings.judge("I3", _FLOORS, row.account_id, row.version, available, floor, is_right=not below)
 
 
@@ -105,7 +118,7 @@ def _check_acknowledged(entries: list[JournalRow] | None, kept: Acknowledged | N
     if entries is None:
         findings.judge("I5", "transaction {} was acknowledged and is not there", transaction_id, is_right=False)
         return
-    actual, wanted = sorted(map(_entry, entries)), sorted(_entries_of(kept))
+    actual, wanted = list(map(_entry, entries)), list(kept.entries)
     what = "transaction {}: entries {}, acknowledged {}"
     findings.judge("I5", what, transaction_id, actual, wanted, is_right=actual == wanted)
     if kept.position is not None:
@@ -116,12 +129,6 @@ def _check_acknowledged(entries: list[JournalRow] | None, kept: Acknowledged | N
 
 def _entry(row: JournalRow) -> tuple[str, int, str]:
     return (row.system_account or str(row.account_id), row.posted_delta, row.currency)
-
-
-def _entries_of(kept: Acknowledged) -> Iterable[tuple[str, int, str]]:
-    for side, amount in ((kept.source, -kept.amount_minor), (kept.target, kept.amount_minor)):
-        account = f"external:{kept.currency}" if side is None else str(UUID(bytes=side))
-        yield account, amount, kept.currency
 
 
 def _position(entries: list[JournalRow]) -> str:
@@ -138,7 +145,7 @@ async def check_wallets(
     count = 0
     async for row, state in merged(rows, modelled, lambda row: row.id.bytes, lambda state: state.id_bytes):
         count += row is not None
-        actual = None if row is None else (row.currency, row.posted_minor, row.version, row.is_closed, _scopes(row))
+        actual = None if row is None else _actual(row)
         wanted = None if state is None else _wanted(state)
         what = "wallet {}: {}, by the acknowledgements of {} {}"
         names = (None if row is None else row.id, actual, None if state is None else state.name, wanted)
@@ -146,10 +153,16 @@ async def check_wallets(
     return count
 
 
-def _wanted(state: WalletState) -> tuple[str, int, int, bool, list[str]]:
+_Compared = tuple[str, int, int, int, int, bool, list[str]]
+
+
+def _wanted(state: WalletState) -> _Compared:
     scopes: list[str] = [] if state.scope is None else [state.scope]
-    return (state.currency, state.posted_minor, state.version, state.is_closed, scopes)
+    amounts = state.posted_minor, state.held_minor, state.overdraft_minor
+    return (state.currency, *amounts, state.version, state.is_closed, scopes)
 
 
-def _scopes(row: WalletRow) -> list[str]:
-    return [restriction["scope"] for restriction in json.loads(row.restrictions or "[]")]
+def _actual(row: WalletRow) -> _Compared:
+    scopes = [restriction["scope"] for restriction in json.loads(row.restrictions or "[]")]
+    amounts = row.posted_minor, row.held_minor, row.overdraft_limit_minor
+    return (row.currency, *amounts, row.version, row.is_closed, scopes)

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from contracts.registry import TYPES_BY_NUMBER
-from demo.reconcile.rows import JournalRow, ProjectedRow, ProjectedWallet, WalletRow
+from demo.reconcile.rows import HoldRow, JournalRow, ProjectedRow, ProjectedWallet, RefundedRow, WalletRow
 
 T = TypeVar("T")
 _json = msgspec.json.Decoder().decode
@@ -31,23 +32,42 @@ _SHARD: Final = "get_byte(uuid_send({}), 15) & 63"
 _PROJECTED: Final = f"""
     select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, transaction_id, transaction_type,
            entry_index, entry_count, type, currency, amount_minor, posted_minor_after, held_minor_after, owner_id,
-           counterparty_wallet_id, counterparty_owner_id, counterparty_account, null, null, private, occurred_at
+           counterparty_wallet_id, counterparty_owner_id, counterparty_account, null, null, private, occurred_at,
+           related_transaction_id, is_forced, refund_minor, hold_id, fee_rule
       from transaction_history.entry
     union all
     select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, account, null, transaction_id, transaction_type,
            entry_index, entry_count, 'ledger.system_entry_posted.v1', currency, amount_minor, null, null, null,
-           null, null, null, null, null, null, occurred_at
+           null, null, null, null, null, null, occurred_at,
+           null, null, null, null, null
       from transaction_history.system_entry
     union all
     select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, null, null,
-           null, null, type, null, null, null, null, owner_id,
-           null, null, null, source, scope, private, occurred_at
+           null, null, type, null, null, null, held_minor_after, owner_id,
+           null, null, null, source, scope, private, occurred_at,
+           null, null, null, null, null
       from transaction_history.state_change
     order by 1, 2"""
 _PROJECTED_WALLETS: Final = """
     select wallet_id, owner_id, currency, status = 'closed', restrictions, posted_minor, held_minor,
            overdraft_limit_minor, version, opened_at, last_at
       from transaction_history.wallet order by wallet_id"""
+_HOLDS: Final = "select id, wallet_id, status, cap_minor, used_minor, body from wallet.state where kind = 2 order by id"
+_REFUNDED: Final = "select id, status, cap_minor, used_minor from wallet.state where kind = 3 order by id"
+_HELD: Final = """
+    select w.id, w.held_minor, coalesce(h.minor, 0)::bigint
+      from wallet.wallet w
+      left join (select wallet_id, sum(cap_minor - used_minor) as minor from wallet.state
+                  where kind = 2 and status = 0 group by wallet_id) h on h.wallet_id = w.id
+     where w.held_minor <> 0 or h.minor <> 0"""
+_ACCOUNTS: Final = """
+    select system_account, sum(posted_delta)::bigint from wallet.journal
+     where system_account is not null group by system_account"""
+_PROJECTED_ACCOUNTS: Final = """
+    select account, sum(amount_minor)::bigint from transaction_history.system_entry group by account"""
+_PROJECTED_REFUNDS: Final = """
+    select related_transaction_id, sum(refund_minor)::bigint from transaction_history.entry
+     where refund_minor is not null group by related_transaction_id"""
 _TABLES: Final = ("wallet", "entry", "system_entry", "state_change")
 
 
@@ -104,6 +124,39 @@ async def projected_wallets(connection: asyncpg.Connection) -> AsyncIterator[Pro
     """Give the read model's wallets, ascending by id."""
     async for row in stream(connection, _PROJECTED_WALLETS, ProjectedWallet._make):
         yield row
+
+
+async def holds(connection: asyncpg.Connection) -> AsyncIterator[HoldRow]:
+    """Give every hold's row, ascending by id."""
+    async for row in stream(connection, _HOLDS, HoldRow._make):
+        yield row
+
+
+async def refunded(connection: asyncpg.Connection) -> AsyncIterator[RefundedRow]:
+    """Give the row of every transaction of which something was taken back, ascending by id."""
+    async for row in stream(connection, _REFUNDED, RefundedRow._make):
+        yield row
+
+
+async def held(connection: asyncpg.Connection) -> AsyncIterator[tuple[UUID, int, int]]:
+    """Give the wallets of which something is held: how much by the wallet's row, and by its open holds'."""
+    async for row in stream(connection, _HELD, tuple):
+        yield row
+
+
+async def accounts(connection: asyncpg.Connection) -> Mapping[str, int]:
+    """Return what every system account has by the journal."""
+    return {row[0]: row[1] for row in await connection.fetch(_ACCOUNTS)}
+
+
+async def projected_accounts(connection: asyncpg.Connection) -> Mapping[str, int]:
+    """Return what every system account has by the read model."""
+    return {row[0]: row[1] for row in await connection.fetch(_PROJECTED_ACCOUNTS)}
+
+
+async def projected_refunds(connection: asyncpg.Connection) -> Mapping[UUID, int]:
+    """Return how much of each transaction was taken back by the read model."""
+    return {row[0]: row[1] for row in await connection.fetch(_PROJECTED_REFUNDS)}
 
 
 async def heads(dsn: str) -> dict[int, int]:

@@ -26,6 +26,11 @@ class JournalRow(NamedTuple):
     occurred_at: datetime
     payload: bytes
 
+    @property
+    def is_of_terms(self) -> bool:
+        """Whether it is of a stream that is no wallet's: the policy's, an owner's."""
+        return self.system_account is None and self.type.startswith("ledger.")
+
 
 class WalletRow(NamedTuple):
     """A row of the wallet table. *restrictions* is JSON."""
@@ -87,6 +92,11 @@ class ProjectedRow(NamedTuple):
     scope: str | None
     private: Any
     occurred_at: datetime
+    related_transaction_id: UUID | None
+    is_forced: bool | None
+    refund_minor: int | None
+    hold_id: UUID | None
+    fee_rule: str | None
 
 
 class ProjectedWallet(NamedTuple):
@@ -103,3 +113,23 @@ class ProjectedWallet(NamedTuple):
     version: int
     opened_at: datetime
     last_at: datetime
+
+
+class HoldRow(NamedTuple):
+    """A hold's row. What is held is the cap less what is used; *body* is JSON."""
+
+    id: UUID
+    wallet_id: UUID
+    status: int
+    cap_minor: int
+    used_minor: int
+    body: str
+
+
+class RefundedRow(NamedTuple):
+    """The row of a transaction of which something was taken back."""
+
+    id: UUID
+    status: int
+    cap_minor: int
+    used_minor: int

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from demo import stack
-from demo.reconcile import kafka, ledger, postgres, read_model
+from demo.reconcile import kafka, ledger, money, postgres, read_model
 from demo.reconcile.api import ApiCheck
 from demo.reconcile.decisions import DecisionCheck, DecisionFigures
 from demo.reconcile.rows import WalletRow
@@ -30,6 +30,9 @@ class Reconciled:
     read_model_wallets: int = 0
     wallets_asked: int = 0
     transactions_asked: int = 0
+    holds: int = 0
+    refunded: int = 0
+    limits: int = 0
     topic: TopicFigures = field(default_factory=TopicFigures)
     decisions: DecisionFigures = field(default_factory=DecisionFigures)
     webhooks: WebhookFigures = field(default_factory=WebhookFigures)
@@ -65,6 +68,8 @@ class Reconciliation:
         await self._fold()
         self._on_step("the ledger: sums, and what was acknowledged")
         await self._account()
+        self._on_step("the ledger: holds, refunds, system accounts")
+        await self._check_money()
         self._on_step("the topic")
         await self._check_topic()
         self._on_step("the read model")
@@ -72,8 +77,8 @@ class Reconciliation:
         self._on_step("the read model, rebuilt")
         await self._rebuild(environment, rebuild_log)
         self._on_step("the APIs")
-        asked = await ApiCheck(self._platform, self._findings).run()
-        self._result.wallets_asked, self._result.transactions_asked = asked
+        asked = await ApiCheck(self._platform, self._findings).run(self._session.kept.used)
+        self._result.wallets_asked, self._result.transactions_asked, self._result.limits = asked
         return self._result
 
     async def _fold(self) -> None:
@@ -99,6 +104,20 @@ class Reconciliation:
             self._result.wallets = await ledger.check_wallets(
                 postgres.wallets(connection), each(self._record.wallets()), self._findings
             )
+
+    async def _check_money(self) -> None:
+        kept, findings = self._session.kept, self._findings
+        async with (
+            postgres.snapshot(self._platform.wallet_dsn) as source,
+            postgres.snapshot(self._platform.history_dsn) as model,
+        ):
+            self._result.holds = await money.check_holds(postgres.holds(source), kept.holds, findings)
+            await money.check_held(postgres.held(source), findings)
+            projected = await postgres.projected_refunds(model)
+            rows = postgres.refunded(source)
+            self._result.refunded = await money.check_refunded(rows, kept.taken_back, projected, findings)
+            accounts, told = await postgres.accounts(source), await postgres.projected_accounts(model)
+            money.check_accounts(accounts, told, kept.accounts, findings)
 
     async def _check_topic(self) -> None:
         async with (

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.registry import TYPES_BY_NUMBER
 from demo.figures import Durations
 from demo.findings import Findings
 from demo.reconcile.postgres import snapshot, stream
@@ -18,7 +19,7 @@ from demo.subscriber import Received, Subscriber
 _FROM: Final = "select from_seqs from notifications.endpoint where id = $1"
 _WANTED: Final = """
     select event_id from wallet.journal
-     where system_account is null and seq > ($1::bigint[])[shard + 1]
+     where system_account is null and type <> all ($3::smallint[]) and seq > ($1::bigint[])[shard + 1]
        and ($2::uuid[] is null or account_id = any ($2))
      order by event_id"""
 _DELIVERIES: Final = """
@@ -26,6 +27,10 @@ _DELIVERIES: Final = """
 _ATTEMPTS: Final = """
     select count(*) from notifications.attempt join notifications.delivery on delivery.id = delivery_id
      where endpoint_id = $1"""
+
+
+_NOT_OFFERED: Final = [number for number, each in TYPES_BY_NUMBER.items() if each.name.startswith("ledger.")]
+"""What is told of no wallet."""
 
 
 @dataclass(slots=True)
@@ -91,7 +96,7 @@ class WebhookCheck:
 
     def _wanted(self, journal: asyncpg.Connection, from_seqs: list[int]) -> AsyncIterator[UUID]:
         wallet_ids = list(self._subscriber.wallet_ids) or None
-        return stream(journal, _WANTED, lambda row: row[0], from_seqs, wallet_ids)
+        return stream(journal, _WANTED, lambda row: row[0], from_seqs, wallet_ids, _NOT_OFFERED)
 
 
 def _bytes(event_id: UUID) -> bytes:

@@ -8,11 +8,12 @@ from uuid import UUID
 import msgspec
 
 from contracts.envelope import Envelope, rfc3339
-from contracts.events import EVENT_TYPES, SYSTEM_ENTRY_POSTED
+from contracts.events import EVENT_TYPES
 
 TEST_TYPE: Final = "webhook.test"
-SUBSCRIBABLE: Final = frozenset(name for name in EVENT_TYPES if name != SYSTEM_ENTRY_POSTED.name)
-"""What an endpoint may ask for; system accounts' entries are the ledger's own business."""
+SUBSCRIBABLE: Final = frozenset(name for name in EVENT_TYPES if name.startswith("wallet."))
+"""What an endpoint may ask for: what happens to wallets. Policies, owners' tiers and system accounts' entries are the
+ledger's own business."""
 
 _encode: Final = msgspec.json.Encoder().encode
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -12,8 +12,8 @@ from wallet.application.rows import BatchInput, KeyRecord
 from wallet.application.units import UnitKey
 from wallet.domain.rows import RowName, Rows, StateName
 
-_READ_ROWS: Final = "select * from wallet.read_rows($1, $2, $3)"
-_LOCK_ROWS: Final = "select * from wallet.lock_rows($1, $2, $3, $4)"
+_READ_ROWS: Final = "select * from wallet.read_rows_2($1, $2, $3)"
+_LOCK_ROWS: Final = "select * from wallet.lock_rows_2($1, $2, $3, $4)"
 
 
 class BatchReader:

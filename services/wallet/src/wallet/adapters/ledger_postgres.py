@@ -21,9 +21,9 @@ from wallet.domain.rows import RowKind, RowName
 
 COMMITTER: Final = "wallet-committer"
 """What a committer's session is called in the database."""
-_WRITE_ROWS: Final = "select wallet.write_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_WRITE_ROWS: Final = "select wallet.write_rows_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 _COMMIT_ROWS: Final = (
-    "select * from wallet.commit_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+    "select * from wallet.commit_rows_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
 _STAMP_CONFLICT: Final = "WL001"
 _KEY_CONFLICT: Final = "WL002"

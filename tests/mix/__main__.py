@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -27,12 +28,18 @@ from servicekit.clock import monotonic_s, utc_now
 from testkit.identities import introduce, make_test_key, rates_event, tenant_event
 
 OPERATIONS: Final = 200_000
+LONG: Final = OPERATIONS // 10
+"""So many commands meet everything that may happen."""
 PLAYERS: Final = 12
 WIDTH: Final = 16
 """How many numbers a partition of the journal has; four times as many in a long run."""
 TIMEOUT_S: Final = 30.0
 RATE: Final = (1_000_000, 2_000_000)
 SWEEP_EVERY_S: Final = "0.2"
+ACCESS_STALE_S: Final = "86400"
+"""Nobody tells that identities stay as they are while the mix is played."""
+ERRORS_MAX: Final = 3
+_ERROR: Final = '"level":"error"'
 
 
 def main() -> int:
@@ -48,18 +55,33 @@ def main() -> int:
 async def _run(site: Site, operations: int, seed: int) -> int:
     rates = site.folder / "rates.json"
     rates.write_text(exchange.document(utc_now()))
-    env = {"WALLET_SWEEP_EVERY_S": SWEEP_EVERY_S, "WALLET_RATES_URL": rates.as_uri(), "WALLET_RATES_FORMAT": "json"}
+    env = {
+        "WALLET_SWEEP_EVERY_S": SWEEP_EVERY_S,
+        "WALLET_RATES_URL": rates.as_uri(),
+        "WALLET_RATES_FORMAT": "json",
+        "ACCESS_STALE_S": ACCESS_STALE_S,
+    }
     async with open_platform(site, "mix", env=env) as platform:
         database = platform.databases["wallet"]
-        width = WIDTH if operations < OPERATIONS // 10 else 4 * WIDTH
+        width = WIDTH if operations < LONG else 4 * WIDTH
         await proving.narrow_partitions(database.dsn_owner, width)
         async with _players(platform, seed) as players:
             await _fill(players[0], width)
-            await _play(players, operations)
+            try:
+                await _play(players, operations)
+            except ExceptionGroup:
+                print(*_errors(platform), sep="\n")
+                raise
         await proving.prove(platform)
         await proving.archive(platform)
         await proving.prove(platform)
     return 0
+
+
+def _errors(platform: Platform) -> list[str]:
+    """Return the last errors that each API has logged."""
+    logs = [platform.log(f"api-{number}") for number, _ in enumerate(platform.api_ports, 1)]
+    return [line for log in logs for line in [each for each in log.splitlines() if _ERROR in each][-ERRORS_MAX:]]
 
 
 async def _play(players: Sequence[Player], operations: int) -> None:
@@ -69,9 +91,23 @@ async def _play(players: Sequence[Player], operations: int) -> None:
             group.create_task(player.play(operations // len(players)))
     for player in players:
         await player.settle()
-    played, refused = sum(each.played for each in players), sum(each.refused for each in players)
-    seconds = monotonic_s() - began_s
-    print(f"{played:,} commands, {refused:,} of them refused as the model says, in {seconds:.0f} s")
+    played, seconds = sum(each.played for each in players), monotonic_s() - began_s
+    done, refused = Counter[str](), Counter[str]()
+    for player in players:
+        done, refused = done + player.done, refused + player.refused
+    print(f"{played:,} commands, {refused.total():,} of them refused as the model says, in {seconds:.0f} s")
+    for counts in (done, refused):
+        print(", ".join(f"{name} {times:,}" for name, times in counts.most_common()))
+    never = await _kinds(players[0]) - done.keys()
+    assert operations < LONG or not never, f"never carried out: {never}"
+
+
+async def _kinds(player: Player) -> set[str]:
+    """Return the kind of every command that the API takes, as its document tells."""
+    answer = await player.instances[0].get("/openapi.json")
+    schemas = answer.json()["components"]["schemas"].values()
+    kinds = [schema.get("properties", {}).get("type", {}).get("enum", []) for schema in schemas]
+    return {kind for each in kinds if len(each) == 1 for kind in each}
 
 
 @asynccontextmanager

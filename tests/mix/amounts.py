@@ -8,11 +8,11 @@ EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
 
 
 class Refused(Exception):
-    """The ledger must answer *status* with *code*; nothing is changed."""
+    """The ledger must answer *status* with *code* and *facts*; nothing is changed."""
 
-    def __init__(self, code: str, status: int = 409) -> None:
+    def __init__(self, code: str, status: int = 409, **facts: Any) -> None:
         super().__init__(code)
-        self.code, self.status = code, status
+        self.code, self.status, self.facts = code, status, facts
 
 
 def fee_of(rule: Mapping[str, Any], amount: int) -> int:
@@ -39,6 +39,17 @@ def text(amount: int, currency: str) -> str:
     return sign + (digits if exponent == 0 else f"{digits[:-exponent]}.{digits[-exponent:]}")
 
 
+def money(amount: int, currency: str) -> dict[str, str]:
+    """Return minor units as a request or an answer has them."""
+    return {"amount": text(amount, currency), "currency": currency}
+
+
+def minor(amount: Mapping[str, Any]) -> int:
+    """Return an amount of a request or an answer in minor units."""
+    sign = -1 if amount["amount"].startswith("-") else 1
+    return sign * units(amount["amount"].lstrip("-"), amount["currency"])
+
+
 def shared(amount: int, payees: Sequence[Mapping[str, Any]]) -> list[int]:
     """Return each payee's part: fixed amounts, shares of what they leave, the rest; all of it must go."""
     fixed = [units(each["amount"]["amount"], each["amount"]["currency"]) if "amount" in each else 0 for each in payees]
@@ -48,12 +59,13 @@ def shared(amount: int, payees: Sequence[Mapping[str, Any]]) -> list[int]:
         for each, part in zip(payees, fixed, strict=True)
     ]
     rests = [index for index, each in enumerate(payees) if "rest" in each]
-    if left < 0:
+    shares = sum(each.get("share_ppm", 0) for each in payees)
+    if left < 0 or len(rests) > 1 or shares > 1_000_000:
         raise Refused("distribution_mismatch", 422)
     over = amount - sum(parts)
     if rests:
         parts[rests[0]] = over
-    elif sum(each.get("share_ppm", 0) for each in payees) == 1_000_000:
+    elif shares == 1_000_000:
         sharing = [index for index, each in enumerate(payees) if "share_ppm" in each]
         for index in sharing[:over]:
             parts[index] += 1

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Any, Final
 
 EXPONENTS: Final = {"USD": 2, "EUR": 2, "JPY": 0}
@@ -51,6 +51,11 @@ def in_minor(rate: Fraction, source: str, destination: str) -> Fraction:
 def destination_of(source_minor: int, rate: Fraction, spread_ppm: int) -> int:
     """Return what a client gets: rounded down."""
     return floor(source_minor * rate * (1_000_000 - spread_ppm) / 1_000_000)
+
+
+def source_of(destination_minor: int, rate: Fraction, spread_ppm: int) -> int:
+    """Return what a client must give: rounded up."""
+    return ceil(destination_minor * 1_000_000 / (rate * (1_000_000 - spread_ppm)))
 
 
 def entries(quote: Quote, payer: str, payee: str) -> list[tuple[str, int]]:

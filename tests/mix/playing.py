@@ -2,24 +2,39 @@
 
 import asyncio
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import httpx2
 from tests.mix.amounts import Refused
-from tests.mix.checking import check, check_hold, check_wallet, is_due, keep
+from tests.mix.checking import (
+    check,
+    check_hold,
+    check_limits,
+    check_owner,
+    check_told,
+    check_transaction,
+    check_wallet,
+    happened_at,
+    is_due,
+    keep,
+)
+from tests.mix.dice import Dice
+from tests.mix.holding import expire
+from tests.mix.limits import DAYS_END_EVERY
 from tests.mix.model import World
-from tests.mix.steps import Dice, Json, Step
-from tests.mix.things import Done
+from tests.mix.steps import Step
+from tests.mix.things import Done, Json
 
 from contracts.ids import new_id_text
 from servicekit.clock import utc_now
 
-DUE_MARGIN: Final = timedelta(seconds=6)
+ENDING_MARGIN: Final = timedelta(seconds=3)
 EXPIRED_WITHIN_S: Final = 30.0
+ANSWERED_WITHIN_S: Final = 60.0
 POLL_S: Final = 0.1
 REPEATED_MAX: Final = 200
 BATCH_MAX: Final = 8
@@ -42,7 +57,7 @@ class _Sent:
 class Player:
     """Plays on *instances* of the API with *headers*.
 
-    *played* counts the commands, *refused* those of them that the rules refused.
+    *played* counts the commands, *done* those that were carried out by kind, *refused* the others by code.
     """
 
     name: str
@@ -51,7 +66,8 @@ class Player:
     chance: random.Random
     world: World = field(default_factory=World)
     played: int = 0
-    refused: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     _sent: deque[_Sent] = field(default_factory=lambda: deque(maxlen=REPEATED_MAX))
     _keys: int = 0
 
@@ -62,7 +78,7 @@ class Player:
             await self._single(dice.opening(), is_tried=False)
             await self._single(dice.funding(self.world), is_tried=False)
         while self.played < operations:
-            await self._until_nothing_is_due(DUE_MARGIN)  # before the command is made: a hold of its own lasts seconds
+            await self._until_nothing_ends()  # before the command is made: a hold of its own lasts seconds
             how = self.chance.random()
             if how < 0.05:
                 await self._repeat()
@@ -127,13 +143,20 @@ class Player:
         self.played += 1
 
     async def _look(self, wallet_id: str | None = None) -> None:
-        """Compare a wallet, and perhaps a hold, with the model."""
-        await self._until_nothing_is_due(DUE_MARGIN)
+        """Compare a wallet, and perhaps a hold and a transaction, with the model."""
+        await self._until_nothing_ends()
         wallet_id = wallet_id or self.chance.choice(list(self.world.wallets))
+        owner = self.world.wallets[wallet_id].owner
         check_wallet(self.world, wallet_id, (await self._get(f"/v1/wallets/{wallet_id}")).json())
+        check_limits(self.world, wallet_id, (await self._get(f"/v1/wallets/{wallet_id}/limits")).json(), utc_now())
+        check_owner(self.world, owner, (await self._get(f"/v1/owners/{owner}")).json())
         if self.world.holds:
             hold_id = self.chance.choice(list(self.world.holds))
             check_hold(self.world.holds[hold_id], (await self._get(f"/v1/holds/{hold_id}")).json())
+        if self.world.transactions:
+            transaction_id = self.chance.choice(list(self.world.transactions))
+            posted = self.world.transactions[transaction_id]
+            check_transaction(posted, (await self._get(f"/v1/transactions/{transaction_id}")).json())
 
     async def _send(self, method: str, path: str, body: Json, **query: str) -> httpx2.Response:
         self._keys += 1
@@ -146,11 +169,12 @@ class Player:
     async def _ask(self, method: str, path: str, body: Json, key: str, **query: str) -> httpx2.Response:
         headers = {**self.headers, "idempotency-key": key}
         instance = self.chance.choice(self.instances)
-        while True:
-            answer = await instance.request(method, path, json=body, headers=headers, params=query)
-            if answer.status_code != 503:
-                return answer
-            await asyncio.sleep(POLL_S)  # what was asked under the key is what is answered in the end
+        async with asyncio.timeout(ANSWERED_WITHIN_S):
+            while True:
+                answer = await instance.request(method, path, json=body, headers=headers, params=query)
+                if answer.status_code != 503:
+                    return answer
+                await asyncio.sleep(POLL_S)  # what was asked under the key is what is answered in the end
 
     async def _get(self, path: str) -> httpx2.Response:
         answer = await self.chance.choice(self.instances).get(path, headers=self.headers)
@@ -161,24 +185,28 @@ class Player:
 
     def _judge(self, world: World, step: Step, status: int, body: Json) -> None:
         """Compare an answer with what the model makes of *step* in *world*."""
-        done = _modelled(step, world)
+        done = _modelled(step, world, happened_at(body, utc_now()))
         if isinstance(done, Refused):
             told = (status, body.get("code"))
-            assert told == (done.status, done.code), (step.path, step.body, told, done.code, body)
-            self.refused += 1
+            assert told == (done.status, done.code), (step.path, step.body, told, done.code, done.facts, body)
+            check_told(done.facts, body)
+            self.refused[done.code] += 1
             return
         assert status in {200, 201}, (step.path, step.body, body)
         check(world, done, body)
+        self.done[step.kind] += 1
 
     def _judge_atomic(self, steps: Sequence[Step], status: int, body: Json) -> None:
-        world = self.world.copy()
+        world, now = self.world.copy(), utc_now()
         results: list[Any] = body.get("results", [])
         for index, step in enumerate(steps):
-            done = _modelled(step, world)
+            done = _modelled(step, world, happened_at(results[index]["body"], now) if results else now)
             if isinstance(done, Refused):
-                told = (status, body.get("index"), body.get("problem", {}).get("code"))
+                problem = body.get("problem", {})
+                told = (status, body.get("index"), problem.get("code"))
                 assert told == (409, index, done.code), ([each.member for each in steps], told, index, done.code, body)
-                self.refused += 1
+                check_told(done.facts, problem)
+                self.refused[done.code] += 1
                 return
             if status == 200:
                 check(world, done, results[index]["body"])
@@ -186,24 +214,38 @@ class Player:
                 keep(world, done, f"of command {index}")  # the next one meets it, whatever becomes of the batch
         assert status == 200, ([each.member for each in steps], body)
         self.world = world
+        self.done.update(step.kind for step in steps)
 
     # -- what ends by itself
 
+    async def _until_nothing_ends(self) -> None:
+        """Wait while a hold or a day is about to end, so that the model knows what is held and counted."""
+        while True:
+            await self._until_nothing_is_due(ENDING_MARGIN)
+            now = utc_now()
+            if _quarter(now + ENDING_MARGIN) == _quarter(now):
+                return
+            await asyncio.sleep(ENDING_MARGIN.total_seconds())
+
     async def _until_nothing_is_due(self, margin: timedelta) -> None:
-        """See every hold that ends within *margin* end, so that the model knows what is held."""
-        for hold_id, hold in list(self.world.holds.items()):
-            if is_due(hold, utc_now(), margin):
-                async with asyncio.timeout(EXPIRED_WITHIN_S + margin.total_seconds()):
-                    await self._until_settled(hold_id)
-                self.world.expire(hold_id)
+        """See every hold that ends within *margin* end, and those that do meanwhile."""
+        while due := [each for each, hold in self.world.holds.items() if is_due(hold, utc_now(), margin)]:
+            async with asyncio.timeout(EXPIRED_WITHIN_S + margin.total_seconds()):
+                await self._until_settled(due[0])
+            expire(self.world, due[0])
 
     async def _until_settled(self, hold_id: str) -> None:
         while (await self._get(f"/v1/holds/{hold_id}")).json()["status"] == "open":  # noqa: ASYNC110 - in the ledger
             await asyncio.sleep(POLL_S)
 
 
-def _modelled(step: Step, world: World) -> Done | Refused:
-    """Return what the model makes of *step*, carried out in *world*."""
+def _quarter(at: datetime) -> int:
+    return int(at.timestamp() // DAYS_END_EVERY.total_seconds())
+
+
+def _modelled(step: Step, world: World, at: datetime) -> Done | Refused:
+    """Return what the model makes of *step*, carried out in *world* at that time."""
+    world.at = at
     try:
         return step.model(world)
     except Refused as refused:

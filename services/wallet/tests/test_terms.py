@@ -6,11 +6,12 @@ import asyncpg
 import httpx2
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from contracts.ids import new_id
 from contracts.money import EXPONENTS
 from contracts.scopes import Kind
-from servicekit.telemetry import Telemetry
+from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs, principal_of
 from testkit.databases import Database
 from testkit.wallet_api import Client, money
@@ -191,6 +192,38 @@ async def test_an_owner_gets_a_tier_and_its_limits_count_all_its_wallets(api: Cl
     (use,) = (await api.get(f"/v1/wallets/{one}/limits")).json()["limits"]
     assert (use["used"], use["is_own"]) == (money("11.00"), False)
     assert (await withdraw(one, "1.00")).status_code == 201
+
+
+async def test_the_tiers_of_many_owners_are_set_at_once(api: Client) -> None:
+    """A rule names the first row that it misses: as many as a batch has owners are read together."""
+    await api.set_policy("tiers", [{"name": "gold", "limits": []}])
+    owners = [f"owner {number}" for number in range(9)]
+    members = [{"type": "change_tier", "owner_id": each, "tier": "gold", "reason": "good"} for each in owners]
+
+    answer = await api.post("/v1/batches", {"mode": "atomic", "commands": members})
+
+    assert answer.status_code == 200, answer.text
+    assert [each["body"]["id"] for each in answer.json()["results"]] == owners
+
+
+async def test_an_instance_that_knows_no_row_captures_for_wallets_of_many_owners(
+    client: Client, settings: WalletSettings
+) -> None:
+    await client.set_policy("tiers", [{"name": "gold", "limits": []}])
+    payer = await client.open(owner_id="payer", deposit="10.00")
+    payees = [await client.open(owner_id=f"owner {number}") for number in range(6)]
+    hold = (await client.post("/v1/holds", {"wallet_id": payer, "amount": money("6.00")})).json()["id"]
+    body = {"destinations": [{"wallet_id": each, "amount": money("1.00")} for each in payees]}
+
+    way = settings.model_copy(update={"wallet_pipelining": False})
+    telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
+    async with (
+        open_api(way, telemetry, authority=AdmitsAs()) as app,
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://wallet") as http,
+    ):
+        captured = await Client(http).post(f"/v1/holds/{hold}/capture", body, key="captured")
+
+    assert captured.status_code == 201, captured.text
 
 
 async def test_what_a_wallet_may_have_is_bounded_whoever_pays(api: Client) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from servicekit.failures import Overloaded
 from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchInput
-from wallet.application.units import Outcome, Unit
+from wallet.application.units import Outcome, Unit, named_by
 from wallet.domain.policy import policy_name
 from wallet.domain.rows import RowName, Rows
 
@@ -48,7 +48,7 @@ class DryRun:
         known = Rows()
         unnamed: set[RowName] = set()
         while True:
-            names = {name for unit in units for command in unit.commands for name in command.names(known)} | unnamed
+            names = named_by(units, known) | unnamed
             names.add(policy_name(units[0].tenant_id))
             found = await self._snapshots.snapshot(units[0].tenant_id, names)
             plan = BatchPlan(units, self._planning)

@@ -38,6 +38,7 @@ from wallet.application.units import (
     Unit,
     UnitKey,
     keys_of,
+    named_by,
     undone_unit,
 )
 from wallet.domain.commands import Command, Context, Ids, decide
@@ -126,9 +127,11 @@ class BatchPlan:
             name: row for name, row in given.rows.items() if isinstance(row, Wallet) and row.last_at > given.now
         }
         self._results = [self._plan_unit(unit) for unit in self._units]
-        if self.unnamed:  # a rule looks for one owner, and the next for another: all at once
+        if self.unnamed:  # a rule tells the first that it misses: what these rows name, and their owners, all at once
+            named = named_by(self._units, given.rows)
             for tenant_id in {unit.tenant_id for unit in self._units}:
-                self.unnamed |= owner_names(given.rows, tenant_id) - given.rows.keys()
+                named |= owner_names(given.rows, tenant_id)
+            self.unnamed |= named - given.rows.keys()
         rows = BatchRows(
             now=self._now,
             stamp=self._stamp,
@@ -283,6 +286,8 @@ class BatchPlan:
             if isinstance(attempt, _Answered):
                 answers.append(attempt.answer)
                 continue
+            if self.unnamed:
+                continue  # the plan is void: the commands behind this one tell what they need, too
             self._rows, self._context = rows, self._nobodys_context()  # the policy is what it was, too
             del self._journal[marks[0] :], self._references[marks[1] :], self._raised[marks[2] :]
             if isinstance(attempt, Undone):
@@ -383,14 +388,7 @@ class BatchPlan:
         first, second, more = row_places(last_rows)
         self._idempotency.append(
             IdempotencyRow(
-                *unit.key,
-                unit.fingerprint,
-                *answered.answer,
-                answered.resource_id,
-                home,
-                first,
-                second,
-                more,
+                *unit.key, unit.fingerprint, *answered.answer, answered.resource_id, home, first, second, more
             )
         )
         if self._has_claims:

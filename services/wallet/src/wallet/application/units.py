@@ -12,6 +12,7 @@ import msgspec
 from wallet.domain.commands import Command
 from wallet.domain.mandate import Mandate
 from wallet.domain.outcomes import Missing, NotNow, NotPermitted, Undone
+from wallet.domain.rows import RowName, Rows
 
 _canonical = msgspec.msgpack.Encoder(order="deterministic").encode
 
@@ -143,6 +144,11 @@ def keys_of(units: Sequence[Unit]) -> list[UnitKey]:
     keys = [unit.key for unit in units]
     claimed = {unit.claim.key for unit in units if unit.claim is not None}
     return [*keys, *claimed.difference(keys)] if claimed else keys
+
+
+def named_by(units: Sequence[Unit], known: Rows) -> set[RowName]:
+    """Return every row that *units* name, as far as *known* rows tell."""
+    return {name for unit in units for command in unit.commands for name in command.names(known)}
 
 
 def fingerprint(route: str, commands: Sequence[Command]) -> bytes:

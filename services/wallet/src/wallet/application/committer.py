@@ -27,7 +27,6 @@ from wallet.application.queue import CommandQueue
 from wallet.application.rows import BatchRows
 from wallet.application.speculation import Gathering, Speculation
 from wallet.application.units import Outcome, Unit, keys_of
-from wallet.domain.rows import Rows
 
 _log = structlog.get_logger(__name__)
 READS_MAX: Final = 4
@@ -259,8 +258,7 @@ class Committer:
             sequences = await self._ledger.commit(names, keys_of(units), plan)
             if not plan.unnamed:
                 break
-            known = Rows((name, found.row) for name, found in plan.after.items())
-            names |= plan.unnamed.union(*(command.names(known) for unit in units for command in unit.commands))
+            names |= plan.unnamed
         else:
             raise AssertionError(f"a command names rows without end: {plan.unnamed}")
         self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)

@@ -10,11 +10,11 @@ from tests.mix.things import Done, Hold
 
 def place(of: World, wallet: str, amount: int, expires_at: datetime | None) -> Done:
     """Hold money."""
-    rule, fee = of.fee("capture", "payer", of.wallets[wallet].currency, amount, wallet)
-    of.must_pay(wallet, amount, fee, "payment")
     until = of.at + timedelta(days=of.hold_terms["days"]) if expires_at is None else expires_at
     if until > of.at + timedelta(days=of.hold_terms["days_max"]):
         raise Refused("hold_expiry_out_of_range", max_days=of.hold_terms["days_max"])
+    rule, fee = of.fee("capture", "payer", of.wallets[wallet].currency, amount, wallet)
+    of.must_pay(wallet, amount, fee, "payment")
     of.count(wallet, "payment", amount)
     hold = Hold(wallet, [(of.at, amount)], rule if fee else None, fee, until, expires_at is not None)
     return Done(hold=hold, made=hold)
@@ -45,12 +45,12 @@ def capture(of: World, hold_id: str, amount: int | None, payees: Payees, *, fina
     over = amount - hold.remaining
     if not force and over > hold.placed * of.hold_terms["overcapture_ppm"] // 1_000_000:
         raise Refused("capture_exceeds_hold", remaining=money(hold.remaining, currency))
+    parts = shared(amount, payees)
     of.must_be_open(hold.wallet)
     is_more = over > 0 and not force
     more = _more(of, hold, over) if is_more else 0
     if is_more:
         of.must_pay(hold.wallet, over, more, "payment")
-    parts = shared(amount, payees)
     done = Done([(hold.wallet, -amount)], hold=hold, listed=hold.captures, told={"hold_id": hold_id})
     pay_out(of, "capture", hold.wallet, payees, parts, done=done)
     if is_more:

@@ -92,6 +92,11 @@ class Limits:
     def _counts_owners(self) -> bool:
         return any(limit["scope"] == "owner" for limits in self.tiers.values() for limit in limits)
 
+    def tier(self, owner: str) -> str:
+        """Return the tier by which an owner is treated: the default one where its own is no more."""
+        tier = self.tier_of.get(owner, "default")
+        return tier if tier in self.tiers else "default"
+
     def change_tiers(self, document: Sequence[Mapping[str, Any]], at: datetime) -> None:
         """Set the tiers: what was counted of owners before none of them counted owners is void."""
         began_counting = not self._counts_owners
@@ -153,7 +158,7 @@ class Limits:
 
     def _limits(self, scope: str, wallet: Wallet, operations: Sequence[str]) -> Iterator[tuple[Limit, bool]]:
         """Yield the limits that apply, each with whether it is the wallet's own."""
-        of_tier = self.tiers.get(self.tier_of.get(wallet.owner, "default"), self.tiers.get("default", ()))
+        of_tier = self.tiers.get(self.tier(wallet.owner), ())
         for operation in operations:
             own = [limit for limit in wallet.limits if limit["operation"] == operation and scope == "wallet"]
             wanted = scope, operation, wallet.currency

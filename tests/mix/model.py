@@ -114,7 +114,7 @@ class World:
 
     def fee(self, operation: str, bearer: str, currency: str, amount: int, payer: str) -> Fee:
         """Return the rule that applies, that of the tier of *payer*'s owner before one without, and its fee."""
-        tier = self.limits.tier_of.get(self.wallets[payer].owner, "default")
+        tier = self.limits.tier(self.wallets[payer].owner)
         uses = [
             rule
             for rule in self.fees

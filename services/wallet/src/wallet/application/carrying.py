@@ -24,7 +24,8 @@ def carry_out(accepted: Accepted, rows: Rows, now: datetime, private: Private | 
     states: list[StateRow] = []
     remade: list[UUID] = []
     for fact in accepted.facts:
-        before = rows.get(fact.wallet_id)
+        wallet_id = fact.wallet_id
+        before = rows.get(wallet_id)
         assert not isinstance(before, StateRow)
         if isinstance(fact, SystemEntry):
             assert before is not None
@@ -38,10 +39,10 @@ def carry_out(accepted: Accepted, rows: Rows, now: datetime, private: Private | 
                 rows.update((state.name, state) for state in changed)
                 states.extend(changed)
                 told = told.leaving(changed)
-        wallet = rows[fact.wallet_id] = told.evolve(before, now)
+        wallet = rows[wallet_id] = told.evolve(before, now)
         facts.append((told, wallet))
         if fact.remakes or before is None or wallet.floor_waived is not before.floor_waived:
-            remade.append(fact.wallet_id)
+            remade.append(wallet_id)
     for usage in accepted.usages:
         usage.apply(rows, now)
     return facts, states, remade

@@ -15,6 +15,7 @@ from wallet.domain.wallets import Wallet
 
 _NO_CURRENCY: Final = "XXX"
 """ISO 4217's code for none."""
+_row_of = JournalRow._make  # half of what it costs field by field, and most rows are made by it
 _encode = msgspec.json.Encoder().encode
 Carried = Sequence[tuple[AnyFact, Wallet]]
 """Facts in their order, each with its wallet as the fact left it."""
@@ -45,24 +46,26 @@ def transaction_rows(
             held_minor, held_after = fact.held_minor, wallet.held_minor
             payload = fact.payload(wallet, transaction, private)
         rows.append(
-            JournalRow(
-                wallet.tenant_id,
-                wallet.id,
-                system_account,
-                version,
-                transaction_id,
-                entry_index,
-                entry_count,
-                fact.event.number,
-                wallet.currency,
-                fact.amount_minor,
-                held_minor,
-                posted_after,
-                held_after,
-                unit.actor,
-                unit.causation_id,
-                unit.traceparent,
-                _encode(payload),
+            _row_of(
+                (
+                    wallet.tenant_id,
+                    wallet.id,
+                    system_account,
+                    version,
+                    transaction_id,
+                    entry_index,
+                    entry_count,
+                    fact.event.number,
+                    wallet.currency,
+                    fact.amount_minor,
+                    held_minor,
+                    posted_after,
+                    held_after,
+                    unit.actor,
+                    unit.causation_id,
+                    unit.traceparent,
+                    _encode(payload),
+                )
             )
         )
     return rows

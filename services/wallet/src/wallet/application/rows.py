@@ -62,8 +62,8 @@ def row_places(last_rows: list[int]) -> tuple[int | None, int | None, str | None
     """Return *last_rows* as the columns take them: up to two in place, more as an array literal."""
     if len(last_rows) > _ROWS_IN_PLACE:
         return None, None, "{" + ",".join(map(str, last_rows)) + "}"
-    first, second, *_ = (*last_rows, None, None)
-    return first, second, None
+    first = last_rows[0] if last_rows else None
+    return first, last_rows[-1] if len(last_rows) == _ROWS_IN_PLACE else None, None
 
 
 class ReferenceRow(NamedTuple):

@@ -1,6 +1,5 @@
 """The bodies of the answers: resources, and the results of a batch."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -216,10 +215,6 @@ def entry_body(fact: AnyFact, wallet: Wallet, mandate: Mandate) -> EntryBody:
     return EntryBody(amount, wallet.id, money(wallet.posted_minor, wallet.currency), wallet.version)
 
 
-def fee_bodies(done: Sequence[tuple[AnyFact, Wallet]], mandate: Mandate) -> list[FeeBody]:
-    """Return the fees among the facts of a transaction, of wallets that the *mandate* covers."""
-    return [
-        FeeBody(wallet.id, money(-fact.amount_minor, wallet.currency), fact.about.fee_rule or "")
-        for fact, wallet in done
-        if isinstance(fact, FeeCharged) and mandate.covers(wallet.owner_id)
-    ]
+def fee_body(fact: FeeCharged, wallet: Wallet) -> FeeBody:
+    """Return a fee that was just charged."""
+    return FeeBody(wallet.id, money(-fact.amount_minor, wallet.currency), fact.about.fee_rule or "")

@@ -14,13 +14,23 @@ from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
 from wallet.domain.conversions import Convert
+from wallet.domain.fee_facts import FeeCharged
 from wallet.domain.hold_commands import CaptureHold
 from wallet.domain.money import FundsSent
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.refund_commands import TakeBack
 from wallet.domain.refunds import FeeReturned
 from wallet.domain.texts import FreeText
-from wallet.entrypoints.bodies import BatchBody, CommandResult, TransactionBody, entry_body, fee_bodies, wallet_body
+from wallet.entrypoints.bodies import (
+    BatchBody,
+    CommandResult,
+    EntryBody,
+    FeeBody,
+    TransactionBody,
+    entry_body,
+    fee_body,
+    wallet_body,
+)
 
 OK: Final = 200
 CREATED: Final = 201
@@ -145,15 +155,22 @@ def _payers_transaction(kind: str, text: FreeText | None, done: CarriedOut) -> T
 
 def _transaction(kind: str, amount: Money, text: FreeText | None, done: CarriedOut) -> TransactionBody:
     assert done.transaction_id is not None
-    told = text or _NO_TEXT
+    told, mandate = text or _NO_TEXT, done.mandate
+    entries: list[EntryBody] = []
+    fees: list[FeeBody] = []
+    for fact, wallet in done.facts:
+        if fact.is_entry:
+            entries.append(entry_body(fact, wallet, mandate))
+        if isinstance(fact, FeeCharged) and mandate.covers(wallet.owner_id):
+            fees.append(fee_body(fact, wallet))
     return TransactionBody(
         done.transaction_id,
         kind,
         "posted",
         amount,
-        [entry_body(fact, wallet, done.mandate) for fact, wallet in done.facts if fact.is_entry],
+        entries,
         money(0, amount.currency),
-        fee_bodies(done.facts, done.mandate),
+        fees,
         told.reference,
         told.description,
         told.metadata,

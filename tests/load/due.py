@@ -78,8 +78,6 @@ async def _expired(bench: Bench, due: int) -> Rate:
         began_s = monotonic_s()
         while (lot := await sweeper.sweep(JobRun(connection, None))) >= LOT_MAX:
             done += lot
-            if done % (LOT_MAX * 32) == 0:
-                await make_room(bench.database.dsn_admin)
         elapsed_s = monotonic_s() - began_s
     assert done + lot == due, f"{done + lot:,} of {due:,} holds ended"
     return Rate(due / elapsed_s)

@@ -171,13 +171,13 @@ async def measure(bench: Bench, series: Series, *, rounds: int, seconds: float) 
         for command in _SETUP:
             await money.made(queue, command)
         euros = [await money.made(queue, OpenWallet("bench", "EUR")) for _ in range(EUROS)]
-    mix = MoneyMix(ids, [each for each in euros if each is not None])
+    wallets = ids, [each for each in euros if each is not None]
     for _ in range(rounds):
         await make_room(bench.database.dsn_admin)
-        rate, of_round = await _cell(bench, mix, ahead=True, seconds=seconds)
+        rate, of_round = await _cell(bench, MoneyMix(*wallets), ahead=True, seconds=seconds)
         series.add("mixed-money ahead", rate)
         counted += of_round
-        rate, _locked = await _cell(bench, mix, ahead=False, seconds=seconds)
+        rate, _locked = await _cell(bench, MoneyMix(*wallets), ahead=False, seconds=seconds)
         series.add("mixed-money locked", rate)
     return counted
 

@@ -1,6 +1,5 @@
 """What ends holds, and what they hold until then: each rule is broken once, to see that its test would notice."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -77,7 +76,8 @@ async def test_a_refusal_for_an_end_that_was_moved_does_not_answer_for_the_new_o
     sweeper = sweeping(instance.queue, metrics=SweepMetrics(CollectorRegistry()), deadline_s=10.0)
 
     as_seen = Due(hold_id, TENANT, seen_end, 0.0)
-    await sweeper._expire(as_seen, f"hold:{hold_id}:expired", ExpireHold(hold_id, seen_end), asyncio.Semaphore(1))
+    unit = sweeper._unit(as_seen, f"hold:{hold_id}:expired", ExpireHold(hold_id, seen_end))
+    await instance.queue.submit(unit)
     await eventually(lambda: is_due(admin, hold_id))
     await sweeper.sweep(JobRun(admin, None))
 

@@ -1,7 +1,7 @@
 """Sends the command for each row that is due. Two that both believe to be the leader send the same, under one key."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
@@ -20,13 +20,16 @@ from wallet.domain.holds import HOLD
 from wallet.domain.mandate import platform_mandate
 from wallet.domain.quotes import QUOTE, ExpireQuote
 from wallet.domain.rows import RowKind
-from wallet.sweeping.due_postgres import Due, due_rows
+from wallet.sweeping.due_postgres import LOT_MAX, Due, due_rows
 
 SUBJECT: Final = "wallet"
 """The actor of what the wallet does by itself."""
-UNDER_WAY_MAX: Final = 256
+UNDER_WAY_MAX: Final = 768
+"""A batch and a half: the committer decides the next one while the database has one."""
 QUEUE_AGE_MAX_S: Final = 0.2
 """While the queue is older, customers go first."""
+SENDING_S: Final = 1.0
+"""For how long one sweep goes on sending lots: what is sent then is done within its job's deadline."""
 _ROUTE: Final = "sweep"
 
 _Expire = Callable[[UUID, datetime], Command]
@@ -58,27 +61,38 @@ class Sweeper:
         self._deadline_s = deadline_s
 
     async def sweep(self, run: JobRun) -> int:
-        """Send one lot of what is due; return how many were done. What was not is due again in the next sweep."""
+        """Send what is due; return how many were done. What was not is due again in the next sweep."""
         return sum([await self._sweep(run, kind, expire) for kind, expire in _EXPIRES])
 
     async def _sweep(self, run: JobRun, kind: RowKind, expire: _Expire) -> int:
-        due = await due_rows(run.connection, kind.number)
-        self._metrics.due_lag(kind.name, due[0].late_s if due else 0.0)
-        places = asyncio.Semaphore(UNDER_WAY_MAX)
-        units = [(each, f"{kind.name}:{each.id}:expired", expire(each.id, each.due_at)) for each in due]
-        return sum(await asyncio.gather(*(self._expire(*unit, places) for unit in units)))
+        """Send lots of *kind* for a while, the next one while the last is under way, and wait for all of them."""
+        places, sent = asyncio.Semaphore(UNDER_WAY_MAX), list[asyncio.Future[Outcome]]()
+        until_s, last = monotonic_s() + SENDING_S, None
+        while True:
+            due = await due_rows(run.connection, kind.number, behind=last)
+            if last is None:
+                self._metrics.due_lag(kind.name, due[0].late_s if due else 0.0)
+            for each in due:
+                unit = self._unit(each, f"{kind.name}:{each.id}:expired", expire(each.id, each.due_at))
+                await places.acquire()
+                outcome = self._submit(unit)
+                if outcome is None:
+                    return await _done(sent)
+                outcome.add_done_callback(lambda _: places.release())
+                sent.append(outcome)
+            if len(due) < LOT_MAX or monotonic_s() > until_s:
+                return await _done(sent)
+            last = due[-1]
 
-    async def _expire(self, due: Due, name: str, command: Command, places: asyncio.Semaphore) -> bool:
-        """Return whether the row's end was decided: it is left for later while the queue is old, or cannot be told."""
-        async with places:
-            if self._queue.age_s > QUEUE_AGE_MAX_S:
-                return False
-            try:
-                await self._queue.submit(self._unit(due, name, command))
-            except OperationalError as error:
-                _log.warning("sweep.not_done", id=due.id, error=repr(error))
-                return False
-            return True
+    def _submit(self, unit: Unit) -> "asyncio.Future[Outcome] | None":
+        """Return the future of the unit's outcome; None while the queue is old or takes nothing: customers go first."""
+        if self._queue.age_s > QUEUE_AGE_MAX_S:
+            return None
+        try:
+            return self._queue.submit(unit)
+        except OperationalError as error:
+            _log.warning("sweep.not_done", id=unit.key[1], error=repr(error))
+            return None
 
     def _unit(self, due: Due, name: str, command: Command) -> Unit:
         now_s = monotonic_s()
@@ -94,3 +108,14 @@ class Sweeper:
             fingerprint=fingerprint(_ROUTE, (command,)),
             deadline_s=now_s + self._deadline_s,
         )
+
+
+async def _done(sent: Sequence["asyncio.Future[Outcome]"]) -> int:
+    """Return of how many the end was decided; what cannot be told is left for later."""
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, OperationalError):
+            _log.warning("sweep.not_done", error=repr(outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    return sum(not isinstance(outcome, OperationalError) for outcome in outcomes)

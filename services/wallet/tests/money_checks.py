@@ -12,7 +12,7 @@ from services.wallet.tests.money_model.things import Entry, Hold, Limit, Made, W
 
 from wallet.application.rows import JournalRow
 from wallet.domain import wallets
-from wallet.domain.holds import HOLD, HoldStatus, hold_of, remaining_minor
+from wallet.domain.holds import HOLD, HoldStatus, hold_of, remaining_minor, status_of
 from wallet.domain.limiting import limits_in_force
 from wallet.domain.owners import owner_name
 from wallet.domain.policy import policy_in_force, policy_name
@@ -139,7 +139,7 @@ def _state(rows: RowsByName, kind: int, row_id: UUID) -> StateRow | None:
 def _hold_found(row: StateRow) -> tuple[Any, ...]:
     body = hold_of(row)
     figures = body.captured_minor, body.released_minor, remaining_minor(row), body.fee_reserved_minor
-    return *figures, HoldStatus(row.status).label, len(body.captures)
+    return *figures, status_of(row), len(body.captures)
 
 
 def _hold_told(hold: Hold) -> tuple[Any, ...]:

@@ -62,7 +62,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename=_HEADERS):
 
 def rfc3339(instant: datetime) -> str:
     """Return *instant* in UTC with microseconds and a Z, the form of every time on the surface."""
-    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return _text_of(instant if instant.tzinfo is UTC else instant.astimezone(UTC))
+
+
+@lru_cache(maxsize=4_096)
+def _text_of(in_utc: datetime) -> str:
+    """Return it as text; kept, because all that a batch does happens at one time."""
     return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 

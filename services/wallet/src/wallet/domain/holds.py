@@ -46,11 +46,6 @@ class HoldStatus(IntEnum):
     VOIDED = 2
     EXPIRED = 3
 
-    @property
-    def label(self) -> str:
-        """Its name to clients."""
-        return self.name.lower()
-
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """What a hold's row holds besides its columns, of which the cap is all that was placed and used what is settled.
@@ -75,12 +70,18 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 HOLD: Final = RowKind(2, "hold", Hold)
+_STATUSES: Final = {status.value: status.name.lower() for status in HoldStatus}
 
 
 def hold_of(row: StateRow) -> Hold:
     """Return the body of a hold's row."""
     assert isinstance(row.body, Hold)
     return row.body
+
+
+def status_of(row: StateRow) -> str:
+    """Return the hold's status as clients know it: `open`, `captured`, `voided` or `expired`."""
+    return _STATUSES[row.status]
 
 
 def held_minor_of(row: StateRow) -> int:
@@ -377,24 +378,15 @@ def _changed_body(fact: HoldPlaced | HoldIncreased, wallet: Wallet, private: Pri
 
 def _told(row: StateRow) -> events.Hold:
     hold = hold_of(row)
-    in_all, fee, captured, released, left = (
-        money(minor, hold.currency)
-        for minor in (
-            amount_minor_of(row),
-            hold.fee_reserved_minor,
-            hold.captured_minor,
-            hold.released_minor,
-            remaining_minor(row),
-        )
-    )
+    currency = hold.currency
     return events.Hold(
         id=str(row.id),
         purpose=hold.purpose,
-        amount=in_all,
-        fee_reserved=fee,
-        captured=captured,
-        released=released,
-        remaining=left,
+        amount=money(amount_minor_of(row), currency),
+        fee_reserved=money(hold.fee_reserved_minor, currency),
+        captured=money(hold.captured_minor, currency),
+        released=money(hold.released_minor, currency),
+        remaining=money(remaining_minor(row), currency),
         expires_at=rfc3339(hold.expires_at),
-        status=HoldStatus(row.status).label,
+        status=status_of(row),
     )

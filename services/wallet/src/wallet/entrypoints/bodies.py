@@ -10,7 +10,7 @@ from contracts.events import Conversion
 from contracts.money import Money, money
 from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
 from wallet.domain.fee_facts import FeeCharged
-from wallet.domain.holds import HoldStatus, amount_minor_of, hold_of, remaining_minor
+from wallet.domain.holds import amount_minor_of, hold_of, remaining_minor, status_of
 from wallet.domain.mandate import Mandate
 from wallet.domain.rows import StateRow
 from wallet.domain.texts import NO_TEXT, read_text
@@ -179,7 +179,7 @@ def hold_body(row: StateRow) -> HoldBody:
         row.id,
         row.wallet_id,
         hold.purpose,
-        HoldStatus(row.status).label,
+        status_of(row),
         money(amount_minor_of(row), currency),
         money(hold.fee_reserved_minor, currency),
         money(hold.captured_minor, currency),

@@ -67,7 +67,7 @@ async def _settled(run: Run, command: Command, port: int, authorization: str) ->
                 run.history.unanswered += 1
             else:
                 if answer.status < 500:
-                    run.history.settle(command, answer, attempts=attempts)
+                    run.history.settle(command, answer, attempts=attempts, is_anothers=True)
                     return answer
             await asyncio.sleep(RETRY_S)
     finally:

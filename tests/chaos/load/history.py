@@ -35,7 +35,7 @@ class Moved:
 class Done:
     """A command's definite outcome, after *attempts* under one key.
 
-    *was_found*: it was done already when it was answered.
+    *was_found*: it was done already when it was answered. *is_anothers*: its key is of another client than the bank.
     """
 
     command: Command
@@ -43,6 +43,7 @@ class Done:
     attempts: int
     was_found: bool
     moved: tuple[Moved, ...]
+    is_anothers: bool = False
 
 
 @dataclass(slots=True)
@@ -55,10 +56,10 @@ class History:
     repeats: int = 0
     unanswered: int = 0
 
-    def settle(self, command: Command, answer: Response, *, attempts: int) -> Done:
+    def settle(self, command: Command, answer: Response, *, attempts: int, is_anothers: bool = False) -> Done:
         """Record the definite *answer* of *command*."""
         was_found = answer.headers.get("idempotency-replayed") == "true"
-        done = Done(command, answer, attempts, was_found, moved(command, answer))
+        done = Done(command, answer, attempts, was_found, moved(command, answer), is_anothers)
         self.done.append(done)
         return done
 

@@ -333,10 +333,10 @@ class Client:
         return self._bank.history.settle(command, answer, attempts=attempts)
 
     async def repeat(self) -> None:
-        """Send a settled command once more and compare what is answered."""
+        """Send a settled command of the bank's once more and compare what is answered."""
         done = self._bank.history.done
-        if done:
-            first = self._chance.choice(done)
+        first = self._chance.choice(done) if done else None
+        if first is not None and not first.is_anothers:
             again = await self.answer(first.command)
             if again is not None:
                 self._bank.history.compare(first, again[0])

@@ -11,8 +11,7 @@ from wallet.domain.facts import About, EntryFact, SystemEntry
 from wallet.domain.fee_facts import FeeCharged, HoldFeeCharged
 from wallet.domain.fee_rules import PAYEE, PAYER
 from wallet.domain.holds import CAPTURE, PAYMENT
-from wallet.domain.limits import DEFAULT_TIER
-from wallet.domain.owners import tier_of
+from wallet.domain.owners import tier_in_force
 from wallet.domain.rows import Rows
 from wallet.domain.wallets import Wallet
 
@@ -104,7 +103,7 @@ def _find(use: Use, bearer: str, amount_minor: int, rows: Rows, context: Context
     currency = use.payees_currency if bearer == PAYEE else use.tiered.currency
     if not policy.rules.for_use(use.operation, currency, bearer):
         return None
-    tier = policy.known_tier(tier_of(rows, use.tiered)) if policy.looks_at_owners else DEFAULT_TIER
+    tier = tier_in_force(policy, rows, use.tiered)
     rule = policy.rules.find(use.operation, currency, bearer, tier=tier, at=context.now)
     fee_minor = 0 if rule is None else rule.fee_minor(amount_minor)
     return None if rule is None or fee_minor == 0 else Fee(rule.id, version, fee_minor)

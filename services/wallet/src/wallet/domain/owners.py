@@ -42,18 +42,22 @@ def owner_of(row: StateRow) -> Owner:
     return row.body
 
 
-def tier_of(rows: Rows, wallet: Wallet) -> str:
-    """Return the tier of the wallet's owner; raises UnnamedRowError where nobody looked for it."""
+def tier_in_force(policy: Policy, rows: Rows, wallet: Wallet) -> str:
+    """Return the tier by which the wallet's fees and limits are: the default one where its owner's is no more.
+
+    Raises UnnamedRowError where the policy looks at owners, and nobody looked for this one.
+    """
+    if not policy.looks_at_owners:
+        return DEFAULT_TIER
     row = rows[owner_name(wallet.tenant_id, wallet.owner_id)]
-    return owner_of(row).tier if isinstance(row, StateRow) else DEFAULT_TIER
+    return policy.known_tier(owner_of(row).tier) if isinstance(row, StateRow) else DEFAULT_TIER
 
 
 def tier_limits(policy: Policy, rows: Rows, wallet: Wallet) -> TierLimits:
-    """Return the limits of the wallet's owner's tier: of the default one, where the policy does not have it."""
+    """Return the limits of the wallet's owner's tier."""
     if not policy.tiers:
         return NO_LIMITS
-    tier = policy.known_tier(tier_of(rows, wallet)) if policy.looks_at_owners else DEFAULT_TIER
-    return policy.limits_by_tier.get(tier, NO_LIMITS)
+    return policy.limits_by_tier.get(tier_in_force(policy, rows, wallet), NO_LIMITS)
 
 
 def owners_usage(rows: Rows, wallet: Wallet) -> Usages:

@@ -95,8 +95,6 @@ async def test_a_quote_promises_a_rate_and_a_conversion_uses_it(api: Client, dat
     repeated = await convert(api, quote, payer, payee, key="c")
     assert (done.status_code, done.json()["type"], repeated.content) == (201, "conversion", done.content)
     assert done.json()["amount"] == money("100.00")
-    told = {"rate": quote["rate"], "source": money("100.00"), "destination": money("91.93", "EUR")}
-    assert (done.json()["quote_id"], done.json()["conversion"]) == (quote["id"], told)
     assert (await api.get(done.headers["location"])).json() == done.json()
     entries = done.json()["entries"]
     assert [(each.get("system_account", each.get("wallet_id")), each["amount"]["amount"]) for each in entries] == [

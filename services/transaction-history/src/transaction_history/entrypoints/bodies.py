@@ -102,7 +102,7 @@ class TransactionBody(BaseModel):
     """A transaction with its legs, as the wallet answers it; *complete* is false while legs are still to come.
 
     *reference*, *description*, *metadata* and *destination* are those of an entry whose owner the caller acts for.
-    *refunded*, *refunds* and *status* are those of what was taken back so far.
+    *refunded*, *refunds* and *status* are those of what was taken back so far; *reason* is why it takes another back.
     """
 
     id: str
@@ -120,6 +120,7 @@ class TransactionBody(BaseModel):
     created_at: str
     refunds: list[str]
     related_transaction_id: str | None
+    reason: str | None
 
 
 class BalanceAtBody(BaseModel):
@@ -184,6 +185,7 @@ def transaction_body(found: TransactionEntries, caller: Principal) -> Transactio
         created_at=rfc3339(first.occurred_at),
         refunds=[str(refund.transaction_id) for refund in found.refunds],
         related_transaction_id=_text(related),
+        reason=None if related is None else private.get("reason"),
     )
 
 

@@ -6,7 +6,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from contracts.envelope import rfc3339
-from contracts.events import Conversion
 from contracts.money import Money, money
 from wallet.domain.facts import AnyFact, EntryFact, SystemEntry
 from wallet.domain.fee_facts import FeeCharged
@@ -77,7 +76,7 @@ class TransactionBody(msgspec.Struct, frozen=True):
 
     *status* is `posted`, `partially_refunded`, `refunded` or `reversed`: *refunded* of what its payees got was taken
     back by the transactions *refunds*, chargebacks among them. *related_transaction_id* is what it takes back itself,
-    and *reason* why; a capture tells its hold, a conversion its quote and at what rate it was.
+    and *reason* why.
     """
 
     id: UUID
@@ -95,9 +94,6 @@ class TransactionBody(msgspec.Struct, frozen=True):
     refunds: tuple[UUID, ...] = ()
     related_transaction_id: UUID | UnsetType = UNSET
     reason: str | UnsetType = UNSET
-    hold_id: UUID | UnsetType = UNSET
-    quote_id: UUID | UnsetType = UNSET
-    conversion: Conversion | UnsetType = UNSET
 
 
 class HoldBody(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from wallet.entrypoints.fields import (
     details_of,
     plain_minor_of,
 )
-from wallet.entrypoints.rendering import CREATED, OK, answer_conversion
+from wallet.entrypoints.rendering import CREATED, OK, answer_payers_transaction
 from wallet.entrypoints.slices import CommandSlice, Lookups
 from wallet.reads.reads_postgres import LedgerReads
 
@@ -206,7 +206,7 @@ SLICES: Final = (
         command=Convert,
         request=ConversionRequest,
         to_command=_convert,
-        answer=answer_conversion,
+        answer=answer_payers_transaction,
         path="/v1/conversions",
         access=Access(scopes.CONVERSIONS_CREATE, "/source_wallet_id", Cost.COMMAND),
         located_at="/v1/transactions/",

@@ -31,7 +31,7 @@ from wallet.entrypoints.fields import (
     instant_at,
 )
 from wallet.entrypoints.payments import External, Payees, destinations_of, outside_text
-from wallet.entrypoints.rendering import CREATED, OK, answer_capture
+from wallet.entrypoints.rendering import CREATED, OK, answer_payers_transaction
 from wallet.entrypoints.slices import CommandSlice, force_scope
 
 HOLDS: Final = "/v1/holds"
@@ -200,7 +200,7 @@ SLICES: Final = (
         kinds=(HOLD,),
         request=CaptureHoldRequest,
         to_command=_capture,
-        answer=answer_capture,
+        answer=answer_payers_transaction,
         path=f"{_HOLD}/capture",
         access=Access(scopes.HOLDS_WRITE, "{hold_id}", Cost.COMMAND),
         located_at="/v1/transactions/",

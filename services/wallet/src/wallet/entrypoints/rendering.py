@@ -13,10 +13,7 @@ from servicekit.http.problems import is_problem, render_problem
 from wallet.application.ports import CarriedOut
 from wallet.application.units import Answer, Done, Refused, Result
 from wallet.domain.commands import Command
-from wallet.domain.conversions import Convert
 from wallet.domain.fee_facts import FeeCharged
-from wallet.domain.hold_commands import CaptureHold
-from wallet.domain.money import FundsSent
 from wallet.domain.outcomes import Amount, FactValue, Rejected
 from wallet.domain.refund_commands import TakeBack
 from wallet.domain.refunds import FeeReturned
@@ -123,19 +120,22 @@ def answer_transaction(command: MakesTransaction, done: CarriedOut) -> Answer:
     return CREATED, _encode(_transaction(command.kind, amount, command.text, done))
 
 
-def answer_capture(command: CaptureHold, done: CarriedOut) -> Answer:
-    """Answer with the ledger transaction that captured the hold."""
-    body = _payers_transaction(command.kind, command.text, done)
-    return CREATED, _encode(msgspec.structs.replace(body, hold_id=command.hold_id))
+class SaysNoAmount(Protocol):
+    """A command that makes one ledger transaction, whose amount follows from what it names."""
+
+    kind: ClassVar[str]
+
+    @property
+    def text(self) -> FreeText | None:
+        """Its free text."""
+        ...
 
 
-def answer_conversion(command: Convert, done: CarriedOut) -> Answer:
-    """Answer with the ledger transaction that used the quote."""
-    body, (first, _) = _payers_transaction(command.kind, command.text, done), done.facts[0]
-    assert isinstance(first, FundsSent)
-    assert first.about.conversion is not None
-    told = msgspec.structs.replace(body, quote_id=command.quote_id, conversion=first.about.conversion)
-    return CREATED, _encode(told)
+def answer_payers_transaction(command: SaysNoAmount, done: CarriedOut) -> Answer:
+    """Answer with the ledger transaction that captured a hold or used a quote; how much, its first entry tells."""
+    first, payer = next(each for each in done.facts if each[0].is_entry)
+    amount = money(-first.amount_minor, payer.currency)
+    return CREATED, _encode(_transaction(command.kind, amount, command.text, done))
 
 
 def answer_refund(command: TakeBack, done: CarriedOut) -> Answer:
@@ -145,12 +145,6 @@ def answer_refund(command: TakeBack, done: CarriedOut) -> Answer:
     body, why = _transaction(command.kind, amount, command.text, done), command.text.reason
     told = msgspec.structs.replace(body, related_transaction_id=command.transaction_id, reason=why or UNSET)
     return CREATED, _encode(told)
-
-
-def _payers_transaction(kind: str, text: FreeText | None, done: CarriedOut) -> TransactionBody:
-    """Return a transaction whose amount follows from what its command names: its first entry tells it."""
-    first, payer = next(each for each in done.facts if each[0].is_entry)
-    return _transaction(kind, money(-first.amount_minor, payer.currency), text, done)
 
 
 def _transaction(kind: str, amount: Money, text: FreeText | None, done: CarriedOut) -> TransactionBody:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from contracts.envelope import rfc3339
-from contracts.events import FEE_CHARGED, FEE_RETURNED, EntryPosted, Hold
+from contracts.events import FEE_CHARGED, FEE_RETURNED, EntryPosted
 from contracts.money import money
 from wallet.domain.originals import FEES, Original, OriginalEntry, closed
 from wallet.domain.refunds import RefundStatus, refunded_of
@@ -19,15 +19,7 @@ from wallet.entrypoints.bodies import EntryBody, FeeBody, TransactionBody
 from wallet.reads.queries import JournalEntry
 
 _POSTED: Final = "posted"
-
-
-class _Entry(EntryPosted, frozen=True, kw_only=True):
-    """An entry's event of any type; the one that captured a hold tells it."""
-
-    hold: Hold | None = None
-
-
-_decode = msgspec.json.Decoder(_Entry).decode
+_decode = msgspec.json.Decoder(EntryPosted).decode
 
 
 def transaction_bodies(entries: Iterable[JournalEntry], refunded: Mapping[UUID, StateRow]) -> list[TransactionBody]:
@@ -56,7 +48,7 @@ def _original_entry(entry: JournalEntry) -> OriginalEntry:
     return OriginalEntry(entry.wallet_id, account, entry.currency, amount_minor, is_fee)
 
 
-def _decode_first(entries: Sequence[JournalEntry]) -> _Entry:
+def _decode_first(entries: Sequence[JournalEntry]) -> EntryPosted:
     return next(_decode(entry.payload) for entry in entries if entry.system_account is None)
 
 
@@ -64,7 +56,7 @@ def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBod
     body = _decode_first(entries)
     private = body.private or NO_TEXT
     first = next(entry for entry in entries if entry.type != FEE_RETURNED.number)
-    related, quote, hold = body.related_transaction_id, body.quote_id, body.hold
+    related = body.related_transaction_id
     return TransactionBody(
         id=first.transaction_id,
         type=body.transaction_type,
@@ -81,9 +73,6 @@ def _body(entries: list[JournalEntry], taken: StateRow | None) -> TransactionBod
         refunds=() if taken is None else refunded_of(taken).refunds,
         related_transaction_id=UNSET if related is None else UUID(related),
         reason=UNSET if related is None or private.reason is None else private.reason,
-        hold_id=UNSET if hold is None else UUID(hold.id),
-        quote_id=UNSET if quote is None else UUID(quote),
-        conversion=body.conversion or UNSET,
     )
 
 

@@ -51,7 +51,7 @@ def capture(of: World, hold_id: str, amount: int | None, payees: Payees, *, fina
     more = _more(of, hold, over) if is_more else 0
     if is_more:
         of.must_pay(hold.wallet, over, more, "payment")
-    done = Done([(hold.wallet, -amount)], hold=hold, listed=hold.captures, told={"hold_id": hold_id})
+    done = Done([(hold.wallet, -amount)], hold=hold, listed=hold.captures)
     pay_out(of, "capture", hold.wallet, payees, parts, done=done)
     if is_more:
         _raise(of, hold, over, more)

@@ -103,6 +103,6 @@ def convert(of: World, quote_id: str, payer: str, payee: str) -> Done:
     of.must_take(payee, found.destination, found.destination_currency, taken[1])
     of.used.add(quote_id)
     of.count(payer, "conversion", found.source)
-    done = Done(exchange.entries(found, payer, payee), told={"quote_id": quote_id})
+    done = Done(exchange.entries(found, payer, payee))
     done.charge(payer, found.source_currency, fee).charge(payee, found.destination_currency, taken)
     return of.posted("conversion", done)

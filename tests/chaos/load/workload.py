@@ -49,7 +49,6 @@ TERMS: dict[str, Any] = {
             "limits": [
                 {"scope": "wallet", "operation": "withdrawal", "currency": CURRENCY, "day_amount": "100000.00"},
                 {"scope": "wallet", "operation": "debit", "currency": CURRENCY, "per_transaction": "90000.00"},
-                {"scope": "owner", "operation": "transfer", "currency": CURRENCY, "month_count": 1_000_000},
             ],
         }
     ],

@@ -14,7 +14,7 @@ from tests.chaos.judge.draining import DRAINED_WITHIN_S, caught_up, drained, not
 from tests.chaos.judge.inbox import Inbox
 from tests.chaos.judge.observed import Observed, Record, Samples
 from tests.chaos.load.history import Done, History
-from tests.chaos.load.workload import CLIENTS, MIX, SETTLED_WITHIN_S, Bank, Client
+from tests.chaos.load.workload import CLIENTS, MIX, SETTLED_WITHIN_S, TERMS, Bank, Client
 from tests.chaos.phase_times import PhaseTimes
 from tests.chaos.platform.plant import Plant
 from tests.chaos.platform.platform import Platform, Site, open_platform
@@ -85,7 +85,7 @@ class Fault:
 
     *also* runs besides the core, *beside* is what stands beside the platform from before the load to the end. Where it
     is a *plant*, the checker must find it. *repeats_nothing*: no record may be published twice. What judges speed
-    *is alone*, without a neighbour on the machine.
+    *is alone*, without a neighbour on the machine. Without a policy two batches of the tenant have no row in common.
     """
 
     id: str
@@ -97,6 +97,7 @@ class Fault:
     gated: frozenset[str] = frozenset()
     env: Mapping[str, str] = field(default_factory=dict)
     mix: Mapping[str, int] = field(default_factory=lambda: MIX)
+    has_policy: bool = True
     is_opposite: bool = False
     clients: int = CLIENTS
     repeats_nothing: bool = False
@@ -201,6 +202,7 @@ async def _prepared(site: Site, fault: Fault, seed: int) -> "AsyncIterator[Run]"
             seed=seed,
             ports=platform.api_ports,
             mix=dict(fault.mix),
+            terms=TERMS if fault.has_policy else {},
             is_opposite=fault.is_opposite,
             clients=fault.clients,
             settled_within_s=SETTLED_WITHIN_S if plant is None else plant.patience_s,

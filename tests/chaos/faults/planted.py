@@ -155,7 +155,7 @@ FAULTS = (
         plant=Plant(
             prepare=rewritten(_ROW_LOCK, _STAMP_CHECK),
             caught_by=frozenset({"I1", "I2", "I4", "I5"}),
-            besides=frozenset({"I3", "I6", "I14"}),
+            besides=frozenset({"I3", "I6", "I11", "I14", "constraints", "settled"}),
         ),
     ),
     Fault(

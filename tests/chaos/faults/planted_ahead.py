@@ -15,7 +15,7 @@ _COMMIT_LOCK = "select pg_advisory_xact_lock(7, 0)"
 _UNSTAMPED = Rewrite("wallet.commit_rows_2", "where w.stamp = e.stamp order by w.id", "where true order by w.id")
 _UNSTAMPED_UPDATE = Rewrite("wallet.write_rows_2", " and w.stamp = u.stamp_before", "")
 _LOST_UPDATE = frozenset({"I2", "I5"})
-_BESIDES = frozenset({"I1", "I3", "I6", "I14", "settled"})
+_BESIDES = frozenset({"I1", "I3", "I6", "I11", "I14", "constraints", "settled"})
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,7 @@ FAULTS = (
         id="F31-serial-cursor",
         title="a relay that reads by a bigserial",
         inflict=commit_late,
+        has_policy=False,
         gated=GATED_APIS,
         env=NO_COMMIT_LOCK,
         plant=Plant(

@@ -167,6 +167,7 @@ PLANTED = (
         title="a found key answered without waiting for the standby",
         inflict=_without_barrier.fail_over,
         beside=_without_barrier.beside,
+        has_policy=False,
         plant=Plant(
             caught_by=frozenset({"own"}),
             prepare=rewritten(_BARRIER),

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -80,6 +80,7 @@ class Bank:
     exchanges: list[Exchange] = field(default_factory=list)
     wallets: list[str] = field(default_factory=list)
     euro_wallets: list[str] = field(default_factory=list)
+    terms: Mapping[str, Any] = field(default_factory=lambda: TERMS)
     policy_version: int = 0
     mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
     is_opposite: bool = False
@@ -96,7 +97,7 @@ class Bank:
     async def open(self) -> None:
         """Set the policy, open the wallets and pay a first deposit into each."""
         client = Client(self, random.Random(self.seed))
-        for section, document in TERMS.items():
+        for section, document in self.terms.items():
             await client.settle(self.policy(section, document))
         client.close()
         for _ in range(WALLETS):

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from prometheus_client import CollectorRegistry
@@ -20,6 +20,7 @@ from tests.load.series import Rate, Series
 
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.units import Unit
+from wallet.bootstrap.catalog import CATALOG
 from wallet.domain.lifecycle import OpenWallet
 from wallet.domain.money import DepositFunds, TransferFunds
 
@@ -101,20 +102,31 @@ async def measure(bench: Bench, series: Series, *, rounds: int, seconds: float) 
     counted = Batches()
     for _ in range(rounds):
         await make_room(bench.database.dsn_admin)
-        rate, of_round = await _cell(bench, ahead=True, seconds=seconds)
-        series.add("mixed ahead", rate)
-        counted += of_round
-        rate, _locked = await _cell(bench, ahead=False, seconds=seconds)
-        series.add("mixed locked", rate)
+        for ahead in (True, False):
+            unseen_count = UNSEEN_MIN + round(seconds * UNSEEN_PER_S)
+            unseen = await add_funded_wallets(bench.database.dsn_admin, committing.TENANT, unseen_count)
+            mix = Mix([UUID(text) for text in bench.wallet_ids], unseen)
+            rate, of_round = await measured(bench, mix, ahead=ahead, seconds=seconds)
+            series.add(f"mixed {'ahead' if ahead else 'locked'}", rate)
+            counted += of_round if ahead else Batches()
     return counted
 
 
-async def _cell(bench: Bench, *, ahead: bool, seconds: float) -> tuple[Rate, Batches]:
+class Mixed(Protocol):
+    """Makes units of several kinds."""
+
+    def __call__(self) -> Unit:
+        """Return the next unit."""
+        ...
+
+    def transfer(self) -> Unit:
+        """Return a transfer, which the committer is primed with."""
+        ...
+
+
+async def measured(bench: Bench, mix: Mixed, *, ahead: bool, seconds: float) -> tuple[Rate, Batches]:
     """Return the commands a second, and the batches, once the known wallets are known to the committer."""
-    unseen_count = UNSEEN_MIN + round(seconds * UNSEEN_PER_S)
-    unseen = await add_funded_wallets(bench.database.dsn_admin, committing.TENANT, unseen_count)
-    mix = Mix([UUID(text) for text in bench.wallet_ids], unseen)
-    registry, ledger = CollectorRegistry(), PostgresLedger(bench.database.dsn_app)
+    registry, ledger = CollectorRegistry(), PostgresLedger(bench.database.dsn_app, kinds=CATALOG.kinds)
     async with committing.committer(ledger, pipelining=ahead, registry=registry) as queue:
         enough = PRIMING_ROUNDS * len(bench.wallet_ids)
         await committing.drive(queue, mix.transfer, is_enough=lambda done: done >= enough)

@@ -12,12 +12,11 @@ from itertools import accumulate
 from typing import Final
 from uuid import UUID
 
-from prometheus_client import CollectorRegistry
-from tests.load import batches, committing, money
+from tests.load import committing, mixed, money
 from tests.load.batches import Batches
 from tests.load.database import Bench, make_room
 from tests.load.mixed import REPEATABLE, repeat_of
-from tests.load.series import Rate, Series
+from tests.load.series import Series
 
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.application.units import Stored, Unit
@@ -35,7 +34,6 @@ from wallet.domain.refund_commands import RefundTransaction
 from wallet.domain.texts import FreeText
 
 PAYEES: Final = 3
-EUROS: Final = 100
 _AMOUNT_MINOR: Final = 100
 _SHARES: Final = tuple(accumulate((60, 10, 10, 5, 5, 5, 5, 3, 2)))
 _WHY: Final = FreeText(reason="bench")
@@ -166,32 +164,16 @@ def _original(transfer: TransferFunds) -> Original:
 async def measure(bench: Bench, series: Series, *, rounds: int, seconds: float) -> Batches:
     """Add the rates with pipelining and on locked rows to *series*; return the batches with pipelining."""
     counted = Batches()
-    ids = [UUID(text) for text in bench.wallet_ids]
-    async with committing.committer(_ledger(bench)) as queue:
+    ledger = PostgresLedger(bench.database.dsn_app, kinds=CATALOG.kinds)
+    async with committing.committer(ledger) as queue:
         for command in _SETUP:
             await money.made(queue, command)
-        euros = [await money.made(queue, OpenWallet("bench", "EUR")) for _ in range(EUROS)]
-    wallets = ids, [each for each in euros if each is not None]
+        made = [await money.made(queue, OpenWallet("bench", "EUR")) for _ in range(money.EUROS)]
+    dollars, euros = [UUID(text) for text in bench.wallet_ids], [each for each in made if each is not None]
     for _ in range(rounds):
         await make_room(bench.database.dsn_admin)
-        rate, of_round = await _cell(bench, MoneyMix(*wallets), ahead=True, seconds=seconds)
-        series.add("mixed-money ahead", rate)
-        counted += of_round
-        rate, _locked = await _cell(bench, MoneyMix(*wallets), ahead=False, seconds=seconds)
-        series.add("mixed-money locked", rate)
+        for ahead in (True, False):
+            rate, of_round = await mixed.measured(bench, MoneyMix(dollars, euros), ahead=ahead, seconds=seconds)
+            series.add(f"mixed-money {'ahead' if ahead else 'locked'}", rate)
+            counted += of_round if ahead else Batches()
     return counted
-
-
-async def _cell(bench: Bench, mix: MoneyMix, *, ahead: bool, seconds: float) -> tuple[Rate, Batches]:
-    """Return the commands a second, and the batches, once the wallets are known to the committer."""
-    registry = CollectorRegistry()
-    async with committing.committer(_ledger(bench), pipelining=ahead, registry=registry) as queue:
-        enough = money.PRIMING_ROUNDS * len(bench.wallet_ids)
-        await committing.drive(queue, mix.transfer, is_enough=lambda done: done >= enough)
-        before = batches.committed(registry)
-        rate = await committing.timed(queue, mix, seconds)
-        return rate, batches.committed(registry) - before
-
-
-def _ledger(bench: Bench) -> PostgresLedger:
-    return PostgresLedger(bench.database.dsn_app, kinds=CATALOG.kinds)

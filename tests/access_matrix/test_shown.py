@@ -149,7 +149,13 @@ def show_the_owner_of_the_other_side(patch: Patch) -> None:
 
 def tell_why_a_payee_refuses(patch: Patch) -> None:
     sides = wallet.domain.sides
-    patch.setattr(sides, "refuse_credit", sides._refuse_credit)
+    refuse = sides._refuse_credit
+
+    def telling(payee: Any, *asked: Any, limit: Any = None) -> Any:
+        amount_minor, currency, mandate, fee = (*asked, None)[:4]
+        return refuse(payee, amount_minor, currency, mandate, fee, limit=limit)
+
+    patch.setattr(sides, "refuse_credit", telling)
 
 
 def tell_who_restricted(patch: Patch) -> None:

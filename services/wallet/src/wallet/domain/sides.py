@@ -129,13 +129,7 @@ def refuse_credit(
 
 
 def _refuse_credit(
-    payee: Wallet,
-    amount_minor: int,
-    currency: str,
-    mandate: Mandate,
-    fee: Fee | None = None,
-    *,
-    limit: Rejected | None = None,
+    payee: Wallet, amount_minor: int, currency: str, mandate: Mandate, fee: Fee | None, *, limit: Rejected | None
 ) -> Rejected | None:
     is_restricted = bool(payee.restrictions) and payee.refuses_credits
     refusal = _refuse_use(payee, currency, mandate, is_restricted=is_restricted) or limit

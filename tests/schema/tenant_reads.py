@@ -50,15 +50,27 @@ ROWS: Final[Mapping[str, str]] = {
         insert into wallet.archived_partition values (99, 0, 10, 1, 1, '{ID}', '{ID}');
         insert into wallet.transaction_reference values (:tenant, '{REFERENCE.decode()}', '{ID}', 0);""",
     "transaction_history": f"""
+        create table transaction_history.entry_all partition of transaction_history.entry default;
+        create table transaction_history.state_change_all partition of transaction_history.state_change default;
+        create table transaction_history.system_entry_all partition of transaction_history.system_entry default;
+        create table transaction_history.transaction_all partition of transaction_history.transaction default;
         insert into transaction_history.wallet
-        values ('{ID}', :tenant, '{OWNER}', 'USD', 'open', '[]', 0, 1, 0, 1, '{AT}', '{AT}', null);
+        values ('{ID}', :tenant, '{OWNER}', 'USD', 'open', '[]', 0, 1, 0, 1, '{AT}', '{AT}', null, 0, 1, 1, 0, 0,
+                '{AT}', '{AT}');
         insert into transaction_history.entry
         values ('{ID}', 1, 1, '{ID}', :tenant, '{OWNER}', 't', '{ID}', 't', 0, 2, 'USD', 1, 1, 0, null, null, null,
-                null, '{AT}');
+                null, '{AT}', null, false, null, null, null, null, null, 0, 1, 1, 0, 0);
         insert into transaction_history.system_entry
-        values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}');
+        values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}', 0);
         insert into transaction_history.state_change
-        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);""",
+        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 0);
+        insert into transaction_history.transaction
+        values ('{ID}', :tenant, 't', 2, 2, '{{"USD": 1}}', '{AT}', '{AT}', null, null, '{{}}', 0, null, null);
+        insert into transaction_history.hold
+        values ('{ID}', '{ID}', :tenant, '{OWNER}', 0, 'USD', 'payment', 'open', 1, 0, 0, 0, 1, '{AT}', '{AT}', '{AT}',
+                1, '{{}}');
+        insert into transaction_history.balance_day
+        values ('{ID}', '{AT}', :tenant, '{OWNER}', 0, 'USD', 1, 1, 0, 1, 1, 0, 0);""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',

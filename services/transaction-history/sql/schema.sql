@@ -60,6 +60,53 @@ begin
     returning s.ordinal, s.grants, s.units - s.grants, instances;
 end $$;
 
+create function transaction_history.make_partitions(entries date[], transactions date[]) returns void
+    language plpgsql security definer
+    set search_path to 'pg_catalog', 'pg_temp'
+    as $$
+declare
+    own     oid;
+    home    text;
+    parent  text;
+    child   text;
+    month   date;
+    bounds  text;
+begin
+    get diagnostics own = pg_routine_oid;
+    select n.nspname into home from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = own;
+    perform pg_advisory_xact_lock(hashtextextended(home, 0));
+    for parent, month, bounds in
+        select p, m, format('from (%L) to (%L)', m::timestamp at time zone 'UTC',
+                            (m + interval '1 month')::timestamp at time zone 'UTC')
+        from unnest(array['entry', 'state_change']) as p, unnest(entries) as m
+        union all
+        select p, m, format('from (%L) to (%L)', i.first, i.next)
+        from unnest(array['transaction', 'system_entry']) as p, unnest(transactions) as m,
+             lateral (select (lpad(to_hex((extract(epoch from m) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid,
+                             (lpad(to_hex((extract(epoch from m + interval '1 month') * 1000)::bigint), 12, '0')
+                              || repeat('0', 20))::uuid) as i (first, next)
+        order by 1, 2
+    loop
+        if month <> date_trunc('month', month) or month < date '2000-01-01' or month > now() + interval '130 days' then
+            raise exception 'no partition is made for %', month using errcode = 'datetime_field_overflow';
+        end if;
+        child := format('%I.%I', home, parent || to_char(month, '_YYYY_MM'));
+        if to_regclass(child) is null then
+            execute format('create table %s (like %I.%I including all)', child, home, parent);
+            execute format('alter table %I.%I attach partition %s for values %s', home, parent, child, bounds);
+        end if;
+    end loop;
+end;
+$$;
+
+create function transaction_history.of_a_newer_release() returns smallint
+    language plpgsql
+    as $$
+begin
+    raise exception 'these tables belong to a newer release' using errcode = 'serialization_failure';
+end;
+$$;
+
 create table servicekit.access_entity (
     id uuid not null,
     kind smallint not null,
@@ -133,6 +180,23 @@ create unlogged table servicekit.rate_instance (
 )
 with (fillfactor='50');
 
+create table transaction_history.balance_day (
+    wallet_id uuid not null,
+    day date not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    shard smallint not null,
+    currency text not null collate pg_catalog."C",
+    version bigint not null,
+    posted_minor bigint not null,
+    held_minor bigint not null,
+    entries bigint not null,
+    credits_total numeric not null,
+    debits_total numeric not null,
+    fees_total numeric not null
+)
+with (fillfactor='80');
+
 create table transaction_history.entry (
     wallet_id uuid not null,
     version bigint not null,
@@ -141,10 +205,10 @@ create table transaction_history.entry (
     tenant_id uuid not null,
     owner_id text not null collate pg_catalog."C",
     type text not null collate pg_catalog."C",
-    transaction_id uuid not null,
-    transaction_type text not null collate pg_catalog."C",
-    entry_index smallint not null,
-    entry_count smallint not null,
+    transaction_id uuid,
+    transaction_type text collate pg_catalog."C",
+    entry_index smallint,
+    entry_count smallint,
     currency text not null collate pg_catalog."C",
     amount_minor bigint not null,
     posted_minor_after bigint not null,
@@ -155,13 +219,41 @@ create table transaction_history.entry (
     private text,
     occurred_at timestamp with time zone not null,
     related_transaction_id uuid,
-    is_forced boolean default false not null,
+    is_forced boolean not null,
     refund_minor bigint,
     refundable_minor bigint,
     refund_currency text collate pg_catalog."C",
     hold_id uuid,
-    fee_rule text collate pg_catalog."C"
-);
+    fee_rule text collate pg_catalog."C",
+    shard smallint default transaction_history.of_a_newer_release() not null,
+    entries_after bigint not null,
+    credits_after numeric not null,
+    debits_after numeric not null,
+    fees_after numeric not null
+)
+partition by range (occurred_at);
+
+create table transaction_history.hold (
+    wallet_id uuid not null,
+    hold_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    shard smallint not null,
+    currency text not null collate pg_catalog."C",
+    purpose text not null collate pg_catalog."C",
+    status text not null collate pg_catalog."C",
+    amount_minor bigint not null,
+    fee_reserved_minor bigint not null,
+    captured_minor bigint not null,
+    released_minor bigint not null,
+    remaining_minor bigint not null,
+    expires_at timestamp with time zone not null,
+    placed_at timestamp with time zone not null,
+    last_at timestamp with time zone not null,
+    version bigint not null,
+    transactions uuid[] not null
+)
+with (fillfactor='80');
 
 create table transaction_history.state_change (
     wallet_id uuid not null,
@@ -175,8 +267,9 @@ create table transaction_history.state_change (
     scope text collate pg_catalog."C",
     private text,
     occurred_at timestamp with time zone not null,
-    held_minor_after bigint
-);
+    shard smallint default transaction_history.of_a_newer_release() not null
+)
+partition by range (occurred_at);
 
 create table transaction_history.system_entry (
     transaction_id uuid not null,
@@ -190,8 +283,35 @@ create table transaction_history.system_entry (
     account text not null collate pg_catalog."C",
     currency text not null collate pg_catalog."C",
     amount_minor bigint not null,
-    occurred_at timestamp with time zone not null
-);
+    occurred_at timestamp with time zone not null,
+    shard smallint default transaction_history.of_a_newer_release() not null
+)
+partition by range (transaction_id);
+
+create table transaction_history.transaction (
+    transaction_id uuid not null,
+    tenant_id uuid not null,
+    type text collate pg_catalog."C",
+    entry_count smallint,
+    entries_seen smallint not null,
+    amounts jsonb not null,
+    created_at timestamp with time zone,
+    last_entry_at timestamp with time zone,
+    reverses uuid,
+    reversed_by uuid,
+    refunds uuid[] not null,
+    refunded_minor bigint not null,
+    refundable_minor bigint,
+    refund_currency text collate pg_catalog."C",
+    status text generated always as (
+case
+    when (reversed_by is not null) then 'reversed'::text
+    when (refunded_minor = 0) then 'posted'::text
+    when (refunded_minor = refundable_minor) then 'refunded'::text
+    else 'partially_refunded'::text
+end) stored not null collate pg_catalog."C"
+)
+partition by range (transaction_id);
 
 create table transaction_history.wallet (
     wallet_id uuid not null,
@@ -207,6 +327,13 @@ create table transaction_history.wallet (
     opened_at timestamp with time zone not null,
     last_at timestamp with time zone not null,
     private text,
+    shard smallint default transaction_history.of_a_newer_release() not null,
+    entries bigint not null,
+    credits_total numeric not null,
+    debits_total numeric not null,
+    fees_total numeric not null,
+    first_entry_at timestamp with time zone,
+    last_entry_at timestamp with time zone,
     constraint wallet_status_is_known check ((status = any (array['open'::text, 'closed'::text])))
 )
 with (fillfactor='70');
@@ -235,14 +362,23 @@ alter table only servicekit.rate_bucket
 alter table only servicekit.rate_instance
     add constraint rate_instance_pk primary key (id);
 
+alter table only transaction_history.balance_day
+    add constraint balance_day_pk primary key (wallet_id, day);
+
 alter table only transaction_history.entry
-    add constraint entry_pk primary key (wallet_id, version);
+    add constraint entry_pk primary key (wallet_id, occurred_at, version);
+
+alter table only transaction_history.hold
+    add constraint hold_pk primary key (wallet_id, hold_id);
 
 alter table only transaction_history.state_change
-    add constraint state_change_pk primary key (wallet_id, version);
+    add constraint state_change_pk primary key (wallet_id, occurred_at, version);
 
 alter table only transaction_history.system_entry
     add constraint system_entry_pk primary key (transaction_id, entry_index);
+
+alter table only transaction_history.transaction
+    add constraint transaction_pk primary key (transaction_id);
 
 alter table only transaction_history.wallet
     add constraint wallet_pk primary key (wallet_id);
@@ -251,27 +387,43 @@ create unique index access_entity_change on servicekit.access_entity using btree
 
 create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
 
-create index entry_by_owner on transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
+create index entry_by_owner on only transaction_history.entry using btree (tenant_id, owner_id, occurred_at, event_id);
 
-create index entry_by_related_transaction on transaction_history.entry using btree (related_transaction_id) where (refund_minor is not null);
+create index entry_by_time on only transaction_history.entry using btree (tenant_id, occurred_at, event_id);
 
-create index entry_by_transaction on transaction_history.entry using btree (transaction_id);
+create index entry_by_transaction on only transaction_history.entry using btree (transaction_id) where (transaction_id is not null);
+
+create index transaction_by_time on only transaction_history.transaction using btree (tenant_id, created_at, transaction_id);
+
+create index wallet_by_opening on transaction_history.wallet using btree (tenant_id, opened_at, wallet_id);
 
 create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
 
+alter table transaction_history.balance_day enable row level security;
+
 alter table transaction_history.entry enable row level security;
 
+alter table transaction_history.hold enable row level security;
+
+create policy of_one_tenant on transaction_history.balance_day for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
 create policy of_one_tenant on transaction_history.entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.hold for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 create policy of_one_tenant on transaction_history.state_change for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 create policy of_one_tenant on transaction_history.system_entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on transaction_history.transaction for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 create policy of_one_tenant on transaction_history.wallet for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 alter table transaction_history.state_change enable row level security;
 
 alter table transaction_history.system_entry enable row level security;
+
+alter table transaction_history.transaction enable row level security;
 
 alter table transaction_history.wallet enable row level security;
 
@@ -286,6 +438,9 @@ grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"
 
 revoke all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) from public;
 grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kinds smallint[], ids bytea[], emissions_us bigint[], bursts bigint[], debits bigint[], rooms bigint[], shorts bigint[], out ordinal bigint, out granted bigint, out units_left bigint, out instances bigint) to :"app_role";
+
+revoke all on function transaction_history.make_partitions(entries date[], transactions date[]) from public;
+grant all on function transaction_history.make_partitions(entries date[], transactions date[]) to :"app_role";
 
 grant select,insert,update on table servicekit.access_entity to :"app_role";
 
@@ -309,14 +464,23 @@ grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role"
 
 grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
 
+grant select,insert,update on table transaction_history.balance_day to :"app_role";
+grant select on table transaction_history.balance_day to :"reader_role";
+
 grant select,insert on table transaction_history.entry to :"app_role";
 grant select on table transaction_history.entry to :"reader_role";
+
+grant select,insert,update on table transaction_history.hold to :"app_role";
+grant select on table transaction_history.hold to :"reader_role";
 
 grant select,insert on table transaction_history.state_change to :"app_role";
 grant select on table transaction_history.state_change to :"reader_role";
 
 grant select,insert on table transaction_history.system_entry to :"app_role";
 grant select on table transaction_history.system_entry to :"reader_role";
+
+grant select,insert,update on table transaction_history.transaction to :"app_role";
+grant select on table transaction_history.transaction to :"reader_role";
 
 grant select,insert,update on table transaction_history.wallet to :"app_role";
 grant select on table transaction_history.wallet to :"reader_role";

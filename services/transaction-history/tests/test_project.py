@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import date
 from uuid import UUID
 
 import msgspec
@@ -22,9 +23,17 @@ from contracts.events import (
 )
 from contracts.ids import new_id
 from testkit.events import EPOCH, EXTERNAL, TENANT, Stream, wallet_in
+from transaction_history.domain.folds import fold, merged
 from transaction_history.domain.project import Contradiction, project
-from transaction_history.domain.rows import EntryRow, StateChangeRow, SystemEntryRow, WalletRow
-from transaction_history.projection.projection import fold
+from transaction_history.domain.rows import (
+    BalanceDayRow,
+    EntryRow,
+    HoldRow,
+    StateChangeRow,
+    SystemEntryRow,
+    TransactionRow,
+    WalletRow,
+)
 
 RETURNS = (
     FEE_RETURNED,
@@ -101,7 +110,7 @@ def test_restrictions_and_closing_change_the_wallet() -> None:
     assert (closed.restrictions, closed.status, closed.version) == ("[]", "closed", 4)
 
 
-def test_what_is_held_follows_the_holds_and_no_entry_is_made_of_them_alone() -> None:
+def test_what_changes_only_what_is_held_is_a_row_that_is_not_counted() -> None:
     stream, wallet, payee = Stream(), wallet_in(3), wallet_in(4)
     opened = [stream.opened(wallet), stream.deposited(wallet, 100), stream.opened(payee)]
     placed, increased, captured, paid, released = stream.held(wallet, payee, 10)
@@ -113,8 +122,13 @@ def test_what_is_held_follows_the_holds_and_no_entry_is_made_of_them_alone() -> 
 
     assert (held.posted_minor, held.held_minor, held.version) == (100, 11, 4)
     assert (ended.posted_minor, ended.held_minor, ended.version) == (99, 0, 6)
-    assert isinstance(change, StateChangeRow)
-    assert change.held_minor_after == 10
+    assert isinstance(change, EntryRow)
+    assert (change.transaction_id, change.amount_minor, change.held_minor_after, change.entries_after) == (
+        None,
+        0,
+        10,
+        1,
+    )
     assert isinstance(entry, EntryRow)
     assert (entry.transaction_type, entry.amount_minor, entry.held_minor_after) == ("capture", -1, 10)
 
@@ -228,10 +242,45 @@ def shuffled(events: list[Envelope], order: random.Random) -> list[Envelope]:
     return result
 
 
+class Model:
+    """All rows, folded in portions as polls bring them."""
+
+    def __init__(self) -> None:
+        self.wallets: dict[UUID, WalletRow] = {}
+        self.entries: list[EntryRow] = []
+        self.others: list[SystemEntryRow | StateChangeRow] = []
+        self.transactions: dict[UUID, TransactionRow] = {}
+        self.holds: dict[UUID, HoldRow] = {}
+        self.days: dict[tuple[UUID, date], BalanceDayRow] = {}
+
+    def apply(self, events: Sequence[Envelope]) -> None:
+        folded = fold(parsed(events), self.wallets)
+        self.wallets |= {wallet.wallet_id: wallet for wallet in folded.wallets}
+        self.entries += folded.entries
+        self.others += [*folded.system_entries, *folded.state_changes]
+        for told in folded.transactions:
+            before = self.transactions.get(told.transaction_id)
+            self.transactions[told.transaction_id] = told if before is None else merged(before, told)
+        for hold in folded.holds:
+            known = self.holds.get(hold.hold_id)
+            self.holds[hold.hold_id] = hold if known is None else followed(known, hold)
+        self.days |= {(row.wallet_id, row.day): row for row in folded.balance_days}
+
+    def rows(self) -> set[object]:
+        told = [*self.entries, *self.others, *self.wallets.values(), *self.holds.values(), *self.days.values()]
+        assert len(set(told)) == len(told)
+        return {*told, *(msgspec.json.encode(row, order="deterministic") for row in self.transactions.values())}
+
+
+def followed(known: HoldRow, hold: HoldRow) -> HoldRow:
+    return msgspec.structs.replace(
+        hold, placed_at=known.placed_at, transactions=(*known.transactions, *hold.transactions)
+    )
+
+
 def table(events: list[Envelope], order: random.Random | None) -> set[object]:
     """Return all rows after *events*, folded in portions as polls would bring them, repeats skipped by sequence."""
-    wallets: dict[UUID, WalletRow] = {}
-    rows: list[object] = []
+    model = Model()
     last: dict[int, int] = {}
     while events:
         size = len(events) if order is None else order.randint(1, len(events))
@@ -241,9 +290,73 @@ def table(events: list[Envelope], order: random.Random | None) -> set[object]:
             if event.sequence == last.get(event.shard, 0) + 1:
                 last[event.shard] = event.sequence
                 fresh.append(event)
-        folded = fold(parsed(fresh), wallets)
-        wallets |= {wallet.wallet_id: wallet for wallet in folded.wallets}
-        rows += [*folded.entries, *folded.system_entries, *folded.state_changes]
+        model.apply(fresh)
         events = events[size:]
-    assert len(set(rows)) == len(rows)
-    return {*rows, *wallets.values()}
+    return model.rows()
+
+
+@given(st.integers(0, 1_000))
+def test_running_totals_are_the_sums_of_the_entries_so_far(seed: int) -> None:
+    model = Model()
+    model.apply(day(seed)[0])
+
+    for wallet in model.wallets.values():
+        rows = [row for row in model.entries if row.wallet_id == wallet.wallet_id]
+        for count, row in enumerate(rows, start=1):
+            amounts = [each.amount_minor for each in rows[:count]]
+            assert row.credits_after == sum(amount for amount in amounts if amount > 0)
+            assert row.debits_after == -sum(amount for amount in amounts if amount < 0)
+            assert row.entries_after == sum(each.transaction_id is not None for each in rows[:count])
+            assert row.credits_after - row.debits_after == row.posted_minor_after
+        if rows:
+            assert told(wallet) == (rows[-1].entries_after, rows[-1].credits_after, rows[-1].debits_after)
+            assert (wallet.first_entry_at, wallet.last_entry_at) == (rows[0].occurred_at, rows[-1].occurred_at)
+
+
+def told(wallet: WalletRow) -> tuple[int, int, int]:
+    return wallet.entries, wallet.credits_total, wallet.debits_total
+
+
+def test_a_fee_counts_among_debits_and_by_itself() -> None:
+    stream, wallet = Stream(), wallet_in(3)
+    events = [stream.opened(wallet), stream.deposited(wallet, 100)]
+    fee = stream.fee(wallet, 7)
+    back = stream.returned(FEE_RETURNED, wallet, 3, of=new_id(), entry=(new_id(), 0))
+
+    known = after([*events, fee, back])[wallet]
+
+    assert (known.credits_total, known.debits_total, known.fees_total, known.entries) == (103, 7, 4, 3)
+
+
+def test_a_hold_is_told_whole_by_its_newest_event() -> None:
+    stream, wallet, payee = Stream(), wallet_in(3), wallet_in(4)
+    model = Model()
+    model.apply([stream.opened(wallet), stream.deposited(wallet, 100), stream.opened(payee)])
+    placed, increased, captured, paid, released = stream.held(wallet, payee, 10)
+    for event in (placed, increased, captured, paid, released):
+        model.apply([event])
+
+    (hold,) = model.holds.values()
+    assert (hold.amount_minor, hold.captured_minor, hold.released_minor, hold.remaining_minor) == (11, 1, 10, 0)
+    assert (hold.status, hold.transactions, hold.version) == ("voided", (captured.transaction_id,), 6)
+    assert (hold.placed_at, hold.last_at) == (placed.time, released.time)
+
+
+def test_a_transaction_adds_up_what_its_entries_and_what_takes_it_back_tell_in_any_order() -> None:
+    stream, payer, payee = Stream(), wallet_in(3), wallet_in(4)
+    opened = [stream.opened(payer), stream.deposited(payer, 100), stream.opened(payee)]
+    sent, received = stream.transfer(payer, payee, 30)
+    assert sent.transaction_id is not None
+    back = stream.returned(
+        TRANSACTION_REVERSED, payer, 30, of=sent.transaction_id, entry=(new_id(), 0), refund=(30, 30)
+    )
+
+    for order in ([sent, back, received], [received, sent, back]):
+        model = Model()
+        model.apply(opened)
+        for event in order:
+            model.apply([event])
+        row = model.transactions[sent.transaction_id]
+        assert (row.type, row.entries_seen, row.entry_count, row.amounts) == ("transfer", 2, 2, {"USD": 30})
+        assert (row.reversed_by, row.refunds) == (back.transaction_id, (back.transaction_id,))
+        assert (row.refunded_minor, row.refundable_minor) == (30, 30)

@@ -111,6 +111,9 @@ async def test_every_event_becomes_a_row_and_a_rebuild_makes_the_same(bench: Ben
         "state_change": 20,
         "entry": 600,
         "system_entry": 200,
+        "transaction": 400,
+        "hold": 0,
+        "balance_day": 20,
     }
     assert await schemas(bench) == {"transaction_history"}
 

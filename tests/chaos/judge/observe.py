@@ -28,7 +28,8 @@ _OPEN_HOLDS = """
      where kind = 2 and status = 0 group by wallet_id"""
 _KEYS = "select key, part, resource_id::text from wallet.idempotency"
 _READ_ROWS = """
-    select seq, event_id::text, amount_minor from transaction_history.entry
+    select seq, event_id::text, case when transaction_id is not null then amount_minor end as amount_minor
+    from transaction_history.entry
     union all select seq, event_id::text, amount_minor from transaction_history.system_entry
     union all select seq, event_id::text, null from transaction_history.state_change"""
 _CONSTRAINTS = "select conname from pg_constraint where connamespace = 'wallet'::regnamespace"

@@ -155,6 +155,11 @@ class Stream:
         )
         return sent, received
 
+    def fee(self, wallet: UUID, amount_minor: int) -> Envelope:
+        """Return the entry of a fee that *wallet* bears, of a transaction of its own."""
+        other = Counterparty(wallet_id=None, owner_id=None, system_account=f"fees:{CURRENCY}")
+        return self._entry(events.FEE_CHARGED, wallet, -amount_minor, other=other, entry=(new_id(), 0))
+
     def returned(
         self,
         event_type: EventType,
@@ -209,7 +214,9 @@ class Stream:
         )
         capture = self.event(events.HOLD_CAPTURED, wallet, captured, entry=(transaction_id, 0))
         payer = Counterparty(wallet_id=str(wallet), owner_id="owner", system_account=None)
-        paid = self._entry(events.FUNDS_RECEIVED, payee, 1, other=payer, entry=(transaction_id, 1))
+        paid = self._entry(
+            events.FUNDS_RECEIVED, payee, 1, other=payer, entry=(transaction_id, 1), transaction_type="capture"
+        )
         self._held_minor[wallet] -= amount_minor
         released = events.HoldReleased(
             wallet_id=str(wallet),
@@ -288,11 +295,12 @@ class Stream:
         entry: tuple[UUID, int],
         owner: str = "owner",
         private: Private | None = PRIVATE,
+        transaction_type: str | None = None,
     ) -> Envelope:
         self._posted_minor[wallet] += amount_minor
         body = EntryPosted(
             transaction_id=str(entry[0]),
-            transaction_type="deposit" if other.system_account else "transfer",
+            transaction_type=transaction_type or ("deposit" if other.system_account else "transfer"),
             wallet_id=str(wallet),
             owner_id=owner,
             amount=money(amount_minor, CURRENCY),

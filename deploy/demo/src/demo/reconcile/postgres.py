@@ -34,7 +34,13 @@ _PROJECTED: Final = f"""
            entry_index, entry_count, type, currency, amount_minor, posted_minor_after, held_minor_after, owner_id,
            counterparty_wallet_id, counterparty_owner_id, counterparty_account, null, null, private, occurred_at,
            related_transaction_id, is_forced, refund_minor, hold_id, fee_rule
-      from transaction_history.entry
+      from transaction_history.entry where transaction_id is not null
+    union all
+    select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, null, null,
+           null, null, type, null, null, null, held_minor_after, owner_id,
+           null, null, null, null, null, private, occurred_at,
+           null, null, null, null, null
+      from transaction_history.entry where transaction_id is null
     union all
     select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, account, null, transaction_id, transaction_type,
            entry_index, entry_count, 'ledger.system_entry_posted.v1', currency, amount_minor, null, null, null,
@@ -43,7 +49,7 @@ _PROJECTED: Final = f"""
       from transaction_history.system_entry
     union all
     select {_SHARD.format("wallet_id")}, seq, event_id, wallet_id, null, version, null, null,
-           null, null, type, null, null, null, held_minor_after, owner_id,
+           null, null, type, null, null, null, null, owner_id,
            null, null, null, source, scope, private, occurred_at,
            null, null, null, null, null
       from transaction_history.state_change
@@ -68,7 +74,7 @@ _PROJECTED_ACCOUNTS: Final = """
 _PROJECTED_REFUNDS: Final = """
     select related_transaction_id, sum(refund_minor)::bigint from transaction_history.entry
      where refund_minor is not null group by related_transaction_id"""
-_TABLES: Final = ("wallet", "entry", "system_entry", "state_change")
+_TABLES: Final = ("wallet", "entry", "system_entry", "state_change", "transaction", "hold", "balance_day")
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ class EntryBody(BaseModel):
     """A wallet's entry. *id* is its event's, *version* the wallet's after it; *amount* is signed.
 
     *related_transaction_id* is what it takes back, *hold_id* what it captures, *fee_rule* what it is a fee by;
-    *is_forced*: it went below the floor, or through restrictions.
+    *is_forced*: it went below the floor, or through restrictions. What changed only what is held has no transaction.
     """
 
     id: str
@@ -50,10 +50,10 @@ class EntryBody(BaseModel):
     owner_id: str
     version: int
     type: str
-    transaction_id: str
-    transaction_type: str
-    entry_index: int
-    entry_count: int
+    transaction_id: str | None
+    transaction_type: str | None
+    entry_index: int | None
+    entry_count: int | None
     amount: MoneyBody
     balance: BalanceBody
     counterparty: CounterpartyBody | None
@@ -141,7 +141,7 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
         owner_id=row.owner_id,
         version=row.version,
         type=row.type,
-        transaction_id=str(row.transaction_id),
+        transaction_id=_text(row.transaction_id),
         transaction_type=row.transaction_type,
         entry_index=row.entry_index,
         entry_count=row.entry_count,

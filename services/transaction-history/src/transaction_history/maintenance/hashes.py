@@ -1,8 +1,13 @@
 """The hash of a read model: equal where every row is, whatever their order."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from servicekit.postgres import Connection
+
+_TABLES: Final = """
+    select relname from pg_class
+    where relnamespace = to_regnamespace($1) and relkind in ('r', 'p') and not relispartition order by relname"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +20,8 @@ class TableHash:
 
 async def table_hashes(connection: Connection, schema: str) -> dict[str, TableHash]:
     """Return the hash of each table in *schema*, every column included; compare only what one connection returned."""
-    names = await connection.fetch("select tablename from pg_tables where schemaname = $1 order by tablename", schema)
-    return {record["tablename"]: await _hash(connection, schema, record["tablename"]) for record in names}
+    names = await connection.fetch(_TABLES, schema)
+    return {record["relname"]: await _hash(connection, schema, record["relname"]) for record in names}
 
 
 async def _hash(connection: Connection, schema: str, table: str) -> TableHash:

@@ -147,12 +147,9 @@ class HistoryQueries:
         if at < wallet.opened_at:
             raise OpenedLater(wallet.opened_at)
         entry = await self._reads.entry_at(caller, wallet_id, at)
-        held = await self._reads.held_at(caller, wallet_id, at)
         version, posted_minor, held_minor = (
             (0, 0, 0) if entry is None else (entry.version, entry.posted_minor_after, entry.held_minor_after)
         )
-        if held is not None and held.version > version:
-            version, held_minor = held
         told = freshness(progress, [*min_position, shard_of(wallet_id)])
         return BalanceAt(wallet, version, posted_minor, held_minor, told)
 

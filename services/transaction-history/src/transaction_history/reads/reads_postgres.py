@@ -13,7 +13,7 @@ from servicekit.conditions import Where
 from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, WalletRow
-from transaction_history.projection.columns import selected
+from transaction_history.projection.columns import row_of, selected
 from transaction_history.projection.read_model_postgres import SCHEMA
 
 _WALLET = selected(WalletRow)
@@ -21,13 +21,6 @@ _ENTRY = selected(EntryRow)
 _SYSTEM_ENTRY = selected(SystemEntryRow)
 
 Row = TypeVar("Row", WalletRow, EntryRow, SystemEntryRow)
-
-
-class Held(NamedTuple):
-    """What is held of a wallet from its *version* on."""
-
-    version: int
-    minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,10 @@ class HistoryReads:
         asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
         asked.owners(caller.owners)
         asked.before(("version",), None if before_version is None else (before_version,))
-        query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by version desc limit {asked.value(limit)}"
+        asked.require("transaction_id is not null")
+        query = f"""
+            select {_ENTRY} from {SCHEMA}.entry {asked}
+            order by occurred_at desc, version desc limit {asked.value(limit)}"""
         return await self._rows(EntryRow, caller, query, asked)
 
     async def owner_entries(
@@ -91,6 +87,7 @@ class HistoryReads:
         """Return the entries of all of an owner's wallets, newest first, those older than *before* (time, event)."""
         asked = _of_owner(caller, owner_id)
         asked.before(("occurred_at", "event_id"), before)
+        asked.require("transaction_id is not null")
         query = f"""
             select {_ENTRY} from {SCHEMA}.entry {asked}
             order by occurred_at desc, event_id desc limit {asked.value(limit)}"""
@@ -128,22 +125,12 @@ class HistoryReads:
         asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
         asked.owners(caller.owners)
         asked.require(f"occurred_at <= {asked.value(at)}")
-        query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by version desc limit 1"
+        query = f"select {_ENTRY} from {SCHEMA}.entry {asked} order by occurred_at desc, version desc limit 1"
         found = await self._rows(EntryRow, caller, query, asked)
         return found[0] if found else None
 
-    async def held_at(self, caller: Principal, wallet_id: UUID, at: datetime) -> Held | None:
-        """Return what the wallet's last change of holds alone, up to and including *at*, left held."""
-        asked = Where({"tenant_id": caller.tenant_id, "wallet_id": wallet_id})
-        asked.owners(caller.owners)
-        asked.require(f"occurred_at <= {asked.value(at)}")
-        asked.require("held_minor_after is not null")
-        query = f"select version, held_minor_after from {SCHEMA}.state_change {asked} order by version desc limit 1"
-        found = await self._fetch(caller, query, asked)
-        return Held(*found[0]) if found else None
-
     async def _rows(self, row_type: type[Row], caller: Principal, query: str, asked: Where) -> list[Row]:
-        return [row_type(*record) for record in await self._fetch(caller, query, asked)]
+        return [row_of(row_type, record) for record in await self._fetch(caller, query, asked)]
 
     async def _fetch(self, caller: Principal, query: str, asked: Where) -> list[asyncpg.Record]:
         async with self._tenants.reading(caller.tenant_id) as connection:

@@ -30,6 +30,10 @@ PAYERS_MINOR: Final = 73_195_000
 PAYEES_MINOR: Final = 86_425_000
 """Nothing else is of so much: who is shown a balance is shown its first digits."""
 
+OURS_HAS: Final = '"731959.90"'
+"""What all of the owner's wallets have together when everything has happened."""
+YEAR_BY_MONTH: Final = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z", "bucket": "month"}
+
 
 def of_tenant(tenant_id: UUID, *events: Envelope) -> list[Envelope]:
     """Return *events* as of a tenant's wallets."""
@@ -58,8 +62,17 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     project(database.dsn_app, projection, events)
     wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
     entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
+    of_owner = Recipe(fresh=lambda: OWNER, mark=lambda _: OURS_HAS, owned=EACH_ROW)
     return {
         "list_wallet_entries": [wallet],
+        "get_history_wallet": [wallet],
+        "list_history_holds": [wallet],
+        "list_state_changes": [wallet],
+        "get_wallet_balance_series": [replace(wallet, params=lambda _: YEAR_BY_MONTH)],
+        "get_owner_balance_series": [replace(of_owner, params=lambda _: YEAR_BY_MONTH)],
+        "get_owner_balances": [of_owner],
+        "list_history_wallets": [listed(lambda: str(ours))],
+        "list_transactions": [listed(lambda: str(paid[0].transaction_id))],
         "get_balance_at": [replace(wallet, params=lambda _: {"at": "2026-02-01T00:00:00Z"})],
         "get_transaction": [Recipe(fresh=lambda: str(paid[0].transaction_id), missing="transaction_not_found")],
         # To whom an owner is nobody, it has no entries.

@@ -47,6 +47,12 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}/holds": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}/state-changes": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}/balance-series": Fill(path=wallet),
+        "GET /v1/history/owners/{owner_id}/balance-series": Fill(path={"owner_id": lambda: OWNER}),
+        "GET /v1/history/owners/{owner_id}/balances": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),

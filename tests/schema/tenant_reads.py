@@ -1,7 +1,7 @@
 """Every read of every API, each by what it finds, and the rows of one tenant that it finds them in."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, cast
 from uuid import UUID
 
 from access.domain.issuers import Issuer
@@ -18,11 +18,26 @@ from notifications.deliveries.queries import Attempted, DeliveryQueries
 from notifications.deliveries.store_postgres import DeliveryFilter
 from notifications.domain.endpoints import Endpoint
 from notifications.endpoints.queries import EndpointQueries
+from servicekit.postgres import Connection, Pool
 from servicekit.principal import Principal
+from servicekit.read_model.projected import Projected
+from servicekit.read_model.walking import Walk
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
-from transaction_history.reads.reads_postgres import HistoryReads
+from transaction_history.reads.balances import balance_at
+from transaction_history.reads.entries import owner_entries, wallet_entries
+from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
+from transaction_history.reads.listing import TimedPosition, VersionPosition
+from transaction_history.reads.transactions import (
+    TransactionFilter,
+    TransactionUnknown,
+    list_transactions,
+    transaction,
+)
+from transaction_history.reads.view import View
+from transaction_history.reads.wallets import WalletFilter as HistoryWalletFilter
+from transaction_history.reads.wallets import WalletUnknown, known_wallet, list_wallets, owner_balances, owner_shards
 from wallet.domain.mandate import platform_mandate
 from wallet.reads.queries import WalletFilter
 from wallet.reads.reads_postgres import LedgerReads
@@ -125,29 +140,48 @@ def _wallet(tenants: TenantPool) -> Mapping[str, Read]:
 
 
 def _history(tenants: TenantPool) -> Mapping[str, Read]:
-    reads = HistoryReads(tenants)
+    by_time: Walk[TimedPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+    by_version: Walk[VersionPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+    by_hold: Walk[HoldPosition] = Walk(None, is_back=False, is_included=False, limit=9)
 
-    async def wallet(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.wallet(_every(tenant), ID))
+    def read(ask: Callable[[View], Awaitable[Any]], found: Callable[[Any], Sequence[object]] = _shown) -> Read:
+        async def reading(tenant: UUID) -> Sequence[object]:
+            async with tenants.reading(tenant) as connection:
+                try:
+                    return found(await ask(View(_every(tenant), connection, _NONE_PARKED, {}, {})))
+                except (WalletUnknown, TransactionUnknown):
+                    return []
 
-    async def owner_scope(tenant: UUID) -> Sequence[object]:
-        return (await reads.owner_scope(_every(tenant), OWNER)).shards
+        return reading
 
-    async def transaction(tenant: UUID) -> Sequence[object]:
-        entries, system_entries = await reads.transaction(_every(tenant), ID)
-        return [*entries, *system_entries]
-
-    async def entry_at(tenant: UUID) -> Sequence[object]:
-        return _found(await reads.entry_at(_every(tenant), ID, EPOCH))
-
+    everything = TransactionFilter()
     return {
-        "wallet": wallet,
-        "owner_scope": owner_scope,
-        "wallet_entries": lambda tenant: reads.wallet_entries(_every(tenant), ID, before_version=None, limit=9),
-        "owner_entries": lambda tenant: reads.owner_entries(_every(tenant), OWNER, before=None, limit=9),
-        "transaction": transaction,
-        "entry_at": entry_at,
+        "wallet": read(lambda view: known_wallet(view, ID), _found),
+        "wallets": read(lambda view: list_wallets(view, HistoryWalletFilter(), by_time)),
+        "owner_shards": read(lambda view: owner_shards(view, OWNER), list),
+        "owner_balances": read(lambda view: owner_balances(view, OWNER), lambda found: found.balances),
+        "wallet_entries": read(lambda view: wallet_entries(view, ID, by_version)),
+        "owner_entries": read(lambda view: owner_entries(view, OWNER, by_time)),
+        "transaction": read(lambda view: transaction(view, ID), lambda found: found.entries),
+        "transactions": read(lambda view: list_transactions(view, everything, by_time, newest_first=True)),
+        "holds": read(lambda view: wallet_holds(view, ID, (), by_hold)),
+        "state_changes": read(lambda view: wallet_state_changes(view, ID, by_version)),
+        "balance_at": read(lambda view: balance_at(view, ID, EPOCH), lambda found: _found(found.standing.occurred_at)),
     }
+
+
+def _shown(found: Any) -> Sequence[object]:
+    return list(found.page.rows)
+
+
+class _NoneParked(Projected):
+    """A projection of which no wallet is parked: what is parked is of no tenant."""
+
+    async def refuse_parked_on(self, connection: Connection, subjects: Sequence[UUID]) -> None:
+        """Refuse none."""
+
+
+_NONE_PARKED: Final = _NoneParked(cast("Pool", None), "transaction_history")
 
 
 def _fraud(tenants: TenantPool) -> Mapping[str, Read]:

@@ -76,7 +76,8 @@ begin
     ) partition by range (occurred_at);
     create index entry_by_owner on transaction_history.entry (tenant_id, owner_id, occurred_at, event_id);
     create index entry_by_time on transaction_history.entry (tenant_id, occurred_at, event_id);
-    create index entry_by_transaction on transaction_history.entry (transaction_id) where transaction_id is not null;
+    create index entry_by_transaction on transaction_history.entry (transaction_id, occurred_at)
+        where transaction_id is not null;
 
     -- The system accounts' sides of transactions.
     create table transaction_history.system_entry (

@@ -391,7 +391,7 @@ create index entry_by_owner on only transaction_history.entry using btree (tenan
 
 create index entry_by_time on only transaction_history.entry using btree (tenant_id, occurred_at, event_id);
 
-create index entry_by_transaction on only transaction_history.entry using btree (transaction_id) where (transaction_id is not null);
+create index entry_by_transaction on only transaction_history.entry using btree (transaction_id, occurred_at) where (transaction_id is not null);
 
 create index transaction_by_time on only transaction_history.transaction using btree (tenant_id, created_at, transaction_id);
 

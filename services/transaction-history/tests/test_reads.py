@@ -72,6 +72,7 @@ async def test_an_entry_tells_all_there_is(bench: ReadApi) -> None:
             }
         ],
         "next_cursor": None,
+        "prev_cursor": None,
     }
 
 
@@ -381,7 +382,7 @@ async def test_a_transaction_is_found_without_its_tenants_other_entries(
             return read
 
     async def is_told() -> bool:  # by the sessions of the API as they end
-        return await rows_read("transaction_id_idx") >= 5
+        return await rows_read("transaction_id_occurred_at") >= 5
 
     await eventually(is_told)
     assert await rows_read("tenant_id_owner_id") == 0

@@ -15,6 +15,7 @@ from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, open_pool
+from servicekit.read_model.projected import Projected
 from servicekit.service.consuming import make_runner
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.tenant_pool import TenantPool
@@ -28,7 +29,8 @@ from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
 from transaction_history.projection.read_model_postgres import SCHEMA
-from transaction_history.reads.reads_postgres import HistoryReads
+from transaction_history.reads.view import Views
+from transaction_history.reads.wallets import WalletUnknown, known_wallet
 
 pytestmark = pytest.mark.integration
 
@@ -163,11 +165,15 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
     events = day(bench.stream, 3)
     wallet = wallet_in(9)
     ended = asyncio.Event()
-    async with projecting(bench), await open_pool(bench.settings.api.pool) as pool:
-        reads = HistoryReads(TenantPool(pool))
+    async with (
+        projecting(bench),
+        await open_pool(bench.settings.api.pool) as pool,
+        Projected(pool, SCHEMA) as projected,
+    ):
+        views = Views(TenantPool(pool), projected)
         await bench.publish([*events, bench.stream.opened(wallet)])
-        await eventually(lambda: known(reads, wallet))
-        reading = asyncio.create_task(read_until(ended, reads, wallet))
+        await eventually(lambda: known(views, wallet))
+        reading = asyncio.create_task(read_until(ended, views, wallet))
         writing = asyncio.create_task(write_until(ended, bench, wallet))
 
         comparison = await bench.rebuild(switch=True)
@@ -183,14 +189,19 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
         assert (await table_hashes(connection, SCHEMA))["entry"].rows == 600 + len(written) + 1
 
 
-async def known(reads: HistoryReads, wallet: UUID) -> bool:
-    return await reads.wallet(principal_of(), wallet) is not None
+async def known(views: Views, wallet: UUID) -> bool:
+    async with views.open(principal_of()) as view:
+        try:
+            await known_wallet(view, wallet)
+        except WalletUnknown:
+            return False
+    return True
 
 
-async def read_until(ended: asyncio.Event, reads: HistoryReads, wallet: UUID) -> int:
+async def read_until(ended: asyncio.Event, views: Views, wallet: UUID) -> int:
     count = 0
     while not ended.is_set():
-        assert await reads.wallet(principal_of(), wallet) is not None
+        assert await known(views, wallet)
         count += 1
     return count
 

@@ -54,6 +54,27 @@ class Where:
             left = ", ".join(f"{self._prefix}{column}" for column in columns)
             self.require(f"({left}) < ({', '.join(self.value(value) for value in position)})")
 
+    def in_order(
+        self,
+        columns: Sequence[str],
+        position: Sequence[object] | None,
+        *,
+        descending: bool,
+        limit: int,
+        is_included: bool = False,
+    ) -> str:
+        """Require that *columns* come behind *position* in their order, or are it if *is_included*; None is its begin.
+
+        Return the clauses that read the first *limit* rows in that order.
+        """
+        names = [f"{self._prefix}{column}" for column in columns]
+        if position is not None:
+            values = ", ".join(self.value(value) for value in position)
+            behind = f"{'<' if descending else '>'}{'=' if is_included else ''}"
+            self.require(f"({', '.join(names)}) {behind} ({values})")
+        direction = "desc" if descending else "asc"
+        return f"order by {', '.join(f'{name} {direction}' for name in names)} limit {self.value(limit)}"
+
 
 def where(wanted: "DataclassInstance", *, prefix: str = "", **always: Any) -> Where:
     """Return the conditions that the columns named in *always* equal its values, and those of *wanted* its fields.

@@ -27,17 +27,14 @@ from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
-from transaction_history.entrypoints.routes import (
-    balance_routes,
-    owner_entry_routes,
-    transaction_routes,
-    wallet_entry_routes,
-)
+from transaction_history.entrypoints.balance_routes import balance_routes
+from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
+from transaction_history.entrypoints.transaction_routes import transaction_routes
+from transaction_history.entrypoints.wallet_routes import wallet_routes
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
-from transaction_history.reads.queries import HistoryQueries
-from transaction_history.reads.reads_postgres import HistoryReads
+from transaction_history.reads.view import Views
 
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
@@ -101,7 +98,7 @@ def _app(
     async def deep() -> Mapping[str, Check]:
         return {**await database_check(health), **await lag_check(projected)}
 
-    queries = HistoryQueries(HistoryReads(tenants), projected)
+    views = Views(tenants, projected)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",
@@ -109,10 +106,11 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *wallet_entry_routes(queries),
-            *owner_entry_routes(queries),
-            *transaction_routes(queries),
-            *balance_routes(queries),
+            *wallet_entry_routes(views),
+            *owner_entry_routes(views),
+            *transaction_routes(views),
+            *balance_routes(views),
+            *wallet_routes(views),
         ],
         readiness=lambda: database_check(health),
         deep=deep,

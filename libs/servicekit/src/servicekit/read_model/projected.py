@@ -8,7 +8,7 @@ from uuid import UUID
 
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Progress
-from servicekit.postgres import Pool
+from servicekit.postgres import Connection, Pool
 from servicekit.read_model.waiting import PositionWaiter
 
 
@@ -53,17 +53,27 @@ class Projected(AbstractAsyncContextManager["Projected"]):
 
         Raises PositionNotReached, and Overloaded where too many wait.
         """
+        await self.wait_for(min_position)
+        return await self._progress()
+
+    async def wait_for(self, min_position: Mapping[int, int]) -> None:
+        """Wait for *min_position*, empty for none; raises as `progress_after` does."""
         if min_position:
             await self._waiter.wait_for(min_position)
-        return await self._progress()
+
+    async def progress_on(self, connection: Connection) -> Mapping[int, Progress]:
+        """Return the progress as *connection* sees it: what is read on it afterwards saw no less."""
+        return await checkpoints.progress(connection, self._name)
+
+    async def refuse_parked_on(self, connection: Connection, subjects: Sequence[UUID]) -> None:
+        """Raise SubjectParked if one of *subjects* is."""
+        if subjects and await parking.is_parked(connection, self._name, subjects):
+            raise SubjectParked
 
     async def refuse_parked(self, subjects: Sequence[UUID]) -> None:
         """Raise SubjectParked if one of *subjects* is."""
-        if not subjects:
-            return
         async with self._pool.connection() as connection:
-            if await parking.is_parked(connection, self._name, subjects):
-                raise SubjectParked
+            await self.refuse_parked_on(connection, subjects)
 
     async def lag_ms(self) -> int:
         """Return how far the projection is behind the end of the stream."""
@@ -71,7 +81,7 @@ class Projected(AbstractAsyncContextManager["Projected"]):
 
     async def _progress(self) -> Mapping[int, Progress]:
         async with self._pool.connection() as connection:
-            return await checkpoints.progress(connection, self._name)
+            return await self.progress_on(connection)
 
     async def _reached(self, shards: Collection[int]) -> Mapping[int, int]:
         async with self._pool.connection() as connection:

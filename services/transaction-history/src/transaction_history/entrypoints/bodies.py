@@ -10,9 +10,13 @@ from pydantic import BaseModel
 from contracts.envelope import rfc3339
 from contracts.events import FEE_CHARGED, FEE_RETURNED
 from servicekit.http.routes import money
+from servicekit.http.routes.paging import ShownBothWays
 from servicekit.principal import Principal
 from transaction_history.domain.rows import EntryRow, SystemEntryRow
-from transaction_history.reads.queries import BalanceAt, TransactionEntries
+from transaction_history.entrypoints.parked import ParkedBody, parked_body
+from transaction_history.reads.balances import BalanceAt
+from transaction_history.reads.transactions import Stated, TransactionEntries
+from transaction_history.reads.view import Parked
 
 
 class MoneyBody(money.MoneyBody):
@@ -73,6 +77,7 @@ class EntriesBody(BaseModel):
 
     data: list[EntryBody]
     next_cursor: str | None
+    prev_cursor: str | None
 
 
 class LegBody(BaseModel):
@@ -123,18 +128,51 @@ class TransactionBody(BaseModel):
     reason: str | None
 
 
+class TransactionSummaryBody(BaseModel):
+    """A transaction in a list; *complete* is false while entries are still to come. *amounts*: what it credits in all.
+
+    *reverses* is what it takes back, *reversed_by* what took all of it back, *refunded* how much of it went back.
+    """
+
+    id: str
+    type: str | None
+    status: str
+    complete: bool
+    entry_count: int | None
+    amounts: list[MoneyBody]
+    refunded: MoneyBody | None
+    refunds: list[str]
+    reverses: str | None
+    reversed_by: str | None
+    created_at: str | None
+    completed_at: str | None
+
+
+class TransactionsBody(BaseModel):
+    """A page of transactions."""
+
+    data: list[TransactionSummaryBody]
+    next_cursor: str | None
+    prev_cursor: str | None
+    parked: ParkedBody
+
+
 class BalanceAtBody(BaseModel):
-    """A wallet's balance at an instant; *version* is that of the last entry up to then, 0 before the first."""
+    """A wallet's balance; *version* is that of the last entry up to then, 0 before the first.
+
+    *at* is the instant that was asked for, or null where a version was; *last_entry_at* is when that entry occurred.
+    """
 
     wallet_id: str
-    at: str
+    at: str | None
     balance: BalanceBody
     version: int
+    last_entry_at: str | None
 
 
 def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
     """Return *row*, which is of an owner that *caller* acts for, as it sees it."""
-    private = _private(row.private)
+    private = private_of(row.private)
     return EntryBody(
         id=str(row.event_id),
         wallet_id=str(row.wallet_id),
@@ -146,7 +184,7 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
         entry_index=row.entry_index,
         entry_count=row.entry_count,
         amount=MoneyBody.of(row.amount_minor, row.currency),
-        balance=_balance(row.posted_minor_after, row.held_minor_after, row.currency),
+        balance=balance_body(row.posted_minor_after, row.held_minor_after, row.currency),
         counterparty=_counterparty(row, caller),
         reference=private.get("reference"),
         description=private.get("description"),
@@ -164,36 +202,68 @@ def transaction_body(found: TransactionEntries, caller: Principal) -> Transactio
     """Return *found* as *caller* sees it, in the order of the transaction."""
     named = [row for row in found.entries if row.type != FEE_RETURNED.name]
     first = (named or found.entries or found.system_entries)[0]
-    related = next((row.related_transaction_id for row in found.entries), None)
-    status, refunded_minor, refunded_currency = found.refunded or ("posted", 0, first.currency)
-    private = _private(next((row.private for row in found.entries if caller.acts_for_owner(row.owner_id)), None))
-    bodies = [_wallet_entry(row, caller) for row in found.entries]
-    bodies += [_system_entry(row) for row in found.system_entries]
+    row = found.stated.row
+    private = private_of(next((each.private for each in found.entries if caller.acts_for_owner(each.owner_id)), None))
+    bodies = [_wallet_entry(each, caller) for each in found.entries]
+    bodies += [_system_entry(each) for each in found.system_entries]
     return TransactionBody(
-        id=str(first.transaction_id),
-        type=first.transaction_type,
-        status=status,
-        complete=found.is_complete,
+        id=str(row.transaction_id),
+        type=str(row.type),
+        status=found.stated.status,
+        complete=found.stated.is_complete,
         amount=MoneyBody.of(abs(first.amount_minor), first.currency),
         entries=sorted(bodies, key=lambda entry: entry.entry_index),
-        refunded=MoneyBody.of(refunded_minor, refunded_currency),
-        fees=[fee for row in found.entries if caller.acts_for_owner(row.owner_id) for fee in _fees(row)],
+        refunded=MoneyBody.of(row.refunded_minor, row.refund_currency or first.currency),
+        fees=[fee for each in found.entries if caller.acts_for_owner(each.owner_id) for fee in _fees(each)],
         reference=private.get("reference"),
         description=private.get("description"),
         metadata=private.get("metadata"),
         destination=private.get("destination"),
         created_at=rfc3339(first.occurred_at),
-        refunds=[str(refund.transaction_id) for refund in found.refunds],
-        related_transaction_id=_text(related),
-        reason=None if related is None else private.get("reason"),
+        refunds=[str(refund) for refund in row.refunds],
+        related_transaction_id=_text(row.reverses),
+        reason=None if row.reverses is None else private.get("reason"),
     )
 
 
-def balance_at_body(found: BalanceAt, at: str) -> BalanceAtBody:
+def transactions_body(shown: ShownBothWays[Stated], parked: Parked) -> TransactionsBody:
+    """Return a page of transactions as a client sees it, which lacks what is *parked*."""
+    return TransactionsBody(
+        data=[_summary(stated) for stated in shown.rows],
+        next_cursor=shown.next_cursor,
+        prev_cursor=shown.prev_cursor,
+        parked=parked_body(parked),
+    )
+
+
+def _summary(stated: Stated) -> TransactionSummaryBody:
+    row = stated.row
+    return TransactionSummaryBody(
+        id=str(row.transaction_id),
+        type=row.type,
+        status=stated.status,
+        complete=stated.is_complete,
+        entry_count=row.entry_count,
+        amounts=[MoneyBody.of(minor, currency) for currency, minor in sorted(row.amounts.items())],
+        refunded=None if row.refund_currency is None else MoneyBody.of(row.refunded_minor, row.refund_currency),
+        refunds=[str(refund) for refund in row.refunds],
+        reverses=_text(row.reverses),
+        reversed_by=_text(row.reversed_by),
+        created_at=None if row.created_at is None else rfc3339(row.created_at),
+        completed_at=rfc3339(row.last_entry_at) if stated.is_complete and row.last_entry_at is not None else None,
+    )
+
+
+def balance_at_body(found: BalanceAt, at: str | None) -> BalanceAtBody:
     """Return *found*, asked for *at*, as a client sees it."""
-    wallet = found.wallet
-    balance = _balance(found.posted_minor, found.held_minor, wallet.currency)
-    return BalanceAtBody(wallet_id=str(wallet.wallet_id), at=at, balance=balance, version=found.version)
+    wallet, standing = found.wallet, found.standing
+    return BalanceAtBody(
+        wallet_id=str(wallet.wallet_id),
+        at=at,
+        balance=balance_body(standing.posted_minor, standing.held_minor, wallet.currency),
+        version=standing.version,
+        last_entry_at=None if standing.occurred_at is None else rfc3339(standing.occurred_at),
+    )
 
 
 def _fees(row: EntryRow) -> Iterator[FeeBody]:
@@ -228,7 +298,8 @@ def _system_entry(row: SystemEntryRow) -> LegBody:
     )
 
 
-def _balance(posted_minor: int, held_minor: int, currency: str) -> BalanceBody:
+def balance_body(posted_minor: int, held_minor: int, currency: str) -> BalanceBody:
+    """Return a balance as a client sees it."""
     return BalanceBody(
         posted=MoneyBody.of(posted_minor, currency),
         held=MoneyBody.of(held_minor, currency),
@@ -251,6 +322,7 @@ def _text(found: UUID | None) -> str | None:
     return None if found is None else str(found)
 
 
-def _private(stored: str | None) -> dict[str, Any]:
+def private_of(stored: str | None) -> dict[str, Any]:
+    """Return the free text that is stored as JSON."""
     found: dict[str, Any] = {} if stored is None else msgspec.json.decode(stored)
     return found

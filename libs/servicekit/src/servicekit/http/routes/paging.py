@@ -12,6 +12,7 @@ from fastapi import Depends, Query
 
 from contracts import problems
 from servicekit.http.problems import Problem
+from servicekit.read_model.walking import Walk, Walked
 
 P = TypeVar("P")
 Row = TypeVar("Row")
@@ -85,9 +86,62 @@ def paged(page: PageRequest, position: type[P], *query: object) -> Paged[P]:
     *query* is all that picks the rows: the list's name, the tenant, and the filter as an object, so that a field added
     to the filter binds cursors too. A cursor's *position* is of the type whose order the list has.
     """
-    fingerprint = msgspec.json.encode(query, enc_hook=_plain, order="deterministic").decode()
+    fingerprint = _fingerprint(query)
     after = None if page.cursor is None else decode_cursor(page.cursor, fingerprint, position)
     return Paged(after, page.limit + 1, fingerprint)
+
+
+class Turn(msgspec.Struct, Generic[P], frozen=True, array_like=True):
+    """What the cursor of a list says that is walked both ways: where to go on from, and whether backwards.
+
+    *is_included* is the row at *position* itself: it was looked at and not shown.
+    """
+
+    is_back: bool
+    is_included: bool
+    position: P
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBothWays(Generic[Row]):
+    """The rows of a page, and the cursors of the pages after and before it: None where the list is known to end."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None
+    prev_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PagedBothWays(Generic[P]):
+    """The page that is asked for of a list that is walked both ways: what to read for it is *walk*."""
+
+    walk: Walk[P]
+    _fingerprint: str
+
+    def show(self, walked: Walked[Row, P]) -> ShownBothWays[Row]:
+        """Return the page of the rows that were read, in the order of the list whichever way it is walked."""
+        walk = self.walk
+        has_more = len(walked.rows) >= walk.limit
+        shown = list(walked.rows[: walk.limit - 1] if has_more else walked.rows)
+        ahead = walked.position_of(shown[-1]) if has_more else walked.looked_to
+        behind = walk.position if not shown or walk.position is None else walked.position_of(shown[0])
+        on = None if ahead is None else self._cursor(Turn(walk.is_back, is_included=False, position=ahead))
+        back = None if behind is None else self._cursor(Turn(not walk.is_back, is_included=not shown, position=behind))
+        if walk.is_back:
+            return ShownBothWays(shown[::-1], back, on)
+        return ShownBothWays(shown, on, back)
+
+    def _cursor(self, turn: Turn[P]) -> str:
+        return encode_cursor(self._fingerprint, turn)
+
+
+def paged_both_ways(page: PageRequest, position: type[P], *query: object) -> PagedBothWays[P]:
+    """Return what to read for *page*, as `paged` does, of a list that is walked both ways."""
+    fingerprint, limit = _fingerprint(query), page.limit + 1
+    if page.cursor is None:
+        return PagedBothWays(Walk(None, is_back=False, is_included=False, limit=limit), fingerprint)
+    turn = decode_cursor(page.cursor, fingerprint, Turn[position])  # type: ignore[valid-type]  # made at run time
+    return PagedBothWays(Walk(turn.position, turn.is_back, turn.is_included, limit), fingerprint)
 
 
 def encode_cursor(fingerprint: str, position: Any) -> str:
@@ -111,6 +165,10 @@ def decode_cursor(cursor: str, fingerprint: str, position: type[P]) -> P:
     except (ValueError, msgspec.MsgspecError):  # ValueError covers what is no base64
         pass
     raise Problem(problems.INVALID_CURSOR, "The cursor is malformed or belongs to another query.")
+
+
+def _fingerprint(query: Sequence[object]) -> str:
+    return msgspec.json.encode(query, enc_hook=_plain, order="deterministic").decode()
 
 
 def _plain(value: Any) -> Any:

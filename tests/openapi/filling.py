@@ -22,13 +22,14 @@ class Fill:
     """What one operation is given: *path* and *headers* by name, *body* changed in place.
 
     *query* says what stands in the place of a parameter that was given. *paged* is a query with more than one page, for
-    requests with a cursor.
+    requests with a cursor. *agree* changes a query in place whose parameters must fit each other.
     """
 
     path: Mapping[str, Make] = field(default_factory=dict)
     body: Callable[[Json], None] = lambda _body: None
     query: Mapping[str, Make] = field(default_factory=dict)
     paged: Mapping[str, str] = field(default_factory=dict)
+    agree: Callable[[Json], None] = lambda _query: None
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Filler:
             self._fill_headers(case)
         if ParameterLocation.QUERY not in wrong:
             case.query.update({name: make() for name, make in fill.query.items() if name in case.query})
+            fill.agree(case.query)
             if "cursor" in case.query:
                 self._fill_cursor(case, fill)
 

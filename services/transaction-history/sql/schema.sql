@@ -133,6 +133,17 @@ create unlogged table servicekit.rate_instance (
 )
 with (fillfactor='50');
 
+create table servicekit.watermark (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    known_seq bigint not null,
+    known_at timestamp with time zone not null,
+    covered_seq bigint,
+    covered_at timestamp with time zone,
+    constraint watermark_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
 create table transaction_history.entry (
     wallet_id uuid not null,
     version bigint not null,
@@ -235,6 +246,9 @@ alter table only servicekit.rate_bucket
 alter table only servicekit.rate_instance
     add constraint rate_instance_pk primary key (id);
 
+alter table only servicekit.watermark
+    add constraint watermark_pk primary key (projection, shard);
+
 alter table only transaction_history.entry
     add constraint entry_pk primary key (wallet_id, version);
 
@@ -308,6 +322,9 @@ grant select on table servicekit.projection_lag to :"reader_role";
 grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
 
 grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
+
+grant select,insert,update on table servicekit.watermark to :"app_role";
+grant select on table servicekit.watermark to :"reader_role";
 
 grant select,insert on table transaction_history.entry to :"app_role";
 grant select on table transaction_history.entry to :"reader_role";

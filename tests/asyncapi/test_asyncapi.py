@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import pytest
 from contracts.asyncapi import document
 from contracts.registry import PUBLISHED_TYPES
 from contracts.schema_files import SAMPLES, read_sample
+from contracts.watermarks import Watermark, to_record
 from engines import checkout, locks
 
 HERE: Final = Path(__file__).parent
@@ -71,12 +73,21 @@ def test_a_published_sample_fits_the_document(file: Path) -> None:
         jsonschema.validate(sample[part], {**schema, "components": made["components"]})
 
 
+def test_a_watermark_fits_the_document() -> None:
+    made, read_at = document(), datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    message = made["components"]["messages"]["wallet.watermark"]
+    key, value = to_record(Watermark(shard=17, seq=0, read_at=read_at))
+
+    jsonschema.validate(json.loads(value), {**message["payload"], "components": made["components"]})
+    jsonschema.validate(key.decode(), message["bindings"]["kafka"]["key"])
+
+
 @pytest.mark.integration
 def test_asyncapis_own_parser_accepts_it(parser: Path) -> None:
     told = validate(parser, DOCUMENT)
 
     assert told.returncode == 0, told.stderr
-    assert told.stdout.split() == [str(len(PUBLISHED_TYPES)), "messages"]
+    assert told.stdout.split() == [str(len(PUBLISHED_TYPES) + 1), "messages"], "the types, and watermarks"
 
 
 def _no_channel_address(broken: dict[str, Any]) -> None:

@@ -27,7 +27,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists no
     ResourceType,
 )
 
-from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, NOTIFICATIONS_EVENTS, TOPICS, WALLET_EVENTS
+from contracts.topics import (
+    ACCESS_EVENTS,
+    FRAUD_DECISIONS,
+    NOTIFICATIONS_EVENTS,
+    TOPICS,
+    WALLET_EVENTS,
+    WALLET_WATERMARKS,
+)
 from engines import temporary, topics
 from engines.kafka import KafkaBroker
 from fraud.projection.projection import PROJECTION
@@ -43,17 +50,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 
 FOLDER: Final = Path(__file__).parents[2] / "deploy" / "kafka" / "acls"
 WRITES: Final = {
-    "wallet": WALLET_EVENTS.name,
-    "transaction-history": None,
-    "notifications": NOTIFICATIONS_EVENTS.name,
-    "fraud": FRAUD_DECISIONS.name,
-    "access": ACCESS_EVENTS.name,
+    "wallet": {WALLET_EVENTS.name, WALLET_WATERMARKS.name},
+    "transaction-history": set[str](),
+    "notifications": {NOTIFICATIONS_EVENTS.name},
+    "fraud": {FRAUD_DECISIONS.name},
+    "access": {ACCESS_EVENTS.name},
 }
 READS: Final = {
     "wallet": {WALLET_EVENTS.name, FRAUD_DECISIONS.name, ACCESS_EVENTS.name},
-    "transaction-history": {WALLET_EVENTS.name, ACCESS_EVENTS.name},
-    "notifications": {WALLET_EVENTS.name, NOTIFICATIONS_EVENTS.name, ACCESS_EVENTS.name},
-    "fraud": {WALLET_EVENTS.name, FRAUD_DECISIONS.name, ACCESS_EVENTS.name},
+    "transaction-history": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, ACCESS_EVENTS.name},
+    "notifications": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, NOTIFICATIONS_EVENTS.name, ACCESS_EVENTS.name},
+    "fraud": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, FRAUD_DECISIONS.name, ACCESS_EVENTS.name},
     "access": {ACCESS_EVENTS.name},
 }
 GROUPS: Final = {
@@ -136,7 +143,7 @@ async def is_written(brokers: Brokers, topic: str) -> bool:
     producer = AIOKafkaProducer(**brokers.client(), enable_idempotence=True, acks="all")
     try:
         await producer.start()
-        await producer.send_and_wait(topic, b"{}", partition=0)
+        await producer.send_and_wait(topic, b"{}", key=b"0", partition=0)
     except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):  # the latter: it may write nowhere
         return False
     finally:
@@ -168,7 +175,7 @@ async def test_a_service_writes_its_own_topic_alone(user: str, broker: KafkaBrok
 
     written = {topic for topic in TOPIC_NAMES if await is_written(brokers, topic)}
 
-    assert written == ({WRITES[user]} - {None})
+    assert written == WRITES[user]
 
 
 @each_user
@@ -215,7 +222,7 @@ def test_the_files_name_each_service_with_its_topics_and_groups(user: str) -> No
     allowed = [parsed(line) for line in lines_of(user)]
 
     assert {each.allow_principal for each in allowed} == {f"User:{user}"}
-    assert {topic for each in allowed for topic in each.topic if "Write" in each.operation} == ({WRITES[user]} - {None})
+    assert {topic for each in allowed for topic in each.topic if "Write" in each.operation} == WRITES[user]
     assert {topic for each in allowed for topic in each.topic if "Read" in each.operation} == READS[user]
     assert {group for each in allowed for group in each.group} == GROUPS[user]
     assert sorted(path.stem for path in FOLDER.glob("*.acls")) == USERS

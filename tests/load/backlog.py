@@ -15,7 +15,7 @@ from tests.load import committing
 from tests.load.database import WALLETS, connected, history_template, make_room, run_folder, wallet_template
 from tests.load.processes import started
 
-from contracts.topics import Topic
+from contracts.topics import WALLET_WATERMARKS, Topic
 from engines import temporary
 from engines.postgres import PostgresServer
 from engines.topics import ensure_topics
@@ -57,7 +57,8 @@ async def measure(server: PostgresServer, events: int) -> Backlog:
         models = [await stack.enter_async_context(template.database()) for _ in range(2)]
         made = await make(ledger, events)
         names = [f"bench.events.{number}" for number in (1, 2)]
-        await ensure_topics(kafka.bootstrap_servers, [Topic(name=name, partitions=PARTITIONS) for name in names])
+        told = [Topic(name=name, partitions=PARTITIONS) for name in names]
+        await ensure_topics(kafka.bootstrap_servers, [*told, WALLET_WATERMARKS])
         drain = Drain(kafka.bootstrap_servers, ledger, made)
         relay_per_s = await drain.run(names[0], None, relays=True)
         projection_per_s = await drain.run(names[0], models[0], relays=False)

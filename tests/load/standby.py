@@ -14,7 +14,7 @@ from tests.load.database import FOR_LOAD, add_wallets, connected, run_folder, wa
 from tests.load.processes import apis
 
 from contracts.ids import new_id_text
-from contracts.topics import Topic
+from contracts.topics import WALLET_WATERMARKS, Topic
 from engines import temporary
 from engines.postgres import PostgresServer
 from engines.topics import ensure_topics
@@ -81,7 +81,8 @@ def _transfer(wallet_ids: list[str]) -> dict[str, Any]:
 async def _relayed(primary: PostgresServer, kafka: str, events: int) -> tuple[float, float]:
     """Return the relay's events a second while the server waits for the standby, and while it does not."""
     names = [f"bench.events.{number}" for number in range(2)]
-    await ensure_topics(kafka, [Topic(name=name, partitions=backlog.PARTITIONS) for name in names])
+    told = [Topic(name=name, partitions=backlog.PARTITIONS) for name in names]
+    await ensure_topics(kafka, [*told, WALLET_WATERMARKS])
     async with wallet_template(primary).database() as ledger:
         drain = Drain(kafka, ledger, await backlog.make(ledger, events))
         async with _waited_for(primary):

@@ -132,8 +132,11 @@ def test_every_database_is_made() -> None:
 def test_every_topic_is_made_with_its_partitions() -> None:
     environment = CONTAINERS["topics"]["environment"]
 
-    assert environment["TOPICS"].split() == [f"{each.name}:{each.partitions}" for each in TOPICS]
-    assert f"retention.ms={TOPICS[0].retention_ms}" in CONTAINERS["topics"]["command"][0]
+    for variable, is_compacted in (("TOPICS", False), ("COMPACTED", True)):
+        wanted = [each for each in TOPICS if each.is_compacted is is_compacted]
+        assert environment[variable].split() == [f"{each.name}:{each.partitions}" for each in wanted]
+        told = " ".join(f"--config {name}={value}" for name, value in wanted[0].configuration.items())
+        assert f'make "$$topic" {told}' in CONTAINERS["topics"]["command"][0]
 
 
 def test_what_a_container_needs_is_another_container_that_can_tell() -> None:

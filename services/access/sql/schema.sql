@@ -310,6 +310,17 @@ create table servicekit.relay_lease (
 )
 with (fillfactor='50');
 
+create table servicekit.watermark (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    known_seq bigint not null,
+    known_at timestamp with time zone not null,
+    covered_seq bigint,
+    covered_at timestamp with time zone,
+    constraint watermark_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
 alter table only access.api_key
     add constraint api_key_pk primary key (id);
 
@@ -375,6 +386,9 @@ alter table only servicekit.relay_instance
 
 alter table only servicekit.relay_lease
     add constraint relay_lease_pk primary key (shard);
+
+alter table only servicekit.watermark
+    add constraint watermark_pk primary key (projection, shard);
 
 create index api_key_by_account on access.api_key using btree (service_account_id, id);
 
@@ -485,3 +499,5 @@ grant select,insert,update on table servicekit.relay_halt to :"app_role";
 grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
 
 grant select,update on table servicekit.relay_lease to :"app_role";
+
+grant select,insert,update on table servicekit.watermark to :"app_role";

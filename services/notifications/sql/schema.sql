@@ -365,6 +365,17 @@ create table servicekit.relay_lease (
 )
 with (fillfactor='50');
 
+create table servicekit.watermark (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    known_seq bigint not null,
+    known_at timestamp with time zone not null,
+    covered_seq bigint,
+    covered_at timestamp with time zone,
+    constraint watermark_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
 alter table only notifications.attempt
     add constraint attempt_pk primary key (delivery_id, number);
 
@@ -430,6 +441,9 @@ alter table only servicekit.relay_instance
 
 alter table only servicekit.relay_lease
     add constraint relay_lease_pk primary key (shard);
+
+alter table only servicekit.watermark
+    add constraint watermark_pk primary key (projection, shard);
 
 create index delivery_by_endpoint on notifications.delivery using btree (endpoint_id, id);
 
@@ -560,3 +574,5 @@ grant select,insert,update on table servicekit.relay_halt to :"app_role";
 grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
 
 grant select,update on table servicekit.relay_lease to :"app_role";
+
+grant select,insert,update on table servicekit.watermark to :"app_role";

@@ -180,6 +180,17 @@ create unlogged table servicekit.rate_instance (
 )
 with (fillfactor='50');
 
+create table servicekit.watermark (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    known_seq bigint not null,
+    known_at timestamp with time zone not null,
+    covered_seq bigint,
+    covered_at timestamp with time zone,
+    constraint watermark_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
 create table transaction_history.balance_day (
     wallet_id uuid not null,
     day date not null,
@@ -362,6 +373,9 @@ alter table only servicekit.rate_bucket
 alter table only servicekit.rate_instance
     add constraint rate_instance_pk primary key (id);
 
+alter table only servicekit.watermark
+    add constraint watermark_pk primary key (projection, shard);
+
 alter table only transaction_history.balance_day
     add constraint balance_day_pk primary key (wallet_id, day);
 
@@ -463,6 +477,9 @@ grant select on table servicekit.projection_lag to :"reader_role";
 grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
 
 grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
+
+grant select,insert,update on table servicekit.watermark to :"app_role";
+grant select on table servicekit.watermark to :"reader_role";
 
 grant select,insert,update on table transaction_history.balance_day to :"app_role";
 grant select on table transaction_history.balance_day to :"reader_role";

@@ -949,6 +949,17 @@ create table servicekit.relay_lease (
 )
 with (fillfactor='50');
 
+create table servicekit.watermark (
+    projection text not null collate pg_catalog."C",
+    shard smallint not null,
+    known_seq bigint not null,
+    known_at timestamp with time zone not null,
+    covered_seq bigint,
+    covered_at timestamp with time zone,
+    constraint watermark_shard_is_known check (((shard >= 0) and (shard <= 63)))
+)
+with (fillfactor='50');
+
 create table wallet.archive_end (
     shard smallint not null,
     seq bigint not null,
@@ -1175,6 +1186,9 @@ alter table only servicekit.relay_instance
 alter table only servicekit.relay_lease
     add constraint relay_lease_pk primary key (shard);
 
+alter table only servicekit.watermark
+    add constraint watermark_pk primary key (projection, shard);
+
 alter table only wallet.archive_end
     add constraint archive_end_pkey primary key (shard, seq);
 
@@ -1367,6 +1381,8 @@ grant select,insert,update on table servicekit.relay_halt to :"app_role";
 grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
 
 grant select,update on table servicekit.relay_lease to :"app_role";
+
+grant select,insert,update on table servicekit.watermark to :"app_role";
 
 grant select on table wallet.archive_end to :"app_role";
 

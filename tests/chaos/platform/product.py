@@ -9,7 +9,7 @@ import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap
 import wallet.bootstrap
-from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, WALLET_EVENTS, Topic
+from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, WALLET_EVENTS, WALLET_WATERMARKS, Topic
 from local_stack.services import CENTURY_S, EXAMPLE_RATES
 from servicekit.migrations import MigrationSource
 
@@ -147,7 +147,7 @@ def consumers_of(processes: Collection[str]) -> list[Consumer]:
 
 def topics_of(processes: Collection[str]) -> list[Topic]:
     """Return the topics that *processes* read or write."""
-    return [WALLET_EVENTS, ACCESS_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
+    return [WALLET_EVENTS, WALLET_WATERMARKS, ACCESS_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
 
 
 def services_of(processes: Collection[str]) -> list[str]:

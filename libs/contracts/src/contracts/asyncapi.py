@@ -2,14 +2,17 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, Final
 
 import msgspec
 
-from contracts.event_types import EventStream, EventType
+from contracts.event_types import EventType
 from contracts.ids import SHARDS
 from contracts.registry import PUBLISHED_TYPES, STREAMS
+from contracts.topics import WALLET_WATERMARKS, Topic
+from contracts.watermarks import Watermark
 
 VERSION: Final = "3.0.0"
 """Of the AsyncAPI specification."""
@@ -17,6 +20,8 @@ VERSION: Final = "3.0.0"
 _REF: Final = "#/components/schemas/{name}"
 _TEXT: Final = {"type": "string"}
 _ID: Final = {"type": "string", "format": "uuid"}
+_SHARD_KEY: Final = {"type": "string", "pattern": "^[0-9]{1,2}$"}
+_WATERMARK: Final = "wallet.watermark"
 _HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "content-type": ({"const": "application/json"}, "The body is JSON."),
     "ce_specversion": ({"const": "1.0"}, "CloudEvents, in binary mode."),
@@ -28,7 +33,7 @@ _HEADERS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "ce_dataschema": ({"type": "string", "format": "uri"}, "Where the body's JSON Schema is served."),
     "ce_tenantid": (_ID, "The tenant."),
     "ce_shard": (
-        {"type": "string", "pattern": "^[0-9]{1,2}$"},
+        _SHARD_KEY,
         f"The logical shard, 0 to {SHARDS - 1}: the low six bits of the subject's last byte.",
     ),
     "ce_sequence": (
@@ -50,51 +55,58 @@ _OPTIONAL: Final = frozenset(
 def document() -> dict[str, Any]:
     """Return the AsyncAPI document."""
     types = list(PUBLISHED_TYPES.values())
-    _, schemas = msgspec.json.schema_components([each.data for each in types], ref_template=_REF)
+    channels: dict[Topic, Sequence[str]] = {stream.topic: list(stream.types) for stream in STREAMS}
+    channels[WALLET_WATERMARKS] = [_WATERMARK]
+    _, schemas = msgspec.json.schema_components([*(each.data for each in types), Watermark], ref_template=_REF)
     return {
         "asyncapi": VERSION,
         "info": {
             "title": "Wallet platform events",
             "version": metadata.version("contracts"),
             "description": "CloudEvents 1.0 over Kafka in binary mode. Delivery is at least once, in sequence order "
-            "per shard; topics are kept for ever by default.",
+            "per shard; topics are kept for ever by default. "
+            "Watermarks are no events: they tell how complete a topic is.",
         },
         "defaultContentType": "application/json",
-        "channels": {stream.topic.name: _channel(stream) for stream in STREAMS},
-        "operations": {_operation_name(stream): _operation(stream) for stream in STREAMS},
+        "channels": {topic.name: _channel(topic, messages) for topic, messages in channels.items()},
+        "operations": {_operation_name(topic): _operation(topic, messages) for topic, messages in channels.items()},
         "components": {
-            "messages": {each.name: _message(each) for each in types},
+            "messages": {**{each.name: _message(each) for each in types}, _WATERMARK: _watermark()},
             "schemas": {**schemas, "Headers": _headers()},
         },
     }
 
 
-def _channel(stream: EventStream[Any]) -> dict[str, Any]:
-    topic = stream.topic
+def _channel(topic: Topic, messages: Sequence[str]) -> dict[str, Any]:
     return {
         "address": topic.name,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in stream.types},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
                 "partitions": topic.partitions,
-                "topicConfiguration": {"retention.ms": topic.retention_ms},
+                "topicConfiguration": _configuration(topic),
                 "bindingVersion": "0.5.0",
             }
         },
     }
 
 
-def _operation_name(stream: EventStream[Any]) -> str:
-    return "publish_" + stream.topic.name.replace(".", "_")
+def _configuration(topic: Topic) -> dict[str, Any]:
+    if topic.is_compacted:
+        return {"cleanup.policy": ["compact"]}
+    return {"retention.ms": topic.retention_ms}
 
 
-def _operation(stream: EventStream[Any]) -> dict[str, Any]:
-    channel = stream.topic.name
+def _operation_name(topic: Topic) -> str:
+    return "publish_" + topic.name.replace(".", "_")
+
+
+def _operation(topic: Topic, messages: Sequence[str]) -> dict[str, Any]:
     return {
         "action": "send",
-        "channel": {"$ref": f"#/channels/{channel}"},
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in stream.types],
+        "channel": {"$ref": f"#/channels/{topic.name}"},
+        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in messages],
     }
 
 
@@ -107,6 +119,17 @@ def _message(event_type: EventType) -> dict[str, Any]:
         "headers": {"$ref": "#/components/schemas/Headers"},
         "payload": {"$ref": _REF.format(name=event_type.data.__name__)},
         "bindings": {"kafka": {"key": _ID, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _watermark() -> dict[str, Any]:
+    return {
+        "name": _WATERMARK,
+        "title": Watermark.__name__,
+        "summary": (Watermark.__doc__ or "").split("\n", maxsplit=1)[0],
+        "contentType": "application/json",
+        "payload": {"$ref": _REF.format(name=Watermark.__name__)},
+        "bindings": {"kafka": {"key": _SHARD_KEY, "bindingVersion": "0.5.0"}},
     }
 
 

@@ -30,7 +30,7 @@ async def ensure_topics(bootstrap_servers: str, topics: Iterable[Topic]) -> None
         existing = set(await admin.list_topics())
         for topic in topics:
             if topic.name not in existing:
-                await create_topic(admin, topic.name, topic.partitions, {"retention.ms": str(topic.retention_ms)})
+                await create_topic(admin, topic.name, topic.partitions, topic.configuration)
                 continue
             (described,) = await admin.describe_topics([topic.name])
             if len(described["partitions"]) != topic.partitions:

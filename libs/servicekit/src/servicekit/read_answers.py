@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from fastapi import Response
 
 from contracts import problems
+from contracts.envelope import rfc3339
 from contracts.positions import format_position
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.health import Check
@@ -33,5 +34,11 @@ def tell_freshness(response: Response, freshness: Freshness) -> None:
 
 
 async def lag_check(projected: Projected) -> Mapping[str, Check]:
-    """Return, for a deep look, how far the projection is behind."""
-    return {"projection": Check(ok=True, detail=f"{await projected.lag_ms()} ms behind")}
+    """Return, for a deep look, how far the projection is behind, and up to when it is complete."""
+    fresh = await projected.freshness()
+    until = (
+        "not known to be complete"
+        if fresh.complete_until is None
+        else f"complete until {rfc3339(fresh.complete_until)}"
+    )
+    return {"projection": Check(ok=True, detail=f"{fresh.lag_ms} ms behind, {until}")}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -12,15 +13,18 @@ from servicekit.migrations import MigrationSource, migrate, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.relay import Relay
+from servicekit.relay.settings import WatermarkSettings
 from servicekit.service import relay_pool_settings
 from testkit.databases import Server, TemplateDatabase
 from testkit.pytest_plugin import MakeTopic
 from testkit.relay_bench import PARTITIONS, Bench
 from testkit.running import running
 from testkit.waiting import eventually
+from testkit.watermarks import read_watermarks
 
 pytestmark = pytest.mark.integration
 
+UTC_MIN = datetime.min.replace(tzinfo=UTC)
 SETTINGS = {"synchronous_commit": "off"}
 """What the relay and the writer commit waits for no standby, so that it is on the primary alone."""
 
@@ -81,6 +85,29 @@ async def test_what_the_standby_has_not_is_not_published(own_bench: Bench, admin
 
         await name_standbys(admin, "")
         await eventually(lambda: bench.has_published(9))
+
+
+async def test_nothing_is_told_as_complete_while_commits_wait_for_the_standby(
+    own_bench: Bench, admin: asyncpg.Connection, make_topic: MakeTopic
+) -> None:
+    bench, topic = own_bench, await make_topic()
+    relay = bench.relay("a", lease_s=4.0, watermarks=WatermarkSettings(topic=topic, every_s=0.05))
+    async with running(relay):
+        await eventually(lambda: tells_of(bench, topic, UTC_MIN))
+        await name_standbys(admin, "absent")
+        await eventually(lambda: knows(relay))
+        since = await admin.fetchval("select clock_timestamp()")
+        await eventually(lambda: another_waits(admin, []))  # nothing is there to be published: a watermark is due
+        until = await admin.fetchval("select clock_timestamp()")
+        await name_standbys(admin, "")
+        await eventually(lambda: tells_of(bench, topic, until))
+
+    told = await read_watermarks(bench.bootstrap, topic)
+    assert [watermark for watermark in told if since < watermark.read_at < until] == []
+
+
+async def tells_of(bench: Bench, topic: str, instant: datetime) -> bool:
+    return any(watermark.read_at > instant for watermark in await read_watermarks(bench.bootstrap, topic))
 
 
 async def knows(relay: Relay) -> bool:

@@ -80,6 +80,7 @@ class Bench:
         *,
         registry: CollectorRegistry | None = None,
         tracing: Tracing | None = None,
+        watermarks_topic: str | None = None,
         runner_class: type[ConsumerRunner] = ConsumerRunner,
     ) -> ConsumerRunner:
         """Return a consumer for *probe*, with the bench's registry unless it is given another."""
@@ -87,6 +88,7 @@ class Bench:
             ConsumerSettings(
                 brokers=Brokers(self.bootstrap),
                 client_id=probe.name,
+                watermarks_topic=watermarks_topic,
                 session_timeout_ms=6_000,
                 housekeeping_every_s=0.05,
                 backoff_s_max=0.5,

@@ -20,7 +20,7 @@ from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
-from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings, WatermarkSettings
 
 PARTITIONS = 4
 TENANT = UUID("01890000-0000-7000-8000-000000000001")
@@ -45,6 +45,8 @@ class Bench:
         lease_s: float = LEASE_S,
         relay_class: type[Relay] = Relay,
         publisher_class: type[Publisher] = Publisher,
+        watermarks: WatermarkSettings | None = None,
+        rows_per_shard_max: int = 1_000,
     ) -> Relay:
         """Return a relay with a registry of its own."""
         registry = CollectorRegistry()
@@ -54,7 +56,9 @@ class Bench:
             brokers=Brokers(self.bootstrap), topic=self.topic, client_id=owner, schema_base="https://example/schemas/"
         )
         return relay_class(
-            RelaySettings(publisher=settings, lease_s=lease_s),
+            RelaySettings(
+                publisher=settings, lease_s=lease_s, watermarks=watermarks, rows_per_shard_max=rows_per_shard_max
+            ),
             owner=owner,
             pool=self.pool,
             journal=SqlJournal(table="outbox.journal", types=TYPES_BY_NUMBER, source="/outbox"),

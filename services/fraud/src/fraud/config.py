@@ -26,6 +26,7 @@ from servicekit.service.settings import (
     RecordsPerPoll,
     RelayPort,
     SchemaUrl,
+    WatermarksTopic,
     required_by_api,
 )
 from servicekit.settings import ServiceSettings
@@ -62,6 +63,7 @@ class FraudSettings(BacktestSettings):
 
     fraud_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     fraud_reader_database_url: ReaderDatabaseUrl = None
+    fraud_watermarks_topic: WatermarksTopic = "wallet.watermarks"
     fraud_decisions_topic: str = Field(
         default="fraud.decisions", description="The topic that the relay publishes decisions to."
     )
@@ -119,6 +121,7 @@ class FraudSettings(BacktestSettings):
             consumer=ConsumerSettings(
                 brokers=self.brokers,
                 client_id=name,
+                watermarks_topic=self.fraud_watermarks_topic,
                 records_per_poll_max=self.fraud_records_per_poll,
                 poll_s_min=_POLL_S_MIN,
             ),

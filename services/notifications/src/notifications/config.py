@@ -33,6 +33,7 @@ from servicekit.service.settings import (
     RelayLease,
     RelayPort,
     SchemaUrl,
+    WatermarksTopic,
     required_by_api,
 )
 from servicekit.settings import Mode, ServiceSettings
@@ -68,6 +69,7 @@ class NotificationsSettings(ServiceSettings):
     notifications_database_url: str = Field(repr=False, description="Where the app role reaches the database.")
     notifications_reader_database_url: ReaderDatabaseUrl = None
     notifications_topic: str = Field(default="wallet.events", description="The topic that is told to endpoints.")
+    notifications_watermarks_topic: WatermarksTopic = "wallet.watermarks"
     notifications_events_topic: str = Field(
         default="notifications.events", description="The topic that the relay publishes to."
     )
@@ -212,6 +214,7 @@ class NotificationsSettings(ServiceSettings):
             consumer=ConsumerSettings(
                 brokers=self.brokers,
                 client_id=name,
+                watermarks_topic=self.notifications_watermarks_topic,
                 records_per_poll_max=self.notifications_records_per_poll,
                 poll_s_min=_POLL_S_MIN,
             ),

@@ -12,6 +12,7 @@ from servicekit.service.settings import (
     ReadConnections,
     ReaderDatabaseUrl,
     RecordsPerPoll,
+    WatermarksTopic,
     required_by_api,
 )
 from servicekit.settings import ServiceSettings
@@ -25,6 +26,7 @@ class HistorySettings(ServiceSettings):
     transaction_history_topic: str = Field(
         default="wallet.events", description="The topic whose events the projector applies."
     )
+    transaction_history_watermarks_topic: WatermarksTopic = "wallet.watermarks"
     transaction_history_api_port: ApiPort = 8111
     transaction_history_projector_port: ProjectorPort = 8112
     transaction_history_read_connections: ReadConnections = 8
@@ -66,6 +68,7 @@ class HistorySettings(ServiceSettings):
             consumer=ConsumerSettings(
                 brokers=self.brokers,
                 client_id=name,
+                watermarks_topic=self.transaction_history_watermarks_topic,
                 records_per_poll_max=self.transaction_history_records_per_poll,
             ),
         )

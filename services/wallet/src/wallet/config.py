@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.postgres import PoolSettings
-from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings, WatermarkSettings
 from servicekit.service import (
     ApiProcess,
     ConsumerProcess,
@@ -23,6 +23,7 @@ from servicekit.service.settings import (
     RelayLease,
     RelayPort,
     SchemaUrl,
+    WatermarksTopic,
     required_by_api,
 )
 from servicekit.settings import SecretKey, ServiceSettings
@@ -42,6 +43,14 @@ class WalletSettings(ServiceSettings):
     wallet_database_url: str = Field(repr=False, description="Where the app role reaches the wallet's database.")
     wallet_reader_database_url: ReaderDatabaseUrl = None
     wallet_events_topic: str = Field(default="wallet.events", description="The topic that the relay publishes to.")
+    wallet_watermarks_topic: WatermarksTopic = "wallet.watermarks"
+    wallet_relay_watermark_s: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often the relay tells up to where its topic is complete, in seconds: readers take one that is "
+        "older than 3 s for a lag.",
+    )
     wallet_api_port: int = Field(default=8101, ge=0, le=65_535, description="The port of the wallet's API.")
     wallet_relay_port: RelayPort = 8102
     wallet_decisions_port: int = Field(
@@ -161,7 +170,11 @@ class WalletSettings(ServiceSettings):
         return RelayProcess(
             port=Port(self.wallet_relay_port, "WALLET_RELAY_PORT"),
             pool=relay_pool_settings(self.wallet_database_url, application_name=name),
-            relay=RelaySettings(publisher=publisher, lease_s=self.wallet_relay_lease_s),
+            relay=RelaySettings(
+                publisher=publisher,
+                lease_s=self.wallet_relay_lease_s,
+                watermarks=WatermarkSettings(topic=self.wallet_watermarks_topic, every_s=self.wallet_relay_watermark_s),
+            ),
         )
 
     @property

@@ -2,25 +2,55 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
 from servicekit.consumer.sequencing import Checkpoint, Stop
 from servicekit.postgres import Connection, Transaction
 
 LAG_STALE_MS: Final = 3_000
-"""A lag that was measured longer ago than this grows with the clock: its consumer is stopped."""
+"""What was measured, or read by the publisher, longer ago than this grows old: somebody on the way is stopped."""
 
 _LOCK = """
     select shard, last_seq, last_event_id, topic_partition, kafka_offset, stopped from servicekit.checkpoint
     where projection = $1 and shard = any ($2::smallint[]) order by shard for no key update"""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a shard is projected, and how many milliseconds its partition is behind the end of the stream."""
+# Against the newest watermark that is known: 0 where it is covered and young, else the age of the newest one that is.
+# Where none is, the end of the partition tells what it can.
+_PROGRESS = """
+    select p.shard, p.last_seq,
+           case when p.is_newest and p.age_ms < $2 then 0
+                else coalesce(p.age_ms, greatest(p.known_age_ms, p.behind_end_ms, 0)) end::bigint as lag_ms,
+           p.read_at
+    from (
+        select shard, coalesce(c.last_seq, 0) as last_seq, m.read_at, m.is_newest,
+               extract(epoch from t.now - m.read_at) * 1000 as age_ms,
+               extract(epoch from t.now - w.known_at) * 1000 as known_age_ms,
+               l.lag_ms + greatest(0, extract(epoch from t.now - l.measured_at) * 1000 - $2) as behind_end_ms
+        from (select clock_timestamp() as now) as t
+        cross join (
+            (select * from servicekit.checkpoint where projection = $1) as c
+            full join (select * from servicekit.watermark where projection = $1) as w using (shard)
+        )
+        left join servicekit.projection_lag as l on l.projection = $1 and l.topic_partition = c.topic_partition
+        cross join lateral (
+            select coalesce(w.known_seq <= coalesce(c.last_seq, 0), false) as is_newest,
+                   case when w.known_seq <= coalesce(c.last_seq, 0) then w.known_at
+                        when w.covered_seq <= coalesce(c.last_seq, 0) then w.covered_at end as read_at
+        ) as m
+    ) as p"""
+
+
+class Progress(NamedTuple):
+    """How far a shard is projected, and how many milliseconds that is behind.
+
+    All that the publisher's database showed of it at *read_at* is applied; None where that is not known.
+    """
 
     last_seq: int
     lag_ms: int
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +110,10 @@ async def store(tx: Transaction, projection: str, checkpoints: Sequence[Checkpoi
 
 
 async def progress(connection: Connection, projection: str) -> dict[int, Progress]:
-    """Return the progress of every shard that has come so far as to have a checkpoint."""
-    rows = await connection.fetch(
-        """select c.shard, c.last_seq,
-                  coalesce(l.lag_ms + greatest(0, extract(epoch from clock_timestamp() - l.measured_at) * 1000 - $2), 0)
-                      ::bigint as lag_ms
-           from servicekit.checkpoint as c
-           left join servicekit.projection_lag as l using (projection, topic_partition)
-           where c.projection = $1""",
-        projection,
-        LAG_STALE_MS,
-    )
-    return {row["shard"]: Progress(row["last_seq"], row["lag_ms"]) for row in rows}
+    """Return the progress of every shard that has come so far as to have a checkpoint, or a watermark."""
+    rows = await connection.fetch(_PROGRESS, projection, LAG_STALE_MS)
+    # By position: this runs for every read.
+    return {shard: Progress(last_seq, lag_ms, read_at) for shard, last_seq, lag_ms, read_at in rows}
 
 
 async def reached(connection: Connection, projection: str, shards: Collection[int]) -> dict[int, int]:

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 
 from servicekit.lifecycle import Shutdown
 
@@ -52,10 +53,12 @@ def require_at_work(consumer: AIOKafkaConsumer) -> None:
     An error that a task does not expect ends it without a sign: uvloop's RuntimeError for a write to a connection
     that broke a moment before, for example, ends the one that all others wait for when they need to know the brokers.
     """
-    tasks = (
-        consumer._client._sync_task,  # noqa: SLF001  no public call shows it
-        consumer._coordinator._coordination_task,  # noqa: SLF001  see above
+    coordinator = consumer._coordinator  # noqa: SLF001  no public call shows it
+    tasks = [
+        consumer._client._sync_task,  # noqa: SLF001  see above
         consumer._fetcher._fetch_task,  # noqa: SLF001  see above
-    )
+    ]
+    if isinstance(coordinator, GroupCoordinator):
+        tasks.append(coordinator._coordination_task)  # noqa: SLF001  see above
     if any(task.done() for task in tasks):
         raise ClientEnded

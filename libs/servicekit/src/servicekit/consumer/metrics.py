@@ -1,6 +1,7 @@
 """Prometheus metrics of consumers."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -36,7 +37,13 @@ class ConsumerFamilies:
             "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
         )
         self.lag_ms = Gauge(
-            "consumer_lag_milliseconds", "How far the slowest assigned partition is behind.", labels, registry=registry
+            "consumer_lag_milliseconds", "How far the slowest assigned shard is behind.", labels, registry=registry
+        )
+        self.complete_until = Gauge(
+            "consumer_complete_until_seconds",
+            "Up to when all that occurred in the assigned shards is applied, in seconds since 1970; 0: not known.",
+            labels,
+            registry=registry,
         )
         self.checkpoint = Gauge(
             "consumer_checkpoint", "Sequence applied last, by shard.", (*labels, "shard"), registry=registry
@@ -58,6 +65,7 @@ class ConsumerMetrics:
         self._parked = families.parked.labels(projection)
         self._lag_records = families.lag_records.labels(projection)
         self._lag_ms = families.lag_ms.labels(projection)
+        self._complete_until = families.complete_until.labels(projection)
         # A child looked up once is several times cheaper than `labels` per shard and poll.
         self._checkpoints: dict[int, Gauge] = {}
         self._checkpoint = families.checkpoint
@@ -91,10 +99,11 @@ class ConsumerMetrics:
         """Set how many subjects are parked."""
         self._parked.set(subjects)
 
-    def lag(self, records: int, milliseconds: int) -> None:
-        """Set how far behind the assigned partitions are."""
+    def lag(self, records: int, milliseconds: int, complete_until: datetime | None) -> None:
+        """Set how far behind the assigned partitions are, and up to when they are complete."""
         self._lag_records.set(records)
         self._lag_ms.set(milliseconds)
+        self._complete_until.set(0 if complete_until is None else complete_until.timestamp())
 
     def checkpoint(self, shard: int, last_seq: int) -> None:
         """Set the last sequence applied of a shard."""

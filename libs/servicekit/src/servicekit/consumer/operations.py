@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from servicekit.consumer import checkpoints
 from servicekit.postgres import Connection
 
 
@@ -35,13 +36,12 @@ class ParkedSubject:
 async def status(connection: Connection, projection: str) -> list[ShardStatus]:
     """Return every shard that has a checkpoint."""
     rows = await connection.fetch(
-        """select shard, last_seq, topic_partition as partition, kafka_offset as offset, stopped,
-                  coalesce(lag_ms, 0) as lag_ms, updated_at
-           from servicekit.checkpoint left join servicekit.projection_lag using (projection, topic_partition)
-           where projection = $1 order by shard""",
+        """select shard, last_seq, topic_partition as partition, kafka_offset as offset, stopped, updated_at
+           from servicekit.checkpoint where projection = $1 order by shard""",
         projection,
     )
-    return [ShardStatus(**dict(row)) for row in rows]
+    reached = await checkpoints.progress(connection, projection)
+    return [ShardStatus(**dict(row), lag_ms=reached[row["shard"]].lag_ms) for row in rows]
 
 
 async def parked_subjects(connection: Connection, projection: str) -> list[ParkedSubject]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from opentelemetry.util.types import AttributeValue
 
+from contracts.ids import SHARDS, partition_of
 from servicekit.clock import monotonic_s, utc_now
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Lag
@@ -25,6 +26,7 @@ from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received, receive
 from servicekit.consumer.settings import ConsumerSettings
+from servicekit.consumer.watermark_reader import WatermarkReader
 from servicekit.failures import OperationalError
 from servicekit.health import Check
 from servicekit.lifecycle import Shutdown
@@ -87,6 +89,7 @@ class ConsumerRunner:
         self._tracing = tracing
         self._jitter = jitter
         self._processor = Processor(projection, pool, metrics)
+        self._watermarks = WatermarkReader(settings, projection.name, jitter)
         self._portions = Portions(records_max=settings.records_per_poll_max, size_max_bytes=settings.bytes_per_poll_max)
         self._committed_behind: dict[TopicPartition, int] = {}  # processed, not yet committed to the broker
         self._latest: dict[int, datetime] = {}
@@ -103,6 +106,7 @@ class ConsumerRunner:
             "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
             "subjects": Check(ok=not self._parked, detail=f"{self._parked} parked"),
             "shards": Check(ok=not stopped, detail=f"stopped: {sorted(stopped)}" if stopped else "none stopped"),
+            **self._watermarks.check(),
         }
 
     async def run(self, shutdown: Shutdown) -> None:
@@ -110,12 +114,13 @@ class ConsumerRunner:
 
         Raises ParkingFull when the projection fails for more subjects than can be parked.
         """
-        while not shutdown.is_requested:
-            try:
-                await self._consume(shutdown)
-            except (ClientEnded, KafkaError, OSError) as error:
-                self._failed(error)
-                await shutdown.sleep(self._backoff_s())
+        async with self._watermarks.reading(shutdown):
+            while not shutdown.is_requested:
+                try:
+                    await self._consume(shutdown)
+                except (ClientEnded, KafkaError, OSError) as error:
+                    self._failed(error)
+                    await shutdown.sleep(self._backoff_s())
 
     async def _consume(self, shutdown: Shutdown) -> None:
         consumer = self._new_consumer()
@@ -306,19 +311,27 @@ class ConsumerRunner:
             await self._tell_broker(consumer)
             lags = await self._lags(consumer, waiting)
         partitions = [partition.partition for partition in consumer.assignment()]
+        shards = self._shards(consumer, partitions)
         async with self._pool.connection() as connection:
             await checkpoints.store_lags(connection, self._projection.name, lags)
+            progress = await self._watermarks.keep(connection, shards)
             parked = await parking.parked_subject_count(connection, self._projection.name)
             seeks = await checkpoints.take_seeks(connection, self._projection.name, partitions)
         self._parked = parked
         self._metrics.parked(parked)
-        self._metrics.lag(sum(lag.records for lag in lags), max((lag.milliseconds for lag in lags), default=0))
+        lag_ms = max((reached.lag_ms for reached in progress.values()), default=0)
+        self._metrics.lag(sum(lag.records for lag in lags), lag_ms, self._watermarks.complete_until)
         if seeks:
             self._processor.rewound(seeks)
         for partition, offset in seeks.items():
             _log.warning("consumer.rewound", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
         return seeks.keys()
+
+    def _shards(self, consumer: AIOKafkaConsumer, partitions: Collection[int]) -> list[int]:
+        """Return the shards of *partitions*."""
+        known = len(consumer.partitions_for_topic(self._projection.topic) or ())
+        return [shard for shard in range(SHARDS) if partitions and partition_of(shard, known) in partitions]
 
     async def _tell_broker(self, consumer: AIOKafkaConsumer) -> None:
         """Commit offsets as a hint of where to begin: only behind what the database has committed."""

@@ -14,11 +14,12 @@ class ConsumerSettings:
     """How a consumer runs.
 
     A poll that brought fewer than *full_records* is not followed by the next within *poll_s_min*: what a transaction
-    costs is shared by all that it applies.
+    costs is shared by all that it applies. *watermarks_topic* tells how complete the topic is; None where nothing does.
     """
 
     brokers: Brokers
     client_id: str
+    watermarks_topic: str | None = None
     records_per_poll_max: int = RECORDS_PER_POLL
     bytes_per_poll_max: int = 16 * 1024 * 1024
     poll_ms: int = 200

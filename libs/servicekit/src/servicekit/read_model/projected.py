@@ -3,11 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
+from contracts.ids import SHARDS
 from servicekit.consumer import checkpoints, parking
 from servicekit.consumer.checkpoints import Progress
+from servicekit.consumer.watermarks import complete_until
 from servicekit.postgres import Connection, Pool
 from servicekit.read_model.waiting import PositionWaiter
 
@@ -18,17 +21,25 @@ class SubjectParked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Up to where the answer saw the journal, by shard, and how far that is behind the end of the stream."""
+    """Up to where the answer saw the journal, by shard, and how far that is behind.
+
+    What occurred up to *complete_until* is all in it, as far as it is of the shards that were asked about; None where
+    that is not known.
+    """
 
     position: Mapping[int, int]
     lag_ms: int
+    complete_until: datetime | None = None
 
 
 def freshness(progress: Mapping[int, Progress], shards: Iterable[int]) -> Freshness:
     """Return how fresh an answer about *shards* is, which was read after *progress*."""
-    seen = {shard: progress[shard] for shard in sorted(set(shards)) if shard in progress}
+    asked = sorted(set(shards))
+    seen = {shard: progress[shard] for shard in asked if shard in progress}
     lag_ms = max((shard.lag_ms for shard in seen.values()), default=0)
-    return Freshness({shard: found.last_seq for shard, found in seen.items()}, lag_ms)
+    reads = [seen[shard].read_at if shard in seen else None for shard in asked]
+    position = {shard: found.last_seq for shard, found in seen.items() if found.last_seq}
+    return Freshness(position, lag_ms, complete_until(reads))
 
 
 class Projected(AbstractAsyncContextManager["Projected"]):
@@ -75,9 +86,9 @@ class Projected(AbstractAsyncContextManager["Projected"]):
         async with self._pool.connection() as connection:
             await self.refuse_parked_on(connection, subjects)
 
-    async def lag_ms(self) -> int:
-        """Return how far the projection is behind the end of the stream."""
-        return max((shard.lag_ms for shard in (await self._progress()).values()), default=0)
+    async def freshness(self) -> Freshness:
+        """Return how fresh an answer about every shard is."""
+        return freshness(await self._progress(), range(SHARDS))
 
     async def _progress(self) -> Mapping[int, Progress]:
         async with self._pool.connection() as connection:

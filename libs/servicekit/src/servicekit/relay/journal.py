@@ -1,6 +1,7 @@
 """Where the relay reads: a journal of dense sequences per shard."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -23,6 +24,13 @@ class Backlog(NamedTuple):
     rows: int
     seconds: float
     ended_before: Sequence[int] = ()
+
+
+class Look(NamedTuple):
+    """The *events* behind the cursors, and a time *read_at* by the database's clock: what was visible then is there."""
+
+    events: list[Envelope]
+    read_at: datetime
 
 
 class SqlJournal:
@@ -55,6 +63,12 @@ class SqlJournal:
                 from (select * from {table} where shard = c.shard and seq > c.cursor order by seq limit $3) as next
             ) as j
             where j.bytes - octet_length(j.payload) < $4"""
+        # A row more, of no shard, tells the time: that of the transaction's begin, which is before its snapshot, while
+        # the statement's own is told anew when the snapshot is already taken.
+        self._look = f"""{self._read}
+            union all
+            select null, null, null, null, null, null, null, null, null, null, transaction_timestamp(), null, null, null
+            """
         self._event_ids = " union all ".join(
             f"""
             select j.shard, j.seq, j.event_id
@@ -78,10 +92,16 @@ class SqlJournal:
         """
         shards, after = list(cursors), list(cursors.values())
         rows = await connection.fetch(self._read, shards, after, rows_per_shard, bytes_per_shard)
-        try:
-            return [self._envelope(row) for row in rows]
-        except KeyError as error:
-            raise UnknownEventNumber(f"event type number {error} is not known to this release") from error
+        return self._envelopes(rows)
+
+    async def look(
+        self, connection: Connection, cursors: Mapping[int, int], rows_per_shard: int, bytes_per_shard: int
+    ) -> Look:
+        """Return what `read` does, and as of when; the connection has no transaction open."""
+        shards, after = list(cursors), list(cursors.values())
+        *rows, told = await connection.fetch(self._look, shards, after, rows_per_shard, bytes_per_shard)
+        assert told["shard"] is None, "the row that tells the time comes last"
+        return Look(self._envelopes(rows), told["occurred_at"])
 
     async def event_ids(
         self, connection: Connection, positions: Sequence[tuple[int, int]]
@@ -95,6 +115,12 @@ class SqlJournal:
         row = await connection.fetchrow(self._backlog, list(cursors), list(cursors.values()))
         assert row is not None
         return Backlog(row["lag_rows"], max(0.0, row["lag_s"]), row["ended"])
+
+    def _envelopes(self, rows: Sequence[asyncpg.Record]) -> list[Envelope]:
+        try:
+            return [self._envelope(row) for row in rows]
+        except KeyError as error:
+            raise UnknownEventNumber(f"event type number {error} is not known to this release") from error
 
     def _envelope(self, row: asyncpg.Record) -> Envelope:
         # By position: this runs once per published event.

@@ -39,6 +39,15 @@ class RelayMetrics:
             "Shards whose journal ends before what is published: restored behind the topic.",
             registry=registry,
         )
+        self._watermarks = Counter(
+            "relay_watermarks_total", "Watermarks acknowledged by the broker.", registry=registry
+        )
+        self._watermark_failures = Counter(
+            "relay_watermark_failures_total",
+            "Writes of watermarks that failed and are made up for by the next, by error.",
+            ("error",),
+            registry=registry,
+        )
         self._halted = Gauge("relay_halted", "1 while the topic is ahead of the journal.", registry=registry)
 
     def published(self, records: int) -> None:
@@ -81,6 +90,14 @@ class RelayMetrics:
     def ended_before(self, shards: int) -> None:
         """Set how many shards' journals end before what is published of them."""
         self._ended_before.set(shards)
+
+    def watermarks_written(self, records: int) -> None:
+        """Count watermarks that were acknowledged."""
+        self._watermarks.inc(records)
+
+    def watermarks_failed(self, error: str) -> None:
+        """Count a write of watermarks that failed."""
+        self._watermark_failures.labels(error).inc()
 
     def halted(self, *, is_halted: bool) -> None:
         """Set whether the topic is ahead of the journal."""

@@ -181,7 +181,7 @@ class Publisher:
 
         async def see_off() -> None:
             await asyncio.wait(late)
-            await _dispose(producer)
+            await dispose(producer)
 
         self._keep(asyncio.ensure_future(see_off()))
 
@@ -223,16 +223,7 @@ class Publisher:
 
     def _new_producer(self) -> AIOKafkaProducer:
         self._metrics.producer_made()
-        return AIOKafkaProducer(
-            **self._settings.brokers.client(),
-            client_id=self._settings.client_id,
-            enable_idempotence=True,
-            acks="all",
-            compression_type=self._settings.compression,
-            max_batch_size=BATCH_BYTES,
-            linger_ms=0,  # batches are built whole before they are handed over
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
-        )
+        return new_producer(self._settings)
 
     async def _send(self, producer: AIOKafkaProducer, sending: Sending) -> None:
         # Each batch is acknowledged before the next is handed over: a broker accepts any first sequence number from a
@@ -265,7 +256,7 @@ class Publisher:
     def _discard(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._keep(asyncio.ensure_future(_dispose(producer)))
+            self._keep(asyncio.ensure_future(dispose(producer)))
 
     def _keep(self, ending: "asyncio.Task[None]") -> None:
         self._discards.add(ending)
@@ -275,6 +266,20 @@ class Publisher:
 def _ms(at: datetime) -> int:
     """Return *at* in milliseconds since 1970, as records have it."""
     return int(at.timestamp() * 1000)
+
+
+def new_producer(settings: PublisherSettings) -> AIOKafkaProducer:
+    """Return a producer that is not started yet; it ends by `dispose`."""
+    return AIOKafkaProducer(
+        **settings.brokers.client(),
+        client_id=settings.client_id,
+        enable_idempotence=True,
+        acks="all",
+        compression_type=settings.compression,
+        max_batch_size=BATCH_BYTES,
+        linger_ms=0,  # batches are built whole before they are handed over
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+    )
 
 
 async def _start(producer: AIOKafkaProducer, timeout_s: float) -> str | None:
@@ -287,7 +292,7 @@ async def _start(producer: AIOKafkaProducer, timeout_s: float) -> str | None:
     return None
 
 
-async def _dispose(producer: AIOKafkaProducer) -> None:
+async def dispose(producer: AIOKafkaProducer) -> None:
     """Close *producer* without waiting for what it could not deliver, as `stop` alone would, without end."""
     with suppress(KafkaError, OSError, asyncio.CancelledError):
         await producer._sender.close()  # noqa: SLF001  no public call ends an idempotent producer without its broker

@@ -32,6 +32,7 @@ from servicekit.relay.settings import RelaySettings
 from servicekit.relay.shards import HeldShard, HeldShards
 from servicekit.relay.topic_end import read_topic_ends
 from servicekit.relay.waking import Wakeup
+from servicekit.relay.watermarks import WatermarkWriter, note, uncut
 from servicekit.replication import Barrier, waits_for_standby
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,7 @@ class Relay:
         )
         self._barrier = Barrier(pool)
         self._wakeup = Wakeup(pool, journal.channel)
+        self._watermarks = WatermarkWriter(settings, metrics)
         self._waits_for_standby = False
         self._partitions = 0  # of the topic; 0 until the broker has answered
         self._shards = HeldShards(metrics)
@@ -114,6 +116,7 @@ class Relay:
         finally:
             self._wakeup.close()
             self._barrier.close()
+            await self._watermarks.close()
             await self._publisher.close()
         await self._hand_over()
 
@@ -131,6 +134,7 @@ class Relay:
         published = await self._publish(events) if events else 0
         if self._is_due(self._moved_s, self._settings.move_every_s):
             await self._move_cursors()
+        self._watermarks.write(self._shards)
         return trailed + published
 
     @property
@@ -292,14 +296,19 @@ class Relay:
         }
         if not cursors:
             return []
+        until_s = await self._watermarks.counts_until_s(self._barrier if self._waits_for_standby else None)
         rows, size_bytes = self._size.per_shard(len(cursors))
         try:
             async with self._database() as connection:
-                events = await self._journal.read(connection, cursors, rows, size_bytes)
+                look = await self._journal.look(connection, cursors, rows, size_bytes)
         except OperationalError:
             self._size.halve()
             raise
-        return [event for _, run in groupby(events, attrgetter("shard")) for event in self._shards.dense(list(run))]
+        if monotonic_s() < until_s:
+            note(self._shards, look, uncut(look.events, cursors, rows, size_bytes))
+        return [
+            event for _, run in groupby(look.events, attrgetter("shard")) for event in self._shards.dense(list(run))
+        ]
 
     async def _publish(self, events: Sequence[Envelope]) -> int:
         began_s = monotonic_s()

@@ -20,8 +20,16 @@ class PublisherSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatermarkSettings:
+    """Where and how often a relay tells up to where its topic is complete."""
+
+    topic: str
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """How a relay runs, and where what it reads is published.
+    """How a relay runs, and where what it reads is published; without *watermarks* it writes none.
 
     An idle relay looks every *idle_s_max*, or every *listening_s_max* where it is notified of what is written. A round
     that published fewer than *full_records* is not followed by the next within *round_s_min*, nor later than an idle
@@ -30,6 +38,7 @@ class RelaySettings:
 
     publisher: PublisherSettings
     lease_s: float
+    watermarks: WatermarkSettings | None = None
     move_every_s: float = 0.25
     rows_per_shard_max: int = 1_000
     rows_per_read_max: int = 16_384

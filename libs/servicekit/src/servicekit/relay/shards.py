@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -25,16 +26,24 @@ class Mark(NamedTuple):
     offset: int = OFFSET_UNKNOWN
 
 
+class Seen(NamedTuple):
+    """All that the database showed of a shard at *read_at*: the sequences up to *sequence*."""
+
+    sequence: int
+    read_at: datetime
+
+
 @dataclass(slots=True)
 class HeldShard:
     """A shard this process publishes, from its cursor in the database, *stored*, on.
 
-    *published* is what was last acknowledged.
+    *published* is what was last acknowledged, *seen* the last look that no bound cut off.
     """
 
     epoch: int
     stored: Mark
     published: Mark = field(init=False)
+    seen: Seen | None = None
 
     def __post_init__(self) -> None:
         """Begin at the cursor."""

@@ -71,6 +71,7 @@ def make_consuming(
     access = replace(
         process.consumer,
         client_id=f"{process.consumer.client_id}-access",
+        watermarks_topic=None,
         records_per_poll_max=_RECORDS_MAX,
         bytes_per_poll_max=_BYTES_MAX,
         poll_s_min=_POLL_S_MIN,

@@ -24,6 +24,9 @@ SchemaUrl = Annotated[
     str, Field(description="The URL below which subscribers find each event type's JSON Schema (`ce_dataschema`).")
 ]
 RelayLease = Annotated[float, Field(gt=0, description="How long a relay owns a shard without renewing, in seconds.")]
+WatermarksTopic = Annotated[
+    str, Field(description="The topic that tells up to when `wallet.events` is complete; brokers need not have it.")
+]
 
 
 class SettingsError(Exception):

@@ -140,10 +140,11 @@ class CurrencySeriesBody(BaseModel):
 
 
 class SeriesBody(BaseModel):
-    """Balances and what moved them, by bucket."""
+    """Balances and what moved them, by bucket; nothing that occurred before *complete_until* is still to come."""
 
     time_zone: str
     bucket: str
+    complete_until: str | None
     data: list[CurrencySeriesBody]
 
 
@@ -211,7 +212,13 @@ def series_body(found: Series, *, time_zone: str, bucket: str) -> SeriesBody:
     data = [
         CurrencySeriesBody(currency=each.currency, buckets=_buckets(each, found.edges)) for each in found.currencies
     ]
-    return SeriesBody(time_zone=time_zone, bucket=bucket, data=data)
+    complete_until = found.freshness.complete_until
+    return SeriesBody(
+        time_zone=time_zone,
+        bucket=bucket,
+        complete_until=None if complete_until is None else rfc3339(complete_until),
+        data=data,
+    )
 
 
 def _buckets(series: CurrencySeries, edges: Sequence[datetime]) -> list[BucketBody]:

@@ -106,7 +106,7 @@ DECLARED: Final[Mapping[Callable[..., Any], Declared]] = {
         _POSITION_HEADER,
         {
             "Ledger-Position": "Up to where the answer saw the journal, by shard.",
-            "Projection-Lag-Ms": "How far that is behind the end of the stream; 0 at its end.",
+            "Projection-Lag-Ms": "How old what the answer has come to is; 0 where that is the newest and young.",
         },
     ),
     page_request: Declared((problems.INVALID_CURSOR,)),

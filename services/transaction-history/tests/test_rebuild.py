@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +15,7 @@ from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.lifecycle import Shutdown
+from servicekit.migrations import Roles, for_roles, read_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_model.projected import Projected
 from servicekit.service.consuming import make_runner
@@ -26,6 +28,7 @@ from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.maintenance.folds import ReadModelOutdated
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -213,3 +216,63 @@ async def write_until(ended: asyncio.Event, bench: Bench, wallet: UUID) -> list[
         written.append(event)
         await bench.publish([event])
     return written
+
+
+async def make_outdated(bench: Bench, database: Database) -> None:
+    """Give the live model the tables of the release before, with the rows that it would have."""
+    source = bootstrap.history_source()
+    roles = Roles(bench.owner.transaction_history_app_role, bench.owner.transaction_history_reader_role)
+    before = [for_roles(migration.sql, roles) for migration in read_source(source)[:4]]
+    connection = await asyncpg.connect(database.dsn_owner)
+    async with connection.transaction():
+        await connection.execute("alter schema transaction_history rename to made")
+        for sql in before:
+            await connection.execute(sql)
+        for table in ("wallet", "entry", "system_entry", "state_change"):
+            columns = await connection.fetchval(
+                """select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
+                   where attrelid = ('transaction_history.' || $1::text)::regclass and attnum > 0
+                     and attname <> 'held_minor_after' or attrelid = 'transaction_history.entry'::regclass
+                     and $1 = 'entry' and attname = 'held_minor_after'""",
+                table,
+            )
+            counted = " where entry_index is not null" if table == "entry" else ""
+            await connection.execute(
+                f"insert into transaction_history.{table} ({columns}) select {columns} from made.{table}{counted}"
+            )
+        await connection.execute("drop schema made cascade")
+    await connection.close()
+
+
+async def test_a_model_of_the_release_before_is_refused_and_a_rebuild_replaces_it(
+    bench: Bench, database: Database
+) -> None:
+    events = day(bench.stream, 4)
+    async with projecting(bench):
+        await bench.publish(events)
+        await eventually(lambda: all_applied(bench, events))
+    await make_outdated(bench, database)
+    with pytest.raises(ReadModelOutdated):
+        await bootstrap.refuse_outdated_model(bench.settings)
+    async with bench.pool.connection() as connection:
+        await connection.execute("update transaction_history.wallet set held_minor = held_minor + 1")
+        assert (await bench.rebuild(switch=True)).disagreements == {"wallets that differ": 20}
+        await connection.execute("update transaction_history.wallet set held_minor = held_minor - 1")
+
+    comparison = await bench.rebuild(switch=True)
+
+    assert comparison.is_outdated
+    assert comparison.is_switched
+    await bootstrap.refuse_outdated_model(bench.settings)
+    assert (await bench.rebuild()).is_equal
+
+
+async def test_a_projector_of_the_release_before_writes_nothing_and_tries_again(bench: Bench) -> None:
+    async with bench.pool.connection() as connection:
+        with pytest.raises(asyncpg.SerializationError):
+            await connection.execute(
+                """insert into transaction_history.wallet (wallet_id, tenant_id, owner_id, currency, status,
+                       restrictions, overdraft_limit_minor, posted_minor, held_minor, version, opened_at, last_at)
+                   values ($1, $1, 'ann', 'USD', 'open', '[]', 0, 0, 0, 1, now(), now())""",
+                wallet_in(3),
+            )

@@ -78,6 +78,10 @@ def rebuild(
         rebuilt = comparison.rebuilt[name]
         table.add_row(name, str(live.rows), str(rebuilt.rows), live.digest, rebuilt.digest)
     Console().print(table)
+    if comparison.is_outdated:
+        typer.echo("the live tables are those of the release before: what must agree was compared instead")
+    for what, count in comparison.disagreements.items():
+        typer.echo(f"{what}: {count}")
     typer.echo("switched" if comparison.is_switched else "equal" if comparison.is_equal else "they differ")
     sys.exit(0 if comparison.is_equal else 1)
 

@@ -31,6 +31,7 @@ from transaction_history.entrypoints.balance_routes import balance_routes
 from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
+from transaction_history.maintenance.folds import ReadModelOutdated, is_current
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
@@ -54,11 +55,19 @@ def make_projection(settings: HistorySettings) -> HistoryProjection:
     return HistoryProjection(PostgresReadModel(), name=SCHEMA, topic=settings.transaction_history_topic)
 
 
+async def refuse_outdated_model(settings: HistorySettings) -> None:
+    """Raise ReadModelOutdated where the tables are those of the release before, which only a rebuild replaces."""
+    async with await open_pool(settings.rebuilding) as pool, pool.connection() as connection:
+        if not await is_current(connection, SCHEMA):
+            raise ReadModelOutdated("the read model is of the release before: run `projections rebuild --switch` first")
+
+
 # -- the API
 
 
 async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
-    """Run the API process until *shutdown*."""
+    """Run the API process until *shutdown*; raises ReadModelOutdated."""
+    await refuse_outdated_model(settings)
     await processes.serve_api(
         settings,
         shutdown,
@@ -124,7 +133,8 @@ async def run_projector(
     projection: Projection | None = None,
     runner_class: type[ConsumerRunner] = ConsumerRunner,
 ) -> None:
-    """Run the projector process until *shutdown*, or until its consumer cannot go on."""
+    """Run the projector process until *shutdown*, or until its consumer cannot go on; raises ReadModelOutdated."""
+    await refuse_outdated_model(settings)
     await processes.run_consumer(
         settings,
         shutdown,

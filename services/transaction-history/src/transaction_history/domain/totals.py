@@ -72,8 +72,8 @@ def seek(version: int, first: datetime, last: datetime, newest: int) -> Generato
     """
     until, low, high, before, halves = last, first, last, 0, False
     while low <= high:
-        share = 0.5 if halves else min(max((version - before) / max(newest - before, 1), 0.0), 1.0)
-        at, halves = low + (high - low) * share, not halves
+        part, whole = (1, 2) if halves else (version - before, max(newest - before, 1))
+        at, halves = low + (high - low) * min(max(part, 0), whole) // whole, not halves
         standing = yield at
         if standing is None or standing.occurred_at is None or standing.version <= version:
             before = before if standing is None else standing.version

@@ -7,7 +7,7 @@ waits, and reads are answered all the time.
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
@@ -20,6 +20,7 @@ from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
 from servicekit.migrations import MigrationSource, Roles, for_roles, read_functions, read_source
 from servicekit.postgres import Connection, Pool, connect
+from transaction_history.maintenance.folds import disagreements, is_current
 from transaction_history.maintenance.hashes import TableHash, table_hashes
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
@@ -44,16 +45,21 @@ class RebuildError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The hashes of both schemas at the same checkpoints, by table."""
+    """The hashes of both schemas at the same checkpoints, by table.
+
+    Where the live tables are those of the release before, their hashes differ: *disagreements* are then what must not.
+    """
 
     live: Mapping[str, TableHash]
     rebuilt: Mapping[str, TableHash]
-    is_switched: bool
+    is_outdated: bool
+    disagreements: Mapping[str, int]
+    is_switched: bool = False
 
     @property
     def is_equal(self) -> bool:
-        """Whether every table has the same rows."""
-        return self.live == self.rebuilt
+        """Whether every table has the same rows, or, of another release's, all agrees that must."""
+        return not self.disagreements if self.is_outdated else self.live == self.rebuilt
 
 
 class Rebuild:
@@ -124,11 +130,17 @@ class Rebuild:
             async for received in reader.to_end():
                 await self._process([record for record in received if record.sequence <= live.get(record.shard, 0)])
             await self._require_same_position(owner, live)
-            live_hashes, rebuilt_hashes = await table_hashes(owner, SCHEMA), await table_hashes(owner, NEXT)
-            is_switched = switch and live_hashes == rebuilt_hashes
-            if is_switched:
+            is_outdated = not await is_current(owner, SCHEMA)
+            comparison = Comparison(
+                await table_hashes(owner, SCHEMA),
+                await table_hashes(owner, NEXT),
+                is_outdated,
+                await disagreements(owner, SCHEMA, NEXT) if is_outdated else {},
+            )
+            if switch and comparison.is_equal:
                 await _switch(owner)
-        return Comparison(live_hashes, rebuilt_hashes, is_switched)
+                comparison = replace(comparison, is_switched=True)
+        return comparison
 
     async def _require_same_position(self, owner: Connection, live: Mapping[int, int]) -> None:
         rebuilt = {shard: come.last_seq for shard, come in (await checkpoints.progress(owner, NEXT)).items()}

@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from contracts.zones import UTC_ZONE
 from wallet.domain.fee_rules import minor_of
-from wallet.domain.windows import UTC_ZONE, day_end, month_end
+from wallet.domain.windows import day_end, month_end
 
 LimitScope = Literal["wallet", "owner"]
 LimitOperation = Literal["withdrawal", "transfer", "payment", "conversion", "debit", "deposit"]

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from contracts.zones import UTC_ZONE
 from wallet.domain.limits import Terms, Usages
-from wallet.domain.windows import UTC_ZONE
 
 RestrictionScope = Literal["debits", "all"]
 FRAUD: Final = "fraud"

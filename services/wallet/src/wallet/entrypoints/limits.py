@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from contracts import problems, scopes
 from contracts.envelope import rfc3339
 from contracts.money import Money, money
+from contracts.zones import zone_names
 from servicekit.access.admission import Access, Cost, NotAllowed
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
@@ -27,7 +28,6 @@ from wallet.domain.owners import owner_of
 from wallet.domain.policy import policy_in_force
 from wallet.domain.rows import StateRow
 from wallet.domain.wallets import Wallet
-from wallet.domain.windows import zone_names
 from wallet.entrypoints.bodies import WalletBody
 from wallet.entrypoints.fields import OWNER_ID_SCHEMA, ReasonText, is_owner_id
 from wallet.entrypoints.limit_documents import LimitDocuments, TierName, limits_of

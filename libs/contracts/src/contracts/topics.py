@@ -17,5 +17,6 @@ WALLET_EVENTS: Final = Topic(name="wallet.events", partitions=16)
 FRAUD_DECISIONS: Final = Topic(name="fraud.decisions", partitions=16)
 NOTIFICATIONS_EVENTS: Final = Topic(name="notifications.events", partitions=16)
 ACCESS_EVENTS: Final = Topic(name="access.events", partitions=4)
+HISTORY_EVENTS: Final = Topic(name="history.events", partitions=4)
 
-TOPICS: Final = (WALLET_EVENTS, FRAUD_DECISIONS, NOTIFICATIONS_EVENTS, ACCESS_EVENTS)
+TOPICS: Final = (WALLET_EVENTS, FRAUD_DECISIONS, NOTIFICATIONS_EVENTS, ACCESS_EVENTS, HISTORY_EVENTS)

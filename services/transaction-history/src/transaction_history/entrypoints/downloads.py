@@ -1,0 +1,46 @@
+"""The page that links lead to: whoever has a link gets the file, and asks for no other credential."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Response
+
+from contracts import problems
+from servicekit.http.openapi.responses import declared, page_content
+from servicekit.http.problems import Problem
+from transaction_history.domain.links import named_by
+from transaction_history.entrypoints import files
+from transaction_history.entrypoints.export_handlers import DOWNLOADS
+from transaction_history.entrypoints.files import AskedPart, file_answer
+from transaction_history.jobs.commands import JobUnknown
+from transaction_history.jobs.objects import Objects
+from transaction_history.jobs.queries import JobQueries, LinkEnded
+
+_BYTES: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
+Token = Annotated[str, Path(min_length=1, max_length=200, description="What the link ends with.")]
+
+
+def downloads_page(queries: JobQueries, objects: Objects, key: bytes) -> APIRouter:
+    """Return the route that links lead to; *key* is what they are signed with."""
+    router = APIRouter(tags=["exports"])
+
+    @router.get(
+        f"{DOWNLOADS}/{{token}}",
+        summary="The file that a link leads to, or a range of its bytes",
+        operation_id="download_file",
+        response_class=Response,
+        responses={
+            **declared(problems.INVALID_QUERY, problems.LINK_NOT_FOUND, problems.LINK_ENDED, *files.REFUSALS),
+            files.OK: page_content("application/octet-stream", _BYTES),
+            files.PARTIAL: page_content("application/octet-stream", _BYTES),
+        },
+    )
+    async def download_file(token: Token, asked: AskedPart) -> Response:
+        name = named_by(key, token)
+        found = JobUnknown() if name is None else await queries.linked(name)
+        if isinstance(found, JobUnknown):
+            raise Problem(problems.LINK_NOT_FOUND, "There is no such link.")
+        if isinstance(found, LinkEnded):
+            raise Problem(problems.LINK_ENDED, "The link has expired, or was revoked.")
+        return await file_answer(found, asked, objects)
+
+    return router

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 Cell = str | int | bool | None
-_EXECUTED: Final = ("=", "+", "-", "@", "\t", "\r")
+_EXECUTED: Final = frozenset("=+-@\t\r")
 """What makes spreadsheets take the text of a cell for a formula."""
 
 
@@ -99,7 +99,7 @@ def harmless(row: list[Cell], texts: Sequence[int]) -> None:
     """Put an apostrophe before each of the *texts* of *row* that a spreadsheet would take for a formula."""
     for place in texts:
         cell = row[place]
-        if cell and str(cell).startswith(_EXECUTED):
+        if isinstance(cell, str) and cell and cell[0] in _EXECUTED:
             row[place] = f"'{cell}"
 
 

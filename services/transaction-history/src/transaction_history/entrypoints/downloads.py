@@ -1,11 +1,11 @@
 """The page that links lead to: whoever has a link gets the file, and asks for no other credential."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
 from contracts import problems
-from servicekit.http.openapi.responses import declared, page_content
+from servicekit.http.openapi.responses import BYTES, declared, page_content
 from servicekit.http.problems import Problem
 from transaction_history.domain.links import named_by
 from transaction_history.entrypoints import files
@@ -15,7 +15,6 @@ from transaction_history.jobs.commands import JobUnknown
 from transaction_history.jobs.objects import Objects
 from transaction_history.jobs.queries import JobQueries, LinkEnded
 
-_BYTES: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 Token = Annotated[str, Path(min_length=1, max_length=200, description="What the link ends with.")]
 
 
@@ -30,8 +29,8 @@ def downloads_page(queries: JobQueries, objects: Objects, key: bytes) -> APIRout
         response_class=Response,
         responses={
             **declared(problems.INVALID_QUERY, problems.LINK_NOT_FOUND, problems.LINK_ENDED, *files.REFUSALS),
-            files.OK: page_content("application/octet-stream", _BYTES),
-            files.PARTIAL: page_content("application/octet-stream", _BYTES),
+            files.OK: page_content("application/octet-stream", dict(BYTES)),
+            files.PARTIAL: page_content("application/octet-stream", dict(BYTES)),
         },
     )
     async def download_file(token: Token, asked: AskedPart) -> Response:

@@ -11,6 +11,7 @@ from transaction_history.entrypoints.export_handlers import EXPORTS, ExportHandl
 from transaction_history.entrypoints.export_requests import CreateExport, CreateLink
 from transaction_history.entrypoints.job_bodies import JobBody, LinkBody
 from transaction_history.entrypoints.job_routes import ABOUT_OTHERS
+from transaction_history.exports.writing import MEDIA_TYPES
 
 _EXPORT: Final = f"{EXPORTS}/{{export_id}}"
 _TAGS: Final = ("exports",)
@@ -61,6 +62,7 @@ def export_routes(handlers: ExportHandlers) -> Sequence[Route]:
             summary="The file of an export, or a range of its bytes",
             description=ABOUT_OTHERS,
             tags=_TAGS,
+            media_types=MEDIA_TYPES,
             response_headers=files.HEADERS,
             problems=[problems.EXPORT_NOT_FOUND, *files.REFUSALS],
         ),

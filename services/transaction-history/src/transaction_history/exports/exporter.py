@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from transaction_history.domain.exports import PART_ROWS, ROWS_MAX, request_of
 from transaction_history.domain.jobs import Reason
@@ -15,12 +17,14 @@ from transaction_history.domain.tables import RowWriter
 from transaction_history.exports.cells import Cells
 from transaction_history.exports.datasets import DATASETS
 from transaction_history.exports.plan import Plan
-from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.exports.reading_postgres import Chunk, ExportReader
 from transaction_history.exports.workbooks import Workbook
 from transaction_history.exports.writing import PartFile, media_type_of, writer_of
 from transaction_history.jobs.objects import Objects
 from transaction_history.jobs.rows import JobFile, Part
 from transaction_history.jobs.working import JobRefused, Work
+
+T = TypeVar("T")
 
 _PREFIX: Final = "history-export-"
 
@@ -36,17 +40,22 @@ class Exporter:
 
     async def carry_out(self, work: Work) -> JobFile:
         """Make the file of *work*'s job, from where former attempts left it."""
-        with TemporaryDirectory(prefix=_PREFIX) as folder:
-            return await _Attempt(self, work, Path(folder)).run()
+        threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=_PREFIX)
+        try:
+            with TemporaryDirectory(prefix=_PREFIX) as folder:
+                return await _Attempt(self, work, Path(folder), threads).run()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Attempt:
     """One attempt at one export."""
 
-    def __init__(self, exporter: Exporter, work: Work, folder: Path) -> None:
+    def __init__(self, exporter: Exporter, work: Work, folder: Path, threads: ThreadPoolExecutor) -> None:
         self._exporter = exporter
         self._work = work
         self._folder = folder
+        self._threads = threads  # one: what the event loop must not wait for, in order
         self._request = request_of(work.job.request)
 
     async def run(self) -> JobFile:
@@ -81,14 +90,12 @@ class _Attempt:
         try:
             if number == 0:
                 file.write(writer.head())
-            while (room := self._exporter.part_rows - rows) > 0:
-                self._work.go_on()
-                chunk = await self._exporter.reader.chunk(self._work.job.tenant_id, plan, after, room)
-                await asyncio.to_thread(lambda found: file.write(writer.rows(cells.rows(found))), chunk.records)
-                rows, after = rows + len(chunk.records), chunk.after
-                self._work.done_rows += len(chunk.records)
-                if after is None:
-                    break
+            async with aclosing(self._chunks(plan, after)) as chunks:
+                async for chunk in chunks:
+                    self._work.go_on()
+                    await self._apart(_write, file, writer, cells, chunk)
+                    rows, after = rows + len(chunk.records), chunk.after
+                    self._work.done_rows += len(chunk.records)
         finally:
             size = file.close()
         part = Part(
@@ -102,20 +109,37 @@ class _Attempt:
         await self._keep(part, path)
         return part
 
+    async def _chunks(self, plan: Plan, after: str | None) -> AsyncGenerator[Chunk, None]:
+        """Yield the rows of a part; while one chunk is written, the next is read."""
+        reader, tenant_id = self._exporter.reader, self._work.job.tenant_id
+        room = self._exporter.part_rows
+        reading = asyncio.create_task(reader.chunk(tenant_id, plan, after, room))
+        try:
+            while True:
+                chunk = await reading
+                room -= len(chunk.records)
+                if room == 0 or chunk.after is None:
+                    break
+                reading = asyncio.create_task(reader.chunk(tenant_id, plan, chunk.after, room))
+                yield chunk
+            yield chunk
+        finally:
+            reading.cancel()
+
     async def _assembled(self, plan: Plan, parts: Sequence[Part]) -> Part:
         """Make the file of *parts*, and keep it as a part that is served."""
         job, path = self._work.job, self._folder / "file"
-        book = Workbook(
+        with Workbook(
             path,
             self._folder,
             [column.head for column in plan.columns],
             title=self._request.dataset,
             made_at=job.created_at,
             go_on=self._work.go_on,
-        )
-        for part in parts:
-            await asyncio.to_thread(book.add_part, await self._fetched(part))
-        size = await asyncio.to_thread(book.close)
+        ) as book:
+            for part in parts:
+                await self._apart(book.add_part, await self._fetched(part))
+            size = await self._apart(book.write)
         whole = Part(
             number=len(parts),
             object=f"{self._work.name}/{len(parts):06d}",
@@ -126,6 +150,10 @@ class _Attempt:
         )
         await self._keep(whole, path)
         return whole
+
+    async def _apart(self, work: Callable[..., T], *given: Any) -> T:
+        """Return what *work* does in the attempt's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *given)
 
     async def _fetched(self, part: Part) -> Path:
         path = self._folder / "fetched"
@@ -139,7 +167,7 @@ class _Attempt:
         self._work.go_on()
         await self._exporter.objects.put(part.object, path)
         await self._work.add_part(part)
-        await asyncio.to_thread(path.unlink)
+        await self._apart(path.unlink)
 
     async def _described(self, writer: RowWriter, parts: Sequence[Part]) -> JobFile:
         """Return what the file is: its bytes are read once more, so that what is told is what is there."""
@@ -156,3 +184,7 @@ class _Attempt:
             size_bytes=sum(piece.size_bytes for piece in pieces),
             sha256=digest.digest(),
         )
+
+
+def _write(file: PartFile, writer: RowWriter, cells: Cells, chunk: Chunk) -> None:
+    file.write(writer.rows(cells.rows(chunk.records)))

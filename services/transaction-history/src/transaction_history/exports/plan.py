@@ -29,12 +29,14 @@ class Plan:
         self.columns = [column for name in request.columns if (column := dataset.column(name)) is not None]
         self.has_private = any(column.form is Form.PRIVATE for column in self.columns)
         self._values: list[object] = []
+        self._given = {"owners": None if owners is None else list(owners), "as_of": list(seen.as_of)}
+        self._places: dict[str, str] = {}
         self._tenant = self._value(tenant_id)
-        self._owners = self._value(None if owners is None else list(owners))
-        self._as_of = self._value(list(seen.as_of))
         self._limit = self._value(0)
-        self._inside = self._narrowing(request, is_limited=owners is not None)
+        self._inside = self._narrowing(request)
         self._wanted = " and ".join(self._conditions(request, seen))
+        self._joins = self._filled(dataset.joins)
+        self._selected = self._columns()
         self._order = msgspec.json.Decoder(tuple[*(kind for _, kind in dataset.keys)])  # type: ignore[misc]  # made of the dataset's keys
 
     def statement(self, after: str | None, limit: int) -> tuple[str, list[object]]:
@@ -56,8 +58,8 @@ class Plan:
             with scanned as materialized (
                 select every.*, row_number() over () as place from ({scan} limit {self._limit}) as every
             ), ended as (select max(place) as place from scanned)
-            select {self._selected()}, {keys}, s.place, ({self._wanted}) as is_wanted
-            from scanned as s {self._filled(self.dataset.joins)}
+            select {self._selected}, {keys}, s.place, ({self._wanted}) as is_wanted
+            from scanned as s {self._joins}
             where ({self._wanted}) or s.place = (select place from ended) order by s.place"""
         return query, values
 
@@ -65,7 +67,7 @@ class Plan:
         """Return the place of *row* in the order, as JSON that `statement` takes."""
         return msgspec.json.encode([_plain(row[f"{_KEY}{name}"]) for name, _ in self.dataset.keys]).decode()
 
-    def _selected(self) -> str:
+    def _columns(self) -> str:
         read = [self._sql_of(column, place) for place, column in enumerate(self.columns)]
         if self.has_private:
             read.append("s.private as private")
@@ -75,10 +77,10 @@ class Plan:
         given = "null" if column.form is Form.PRIVATE else self._filled(column.sql)
         return f"{given} as c{place}"
 
-    def _narrowing(self, request: ExportRequest, *, is_limited: bool) -> list[str]:
+    def _narrowing(self, request: ExportRequest) -> list[str]:
         inside = [f"{self.dataset.tenant} = {self._tenant}"]
-        if is_limited:
-            inside.append(f"{self.dataset.owner} = any ({self._owners}::text[])")
+        if self._given["owners"] is not None:
+            inside.append(self._filled(f"{self.dataset.owner} = any ({{owners}}::text[])"))
         if request.filters.owner_id:
             inside.append(f"{self.dataset.owner} = any ({self._value(list(request.filters.owner_id))}::text[])")
         if request.filters.wallet_id:
@@ -97,7 +99,13 @@ class Plan:
         return conditions
 
     def _filled(self, sql: str) -> str:
-        return sql.replace("{owners}", self._owners).replace("{as_of}", self._as_of)
+        """Return *sql* with the places of what it names; what no part of the statement names is not given to it."""
+        for name, value in self._given.items():
+            if f"{{{name}}}" in sql:
+                if name not in self._places:
+                    self._places[name] = self._value(value)
+                sql = sql.replace(f"{{{name}}}", self._places[name])
+        return sql
 
     def _value(self, value: object) -> str:
         self._values.append(value)

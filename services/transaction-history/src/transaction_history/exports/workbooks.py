@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 import xlsxwriter
@@ -21,17 +21,45 @@ _LOOKED_EVERY: Final = 2_000
 _decode_row: Final = msgspec.json.Decoder(list[Cell]).decode
 
 
-class _File(io.BufferedWriter):
-    """A file whose writing ends where *go_on* raises."""
+class _File:
+    """A file whose writing ends where *go_on* raises.
+
+    From then on nothing is written and nobody is told: what is left of a workbook that was given up still writes.
+    """
 
     def __init__(self, path: Path, go_on: Callable[[], None]) -> None:
-        super().__init__(io.FileIO(path, "w"))
+        self._file = path.open("wb")
         self._go_on = go_on
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # of what else can be written nothing is
+    def write(self, data: bytes) -> int:
         """Write *data*."""
-        self._go_on()
-        return super().write(data)
+        if self._file.closed:
+            return len(data)
+        try:
+            self._go_on()
+        except Exception:
+            self._file.close()
+            raise
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        """Return where the file is written."""
+        return 0 if self._file.closed else self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go on elsewhere."""
+        return 0 if self._file.closed else self._file.seek(offset, whence)
+
+    def seekable(self) -> bool:
+        """Return that `seek` works."""
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: closing flushes."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class Workbook:
@@ -69,15 +97,21 @@ class Workbook:
                     self._go_on()
                 self._add(_decode_row(line))
 
-    def close(self) -> int:
+    def write(self) -> int:
         """Write the file; return how many bytes it has."""
         if self._sheet is None:
             self._begin_sheet()
         self._book.close()
-        self._file.flush()
-        size = self._file.tell()
+        return self._file.tell()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close what is open, be the file written or not."""
         self._file.close()
-        return size
+        for sheet in self._book.worksheets():
+            sheet.row_data_fh.close()
 
     def _add(self, row: list[Cell]) -> None:
         sheet = self._sheet

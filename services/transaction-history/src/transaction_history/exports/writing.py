@@ -13,6 +13,8 @@ from transaction_history.domain.tables import Cell, CsvWriter, Head, JsonLinesWr
 GZIP_LEVEL: Final = 6
 GZIP_TYPE: Final = "application/gzip"
 XLSX_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MEDIA_TYPES: Final = (CsvWriter.media_type, JsonLinesWriter.media_type, GZIP_TYPE, XLSX_TYPE)
+"""Of files."""
 
 
 class _Kept:

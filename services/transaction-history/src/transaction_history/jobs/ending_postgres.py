@@ -13,6 +13,7 @@ from transaction_history.jobs.rows import COLUMNS, Job, JobFile, job_of
 _END: Final = f"""
     update history_jobs.job
     set status = $2, failure = $3, lease_token = null, leased_until = null, finished_at = now(),
+        done_rows = coalesce($6, done_rows),
         file_name = $4, media_type = $5, file_rows = $6, size_bytes = $7, sha256 = $8,
         expires_at = case when $2 = 'succeeded' then now() + make_interval(days => $9) end
     where id = $1 and status in ('queued', 'running') returning {COLUMNS}"""

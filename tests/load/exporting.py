@@ -22,7 +22,8 @@ from testkit.access import TENANT, principal_of
 from testkit.databases import Database, Server, migrated_template
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
-from transaction_history.domain.exports import KIND, ExportFilters, ExportRequest, Format, request_text
+from transaction_history.domain.exports import ExportFilters, ExportRequest, Format, request_text
+from transaction_history.domain.jobs import Kind
 from transaction_history.exports.datasets import ENTRIES
 from transaction_history.jobs.commands import JobCommands
 from transaction_history.jobs.rows import Job
@@ -93,7 +94,7 @@ async def measure(database: Database, folder: Path, rows: int, formats: list[str
                 gzip=name.endswith(".gz"),
             )
             async with pool.connection() as connection, transaction(connection) as tx:
-                asked = await JobCommands().submit(tx, principal_of(), KIND, request_text(request))
+                asked = await JobCommands().submit(tx, principal_of(), Kind.EXPORT, request_text(request))
             assert isinstance(asked, Job)
             began_s, before = time.monotonic(), psutil.Process().memory_info().rss / 2**20
             with Memory() as memory:

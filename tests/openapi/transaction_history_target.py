@@ -1,23 +1,31 @@
 """The history under test: two wallets of one owner with entries, each more than a page of one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx2
-from tests.openapi.filling import Fill
+from prometheus_client import CollectorRegistry
+from tests.openapi.filling import Fill, Json, Make
 from tests.openapi.targets import BEHIND_PROXY, Target, project
 
+from contracts.ids import new_id_text
 from servicekit.access.admission import Authority
 from servicekit.consumer.projection import Projection
-from servicekit.postgres import Pool
-from servicekit.telemetry import Telemetry
+from servicekit.lifecycle import Shutdown
+from servicekit.postgres import Pool, open_pool
+from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
+from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
 
 OWNER: Final = "owner"
+EXPORTS: Final = "/v1/history/exports"
+EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
+OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("POST", "/link"), ("DELETE", "/links"))
 
 
 def _settings(database: Database) -> HistorySettings:
@@ -28,7 +36,7 @@ def _settings(database: Database) -> HistorySettings:
     )
 
 
-def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Have things happened to two wallets, and return what requests about them are filled with."""
     stream, payer, payee = Stream(), wallet_in(1), wallet_in(2)
     events = [
@@ -43,6 +51,7 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
         yield bootstrap.make_projection(_settings(database))
 
     project(database.dsn_app, projection, events)
+    exports, jobs = _exports(database, http)
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
@@ -50,7 +59,51 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
+        **{
+            f"{each} /v1/history/exports/{{export_id}}{rest}": Fill(path={"export_id": exports})
+            for each, rest in OF_EXPORT
+        },
+        "GET /v1/history/jobs/{job_id}": Fill(path={"job_id": exports}),
+        "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
+        "GET /v1/history/jobs": Fill(paged={"kind": "export"}),
+        "POST /v1/history/exports": Fill(body=_narrowed),
     }
+
+
+def _narrowed(body: Json) -> None:
+    """Leave what any dataset takes."""
+    body.update({"columns": ["wallet_id"], "time_zone": "UTC", "gzip": False})
+    if isinstance(body.get("filters"), dict):
+        body["filters"] = {"owner_id": [OWNER]}
+
+
+def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
+    """Return what gives an export with a file, and what asks for another one."""
+
+    def ask() -> str:
+        asked = http.post(EXPORTS, json=EXPORT, headers={"Idempotency-Key": new_id_text()})
+        return str(asked.json().get("id", new_id_text()))  # there may be as many as there may be
+
+    made = [ask() for _ in range(2)]
+
+    async def work() -> None:
+        telemetry = Telemetry("transaction_history", "worker", "1", CollectorRegistry(), Tracing("test", 0.0))
+        shutdown, settings = Shutdown(), _settings(database)
+        async with (
+            await open_pool(settings.worker.pool) as pool,
+            bootstrap.open_worker(settings, telemetry, pool) as worker,
+        ):
+            working = asyncio.create_task(worker.run(shutdown))
+
+            async def is_made() -> bool:
+                return bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
+
+            await eventually(is_made)
+            shutdown.request()
+            await working
+
+    asyncio.run(work())
+    return lambda: made[0], ask
 
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:

@@ -32,8 +32,8 @@ from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
-from transaction_history.domain.exports import KIND as EXPORT
 from transaction_history.domain.exports import PART_ROWS
+from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import PlainText
 from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.export_handlers import ExportHandlers
@@ -268,7 +268,7 @@ async def open_worker(
         yield Worker(
             process.working,
             queue=JobQueue(pool, lease_s=process.working.lease_s),
-            kinds={EXPORT: exporter},
+            kinds={Kind.EXPORT: exporter},
             metrics=metrics,
         )
 

@@ -6,8 +6,6 @@ from typing import Final
 
 import msgspec
 
-KIND: Final = "export"
-"""The kind of an export's job."""
 PART_ROWS: Final = 100_000
 """Of a part, behind which another attempt goes on."""
 ROWS_MAX: Final = 10_000_000

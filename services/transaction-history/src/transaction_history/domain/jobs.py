@@ -14,6 +14,12 @@ _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (1, 10, 60, 300
 """Before each further attempt: long enough together for a database or a store to be back."""
 
 
+class Kind(StrEnum):
+    """What jobs are for."""
+
+    EXPORT = "export"
+
+
 class JobStatus(StrEnum):
     """Where a job is. An expired one had a file that is not kept any longer."""
 

@@ -13,7 +13,8 @@ from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
 from servicekit.http.routes.parsing import path_id
 from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Pool, Transaction
-from transaction_history.domain.exports import KIND, request_text
+from transaction_history.domain.exports import request_text
+from transaction_history.domain.jobs import Kind
 from transaction_history.domain.links import link_token
 from transaction_history.entrypoints.export_requests import CreateExport, CreateLink, request_from
 from transaction_history.entrypoints.files import AskedPart, file_answer, file_of
@@ -48,7 +49,7 @@ class ExportHandlers:
         text = request_text(request_from(body))
 
         async def work(tx: Transaction) -> Answer | Undone[Problem]:
-            outcome = await self.commands.submit(tx, sent.caller, KIND, text)
+            outcome = await self.commands.submit(tx, sent.caller, Kind.EXPORT, text)
             if isinstance(outcome, TooManyJobs):
                 detail = "The tenant has as many jobs waiting as it may; nothing was done."
                 return Undone(Problem(problems.TOO_MANY_JOBS, detail, retry_after_s=WAIT_S))
@@ -58,14 +59,14 @@ class ExportHandlers:
 
     async def get(self, export_id: PathId, caller: Caller) -> JobBody:
         """Tell of an export."""
-        found = await self.queries.job(caller, _export_id(export_id), kind=KIND)
+        found = await self.queries.job(caller, _export_id(export_id), kind=Kind.EXPORT)
         if isinstance(found, JobUnknown):
             raise _export_id.missing(export_id)
         return job_body(found)
 
     async def file(self, export_id: PathId, caller: Caller, asked: AskedPart) -> Response:
         """Answer the file."""
-        found = await self.queries.file(caller, _export_id(export_id), kind=KIND)
+        found = await self.queries.file(caller, _export_id(export_id), kind=Kind.EXPORT)
         if isinstance(found, JobUnknown):
             raise _export_id.missing(export_id)
         return await file_answer(found, asked, self.objects)
@@ -75,7 +76,9 @@ class ExportHandlers:
         known = _export_id(export_id)
 
         async def work(tx: Transaction) -> Answer | Undone[Problem]:
-            outcome = await self.commands.add_link(tx, sent.caller, known, kind=KIND, expires_in_s=body.expires_in_s)
+            outcome = await self.commands.add_link(
+                tx, sent.caller, known, kind=Kind.EXPORT, expires_in_s=body.expires_in_s
+            )
             if isinstance(outcome, Link):
                 told = LinkBody(
                     path=f"{DOWNLOADS}/{link_token(self.link_key, outcome.name)}",
@@ -96,7 +99,7 @@ class ExportHandlers:
         """Revoke the links to the file."""
         known = _export_id(export_id)
         async with self.pool.transaction() as tx:
-            outcome = await self.commands.revoke_links(tx, caller, known, kind=KIND)
+            outcome = await self.commands.revoke_links(tx, caller, known, kind=Kind.EXPORT)
         if outcome is not None:
             raise _export_id.missing(export_id)
         return Response(status_code=_NO_CONTENT)

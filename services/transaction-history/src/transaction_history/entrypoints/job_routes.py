@@ -17,8 +17,7 @@ from servicekit.http.routes.paging import Page, paged
 from servicekit.http.routes.parsing import path_id
 from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Transaction
-from transaction_history.domain.exports import KIND as EXPORT
-from transaction_history.domain.jobs import JobStatus
+from transaction_history.domain.jobs import JobStatus, Kind
 from transaction_history.entrypoints.job_bodies import JobBody, JobsBody, job_body
 from transaction_history.jobs.commands import JobCommands, JobEnded, JobUnknown
 from transaction_history.jobs.queries import JobFilter, JobQueries
@@ -27,14 +26,13 @@ JOBS: Final = "/v1/history/jobs"
 ABOUT_OTHERS: Final = (
     "A caller that acts for some owners alone finds the jobs of callers that acted for none but these, and no other."
 )
-_KINDS: Final = {"enum": [EXPORT]}
 _OK: Final = 200
 _TO_JOB: Final[Sequence[Link]] = tuple(
     (operation, {"job_id": "$response.body#/data/0/id"}) for operation in ("get_job", "cancel_job")
 )
 job_id_of: Final = path_id(problems.JOB_NOT_FOUND, "There is no such job.")
 
-KindQuery = Annotated[str | None, Query(max_length=40, description="Of this kind only.", json_schema_extra=_KINDS)]
+KindQuery = Annotated[Kind | None, Query(description="Of this kind only.")]
 StatusQuery = Annotated[JobStatus | None, Query(description="With this status only.")]
 
 

@@ -25,7 +25,7 @@ from transaction_history.config import HistorySettings
 OWNER: Final = "owner"
 EXPORTS: Final = "/v1/history/exports"
 EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
-OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("POST", "/link"), ("DELETE", "/links"))
+OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("DELETE", "/links"))
 
 
 def _settings(database: Database) -> HistorySettings:
@@ -52,6 +52,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     project(database.dsn_app, projection, events)
     exports, jobs = _exports(database, http)
+    linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key()).json()["path"]
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
@@ -63,11 +64,17 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             f"{each} /v1/history/exports/{{export_id}}{rest}": Fill(path={"export_id": exports})
             for each, rest in OF_EXPORT
         },
+        f"POST {EXPORTS}/{{export_id}}/link": Fill(path={"export_id": exports}, body=_for_a_minute),
+        "GET /v1/history/downloads/{token}": Fill(path={"token": lambda: linked.rpartition("/")[2]}),
         "GET /v1/history/jobs/{job_id}": Fill(path={"job_id": exports}),
         "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
         "GET /v1/history/jobs": Fill(paged={"kind": "export"}),
         "POST /v1/history/exports": Fill(body=_narrowed),
     }
+
+
+def _key() -> dict[str, str]:
+    return {"Idempotency-Key": new_id_text()}
 
 
 def _narrowed(body: Json) -> None:
@@ -77,11 +84,16 @@ def _narrowed(body: Json) -> None:
         body["filters"] = {"owner_id": [OWNER]}
 
 
+def _for_a_minute(body: Json) -> None:
+    """Leave no number that is whole and yet none of JSON's integers here, such as 60.0."""
+    body["expires_in_s"] = 60
+
+
 def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
     """Return what gives an export with a file, and what asks for another one."""
 
     def ask() -> str:
-        asked = http.post(EXPORTS, json=EXPORT, headers={"Idempotency-Key": new_id_text()})
+        asked = http.post(EXPORTS, json=EXPORT, headers=_key())
         return str(asked.json().get("id", new_id_text()))  # there may be as many as there may be
 
     made = [ask() for _ in range(2)]

@@ -13,6 +13,7 @@ from access.identities.key_rows import find_keys
 from access.identities.keys import key_with_account
 from access.identities.limits import find_limits
 from access.identities.subjects import find_subject
+from contracts.ids import SHARDS
 from fraud.reads.reads_postgres import DecisionFilter, RiskReads
 from notifications.deliveries.queries import Attempted, DeliveryQueries
 from notifications.deliveries.store_postgres import DeliveryFilter
@@ -22,6 +23,13 @@ from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
+from transaction_history.domain.exports import ExportFilters, ExportRequest, Format
+from transaction_history.domain.links import LinkName
+from transaction_history.exports.datasets import DATASETS, Dataset
+from transaction_history.exports.plan import Plan
+from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
+from transaction_history.jobs.rows import Job, Snapshot
 from transaction_history.reads.reads_postgres import HistoryReads
 from wallet.domain.mandate import platform_mandate
 from wallet.reads.queries import WalletFilter
@@ -58,7 +66,12 @@ ROWS: Final[Mapping[str, str]] = {
         insert into transaction_history.system_entry
         values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}');
         insert into transaction_history.state_change
-        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);""",
+        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);
+        insert into history_jobs.job (id, tenant_id, kind, request, subject, scopes, status, due_at, created_at,
+                                      finished_at, sha256, file_rows, size_bytes, file_name, media_type)
+        values ('{ID}', :tenant, 'export', '{{}}', 's', 0, 'succeeded', '{AT}', '{AT}', '{AT}', '', 0, 0, 'f', 'm');
+        insert into history_jobs.job_part values ('{ID}', 0, 'o', 0, 0, true, null);
+        insert into history_jobs.link values ('{ID}', :tenant, '{ID}', 's', '{AT}', now() + interval '1 day');""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',
@@ -128,7 +141,44 @@ def _history(tenants: TenantPool) -> Mapping[str, Read]:
     async def entry_at(tenant: UUID) -> Sequence[object]:
         return _found(await reads.entry_at(_every(tenant), ID, EPOCH))
 
+    jobs, exports = JobQueries(tenants), ExportReader(tenants)
+    anything = JobFilter(None, None)
+
+    async def job(tenant: UUID) -> Sequence[object]:
+        found = await jobs.job(_every(tenant), ID)
+        return [found] if isinstance(found, Job) else []
+
+    async def file(tenant: UUID) -> Sequence[object]:
+        found = await jobs.file(_every(tenant), ID, kind="export")
+        return found.pieces if isinstance(found, WithPieces) else []
+
+    async def linked(tenant: UUID) -> Sequence[object]:
+        found = await jobs.linked(LinkName(tenant, ID))
+        return found.pieces if isinstance(found, WithPieces) else []
+
+    def rows_of(dataset: Dataset) -> Read:
+        async def rows(tenant: UUID) -> Sequence[object]:
+            columns = tuple(column.name for column in dataset.columns)
+            request = ExportRequest(
+                dataset=dataset.name,
+                filters=ExportFilters(),
+                columns=columns,
+                format=Format.CSV,
+                time_zone="UTC",
+                gzip=False,
+            )
+            seen = Snapshot(as_of=(9,) * SHARDS, parked=())
+            plan = Plan(dataset, request, tenant_id=tenant, owners=None, seen=seen)
+            return (await exports.chunk(tenant, plan, None, 9)).records
+
+        return rows
+
     return {
+        "jobs": lambda tenant: jobs.jobs(_every(tenant), anything, before=None, limit=9),
+        "job": job,
+        "file": file,
+        "linked": linked,
+        **{f"exported_{name}": rows_of(dataset) for name, dataset in DATASETS.items()},
         "wallet": wallet,
         "owner_scope": owner_scope,
         "wallet_entries": lambda tenant: reads.wallet_entries(_every(tenant), ID, before_version=None, limit=9),

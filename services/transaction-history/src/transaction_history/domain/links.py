@@ -9,7 +9,7 @@ from uuid import UUID
 EXPIRES_IN_S_MAX: Final = 3_600
 _ID_BYTES: Final = 16
 _TAG_BYTES: Final = 32
-_TOKEN_CHARACTERS: Final = 86
+TOKEN_CHARACTERS: Final = 86
 """Of 64 bytes in base64 without padding."""
 
 
@@ -28,7 +28,7 @@ def link_token(key: bytes, name: LinkName) -> str:
 
 def named_by(key: bytes, token: str) -> LinkName | None:
     """Return which link *token* is, None where it was not made under *key*."""
-    if len(token) != _TOKEN_CHARACTERS:
+    if len(token) != TOKEN_CHARACTERS:
         return None
     try:
         raw = base64.b64decode(f"{token}==", altchars=b"-_", validate=True)

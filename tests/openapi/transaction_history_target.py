@@ -52,7 +52,11 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     project(database.dsn_app, projection, events)
     exports, jobs = _exports(database, http)
-    linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key()).json()["path"]
+
+    def token() -> str:
+        linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
+        return str(linked.json()["path"]).rpartition("/")[2]
+
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
@@ -65,7 +69,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
             for each, rest in OF_EXPORT
         },
         f"POST {EXPORTS}/{{export_id}}/link": Fill(path={"export_id": exports}, body=_for_a_minute),
-        "GET /v1/history/downloads/{token}": Fill(path={"token": lambda: linked.rpartition("/")[2]}),
+        "GET /v1/history/downloads/{token}": Fill(path={"token": token}),
         "GET /v1/history/jobs/{job_id}": Fill(path={"job_id": exports}),
         "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
         "GET /v1/history/jobs": Fill(paged={"kind": "export"}),

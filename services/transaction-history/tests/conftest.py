@@ -29,12 +29,12 @@ def database_template(postgres_server: Server) -> TemplateDatabase:
 
 def settings_of(database: Database, folder: Path, **changes: Any) -> HistorySettings:
     """Return the settings of a test: files are kept below *folder*."""
-    return HistorySettings(
-        transaction_history_database_url=database.dsn_app,
-        transaction_history_reader_database_url=database.dsn_reader,
-        transaction_history_objects_url=str(folder / "objects"),
-        **changes,
-    )
+    usual = {
+        "transaction_history_database_url": database.dsn_app,
+        "transaction_history_reader_database_url": database.dsn_reader,
+        "transaction_history_objects_url": str(folder / "objects"),
+    }
+    return HistorySettings(**usual | changes)
 
 
 @pytest.fixture

@@ -256,7 +256,8 @@ async def test_a_store_that_does_not_answer_is_told_as_that(
     export_id = await made(api, open_worker)
 
     async def gone(*_: object) -> AsyncIterator[bytes]:
-        raise ObjectsUnavailable("gone")
+        for error in [ObjectsUnavailable("gone")]:
+            raise error
         yield b""
 
     monkeypatch.setattr(Objects, "read", gone)

@@ -23,7 +23,7 @@ HEADS = [
     Head("version", CellKind.NUMBER),
     Head("is_forced", CellKind.FLAG),
 ]
-TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 ROWS = st.lists(
     st.tuples(
         st.none() | TEXTS,

@@ -153,7 +153,7 @@ def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantP
 
 
 def _open_objects(settings: HistorySettings) -> Objects:
-    return Objects(settings.transaction_history_objects_url, settings.objects_options)
+    return Objects(settings.objects_url, settings.objects_options)
 
 
 def _app(

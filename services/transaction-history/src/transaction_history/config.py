@@ -20,6 +20,7 @@ from servicekit.service.settings import (
     RecordsPerPoll,
     RelayLease,
     SchemaUrl,
+    SettingsError,
     required_by_api,
 )
 from servicekit.settings import Mode, ServiceSettings
@@ -80,10 +81,10 @@ class HistorySettings(ServiceSettings):
     transaction_history_objects_url: str = Field(
         default=DEVELOPMENT_OBJECTS,
         description="Where files of jobs are kept, the same for every API and worker process: a folder, or "
-        "`s3://bucket/prefix`. The default is for development and refused elsewhere.",
+        "`s3://bucket/prefix`. The default is for development: API and worker refuse it elsewhere.",
     )
-    transaction_history_objects_options: SecretStr = Field(
-        default=SecretStr("{}"),
+    transaction_history_objects_options: SecretStr | None = Field(
+        default=None,
         description="What else there is to say of a bucket, a JSON object of texts: `endpoint`, `region`, "
         "`access_key_id`, `secret_access_key`, `allow_http` (`true`).",
     )
@@ -107,8 +108,6 @@ class HistorySettings(ServiceSettings):
             return self
         if key == DEVELOPMENT_LINK_KEY:
             raise ValueError("TRANSACTION_HISTORY_LINK_KEY is the key that is for development")
-        if self.transaction_history_objects_url == DEVELOPMENT_OBJECTS:
-            raise ValueError("TRANSACTION_HISTORY_OBJECTS_URL is the folder that is for development")
         return self
 
     @property
@@ -181,8 +180,16 @@ class HistorySettings(ServiceSettings):
     @property
     def objects_options(self) -> Mapping[str, str]:
         """What else there is to say of the store of files."""
-        options: dict[str, str] = json.loads(self.transaction_history_objects_options.get_secret_value())
+        given = self.transaction_history_objects_options
+        options: dict[str, str] = {} if given is None else json.loads(given.get_secret_value())
         return options
+
+    @property
+    def objects_url(self) -> str:
+        """Where files of jobs are kept. Raises SettingsError outside development where nobody said so."""
+        if self.mode is not Mode.DEVELOPMENT and self.transaction_history_objects_url == DEVELOPMENT_OBJECTS:
+            raise SettingsError("TRANSACTION_HISTORY_OBJECTS_URL is not set: its default is for development")
+        return self.transaction_history_objects_url
 
     @property
     def link_key(self) -> bytes:

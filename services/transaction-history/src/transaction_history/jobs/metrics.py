@@ -10,7 +10,10 @@ class JobMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._ended = Counter(
-            "history_jobs_ended_total", "Jobs that ended here, by outcome.", ("kind", "outcome"), registry=registry
+            "history_job_attempts_total",
+            "Attempts that ended here, by outcome.",
+            ("kind", "outcome"),
+            registry=registry,
         )
         self._failed = Counter(
             "history_job_attempts_failed_total", "Attempts that failed.", ("kind", "reason"), registry=registry
@@ -23,7 +26,7 @@ class JobMetrics:
         self._oldest = Gauge("history_jobs_oldest_seconds", "How long the oldest due job waits.", registry=registry)
 
     def ended(self, kind: str, outcome: str) -> None:
-        """Count a job that ended, or was given back."""
+        """Count an attempt that ended."""
         self._ended.labels(kind, outcome).inc()
 
     def failed(self, kind: str, reason: str) -> None:

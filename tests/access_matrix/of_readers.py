@@ -1,8 +1,9 @@
 """Requests to the services that are only asked: the history and fraud, of two tenants' wallets."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from tests.access_matrix.callers import OTHER_OWNER, OURS, OWNER, THEIRS, Home
-from tests.access_matrix.recipes import Recipe, Recipes, Setup, about_nothing, listed, made_first
+from tests.access_matrix.recipes import Recipe, Recipes, Setup, about_nothing, listed, made_first, whatever
 from tests.openapi.fraud_target import RULES, TRANSFERS
 from tests.openapi.targets import project
 
@@ -20,10 +21,16 @@ from contracts.envelope import Envelope
 from fraud.config import MILLENNIUM_S, FraudSettings
 from servicekit.access.admission import EACH_ROW
 from servicekit.consumer.projection import Projection
-from servicekit.postgres import Pool
+from servicekit.postgres import Pool, PoolSettings, open_pool
+from testkit.access import principal_of
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from transaction_history.config import HistorySettings
+from transaction_history.domain.exports import ExportFilters, ExportRequest, Format, request_text
+from transaction_history.domain.jobs import Kind
+from transaction_history.jobs.commands import JobCommands
+from transaction_history.jobs.queue_postgres import JobQueue
+from transaction_history.jobs.rows import Job, JobFile
 
 MISSING: Final = "wallet_not_found"
 PAYERS_MINOR: Final = 73_195_000
@@ -60,6 +67,9 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         yield transaction_history.bootstrap.make_projection(settings)
 
     project(database.dsn_app, projection, events)
+    made = _exports(database)
+    export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
+    job = Recipe(fresh=made.queued, missing="job_not_found")
     wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
     entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
     of_owner = Recipe(fresh=lambda: OWNER, mark=lambda _: OURS_HAS, owned=EACH_ROW)
@@ -78,7 +88,44 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         # To whom an owner is nobody, it has no entries.
         "list_owner_entries": [replace(entries, owned=EACH_ROW)],
         "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
+        "list_jobs": [listed(lambda: made.succeeded), listed(made.queued, lambda _: {"status": "queued"})],
+        "get_job": [job],
+        "cancel_job": [job],
+        "create_export": [Recipe(fresh=whatever, body=lambda _id, _caller: {"dataset": "entries", "format": "csv"})],
+        "get_export": [export],
+        "get_export_file": [export],
+        "link_export": [replace(export, body=lambda _id, _caller: {"expires_in_s": 60})],
+        "revoke_export_links": [export],
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Exports:
+    """Exports of a caller that acts for `OWNER` alone: one with a file, and such that wait."""
+
+    succeeded: str
+    queued: Callable[[], str]
+
+
+def _exports(database: Database) -> _Exports:
+    caller = principal_of("exporter", tenant_id=OURS, acts_for=frozenset({OWNER}))
+    request = ExportRequest(
+        dataset="entries", filters=ExportFilters(), columns=("id",), format=Format.CSV, time_zone="UTC", gzip=False
+    )
+    nothing = JobFile(name="entries.csv", media_type="text/csv", rows=0, size_bytes=0, sha256=bytes(32))
+
+    async def submit(*, is_done: bool) -> str:
+        async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="matrix")) as pool:
+            async with pool.transaction() as tx:
+                asked = await JobCommands().submit(tx, caller, Kind.EXPORT, request_text(request))
+            assert isinstance(asked, Job)
+            if is_done:
+                lease = await JobQueue(pool, lease_s=60.0).take()
+                assert lease is not None
+                await lease.succeed(nothing, kept_days=7)
+        return str(asked.id)
+
+    return _Exports(asyncio.run(submit(is_done=True)), lambda: asyncio.run(submit(is_done=False)))
 
 
 def fraud_recipes(setup: Setup, database: Database) -> Recipes:

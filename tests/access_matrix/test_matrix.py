@@ -29,8 +29,11 @@ PUBLIC: Final = frozenset(
         "/schemas/{event_type}",
     )
 )
-OF_WALLET: Final = frozenset({("GET", "/v1/currencies")})
-"""What of the wallet's own anybody may ask for."""
+OWN: Final = {
+    "wallet": frozenset({("GET", "/v1/currencies")}),
+    "transaction-history": frozenset({("GET", "/v1/history/downloads/{token}")}),
+}
+"""What of a service's own anybody may ask for."""
 NEVER_A_USERS: Final = frozenset(
     {
         *("deposits:create", "wallets:restrict", "risk:read", "credentials:read", "credentials:write"),
@@ -72,7 +75,7 @@ def test_each_command_of_a_batch_needs_a_scope_of_its_own(matrices: Matrices) ->
 def test_what_asks_nothing_of_its_caller_is_public_by_name_and_answers_anybody(
     matrices: Matrices, service: str
 ) -> None:
-    world, public = matrices(service).world, PUBLIC | (OF_WALLET if service == "wallet" else frozenset())
+    world, public = matrices(service).world, PUBLIC | OWN.get(service, frozenset())
 
     answers = {
         path: world.send(Ask(method=method, path=path), NO_CREDENTIAL, frozenset()).status_code

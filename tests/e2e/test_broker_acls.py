@@ -30,6 +30,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it lists no
 from contracts.topics import (
     ACCESS_EVENTS,
     FRAUD_DECISIONS,
+    HISTORY_EVENTS,
     NOTIFICATIONS_EVENTS,
     TOPICS,
     WALLET_EVENTS,
@@ -51,14 +52,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.integration]
 FOLDER: Final = Path(__file__).parents[2] / "deploy" / "kafka" / "acls"
 WRITES: Final = {
     "wallet": {WALLET_EVENTS.name, WALLET_WATERMARKS.name},
-    "transaction-history": set[str](),
+    "transaction-history": {HISTORY_EVENTS.name},
     "notifications": {NOTIFICATIONS_EVENTS.name},
     "fraud": {FRAUD_DECISIONS.name},
     "access": {ACCESS_EVENTS.name},
 }
 READS: Final = {
     "wallet": {WALLET_EVENTS.name, FRAUD_DECISIONS.name, ACCESS_EVENTS.name},
-    "transaction-history": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, ACCESS_EVENTS.name},
+    "transaction-history": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, HISTORY_EVENTS.name, ACCESS_EVENTS.name},
     "notifications": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, NOTIFICATIONS_EVENTS.name, ACCESS_EVENTS.name},
     "fraud": {WALLET_EVENTS.name, WALLET_WATERMARKS.name, FRAUD_DECISIONS.name, ACCESS_EVENTS.name},
     "access": {ACCESS_EVENTS.name},

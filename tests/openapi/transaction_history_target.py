@@ -1,23 +1,31 @@
 """The history under test: two wallets of one owner with entries, each more than a page of one."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx2
-from tests.openapi.filling import Fill, Make
+from prometheus_client import CollectorRegistry
+from tests.openapi.filling import Fill, Json, Make
 from tests.openapi.targets import BEHIND_PROXY, Target, project
 
+from contracts.ids import new_id_text
 from servicekit.access.admission import Authority
 from servicekit.consumer.projection import Projection
-from servicekit.postgres import Pool
-from servicekit.telemetry import Telemetry
+from servicekit.lifecycle import Shutdown
+from servicekit.postgres import Pool, open_pool
+from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
+from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
 
 OWNER: Final = "owner"
+EXPORTS: Final = "/v1/history/exports"
+EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
+OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("DELETE", "/links"))
 
 SEEN: Final[Mapping[str, Make]] = {
     name: lambda value=value: value  # type: ignore[misc]  # a lambda's default has no type
@@ -57,7 +65,7 @@ def _settings(database: Database) -> HistorySettings:
     )
 
 
-def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
+def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     """Have things happened to two wallets, and return what requests about them are filled with."""
     stream, payer, payee = Stream(), wallet_in(1), wallet_in(2)
     events = [
@@ -72,6 +80,12 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
         yield bootstrap.make_projection(_settings(database))
 
     project(database.dsn_app, projection, events)
+    exports, jobs = _exports(database, http)
+
+    def token() -> str:
+        linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
+        return str(linked.json()["path"]).rpartition("/")[2]
+
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
@@ -87,7 +101,62 @@ def fills(database: Database, _http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
+        **{
+            f"{each} /v1/history/exports/{{export_id}}{rest}": Fill(path={"export_id": exports})
+            for each, rest in OF_EXPORT
+        },
+        f"POST {EXPORTS}/{{export_id}}/link": Fill(path={"export_id": exports}, body=_for_a_minute),
+        "GET /v1/history/downloads/{token}": Fill(path={"token": token}),
+        "GET /v1/history/jobs/{job_id}": Fill(path={"job_id": exports}),
+        "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
+        "GET /v1/history/jobs": Fill(paged={"kind": "export"}),
+        "POST /v1/history/exports": Fill(body=_narrowed),
     }
+
+
+def _key() -> dict[str, str]:
+    return {"Idempotency-Key": new_id_text()}
+
+
+def _narrowed(body: Json) -> None:
+    """Leave what any dataset takes."""
+    body.update({"columns": ["wallet_id"], "time_zone": "UTC", "gzip": False})
+    if isinstance(body.get("filters"), dict):
+        body["filters"] = {"owner_id": [OWNER]}
+
+
+def _for_a_minute(body: Json) -> None:
+    """Leave no number that is whole and yet none of JSON's integers here, such as 60.0."""
+    body["expires_in_s"] = 60
+
+
+def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
+    """Return what gives an export with a file, and what asks for another one."""
+
+    def ask() -> str:
+        asked = http.post(EXPORTS, json=EXPORT, headers=_key())
+        return str(asked.json().get("id", new_id_text()))  # there may be as many as there may be
+
+    made = [ask() for _ in range(2)]
+
+    async def work() -> None:
+        telemetry = Telemetry("transaction_history", "worker", "1", CollectorRegistry(), Tracing("test", 0.0))
+        shutdown, settings = Shutdown(), _settings(database)
+        async with (
+            await open_pool(settings.worker.pool) as pool,
+            bootstrap.open_worker(settings, telemetry, pool) as worker,
+        ):
+            working = asyncio.create_task(worker.run(shutdown))
+
+            async def is_made() -> bool:
+                return bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
+
+            await eventually(is_made)
+            shutdown.request()
+            await working
+
+    asyncio.run(work())
+    return lambda: made[0], ask
 
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:

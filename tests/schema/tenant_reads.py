@@ -1,8 +1,10 @@
 """Every read of every API, each by what it finds, and the rows of one tenant that it finds them in."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
+
+from tests.schema.history_reads import job_reads, ledger_reads
 
 from access.domain.issuers import Issuer
 from access.domain.outcomes import Unknown
@@ -18,26 +20,10 @@ from notifications.deliveries.queries import Attempted, DeliveryQueries
 from notifications.deliveries.store_postgres import DeliveryFilter
 from notifications.domain.endpoints import Endpoint
 from notifications.endpoints.queries import EndpointQueries
-from servicekit.postgres import Connection, Pool
 from servicekit.principal import Principal
-from servicekit.read_model.projected import Projected
-from servicekit.read_model.walking import Walk
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
-from transaction_history.reads.balances import balance_at
-from transaction_history.reads.entries import owner_entries, wallet_entries
-from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
-from transaction_history.reads.listing import TimedPosition, VersionPosition
-from transaction_history.reads.transactions import (
-    TransactionFilter,
-    TransactionUnknown,
-    list_transactions,
-    transaction,
-)
-from transaction_history.reads.view import View
-from transaction_history.reads.wallets import WalletFilter as HistoryWalletFilter
-from transaction_history.reads.wallets import WalletUnknown, known_wallet, list_wallets, owner_balances, owner_shards
 from wallet.domain.mandate import platform_mandate
 from wallet.reads.queries import WalletFilter
 from wallet.reads.reads_postgres import LedgerReads
@@ -85,7 +71,12 @@ ROWS: Final[Mapping[str, str]] = {
         values ('{ID}', '{ID}', :tenant, '{OWNER}', 0, 'USD', 'payment', 'open', 1, 0, 0, 0, 1, '{AT}', '{AT}', '{AT}',
                 1, '{{}}');
         insert into transaction_history.balance_day
-        values ('{ID}', '{AT}', :tenant, '{OWNER}', 0, 'USD', 1, 1, 0, 1, 1, 0, 0);""",
+        values ('{ID}', '{AT}', :tenant, '{OWNER}', 0, 'USD', 1, 1, 0, 1, 1, 0, 0);
+        insert into history_jobs.job (id, tenant_id, kind, request, subject, scopes, status, due_at, created_at,
+                                      finished_at, sha256, file_rows, size_bytes, file_name, media_type)
+        values ('{ID}', :tenant, 'export', '{{}}', 's', 0, 'succeeded', '{AT}', '{AT}', '{AT}', '', 0, 0, 'f', 'm');
+        insert into history_jobs.job_part values ('{ID}', 0, 'o', 0, 0, true, null);
+        insert into history_jobs.link values ('{ID}', :tenant, '{ID}', 's', '{AT}', now() + interval '1 day');""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',
@@ -137,51 +128,6 @@ def _wallet(tenants: TenantPool) -> Mapping[str, Read]:
             platform_mandate(tenant), REFERENCE, before=None, limit=9
         ),
     }
-
-
-def _history(tenants: TenantPool) -> Mapping[str, Read]:
-    by_time: Walk[TimedPosition] = Walk(None, is_back=False, is_included=False, limit=9)
-    by_version: Walk[VersionPosition] = Walk(None, is_back=False, is_included=False, limit=9)
-    by_hold: Walk[HoldPosition] = Walk(None, is_back=False, is_included=False, limit=9)
-
-    def read(ask: Callable[[View], Awaitable[Any]], found: Callable[[Any], Sequence[object]] = _shown) -> Read:
-        async def reading(tenant: UUID) -> Sequence[object]:
-            async with tenants.reading(tenant) as connection:
-                try:
-                    return found(await ask(View(_every(tenant), connection, _NONE_PARKED, {}, {})))
-                except (WalletUnknown, TransactionUnknown):
-                    return []
-
-        return reading
-
-    everything = TransactionFilter()
-    return {
-        "wallet": read(lambda view: known_wallet(view, ID), _found),
-        "wallets": read(lambda view: list_wallets(view, HistoryWalletFilter(), by_time)),
-        "owner_shards": read(lambda view: owner_shards(view, OWNER), list),
-        "owner_balances": read(lambda view: owner_balances(view, OWNER), lambda found: found.balances),
-        "wallet_entries": read(lambda view: wallet_entries(view, ID, by_version)),
-        "owner_entries": read(lambda view: owner_entries(view, OWNER, by_time)),
-        "transaction": read(lambda view: transaction(view, ID), lambda found: found.entries),
-        "transactions": read(lambda view: list_transactions(view, everything, by_time, newest_first=True)),
-        "holds": read(lambda view: wallet_holds(view, ID, (), by_hold)),
-        "state_changes": read(lambda view: wallet_state_changes(view, ID, by_version)),
-        "balance_at": read(lambda view: balance_at(view, ID, EPOCH), lambda found: _found(found.standing.occurred_at)),
-    }
-
-
-def _shown(found: Any) -> Sequence[object]:
-    return list(found.page.rows)
-
-
-class _NoneParked(Projected):
-    """A projection of which no wallet is parked: what is parked is of no tenant."""
-
-    async def refuse_parked_on(self, connection: Connection, subjects: Sequence[UUID]) -> None:
-        """Refuse none."""
-
-
-_NONE_PARKED: Final = _NoneParked(cast("Pool", None), "transaction_history")
 
 
 def _fraud(tenants: TenantPool) -> Mapping[str, Read]:
@@ -282,7 +228,7 @@ def _found(row: object | None) -> Sequence[object]:
 
 _READS: Final = {
     "wallet": _wallet,
-    "transaction_history": _history,
+    "transaction_history": lambda tenants: {**ledger_reads(tenants, ID, OWNER), **job_reads(tenants, ID)},
     "fraud": _fraud,
     "notifications": _notifications,
     "access": _access,

@@ -48,6 +48,7 @@ NUMBERS = {
     "wallet.chargeback_debited.v1": 28,
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
+    "history.job_finished.v1": 41,
 }
 OLD_SCHEMAS = Path(__file__).parent / "old_schemas"
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))

@@ -32,6 +32,7 @@ BITS = {
     "limits:write": 24,
     "overdraft:write": 25,
     "wallets:describe": 26,
+    "history:export": 27,
 }
 NEVER_A_USERS = {
     "wallets:restrict",

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -14,8 +16,10 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.read_api import ReadApi
+from testkit.running import running
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
+from transaction_history.domain.exports import PART_ROWS
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +27,37 @@ def database_template(postgres_server: Server) -> TemplateDatabase:
     return migrated_template(postgres_server, "transaction_history", bootstrap.migration_sources())
 
 
+def settings_of(database: Database, folder: Path, **changes: Any) -> HistorySettings:
+    """Return the settings of a test: files are kept below *folder*."""
+    usual = {
+        "transaction_history_database_url": database.dsn_app,
+        "transaction_history_reader_database_url": database.dsn_reader,
+        "transaction_history_objects_url": str(folder / "objects"),
+    }
+    return HistorySettings(**usual | changes)
+
+
 @pytest.fixture
-def open_bench(database: Database, pool: Pool) -> Callable[[], AbstractAsyncContextManager[ReadApi]]:
+def open_worker(database: Database, pool: Pool, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[None]]:
+    """Give what opens a worker; its arguments are parts' rows, and settings."""
+
+    @asynccontextmanager
+    async def opened(*, part_rows: int = PART_ROWS, **changes: Any) -> AsyncIterator[None]:
+        settings = settings_of(database, tmp_path, drain_s=2.0, **changes)
+        telemetry = Telemetry("transaction_history", "worker", "1", CollectorRegistry(), Tracing("test", 0.0))
+        async with bootstrap.open_worker(settings, telemetry, pool, part_rows=part_rows) as worker, running(worker):
+            yield
+
+    return opened
+
+
+@pytest.fixture
+def open_bench(database: Database, pool: Pool, tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[ReadApi]]:
     """Give what opens the projection and the API over it."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[ReadApi]:
-        settings = HistorySettings(
-            transaction_history_database_url=database.dsn_app,
-            transaction_history_reader_database_url=database.dsn_reader,
-        )
+        settings = settings_of(database, tmp_path)
         telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
         processor, authority = Processor(bootstrap.make_projection(settings), pool, metrics), AdmitsAs()

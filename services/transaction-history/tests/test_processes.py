@@ -1,15 +1,26 @@
 """The service's processes as an operator starts them."""
 
+import asyncio
+import gzip
+import hashlib
+import json
 import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
+from contracts.ids import new_id_text
 from engines.ports import free_ports
 from testkit.databases import Database
 from testkit.events import Stream, publish, wallet_in
+from testkit.export_api import rows_of
 from testkit.processes import command, process, read
 from testkit.pytest_plugin import MakeTopic
+from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -18,8 +29,10 @@ READY_WITHIN_S = 60
 
 
 @pytest.fixture
-async def environment(database: Database, kafka_bootstrap: str, make_topic: MakeTopic) -> Mapping[str, str]:
-    api_port, projector_port = free_ports(2)
+async def environment(
+    database: Database, kafka_bootstrap: str, make_topic: MakeTopic, tmp_path: Path
+) -> Mapping[str, str]:
+    api_port, projector_port, worker_port = free_ports(3)
     return {
         **os.environ,
         "TRANSACTION_HISTORY_DATABASE_URL": database.dsn_app,
@@ -29,6 +42,10 @@ async def environment(database: Database, kafka_bootstrap: str, make_topic: Make
         "TRANSACTION_HISTORY_TOPIC": await make_topic(PARTITIONS),
         "TRANSACTION_HISTORY_API_PORT": str(api_port),
         "TRANSACTION_HISTORY_PROJECTOR_PORT": str(projector_port),
+        "TRANSACTION_HISTORY_WORKER_PORT": str(worker_port),
+        "TRANSACTION_HISTORY_EVENTS_TOPIC": await make_topic(PARTITIONS),
+        "TRANSACTION_HISTORY_OBJECTS_URL": str(tmp_path / "objects"),
+        "TRANSACTION_HISTORY_JOB_LEASE_S": "2",
         "TRACE_SAMPLE_RATIO": "0",
     }
 
@@ -61,3 +78,64 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
         assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
+
+
+async def first_record(brokers: str, topic: str) -> Any:
+    """Return the body of the first event of *topic*."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            record = await consumer.getone()
+    finally:
+        await consumer.stop()
+    return json.loads(record.value)
+
+
+async def test_a_job_is_carried_out_and_told_of_by_real_processes_of_which_one_is_killed(
+    environment: Mapping[str, str],
+) -> None:
+    stream, wallet = Stream(), wallet_in(5)
+    events = [stream.opened(wallet), *(event for _ in range(50) for event in stream.deposit(wallet, 9))]
+    topic, brokers = environment["TRANSACTION_HISTORY_TOPIC"], environment["KAFKA_BOOTSTRAP_SERVERS"]
+    assert (await command("transaction_history", environment, "migrate"))[0] == 0
+    async with (
+        process("transaction_history", "projector", environment),
+        process("transaction_history", "api", environment) as running_api,
+    ):
+        api = running_api.pages
+        await publish(brokers, topic, PARTITIONS, events)
+        await read(api, f"/v1/history/wallets/{wallet}/entries", f"5-{len(events)}")
+        asked = await api.post(
+            "/v1/history/exports",
+            json={"dataset": "entries", "format": "csv", "gzip": True},
+            headers={"Idempotency-Key": new_id_text()},
+        )
+        export = f"/v1/history/exports/{asked.json()['id']}"
+
+        async def is_made() -> bool:
+            return bool((await api.get(export)).json()["status"] == "succeeded")
+
+        killed = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "transaction_history", "worker"), env=environment
+        )
+
+        async def is_under_way() -> bool:
+            return bool((await api.get(export)).json()["status"] != "queued")
+
+        await eventually(is_under_way)
+        killed.kill()
+        await killed.wait()
+        async with process("transaction_history", "worker", environment) as worker:
+            await eventually(is_made)
+            told = await first_record(brokers, environment["TRANSACTION_HISTORY_EVENTS_TOPIC"])
+            metrics = (await worker.pages.get("/metrics")).text
+            deep = (await worker.pages.get("/health/deep")).json()
+        made, file = (await api.get(export)).json(), (await api.get(f"{export}/file")).content
+
+    assert len(rows_of(gzip.decompress(file))) == made["file"]["rows"] == 50
+    assert hashlib.sha256(file).hexdigest() == made["file"]["sha256"] == told["sha256"]
+    assert (told["status"], told["job_id"], told["kind"]) == ("succeeded", asked.json()["id"], "export")
+    assert "history_jobs_under_way" in metrics
+    assert "relay_published_total" in metrics
+    assert "objects" in str(deep)

@@ -29,7 +29,7 @@ class Service:
     """One service: its database, what migrates that, and its processes. `name` is the Python package.
 
     `own_links` are variables that hold an address below the service's own API, with the path there; `defaults` are
-    variables with what they are here unless they are set.
+    variables with what they are here unless they are set, `folders` such that hold a folder of the stack's data.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Service:
     processes: tuple[ProcessType, ...]
     own_links: tuple[tuple[str, str], ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
     probe: str | None = None
     """A list of its API that a service key may read: how one finds out that the key is known."""
 
@@ -97,6 +98,8 @@ TRANSACTION_HISTORY = Service(
     name="transaction_history",
     migrate=module("transaction_history", "migrate"),
     probe="/v1/history/owners/nobody/entries?limit=1",
+    own_links=(("TRANSACTION_HISTORY_SCHEMA_URL", "/schemas/"),),
+    folders=(("TRANSACTION_HISTORY_OBJECTS_URL", "history-objects"),),
     processes=(
         ProcessType(
             name="transaction-history-projector",
@@ -105,11 +108,18 @@ TRANSACTION_HISTORY = Service(
             port=8112,
         ),
         ProcessType(
+            name="transaction-history-worker",
+            argv=module("transaction_history", "worker"),
+            port_variable="TRANSACTION_HISTORY_WORKER_PORT",
+            port=8114,
+            instances_variable="TRANSACTION_HISTORY_WORKER_INSTANCES",
+        ),
+        ProcessType(
             name="transaction-history-api",
             argv=module("transaction_history", "api"),
             port_variable="TRANSACTION_HISTORY_API_PORT",
             port=8111,
-            after=("transaction-history-projector",),
+            after=("transaction-history-projector", "transaction-history-worker"),
             instances_variable="TRANSACTION_HISTORY_API_INSTANCES",
             is_api=True,
         ),

@@ -242,6 +242,7 @@ class Stack:
         return {
             "TRACES_FILE": str(self.config.state / "traces.jsonl"),
             **dict(service.defaults),
+            **{name: str(self.config.state / "data" / folder) for name, folder in service.folders},
             **self.config.environment,
             **self.config.own_links(service),
             BROKER_VARIABLE: self._kafka,

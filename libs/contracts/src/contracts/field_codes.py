@@ -30,6 +30,8 @@ FIELD_CODES: Final[dict[str, FieldCode]] = {
         FieldCode("amount_not_positive", "The amount is zero."),
         FieldCode("amount_too_large", "The amount is beyond 9·10¹⁴ minor units."),
         FieldCode("unknown_currency", "The currency is not known."),
+        FieldCode("unknown_column", "The dataset has no such column."),
+        FieldCode("unknown_filter", "The dataset has no such filter."),
         FieldCode("unknown_time_zone", "There is no such IANA time zone."),
         FieldCode("same_wallet", "Source and destination are the same wallet."),
         FieldCode("same_currency", "Source and destination are of the same currency."),

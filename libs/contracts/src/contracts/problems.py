@@ -291,6 +291,24 @@ POSITION_NOT_REACHED: Final = _register(
     "position_not_reached", 409, "The read model has not reached Min-Position", "Repeat after retry_after_s."
 )
 
+# Jobs of the history, and their files.
+JOB_NOT_FOUND: Final = _register("job_not_found", 404, "There is no such job", "Check the id.")
+EXPORT_NOT_FOUND: Final = _register("export_not_found", 404, "There is no such export", "Check the id.")
+TOO_MANY_JOBS: Final = _register(
+    "too_many_jobs", 429, "The tenant has as many jobs waiting as it may", "Repeat after retry_after_s."
+)
+JOB_ENDED: Final = _register("job_ended", 409, "The job has ended", "There is nothing left to cancel.")
+FILE_NOT_READY: Final = _register(
+    "file_not_ready", 409, "The job has not made its file yet", "Repeat when the job has succeeded."
+)
+NO_FILE: Final = _register("no_file", 409, "The job ended without a file", "Read the job's failure; begin another one.")
+FILE_EXPIRED: Final = _register("file_expired", 410, "The job's file is not kept any longer", "Begin another job.")
+RANGE_NOT_SATISFIABLE: Final = _register(
+    "range_not_satisfiable", 416, "The file ends before the range begins", "Ask for a range within size_bytes."
+)
+LINK_NOT_FOUND: Final = _register("link_not_found", 404, "There is no such link", "Ask for another link.")
+LINK_ENDED: Final = _register("link_ended", 410, "The link has expired or was revoked", "Ask for another link.")
+
 # The world failed.
 RATE_LIMITED: Final = _register("rate_limited", 429, "Too many requests", "Repeat after retry_after_s.")
 INTERNAL_ERROR: Final = _register(

@@ -103,6 +103,9 @@ POLICY_WRITE: Final = _register(23, "policy:write", NEVER_USERS, "Change the pol
 LIMITS_WRITE: Final = _register(24, "limits:write", NEVER_USERS, "Set wallets' limits, and owners' tiers.")
 OVERDRAFT_WRITE: Final = _register(25, "overdraft:write", STAFF, "Set credit lines.")
 WALLETS_DESCRIBE: Final = _register(26, "wallets:describe", ANYBODY, "Change wallets' labels and metadata.")
+HISTORY_EXPORT: Final = _register(
+    27, "history:export", ANYBODY, "Have files made of the history, fetch them and hand out links to them."
+)
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))
 """Every scope, by bit."""

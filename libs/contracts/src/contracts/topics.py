@@ -36,4 +36,13 @@ ACCESS_EVENTS: Final = Topic(name="access.events", partitions=4)
 WALLET_WATERMARKS: Final = Topic(name="wallet.watermarks", partitions=1, is_compacted=True)
 """A record a second for each of 64 shards: one partition, which whoever reads it reads whole."""
 
-TOPICS: Final = (WALLET_EVENTS, FRAUD_DECISIONS, NOTIFICATIONS_EVENTS, ACCESS_EVENTS, WALLET_WATERMARKS)
+HISTORY_EVENTS: Final = Topic(name="history.events", partitions=4)
+
+TOPICS: Final = (
+    WALLET_EVENTS,
+    FRAUD_DECISIONS,
+    NOTIFICATIONS_EVENTS,
+    ACCESS_EVENTS,
+    HISTORY_EVENTS,
+    WALLET_WATERMARKS,
+)

@@ -53,6 +53,22 @@ class Shutdown:
         return self._requested.is_set()
 
 
+async def run_together(shutdown: Shutdown, *bodies: Callable[[Shutdown], Awaitable[None]]) -> None:
+    """Run *bodies* until the end is requested; raises what ends one of them before, and ends the others."""
+    running = [asyncio.ensure_future(body(shutdown)) for body in bodies]
+    try:
+        ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        if not shutdown.is_requested:
+            for task in ended:
+                task.result()
+            raise RuntimeError("a part of the process ended before it")
+        await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+
 class PortTaken(Exception):
     """The port is in use, or may not be bound. The message names the address and the setting."""
 

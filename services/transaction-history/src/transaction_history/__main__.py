@@ -1,4 +1,4 @@
-"""The service's processes: `python -m transaction_history api | projector | migrate | projections …`."""
+"""The service's processes: `python -m transaction_history api | projector | worker | migrate | projections …`."""
 
 import asyncio
 import sys
@@ -29,6 +29,13 @@ def projector() -> None:
     """Project the events of the topic."""
     settings = HistorySettings()
     run_process(settings, lambda shutdown: bootstrap.run_projector(settings, shutdown))
+
+
+@cli.command()
+def worker() -> None:
+    """Carry jobs out, and publish what became of them."""
+    settings = HistorySettings()
+    run_process(settings, lambda shutdown: bootstrap.run_worker(settings, shutdown))
 
 
 def _migration() -> Migration:

@@ -16,27 +16,50 @@ from servicekit.consumer.topic_reader import open_topic
 from servicekit.health import Check
 from servicekit.http.app import create_app
 from servicekit.http.edge.outermost import Edge
-from servicekit.lifecycle import Shutdown
+from servicekit.http.routes.keyed import KeyedCommands
+from servicekit.idempotency import Once
+from servicekit.lifecycle import Shutdown, run_together
 from servicekit.limits import limits_source
+from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, Roles, servicekit_source
 from servicekit.postgres import Pool, open_pool
 from servicekit.read_answers import lag_check
 from servicekit.read_model.projected import Projected
+from servicekit.relay import relay_source
+from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.domain.exports import PART_ROWS
+from transaction_history.domain.jobs import Kind
+from transaction_history.domain.private_text import PlainText
 from transaction_history.entrypoints.balance_routes import balance_routes
+from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
+from transaction_history.entrypoints.export_handlers import ExportHandlers
+from transaction_history.entrypoints.export_routes import export_routes, link_routes
+from transaction_history.entrypoints.job_routes import job_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
+from transaction_history.exports.exporter import Exporter
+from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.jobs.commands import JobCommands
+from transaction_history.jobs.maintaining_postgres import JobKeeping
+from transaction_history.jobs.metrics import JobMetrics
+from transaction_history.jobs.objects import Objects, objects_check
+from transaction_history.jobs.queries import JobQueries
+from transaction_history.jobs.queue_postgres import JobQueue
+from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.folds import ReadModelOutdated, is_current
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.reads.view import Views
 
+SOURCE: Final = "/transaction-history"
+"""The `ce_source` of every event of this service."""
 SERVICE: Final = Service(name="transaction_history", version=metadata.version("transaction-history"))
 
 
@@ -45,9 +68,25 @@ def history_source() -> MigrationSource:
     return own_migrations("transaction_history", __file__)
 
 
+def jobs_source() -> MigrationSource:
+    """Return the migrations of what does not come from events, which no rebuild makes anew."""
+    own = history_source()
+    return MigrationSource("history_jobs", own.folder / "jobs")
+
+
 def migration_sources() -> list[MigrationSource]:
-    """Return what `migrate` applies, in order: servicekit's tables, the consumer's, the read model."""
-    return [servicekit_source(), consumer_source(), access_source(), limits_source(), history_source()]
+    """Return what `migrate` applies, in order: servicekit's tables of each kind, the read model, the jobs."""
+    return [
+        servicekit_source(),
+        maintenance_source(),
+        consumer_source(),
+        access_source(),
+        relay_source(),
+        outbox_source(),
+        limits_source(),
+        history_source(),
+        jobs_source(),
+    ]
 
 
 def make_projection(settings: HistorySettings) -> HistoryProjection:
@@ -84,15 +123,43 @@ async def open_api(
 ) -> AsyncIterator[Edge]:
     """Give the API's application; *authority* replaces its own."""
     pools = settings.api.pool
-    async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
+    async with (
+        await open_pool(pools) as pool,
+        await open_pool(settings.commands) as commands,
+        await open_pool(health_pool_settings(pools)) as health,
+    ):
         telemetry.registry.register(PoolCollector("reads", pool))
+        telemetry.registry.register(PoolCollector("commands", commands))
         async with (
             Projected(pool, SCHEMA) as projected,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
+            tenants = await open_tenants(pool)
+            exporting = _export_handlers(settings, commands, tenants)
             yield _app(
-                settings, telemetry, admitting, tenants=await open_tenants(pool), health=health, projected=projected
+                settings,
+                telemetry,
+                admitting,
+                tenants=tenants,
+                health=health,
+                projected=projected,
+                exporting=exporting,
             )
+
+
+def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
+    return ExportHandlers(
+        pool=commands,
+        keyed=KeyedCommands(Once(commands, table="history_jobs.idempotency")),
+        commands=JobCommands(),
+        queries=JobQueries(tenants),
+        objects=_open_objects(settings),
+        link_key=settings.link_key,
+    )
+
+
+def _open_objects(settings: HistorySettings) -> Objects:
+    return Objects(settings.objects_url, settings.objects_options)
 
 
 def _app(
@@ -103,9 +170,11 @@ def _app(
     tenants: TenantPool,
     health: Pool,
     projected: Projected,
+    exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        return {**await database_check(health), **await lag_check(projected)}
+        objects = await objects_check(exporting.objects)
+        return {**await database_check(health), **await lag_check(projected), **objects}
 
     views = Views(tenants, projected)
     return create_app(
@@ -120,9 +189,13 @@ def _app(
             *transaction_routes(views),
             *balance_routes(views),
             *wallet_routes(views),
+            *job_routes(exporting.queries, exporting.keyed, exporting.commands),
+            *export_routes(exporting),
+            *link_routes(exporting),
         ],
         readiness=lambda: database_check(health),
         deep=deep,
+        public_pages=(downloads_page(exporting.queries, exporting.objects, exporting.link_key),),
     )
 
 
@@ -143,6 +216,69 @@ async def run_projector(
         projection=projection or make_projection(settings),
         runner_class=runner_class,
     )
+
+
+# -- the worker
+
+
+async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
+    """Run the process that carries jobs out and publishes what became of them, until *shutdown*."""
+    process = settings.worker
+    async with (
+        processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
+        await open_pool(process.pool) as pool,
+        await open_pool(process.relaying) as relaying,
+        open_worker(settings, telemetry, pool) as worker,
+    ):
+        relay = processes.make_relay(process.relay, telemetry=telemetry, pool=relaying, journal=outbox_journal(SOURCE))
+        objects = _open_objects(settings)
+
+        async def deep() -> Mapping[str, Check]:
+            return {**await relay.check(), **await objects_check(objects)}
+
+        await processes.run_beside_pages(
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name="worker",
+            port=process.port,
+            pool=pool,
+            work=lambda end: run_together(end, worker.run, relay.run),
+            deep=deep,
+        )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: HistorySettings, telemetry: Telemetry, pool: Pool, *, part_rows: int = PART_ROWS
+) -> AsyncIterator[Worker]:
+    """Give a worker that writes through *pool*, with its maintenance at work; *part_rows* is for tests."""
+    process, objects = settings.worker, _open_objects(settings)
+    metrics = JobMetrics(telemetry.registry)
+    keeping = JobKeeping(
+        objects,
+        metrics,
+        lease_s=settings.transaction_history_job_lease_s,
+        keys_days=settings.transaction_history_idempotency_days,
+    )
+    telemetry.registry.register(PoolCollector("worker", pool))
+    async with (
+        await open_pool(process.reads) as reads,
+        processes.maintaining(
+            keeping.jobs(),
+            dsn=settings.transaction_history_database_url,
+            service=SERVICE,
+            process="worker",
+            telemetry=telemetry,
+        ),
+    ):
+        exporter = Exporter(ExportReader(await open_tenants(reads)), objects, PlainText(), part_rows=part_rows)
+        yield Worker(
+            process.working,
+            queue=JobQueue(pool, lease_s=process.working.lease_s),
+            kinds={Kind.EXPORT: exporter},
+            metrics=metrics,
+        )
 
 
 async def rebuild(

@@ -1,21 +1,52 @@
 """The service's settings: all of its environment."""
 
-from pydantic import Field
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from servicekit.access.opening import Knowing
 from servicekit.consumer.settings import RECORDS_PER_POLL, ConsumerSettings
 from servicekit.postgres import BY_INDEX, PoolSettings
-from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings
+from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
+from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings, relay_pool_settings
 from servicekit.service.settings import (
     ApiPort,
     ProjectorPort,
     ReadConnections,
     ReaderDatabaseUrl,
     RecordsPerPoll,
+    RelayLease,
+    SchemaUrl,
+    SettingsError,
     WatermarksTopic,
     required_by_api,
 )
-from servicekit.settings import ServiceSettings
+from servicekit.settings import Mode, ServiceSettings
+from transaction_history.jobs.worker import WorkerSettings
+
+DEVELOPMENT_LINK_KEY: Final = "development-only-key-of-links-to-files"
+"""Known to everybody: refused outside development."""
+DEVELOPMENT_OBJECTS: Final = ".local/data/history-objects"
+_LINK_KEY_CHARACTERS_MIN: Final = 32
+_DRAIN_SHARE: Final = 0.7
+"""Of the process's drain, for jobs under way to be given back: the rest is for closing what stands behind them."""
+_WORKER_CONNECTIONS: Final = 4
+"""For each of two jobs one writes, and one takes and extends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProcess:
+    """How a worker is run: *pool* writes jobs, *reads* reads rows, *relaying* is the pool of its *relay*."""
+
+    port: Port
+    pool: PoolSettings
+    reads: PoolSettings
+    working: WorkerSettings
+    relaying: PoolSettings
+    relay: RelaySettings
 
 
 class HistorySettings(ServiceSettings):
@@ -31,6 +62,55 @@ class HistorySettings(ServiceSettings):
     transaction_history_projector_port: ProjectorPort = 8112
     transaction_history_read_connections: ReadConnections = 8
     transaction_history_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
+    transaction_history_worker_port: int = Field(
+        default=8114, ge=0, le=65_535, description="The port of the worker's health and metrics."
+    )
+    transaction_history_command_connections: int = Field(
+        default=4, ge=1, le=200, description="Database connections of one API process for what it writes."
+    )
+    transaction_history_worker_jobs: int = Field(
+        default=2, ge=1, le=8, description="Jobs under way in one worker process at most."
+    )
+    transaction_history_job_lease_s: float = Field(
+        default=30.0, ge=0.5, description="How long a worker owns a job without extending, in seconds."
+    )
+    transaction_history_files_days: int = Field(
+        default=7, ge=1, le=90, description="How long files of jobs are kept, in days."
+    )
+    transaction_history_idempotency_days: int = Field(
+        default=30, ge=1, description="How long an idempotency key is remembered, in days."
+    )
+    transaction_history_objects_url: str = Field(
+        default=DEVELOPMENT_OBJECTS,
+        description="Where files of jobs are kept, the same for every API and worker process: a folder, or "
+        "`s3://bucket/prefix`. The default is for development: API and worker refuse it elsewhere.",
+    )
+    transaction_history_objects_options: SecretStr | None = Field(
+        default=None,
+        description="What else there is to say of a bucket, a JSON object of texts: `endpoint`, `region`, "
+        "`access_key_id`, `secret_access_key`, `allow_http` (`true`).",
+    )
+    transaction_history_link_key: SecretStr = Field(
+        default=SecretStr(DEVELOPMENT_LINK_KEY),
+        description="The key that links to files are signed with, 32 characters or more. Another one makes "
+        "every link void. The default is for development and refused elsewhere.",
+    )
+    transaction_history_events_topic: str = Field(
+        default="history.events", description="The topic that the relay in workers publishes to."
+    )
+    transaction_history_schema_url: SchemaUrl = "http://127.0.0.1:8111/schemas/"
+    transaction_history_relay_lease_s: RelayLease = LEASE_S
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        key = self.transaction_history_link_key.get_secret_value()
+        if len(key) < _LINK_KEY_CHARACTERS_MIN:
+            raise ValueError(f"TRANSACTION_HISTORY_LINK_KEY has fewer than {_LINK_KEY_CHARACTERS_MIN} characters")
+        if self.mode is Mode.DEVELOPMENT:
+            return self
+        if key == DEVELOPMENT_LINK_KEY:
+            raise ValueError("TRANSACTION_HISTORY_LINK_KEY is the key that is for development")
+        return self
 
     @property
     def knowing(self) -> Knowing:
@@ -56,6 +136,67 @@ class HistorySettings(ServiceSettings):
                 session=BY_INDEX,
             ),
         )
+
+    @property
+    def commands(self) -> PoolSettings:
+        """How the API writes, besides the pool of its reads."""
+        return PoolSettings(
+            dsn=self.transaction_history_database_url,
+            application_name="transaction-history-api-commands",
+            max_size=self.transaction_history_command_connections,
+        )
+
+    @property
+    def worker(self) -> WorkerProcess:
+        """How a worker is run. It reads as the API does: of one tenant at a time, through indexes."""
+        name = "transaction-history-worker"
+        publisher = PublisherSettings(
+            brokers=self.brokers,
+            topic=self.transaction_history_events_topic,
+            client_id=name,
+            schema_base=self.transaction_history_schema_url,
+        )
+        return WorkerProcess(
+            port=Port(self.transaction_history_worker_port, "TRANSACTION_HISTORY_WORKER_PORT"),
+            pool=PoolSettings(
+                dsn=self.transaction_history_database_url, application_name=name, max_size=_WORKER_CONNECTIONS
+            ),
+            reads=PoolSettings(
+                dsn=required_by_api(
+                    self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
+                ),
+                application_name=f"{name}-reads",
+                max_size=self.transaction_history_worker_jobs,
+                session=BY_INDEX,
+            ),
+            working=WorkerSettings(
+                jobs_max=self.transaction_history_worker_jobs,
+                lease_s=self.transaction_history_job_lease_s,
+                drain_s=self.drain_s * _DRAIN_SHARE,
+                kept_days=self.transaction_history_files_days,
+            ),
+            relaying=relay_pool_settings(self.transaction_history_database_url, application_name=f"{name}-relay"),
+            relay=RelaySettings(publisher=publisher, lease_s=self.transaction_history_relay_lease_s),
+        )
+
+    @property
+    def objects_options(self) -> Mapping[str, str]:
+        """What else there is to say of the store of files."""
+        given = self.transaction_history_objects_options
+        options: dict[str, str] = {} if given is None else json.loads(given.get_secret_value())
+        return options
+
+    @property
+    def objects_url(self) -> str:
+        """Where files of jobs are kept. Raises SettingsError outside development where nobody said so."""
+        if self.mode is not Mode.DEVELOPMENT and self.transaction_history_objects_url == DEVELOPMENT_OBJECTS:
+            raise SettingsError("TRANSACTION_HISTORY_OBJECTS_URL is not set: its default is for development")
+        return self.transaction_history_objects_url
+
+    @property
+    def link_key(self) -> bytes:
+        """The key that links to files are signed with."""
+        return self.transaction_history_link_key.get_secret_value().encode()
 
     @property
     def projector(self) -> ConsumerProcess:

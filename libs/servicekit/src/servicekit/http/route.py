@@ -55,6 +55,8 @@ class Route:
     """JSON schemas of a command route's parameters in its path; what is not among them is an id."""
     request: type | None = None
     response: Any = None
+    media_types: Sequence[str] = ()
+    """Of a success that is made by hand and is no JSON."""
     status: int = 200
     problems: Sequence[ProblemCode] = ()
     response_headers: Mapping[str, str] = field(default_factory=dict)

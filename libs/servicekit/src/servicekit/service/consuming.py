@@ -1,6 +1,5 @@
 """What a consumer process consumes: its own projection and, beside it, identities."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -11,7 +10,7 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.settings import ConsumerSettings
 from servicekit.health import Check
-from servicekit.lifecycle import Shutdown
+from servicekit.lifecycle import Shutdown, run_together
 from servicekit.postgres import Pool
 from servicekit.service import ConsumerProcess, Service
 from servicekit.service.instances import instance_jitter
@@ -37,18 +36,7 @@ class Consuming:
 
     async def run(self, shutdown: Shutdown) -> None:
         """Consume until the end is requested; raises what ends either of the two, and ends the other."""
-        running = [asyncio.create_task(runner.run(shutdown)) for runner in (self._own, self._access)]
-        try:
-            ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            if not shutdown.is_requested:
-                for task in ended:
-                    task.result()
-                raise RuntimeError("a consumer ended before its process")
-            await asyncio.gather(*running)
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running)
+        await run_together(shutdown, self._own.run, self._access.run)
 
     async def check(self) -> Mapping[str, Check]:
         """Return, for a deep look, what either has passed over, parked or stopped."""

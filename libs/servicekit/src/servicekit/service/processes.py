@@ -21,6 +21,7 @@ from servicekit.relay.journal import SqlJournal
 from servicekit.relay.metrics import RelayMetrics
 from servicekit.relay.publisher import Publisher
 from servicekit.relay.relay import Relay
+from servicekit.relay.settings import RelaySettings
 from servicekit.service import ConsumerProcess, Port, RelayProcess, Service
 from servicekit.service.consuming import make_consuming
 from servicekit.service.instances import instance_jitter, instance_name
@@ -188,16 +189,13 @@ async def run_relay(
         open_process(settings, service, "relay", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
-        telemetry.registry.register(PoolCollector("relay", pool))
-        metrics = RelayMetrics(telemetry.registry)
-        relay = relay_class(
+        relay = make_relay(
             process.relay,
-            owner=instance_name(),
+            telemetry=telemetry,
             pool=pool,
             journal=journal,
-            publisher=publisher_class(process.relay.publisher, metrics),
-            metrics=metrics,
-            jitter=instance_jitter(),
+            publisher_class=publisher_class,
+            relay_class=relay_class,
         )
         await run_beside_pages(
             settings,
@@ -209,6 +207,29 @@ async def run_relay(
             work=relay.run,
             deep=relay.check,
         )
+
+
+def make_relay(
+    settings: RelaySettings,
+    *,
+    telemetry: Telemetry,
+    pool: Pool,
+    journal: SqlJournal,
+    publisher_class: type[Publisher] = Publisher,
+    relay_class: type[Relay] = Relay,
+) -> Relay:
+    """Return what publishes *journal* through *pool*, which it has for itself."""
+    telemetry.registry.register(PoolCollector("relay", pool))
+    metrics = RelayMetrics(telemetry.registry)
+    return relay_class(
+        settings,
+        owner=instance_name(),
+        pool=pool,
+        journal=journal,
+        publisher=publisher_class(settings.publisher, metrics),
+        metrics=metrics,
+        jitter=instance_jitter(),
+    )
 
 
 def end_with(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> None:

@@ -15,6 +15,15 @@ PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _NONE: Final[Mapping[str, str]] = {}
 
 
+_LINKS: Final = "/v1/history/downloads/"
+"""What stands behind it is a credential."""
+
+
+def told_path(path: str) -> str:
+    """Return *path* as logs, traces and problem documents tell it: without what is secret."""
+    return f"{_LINKS}{{token}}" if path.startswith(_LINKS) else path
+
+
 def routed_path(scope: Scope) -> str:
     """Return the request's path decoded but for the slashes, and percent signs, that belong to a segment's text."""
     raw: bytes = scope["raw_path"]

@@ -21,7 +21,7 @@ from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_conten
 from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
-from servicekit.http.edge.matching import RouteTable, routed_path
+from servicekit.http.edge.matching import RouteTable, routed_path, told_path
 from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
 from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
@@ -66,7 +66,7 @@ class Edge:
         await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_s, path = monotonic_s(), scope["path"]
+        started_s, path = monotonic_s(), told_path(scope["path"])
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
         response = TrackedResponse(send, request_id_of(headers.get(b"request-id")), security_headers(scope))
@@ -77,7 +77,7 @@ class Edge:
             )
             try:
                 check_head(scope, headers)
-                _refuse_newline(path)
+                _refuse_newline(scope["path"])
                 route = self._route_of(scope)
                 if route is not None:
                     context.admission = await self._admitting.admit(scope, headers, route.access)
@@ -105,7 +105,7 @@ class Edge:
     ) -> AbstractContextManager[tuple[Span | None, str | None]]:
         if not self._observer.tracing.is_sampled(traceparent):
             return nullcontext((None, None))
-        return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, scope["path"], now_s)
+        return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, told_path(scope["path"]), now_s)
 
     def _finish(
         self, scope: Scope, response: "TrackedResponse", started_s: float, span: Span | None, error: Exception | None

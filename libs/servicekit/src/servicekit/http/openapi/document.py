@@ -14,7 +14,7 @@ from contracts.scopes import Kind
 from servicekit.access.admission import Access
 from servicekit.http.edge.body import BODILESS
 from servicekit.http.edge.matching import PARAMETER
-from servicekit.http.openapi.responses import REF, ProblemDocument, headers_of, links_of, refusals
+from servicekit.http.openapi.responses import BYTES, REF, ProblemDocument, headers_of, links_of, refusals
 from servicekit.http.route import Engine, PageOf, Route, is_struct
 from servicekit.http.routes.dependencies import DECLARED, KEY_HEADER, Declared
 
@@ -165,6 +165,8 @@ def _describe_success(
 ) -> None:
     if route.answered_struct is not None:
         success.update(description="Found.", content={"application/json": {"schema": _schema(route, schemas)}})
+    if route.media_types:
+        success["content"] = {each: {"schema": dict(BYTES)} for each in route.media_types}
     if route.links:
         success["links"] = links_of(route.links)
     answered = {**_LIMITS, **route.response_headers}

@@ -9,6 +9,8 @@ from contracts.problems import ProblemCode
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link
 
+BYTES: Final[Mapping[str, str]] = {"type": "string", "format": "binary"}
+"""The schema of a file."""
 REF: Final = "#/components/schemas/{name}"
 
 

@@ -24,6 +24,7 @@ PUBLIC_ROUTES: Final[Mapping[str, str]] = {
     "/problems/{code}": "The `type` of every problem leads here.",
     "/schemas/{event_type}": "The `ce_dataschema` of every event leads here.",
     "/v1/currencies": "Which currencies there are is no secret.",
+    "/v1/history/downloads/{token}": "The link itself is the credential: signed, of an hour at most, revocable.",
     "/health/deep": "For the operator's own network: `PAGES_FROM`.",
     "/metrics": "For the operator's own network: `PAGES_FROM`.",
 }

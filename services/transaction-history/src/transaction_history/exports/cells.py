@@ -1,0 +1,58 @@
+"""Rows as the database gives them, made cells."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from contracts.envelope import rfc3339
+from contracts.money import format_minor
+from contracts.zones import UTC_ZONE, zone_named
+from transaction_history.domain.private_text import PrivateText
+from transaction_history.domain.tables import Cell
+from transaction_history.exports.datasets import Column, Form
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Cells:
+    """Makes the cells of *columns*; instants are told in *time_zone*, free text is read through *private*."""
+
+    def __init__(self, columns: Sequence[Column], *, time_zone: str, private: PrivateText) -> None:
+        self._private = private
+        self._tell = _instants_of(time_zone)
+        self._count = len(columns)
+        places = {form: [at for at, column in enumerate(columns) if column.form is form] for form in Form}
+        self._money, self._instants = places[Form.MONEY], places[Form.INSTANT]
+        self._texts = [(at, columns[at].name) for at in places[Form.PRIVATE]]
+
+    def rows(self, records: Sequence[Any]) -> list[list[Cell]]:
+        """Return the cells of *records*."""
+        return [self._row(record) for record in records]
+
+    def _row(self, record: Any) -> list[Cell]:
+        row: list[Any] = list(record[: self._count])
+        for at in self._money:
+            if row[at] is not None:
+                row[at] = format_minor(row[at], record["currency_of_row"])
+        for at in self._instants:
+            if row[at] is not None:
+                row[at] = self._tell(row[at])
+        if self._texts:
+            texts = self._private.texts(record["private"])
+            for at, name in self._texts:
+                row[at] = _text(texts.get(name))
+        return row
+
+
+def _text(found: object) -> str | None:
+    """Return a field of free text as one text: what is no text is JSON."""
+    return found if found is None or isinstance(found, str) else _encode(found).decode()
+
+
+def _instants_of(time_zone: str) -> Callable[[datetime], str]:
+    if time_zone == UTC_ZONE:
+        return rfc3339
+    zone = zone_named(time_zone)
+    return lambda instant: instant.astimezone(zone).isoformat(timespec="microseconds")

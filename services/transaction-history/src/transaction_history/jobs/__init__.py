@@ -1,0 +1,1 @@
+"""Jobs of tenants: asked for by the API, carried out by workers."""

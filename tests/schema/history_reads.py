@@ -1,0 +1,138 @@
+"""Every read of the history's API, each by what it finds."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, cast
+from uuid import UUID
+
+from contracts.ids import SHARDS
+from servicekit.postgres import Connection, Pool
+from servicekit.principal import Principal
+from servicekit.read_model.projected import Projected
+from servicekit.read_model.walking import Walk
+from servicekit.tenant_pool import TenantPool
+from testkit.access import principal_of
+from testkit.events import EPOCH
+from transaction_history.domain.exports import ExportFilters, ExportRequest, Format
+from transaction_history.domain.links import LinkName
+from transaction_history.exports.datasets import DATASETS, Dataset
+from transaction_history.exports.plan import Plan
+from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
+from transaction_history.jobs.rows import Job, Snapshot
+from transaction_history.reads.balances import balance_at
+from transaction_history.reads.entries import owner_entries, wallet_entries
+from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
+from transaction_history.reads.listing import TimedPosition, VersionPosition
+from transaction_history.reads.transactions import (
+    TransactionFilter,
+    TransactionUnknown,
+    list_transactions,
+    transaction,
+)
+from transaction_history.reads.view import View
+from transaction_history.reads.wallets import (
+    WalletFilter,
+    WalletUnknown,
+    known_wallet,
+    list_wallets,
+    owner_balances,
+    owner_shards,
+)
+
+Read = Callable[[UUID], Coroutine[Any, Any, Sequence[object]]]
+
+
+def ledger_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, Read]:
+    """Return the reads of the ledger's tables, about *wallet* (which is a transaction's id too) and *owner*."""
+    by_time: Walk[TimedPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+    by_version: Walk[VersionPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+    by_hold: Walk[HoldPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+
+    def read(ask: Callable[[View], Awaitable[Any]], found: Callable[[Any], Sequence[object]] = _rows) -> Read:
+        async def reading(tenant: UUID) -> Sequence[object]:
+            async with tenants.reading(tenant) as connection:
+                try:
+                    return found(await ask(View(_every(tenant), connection, _NONE_PARKED, {}, {})))
+                except (WalletUnknown, TransactionUnknown):
+                    return []
+
+        return reading
+
+    everything = TransactionFilter()
+    return {
+        "wallet": read(lambda view: known_wallet(view, wallet), lambda found: [found]),
+        "wallets": read(lambda view: list_wallets(view, WalletFilter(), by_time)),
+        "owner_shards": read(lambda view: owner_shards(view, owner), list),
+        "owner_balances": read(lambda view: owner_balances(view, owner), lambda found: found.balances),
+        "wallet_entries": read(lambda view: wallet_entries(view, wallet, by_version)),
+        "owner_entries": read(lambda view: owner_entries(view, owner, by_time)),
+        "transaction": read(lambda view: transaction(view, wallet), lambda found: found.entries),
+        "transactions": read(lambda view: list_transactions(view, everything, by_time, newest_first=True)),
+        "holds": read(lambda view: wallet_holds(view, wallet, (), by_hold)),
+        "state_changes": read(lambda view: wallet_state_changes(view, wallet, by_version)),
+        "balance_at": read(
+            lambda view: balance_at(view, wallet, EPOCH),
+            lambda found: [found.standing] if found.standing.entries else [],
+        ),
+    }
+
+
+def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
+    """Return the reads of jobs, about that of *job_id*, which a link has too, and of what they export."""
+    jobs, exports = JobQueries(tenants), ExportReader(tenants)
+    anything = JobFilter(None, None)
+
+    async def job(tenant: UUID) -> Sequence[object]:
+        found = await jobs.job(_every(tenant), job_id)
+        return [found] if isinstance(found, Job) else []
+
+    async def file(tenant: UUID) -> Sequence[object]:
+        found = await jobs.file(_every(tenant), job_id, kind="export")
+        return found.pieces if isinstance(found, WithPieces) else []
+
+    async def linked(tenant: UUID) -> Sequence[object]:
+        found = await jobs.linked(LinkName(tenant, job_id))
+        return found.pieces if isinstance(found, WithPieces) else []
+
+    def rows_of(dataset: Dataset) -> Read:
+        async def rows(tenant: UUID) -> Sequence[object]:
+            columns = tuple(column.name for column in dataset.columns)
+            request = ExportRequest(
+                dataset=dataset.name,
+                filters=ExportFilters(),
+                columns=columns,
+                format=Format.CSV,
+                time_zone="UTC",
+                gzip=False,
+            )
+            seen = Snapshot(as_of=(9,) * SHARDS, parked=())
+            plan = Plan(dataset, request, tenant_id=tenant, owners=None, seen=seen)
+            return (await exports.chunk(tenant, plan, None, 9)).records
+
+        return rows
+
+    return {
+        "jobs": lambda tenant: jobs.jobs(_every(tenant), anything, before=None, limit=9),
+        "job": job,
+        "file": file,
+        "linked": linked,
+        **{f"exported_{name}": rows_of(dataset) for name, dataset in DATASETS.items()},
+    }
+
+
+def _rows(found: Any) -> Sequence[object]:
+    return list(found.page.rows)
+
+
+def _every(tenant: UUID) -> Principal:
+    return principal_of(tenant_id=tenant)
+
+
+class _NoneParked(Projected):
+    """A projection of which no wallet is parked: what is parked is of no tenant."""
+
+    async def refuse_parked_on(self, connection: Connection, subjects: Sequence[UUID]) -> None:
+        """Refuse none."""
+
+
+_NONE_PARKED: Final = _NoneParked(cast("Pool", None), "transaction_history")

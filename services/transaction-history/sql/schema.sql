@@ -1,8 +1,36 @@
 -- The schema in force. Made by `make docs` of the migrations and the functions' files; not to be edited.
 
+create schema history_jobs;
+
 create schema servicekit;
 
 create schema transaction_history;
+
+create function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) returns void
+    language plpgsql
+    set enable_seqscan to 'off'
+    as $$
+declare
+    s smallint;
+begin
+    -- Whatever the session is set to: a relay must never publish what a crash then takes back.
+    perform set_config('synchronous_commit', 'on', true);
+    for s in select distinct x from unnest(shards) x order by 1 loop
+        perform pg_advisory_xact_lock(9, s);
+    end loop;
+    with head as materialized (
+        select d.shard, coalesce((select o.seq from servicekit.outbox o where o.shard = d.shard
+                                   order by o.seq desc limit 1), 0) as seq
+          from (select distinct x as shard from unnest(shards) x) d)
+    insert into servicekit.outbox (shard, seq, event_id, tenant_id, subject, type, occurred_at, causation_id,
+                                   traceparent, payload)
+    select head.shard, head.seq + row_number() over (partition by u.shard order by u.ordinal), u.event_id, u.tenant_id,
+           u.subject, u.type, u.occurred_at, u.causation_id, u.traceparent, u.payload
+      from unnest(shards, event_ids, tenant_ids, subjects, types, occurred_at, causation_ids, traceparents, payloads)
+           with ordinality u (shard, event_id, tenant_id, subject, type, occurred_at, causation_id, traceparent,
+                              payload, ordinal)
+      join head using (shard);
+end $$;
 
 create function servicekit.forget_rates(now_us bigint, most integer) returns bigint
     language plpgsql
@@ -107,6 +135,75 @@ begin
 end;
 $$;
 
+create table history_jobs.idempotency (
+    client uuid not null,
+    key text not null collate pg_catalog."C",
+    fingerprint bytea not null,
+    status smallint not null,
+    location text,
+    body bytea not null,
+    created_at timestamp with time zone not null
+);
+
+create table history_jobs.job (
+    id uuid not null,
+    tenant_id uuid not null,
+    kind text not null collate pg_catalog."C",
+    request text not null,
+    subject text not null,
+    scopes bigint not null,
+    owners text[] collate pg_catalog."C",
+    status text not null collate pg_catalog."C",
+    attempts smallint default 0 not null,
+    due_at timestamp with time zone not null,
+    lease_token uuid,
+    leased_until timestamp with time zone,
+    done_rows bigint default 0 not null,
+    as_of bigint[],
+    parked uuid[],
+    failure text collate pg_catalog."C",
+    file_name text,
+    media_type text,
+    file_rows bigint,
+    size_bytes bigint,
+    sha256 bytea,
+    created_at timestamp with time zone not null,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    is_cleared boolean default false not null,
+    constraint job_ends_once check (((status = any (array['queued'::text, 'running'::text])) = (finished_at is null))),
+    constraint job_is_held_while_it_runs check (((status = 'running'::text) = (lease_token is not null))),
+    constraint job_status_is_known check ((status = any (array['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'expired'::text])))
+)
+with (fillfactor='70');
+
+create table history_jobs.job_part (
+    job_id uuid not null,
+    number integer not null,
+    object text not null,
+    rows bigint not null,
+    size_bytes bigint not null,
+    is_served boolean not null,
+    after text
+);
+
+create table history_jobs.link (
+    id uuid not null,
+    tenant_id uuid not null,
+    job_id uuid not null,
+    subject text not null,
+    created_at timestamp with time zone not null,
+    expires_at timestamp with time zone not null,
+    revoked_at timestamp with time zone
+);
+
+create table history_jobs.tenant (
+    tenant_id uuid not null,
+    served_at timestamp with time zone not null
+)
+with (fillfactor='70');
+
 create table servicekit.access_entity (
     id uuid not null,
     kind smallint not null,
@@ -138,12 +235,38 @@ create table servicekit.function_in_force (
     applied_at timestamp with time zone default clock_timestamp() not null
 );
 
+create table servicekit.lease (
+    name text not null collate pg_catalog."C",
+    owner text not null collate pg_catalog."C",
+    epoch bigint not null,
+    expires_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
 create table servicekit.migration (
     source text not null collate pg_catalog."C",
     number integer not null,
     name text not null collate pg_catalog."C",
     sha256 text not null collate pg_catalog."C",
     applied_at timestamp with time zone default clock_timestamp() not null
+);
+
+create table servicekit.outbox (
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    tenant_id uuid not null,
+    subject uuid not null,
+    version bigint,
+    transaction_id uuid,
+    entry_index smallint,
+    entry_count smallint,
+    type smallint not null,
+    occurred_at timestamp with time zone not null,
+    causation_id uuid,
+    traceparent text,
+    payload bytea not null,
+    constraint outbox_shard_is_known check (((shard >= 0) and (shard <= 63)))
 );
 
 create table servicekit.parked_subject (
@@ -177,6 +300,35 @@ with (fillfactor='50');
 create unlogged table servicekit.rate_instance (
     id uuid not null,
     seen_us bigint not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_halt (
+    topic text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    kafka_offset bigint not null,
+    shard smallint not null,
+    seq bigint not null,
+    event_id uuid not null,
+    halted_at timestamp with time zone default clock_timestamp() not null,
+    cleared_at timestamp with time zone,
+    cleared_by text
+);
+
+create table servicekit.relay_instance (
+    owner text not null collate pg_catalog."C",
+    expires_at timestamp with time zone not null
+)
+with (fillfactor='50');
+
+create table servicekit.relay_lease (
+    shard smallint not null,
+    cursor bigint default 0 not null,
+    epoch bigint default 0 not null,
+    owner text collate pg_catalog."C",
+    expires_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+    constraint relay_lease_cursor_is_not_negative check ((cursor >= 0)),
+    constraint relay_lease_shard_is_known check (((shard >= 0) and (shard <= 63)))
 )
 with (fillfactor='50');
 
@@ -349,6 +501,21 @@ create table transaction_history.wallet (
 )
 with (fillfactor='70');
 
+alter table only history_jobs.idempotency
+    add constraint idempotency_pk primary key (client, key);
+
+alter table only history_jobs.job_part
+    add constraint job_part_pk primary key (job_id, number);
+
+alter table only history_jobs.job
+    add constraint job_pk primary key (id);
+
+alter table only history_jobs.link
+    add constraint link_pk primary key (id);
+
+alter table only history_jobs.tenant
+    add constraint tenant_pk primary key (tenant_id);
+
 alter table only servicekit.access_entity
     add constraint access_entity_pk primary key (id);
 
@@ -358,8 +525,14 @@ alter table only servicekit.checkpoint
 alter table only servicekit.function_in_force
     add constraint function_in_force_pk primary key (source, name);
 
+alter table only servicekit.lease
+    add constraint lease_pk primary key (name);
+
 alter table only servicekit.migration
     add constraint migration_pk primary key (source, number);
+
+alter table only servicekit.outbox
+    add constraint outbox_pk primary key (shard, seq);
 
 alter table only servicekit.parked_subject
     add constraint parked_subject_pk primary key (projection, subject);
@@ -372,6 +545,15 @@ alter table only servicekit.rate_bucket
 
 alter table only servicekit.rate_instance
     add constraint rate_instance_pk primary key (id);
+
+alter table only servicekit.relay_halt
+    add constraint relay_halt_pk primary key (topic, topic_partition, kafka_offset);
+
+alter table only servicekit.relay_instance
+    add constraint relay_instance_pk primary key (owner);
+
+alter table only servicekit.relay_lease
+    add constraint relay_lease_pk primary key (shard);
 
 alter table only servicekit.watermark
     add constraint watermark_pk primary key (projection, shard);
@@ -397,6 +579,20 @@ alter table only transaction_history.transaction
 alter table only transaction_history.wallet
     add constraint wallet_pk primary key (wallet_id);
 
+create index idempotency_by_age on history_jobs.idempotency using btree (created_at);
+
+create index job_by_tenant on history_jobs.job using btree (tenant_id, id);
+
+create index job_expiring on history_jobs.job using btree (expires_at) where (status = 'succeeded'::text);
+
+create index job_forgettable on history_jobs.job using btree (finished_at) where is_cleared;
+
+create index job_open on history_jobs.job using btree (tenant_id, id) where (status = any (array['queued'::text, 'running'::text]));
+
+create index job_uncleared on history_jobs.job using btree (finished_at) where ((status = any (array['failed'::text, 'cancelled'::text, 'expired'::text])) and (not is_cleared));
+
+create index link_by_job on history_jobs.link using btree (job_id);
+
 create unique index access_entity_change on servicekit.access_entity using btree (change);
 
 create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
@@ -412,6 +608,26 @@ create index transaction_by_time on only transaction_history.transaction using b
 create index wallet_by_opening on transaction_history.wallet using btree (tenant_id, opened_at, wallet_id);
 
 create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
+
+alter table only history_jobs.job_part
+    add constraint job_part_job_fk foreign key (job_id) references history_jobs.job(id) on delete cascade;
+
+alter table only history_jobs.link
+    add constraint link_job_fk foreign key (job_id) references history_jobs.job(id) on delete cascade;
+
+alter table history_jobs.job enable row level security;
+
+alter table history_jobs.job_part enable row level security;
+
+alter table history_jobs.link enable row level security;
+
+create policy of_one_tenant on history_jobs.job for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_jobs.job_part for select to :"reader_role" using ((exists ( select
+   from history_jobs.job j
+  where (j.id = job_part.job_id))));
+
+create policy of_one_tenant on history_jobs.link for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 alter table transaction_history.balance_day enable row level security;
 
@@ -441,11 +657,17 @@ alter table transaction_history.transaction enable row level security;
 
 alter table transaction_history.wallet enable row level security;
 
+grant usage on schema history_jobs to :"app_role";
+grant usage on schema history_jobs to :"reader_role";
+
 grant usage on schema servicekit to :"app_role";
 grant usage on schema servicekit to :"reader_role";
 
 grant usage on schema transaction_history to :"app_role";
 grant usage on schema transaction_history to :"reader_role";
+
+revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
+grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
 
 revoke all on function servicekit.forget_rates(now_us bigint, most integer) from public;
 grant all on function servicekit.forget_rates(now_us bigint, most integer) to :"app_role";
@@ -456,6 +678,19 @@ grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kind
 revoke all on function transaction_history.make_partitions(entries date[], transactions date[]) from public;
 grant all on function transaction_history.make_partitions(entries date[], transactions date[]) to :"app_role";
 
+grant select,insert,delete,update on table history_jobs.idempotency to :"app_role";
+
+grant select,insert,delete,update on table history_jobs.job to :"app_role";
+grant select on table history_jobs.job to :"reader_role";
+
+grant select,insert,delete,update on table history_jobs.job_part to :"app_role";
+grant select on table history_jobs.job_part to :"reader_role";
+
+grant select,insert,delete,update on table history_jobs.link to :"app_role";
+grant select on table history_jobs.link to :"reader_role";
+
+grant select,insert,delete,update on table history_jobs.tenant to :"app_role";
+
 grant select,insert,update on table servicekit.access_entity to :"app_role";
 
 grant select,insert,update on table servicekit.checkpoint to :"app_role";
@@ -463,7 +698,11 @@ grant select on table servicekit.checkpoint to :"reader_role";
 
 grant select on table servicekit.function_in_force to :"app_role";
 
+grant select,insert,update on table servicekit.lease to :"app_role";
+
 grant select on table servicekit.migration to :"app_role";
+
+grant select,insert on table servicekit.outbox to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
 
@@ -477,6 +716,12 @@ grant select on table servicekit.projection_lag to :"reader_role";
 grant select,insert,delete,update on table servicekit.rate_bucket to :"app_role";
 
 grant select,insert,delete,update on table servicekit.rate_instance to :"app_role";
+
+grant select,insert,update on table servicekit.relay_halt to :"app_role";
+
+grant select,insert,delete,update on table servicekit.relay_instance to :"app_role";
+
+grant select,update on table servicekit.relay_lease to :"app_role";
 
 grant select,insert,update on table servicekit.watermark to :"app_role";
 grant select on table servicekit.watermark to :"reader_role";

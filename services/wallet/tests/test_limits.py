@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.zones import zone_named, zone_names
+from contracts.zones import instant_of, zone_named, zone_names
 from wallet.domain.limits import (
     Counting,
     Excess,
@@ -24,7 +24,7 @@ from wallet.domain.limits import (
     stored_usages,
 )
 from wallet.domain.policy import Policy
-from wallet.domain.windows import day_end, instant_of, month_end
+from wallet.domain.windows import day_end, month_end
 
 BERLIN, NEW_YORK, KOLKATA = "Europe/Berlin", "America/New_York", "Asia/Kolkata"
 HOUR = timedelta(hours=1)

@@ -1,28 +1,12 @@
-"""Days and months of an IANA time zone, by the pinned rules of the package `tzdata`, whatever the machine has."""
+"""Days and months of an IANA time zone."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from contracts.zones import zone_named
+from contracts.zones import midnight, zone_named
 
 _DAY: Final = timedelta(days=1)
-_TICK: Final = timedelta(microseconds=1)
-
-
-def instant_of(local: datetime, zone: str) -> datetime:
-    """Return when it is *local* (without a zone) in *zone*.
-
-    A time that does not exist there is the first one after the gap; one that exists twice is the first of both.
-    """
-    known = zone_named(zone)
-    instant = local.replace(tzinfo=known).astimezone(UTC)
-    if instant.astimezone(known).replace(tzinfo=None) == local:
-        return instant
-    before = local.replace(tzinfo=known, fold=1).astimezone(UTC)
-    return _first_of_offset(known, before, instant)
 
 
 def day_end(zone: str, at: datetime) -> datetime:
@@ -49,23 +33,6 @@ def _end(at: datetime, zone: str, following: Callable[[date], date]) -> datetime
     Where clocks are put back over midnight, it is the old date again after the new day has begun.
     """
     day = following(at.astimezone(zone_named(zone)).date())
-    while (end := _midnight(zone, day)) <= at:
+    while (end := midnight(zone, day)) <= at:
         day = following(day)
     return end
-
-
-@lru_cache(maxsize=10_000)
-def _midnight(zone: str, day: date) -> datetime:
-    return instant_of(datetime.combine(day, time()), zone)
-
-
-def _first_of_offset(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """Return the first instant of the offset that is in force at *after*, and not yet at *before*."""
-    offset = after.astimezone(zone).utcoffset()
-    while after - before > _TICK:
-        middle = before + (after - before) // 2
-        if middle.astimezone(zone).utcoffset() == offset:
-            after = middle
-        else:
-            before = middle
-    return after

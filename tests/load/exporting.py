@@ -35,7 +35,8 @@ _MADE: Final = """
         counterparty_account, private, occurred_at)
     select overlay(md5((n % 5000)::text) placing '7' from 13)::uuid, 2 + n / 5000, n, uuidv7(), $1,
            'owner-' || n % 5000, 'wallet.funds_deposited.v1', uuidv7(), 'deposit', 0, 2, 'USD', 1 + n % 100000, n, 0,
-           'external:USD', '{"reference":"order-' || n || '","description":"A thing","metadata":{"shop":"north"}}',
+           'external:USD', '{"key_id":null,"reference":"order-' || n || '","description":"A thing",'
+               || '"metadata":{"shop":"north"},"label":null,"destination":null,"reason":null}',
            '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second'
     from generate_series(1, $2::bigint) as n"""
 _REACHED: Final = """

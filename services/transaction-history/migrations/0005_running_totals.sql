@@ -34,7 +34,7 @@ begin
         constraint wallet_status_is_known check (status in ('open', 'closed'))
     ) with (fillfactor = 70);
     -- No index on what events change: updates stay within their page (HOT), which keeps the projector fast.
-    create index wallet_by_owner on transaction_history.wallet (tenant_id, owner_id);
+    create index wallet_by_owner on transaction_history.wallet (tenant_id, owner_id, wallet_id);
     create index wallet_by_opening on transaction_history.wallet (tenant_id, opened_at, wallet_id);
 
     -- A wallet's entries, one per version that moved money, and one of amount 0 per version that changed what is held

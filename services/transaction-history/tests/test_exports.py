@@ -176,6 +176,24 @@ async def test_balances_and_state_changes_are_narrowed(bench: ReadApi, api: Expo
     assert [row["wallet_id"] for row in of_type] == [str(other)]
 
 
+async def test_holds_are_exported_and_are_no_entries(bench: ReadApi, api: ExportApi, open_worker: OpenWorker) -> None:
+    wallet, payee = wallet_in(3), wallet_in(4)
+    await bench.project(bench.stream.opened(wallet), bench.stream.opened(payee), *bench.stream.deposit(wallet, 500))
+    placed, increased, *rest = bench.stream.held(wallet, payee, 10)
+    await bench.project(placed, increased)
+
+    (open_,) = await api.rows(open_worker, dataset="holds", filters={"wallet_id": [str(wallet)], "status": ["open"]})
+    entries = await api.rows(open_worker, dataset="entries", filters={"wallet_id": [str(wallet)]})
+    balances = await api.rows(open_worker, dataset="balances", filters={"wallet_id": [str(wallet)]})
+    await bench.project(*rest)
+    (ended,) = await api.rows(open_worker, dataset="holds")
+
+    assert (open_["amount"], open_["remaining"], open_["currency"]) == ("0.11", "0.11", "USD")
+    assert [row["type"] for row in entries] == ["wallet.funds_deposited.v1"]
+    assert [(row["balance_held"], row["version"]) for row in balances] == [("0.11", "4")]
+    assert (ended["status"], ended["captured"], ended["released"]) == ("voided", "0.01", "0.10")
+
+
 async def test_parked_wallets_are_left_out_and_named(
     bench: ReadApi, api: ExportApi, open_worker: OpenWorker, pool: Pool
 ) -> None:

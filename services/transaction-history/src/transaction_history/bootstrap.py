@@ -34,7 +34,7 @@ from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
-from transaction_history.domain.private_text import PlainText
+from transaction_history.domain.private_text import ClearText
 from transaction_history.entrypoints.balance_routes import balance_routes
 from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
@@ -272,7 +272,7 @@ async def open_worker(
             telemetry=telemetry,
         ),
     ):
-        exporter = Exporter(ExportReader(await open_tenants(reads)), objects, PlainText(), part_rows=part_rows)
+        exporter = Exporter(ExportReader(await open_tenants(reads)), objects, ClearText(), part_rows=part_rows)
         yield Worker(
             process.working,
             queue=JobQueue(pool, lease_s=process.working.lease_s),

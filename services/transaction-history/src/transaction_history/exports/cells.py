@@ -7,9 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from contracts.envelope import rfc3339
+from contracts.events import Private
 from contracts.money import format_minor
 from contracts.zones import UTC_ZONE, zone_named
-from transaction_history.domain.private_text import PrivateText
+from transaction_history.domain.private_text import NO_TEXT
 from transaction_history.domain.tables import Cell
 from transaction_history.exports.datasets import Column, Form
 
@@ -17,21 +18,22 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Cells:
-    """Makes the cells of *columns*; instants are told in *time_zone*, free text is read through *private*."""
+    """Makes the cells of *columns*; instants are told in *time_zone*."""
 
-    def __init__(self, columns: Sequence[Column], *, time_zone: str, private: PrivateText) -> None:
-        self._private = private
+    def __init__(self, columns: Sequence[Column], *, time_zone: str) -> None:
         self._tell = _instants_of(time_zone)
         self._count = len(columns)
         places = {form: [at for at, column in enumerate(columns) if column.form is form] for form in Form}
         self._money, self._instants = places[Form.MONEY], places[Form.INSTANT]
         self._texts = [(at, columns[at].name) for at in places[Form.PRIVATE]]
 
-    def rows(self, records: Sequence[Any]) -> list[list[Cell]]:
-        """Return the cells of *records*."""
-        return [self._row(record) for record in records]
+    def rows(self, records: Sequence[Any], texts: Sequence[Private]) -> list[list[Cell]]:
+        """Return the cells of *records*, whose free text is *texts*: one for each, or none where no column is one."""
+        if not self._texts:
+            return [self._row(record, NO_TEXT) for record in records]
+        return [self._row(record, private) for record, private in zip(records, texts, strict=True)]
 
-    def _row(self, record: Any) -> list[Cell]:
+    def _row(self, record: Any, private: Private) -> list[Cell]:
         row: list[Any] = list(record[: self._count])
         for at in self._money:
             if row[at] is not None:
@@ -39,10 +41,8 @@ class Cells:
         for at in self._instants:
             if row[at] is not None:
                 row[at] = self._tell(row[at])
-        if self._texts:
-            texts = self._private.texts(record["private"])
-            for at, name in self._texts:
-                row[at] = _text(texts.get(name))
+        for at, name in self._texts:
+            row[at] = _text(getattr(private, name))
         return row
 
 

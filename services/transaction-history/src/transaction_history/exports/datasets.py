@@ -148,7 +148,7 @@ ENTRIES: Final = Dataset(
     tenant="e.tenant_id",
     owner="e.owner_id",
     wallets="e.owner_id " + _OWNERS_OF_WALLETS,
-    existed=AS_OF.format(alias="s"),
+    existed=f"{AS_OF.format(alias='s')} and s.entry_index is not null",  # holds alone have a dataset of their own
     filters={
         **_OF_WALLET,
         "transaction_type": "s.transaction_type = any ({}::text[])",
@@ -176,8 +176,8 @@ BALANCES: Final = Dataset(
         _code("status", "case when closed.wallet_id is null then 'open' else 'closed' end"),
         _instant("opened_at"),
         _money("balance_posted", "coalesce(last.posted_minor_after, 0)"),
-        _money("balance_held", "coalesce(held.minor, 0)"),
-        _money("balance_available", "coalesce(last.posted_minor_after, 0) - coalesce(held.minor, 0)"),
+        _money("balance_held", "coalesce(last.held_minor_after, 0)"),
+        _money("balance_available", "coalesce(last.posted_minor_after - last.held_minor_after, 0)"),
         _number("version", "greatest(last.version, moved.version)"),
         _instant("last_entry_at", "last.occurred_at"),
     ),
@@ -187,19 +187,14 @@ BALANCES: Final = Dataset(
     joins=f"""
         left join lateral (
             select e.version, e.posted_minor_after, e.held_minor_after, e.occurred_at from {SCHEMA}.entry as e
-            where e.wallet_id = s.wallet_id and {AS_OF.format(alias="e")}
-            order by e.version desc limit 1) as last on true
+            where e.wallet_id = s.wallet_id and e.occurred_at between s.first_entry_at and s.last_entry_at
+              and {AS_OF.format(alias="e")}
+            order by e.occurred_at desc, e.version desc limit 1) as last on true
         left join lateral (
             select c.version from {SCHEMA}.state_change as c
-            where c.wallet_id = s.wallet_id and {AS_OF.format(alias="c")}
-            order by c.version desc limit 1) as moved on true
-        left join lateral (
-            select c.version, c.held_minor_after from {SCHEMA}.state_change as c
-            where c.wallet_id = s.wallet_id and c.held_minor_after is not null and {AS_OF.format(alias="c")}
-            order by c.version desc limit 1) as alone on true
-        left join lateral (
-            select case when alone.version > coalesce(last.version, 0) then alone.held_minor_after
-                        else last.held_minor_after end as minor) as held on true
+            where c.wallet_id = s.wallet_id and c.occurred_at between s.opened_at and s.last_at
+              and {AS_OF.format(alias="c")}
+            order by c.occurred_at desc, c.version desc limit 1) as moved on true
         left join lateral (
             select c.wallet_id from {SCHEMA}.state_change as c
             where c.wallet_id = s.wallet_id and c.type = 'wallet.closed.v1' and {AS_OF.format(alias="c")}
@@ -223,8 +218,6 @@ STATE_CHANGES: Final = Dataset(
         _code("type"),
         _text("source"),
         _code("scope"),
-        _money("balance_held", "s.held_minor_after"),
-        _code("currency"),
         _private("reason"),
         _private("label"),
         _private("metadata"),
@@ -239,4 +232,38 @@ STATE_CHANGES: Final = Dataset(
     filters=_OF_WALLET,
 )
 
-DATASETS: Final[Mapping[str, Dataset]] = {each.name: each for each in (ENTRIES, BALANCES, STATE_CHANGES)}
+HOLDS: Final = Dataset(
+    name="holds",
+    columns=(
+        _id("id", "s.hold_id"),
+        _instant("placed_at"),
+        _id("wallet_id"),
+        _text("owner_id"),
+        _code("purpose"),
+        _code("status"),
+        _money("amount", "s.amount_minor"),
+        _money("fee_reserved", "s.fee_reserved_minor"),
+        _money("captured", "s.captured_minor"),
+        _money("released", "s.released_minor"),
+        _money("remaining", "s.remaining_minor"),
+        _code("currency"),
+        _instant("expires_at"),
+        _instant("last_at"),
+    ),
+    scan=f"""
+        select h.* from {SCHEMA}.wallet as w
+        join {SCHEMA}.hold as h on h.wallet_id = w.wallet_id and h.tenant_id = w.tenant_id
+        where {{where}} order by w.owner_id, w.wallet_id, h.hold_id""",
+    keys=(("owner_id", str), ("wallet_id", UUID), ("hold_id", UUID)),
+    **{**_WALLET, "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id, h.hold_id) > ({0}, {1}, {2})"},
+    existed="true",  # a hold is told as it is when it is read: its row has no past
+    filters={
+        "wallet_id": _OF_WALLET["wallet_id"],
+        "currency": "s.currency = any ({}::text[])",
+        "status": "s.status = any ({}::text[])",
+        "since": "s.placed_at >= {}",
+        "until": "s.placed_at < {}",
+    },
+)
+
+DATASETS: Final[Mapping[str, Dataset]] = {each.name: each for each in (ENTRIES, BALANCES, STATE_CHANGES, HOLDS)}

@@ -6,14 +6,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
+from contracts.events import Private
 from transaction_history.domain.exports import PART_ROWS, ROWS_MAX, request_of
 from transaction_history.domain.jobs import Reason
-from transaction_history.domain.private_text import PrivateText
-from transaction_history.domain.tables import RowWriter
+from transaction_history.domain.private_text import PrivateText, Sealed, stored_private
+from transaction_history.domain.tables import Cell, RowWriter
 from transaction_history.exports.cells import Cells
 from transaction_history.exports.datasets import DATASETS
 from transaction_history.exports.plan import Plan
@@ -86,14 +88,15 @@ class _Attempt:
         number, path = len(before), self._folder / "part"
         after, rows = (before[-1].after if before else None), 0
         file = PartFile(path, is_packed=self._request.gzip or self._request.is_assembled)
-        cells = Cells(plan.columns, time_zone=self._request.time_zone, private=self._exporter.private)
+        cells = Cells(plan.columns, time_zone=self._request.time_zone)
         try:
             if number == 0:
                 file.write(writer.head())
             async with aclosing(self._chunks(plan, after)) as chunks:
                 async for chunk in chunks:
                     self._work.go_on()
-                    await self._apart(_write, file, writer, cells, chunk)
+                    texts = await self._texts(plan, chunk)
+                    await self._apart(_write, file, writer, partial(cells.rows, chunk.records, texts))
                     rows, after = rows + len(chunk.records), chunk.after
                     self._work.done_rows += len(chunk.records)
         finally:
@@ -108,6 +111,16 @@ class _Attempt:
         )
         await self._keep(part, path)
         return part
+
+    async def _texts(self, plan: Plan, chunk: Chunk) -> Sequence[Private]:
+        """Return the free text of a chunk's rows, where there is a column of it."""
+        if not plan.has_private:
+            return ()
+        tenant_id = self._work.job.tenant_id
+        sealed = [
+            Sealed(tenant_id, record["owner_of_row"], stored_private(record["private"])) for record in chunk.records
+        ]
+        return await self._exporter.private.opened(sealed)
 
     async def _chunks(self, plan: Plan, after: str | None) -> AsyncGenerator[Chunk, None]:
         """Yield the rows of a part; while one chunk is written, the next is read."""
@@ -186,5 +199,5 @@ class _Attempt:
         )
 
 
-def _write(file: PartFile, writer: RowWriter, cells: Cells, chunk: Chunk) -> None:
-    file.write(writer.rows(cells.rows(chunk.records)))
+def _write(file: PartFile, writer: RowWriter, rows: Callable[[], list[list[Cell]]]) -> None:
+    file.write(writer.rows(rows()))

@@ -70,7 +70,7 @@ class Plan:
     def _columns(self) -> str:
         read = [self._sql_of(column, place) for place, column in enumerate(self.columns)]
         if self.has_private:
-            read.append("s.private as private")
+            read += ["s.private as private", "s.owner_id as owner_of_row"]
         return ", ".join([*read, "s.currency as currency_of_row"])
 
     def _sql_of(self, column: Column, place: int) -> str:

@@ -55,7 +55,12 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
         yield transaction_history.bootstrap.make_projection(settings)
 
+    @asynccontextmanager
+    async def index(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_index_projection(settings)
+
     project(database.dsn_app, projection, events)
+    project(database.dsn_app, index, events)
     wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
     entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
     return {
@@ -65,6 +70,14 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         # To whom an owner is nobody, it has no entries.
         "list_owner_entries": [replace(entries, owned=EACH_ROW)],
         "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
+        # The other side of a transfer tells the wallet's id too, and not whose it is.
+        "search_entries": [
+            replace(
+                entries,
+                params=lambda _: {"q": "thing", "limit": "200"},
+                mark=lambda _: f'"wallet_id":"{ours}","owner_id":"{OWNER}"',
+            )
+        ],
     }
 
 

@@ -22,7 +22,11 @@ from servicekit.principal import Principal
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
+from transaction_history.domain.entry_filter import EntryFilter
+from transaction_history.domain.term_query import TermQuery
 from transaction_history.reads.reads_postgres import HistoryReads
+from transaction_history.reads.search import entries_at
+from transaction_history.reads.search_index import END, Asked, Budget, Key, find
 from wallet.domain.mandate import platform_mandate
 from wallet.reads.queries import WalletFilter
 from wallet.reads.reads_postgres import LedgerReads
@@ -58,7 +62,16 @@ ROWS: Final[Mapping[str, str]] = {
         insert into transaction_history.system_entry
         values ('{ID}', 1, '{ID}', 2, '{ID}', :tenant, 't', 2, 'external:USD', 'USD', -1, '{AT}');
         insert into transaction_history.state_change
-        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);""",
+        values ('{ID}', 2, 2, '{ID}', :tenant, '{OWNER}', 't', null, null, null, '{AT}', 1);
+        select history_index.ensure_search_segments(array['{AT}'::timestamptz], 'week', true);
+        insert into history_index.search_entry
+        values ('{AT}', 1, 1, :tenant, '{OWNER}', '{ID}', 1, '{ID}', 'USD', 1, array[1]);
+        insert into history_index.wallet_hour values ('{ID}', '{AT}', 1, :tenant, '{OWNER}', 'USD', 1, 1, 0);
+        insert into history_index.counterparty
+        values ('{ID}', null, 'external:USD', null, 1, :tenant, '{OWNER}', 'USD', 1, 1, 0, '{AT}', '{AT}');
+        insert into history_index.day_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.minute_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.shard_total values (:tenant, 'USD', 1, 1, 1, 0);""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',
@@ -128,7 +141,20 @@ def _history(tenants: TenantPool) -> Mapping[str, Read]:
     async def entry_at(tenant: UUID) -> Sequence[object]:
         return _found(await reads.entry_at(_every(tenant), ID, EPOCH))
 
+    async def search_keys(tenant: UUID) -> Sequence[object]:
+        asked = Asked(
+            tenant_id=tenant, owners=None, wallets=None, asked=EntryFilter(), terms=TermQuery(), scoped=TermQuery()
+        )
+        async with tenants.reading(tenant) as connection:
+            return (await find(connection, asked, END, 9, Budget())).keys
+
+    async def search_entries(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return await entries_at(connection, _every(tenant), [Key(ID, EPOCH, 1, ID)])
+
     return {
+        "search_keys": search_keys,
+        "search_entries": search_entries,
         "wallet": wallet,
         "owner_scope": owner_scope,
         "wallet_entries": lambda tenant: reads.wallet_entries(_every(tenant), ID, before_version=None, limit=9),

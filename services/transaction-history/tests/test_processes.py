@@ -19,7 +19,7 @@ READY_WITHIN_S = 60
 
 @pytest.fixture
 async def environment(database: Database, kafka_bootstrap: str, make_topic: MakeTopic) -> Mapping[str, str]:
-    api_port, projector_port = free_ports(2)
+    api_port, projector_port, indexer_port = free_ports(3)
     return {
         **os.environ,
         "TRANSACTION_HISTORY_DATABASE_URL": database.dsn_app,
@@ -29,6 +29,7 @@ async def environment(database: Database, kafka_bootstrap: str, make_topic: Make
         "TRANSACTION_HISTORY_TOPIC": await make_topic(PARTITIONS),
         "TRANSACTION_HISTORY_API_PORT": str(api_port),
         "TRANSACTION_HISTORY_PROJECTOR_PORT": str(projector_port),
+        "TRANSACTION_HISTORY_INDEXER_PORT": str(indexer_port),
         "TRACE_SAMPLE_RATIO": "0",
     }
 
@@ -44,6 +45,7 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
     assert (await command("transaction_history", environment, "migrate"))[0] == 0
     async with (
         process("transaction_history", "projector", environment) as projector,
+        process("transaction_history", "indexer", environment) as indexer,
         process("transaction_history", "api", environment) as running_api,
     ):
         api = running_api.pages
@@ -51,6 +53,9 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         page = await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3")
         assert [entry["amount"]["amount"] for entry in page["data"]] == ["9.00"]
         assert "consumer_applied_total" in (await projector.pages.get("/metrics")).text
+        found = await read(api, "/v1/history/search?q=thing+reference:order-1", "5-3")
+        assert [entry["id"] for entry in found["data"]] == [entry["id"] for entry in page["data"]]
+        assert "maintenance_" in (await indexer.pages.get("/metrics")).text
         assert (await api.get("/openapi.json")).status_code == 200
 
         status, printed = await operate("status")

@@ -105,11 +105,17 @@ TRANSACTION_HISTORY = Service(
             port=8112,
         ),
         ProcessType(
+            name="transaction-history-indexer",
+            argv=module("transaction_history", "indexer"),
+            port_variable="TRANSACTION_HISTORY_INDEXER_PORT",
+            port=8113,
+        ),
+        ProcessType(
             name="transaction-history-api",
             argv=module("transaction_history", "api"),
             port_variable="TRANSACTION_HISTORY_API_PORT",
             port=8111,
-            after=("transaction-history-projector",),
+            after=("transaction-history-projector", "transaction-history-indexer"),
             instances_variable="TRANSACTION_HISTORY_API_INSTANCES",
             is_api=True,
         ),

@@ -1,9 +1,10 @@
-"""The service's processes: `python -m transaction_history api | projector | migrate | projections …`."""
+"""The service's processes: `python -m transaction_history api | projector | indexer | migrate | projections …`."""
 
 import asyncio
+import os
 import sys
 from contextlib import nullcontext
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -13,6 +14,9 @@ from servicekit.cli import Migration, Operated, add_identities, add_migrate, add
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.rebuild import RebuildError
+
+INDEXER_NICENESS: Final = 5
+"""Nobody waits for the index: it yields to the processes that somebody does."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -29,6 +33,14 @@ def projector() -> None:
     """Project the events of the topic."""
     settings = HistorySettings()
     run_process(settings, lambda shutdown: bootstrap.run_projector(settings, shutdown))
+
+
+@cli.command()
+def indexer() -> None:
+    """Index the events of the topic, for searches and rollups."""
+    settings = HistorySettings()
+    os.nice(INDEXER_NICENESS)
+    run_process(settings, lambda shutdown: bootstrap.run_indexer(settings, shutdown))
 
 
 def _migration() -> Migration:

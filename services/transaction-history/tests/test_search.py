@@ -1,7 +1,7 @@
 """Searches over real tables: what is found, by whom, in how many pages, and what is refused."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -88,6 +88,22 @@ async def test_entries_are_found_newest_first_over_all_segments(bench: ReadApi, 
     assert await ids(bench, "rent month", limit=3) == [str(event.event_id) for event in newest_first]
     assert await ids(bench, "rent 4") == [str(event.event_id) for event in newest_first if event in entries[8:10]]
     assert await ids(bench, "rents") == []
+
+
+@pytest.mark.parametrize("rows_max", [1, 2, search_index.STRETCH_ROWS])
+async def test_entries_of_one_instant_where_a_segment_begins_are_all_found(
+    bench: ReadApi, index: Index, monkeypatch: pytest.MonkeyPatch, rows_max: int
+) -> None:
+    monkeypatch.setattr(search_index, "STRETCH_ROWS", rows_max)
+    anns, stream = wallet_in(3), bench.stream
+    opened = stream.opened(anns, owner="ann")
+    monday = datetime(2026, 1, 5, tzinfo=UTC)
+    entries = [msgspec.structs.replace(stream.deposited(anns, owner="ann"), time=monday) for _ in range(5)]
+    before = at(stream.deposited(anns, owner="ann"), 0)
+    await index(opened, *entries, before)
+
+    assert set(await ids(bench, "thing", limit=1)) == {str(event.event_id) for event in [*entries, before]}
+    assert len(await ids(bench, "thing -nothing", limit=2)) == 6
 
 
 async def test_filters_narrow_what_is_found(bench: ReadApi, index: Index) -> None:

@@ -39,7 +39,8 @@ begin
         || ' order by h.occurred_at desc, h.event_id desc limit $15';
     for segment in
         select s.name, s.begins_at from history_index.search_segment s
-        where s.is_used and s.ends_at > from_at and s.begins_at < before_at order by s.begins_at desc limit segments_max
+        where s.is_used and s.ends_at > from_at
+          and (s.begins_at, '00000000-0000-0000-0000-000000000000'::uuid) < (before_at, before_id) order by s.begins_at desc limit segments_max
     loop
         return query execute format(query, segment.name)
             using required, group_1, group_2, group_3, tenant, from_at, before_at, before_id, amount_min, amount_max,

@@ -151,9 +151,10 @@ async def _segment(connection: Connection, asked: Asked, position: Position) -> 
     """Return when the segment begins that *position* stands in or behind."""
     begins_at: datetime | None = await connection.fetchval(
         f"""select begins_at from {INDEX}.search_segment
-            where is_used and begins_at < $1 and ends_at > $2 order by begins_at desc limit 1""",
-        position.at,
+            where is_used and ends_at > $1 and (begins_at, $2::uuid) < ($3, $4) order by begins_at desc limit 1""",
         asked.from_at,
+        _FIRST,
+        *position,
     )
     return begins_at
 

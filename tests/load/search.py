@@ -43,7 +43,7 @@ from transaction_history.domain.index_rows import SearchRow
 from transaction_history.domain.rows import EntryRow
 from transaction_history.projection.columns import columns_of
 
-ASKED: Final = 400
+ASKED: Final = 200
 """Requests of each kind."""
 POLL: Final = 5_000
 BEGIN: Final = datetime(2024, 12, 1, tzinfo=UTC)

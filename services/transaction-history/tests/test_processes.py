@@ -60,6 +60,8 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
 
         status, printed = await operate("status")
         assert (status, "parked subject" in printed) == (0, True)
+        status, printed = await command("transaction_history", environment, "index", "status")
+        assert (status, "parked subject" in printed) == (0, True)
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1
         assert (await operate("unpark", "--subject", str(wallet)))[0] == 0

@@ -1,4 +1,4 @@
-"""The service's processes: `python -m transaction_history api | projector | indexer | migrate | projections …`."""
+"""The service's processes: `python -m transaction_history api | projector | indexer | migrate | projections | index`."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
+from servicekit.consumer.projection import Projection
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.rebuild import RebuildError
@@ -55,7 +56,15 @@ def _migration() -> Migration:
 
 def _operated() -> Operated:
     settings = HistorySettings()
-    projection = bootstrap.make_projection(settings)
+    return _operating(settings, bootstrap.make_projection(settings))
+
+
+def _operated_index() -> Operated:
+    settings = HistorySettings()
+    return _operating(settings, bootstrap.make_index_projection(settings))
+
+
+def _operating(settings: HistorySettings, projection: Projection) -> Operated:
     return Operated(
         settings.transaction_history_database_url,
         settings.brokers,
@@ -72,6 +81,7 @@ def _identities() -> Operated:
 add_migrate(cli, _migration)
 add_identities(cli, _identities)
 projections = add_projections(cli, _operated)
+add_projections(cli, _operated_index, name="index", told="Show how the index is projected, and repair it.")
 
 
 @projections.command()

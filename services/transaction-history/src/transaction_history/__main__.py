@@ -1,4 +1,4 @@
-"""The service's processes: `python -m transaction_history api | projector | indexer | migrate | projections | index`."""
+"""The service's processes: `python -m transaction_history api | projector | indexer | migrate | …`, and its repairs."""
 
 import asyncio
 import os

@@ -66,7 +66,12 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
         yield transaction_history.bootstrap.make_projection(settings)
 
+    @asynccontextmanager
+    async def index(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_index_projection(settings)
+
     project(database.dsn_app, projection, events)
+    project(database.dsn_app, index, events)
     made = _exports(database)
     export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
     job = Recipe(fresh=made.queued, missing="job_not_found")
@@ -96,6 +101,14 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "get_export_file": [export],
         "link_export": [replace(export, body=lambda _id, _caller: {"expires_in_s": 60})],
         "revoke_export_links": [export],
+        # The other side of a transfer tells the wallet's id too, and not whose it is.
+        "search_entries": [
+            replace(
+                entries,
+                params=lambda _: {"q": "thing", "limit": "200"},
+                mark=lambda _: f'"wallet_id":"{ours}","owner_id":"{OWNER}"',
+            )
+        ],
     }
 
 

@@ -109,7 +109,7 @@ def test_entries_are_counted_by_hour_other_side_day_and_minute() -> None:
     assert rows.counterparties[ours, Opposite(None, "external:USD")].credits_minor == 1_000
     transfers = [each for key, each in rows.days.items() if key[3] == "transfer"]
     assert sum(each.transactions for each in transfers) == 2
-    assert sum(each.entries for each in transfers) == 5
+    assert sum(each.entries for each in transfers) == 4
     assert sum(each.transactions for each in rows.days.values()) == 4
     assert {key[1] for key in rows.minutes} == {HOUR}
 

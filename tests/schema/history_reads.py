@@ -22,7 +22,7 @@ from transaction_history.exports.reading_postgres import ExportReader
 from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
 from transaction_history.jobs.rows import Job, Snapshot
 from transaction_history.reads.balances import balance_at
-from transaction_history.reads.entries import owner_entries, wallet_entries
+from transaction_history.reads.entries import list_entries
 from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
 from transaction_history.reads.listing import TimedPosition, VersionPosition
 from transaction_history.reads.search import entries_at
@@ -68,8 +68,9 @@ def ledger_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, 
         "wallets": read(lambda view: list_wallets(view, WalletFilter(), by_time)),
         "owner_shards": read(lambda view: owner_shards(view, owner), list),
         "owner_balances": read(lambda view: owner_balances(view, owner), lambda found: found.balances),
-        "wallet_entries": read(lambda view: wallet_entries(view, wallet, by_version)),
-        "owner_entries": read(lambda view: owner_entries(view, owner, by_time)),
+        "wallet_entries": read(lambda view: list_entries(view, EntryFilter(wallet_ids=(wallet,)), by_time)),
+        "owner_entries": read(lambda view: list_entries(view, EntryFilter(owner_ids=(owner,)), by_time)),
+        "entries": read(lambda view: list_entries(view, EntryFilter(), by_time)),
         "transaction": read(lambda view: transaction(view, wallet), lambda found: found.entries),
         "transactions": read(lambda view: list_transactions(view, everything, by_time, newest_first=True)),
         "holds": read(lambda view: wallet_holds(view, wallet, (), by_hold)),

@@ -40,7 +40,7 @@ from transaction_history.domain.private_text import ClearText
 from transaction_history.domain.terms import Hasher
 from transaction_history.entrypoints.balance_routes import balance_routes
 from transaction_history.entrypoints.downloads import downloads_page
-from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
+from transaction_history.entrypoints.entry_routes import entry_routes
 from transaction_history.entrypoints.export_handlers import ExportHandlers
 from transaction_history.entrypoints.export_routes import export_routes, link_routes
 from transaction_history.entrypoints.job_routes import job_routes
@@ -229,8 +229,7 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *wallet_entry_routes(views),
-            *owner_entry_routes(views),
+            *entry_routes(views, search),
             *transaction_routes(views),
             *balance_routes(views),
             *wallet_routes(views),

@@ -79,6 +79,18 @@ class EntryFilter:
     query: SearchQuery | None = None
 
     @property
+    def is_by_key(self) -> bool:
+        """Whether only what the entries' own keys serve is asked for: wallet, owner, transaction and time."""
+        by_key = EntryFilter(
+            wallet_ids=self.wallet_ids,
+            owner_ids=self.owner_ids,
+            transaction_ids=self.transaction_ids,
+            from_at=self.from_at,
+            to_at=self.to_at,
+        )
+        return self == by_key
+
+    @property
     def amounts(self) -> tuple[int, int]:
         """The least and the most that an amount is; what changes held alone has none."""
         return self.amount_min_minor if self.has_holds else max(1, self.amount_min_minor), self.amount_max_minor

@@ -21,6 +21,7 @@ from servicekit.read_answers import read_raises_as_problems, tell_freshness
 from servicekit.read_model.projected import SubjectParked
 from transaction_history.entrypoints.bodies import EntryBody, entry_body
 from transaction_history.entrypoints.filters import Searched
+from transaction_history.entrypoints.parked import ParkedBody, parked_body
 from transaction_history.reads.search import Hits, SearchQueries
 from transaction_history.reads.search_index import Position
 
@@ -43,13 +44,6 @@ class Sort(StrEnum):
 
     NEWEST = "newest"
     RELEVANCE = "relevance"
-
-
-class ParkedBody(BaseModel):
-    """How many wallets the answer was given without, because an event of theirs could not be applied; ten by id."""
-
-    count: int
-    wallet_ids: list[str]
 
 
 class SearchBody(BaseModel):
@@ -116,7 +110,7 @@ class _SearchHandlers:
             data=[entry_body(entry.row, caller) for entry in shown],
             next_cursor=None if following is None else place.cursor(following),
             searched_to=None if hits.position is None else rfc3339(hits.position.at),
-            parked=ParkedBody(count=hits.parked.count, wallet_ids=[str(each) for each in hits.parked.wallet_ids]),
+            parked=parked_body(hits.parked),
         )
 
 

@@ -22,22 +22,14 @@ from transaction_history.indexing.projection import INDEX
 from transaction_history.projection.columns import columns_of
 from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.reads.search_index import END, Asked, Budget, Key, Position, find
+from transaction_history.reads.view import Parked, told_parked
 
 CANDIDATES_MAX: Final = 500
 """A request opens no more: the rest comes with the next page."""
 RANKED_MAX: Final = 1_000
 """By relevance, so many of the newest are ranked."""
 OPENED_MAX: Final = 100
-PARKED_SHOWN: Final = 10
 _ENTRY: Final = ", ".join(f"e.{column}" for column in columns_of(EntryRow))
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """How many wallets of the tenant are parked, and the first of them: the answer was given without them."""
-
-    count: int
-    wallet_ids: Sequence[UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +200,7 @@ async def entries_at(connection: Connection, caller: Principal, keys: Sequence[K
 async def _parked(connection: Connection, tenant_id: UUID, asked: Asked | None) -> Parked:
     """Return the parked wallets of the scope; raises SubjectParked where it is some owners' or wallets' alone."""
     if asked is None:
-        return Parked(0, ())
+        return told_parked([])
     owners, wallets = asked.owners, asked.wallets
     records = await connection.fetch(
         f"""select distinct w.wallet_id
@@ -223,4 +215,4 @@ async def _parked(connection: Connection, tenant_id: UUID, asked: Asked | None) 
     )
     if records and (owners is not None or wallets is not None):
         raise SubjectParked
-    return Parked(len(records), [record["wallet_id"] for record in records[:PARKED_SHOWN]])
+    return told_parked([record["wallet_id"] for record in records])

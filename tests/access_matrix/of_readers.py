@@ -86,6 +86,10 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "get_wallet_balance_series": [replace(wallet, params=lambda _: YEAR_BY_MONTH)],
         "get_owner_balance_series": [replace(of_owner, params=lambda _: YEAR_BY_MONTH)],
         "get_owner_balances": [of_owner],
+        "list_counterparties": [wallet],
+        "get_totals": [
+            replace(about_nothing(), params=lambda _: {name: YEAR_BY_MONTH[name] for name in ("from", "to")})
+        ],
         "list_history_wallets": [listed(lambda: str(ours))],
         "list_transactions": [listed(lambda: str(paid[0].transaction_id))],
         "get_balance_at": [replace(wallet, params=lambda _: {"at": "2026-02-01T00:00:00Z"})],

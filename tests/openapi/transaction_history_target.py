@@ -114,6 +114,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet, query=SEEN, agree=one_moment),
         "GET /v1/history/wallets": Fill(query=SEEN),
+        "GET /v1/history/totals": Fill(query={**SEEN, "by": lambda: "day,type"}),
+        "GET /v1/history/wallets/{wallet_id}/counterparties": Fill(path=wallet),
         "GET /v1/history/transactions": Fill(query={**SEEN, "status": lambda: "posted,reversed"}, agree=with_currency),
         "GET /v1/history/wallets/{wallet_id}": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/holds": Fill(path=wallet, query=SEEN),

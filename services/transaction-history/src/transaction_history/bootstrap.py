@@ -45,6 +45,7 @@ from transaction_history.entrypoints.export_handlers import ExportHandlers
 from transaction_history.entrypoints.export_routes import export_routes, link_routes
 from transaction_history.entrypoints.job_routes import job_routes
 from transaction_history.entrypoints.search import search_routes
+from transaction_history.entrypoints.total_routes import total_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
 from transaction_history.exports.exporter import Exporter
@@ -64,6 +65,7 @@ from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.reads.search import SearchQueries
+from transaction_history.reads.totals import CountedReads
 from transaction_history.reads.view import Views
 
 SOURCE: Final = "/transaction-history"
@@ -158,6 +160,7 @@ async def open_api(
         telemetry.registry.register(PoolCollector("commands", commands))
         async with (
             Projected(pool, SCHEMA) as projected,
+            Projected(pool, INDEX) as index,
             _open_search(settings, telemetry, projected) as search,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
@@ -170,6 +173,7 @@ async def open_api(
                 tenants=tenants,
                 health=health,
                 projected=projected,
+                index=index,
                 search=search,
                 exporting=exporting,
             )
@@ -215,11 +219,13 @@ def _app(
     search: SearchQueries,
     health: Pool,
     projected: Projected,
+    index: Projected,
     exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         objects = await objects_check(exporting.objects)
-        return {**await database_check(health), **await lag_check(projected), **objects}
+        lags = {**await lag_check(projected), "index": (await lag_check(index))["projection"]}
+        return {**await database_check(health), **lags, **objects}
 
     views = Views(tenants, projected)
     return create_app(
@@ -233,6 +239,7 @@ def _app(
             *transaction_routes(views),
             *balance_routes(views),
             *wallet_routes(views),
+            *total_routes(views, CountedReads(index)),
             *search_routes(search),
             *job_routes(exporting.queries, exporting.keyed, exporting.commands),
             *export_routes(exporting),

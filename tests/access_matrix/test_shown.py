@@ -31,7 +31,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 SHOWS_NONE_YET: Final = frozenset({"open_wallet"})
 """A wallet that was just opened has no restriction."""
 SHOWS_ONE_OWNERS_ALONE: Final = frozenset(
-    {"list_history_wallets", "get_history_wallet", "get_wallet_balance_series", "get_owner_balance_series"}
+    {
+        "list_history_wallets",
+        "get_history_wallet",
+        "get_wallet_balance_series",
+        "get_owner_balance_series",
+        "list_counterparties",
+        "get_totals",
+    }
 )
 """What tells of wallets and of nobody on their other side: the matrix of operations sees who is answered."""
 Patch = pytest.MonkeyPatch

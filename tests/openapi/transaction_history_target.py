@@ -51,6 +51,16 @@ def one_moment(query: dict[str, Any]) -> None:
         del query[name]
 
 
+def either_way(query: dict[str, Any]) -> None:
+    """Leave filters that go with an order and a total, where one is given; the path names its wallet or owner."""
+    query.pop("wallet_id", None)
+    query.pop("owner_id", None)
+    if query.keys() & {"order", "include"}:
+        for name in query.keys() & FILTERS.keys() - {"transaction_id", "from", "to"}:
+            del query[name]
+    with_currency(query)
+
+
 def with_currency(query: dict[str, Any]) -> None:
     """Put a currency beside amounts."""
     if query.keys() & {"amount_min", "amount_max"}:
@@ -111,7 +121,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
-        "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
+        "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet, query=FILTERS, agree=either_way),
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet, query=SEEN, agree=one_moment),
         "GET /v1/history/wallets": Fill(query=SEEN),
         "GET /v1/history/totals": Fill(query={**SEEN, "by": lambda: "day,type"}),
@@ -123,8 +133,10 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/wallets/{wallet_id}/balance-series": Fill(path=wallet, query=SEEN),
         "GET /v1/history/owners/{owner_id}/balance-series": Fill(path={"owner_id": lambda: OWNER}, query=SEEN),
         "GET /v1/history/owners/{owner_id}/balances": Fill(path={"owner_id": lambda: OWNER}),
-        "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
-        "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
+        "GET /v1/history/owners/{owner_id}/entries": Fill(
+            path={"owner_id": lambda: OWNER}, query=FILTERS, agree=either_way
+        ),
+        "GET /v1/history/entries": Fill(query=FILTERS, paged={"owner_id": OWNER}, agree=either_way),
         "GET /v1/history/search": Fill(query=FILTERS, paged={"q": "thing"}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
         **{

@@ -61,6 +61,7 @@ from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.folds import ReadModelOutdated, is_current
 from transaction_history.maintenance.index_jobs import index_jobs
+from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
@@ -327,7 +328,11 @@ async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
         objects = _open_objects(settings)
 
         async def deep() -> Mapping[str, Check]:
-            return {**await relay.check(), **await objects_check(objects)}
+            return {
+                **await relay.check(),
+                **await objects_check(objects),
+                "partitions": await partitions_check(pool),
+            }
 
         await processes.run_beside_pages(
             settings,
@@ -358,7 +363,7 @@ async def open_worker(
     async with (
         await open_pool(process.reads) as reads,
         processes.maintaining(
-            keeping.jobs(),
+            [*keeping.jobs(), *ledger_jobs()],
             dsn=settings.transaction_history_database_url,
             service=SERVICE,
             process="worker",

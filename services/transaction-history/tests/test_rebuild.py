@@ -5,15 +5,18 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerFamilies
+from servicekit.consumer.projection import Projection
 from servicekit.lifecycle import Shutdown
 from servicekit.migrations import Roles, for_roles, read_source
 from servicekit.postgres import Pool, open_pool
@@ -27,7 +30,9 @@ from testkit.events import Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
 from transaction_history import bootstrap
+from transaction_history.bootstrap import Rebuilt
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.indexing.projection import INDEX
 from transaction_history.maintenance.folds import ReadModelOutdated
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
@@ -51,12 +56,12 @@ class Bench:
         bootstrap_servers, topic = self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic
         await publish(bootstrap_servers, topic, PARTITIONS, events)
 
-    async def rebuild(self, *, switch: bool = False) -> Comparison:
-        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, partitions=PARTITIONS)
+    async def rebuild(self, *, switch: bool = False, what: Rebuilt = Rebuilt.LEDGER) -> Comparison:
+        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, what=what, partitions=PARTITIONS)
 
-    async def reached(self) -> dict[int, int]:
+    async def reached(self, projection: str = SCHEMA) -> dict[int, int]:
         async with self.pool.connection() as connection:
-            progress = await checkpoints.progress(connection, SCHEMA)
+            progress = await checkpoints.progress(connection, projection)
         return {shard: come.last_seq for shard, come in progress.items()}
 
 
@@ -73,12 +78,12 @@ async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic
 
 
 @asynccontextmanager
-async def projecting(bench: Bench) -> AsyncIterator[None]:
+async def projecting(bench: Bench, projection: Projection | None = None) -> AsyncIterator[None]:
     telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
     shutdown = Shutdown()
     runner = make_runner(
         bench.settings.projector.consumer,
-        projection=bootstrap.make_projection(bench.settings),
+        projection=projection or bootstrap.make_projection(bench.settings),
         telemetry=telemetry,
         families=ConsumerFamilies(telemetry.registry),
         pool=bench.pool,
@@ -137,11 +142,11 @@ async def test_what_changes_of_a_wallet_later_is_the_same_in_a_rebuild(bench: Be
     assert comparison.is_equal
 
 
-async def all_applied(bench: Bench, events: list[Envelope]) -> bool:
+async def all_applied(bench: Bench, events: list[Envelope], projection: str = SCHEMA) -> bool:
     wanted: dict[int, int] = {}
     for event in events:
         wanted[event.shard] = max(event.sequence, wanted.get(event.shard, 0))
-    return await bench.reached() == wanted
+    return await bench.reached(projection) == wanted
 
 
 async def schemas(bench: Bench) -> set[str]:
@@ -276,3 +281,34 @@ async def test_a_projector_of_the_release_before_writes_nothing_and_tries_again(
                    values ($1, $1, 'ann', 'USD', 'open', '[]', 0, 0, 0, 1, now(), now())""",
                 wallet_in(3),
             )
+
+
+async def test_the_index_is_rebuilt_the_same_and_goes_on_behind_a_switch(bench: Bench) -> None:
+    events = day(bench.stream, 5)
+    async with projecting(bench, bootstrap.make_index_projection(bench.settings)):
+        await bench.publish(events)
+        await eventually(lambda: all_applied(bench, events, INDEX))
+
+        comparison = await bench.rebuild(switch=True, what=Rebuilt.INDEX)
+        later = dated_later(bench.stream.deposited(wallet_of(events)))
+        await bench.publish([later])
+        await eventually(lambda: all_applied(bench, [*events, later], INDEX))
+
+    assert comparison.is_switched
+    assert comparison.live["search_entry"].rows == 600
+    assert {"search_segment", "minute_total"}.isdisjoint(comparison.live)
+    async with bench.pool.connection() as connection:
+        assert await connection.fetchval("select count(*) from history_index.search_entry") == 601
+        functions = await connection.fetch(
+            "select prosrc from pg_proc join pg_namespace n on n.oid = pronamespace where nspname = 'history_index'"
+        )
+    assert not [function for function in functions if "history_index_next" in function["prosrc"]]
+
+
+def wallet_of(events: list[Envelope]) -> UUID:
+    return events[0].subject
+
+
+def dated_later(event: Envelope) -> Envelope:
+    """Return it in a segment that is still to be made, through a function of the rebuilt schema."""
+    return msgspec.structs.replace(event, time=event.time + timedelta(days=60))

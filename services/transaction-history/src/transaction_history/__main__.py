@@ -94,11 +94,13 @@ add_projections(cli, _operated_index, name="index", told="Show how the index is 
 @projections.command()
 def rebuild(
     *,
+    projection: Annotated[bootstrap.Rebuilt, typer.Option(help="What is rebuilt.")] = bootstrap.Rebuilt.LEDGER,
     switch: Annotated[bool, typer.Option("--switch", help="Switch to the rebuilt tables where all are equal.")] = False,
 ) -> None:
-    """Build the read model a second time from the topic's beginning, and compare; the exit code is 1 unless equal."""
+    """Build a projection a second time from the topic's beginning, and compare; the exit code is 1 unless equal."""
     try:
-        comparison = asyncio.run(bootstrap.rebuild(HistorySettings(), HistoryOwnerSettings(), switch=switch))
+        rebuilding = bootstrap.rebuild(HistorySettings(), HistoryOwnerSettings(), switch=switch, what=projection)
+        comparison = asyncio.run(rebuilding)
     except RebuildError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from importlib import metadata
 from typing import Final
 
@@ -62,7 +63,7 @@ from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.folds import ReadModelOutdated, is_current
 from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
-from transaction_history.maintenance.rebuild import Comparison, Rebuild
+from transaction_history.maintenance.rebuild import Comparison, Rebuild, Rebuildable
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.reads.search import SearchQueries
@@ -107,18 +108,18 @@ def migration_sources() -> list[MigrationSource]:
     ]
 
 
-def make_projection(settings: HistorySettings) -> HistoryProjection:
-    """Return the live projection."""
-    return HistoryProjection(PostgresReadModel(), name=SCHEMA, topic=settings.transaction_history_topic)
+def make_projection(settings: HistorySettings, schema: str = SCHEMA) -> HistoryProjection:
+    """Return the live projection, or the one that a rebuild writes to *schema* with."""
+    return HistoryProjection(PostgresReadModel(schema), name=schema, topic=settings.transaction_history_topic)
 
 
-def make_index_projection(settings: HistorySettings) -> IndexProjection:
-    """Return the live projection of the index."""
+def make_index_projection(settings: HistorySettings, schema: str = INDEX) -> IndexProjection:
+    """Return the live projection of the index, or the one that a rebuild writes to *schema* with."""
     return IndexProjection(
-        PostgresIndex(INDEX, segment=settings.transaction_history_search_segment),
+        PostgresIndex(schema, segment=settings.transaction_history_search_segment),
         private_text=ClearText(),
         hasher=Hasher(settings.search_key),
-        name=INDEX,
+        name=schema,
         topic=settings.transaction_history_topic,
     )
 
@@ -379,24 +380,49 @@ async def open_worker(
         )
 
 
+class Rebuilt(StrEnum):
+    """Which projection is rebuilt."""
+
+    LEDGER = "ledger"
+    INDEX = "index"
+
+
+def _rebuildable(settings: HistorySettings, what: Rebuilt) -> Rebuildable:
+    if what is Rebuilt.LEDGER:
+        return Rebuildable(
+            name=SCHEMA,
+            source=history_source(),
+            projecting=lambda schema: make_projection(settings, schema),
+            may_be_outdated=True,
+        )
+    return Rebuildable(
+        name=INDEX,
+        source=index_source(),
+        projecting=lambda schema: make_index_projection(settings, schema),
+        # Segments are made ahead, and minutes are forgotten.
+        uncompared=frozenset({"search_segment", "minute_total"}),
+        names_itself=True,
+    )
+
+
 async def rebuild(
     settings: HistorySettings,
     owner: HistoryOwnerSettings,
     *,
     switch: bool,
+    what: Rebuilt = Rebuilt.LEDGER,
     partitions: int = WALLET_EVENTS.partitions,
 ) -> Comparison:
-    """Build the read model a second time from the topic's beginning, compare, and switch where asked."""
+    """Build a projection a second time from the topic's beginning, compare, and switch where asked."""
     topic = settings.transaction_history_topic
     async with (
         await open_pool(settings.rebuilding) as pool,
         open_topic(settings.brokers, topic, partitions) as reader,
     ):
         rebuilding = Rebuild(
+            _rebuildable(settings, what),
             owner_dsn=owner.transaction_history_owner_database_url,
             roles=Roles(owner.transaction_history_app_role, owner.transaction_history_reader_role),
             pool=pool,
-            source=history_source(),
-            topic=topic,
         )
         return await rebuilding.run(reader, switch=switch)

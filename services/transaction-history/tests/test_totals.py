@@ -1,6 +1,8 @@
 """What the index has counted, as a client sees it, and lists that it serves."""
 
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,7 @@ from transaction_history.reads import totals
 pytestmark = pytest.mark.integration
 
 Index = Callable[..., Awaitable[None]]
+PAGE = Path(__file__).parents[3] / "docs" / "history.md"
 YEAR = "from=2026-01-01T00:00:00Z&to=2027-01-01T00:00:00Z"
 
 
@@ -112,6 +115,19 @@ async def test_entries_are_filtered_by_the_index(bench: ReadApi, sent: tuple[UUI
     assert len(first["data"]) == 2
     rest = await found(f"entries?metadata.shop=north&limit=9&cursor={first['next_cursor']}")
     assert len({*rest, *(row["id"] for row in first["data"])}) == 5
+
+
+EXAMPLES = re.findall(r"^GET /v1/history/(\S+)$", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize("path", EXAMPLES)
+async def test_an_example_of_the_page_finds_something(bench: ReadApi, path: str) -> None:
+    assert (await bench.get(path))["data"]
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) >= 5
 
 
 def ids(events: list[Envelope]) -> list[str]:

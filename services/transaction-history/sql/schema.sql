@@ -607,7 +607,7 @@ create index transaction_by_time on only transaction_history.transaction using b
 
 create index wallet_by_opening on transaction_history.wallet using btree (tenant_id, opened_at, wallet_id);
 
-create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id);
+create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id, wallet_id);
 
 alter table only history_jobs.job_part
     add constraint job_part_job_fk foreign key (job_id) references history_jobs.job(id) on delete cascade;

@@ -56,6 +56,7 @@ from transaction_history.maintenance.folds import ReadModelOutdated, is_current
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
+from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
 from transaction_history.reads.view import Views
 
 SOURCE: Final = "/transaction-history"
@@ -136,15 +137,13 @@ async def open_api(
         ):
             tenants = await open_tenants(pool)
             exporting = _export_handlers(settings, commands, tenants)
-            yield _app(
-                settings,
-                telemetry,
-                admitting,
-                tenants=tenants,
-                health=health,
-                projected=projected,
-                exporting=exporting,
-            )
+            async with open_targets(
+                Target(PRIMARY, tenants, projected),
+                settings.replicas,
+                lag_ms_max=settings.transaction_history_replica_lag_ms_max,
+                registry=telemetry.registry,
+            ) as targets:
+                yield _app(settings, telemetry, admitting, targets=targets, health=health, exporting=exporting)
 
 
 def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
@@ -167,16 +166,15 @@ def _app(
     telemetry: Telemetry,
     authority: Authority,
     *,
-    tenants: TenantPool,
+    targets: Targets,
     health: Pool,
-    projected: Projected,
     exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        objects = await objects_check(exporting.objects)
-        return {**await database_check(health), **await lag_check(projected), **objects}
+        objects, lag = await objects_check(exporting.objects), await lag_check(targets.primary.projected)
+        return {**await database_check(health), **lag, **objects, **targets.check()}
 
-    views = Views(tenants, projected)
+    views = Views(targets)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",

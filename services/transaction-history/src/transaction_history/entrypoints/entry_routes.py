@@ -99,8 +99,7 @@ class _EntryHandlers:
         known = wallet_id_of(wallet_id)
         asked = paged_both_ways(page, VersionPosition, "wallet_entries", caller.tenant_id, caller.owners, known)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await wallet_entries(view, known, asked.walk)
+            found = await self.views.answer(caller, min_position, lambda view: wallet_entries(view, known, asked.walk))
         tell_freshness(response, found.freshness)
         return _entries(asked.show(found.page), caller)
 
@@ -119,8 +118,9 @@ class _EntryHandlers:
     ) -> EntriesBody:
         asked = paged_both_ways(page, TimedPosition, "owner_entries", caller.tenant_id, caller.owners, owner_id)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await owner_entries(view, owner_id, asked.walk)
+            found = await self.views.answer(
+                caller, min_position, lambda view: owner_entries(view, owner_id, asked.walk)
+            )
         tell_freshness(response, found.freshness)
         return _entries(asked.show(found.page), caller)
 

@@ -66,7 +66,12 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
         yield transaction_history.bootstrap.make_projection(settings)
 
+    @asynccontextmanager
+    async def index(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_index_projection(settings)
+
     project(database.dsn_app, projection, events)
+    project(database.dsn_app, index, events)
     made = _exports(database)
     export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
     job = Recipe(fresh=made.queued, missing="job_not_found")
@@ -81,6 +86,10 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "get_wallet_balance_series": [replace(wallet, params=lambda _: YEAR_BY_MONTH)],
         "get_owner_balance_series": [replace(of_owner, params=lambda _: YEAR_BY_MONTH)],
         "get_owner_balances": [of_owner],
+        "list_counterparties": [wallet],
+        "get_totals": [
+            replace(about_nothing(), params=lambda _: {name: YEAR_BY_MONTH[name] for name in ("from", "to")})
+        ],
         "list_history_wallets": [listed(lambda: str(ours))],
         "list_transactions": [listed(lambda: str(paid[0].transaction_id))],
         "get_balance_at": [replace(wallet, params=lambda _: {"at": "2026-02-01T00:00:00Z"})],
@@ -96,6 +105,14 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "get_export_file": [export],
         "link_export": [replace(export, body=lambda _id, _caller: {"expires_in_s": 60})],
         "revoke_export_links": [export],
+        # The other side of a transfer tells the wallet's id too, and not whose it is.
+        "search_entries": [
+            replace(
+                entries,
+                params=lambda _: {"q": "thing", "limit": "200"},
+                mark=lambda _: f'"wallet_id":"{ours}","owner_id":"{OWNER}"',
+            )
+        ],
     }
 
 

@@ -357,5 +357,6 @@ def history_cells(matrix: Matrix) -> Mapping[str, Sequence[Cell]]:
             cell("list_wallet_entries", lambda owner: _get(f"/v1/history/wallets/{wallets[owner]}/entries")),
             cell("list_owner_entries", lambda owner: _get(f"/v1/history/owners/{owner}/entries")),
             cell("list_entries", lambda owner: _get("/v1/history/entries", owner_id=owner)),
+            cell("search_entries", lambda owner: _get("/v1/history/search", q="thing", owner_id=owner)),
         ]
     )

@@ -44,6 +44,7 @@ from servicekit.access.projection import access_projection_name
 from servicekit.brokers import Brokers, KafkaProtocol
 from servicekit.relay.topic_end import read_topic_ends
 from servicekit.relay.topic_positions import count_partitions
+from transaction_history.indexing.projection import INDEX
 from transaction_history.projection.read_model_postgres import SCHEMA
 from wallet.fraud_restrictions.projection import FraudRestrictions
 
@@ -66,7 +67,7 @@ READS: Final = {
 }
 GROUPS: Final = {
     "wallet": {FraudRestrictions.name, access_projection_name("wallet")},
-    "transaction-history": {SCHEMA, access_projection_name("transaction-history")},
+    "transaction-history": {SCHEMA, INDEX, access_projection_name("transaction-history")},
     "notifications": {NAME, access_projection_name("notifications")},
     "fraud": {PROJECTION, access_projection_name("fraud")},
     "access": set[str](),

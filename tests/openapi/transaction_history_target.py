@@ -57,6 +57,24 @@ def with_currency(query: dict[str, Any]) -> None:
         query["currency"] = "USD"
 
 
+FILTERS: Final[Mapping[str, Make]] = {
+    name: lambda value=value: value  # type: ignore[misc]  # a lambda's default has no type
+    for name, value in {
+        **dict.fromkeys(("wallet_id", "transaction_id", "hold_id", "counterparty_wallet_id"), new_id_text()),
+        **dict.fromkeys(("amount_min", "amount_max"), "1.00"),
+        "type": "wallet.funds_sent.v1,wallet.funds_received.v1",
+        "direction": "in",
+        "currency": "USD",
+        "from": "2026-01-01T00:00:00Z",
+        "to": "2026-02-01T00:00:00Z",
+        "q": "thing currency:USD",
+        **dict.fromkeys(("owner_id", "transaction_type", "counterparty_owner_id", "counterparty_account"), "any"),
+        **dict.fromkeys(("reference", "metadata.<key>"), "any"),
+    }.items()
+}
+"""An amount stands beside a currency, which the query has."""
+
+
 def _settings(database: Database) -> HistorySettings:
     return HistorySettings(
         transaction_history_database_url=database.dsn_app,
@@ -79,7 +97,12 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     async def projection(_pool: Pool) -> AsyncIterator[Projection]:
         yield bootstrap.make_projection(_settings(database))
 
+    @asynccontextmanager
+    async def index(_pool: Pool) -> AsyncIterator[Projection]:
+        yield bootstrap.make_index_projection(_settings(database))
+
     project(database.dsn_app, projection, events)
+    project(database.dsn_app, index, events)
     exports, jobs = _exports(database, http)
 
     def token() -> str:
@@ -91,6 +114,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet, query=SEEN, agree=one_moment),
         "GET /v1/history/wallets": Fill(query=SEEN),
+        "GET /v1/history/totals": Fill(query={**SEEN, "by": lambda: "day,type"}),
+        "GET /v1/history/wallets/{wallet_id}/counterparties": Fill(path=wallet),
         "GET /v1/history/transactions": Fill(query={**SEEN, "status": lambda: "posted,reversed"}, agree=with_currency),
         "GET /v1/history/wallets/{wallet_id}": Fill(path=wallet),
         "GET /v1/history/wallets/{wallet_id}/holds": Fill(path=wallet, query=SEEN),
@@ -100,6 +125,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/owners/{owner_id}/balances": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/owners/{owner_id}/entries": Fill(path={"owner_id": lambda: OWNER}),
         "GET /v1/history/entries": Fill(paged={"owner_id": OWNER}),
+        "GET /v1/history/search": Fill(query=FILTERS, paged={"q": "thing"}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
         **{
             f"{each} /v1/history/exports/{{export_id}}{rest}": Fill(path={"export_id": exports})

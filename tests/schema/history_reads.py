@@ -12,17 +12,21 @@ from servicekit.read_model.walking import Walk
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
+from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.exports import ExportFilters, ExportRequest, Format
 from transaction_history.domain.links import LinkName
+from transaction_history.domain.term_query import TermQuery
 from transaction_history.exports.datasets import DATASETS, Dataset
 from transaction_history.exports.plan import Plan
 from transaction_history.exports.reading_postgres import ExportReader
 from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
 from transaction_history.jobs.rows import Job, Snapshot
 from transaction_history.reads.balances import balance_at
-from transaction_history.reads.entries import owner_entries, wallet_entries
+from transaction_history.reads.entries import list_entries
 from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
 from transaction_history.reads.listing import TimedPosition, VersionPosition
+from transaction_history.reads.search import entries_at
+from transaction_history.reads.search_index import END, Asked, Budget, Key, find
 from transaction_history.reads.transactions import (
     TransactionFilter,
     TransactionUnknown,
@@ -64,8 +68,9 @@ def ledger_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, 
         "wallets": read(lambda view: list_wallets(view, WalletFilter(), by_time)),
         "owner_shards": read(lambda view: owner_shards(view, owner), list),
         "owner_balances": read(lambda view: owner_balances(view, owner), lambda found: found.balances),
-        "wallet_entries": read(lambda view: wallet_entries(view, wallet, by_version)),
-        "owner_entries": read(lambda view: owner_entries(view, owner, by_time)),
+        "wallet_entries": read(lambda view: list_entries(view, EntryFilter(wallet_ids=(wallet,)), by_time)),
+        "owner_entries": read(lambda view: list_entries(view, EntryFilter(owner_ids=(owner,)), by_time)),
+        "entries": read(lambda view: list_entries(view, EntryFilter(), by_time)),
         "transaction": read(lambda view: transaction(view, wallet), lambda found: found.entries),
         "transactions": read(lambda view: list_transactions(view, everything, by_time, newest_first=True)),
         "holds": read(lambda view: wallet_holds(view, wallet, (), by_hold)),
@@ -118,6 +123,23 @@ def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
         "linked": linked,
         **{f"exported_{name}": rows_of(dataset) for name, dataset in DATASETS.items()},
     }
+
+
+def search_reads(tenants: TenantPool, wallet: UUID) -> Mapping[str, Read]:
+    """Return the reads of searches, about an entry of *wallet*."""
+
+    async def keys(tenant: UUID) -> Sequence[object]:
+        asked = Asked(
+            tenant_id=tenant, owners=None, wallets=None, asked=EntryFilter(), terms=TermQuery(), scoped=TermQuery()
+        )
+        async with tenants.reading(tenant) as connection:
+            return (await find(connection, asked, END, 9, Budget())).keys
+
+    async def entries(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            return await entries_at(connection, _every(tenant), [Key(wallet, EPOCH, 1, wallet)])
+
+    return {"search_keys": keys, "search_entries": entries}
 
 
 def _rows(found: Any) -> Sequence[object]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from tests.schema.history_reads import job_reads, ledger_reads
+from tests.schema.history_reads import job_reads, ledger_reads, search_reads
 
 from access.domain.issuers import Issuer
 from access.domain.outcomes import Unknown
@@ -72,6 +72,15 @@ ROWS: Final[Mapping[str, str]] = {
                 1, '{{}}');
         insert into transaction_history.balance_day
         values ('{ID}', '{AT}', :tenant, '{OWNER}', 0, 'USD', 1, 1, 0, 1, 1, 0, 0);
+        select history_index.ensure_search_segments(array['{AT}'::timestamptz], 'week', true);
+        insert into history_index.search_entry
+        values ('{AT}', 1, 1, :tenant, '{OWNER}', '{ID}', 1, '{ID}', 'USD', 1, array[1]);
+        insert into history_index.wallet_hour values ('{ID}', '{AT}', 1, :tenant, '{OWNER}', 'USD', 1, 1, 0);
+        insert into history_index.counterparty
+        values ('{ID}', null, 'external:USD', null, 1, :tenant, '{OWNER}', 'USD', 1, 1, 0, '{AT}', '{AT}');
+        insert into history_index.day_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.minute_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.shard_total values (:tenant, 'USD', 1, 1, 1, 0);
         insert into history_jobs.job (id, tenant_id, kind, request, subject, scopes, status, due_at, created_at,
                                       finished_at, sha256, file_rows, size_bytes, file_name, media_type)
         values ('{ID}', :tenant, 'export', '{{}}', 's', 0, 'succeeded', '{AT}', '{AT}', '{AT}', '', 0, 0, 'f', 'm');
@@ -228,7 +237,11 @@ def _found(row: object | None) -> Sequence[object]:
 
 _READS: Final = {
     "wallet": _wallet,
-    "transaction_history": lambda tenants: {**ledger_reads(tenants, ID, OWNER), **job_reads(tenants, ID)},
+    "transaction_history": lambda tenants: {
+        **ledger_reads(tenants, ID, OWNER),
+        **search_reads(tenants, ID),
+        **job_reads(tenants, ID),
+    },
     "fraud": _fraud,
     "notifications": _notifications,
     "access": _access,

@@ -142,7 +142,8 @@ async def test_a_reader_selects_and_does_nothing_else(admin: asyncpg.Connection,
     reader = reader_role(target.service.name)
 
     assert await admin.fetch(WRITABLE, reader) == []
-    assert await admin.fetch(RUNS_AS_ANOTHER, reader) == []
+    runs_as_another = {str(row[0]).partition("(")[0] for row in await admin.fetch(RUNS_AS_ANOTHER, reader)}
+    assert runs_as_another <= listed("Functions that run as their owner")
     assert await admin.fetch("select from pg_auth_members where member = $1::text::regrole", reader) == []
     assert not await admin.fetchval("select has_database_privilege($1, current_database(), 'create, temp')", reader)
 

@@ -1,10 +1,111 @@
 -- The schema in force. Made by `make docs` of the migrations and the functions' files; not to be edited.
 
+create schema history_index;
+
 create schema history_jobs;
 
 create schema servicekit;
 
 create schema transaction_history;
+
+create function history_index.ensure_search_segments(instants timestamp with time zone[], width text, is_used boolean) returns integer
+    language plpgsql security definer
+    set search_path to 'pg_catalog'
+    set "TimeZone" to 'UTC'
+    as $$
+declare
+    made    int := 0;
+    instant timestamptz;
+    begins  timestamptz;
+    ends    timestamptz;
+    name    text;
+begin
+    if width not in ('day', 'week', 'month') then
+        raise exception 'a segment is a day, a week or a month' using errcode = '22023';
+    end if;
+    for instant in
+        select distinct date_trunc(width, i) from unnest(instants) as i
+        where not exists (select from history_index.search_segment s where s.begins_at <= i and i < s.ends_at)
+        order by 1
+    loop
+        if instant > clock_timestamp() + interval '100 days' then
+            raise exception '%: segments are made 100 days ahead at most', instant using errcode = '22008';
+        end if;
+        perform pg_advisory_xact_lock(8, 2);
+        -- What was made while this waited, and what stands beside it.
+        for begins, ends in
+            with wanted as (select instant as lo, instant + ('1 ' || width)::interval as hi),
+            taken as (select s.begins_at, s.ends_at from history_index.search_segment s, wanted
+                      where s.begins_at < hi and s.ends_at > lo),
+            edges as (select lo as edge from wanted union select ends_at from taken, wanted where ends_at < hi)
+            select e.edge, least((select hi from wanted), (select min(t.begins_at) from taken t where t.begins_at >= e.edge))
+            from edges e
+            where not exists (select from taken t where t.begins_at <= e.edge and e.edge < t.ends_at)
+        loop
+            name := format('search_entry_%s', to_char(begins, 'YYYYMMDD'));
+            -- Attaching takes a lighter lock than creating in place: readers and writers go on.
+            execute format('create table history_index.%I (like history_index.search_entry including all)', name);
+            execute format('alter table history_index.search_entry attach partition history_index.%I'
+                           ' for values from (%L) to (%L)', name, begins, ends);
+            insert into history_index.search_segment values (begins, ends, name, false);
+            made := made + 1;
+        end loop;
+    end loop;
+    if ensure_search_segments.is_used then
+        update history_index.search_segment s set is_used = true
+        where not s.is_used and exists (select from unnest(instants) as i where s.begins_at <= i and i < s.ends_at);
+    end if;
+    return made;
+end $$;
+
+create function history_index.entries_with_terms(required bigint[], group_1 bigint[], group_2 bigint[], group_3 bigint[], owners text[], wallets uuid[], currencies text[], amount_min bigint, amount_max bigint, direction integer, from_at timestamp with time zone, before_at timestamp with time zone, before_id uuid, segments_max integer, rows_max integer, run_ms integer) returns table(wallet_id uuid, occurred_at timestamp with time zone, version bigint, event_id uuid, reached timestamp with time zone)
+    language plpgsql stable security definer
+    set search_path to 'pg_catalog'
+    set enable_seqscan to 'off'
+    set enable_indexscan to 'off'
+    set enable_bitmapscan to 'on'
+    set jit to 'off'
+    as $_$
+declare
+    tenant   constant uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
+    began    constant timestamptz := clock_timestamp();
+    query    text;
+    segment  record;
+    found_in bigint := 0;
+    counted  bigint;
+begin
+    query := case when cardinality(required) > 0 then 'e.terms @> $1' end;
+    query := concat_ws(' and ', query, case when group_1 is not null then 'e.terms && $2' end,
+                       case when group_2 is not null then 'e.terms && $3' end,
+                       case when group_3 is not null then 'e.terms && $4' end);
+    if query = '' then
+        raise exception 'nothing is looked for' using errcode = '22023';
+    end if;
+    query := 'with hit as materialized (select e.wallet_id, e.occurred_at, e.version, e.event_id, e.tenant_id, e.owner_id,'
+        || ' e.currency, e.amount_minor from history_index.%I e where ' || query
+        || ') select h.wallet_id, h.occurred_at, h.version, h.event_id, null::timestamptz from hit h where h.tenant_id = $5'
+        || ' and h.occurred_at >= $6 and (h.occurred_at, h.event_id) < ($7, $8) and abs(h.amount_minor) between $9 and $10'
+        || case when owners is null then '' else ' and h.owner_id = any ($11)' end
+        || case when wallets is null then '' else ' and h.wallet_id = any ($12)' end
+        || case when currencies is null then '' else ' and h.currency = any ($13)' end
+        || case when direction is null then '' else ' and sign(h.amount_minor) = $14' end
+        || ' order by h.occurred_at desc, h.event_id desc limit $15';
+    for segment in
+        select s.name, s.begins_at from history_index.search_segment s
+        where s.is_used and s.ends_at > from_at
+          and (s.begins_at, '00000000-0000-0000-0000-000000000000'::uuid) < (before_at, before_id) order by s.begins_at desc limit segments_max
+    loop
+        return query execute format(query, segment.name)
+            using required, group_1, group_2, group_3, tenant, from_at, before_at, before_id, amount_min, amount_max,
+                  owners, wallets, currencies, direction, rows_max - found_in;
+        get diagnostics counted = row_count;
+        found_in := found_in + counted;
+        reached := segment.begins_at;
+        exit when found_in >= rows_max or clock_timestamp() - began > make_interval(secs => run_ms / 1000.0);
+    end loop;
+    wallet_id := null; occurred_at := null; version := null; event_id := null;
+    return next;
+end $_$;
 
 create function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) returns void
     language plpgsql
@@ -134,6 +235,102 @@ begin
     raise exception 'these tables belong to a newer release' using errcode = 'serialization_failure';
 end;
 $$;
+
+create table history_index.counterparty (
+    wallet_id uuid not null,
+    counterparty_wallet_id uuid,
+    counterparty_account text collate pg_catalog."C",
+    counterparty_owner_id text collate pg_catalog."C",
+    shard smallint not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    entries bigint not null,
+    credits numeric not null,
+    debits numeric not null,
+    first_at timestamp with time zone not null,
+    last_at timestamp with time zone not null
+)
+with (fillfactor='80');
+
+create table history_index.day_total (
+    tenant_id uuid not null,
+    day date not null,
+    currency text not null collate pg_catalog."C",
+    type text not null collate pg_catalog."C",
+    shard smallint not null,
+    transactions bigint not null,
+    entries bigint not null,
+    credits numeric not null,
+    debits numeric not null
+)
+with (fillfactor='50');
+
+create table history_index.minute_total (
+    tenant_id uuid not null,
+    minute timestamp with time zone not null,
+    currency text not null collate pg_catalog."C",
+    type text not null collate pg_catalog."C",
+    shard smallint not null,
+    transactions bigint not null,
+    entries bigint not null,
+    credits numeric not null,
+    debits numeric not null
+)
+with (fillfactor='50');
+
+create table history_index.search_entry (
+    occurred_at timestamp with time zone not null,
+    shard smallint not null,
+    seq bigint not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    wallet_id uuid not null,
+    version bigint not null,
+    event_id uuid not null,
+    currency text not null collate pg_catalog."C",
+    amount_minor bigint not null,
+    terms bigint[] not null
+)
+partition by range (occurred_at);
+
+create table history_index.search_segment (
+    begins_at timestamp with time zone not null,
+    ends_at timestamp with time zone not null,
+    name text not null collate pg_catalog."C",
+    is_used boolean not null,
+    constraint search_segment_is_not_empty check ((begins_at < ends_at))
+);
+
+create table history_index.shard_total (
+    tenant_id uuid not null,
+    currency text not null collate pg_catalog."C",
+    shard smallint not null,
+    wallets bigint not null,
+    posted numeric not null,
+    held numeric not null
+)
+with (fillfactor='50');
+
+create table history_index.wallet_held (
+    wallet_id uuid not null,
+    shard smallint not null,
+    held_minor bigint not null
+)
+with (fillfactor='70');
+
+create table history_index.wallet_hour (
+    wallet_id uuid not null,
+    hour timestamp with time zone not null,
+    shard smallint not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    entries bigint not null,
+    credits numeric not null,
+    debits numeric not null
+)
+with (fillfactor='80');
 
 create table history_jobs.idempotency (
     client uuid not null,
@@ -501,6 +698,30 @@ create table transaction_history.wallet (
 )
 with (fillfactor='70');
 
+alter table only history_index.counterparty
+    add constraint counterparty_key unique nulls not distinct (wallet_id, counterparty_wallet_id, counterparty_account);
+
+alter table only history_index.day_total
+    add constraint day_total_pk primary key (tenant_id, day, currency, type, shard);
+
+alter table only history_index.minute_total
+    add constraint minute_total_pk primary key (tenant_id, minute, currency, type, shard);
+
+alter table only history_index.search_entry
+    add constraint search_entry_pk primary key (wallet_id, occurred_at, event_id);
+
+alter table only history_index.search_segment
+    add constraint search_segment_pk primary key (begins_at);
+
+alter table only history_index.shard_total
+    add constraint shard_total_pk primary key (tenant_id, currency, shard);
+
+alter table only history_index.wallet_held
+    add constraint wallet_held_pk primary key (wallet_id);
+
+alter table only history_index.wallet_hour
+    add constraint wallet_hour_pk primary key (wallet_id, hour);
+
 alter table only history_jobs.idempotency
     add constraint idempotency_pk primary key (client, key);
 
@@ -579,6 +800,16 @@ alter table only transaction_history.transaction
 alter table only transaction_history.wallet
     add constraint wallet_pk primary key (wallet_id);
 
+create index minute_total_by_minute on history_index.minute_total using btree (minute);
+
+create index search_entry_by_owner on only history_index.search_entry using btree (tenant_id, owner_id, occurred_at, event_id);
+
+create index search_entry_by_term on only history_index.search_entry using gin (terms) with (fastupdate=off);
+
+create index search_entry_by_time on only history_index.search_entry using btree (tenant_id, occurred_at, event_id);
+
+create index wallet_hour_by_hour on history_index.wallet_hour using btree (tenant_id, hour, wallet_id);
+
 create index idempotency_by_age on history_jobs.idempotency using btree (created_at);
 
 create index job_by_tenant on history_jobs.job using btree (tenant_id, id);
@@ -614,6 +845,30 @@ alter table only history_jobs.job_part
 
 alter table only history_jobs.link
     add constraint link_job_fk foreign key (job_id) references history_jobs.job(id) on delete cascade;
+
+alter table history_index.counterparty enable row level security;
+
+alter table history_index.day_total enable row level security;
+
+alter table history_index.minute_total enable row level security;
+
+create policy of_one_tenant on history_index.counterparty for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_index.day_total for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_index.minute_total for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_index.search_entry for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_index.shard_total for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_index.wallet_hour for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table history_index.search_entry enable row level security;
+
+alter table history_index.shard_total enable row level security;
+
+alter table history_index.wallet_hour enable row level security;
 
 alter table history_jobs.job enable row level security;
 
@@ -657,6 +912,9 @@ alter table transaction_history.transaction enable row level security;
 
 alter table transaction_history.wallet enable row level security;
 
+grant usage on schema history_index to :"app_role";
+grant usage on schema history_index to :"reader_role";
+
 grant usage on schema history_jobs to :"app_role";
 grant usage on schema history_jobs to :"reader_role";
 
@@ -665,6 +923,12 @@ grant usage on schema servicekit to :"reader_role";
 
 grant usage on schema transaction_history to :"app_role";
 grant usage on schema transaction_history to :"reader_role";
+
+revoke all on function history_index.ensure_search_segments(instants timestamp with time zone[], width text, is_used boolean) from public;
+grant all on function history_index.ensure_search_segments(instants timestamp with time zone[], width text, is_used boolean) to :"app_role";
+
+revoke all on function history_index.entries_with_terms(required bigint[], group_1 bigint[], group_2 bigint[], group_3 bigint[], owners text[], wallets uuid[], currencies text[], amount_min bigint, amount_max bigint, direction integer, from_at timestamp with time zone, before_at timestamp with time zone, before_id uuid, segments_max integer, rows_max integer, run_ms integer) from public;
+grant all on function history_index.entries_with_terms(required bigint[], group_1 bigint[], group_2 bigint[], group_3 bigint[], owners text[], wallets uuid[], currencies text[], amount_min bigint, amount_max bigint, direction integer, from_at timestamp with time zone, before_at timestamp with time zone, before_id uuid, segments_max integer, rows_max integer, run_ms integer) to :"reader_role";
 
 revoke all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) from public;
 grant all on function servicekit.append_to_outbox(shards smallint[], event_ids uuid[], tenant_ids uuid[], subjects uuid[], types smallint[], occurred_at timestamp with time zone[], causation_ids uuid[], traceparents text[], payloads bytea[]) to :"app_role";
@@ -677,6 +941,29 @@ grant all on function servicekit.settle_rates(now_us bigint, instance uuid, kind
 
 revoke all on function transaction_history.make_partitions(entries date[], transactions date[]) from public;
 grant all on function transaction_history.make_partitions(entries date[], transactions date[]) to :"app_role";
+
+grant select,insert,update on table history_index.counterparty to :"app_role";
+grant select on table history_index.counterparty to :"reader_role";
+
+grant select,insert,update on table history_index.day_total to :"app_role";
+grant select on table history_index.day_total to :"reader_role";
+
+grant select,insert,delete,update on table history_index.minute_total to :"app_role";
+grant select on table history_index.minute_total to :"reader_role";
+
+grant select,insert on table history_index.search_entry to :"app_role";
+grant select on table history_index.search_entry to :"reader_role";
+
+grant select on table history_index.search_segment to :"app_role";
+grant select on table history_index.search_segment to :"reader_role";
+
+grant select,insert,update on table history_index.shard_total to :"app_role";
+grant select on table history_index.shard_total to :"reader_role";
+
+grant select,insert,update on table history_index.wallet_held to :"app_role";
+
+grant select,insert,update on table history_index.wallet_hour to :"app_role";
+grant select on table history_index.wallet_hour to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.idempotency to :"app_role";
 

@@ -1,6 +1,6 @@
 """A migrated database per test, and the API over it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts.envelope import Envelope
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
+from testkit.events import received
 from testkit.read_api import ReadApi
 from testkit.running import running
 from transaction_history import bootstrap
@@ -74,3 +76,21 @@ def open_bench(database: Database, pool: Pool, tmp_path: Path) -> Callable[[], A
 async def bench(open_bench: Callable[[], AbstractAsyncContextManager[ReadApi]]) -> AsyncIterator[ReadApi]:
     async with open_bench() as opened:
         yield opened
+
+
+@pytest.fixture
+def indexer(pool: Pool) -> Processor:
+    """Give what feeds events to the index as its consumer does."""
+    projection = bootstrap.make_index_projection(HistorySettings(transaction_history_database_url="unused"))
+    return Processor(projection, pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "index"))
+
+
+@pytest.fixture
+def index(bench: ReadApi, indexer: Processor) -> Callable[..., Awaitable[None]]:
+    """Give what feeds events to both projections."""
+
+    async def feed(*events: Envelope) -> None:
+        await bench.project(*events)
+        assert not await indexer.process([received(event, event.sequence) for event in events])
+
+    return feed

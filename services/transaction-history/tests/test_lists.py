@@ -16,7 +16,7 @@ from servicekit.principal import Principal
 from testkit.access import principal_of
 from testkit.events import EPOCH, wallet_in
 from testkit.read_api import ReadApi
-from transaction_history.reads import listing
+from transaction_history.reads import entries, listing
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +79,12 @@ async def test_every_list_is_the_same_walked_either_way(bench: ReadApi, wallets:
     of_one = f"wallets/{wallets[0]}"
     for path in (
         *("wallets", "wallets?owner_id=ann", "transactions", "transactions?order=oldest", "owners/ann/entries"),
+        *(
+            "entries",
+            "entries?order=oldest",
+            f"entries?wallet_id={wallets[0]},{wallets[2]}",
+            "entries?owner_id=ann,bob",
+        ),
         *(f"{of_one}/entries", f"{of_one}/holds", f"{of_one}/state-changes"),
     ):
         pages = await forwards(bench, path, limit=2)
@@ -116,6 +122,41 @@ async def test_transactions_are_filtered(bench: ReadApi, wallets: list[UUID]) ->
     at = quote(whole["created_at"])
     assert whole["id"] in ids(await forwards(bench, f"transactions?from={at}&to={quote(YEAR_2030)}"))
     assert whole["id"] not in ids([await bench.get(f"transactions?to={at}")])
+
+
+async def test_entries_are_filtered_by_their_keys_and_counted(bench: ReadApi, wallets: list[UUID]) -> None:
+    every = [row for page in await forwards(bench, "entries") for row in page["data"]]
+    one = every[3]
+    at = quote(one["occurred_at"])
+
+    assert (await bench.get("entries?include=total&limit=1"))["total"] == {"count": 24, "exact": True}
+    assert (await bench.get(f"wallets/{wallets[2]}/entries?include=total"))["total"] == {"count": 8, "exact": True}
+    assert ids([await bench.get(f"entries?transaction_id={one['transaction_id']}")]) == [
+        row["id"] for row in every if row["transaction_id"] == one["transaction_id"]
+    ]
+    assert ids(await forwards(bench, f"entries?from={at}")) == [
+        row["id"] for row in every if row["occurred_at"] >= one["occurred_at"]
+    ]
+    assert ids(await forwards(bench, f"entries?to={at}&wallet_id={wallets[0]}")) == [
+        row["id"] for row in every if row["occurred_at"] < one["occurred_at"] and row["wallet_id"] == str(wallets[0])
+    ]
+
+
+async def test_entries_are_counted_up_to_a_bound(
+    bench: ReadApi, wallets: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "COUNTED_MAX", 7)
+
+    assert (await bench.get("entries?include=total"))["total"] == {"count": 7, "exact": False}
+    assert (await bench.get(f"wallets/{wallets[2]}/entries?include=total&limit=1"))["total"]["exact"] is False
+
+
+async def test_a_caller_of_some_owners_lists_their_entries(bench: ReadApi, wallets: list[UUID]) -> None:
+    with bench.asked_by(limited("bob")):
+        assert {row["owner_id"] for row in (await bench.get("entries"))["data"]} == {"bob"}
+        assert (await bench.get("entries?include=total"))["total"]["count"] == 8
+        assert (await bench.get(f"entries?wallet_id={wallets[0]}"))["data"] == []
+        assert (await bench.get("entries?owner_id=ann"))["data"] == []
 
 
 async def test_a_reversal_shows_on_both_transactions(bench: ReadApi, wallets: list[UUID]) -> None:
@@ -255,6 +296,11 @@ async def test_a_series_adds_up_and_its_days_are_the_balances_of_their_ends(
 
 
 BAD = {
+    "entries?order=oldest&direction=in": "invalid_value",
+    "entries?include=total&direction=in": "invalid_value",
+    "entries?include=sum": "invalid_value",
+    "entries?amount_min=1": "missing",
+    "wallets/{id}/entries?wallet_id=01a22a8a-ba02-7154-b61d-d72005872e3e": "contradiction",
     "wallets?currency=XXX": "unknown_currency",
     "wallets?status=gone": "invalid_value",
     "wallets?restricted=perhaps": "invalid_type",

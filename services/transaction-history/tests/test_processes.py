@@ -32,7 +32,7 @@ READY_WITHIN_S = 60
 async def environment(
     database: Database, kafka_bootstrap: str, make_topic: MakeTopic, tmp_path: Path
 ) -> Mapping[str, str]:
-    api_port, projector_port, worker_port = free_ports(3)
+    api_port, projector_port, indexer_port, worker_port = free_ports(4)
     return {
         **os.environ,
         "TRANSACTION_HISTORY_DATABASE_URL": database.dsn_app,
@@ -42,6 +42,7 @@ async def environment(
         "TRANSACTION_HISTORY_TOPIC": await make_topic(PARTITIONS),
         "TRANSACTION_HISTORY_API_PORT": str(api_port),
         "TRANSACTION_HISTORY_PROJECTOR_PORT": str(projector_port),
+        "TRANSACTION_HISTORY_INDEXER_PORT": str(indexer_port),
         "TRANSACTION_HISTORY_WORKER_PORT": str(worker_port),
         "TRANSACTION_HISTORY_EVENTS_TOPIC": await make_topic(PARTITIONS),
         "TRANSACTION_HISTORY_OBJECTS_URL": str(tmp_path / "objects"),
@@ -61,6 +62,7 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
     assert (await command("transaction_history", environment, "migrate"))[0] == 0
     async with (
         process("transaction_history", "projector", environment) as projector,
+        process("transaction_history", "indexer", environment) as indexer,
         process("transaction_history", "api", environment) as running_api,
     ):
         api = running_api.pages
@@ -68,9 +70,14 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         page = await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3")
         assert [entry["amount"]["amount"] for entry in page["data"]] == ["9.00"]
         assert "consumer_applied_total" in (await projector.pages.get("/metrics")).text
+        found = await read(api, "/v1/history/search?q=thing+reference:order-1", "5-3")
+        assert [entry["id"] for entry in found["data"]] == [entry["id"] for entry in page["data"]]
+        assert "maintenance_" in (await indexer.pages.get("/metrics")).text
         assert (await api.get("/openapi.json")).status_code == 200
 
         status, printed = await operate("status")
+        assert (status, "parked subject" in printed) == (0, True)
+        status, printed = await command("transaction_history", environment, "index", "status")
         assert (status, "parked subject" in printed) == (0, True)
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1

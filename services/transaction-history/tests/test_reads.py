@@ -73,6 +73,9 @@ async def test_an_entry_tells_all_there_is(bench: ReadApi) -> None:
         ],
         "next_cursor": None,
         "prev_cursor": None,
+        "searched_to": None,
+        "total": None,
+        "parked": {"count": 0, "wallet_ids": []},
     }
 
 

@@ -111,6 +111,12 @@ TRANSACTION_HISTORY = Service(
             port=8112,
         ),
         ProcessType(
+            name="transaction-history-indexer",
+            argv=module("transaction_history", "indexer"),
+            port_variable="TRANSACTION_HISTORY_INDEXER_PORT",
+            port=8113,
+        ),
+        ProcessType(
             name="transaction-history-worker",
             argv=module("transaction_history", "worker"),
             port_variable="TRANSACTION_HISTORY_WORKER_PORT",
@@ -122,7 +128,7 @@ TRANSACTION_HISTORY = Service(
             argv=module("transaction_history", "api"),
             port_variable="TRANSACTION_HISTORY_API_PORT",
             port=8111,
-            after=("transaction-history-projector", "transaction-history-worker"),
+            after=("transaction-history-projector", "transaction-history-indexer", "transaction-history-worker"),
             instances_variable="TRANSACTION_HISTORY_API_INSTANCES",
             is_api=True,
         ),

@@ -1,18 +1,23 @@
-"""The service's processes: `python -m transaction_history api | projector | worker | migrate | projections …`."""
+"""The service's processes: `python -m transaction_history api | projector | indexer | worker | migrate | …`."""
 
 import asyncio
+import os
 import sys
 from contextlib import nullcontext
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
+from servicekit.consumer.projection import Projection
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.rebuild import RebuildError
+
+INDEXER_NICENESS: Final = 5
+"""Nobody waits for the index: it yields to the processes that somebody does."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -29,6 +34,14 @@ def projector() -> None:
     """Project the events of the topic."""
     settings = HistorySettings()
     run_process(settings, lambda shutdown: bootstrap.run_projector(settings, shutdown))
+
+
+@cli.command()
+def indexer() -> None:
+    """Index the events of the topic, for searches and rollups."""
+    settings = HistorySettings()
+    os.nice(INDEXER_NICENESS)
+    run_process(settings, lambda shutdown: bootstrap.run_indexer(settings, shutdown))
 
 
 @cli.command()
@@ -50,7 +63,15 @@ def _migration() -> Migration:
 
 def _operated() -> Operated:
     settings = HistorySettings()
-    projection = bootstrap.make_projection(settings)
+    return _operating(settings, bootstrap.make_projection(settings))
+
+
+def _operated_index() -> Operated:
+    settings = HistorySettings()
+    return _operating(settings, bootstrap.make_index_projection(settings))
+
+
+def _operating(settings: HistorySettings, projection: Projection) -> Operated:
     return Operated(
         settings.transaction_history_database_url,
         settings.brokers,
@@ -67,6 +88,7 @@ def _identities() -> Operated:
 add_migrate(cli, _migration)
 add_identities(cli, _identities)
 projections = add_projections(cli, _operated)
+add_projections(cli, _operated_index, name="index", told="Show how the index is projected, and repair it.")
 
 
 @projections.command()

@@ -10,6 +10,7 @@ from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
 from servicekit.access.projection import access_source
 from servicekit.consumer import consumer_source
+from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.consumer.topic_reader import open_topic
@@ -28,6 +29,7 @@ from servicekit.read_model.projected import Projected
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
+from servicekit.service.consuming import make_runner
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
@@ -35,16 +37,21 @@ from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import ClearText
+from transaction_history.domain.terms import Hasher
 from transaction_history.entrypoints.balance_routes import balance_routes
 from transaction_history.entrypoints.downloads import downloads_page
-from transaction_history.entrypoints.entry_routes import owner_entry_routes, wallet_entry_routes
+from transaction_history.entrypoints.entry_routes import entry_routes
 from transaction_history.entrypoints.export_handlers import ExportHandlers
 from transaction_history.entrypoints.export_routes import export_routes, link_routes
 from transaction_history.entrypoints.job_routes import job_routes
+from transaction_history.entrypoints.search import search_routes
+from transaction_history.entrypoints.total_routes import total_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
 from transaction_history.exports.exporter import Exporter
 from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.indexing.index_postgres import PostgresIndex
+from transaction_history.indexing.projection import INDEX, IndexProjection
 from transaction_history.jobs.commands import JobCommands
 from transaction_history.jobs.maintaining_postgres import JobKeeping
 from transaction_history.jobs.metrics import JobMetrics
@@ -53,10 +60,13 @@ from transaction_history.jobs.queries import JobQueries
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.folds import ReadModelOutdated, is_current
+from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.rebuild import Comparison, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
+from transaction_history.reads.search import SearchQueries
 from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
+from transaction_history.reads.totals import CountedReads
 from transaction_history.reads.view import Views
 
 SOURCE: Final = "/transaction-history"
@@ -75,8 +85,14 @@ def jobs_source() -> MigrationSource:
     return MigrationSource("history_jobs", own.folder / "jobs")
 
 
+def index_source() -> MigrationSource:
+    """Return the index's migrations and functions, which a rebuild of the read model leaves alone."""
+    folder = history_source().folder / "index"
+    return MigrationSource(INDEX, folder, folder / "functions")
+
+
 def migration_sources() -> list[MigrationSource]:
-    """Return what `migrate` applies, in order: servicekit's tables of each kind, the read model, the jobs."""
+    """Return what `migrate` applies, in order: servicekit's tables, the read model, its index, the jobs."""
     return [
         servicekit_source(),
         maintenance_source(),
@@ -86,6 +102,7 @@ def migration_sources() -> list[MigrationSource]:
         outbox_source(),
         limits_source(),
         history_source(),
+        index_source(),
         jobs_source(),
     ]
 
@@ -93,6 +110,17 @@ def migration_sources() -> list[MigrationSource]:
 def make_projection(settings: HistorySettings) -> HistoryProjection:
     """Return the live projection."""
     return HistoryProjection(PostgresReadModel(), name=SCHEMA, topic=settings.transaction_history_topic)
+
+
+def make_index_projection(settings: HistorySettings) -> IndexProjection:
+    """Return the live projection of the index."""
+    return IndexProjection(
+        PostgresIndex(INDEX, segment=settings.transaction_history_search_segment),
+        private_text=ClearText(),
+        hasher=Hasher(settings.search_key),
+        name=INDEX,
+        topic=settings.transaction_history_topic,
+    )
 
 
 async def refuse_outdated_model(settings: HistorySettings) -> None:
@@ -133,17 +161,24 @@ async def open_api(
         telemetry.registry.register(PoolCollector("commands", commands))
         async with (
             Projected(pool, SCHEMA) as projected,
+            Projected(pool, INDEX) as index,
+            _open_search(settings, telemetry, projected) as search,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         ):
             tenants = await open_tenants(pool)
             exporting = _export_handlers(settings, commands, tenants)
-            async with open_targets(
-                Target(PRIMARY, tenants, projected),
-                settings.replicas,
-                lag_ms_max=settings.transaction_history_replica_lag_ms_max,
-                registry=telemetry.registry,
-            ) as targets:
-                yield _app(settings, telemetry, admitting, targets=targets, health=health, exporting=exporting)
+            primary = Target(PRIMARY, tenants, projected)
+            async with open_targets(primary, settings.replicas, telemetry.registry) as targets:
+                yield _app(
+                    settings,
+                    telemetry,
+                    admitting,
+                    targets=targets,
+                    health=health,
+                    index=index,
+                    search=search,
+                    exporting=exporting,
+                )
 
 
 def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
@@ -161,18 +196,37 @@ def _open_objects(settings: HistorySettings) -> Objects:
     return Objects(settings.objects_url, settings.objects_options)
 
 
+@asynccontextmanager
+async def _open_search(
+    settings: HistorySettings, telemetry: Telemetry, ledger: Projected
+) -> AsyncIterator[SearchQueries]:
+    """Give what searches, over connections of its own: they plan otherwise, and nobody else waits for them."""
+    async with await open_pool(settings.searching) as pool, Projected(pool, INDEX) as index:
+        telemetry.registry.register(PoolCollector("search", pool))
+        yield SearchQueries(
+            await open_tenants(pool),
+            index=index,
+            ledger=ledger,
+            private_text=ClearText(),
+            hasher=Hasher(settings.search_key),
+        )
+
+
 def _app(
     settings: HistorySettings,
     telemetry: Telemetry,
     authority: Authority,
     *,
     targets: Targets,
+    search: SearchQueries,
     health: Pool,
+    index: Projected,
     exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        objects, lag = await objects_check(exporting.objects), await lag_check(targets.primary.projected)
-        return {**await database_check(health), **lag, **objects, **targets.check()}
+        objects = await objects_check(exporting.objects)
+        lags = {**await lag_check(targets.primary.projected), "index": (await lag_check(index))["projection"]}
+        return {**await database_check(health), **lags, **objects, **targets.check()}
 
     views = Views(targets)
     return create_app(
@@ -182,11 +236,12 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *wallet_entry_routes(views),
-            *owner_entry_routes(views),
+            *entry_routes(views, search),
             *transaction_routes(views),
             *balance_routes(views),
             *wallet_routes(views),
+            *total_routes(views, CountedReads(index)),
+            *search_routes(search),
             *job_routes(exporting.queries, exporting.keyed, exporting.commands),
             *export_routes(exporting),
             *link_routes(exporting),
@@ -214,6 +269,47 @@ async def run_projector(
         projection=projection or make_projection(settings),
         runner_class=runner_class,
     )
+
+
+async def run_indexer(
+    settings: HistorySettings,
+    shutdown: Shutdown,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Run the indexer process until *shutdown*, or until its consumer cannot go on.
+
+    It knows no identities: a revocation must not wait for a large poll to be folded.
+    """
+    process = settings.indexer
+    async with (
+        processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
+        await open_pool(process.pool) as pool,
+    ):
+        telemetry.registry.register(PoolCollector(process.name, pool))
+        runner = make_runner(
+            process.consumer,
+            projection=projection or make_index_projection(settings),
+            telemetry=telemetry,
+            families=ConsumerFamilies(telemetry.registry),
+            pool=pool,
+            runner_class=runner_class,
+        )
+        jobs = index_jobs(settings.transaction_history_search_segment)
+        async with processes.maintaining(
+            jobs, dsn=process.pool.dsn, service=SERVICE, process=process.name, telemetry=telemetry
+        ):
+            await processes.run_beside_pages(
+                settings,
+                shutdown,
+                telemetry=telemetry,
+                name=process.name,
+                port=process.port,
+                pool=pool,
+                work=runner.run,
+                deep=runner.check,
+            )
 
 
 # -- the worker

@@ -1,8 +1,9 @@
 """The service's settings: all of its environment."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -14,6 +15,7 @@ from servicekit.relay.settings import LEASE_S, PublisherSettings, RelaySettings
 from servicekit.service import ApiProcess, ConsumerProcess, Port, consumer_pool_settings, relay_pool_settings
 from servicekit.service.settings import (
     ApiPort,
+    PortNumber,
     ProjectorPort,
     ReadConnections,
     ReaderDatabaseUrl,
@@ -24,9 +26,12 @@ from servicekit.service.settings import (
     WatermarksTopic,
     required_by_api,
 )
-from servicekit.settings import Mode, ServiceSettings
+from servicekit.settings import Mode, SecretKey, ServiceSettings
 from transaction_history.jobs.worker import WorkerSettings
+from transaction_history.reads.search_index import SESSION as SEARCHING
+from transaction_history.reads.targets import ReplicaSettings
 
+DEVELOPMENT_SEARCH_KEY: Final = "development-search-key"
 DEVELOPMENT_LINK_KEY: Final = "development-only-key-of-links-to-files"
 """Known to everybody: refused outside development."""
 DEVELOPMENT_OBJECTS: Final = ".local/data/history-objects"
@@ -51,6 +56,14 @@ class WorkerProcess:
     working: WorkerSettings
     relaying: PoolSettings
     relay: RelaySettings
+
+
+class Segment(StrEnum):
+    """How much time a partition of the index has."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 class HistorySettings(ServiceSettings):
@@ -115,6 +128,30 @@ class HistorySettings(ServiceSettings):
     transaction_history_schema_url: SchemaUrl = "http://127.0.0.1:8111/schemas/"
     transaction_history_relay_lease_s: RelayLease = LEASE_S
 
+    transaction_history_indexer_port: PortNumber = Field(
+        default=8113, description="The port of the indexer's health and metrics."
+    )
+    transaction_history_index_linger_ms: int = Field(
+        default=300,
+        ge=0,
+        le=10_000,
+        description="How long the indexer waits for more events, in milliseconds: a large poll becomes few rows.",
+    )
+    transaction_history_search_key: SecretKey = Field(
+        default=SecretStr(DEVELOPMENT_SEARCH_KEY),
+        min_length=16,
+        description="The key under which words are hashed to be found again; another key is a rebuild of the index. "
+        "The default is for development and refused elsewhere.",
+    )
+    transaction_history_search_segment: Segment = Field(
+        default=Segment.WEEK,
+        description="How much time a new partition of the index has, `day`, `week` or `month`: aim at a million "
+        "entries.",
+    )
+    transaction_history_search_connections: int = Field(
+        default=8, ge=1, le=200, description="Connections of one API process that search."
+    )
+
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         key = self.transaction_history_link_key.get_secret_value()
@@ -152,9 +189,9 @@ class HistorySettings(ServiceSettings):
         )
 
     @property
-    def replicas(self) -> Sequence[PoolSettings]:
-        """How the API reaches each replica. It does not wait long for one: the primary is there."""
-        return [
+    def replicas(self) -> ReplicaSettings:
+        """How the API reaches replicas. It does not wait long for one: the primary is there."""
+        pools = [
             replace(
                 self.api.pool,
                 dsn=dsn,
@@ -165,6 +202,7 @@ class HistorySettings(ServiceSettings):
             )
             for dsn in self.transaction_history_replica_urls
         ]
+        return ReplicaSettings(pools=pools, lag_ms_max=self.transaction_history_replica_lag_ms_max)
 
     @property
     def commands(self) -> PoolSettings:
@@ -242,6 +280,39 @@ class HistorySettings(ServiceSettings):
                 records_per_poll_max=self.transaction_history_records_per_poll,
             ),
         )
+
+    @property
+    def indexer(self) -> ConsumerProcess:
+        """How the indexer is run: it yields to what clients wait for, by rare large polls."""
+        name = "transaction-history-indexer"
+        return ConsumerProcess(
+            name="indexer",
+            port=Port(self.transaction_history_indexer_port, "TRANSACTION_HISTORY_INDEXER_PORT"),
+            pool=consumer_pool_settings(self.transaction_history_database_url, application_name=name),
+            consumer=ConsumerSettings(
+                brokers=self.brokers,
+                client_id=name,
+                records_per_poll_max=self.transaction_history_records_per_poll,
+                poll_s_min=self.transaction_history_index_linger_ms / 1_000,
+                full_records=self.transaction_history_records_per_poll,
+                watermarks_topic=self.transaction_history_watermarks_topic,
+            ),
+        )
+
+    @property
+    def searching(self) -> PoolSettings:
+        """How the API searches: over connections of its own, which plan otherwise."""
+        return replace(
+            self.api.pool,
+            application_name="transaction-history-search",
+            max_size=self.transaction_history_search_connections,
+            session=SEARCHING,
+        )
+
+    @property
+    def search_key(self) -> bytes:
+        """The key of terms."""
+        return self.transaction_history_search_key.get_secret_value().encode()
 
     @property
     def rebuilding(self) -> PoolSettings:

@@ -72,12 +72,25 @@ class EntryBody(BaseModel):
     occurred_at: str
 
 
+class TotalBody(BaseModel):
+    """How many there are; where not *exact*, there are more than were counted."""
+
+    count: int
+    exact: bool
+
+
 class EntriesBody(BaseModel):
-    """A page of entries, newest first."""
+    """A page of entries. *total* is told where it was asked for.
+
+    *searched_to* is the instant down to which the index was looked through; null: all of it was, or keys were enough.
+    """
 
     data: list[EntryBody]
     next_cursor: str | None
     prev_cursor: str | None
+    searched_to: str | None
+    total: TotalBody | None
+    parked: ParkedBody
 
 
 class LegBody(BaseModel):

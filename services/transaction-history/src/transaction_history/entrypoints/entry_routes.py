@@ -1,33 +1,49 @@
 """The routes of entries."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, TypeVar
+from uuid import UUID
 
-from fastapi import Response
+from fastapi import Query, Response
 
 from contracts import problems, scopes
+from contracts.envelope import rfc3339
 from servicekit.access.admission import EACH_ROW, Access, Cost
+from servicekit.http.edge.context import invalid_query
+from servicekit.http.problems import FieldError
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
-from servicekit.http.routes.paging import Page, PageRequest, ShownBothWays, paged_both_ways
+from servicekit.http.routes.paging import Page, PageRequest, paged, paged_both_ways
 from servicekit.principal import Principal
 from servicekit.read_answers import read_raises_as_problems, tell_freshness
-from transaction_history.domain.rows import EntryRow
-from transaction_history.entrypoints.bodies import EntriesBody, entry_body
+from transaction_history.domain.entry_filter import EntryFilter
+from transaction_history.entrypoints.bodies import EntriesBody, TotalBody, entry_body
+from transaction_history.entrypoints.filters import Filtered
 from transaction_history.entrypoints.parameters import (
     HISTORY,
     NONE_OF_OTHERS,
     NOT_THEIRS,
     PROBLEM_MAP,
+    Order,
     OwnerId,
-    OwnerQuery,
     wallet_id_of,
 )
-from transaction_history.reads.entries import owner_entries, wallet_entries
-from transaction_history.reads.listing import TimedPosition, VersionPosition
+from transaction_history.entrypoints.parked import parked_body
+from transaction_history.reads.entries import list_entries
+from transaction_history.reads.listing import TimedPosition
+from transaction_history.reads.search import SearchQueries
+from transaction_history.reads.search_index import Position
 from transaction_history.reads.view import Views
+from transaction_history.reads.wallets import known_wallet
 
+T = TypeVar("T", UUID, str)
+Include = Annotated[Literal["total"] | None, Query(description="`total`: how many there are, counted up to 10,000.")]
+
+_FILTERS: Final = (
+    "Filtered by wallet, owner, transaction and time, either end first and walked both ways. Other filters are served "
+    "by the index, newest first and forwards: an answer is as fresh as that, and a page may be short."
+)
 _FROM_ENTRIES: Final[Sequence[Link]] = (
     ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
     (
@@ -37,37 +53,31 @@ _FROM_ENTRIES: Final[Sequence[Link]] = (
 )
 
 
-def wallet_entry_routes(views: Views) -> Sequence[Route]:
-    """Return the route of a wallet's entries."""
+def entry_routes(views: Views, search: SearchQueries) -> Sequence[Route]:
+    """Return the routes of entries: a wallet's, an owner's, and those of all that the caller may see."""
+    handlers = _EntryHandlers(views, search)
     return (
         Route(
             method="GET",
             path=f"{HISTORY}/wallets/{{wallet_id}}/entries",
-            handler=_EntryHandlers(views).of_wallet,
+            handler=handlers.of_wallet,
             access=Access(scopes.HISTORY_READ, "{wallet_id}", Cost.READ),
             operation_id="list_wallet_entries",
             summary="A wallet's entries",
-            description=NOT_THEIRS,
+            description=f"{_FILTERS} {NOT_THEIRS}",
             tags=["history"],
             response=EntriesBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
             links=_FROM_ENTRIES,
         ),
-    )
-
-
-def owner_entry_routes(views: Views) -> Sequence[Route]:
-    """Return the routes of an owner's entries."""
-    handlers = _EntryHandlers(views)
-    return (
         Route(
             method="GET",
             path=f"{HISTORY}/owners/{{owner_id}}/entries",
-            handler=handlers.of_owner_in_path,
+            handler=handlers.of_owner,
             access=Access(scopes.HISTORY_READ, "{owner_id}", Cost.READ),
             operation_id="list_owner_entries",
             summary="An owner's entries",
-            description=NONE_OF_OTHERS,
+            description=f"{_FILTERS} {NONE_OF_OTHERS}",
             tags=["history"],
             response=EntriesBody,
             problems=[problems.NOT_FOUND, problems.WALLET_PARKED],
@@ -76,11 +86,11 @@ def owner_entry_routes(views: Views) -> Sequence[Route]:
         Route(
             method="GET",
             path=f"{HISTORY}/entries",
-            handler=handlers.of_owner_in_query,
+            handler=handlers.of_tenant,
             access=Access(scopes.HISTORY_READ, EACH_ROW, Cost.READ),
             operation_id="list_entries",
-            summary="An owner's entries, the owner in the query",
-            description=f"For ids that clients and gateways change in a path, such as `..`. {NONE_OF_OTHERS}",
+            summary="Entries",
+            description=f"{_FILTERS} An owner whose id no path can hold is asked for here. {NONE_OF_OTHERS}",
             tags=["history"],
             response=EntriesBody,
             problems=[problems.WALLET_PARKED],
@@ -90,44 +100,131 @@ def owner_entry_routes(views: Views) -> Sequence[Route]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of a list of entries, and by whom."""
+
+    caller: Principal
+    wanted: EntryFilter
+    order: str
+    include: str | None
+    page: PageRequest
+    min_position: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class _EntryHandlers:
     views: Views
+    search: SearchQueries
 
     async def of_wallet(
-        self, wallet_id: PathId, caller: Caller, page: Page, min_position: MinPosition, response: Response
+        self,
+        *,
+        wallet_id: PathId,
+        caller: Caller,
+        filtered: Filtered,
+        page: Page,
+        min_position: MinPosition,
+        response: Response,
+        order: Order = "newest",
+        include: Include = None,
     ) -> EntriesBody:
         known = wallet_id_of(wallet_id)
-        asked = paged_both_ways(page, VersionPosition, "wallet_entries", caller.tenant_id, caller.owners, known)
+        wanted = replace(filtered, wallet_ids=_narrowed(known, filtered.wallet_ids, "wallet_id"))
+        asked = _Asked(caller, wanted, order, include, page, min_position)
+        _refuse_disorder(asked)
         with read_raises_as_problems(PROBLEM_MAP):
-            found = await self.views.answer(caller, min_position, lambda view: wallet_entries(view, known, asked.walk))
-        tell_freshness(response, found.freshness)
-        return _entries(asked.show(found.page), caller)
+            await self.views.answer(caller, min_position, lambda view: known_wallet(view, known))
+        return await self._listed(asked, response)
 
-    async def of_owner_in_path(
-        self, owner_id: OwnerId, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    async def of_owner(
+        self,
+        *,
+        owner_id: OwnerId,
+        caller: Caller,
+        filtered: Filtered,
+        page: Page,
+        min_position: MinPosition,
+        response: Response,
+        order: Order = "newest",
+        include: Include = None,
     ) -> EntriesBody:
-        return await self._of_owner(owner_id, caller, page, min_position, response)
+        wanted = replace(filtered, owner_ids=_narrowed(owner_id, filtered.owner_ids, "owner_id"))
+        return await self._listed(_Asked(caller, wanted, order, include, page, min_position), response)
 
-    async def of_owner_in_query(
-        self, owner_id: OwnerQuery, caller: Caller, page: Page, min_position: MinPosition, response: Response
+    async def of_tenant(
+        self,
+        *,
+        caller: Caller,
+        filtered: Filtered,
+        page: Page,
+        min_position: MinPosition,
+        response: Response,
+        order: Order = "newest",
+        include: Include = None,
     ) -> EntriesBody:
-        return await self._of_owner(owner_id, caller, page, min_position, response)
+        return await self._listed(_Asked(caller, filtered, order, include, page, min_position), response)
 
-    async def _of_owner(
-        self, owner_id: str, caller: Principal, page: PageRequest, min_position: Mapping[int, int], response: Response
-    ) -> EntriesBody:
-        asked = paged_both_ways(page, TimedPosition, "owner_entries", caller.tenant_id, caller.owners, owner_id)
+    async def _listed(self, asked: _Asked, response: Response) -> EntriesBody:
+        _refuse_disorder(asked)
+        return await (self._by_key if asked.wanted.is_by_key else self._by_terms)(asked, response)
+
+    async def _by_key(self, asked: _Asked, response: Response) -> EntriesBody:
+        caller = asked.caller
+        query = ("entries", caller.tenant_id, caller.owners, asked.wanted, asked.order)
+        place = paged_both_ways(asked.page, TimedPosition, *query)
+        is_newest, is_counted = asked.order == "newest", asked.include is not None
         with read_raises_as_problems(PROBLEM_MAP):
             found = await self.views.answer(
-                caller, min_position, lambda view: owner_entries(view, owner_id, asked.walk)
+                caller,
+                asked.min_position,
+                lambda view: list_entries(
+                    view, asked.wanted, place.walk, newest_first=is_newest, is_counted=is_counted
+                ),
             )
         tell_freshness(response, found.freshness)
-        return _entries(asked.show(found.page), caller)
+        shown, total = place.show(found.page), found.total
+        return EntriesBody(
+            data=[entry_body(row, caller) for row in shown.rows],
+            next_cursor=shown.next_cursor,
+            prev_cursor=shown.prev_cursor,
+            searched_to=None,
+            total=None if total is None else TotalBody(count=total.count, exact=total.is_exact),
+            parked=parked_body(found.parked),
+        )
+
+    async def _by_terms(self, asked: _Asked, response: Response) -> EntriesBody:
+        caller = asked.caller
+        query = ("entries by terms", caller.tenant_id, caller.owners, asked.wanted)
+        place = paged(asked.page, TimedPosition, *query)
+        before = None if place.position is None else Position(*place.position)
+        with read_raises_as_problems(PROBLEM_MAP):
+            hits = await self.search.newest(
+                caller, asked.wanted, before=before, limit=asked.page.limit, min_position=asked.min_position
+            )
+        tell_freshness(response, hits.freshness)
+        return EntriesBody(
+            data=[entry_body(entry.row, caller) for entry in hits.entries],
+            next_cursor=None if hits.position is None else place.cursor(TimedPosition(*hits.position)),
+            prev_cursor=None,
+            searched_to=None if hits.position is None else rfc3339(hits.position.at),
+            total=None,
+            parked=parked_body(hits.parked),
+        )
 
 
-def _entries(shown: ShownBothWays[EntryRow], caller: Principal) -> EntriesBody:
-    return EntriesBody(
-        data=[entry_body(row, caller) for row in shown.rows],
-        next_cursor=shown.next_cursor,
-        prev_cursor=shown.prev_cursor,
-    )
+def _refuse_disorder(asked: _Asked) -> None:
+    """Raise Problem `invalid_query` for an order or a total that the index cannot give."""
+    if asked.wanted.is_by_key:
+        return
+    detail = "It goes with filters by wallet, owner, transaction and time alone."
+    if asked.order != "newest":
+        raise invalid_query(FieldError("/order", "invalid_value", detail))
+    if asked.include is not None:
+        raise invalid_query(FieldError("/include", "invalid_value", detail))
+
+
+def _narrowed(one: T, given: Sequence[T], name: str) -> tuple[T, ...]:
+    """Return what the path names as a filter; raise Problem `invalid_query` where the query names another."""
+    if given and tuple(given) != (one,):
+        raise invalid_query(FieldError(f"/{name}", "contradiction", "The path names another."))
+    return (one,)

@@ -1,64 +1,103 @@
-"""Entries of a wallet and of an owner."""
+"""Entries by what their own keys serve: wallet, owner, transaction and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
+from contracts.ids import shard_of
+from servicekit.conditions import Where
 from servicekit.read_model.projected import Freshness
 from servicekit.read_model.walking import Walk, Walked
+from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.rows import EntryRow
 from transaction_history.projection.columns import row_of, selected
 from transaction_history.projection.read_model_postgres import SCHEMA
-from transaction_history.reads.listing import Listing, TimedPosition, VersionPosition, read_page
-from transaction_history.reads.view import View
-from transaction_history.reads.wallets import freshness_of, known_wallet, of_owner, owner_shards
+from transaction_history.reads.listing import Each, Listing, TimedPosition, read_page
+from transaction_history.reads.view import EVERY_SHARD, Parked, View, told_parked
+from transaction_history.reads.wallets import owner_shards, sought_owners
 
-P = TypeVar("P")
-
-_OF_WALLET: Final[Listing[VersionPosition]] = Listing(
-    selected=selected(EntryRow), table=f"{SCHEMA}.entry", key=("occurred_at", "version")
-)
-_OF_OWNER: Final[Listing[TimedPosition]] = Listing(
+COUNTED_MAX: Final = 10_000
+_LIST: Final[Listing[TimedPosition]] = Listing(
     selected=selected(EntryRow), table=f"{SCHEMA}.entry", key=("occurred_at", "event_id")
 )
 _IS_OF_A_TRANSACTION: Final = "entry_index is not null"
 
 
 @dataclass(frozen=True, slots=True)
-class Entries(Generic[P]):
-    """A page of entries."""
+class Total:
+    """How many entries there are; not *is_exact* where there are more than were counted."""
 
-    page: Walked[EntryRow, P]
+    count: int
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """A page of entries, and the parked wallets that it lacks."""
+
+    page: Walked[EntryRow, TimedPosition]
+    total: Total | None
+    parked: Parked
     freshness: Freshness
 
 
-async def wallet_entries(view: View, wallet_id: UUID, walk: Walk[VersionPosition]) -> Entries[VersionPosition]:
-    """Return a page of a wallet's entries, newest first; raises WalletUnknown and SubjectParked."""
-    wallet = await known_wallet(view, wallet_id)
-    asked = view.asked(wallet_id=wallet_id)
-    asked.owners(view.caller.owners)
-    asked.require(_IS_OF_A_TRANSACTION)
-    if wallet.first_entry_at is not None:
-        # What tells which partitions it may have entries in.
-        asked.require(f"occurred_at >= {asked.value(wallet.first_entry_at)}")
-    found = await read_page(view, _OF_WALLET, walk, asked)
-    page = Walked(_entries(found.rows), lambda row: VersionPosition(row.occurred_at, row.version))
-    return Entries(page, freshness_of(view, wallet_id))
+async def list_entries(
+    view: View,
+    wanted: EntryFilter,
+    walk: Walk[TimedPosition],
+    *,
+    newest_first: bool = True,
+    is_counted: bool = False,
+) -> Entries:
+    """Return a page of entries, and with *is_counted* how many there are; none of what is not the caller's.
 
-
-async def owner_entries(view: View, owner_id: str, walk: Walk[TimedPosition]) -> Entries[TimedPosition]:
-    """Return a page of the entries of all of an owner's wallets, newest first, none for an unknown owner.
-
-    Raises SubjectParked.
+    Raises SubjectParked where a wallet or an owner is asked for that is parked, or has a parked wallet.
     """
-    shards = await owner_shards(view, owner_id)
-    asked = of_owner(view.caller, owner_id)
+    shards = await _shards(view, wanted)
+    parked = [] if wanted.wallet_ids or wanted.owner_ids else await view.parked()
+    asked, each = _asked(view, wanted, parked)
+    found = await read_page(view, replace(_LIST, newest_first=newest_first), walk, asked, each=each)
+    rows = [row_of(EntryRow, row) for row in found.rows]
+    page = Walked(rows, lambda row: TimedPosition(row.occurred_at, row.event_id))
+    total = await _count(view, wanted, parked) if is_counted else None
+    return Entries(page, total, told_parked(parked), view.freshness(shards))
+
+
+async def _shards(view: View, wanted: EntryFilter) -> Sequence[int]:
+    """Return the shards that the answer is about; raises SubjectParked."""
+    if wanted.wallet_ids:
+        await view.refuse_parked(wanted.wallet_ids)
+        return [shard_of(wallet_id) for wallet_id in wanted.wallet_ids]
+    if wanted.owner_ids:
+        return [shard for owner_id in wanted.owner_ids for shard in await owner_shards(view, owner_id)]
+    return EVERY_SHARD
+
+
+def _asked(view: View, wanted: EntryFilter, parked: Sequence[UUID]) -> tuple[Where, Each | None]:
+    """Return the conditions, and whose rows are sought: some wallets', some owners', or the tenant's."""
+    asked, each = view.asked(), sought_owners(view.caller, wanted.owner_ids)
+    if wanted.wallet_ids:
+        asked.owners(None if each is None else [str(owner) for owner in each.values])
+        each = Each("wallet_id", "uuid", wanted.wallet_ids)
     asked.require(_IS_OF_A_TRANSACTION)
-    found = await read_page(view, _OF_OWNER, walk, asked)
-    page = Walked(_entries(found.rows), lambda row: TimedPosition(row.occurred_at, row.event_id))
-    return Entries(page, view.freshness(shards))
+    if wanted.transaction_ids:
+        asked.require(f"transaction_id = any ({asked.value(list(wanted.transaction_ids))}::uuid[])")
+    if wanted.from_at is not None:
+        asked.require(f"occurred_at >= {asked.value(wanted.from_at)}")
+    if wanted.to_at is not None:
+        asked.require(f"occurred_at < {asked.value(wanted.to_at)}")
+    if parked:
+        asked.require(f"wallet_id <> all ({asked.value(parked)}::uuid[])")
+    return asked, each
 
 
-def _entries(rows: Sequence[Sequence[object]]) -> list[EntryRow]:
-    return [row_of(EntryRow, row) for row in rows]
+async def _count(view: View, wanted: EntryFilter, parked: Sequence[UUID]) -> Total:
+    asked, each = _asked(view, wanted, parked)
+    if each is not None:
+        asked.require(f"{each.column} = any ({asked.value(list(each.values))}::{each.kind}[])")
+    query = f"""
+        select count(*) from (select from {SCHEMA}.entry {asked} limit {asked.value(COUNTED_MAX + 1)}) as counted"""
+    (record,) = await view.fetch(query, asked)
+    count: int = record["count"]
+    return Total(min(count, COUNTED_MAX), count <= COUNTED_MAX)

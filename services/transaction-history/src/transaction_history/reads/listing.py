@@ -41,6 +41,15 @@ class Listing(Generic[P]):
 
 
 @dataclass(frozen=True, slots=True)
+class Each:
+    """What rows are of one of: *values* of the *column*, whose type is *kind*."""
+
+    column: str
+    kind: str
+    values: Collection[object]
+
+
+@dataclass(frozen=True, slots=True)
 class Found(Generic[P]):
     """The rows of a page, nearest first, and where looking ended before the page was full; None at the list's end."""
 
@@ -55,15 +64,15 @@ async def read_page(
     asked: Where,
     *,
     others: Sequence[str] = (),
-    owners: Collection[str] | None = None,
+    each: Each | None = None,
 ) -> Found[P]:
     """Return the rows of *walk* that fulfil *asked*, which the list's key serves, and *others*, which it does not.
 
-    The placeholders of *others* are values of *asked*; they may name a row `looked_at`. With *owners* the rows are
-    theirs, and the key, behind the owner, is that of each.
+    The placeholders of *others* are values of *asked*; they may name a row `looked_at`. With *each* the rows
+    are of one of several, and the key, behind it, is that of each.
     """
     limit = LOOKED_AT_MAX if others else walk.limit
-    looking = _looking(listing, walk, asked, owners, limit)
+    looking = _looking(listing, walk, asked, each, limit)
     if not others:
         return Found([tuple(record) for record in await view.fetch(looking, asked)], None)
     ordered = _ordered(listing, walk)
@@ -83,11 +92,11 @@ async def read_page(
     return Found(found, last if is_short else None)  # type: ignore[arg-type]  # the key's columns are the position
 
 
-def _looking(listing: Listing[P], walk: Walk[P], asked: Where, owners: Collection[str] | None, limit: int) -> str:
+def _looking(listing: Listing[P], walk: Walk[P], asked: Where, each: Each | None, limit: int) -> str:
     """Return the statement of the next *limit* rows by the key."""
-    owner = None if owners is None else asked.value(list(owners))
-    if owner is not None:
-        asked.require("owner_id = o.acts_for")
+    values = None if each is None else f"{asked.value(list(each.values))}::{each.kind}[]"
+    if each is not None:
+        asked.require(f"{each.column} = o.one")
     in_order = asked.in_order(
         listing.key,
         walk.position,
@@ -96,10 +105,10 @@ def _looking(listing: Listing[P], walk: Walk[P], asked: Where, owners: Collectio
         is_included=walk.is_included,
     )
     rows = f"select {listing.selected} from {listing.table} {asked} {in_order}"
-    if owner is None:
+    if values is None:
         return rows
     return f"""
-        select {listing.selected} from unnest({owner}::text[]) as o (acts_for)
+        select {listing.selected} from unnest({values}) as o (one)
         cross join lateral ({rows}) as theirs {_ordered(listing, walk)} limit {limit}"""
 
 

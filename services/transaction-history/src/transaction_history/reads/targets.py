@@ -39,6 +39,14 @@ _STATE: Final = """
            end::bigint as lag_ms"""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSettings:
+    """How each replica is reached; one that lags *lag_ms_max* is not read from."""
+
+    pools: Sequence[PoolSettings]
+    lag_ms_max: int
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A server that answers reads, as views are opened on it."""
@@ -139,12 +147,12 @@ class Targets:
 
 @asynccontextmanager
 async def open_targets(
-    primary: Target, replicas: Sequence[PoolSettings], *, lag_ms_max: int, registry: CollectorRegistry
+    primary: Target, replicas: ReplicaSettings, registry: CollectorRegistry
 ) -> AsyncIterator[Targets]:
     """Give the servers to read from, the *replicas* probed: none of them need answer, now or later."""
     async with AsyncExitStack() as stack:
         opened = []
-        for number, settings in enumerate(replicas, start=1):
+        for number, settings in enumerate(replicas.pools, start=1):
             name = f"replica-{number}"
             pool = await stack.enter_async_context(await open_pool(settings))
             registry.register(PoolCollector(name, pool))
@@ -152,7 +160,7 @@ async def open_targets(
             opened.append(Replica(Target(name, TenantPool(pool), projected), pool))
         watching = [asyncio.create_task(replica.watch(), name=replica.target.name) for replica in opened]
         try:
-            yield Targets(primary, opened, lag_ms_max=lag_ms_max, registry=registry)
+            yield Targets(primary, opened, lag_ms_max=replicas.lag_ms_max, registry=registry)
         finally:
             for task in watching:
                 task.cancel()

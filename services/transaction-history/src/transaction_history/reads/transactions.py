@@ -14,7 +14,7 @@ from transaction_history.domain.months import made_at
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, TransactionRow
 from transaction_history.projection.columns import columns_of, row_of, selected, transaction_of
 from transaction_history.projection.read_model_postgres import SCHEMA
-from transaction_history.reads.listing import Listing, TimedPosition, read_page
+from transaction_history.reads.listing import Each, Listing, TimedPosition, read_page
 from transaction_history.reads.view import Parked, View, told_parked
 
 _STATED: Final = f"{selected(TransactionRow)}, status"
@@ -150,7 +150,7 @@ async def _of_owners(
                           and newer.occurred_at <= looked_at.occurred_at + interval '1 day'
                           and (newer.occurred_at, newer.event_id) > (looked_at.occurred_at, looked_at.event_id))""",
     ]
-    found = await read_page(view, listing, walk, asked, others=others, owners=owners)
+    found = await read_page(view, listing, walk, asked, others=others, each=Each("owner_id", "text", owners))
     stated = await _stated_of(view, [row[1] for row in found.rows])
     rows = [replace(stated[row[1]], place=TimedPosition(row[2], row[3])) for row in found.rows]
     return Walked(rows, _position_of, found.looked_to)

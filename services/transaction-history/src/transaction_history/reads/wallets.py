@@ -14,7 +14,7 @@ from servicekit.read_model.walking import Walk, Walked
 from transaction_history.domain.rows import WalletRow
 from transaction_history.projection.columns import row_of, selected
 from transaction_history.projection.read_model_postgres import SCHEMA
-from transaction_history.reads.listing import Listing, TimedPosition, read_page
+from transaction_history.reads.listing import Each, Listing, TimedPosition, read_page
 from transaction_history.reads.view import Parked, View, told_parked
 
 _LIST: Final[Listing[TimedPosition]] = Listing(
@@ -98,7 +98,7 @@ def freshness_of(view: View, wallet_id: UUID) -> Freshness:
 
 async def list_wallets(view: View, wanted: WalletFilter, walk: Walk[TimedPosition]) -> Wallets:
     """Return a page of wallets, those opened last first, without the parked ones."""
-    asked, owners = view.asked(), sought_owners(view.caller, wanted.owner_id)
+    asked, owners = view.asked(), sought_owners(view.caller, [] if wanted.owner_id is None else [wanted.owner_id])
     if wanted.opened_from is not None:
         asked.require(f"opened_at >= {asked.value(wanted.opened_from)}")
     if wanted.opened_to is not None:
@@ -106,17 +106,17 @@ async def list_wallets(view: View, wanted: WalletFilter, walk: Walk[TimedPositio
     parked = await view.parked()
     if parked:
         asked.require(f"wallet_id <> all ({asked.value(parked)}::uuid[])")
-    found = await read_page(view, _LIST, walk, asked, others=_others(asked, wanted), owners=owners)
+    found = await read_page(view, _LIST, walk, asked, others=_others(asked, wanted), each=owners)
     rows = [row_of(WalletRow, row) for row in found.rows]
     page = Walked(rows, lambda row: TimedPosition(row.opened_at, row.wallet_id), found.looked_to)
     return Wallets(page, told_parked(parked), view.freshness())
 
 
-def sought_owners(caller: Principal, owner_id: str | None) -> Collection[str] | None:
-    """Return whose rows are sought, those of *owner_id* alone if it is given; None: every owner's."""
-    if owner_id is None:
-        return caller.owners
-    return [owner_id] if caller.acts_for_owner(owner_id) else []
+def sought_owners(caller: Principal, owner_ids: Collection[str]) -> Each | None:
+    """Return whose rows are sought, those of *owner_ids* alone if any is given; None: every owner's."""
+    if owner_ids:
+        return Each("owner_id", "text", [owner for owner in owner_ids if caller.acts_for_owner(owner)])
+    return None if caller.owners is None else Each("owner_id", "text", caller.owners)
 
 
 async def owner_balances(view: View, owner_id: str) -> OwnerBalances:

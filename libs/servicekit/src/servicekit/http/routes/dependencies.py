@@ -26,6 +26,8 @@ from servicekit.http.routes.paging import page_request
 from servicekit.principal import Principal
 
 _QUERY_NAMES_SHOWN = 10
+FAMILY: Final = "<key>"
+"""What the alias of a query parameter ends with that stands for all that begin with the rest of it."""
 
 
 def _context(request: Request) -> RequestContext:
@@ -122,7 +124,9 @@ def refuse_unknown_query(request: Request) -> None:
     if not isinstance(route, APIRoute):
         raise Problem(problems.NOT_FOUND, "There is no such path.")
     known = {field.alias for field in get_flat_params(route.dependant) if isinstance(field.field_info, Query)}
+    families = tuple(alias.removesuffix(FAMILY) for alias in known if alias.endswith(FAMILY))
     given = [name for name, _ in request.query_params.multi_items()]
+    known |= {name for name in given if families and name.startswith(families)}
     errors = [
         FieldError(f"/{name}", "unknown_field", "There is no such query parameter.")
         for name in dict.fromkeys(given)

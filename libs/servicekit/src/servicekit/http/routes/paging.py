@@ -77,7 +77,11 @@ class Paged(Generic[P]):
         if len(rows) < self.limit:
             return Shown(rows, None)
         shown = rows[: self.limit - 1]
-        return Shown(shown, encode_cursor(self._fingerprint, position_of(shown[-1])))
+        return Shown(shown, self.cursor(position_of(shown[-1])))
+
+    def cursor(self, position: P) -> str:
+        """Return the cursor of the page after *position*, for a page that ends where its rows do not tell."""
+        return encode_cursor(self._fingerprint, position)
 
 
 def paged(page: PageRequest, position: type[P], *query: object) -> Paged[P]:

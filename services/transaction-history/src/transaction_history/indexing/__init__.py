@@ -1,0 +1,1 @@
+"""The index over the history, made from the events alone."""

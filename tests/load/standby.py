@@ -17,11 +17,12 @@ from contracts.ids import new_id_text
 from contracts.topics import WALLET_WATERMARKS, Topic
 from engines import temporary
 from engines.postgres import PostgresServer
+from engines.standby import STANDBY
 from engines.topics import ensure_topics
 from servicekit.clock import monotonic_s
 from testkit.databases import Database
 from testkit.identities import CLIENTS_HEADERS
-from testkit.standby import STANDBY, name_standbys, running_standby, until_synchronous
+from testkit.standby import name_standbys, running_standby, until_synchronous
 
 
 @dataclass(frozen=True, slots=True)

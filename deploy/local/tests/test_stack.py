@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from engines import accounts, topics
 from engines.ports import free_ports
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -113,6 +114,23 @@ async def test_killed_engines_come_back_with_what_they_held(environment: dict[st
         assert "wallet.events" in await as_soon_as_possible(
             lambda: topic_names(str(document["kafka"])), KafkaError, OSError
         )
+
+
+async def test_replicas_follow_and_are_copied_anew_at_each_start(environment: dict[str, str]) -> None:
+    (port,) = free_ports(1)
+    replicated = environment | {"POSTGRES_REPLICAS": "1", "POSTGRES_REPLICA_PORT": str(port)}
+    primary = f":{environment['POSTGRES_PORT']}/"
+
+    for number in (1, 2):
+        with up(replicated) as (_, document):
+            dsn = str(document["postgres"]["sample"])
+            await execute(dsn, f"insert into starts values ({number})")
+
+            async def followed(address: str = dsn.replace(primary, f":{port}/"), most: int = number) -> bool:
+                rows = await execute(address, "select n, pg_is_in_recovery() as is_replica from starts")
+                return max((row["n"] for row in rows if row["is_replica"]), default=0) == most
+
+            await eventually(followed)
 
 
 def test_a_second_one_is_told_that_one_runs(environment: dict[str, str]) -> None:

@@ -74,6 +74,15 @@ async def test_a_position_never_reached_is_a_refusal() -> None:
     await waiter.close()
 
 
+async def test_a_reader_may_wait_for_a_share_of_the_bound() -> None:
+    waiter = PositionWaiter(Projection().checkpoints, wait_s=3_600)
+
+    with pytest.raises(PositionNotReached):
+        await waiter.wait_for({3: 1}, share=1e-6)
+
+    await waiter.close()
+
+
 async def test_too_many_readers_are_turned_away() -> None:
     projection = Projection()
     waiter = PositionWaiter(projection.checkpoints, wait_s=30, waiters_max=1)

@@ -26,6 +26,7 @@ class ProbeSettings(ServiceSettings):
 
     probe_database_url: str = Field(description="Where the app role reaches the database.")
     probe_reader_database_url: str | None = Field(default=None, description="Where the reader does.")
+    probe_replica_urls: tuple[str, ...] = Field(default=(), description="Where it reaches replicas.")
     probe_key: SecretKey = Field(default=SecretStr("development-key-which-is-long-enough"), description="A key.")
 
 
@@ -54,6 +55,8 @@ def test_what_is_safe_is_taken(key_file: Path) -> None:
         ({"probe_database_url": "postgresql://app:local@localhost/probe"}, "PROBE_DATABASE_URL has a password"),
         ({"probe_database_url": CLEAR_DATABASE}, "PROBE_DATABASE_URL leads beyond"),
         ({"probe_reader_database_url": CLEAR_DATABASE}, "PROBE_READER_DATABASE_URL leads beyond"),
+        ({"probe_replica_urls": ("postgresql://app:local@localhost/probe",)}, "PROBE_REPLICA_URLS has a password"),
+        ({"probe_replica_urls": ("postgresql://localhost/probe", CLEAR_DATABASE)}, "PROBE_REPLICA_URLS leads beyond"),
         ({"kafka_security_protocol": "PLAINTEXT"}, "KAFKA_BOOTSTRAP_SERVERS leads beyond"),
         ({"kafka_security_protocol": "SASL_PLAINTEXT"}, "KAFKA_BOOTSTRAP_SERVERS leads beyond"),
         ({"kafka_sasl_username": ""}, "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from contracts.event_types import EventType
@@ -29,6 +30,7 @@ from transaction_history.domain.totals import NOTHING
 from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.reads import balances, entries, holds, transactions, wallets
 from transaction_history.reads.listing import TimedPosition, VersionPosition
+from transaction_history.reads.targets import Target, Targets
 from transaction_history.reads.view import View, Views
 
 pytestmark = pytest.mark.integration
@@ -224,11 +226,15 @@ async def told(answer: Awaitable[Any], member: str) -> object:
 
 
 async def asked(views: Views, caller: Principal, ask: Ask) -> object:
-    async with views.open(caller) as view:
-        try:
-            return await ask(view)
-        except (wallets.WalletUnknown, transactions.TransactionUnknown):
-            return None
+    try:
+        return await views.answer(caller, {}, ask)
+    except (wallets.WalletUnknown, transactions.TransactionUnknown):
+        return None
+
+
+def views_of(tenants: TenantPool, projected: Projected) -> Views:
+    primary = Target("primary", tenants, projected)
+    return Views(Targets(primary, [], lag_ms_max=1_000, registry=CollectorRegistry()))
 
 
 @asynccontextmanager
@@ -247,7 +253,7 @@ async def test_every_statement_compares_owners_for_itself(
     await bench.project(*bench.stream.held(ANNS, ANNS, 5)[:1])
 
     async with reader_of(database) as reader, Projected(reader, SCHEMA) as projected:
-        views = Views(TenantPool(reader), projected)
+        views = views_of(TenantPool(reader), projected)
         found = {name: await asked(views, acting_for("ann"), ask) for name, ask in READS.items()}
         for name, ask in READS.items():
             assert found[name] == await asked(views, principal_of(), ask), name
@@ -291,6 +297,6 @@ async def test_a_limited_caller_is_answered_by_the_indexes_that_others_are(
             if name in OF_MANY:
                 continue
             limited, every = PlanningPool(reader), PlanningPool(reader)
-            await asked(Views(limited, projected), acting_for("ann", "bob"), ask)
-            await asked(Views(every, projected), principal_of(), ask)
+            await asked(views_of(limited, projected), acting_for("ann", "bob"), ask)
+            await asked(views_of(every, projected), principal_of(), ask)
             assert limited.indexes == every.indexes, name

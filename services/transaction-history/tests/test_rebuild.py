@@ -37,6 +37,7 @@ from transaction_history.maintenance.folds import ReadModelOutdated
 from transaction_history.maintenance.hashes import table_hashes
 from transaction_history.maintenance.rebuild import Comparison
 from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.targets import Target, Targets
 from transaction_history.reads.view import Views
 from transaction_history.reads.wallets import WalletUnknown, known_wallet
 
@@ -178,7 +179,8 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
         await open_pool(bench.settings.api.pool) as pool,
         Projected(pool, SCHEMA) as projected,
     ):
-        views = Views(TenantPool(pool), projected)
+        primary = Target("primary", TenantPool(pool), projected)
+        views = Views(Targets(primary, [], lag_ms_max=1_000, registry=CollectorRegistry()))
         await bench.publish([*events, bench.stream.opened(wallet)])
         await eventually(lambda: known(views, wallet))
         reading = asyncio.create_task(read_until(ended, views, wallet))
@@ -198,11 +200,10 @@ async def test_a_switch_under_load_fails_no_read_and_the_projection_goes_on(benc
 
 
 async def known(views: Views, wallet: UUID) -> bool:
-    async with views.open(principal_of()) as view:
-        try:
-            await known_wallet(view, wallet)
-        except WalletUnknown:
-            return False
+    try:
+        await views.answer(principal_of(), {}, lambda view: known_wallet(view, wallet))
+    except WalletUnknown:
+        return False
     return True
 
 

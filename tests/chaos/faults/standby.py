@@ -13,9 +13,10 @@ from tests.chaos.platform.plant import Plant, Rewrite, rewritten
 from tests.chaos.run import Bite, Fault, Run
 
 from engines.postgres import PostgresServer
+from engines.standby import STANDBY
 from testkit.databases import Database
 from testkit.proxy import Proxy
-from testkit.standby import STANDBY, name_standbys, promote, running_standby, until_synchronous
+from testkit.standby import name_standbys, promote, running_standby, until_synchronous
 
 OPENINGS = 8
 """A repeat of an opening locks no row: of all found records these have nothing but the barrier to wait by."""

@@ -1,6 +1,6 @@
 """What the environment says about a stack: ports, parts from outside, numbers of instances."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ BROKER_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 DRAIN_DEFAULT_S = 10.0
 CLOSING_S = 20.0
 INSTANCES_MAX = 16
+REPLICAS_MAX = 4
 INSTANCE_PORT_STEP = 100
 
 
@@ -68,6 +69,12 @@ class Config:
         return self._number("POSTGRES_PORT", 54320, 65535)
 
     @property
+    def postgres_replica_ports(self) -> Sequence[int]:
+        """The ports of the replicas of our PostgreSQL."""
+        first = self._number("POSTGRES_REPLICA_PORT", self.postgres_port + 1, 65535 - REPLICAS_MAX)
+        return range(first, first + self._number("POSTGRES_REPLICAS", 0, REPLICAS_MAX, least=0))
+
+    @property
     def kafka_port(self) -> int:
         """The port of our broker."""
         return self._number("KAFKA_PORT", 19092, 65535)
@@ -119,6 +126,8 @@ class Config:
     def _claims(self) -> Iterator[tuple[str, int]]:
         if self.needs_postgres:
             yield "POSTGRES_PORT", self.postgres_port
+            for port in self.postgres_replica_ports:
+                yield "POSTGRES_REPLICA_PORT", port
         if self.outside_broker is None:
             yield "KAFKA_PORT", self.kafka_port
             yield "KAFKA_CONTROLLER_PORT", self.kafka_controller_port
@@ -126,8 +135,8 @@ class Config:
             for instance in self.instances(service):
                 yield instance.kind.port_variable, instance.port
 
-    def _number(self, variable: str, default: int, most: int) -> int:
+    def _number(self, variable: str, default: int, most: int, *, least: int = 1) -> int:
         text = self.environment.get(variable) or str(default)
-        if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= most:
-            raise StackError(f"{variable} is {text!r}: it must be a whole number from 1 to {most}")
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise StackError(f"{variable} is {text!r}: it must be a whole number from {least} to {most}")
         return int(text)

@@ -30,6 +30,7 @@ class Service:
 
     `own_links` are variables that hold an address below the service's own API, with the path there; `defaults` are
     variables with what they are here unless they are set, `folders` such that hold a folder of the stack's data.
+    `replicas_variable` is the one with the addresses at which the API reads replicas of the database.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Service:
     own_links: tuple[tuple[str, str], ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
     folders: tuple[tuple[str, str], ...] = ()
+    replicas_variable: str | None = None
     probe: str | None = None
     """A list of its API that a service key may read: how one finds out that the key is known."""
 
@@ -100,6 +102,7 @@ TRANSACTION_HISTORY = Service(
     probe="/v1/history/owners/nobody/entries?limit=1",
     own_links=(("TRANSACTION_HISTORY_SCHEMA_URL", "/schemas/"),),
     folders=(("TRANSACTION_HISTORY_OBJECTS_URL", "history-objects"),),
+    replicas_variable="TRANSACTION_HISTORY_REPLICA_URLS",
     processes=(
         ProcessType(
             name="transaction-history-projector",

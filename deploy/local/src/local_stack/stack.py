@@ -2,7 +2,10 @@
 
 import asyncio
 import http.client
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from engines.daemon import Command
 from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK
 from engines.postgres import PostgresServer
+from engines.standby import PostgresStandby
 from local_stack import state
 from local_stack.config import BROKER_VARIABLE, Config, Instance
 from local_stack.credentials import Credentials
@@ -37,18 +41,21 @@ class Stack:
         self.step = "starting"
         self._on_change = on_change
         self._engines = Supervisor([], self._changed)
+        self._replicas = Supervisor([], self._changed)
         self._processes = Supervisor([], self._changed)
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
         self._credentials = Credentials(config.state)
         self._databases: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._readers: dict[str, str] = {}
+        self._replica_readers: dict[str, list[str]] = {}
         self._is_up = False
 
     @property
     def supervised(self) -> list[Supervised]:
         """Every process, engines first."""
-        return [*self._engines.all.values(), *self._processes.all.values()]
+        parts = (self._engines, self._replicas, self._processes)
+        return [each for part in parts for each in part.all.values()]
 
     async def start(self) -> None:
         """Bring everything up and write `stack.json`; StackError says what is in the way."""
@@ -61,6 +68,10 @@ class Stack:
         self._take("databases, topics and migrations")
         databases_ready = (self._make_and_migrate(service, server) for service in self.config.services)
         await together(topics.ensure_topics(self._kafka, TOPICS), *databases_ready)
+        if server is not None and self.config.postgres_replica_ports:
+            self._take("copying PostgreSQL to its replicas")
+            self._replicas = Supervisor(await asyncio.to_thread(self._copy_to_replicas, server), self._changed)
+            await self._replicas.start()
         if ACCESS in self.config.services:
             self._take("making its identities known")
             await self._bootstrap_access()
@@ -80,6 +91,7 @@ class Stack:
         self._take("draining the processes")
         await self._processes.stop()
         self._take("stopping the engines")
+        await self._replicas.stop()
         await self._engines.stop()
         self._take("stopped")
 
@@ -127,6 +139,20 @@ class Stack:
             log=self._log("postgres"),
             binaries=postgres.find_binaries(account),
         )
+
+    def _copy_to_replicas(self, server: PostgresServer) -> list[Unit]:
+        """Copy all of *server* anew: what it has removed since the last time, a replica of then could not follow."""
+        units = []
+        for number, port in enumerate(self.config.postgres_replica_ports, start=1):
+            name = f"postgres-replica-{number}"
+            folder = server.folder.with_name(name)
+            shutil.rmtree(folder, ignore_errors=True)
+            replica = PostgresStandby(
+                folder=folder, port=port, log=self._log(name), binaries=server.binaries, primary=server
+            )
+            replica.prepare()
+            units.append(_engine_unit(replica, port, postgres.READY_WITHIN_S, name=name))
+        return units
 
     def _broker(self) -> KafkaBroker:
         return KafkaBroker(
@@ -179,6 +205,8 @@ class Stack:
         self._owners[service] = server.dsn(service, owner, secrets[owner])
         self._databases[service] = server.dsn(service, app, secrets[app])
         self._readers[service] = server.dsn(service, reader, secrets[reader])
+        replicas = [replace(server, port=port) for port in self.config.postgres_replica_ports]
+        self._replica_readers[service] = [each.dsn(service, reader, secrets[reader]) for each in replicas]
 
     async def _migrate(self, service: Service) -> None:
         name = f"{service.name.replace('_', '-')}-migrate"
@@ -239,9 +267,11 @@ class Stack:
         )
 
     def _environment(self, service: Service) -> dict[str, str]:
+        replicas = self._replica_readers.get(service.name)
         return {
             "TRACES_FILE": str(self.config.state / "traces.jsonl"),
             **dict(service.defaults),
+            **({service.replicas_variable: json.dumps(replicas)} if service.replicas_variable and replicas else {}),
             **{name: str(self.config.state / "data" / folder) for name, folder in service.folders},
             **self.config.environment,
             **self.config.own_links(service),
@@ -251,9 +281,12 @@ class Stack:
         }
 
 
-def _engine_unit(engine: PostgresServer | KafkaBroker, port: int, ready_within_s: float) -> Unit:
+def _engine_unit(
+    engine: PostgresServer | KafkaBroker, port: int, ready_within_s: float, *, name: str | None = None
+) -> Unit:
+    command = engine.command()
     return Unit(
-        command=engine.command(),
+        command=replace(command, name=name or command.name),
         is_ready=engine.is_ready,
         address=f"{LOOPBACK}:{port}",
         ready_within_s=ready_within_s,

@@ -25,6 +25,7 @@ from servicekit.exposure import (
 )
 
 _DATABASE_URL: Final = "database_url"
+_REPLICA_URLS: Final = "replica_urls"
 """What the names of settings end with that are addresses of a database."""
 
 
@@ -208,8 +209,8 @@ class ServiceSettings(BaseSettings):
                 _refuse_open_file(name, getattr(self, name))
             elif len(getattr(self, name).get_secret_value().encode()) < KEY_BYTES_MIN:
                 raise ValueError(f"{name.upper()} must have {KEY_BYTES_MIN} bytes outside development")
-        for name in self._database_urls():
-            if has_known_password(getattr(self, name)):
+        for name, address in self._database_urls():
+            if has_known_password(address):
                 raise ValueError(f"{name.upper()} has a password that everybody knows")
         return self
 
@@ -217,19 +218,22 @@ class ServiceSettings(BaseSettings):
     def _reaches_nobody_in_the_clear(self) -> Self:
         if self.mode is Mode.DEVELOPMENT or self.allow_plaintext:
             return self
-        for name in self._database_urls():
-            if is_database_in_the_clear(getattr(self, name)):
+        for name, address in self._database_urls():
+            if is_database_in_the_clear(address):
                 raise ValueError(f"{name.upper()} leads beyond this machine without sslmode=require or verify-full")
         has_tls = self.kafka_security_protocol.has_tls
         if are_brokers_in_the_clear(self.kafka_bootstrap_servers, has_tls=has_tls):
             raise ValueError("KAFKA_BOOTSTRAP_SERVERS leads beyond this machine: set KAFKA_SECURITY_PROTOCOL=SASL_SSL")
         return self
 
-    def _database_urls(self) -> Iterator[str]:
-        """Yield the names of the settings that are set and are addresses of a database."""
+    def _database_urls(self) -> Iterator[tuple[str, str]]:
+        """Yield the settings that are set and are addresses of databases, each address with its setting's name."""
         for name in type(self).model_fields:
-            if name.endswith(_DATABASE_URL) and getattr(self, name):
-                yield name
+            given = getattr(self, name)
+            if name.endswith(_DATABASE_URL) and given:
+                yield name, given
+            elif name.endswith(_REPLICA_URLS):
+                yield from ((name, address) for address in given)
 
     def _secrets(self) -> Iterator[tuple[str, Secret]]:
         """Yield the names of the settings that are set and marked as secret, each with its mark."""

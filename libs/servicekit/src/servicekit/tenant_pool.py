@@ -49,6 +49,11 @@ async def open_tenants(pool: Pool) -> TenantPool:
     Raises Unavailable if the database cannot be reached.
     """
     async with pool.connection() as connection:
-        if await connection.fetchval(_IS_EXEMPT):
-            raise ReaderExemptError("the reader's address names a role that row-level security does not bind")
+        await refuse_exempt(connection)
     return TenantPool(pool)
+
+
+async def refuse_exempt(connection: Connection) -> None:
+    """Raise ReaderExemptError where the role of *connection* would see all tenants. Driver errors pass as they are."""
+    if await connection.fetchval(_IS_EXEMPT):
+        raise ReaderExemptError("the reader's address names a role that row-level security does not bind")

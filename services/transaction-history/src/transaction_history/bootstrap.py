@@ -67,6 +67,7 @@ from transaction_history.maintenance.rebuild import Comparison, Rebuild, Rebuild
 from transaction_history.projection.projection import HistoryProjection
 from transaction_history.projection.read_model_postgres import SCHEMA, PostgresReadModel
 from transaction_history.reads.search import SearchQueries
+from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
 from transaction_history.reads.totals import CountedReads
 from transaction_history.reads.view import Views
 
@@ -168,17 +169,18 @@ async def open_api(
         ):
             tenants = await open_tenants(pool)
             exporting = _export_handlers(settings, commands, tenants)
-            yield _app(
-                settings,
-                telemetry,
-                admitting,
-                tenants=tenants,
-                health=health,
-                projected=projected,
-                index=index,
-                search=search,
-                exporting=exporting,
-            )
+            primary = Target(PRIMARY, tenants, projected)
+            async with open_targets(primary, settings.replicas, telemetry.registry) as targets:
+                yield _app(
+                    settings,
+                    telemetry,
+                    admitting,
+                    targets=targets,
+                    health=health,
+                    index=index,
+                    search=search,
+                    exporting=exporting,
+                )
 
 
 def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
@@ -217,19 +219,18 @@ def _app(
     telemetry: Telemetry,
     authority: Authority,
     *,
-    tenants: TenantPool,
+    targets: Targets,
     search: SearchQueries,
     health: Pool,
-    projected: Projected,
     index: Projected,
     exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         objects = await objects_check(exporting.objects)
-        lags = {**await lag_check(projected), "index": (await lag_check(index))["projection"]}
-        return {**await database_check(health), **lags, **objects}
+        lags = {**await lag_check(targets.primary.projected), "index": (await lag_check(index))["projection"]}
+        return {**await database_check(health), **lags, **objects, **targets.check()}
 
-    views = Views(tenants, projected)
+    views = Views(targets)
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",

@@ -29,6 +29,7 @@ from servicekit.service.settings import (
 from servicekit.settings import Mode, SecretKey, ServiceSettings
 from transaction_history.jobs.worker import WorkerSettings
 from transaction_history.reads.search_index import SESSION as SEARCHING
+from transaction_history.reads.targets import ReplicaSettings
 
 DEVELOPMENT_SEARCH_KEY: Final = "development-search-key"
 DEVELOPMENT_LINK_KEY: Final = "development-only-key-of-links-to-files"
@@ -37,6 +38,10 @@ DEVELOPMENT_OBJECTS: Final = ".local/data/history-objects"
 _LINK_KEY_CHARACTERS_MIN: Final = 32
 _DRAIN_SHARE: Final = 0.7
 """Of the process's drain, for jobs under way to be given back: the rest is for closing what stands behind them."""
+_REPLICAS_MAX: Final = 8
+_REPLICA_ACQUIRE_S: Final = 0.5
+_REPLICA_COMMAND_S: Final = 1.5
+"""With that the primary has the rest of a request's deadline."""
 _WORKER_CONNECTIONS: Final = 4
 """For each of two jobs one writes, and one takes and extends."""
 
@@ -74,6 +79,16 @@ class HistorySettings(ServiceSettings):
     transaction_history_projector_port: ProjectorPort = 8112
     transaction_history_read_connections: ReadConnections = 8
     transaction_history_records_per_poll: RecordsPerPoll = RECORDS_PER_POLL
+    transaction_history_replica_urls: list[str] = Field(
+        default=[],
+        max_length=_REPLICAS_MAX,
+        repr=False,
+        description="Where the reader role reaches replicas of the database, a JSON list of addresses: the API "
+        "reads from them where they are near enough.",
+    )
+    transaction_history_replica_lag_ms_max: int = Field(
+        default=1_000, ge=1, description="A replica whose replay is this far behind is not read from, in milliseconds."
+    )
     transaction_history_worker_port: int = Field(
         default=8114, ge=0, le=65_535, description="The port of the worker's health and metrics."
     )
@@ -172,6 +187,22 @@ class HistorySettings(ServiceSettings):
                 session=BY_INDEX,
             ),
         )
+
+    @property
+    def replicas(self) -> ReplicaSettings:
+        """How the API reaches replicas. It does not wait long for one: the primary is there."""
+        pools = [
+            replace(
+                self.api.pool,
+                dsn=dsn,
+                min_size=0,
+                acquire_timeout_s=_REPLICA_ACQUIRE_S,
+                connect_timeout_s=_REPLICA_ACQUIRE_S,
+                command_timeout_s=_REPLICA_COMMAND_S,
+            )
+            for dsn in self.transaction_history_replica_urls
+        ]
+        return ReplicaSettings(pools=pools, lag_ms_max=self.transaction_history_replica_lag_ms_max)
 
     @property
     def commands(self) -> PoolSettings:

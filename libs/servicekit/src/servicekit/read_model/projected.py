@@ -67,10 +67,10 @@ class Projected(AbstractAsyncContextManager["Projected"]):
         await self.wait_for(min_position)
         return await self._progress()
 
-    async def wait_for(self, min_position: Mapping[int, int]) -> None:
-        """Wait for *min_position*, empty for none; raises as `progress_after` does."""
+    async def wait_for(self, min_position: Mapping[int, int], *, share: float = 1.0) -> None:
+        """Wait for *min_position*, empty for none, for a *share* of the bound; raises as `progress_after` does."""
         if min_position:
-            await self._waiter.wait_for(min_position)
+            await self._waiter.wait_for(min_position, share=share)
 
     async def progress_on(self, connection: Connection) -> Mapping[int, Progress]:
         """Return the progress as *connection* sees it: what is read on it afterwards saw no less."""

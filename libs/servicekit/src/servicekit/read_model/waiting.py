@@ -46,11 +46,11 @@ class PositionWaiter:
         """How many readers wait."""
         return len(self._waiters)
 
-    async def wait_for(self, wanted: Mapping[int, int]) -> Mapping[int, int]:
+    async def wait_for(self, wanted: Mapping[int, int], *, share: float = 1.0) -> Mapping[int, int]:
         """Return the checkpoints that cover *wanted*: read at least once, after the call.
 
-        Raises PositionNotReached when the bound passes first, Overloaded when too many wait already, and what
-        *checkpoints* raises.
+        Raises PositionNotReached when that *share* of the bound passes first, Overloaded when too many wait already,
+        and what *checkpoints* raises.
         """
         if len(self._waiters) >= self._waiters_max:
             raise Overloaded("Too many readers wait for a position.")
@@ -59,7 +59,7 @@ class PositionWaiter:
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(self._wait_s * share):
                 return await waiter.reached
         except TimeoutError:
             raise PositionNotReached from None

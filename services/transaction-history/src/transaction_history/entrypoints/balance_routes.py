@@ -1,10 +1,11 @@
 """The routes of balances in the past, and of series of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import Query, Response
 
@@ -45,7 +46,7 @@ from transaction_history.reads.balances import (
     owner_series,
     wallet_series,
 )
-from transaction_history.reads.view import Views
+from transaction_history.reads.view import View, Views
 
 At = Annotated[
     str | None,
@@ -147,12 +148,7 @@ class _BalanceHandlers:
             raise invalid_query(FieldError("/at", "one_measure", "One of `at`, `version` and `date` is given."))
         instant = _instant(at, date, zone)
         with _told():
-            async with self.views.open(caller, min_position) as view:
-                found: BalanceAt
-                if instant is None:
-                    found = await balance_of_version(view, known, version or 1)
-                else:
-                    found = await balance_at(view, known, instant)
+            found = await self.views.answer(caller, min_position, lambda view: _balance(view, known, instant, version))
         tell_freshness(response, found.freshness)
         return balance_at_body(found, at or (None if instant is None else rfc3339(instant)))
 
@@ -170,8 +166,7 @@ class _BalanceHandlers:
     ) -> SeriesBody:
         known, at = wallet_id_of(wallet_id), _edges(begin, end, bucket, time_zone)
         with _told():
-            async with self.views.open(caller, min_position) as view:
-                found = await wallet_series(view, known, at)
+            found = await self.views.answer(caller, min_position, lambda view: wallet_series(view, known, at))
         tell_freshness(response, found.freshness)
         return series_body(found, time_zone=time_zone, bucket=bucket)
 
@@ -189,10 +184,15 @@ class _BalanceHandlers:
     ) -> SeriesBody:
         at = _edges(begin, end, bucket, time_zone)
         with _told():
-            async with self.views.open(caller, min_position) as view:
-                found = await owner_series(view, owner_id, at)
+            found = await self.views.answer(caller, min_position, lambda view: owner_series(view, owner_id, at))
         tell_freshness(response, found.freshness)
         return series_body(found, time_zone=time_zone, bucket=bucket)
+
+
+def _balance(view: View, wallet_id: UUID, instant: datetime | None, version: int | None) -> Awaitable[BalanceAt]:
+    if instant is None:
+        return balance_of_version(view, wallet_id, version or 1)
+    return balance_at(view, wallet_id, instant)
 
 
 def _instant(at: str | None, date: str | None, zone: str) -> datetime | None:

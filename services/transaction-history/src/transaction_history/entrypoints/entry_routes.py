@@ -133,8 +133,7 @@ class _EntryHandlers:
         asked = _Asked(caller, wanted, order, include, page, min_position)
         _refuse_disorder(asked)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                await known_wallet(view, known)
+            await self.views.answer(caller, min_position, lambda view: known_wallet(view, known))
         return await self._listed(asked, response)
 
     async def of_owner(
@@ -175,10 +174,13 @@ class _EntryHandlers:
         place = paged_both_ways(asked.page, TimedPosition, *query)
         is_newest, is_counted = asked.order == "newest", asked.include is not None
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, asked.min_position) as view:
-                found = await list_entries(
+            found = await self.views.answer(
+                caller,
+                asked.min_position,
+                lambda view: list_entries(
                     view, asked.wanted, place.walk, newest_first=is_newest, is_counted=is_counted
-                )
+                ),
+            )
         tell_freshness(response, found.freshness)
         shown, total = place.show(found.page), found.total
         return EntriesBody(

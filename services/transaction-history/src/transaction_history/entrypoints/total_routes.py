@@ -125,12 +125,15 @@ class _TotalHandlers:
     ) -> TotalsBody:
         parts, days = values_of(by, "by", PARTS), _days(begin, end)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                try:
-                    found = await self.counted.totals(view, *days, by_day="day" in parts, by_type="type" in parts)
-                except TooManyTotals:
-                    detail = f"There are more than {TOTALS_MAX:,} totals: ask for fewer days, or tell less apart."
-                    raise invalid_query(FieldError("/by", "too_many", detail)) from None
+            try:
+                found = await self.views.answer(
+                    caller,
+                    min_position,
+                    lambda view: self.counted.totals(view, *days, by_day="day" in parts, by_type="type" in parts),
+                )
+            except TooManyTotals:
+                detail = f"There are more than {TOTALS_MAX:,} totals: ask for fewer days, or tell less apart."
+                raise invalid_query(FieldError("/by", "too_many", detail)) from None
         tell_freshness(response, found.freshness)
         complete_until = found.freshness.complete_until
         return TotalsBody(
@@ -151,8 +154,9 @@ class _TotalHandlers:
     ) -> OtherSidesBody:
         known = wallet_id_of(wallet_id)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await self.counted.other_sides(view, known, order=sort, limit=limit)
+            found = await self.views.answer(
+                caller, min_position, lambda view: self.counted.other_sides(view, known, order=sort, limit=limit)
+            )
         tell_freshness(response, found.freshness)
         return OtherSidesBody(data=[_other_side(each) for each in found.rows], complete=found.is_complete)
 

@@ -123,8 +123,11 @@ class _TransactionHandlers:
         query = ("transactions", caller.tenant_id, caller.owners, wanted, order)
         asked = paged_both_ways(page, TimedPosition, *query)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await list_transactions(view, wanted, asked.walk, newest_first=order == "newest")
+            found = await self.views.answer(
+                caller,
+                min_position,
+                lambda view: list_transactions(view, wanted, asked.walk, newest_first=order == "newest"),
+            )
         tell_freshness(response, found.freshness)
         return transactions_body(asked.show(found.page), found.parked)
 
@@ -133,8 +136,7 @@ class _TransactionHandlers:
     ) -> TransactionBody:
         known = transaction_id_of(transaction_id)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await transaction(view, known)
+            found = await self.views.answer(caller, min_position, lambda view: transaction(view, known))
         tell_freshness(response, found.freshness)
         return transaction_body(found, caller)
 

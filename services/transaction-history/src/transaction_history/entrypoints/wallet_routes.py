@@ -42,9 +42,8 @@ from transaction_history.reads.listing import TimedPosition, VersionPosition
 from transaction_history.reads.view import Views
 from transaction_history.reads.wallets import (
     WalletFilter,
-    freshness_of,
-    known_wallet,
     list_wallets,
+    one_wallet,
     owner_balances,
 )
 
@@ -154,8 +153,7 @@ class _WalletHandlers:
         )
         asked = paged_both_ways(page, TimedPosition, "wallets", caller.tenant_id, caller.owners, wanted)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await list_wallets(view, wanted, asked.walk)
+            found = await self.views.answer(caller, min_position, lambda view: list_wallets(view, wanted, asked.walk))
         tell_freshness(response, found.freshness)
         return wallets_body(asked.show(found.page), found.parked)
 
@@ -164,10 +162,9 @@ class _WalletHandlers:
     ) -> WalletBody:
         known = wallet_id_of(wallet_id)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await known_wallet(view, known)
-                tell_freshness(response, freshness_of(view, known))
-        return wallet_body(found)
+            found = await self.views.answer(caller, min_position, lambda view: one_wallet(view, known))
+        tell_freshness(response, found.freshness)
+        return wallet_body(found.wallet)
 
     async def holds(
         self,
@@ -182,8 +179,9 @@ class _WalletHandlers:
         known, states = wallet_id_of(wallet_id), values_of(state, "state", HOLD_STATES)
         asked = paged_both_ways(page, HoldPosition, "holds", caller.tenant_id, caller.owners, known, states)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await wallet_holds(view, known, states, asked.walk)
+            found = await self.views.answer(
+                caller, min_position, lambda view: wallet_holds(view, known, states, asked.walk)
+            )
         tell_freshness(response, found.freshness)
         return holds_body(asked.show(found.page))
 
@@ -193,8 +191,9 @@ class _WalletHandlers:
         known = wallet_id_of(wallet_id)
         asked = paged_both_ways(page, VersionPosition, "state_changes", caller.tenant_id, caller.owners, known)
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await wallet_state_changes(view, known, asked.walk)
+            found = await self.views.answer(
+                caller, min_position, lambda view: wallet_state_changes(view, known, asked.walk)
+            )
         tell_freshness(response, found.freshness)
         return state_changes_body(asked.show(found.page))
 
@@ -202,7 +201,6 @@ class _WalletHandlers:
         self, owner_id: OwnerId, caller: Caller, min_position: MinPosition, response: Response
     ) -> OwnerBalancesBody:
         with read_raises_as_problems(PROBLEM_MAP):
-            async with self.views.open(caller, min_position) as view:
-                found = await owner_balances(view, owner_id)
+            found = await self.views.answer(caller, min_position, lambda view: owner_balances(view, owner_id))
         tell_freshness(response, found.freshness)
         return owner_balances_body(owner_id, found)

@@ -60,6 +60,14 @@ class CurrencyBalance:
 
 
 @dataclass(frozen=True, slots=True)
+class Wallet:
+    """A wallet as the history has it."""
+
+    wallet: WalletRow
+    freshness: Freshness
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerBalances:
     """What an owner has, by currency."""
 
@@ -76,6 +84,11 @@ async def known_wallet(view: View, wallet_id: UUID) -> WalletRow:
         raise WalletUnknown
     await view.refuse_parked([wallet_id])
     return row_of(WalletRow, records[0])
+
+
+async def one_wallet(view: View, wallet_id: UUID) -> Wallet:
+    """Return a wallet and how fresh that is; raises as `known_wallet` does."""
+    return Wallet(await known_wallet(view, wallet_id), freshness_of(view, wallet_id))
 
 
 def freshness_of(view: View, wallet_id: UUID) -> Freshness:

@@ -1,0 +1,30 @@
+"""The one place where the service's parts are joined, by hand, from arguments."""
+
+from transaction_history.bootstrap.api import open_api, serve_api
+from transaction_history.bootstrap.background import open_worker, run_indexer, run_projector, run_worker
+from transaction_history.bootstrap.parts import (
+    SERVICE,
+    history_source,
+    make_index_projection,
+    make_projection,
+    migration_sources,
+    refuse_outdated_model,
+)
+from transaction_history.bootstrap.rebuilding import Rebuilt, rebuild
+
+__all__ = [
+    "SERVICE",
+    "Rebuilt",
+    "history_source",
+    "make_index_projection",
+    "make_projection",
+    "migration_sources",
+    "open_api",
+    "open_worker",
+    "rebuild",
+    "refuse_outdated_model",
+    "run_indexer",
+    "run_projector",
+    "run_worker",
+    "serve_api",
+]

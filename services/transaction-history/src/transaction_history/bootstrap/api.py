@@ -1,0 +1,162 @@
+"""The API, joined."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from servicekit.access.admission import Authority
+from servicekit.access.opening import open_authority
+from servicekit.health import Check
+from servicekit.http.app import create_app
+from servicekit.http.edge.outermost import Edge
+from servicekit.http.routes.keyed import KeyedCommands
+from servicekit.idempotency import Once
+from servicekit.lifecycle import Shutdown
+from servicekit.postgres import Pool, open_pool
+from servicekit.read_answers import lag_check
+from servicekit.read_model.projected import Projected
+from servicekit.service import processes
+from servicekit.service.processes import database_check, health_pool_settings
+from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import TenantPool, open_tenants
+from transaction_history.bootstrap.parts import (
+    SERVICE,
+    open_objects,
+    refuse_outdated_model,
+)
+from transaction_history.config import HistorySettings
+from transaction_history.domain.private_text import ClearText
+from transaction_history.domain.terms import Hasher
+from transaction_history.entrypoints.balance_routes import balance_routes
+from transaction_history.entrypoints.downloads import downloads_page
+from transaction_history.entrypoints.entry_routes import entry_routes
+from transaction_history.entrypoints.export_handlers import ExportHandlers
+from transaction_history.entrypoints.export_routes import export_routes, link_routes
+from transaction_history.entrypoints.job_routes import job_routes
+from transaction_history.entrypoints.search import search_routes
+from transaction_history.entrypoints.total_routes import total_routes
+from transaction_history.entrypoints.transaction_routes import transaction_routes
+from transaction_history.entrypoints.wallet_routes import wallet_routes
+from transaction_history.indexing.projection import INDEX
+from transaction_history.jobs.commands import JobCommands
+from transaction_history.jobs.objects import objects_check
+from transaction_history.jobs.queries import JobQueries
+from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.search import SearchQueries
+from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
+from transaction_history.reads.totals import CountedReads
+from transaction_history.reads.view import Views
+
+
+async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
+    """Run the API process until *shutdown*; raises ReadModelOutdated."""
+    await refuse_outdated_model(settings)
+    await processes.serve_api(
+        settings,
+        shutdown,
+        service=SERVICE,
+        port=settings.api.port,
+        dsn=settings.transaction_history_database_url,
+        open_app=lambda telemetry: open_api(settings, telemetry),
+    )
+
+
+@asynccontextmanager
+async def open_api(
+    settings: HistorySettings, telemetry: Telemetry, *, authority: Authority | None = None
+) -> AsyncIterator[Edge]:
+    """Give the API's application; *authority* replaces its own."""
+    pools = settings.api.pool
+    async with (
+        await open_pool(pools) as pool,
+        await open_pool(settings.commands) as commands,
+        await open_pool(health_pool_settings(pools)) as health,
+    ):
+        telemetry.registry.register(PoolCollector("reads", pool))
+        telemetry.registry.register(PoolCollector("commands", commands))
+        async with (
+            Projected(pool, SCHEMA) as projected,
+            Projected(pool, INDEX) as index,
+            _open_search(settings, telemetry, projected) as search,
+            open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        ):
+            tenants = await open_tenants(pool)
+            exporting = _export_handlers(settings, commands, tenants)
+            primary = Target(PRIMARY, tenants, projected)
+            async with open_targets(primary, settings.replicas, telemetry.registry) as targets:
+                yield _app(
+                    settings,
+                    telemetry,
+                    admitting,
+                    targets=targets,
+                    health=health,
+                    index=index,
+                    search=search,
+                    exporting=exporting,
+                )
+
+
+def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
+    return ExportHandlers(
+        pool=commands,
+        keyed=KeyedCommands(Once(commands, table="history_jobs.idempotency")),
+        commands=JobCommands(),
+        queries=JobQueries(tenants),
+        objects=open_objects(settings),
+        link_key=settings.link_key,
+    )
+
+
+@asynccontextmanager
+async def _open_search(
+    settings: HistorySettings, telemetry: Telemetry, ledger: Projected
+) -> AsyncIterator[SearchQueries]:
+    """Give what searches, over connections of its own: they plan otherwise, and nobody else waits for them."""
+    async with await open_pool(settings.searching) as pool, Projected(pool, INDEX) as index:
+        telemetry.registry.register(PoolCollector("search", pool))
+        yield SearchQueries(
+            await open_tenants(pool),
+            index=index,
+            ledger=ledger,
+            private_text=ClearText(),
+            hasher=Hasher(settings.search_key),
+        )
+
+
+def _app(
+    settings: HistorySettings,
+    telemetry: Telemetry,
+    authority: Authority,
+    *,
+    targets: Targets,
+    search: SearchQueries,
+    health: Pool,
+    index: Projected,
+    exporting: ExportHandlers,
+) -> Edge:
+    async def deep() -> Mapping[str, Check]:
+        objects = await objects_check(exporting.objects)
+        lags = {**await lag_check(targets.primary.projected), "index": (await lag_check(index))["projection"]}
+        return {**await database_check(health), **lags, **objects, **targets.check()}
+
+    views = Views(targets)
+    return create_app(
+        title="Transaction history",
+        description="The query side: what happened to wallets, read from the events alone.",
+        settings=settings,
+        telemetry=telemetry,
+        authority=authority,
+        routes=[
+            *entry_routes(views, search),
+            *transaction_routes(views),
+            *balance_routes(views),
+            *wallet_routes(views),
+            *total_routes(views, CountedReads(index)),
+            *search_routes(search),
+            *job_routes(exporting.queries, exporting.keyed, exporting.commands),
+            *export_routes(exporting),
+            *link_routes(exporting),
+        ],
+        readiness=lambda: database_check(health),
+        deep=deep,
+        public_pages=(downloads_page(exporting.queries, exporting.objects, exporting.link_key),),
+    )

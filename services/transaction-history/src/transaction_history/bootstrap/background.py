@@ -1,0 +1,161 @@
+"""The projector, the indexer and the worker, joined."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from servicekit.consumer.metrics import ConsumerFamilies
+from servicekit.consumer.projection import Projection
+from servicekit.consumer.runner import ConsumerRunner
+from servicekit.health import Check
+from servicekit.lifecycle import Shutdown, run_together
+from servicekit.postgres import Pool, open_pool
+from servicekit.relay.outbox import outbox_journal
+from servicekit.service import processes
+from servicekit.service.consuming import make_runner
+from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.tenant_pool import open_tenants
+from transaction_history.bootstrap.parts import (
+    SERVICE,
+    SOURCE,
+    make_index_projection,
+    make_projection,
+    open_objects,
+    refuse_outdated_model,
+)
+from transaction_history.config import HistorySettings
+from transaction_history.domain.exports import PART_ROWS
+from transaction_history.domain.jobs import Kind
+from transaction_history.domain.private_text import ClearText
+from transaction_history.exports.exporter import Exporter
+from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.jobs.maintaining_postgres import JobKeeping
+from transaction_history.jobs.metrics import JobMetrics
+from transaction_history.jobs.objects import objects_check
+from transaction_history.jobs.queue_postgres import JobQueue
+from transaction_history.jobs.worker import Worker
+from transaction_history.maintenance.index_jobs import index_jobs
+from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
+
+
+async def run_projector(
+    settings: HistorySettings,
+    shutdown: Shutdown,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Run the projector process until *shutdown*, or until its consumer cannot go on; raises ReadModelOutdated."""
+    await refuse_outdated_model(settings)
+    await processes.run_consumer(
+        settings,
+        shutdown,
+        service=SERVICE,
+        process=settings.projector,
+        projection=projection or make_projection(settings),
+        runner_class=runner_class,
+    )
+
+
+async def run_indexer(
+    settings: HistorySettings,
+    shutdown: Shutdown,
+    *,
+    projection: Projection | None = None,
+    runner_class: type[ConsumerRunner] = ConsumerRunner,
+) -> None:
+    """Run the indexer process until *shutdown*, or until its consumer cannot go on.
+
+    It knows no identities: a revocation must not wait for a large poll to be folded.
+    """
+    process = settings.indexer
+    async with (
+        processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
+        await open_pool(process.pool) as pool,
+    ):
+        telemetry.registry.register(PoolCollector(process.name, pool))
+        runner = make_runner(
+            process.consumer,
+            projection=projection or make_index_projection(settings),
+            telemetry=telemetry,
+            families=ConsumerFamilies(telemetry.registry),
+            pool=pool,
+            runner_class=runner_class,
+        )
+        jobs = index_jobs(settings.transaction_history_search_segment)
+        async with processes.maintaining(
+            jobs, dsn=process.pool.dsn, service=SERVICE, process=process.name, telemetry=telemetry
+        ):
+            await processes.run_beside_pages(
+                settings,
+                shutdown,
+                telemetry=telemetry,
+                name=process.name,
+                port=process.port,
+                pool=pool,
+                work=runner.run,
+                deep=runner.check,
+            )
+
+
+async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
+    """Run the process that carries jobs out and publishes what became of them, until *shutdown*."""
+    process = settings.worker
+    async with (
+        processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
+        await open_pool(process.pool) as pool,
+        await open_pool(process.relaying) as relaying,
+        open_worker(settings, telemetry, pool) as worker,
+    ):
+        relay = processes.make_relay(process.relay, telemetry=telemetry, pool=relaying, journal=outbox_journal(SOURCE))
+        objects = open_objects(settings)
+
+        async def deep() -> Mapping[str, Check]:
+            return {
+                **await relay.check(),
+                **await objects_check(objects),
+                "partitions": await partitions_check(pool),
+            }
+
+        await processes.run_beside_pages(
+            settings,
+            shutdown,
+            telemetry=telemetry,
+            name="worker",
+            port=process.port,
+            pool=pool,
+            work=lambda end: run_together(end, worker.run, relay.run),
+            deep=deep,
+        )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: HistorySettings, telemetry: Telemetry, pool: Pool, *, part_rows: int = PART_ROWS
+) -> AsyncIterator[Worker]:
+    """Give a worker that writes through *pool*, with its maintenance at work; *part_rows* is for tests."""
+    process, objects = settings.worker, open_objects(settings)
+    metrics = JobMetrics(telemetry.registry)
+    keeping = JobKeeping(
+        objects,
+        metrics,
+        lease_s=settings.transaction_history_job_lease_s,
+        keys_days=settings.transaction_history_idempotency_days,
+    )
+    telemetry.registry.register(PoolCollector("worker", pool))
+    async with (
+        await open_pool(process.reads) as reads,
+        processes.maintaining(
+            [*keeping.jobs(), *ledger_jobs()],
+            dsn=settings.transaction_history_database_url,
+            service=SERVICE,
+            process="worker",
+            telemetry=telemetry,
+        ),
+    ):
+        exporter = Exporter(ExportReader(await open_tenants(reads)), objects, ClearText(), part_rows=part_rows)
+        yield Worker(
+            process.working,
+            queue=JobQueue(pool, lease_s=process.working.lease_s),
+            kinds={Kind.EXPORT: exporter},
+            metrics=metrics,
+        )

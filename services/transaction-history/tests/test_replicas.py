@@ -90,7 +90,11 @@ class Replicated:
 
 @asynccontextmanager
 async def replicated(
-    template: TemplateDatabase, standby: PostgresServer, folder: Path, *, role: str = "transaction_history_reader"
+    template: TemplateDatabase,
+    standby: PostgresServer | None,
+    folder: Path,
+    *,
+    role: str = "transaction_history_reader",
 ) -> AsyncIterator[Replicated]:
     registry, authority = CollectorRegistry(), AdmitsAs()
     telemetry = Telemetry("transaction_history", "api", "1", registry, Tracing("test", 0.0))
@@ -99,7 +103,7 @@ async def replicated(
             transaction_history_database_url=database.dsn_app,
             transaction_history_reader_database_url=database.dsn_reader,
             transaction_history_objects_url=str(folder / "objects"),
-            transaction_history_replica_urls=[standby.dsn(database.name, role, PASSWORD)],
+            transaction_history_replica_urls=[standby.dsn(database.name, role, PASSWORD)] if standby else [],
         )
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
         async with (
@@ -141,6 +145,14 @@ async def replay_paused(standby: PostgresServer) -> AsyncIterator[None]:
     finally:
         await admin.execute("select pg_wal_replay_resume()")
         await admin.close()
+
+
+async def test_without_replicas_nobody_is_probed(template: TemplateDatabase, tmp_path: Path) -> None:
+    async with replicated(template, None, tmp_path) as bench:
+        await bench.see(await bench.open_wallet(), 1)
+
+        assert bench.reads("primary", "only") == 1
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("replica-")]
 
 
 async def test_a_replica_that_is_near_answers(bench: Replicated) -> None:

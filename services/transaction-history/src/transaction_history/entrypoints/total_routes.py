@@ -125,6 +125,7 @@ class _TotalHandlers:
     ) -> TotalsBody:
         parts, days = values_of(by, "by", PARTS), _days(begin, end)
         with read_raises_as_problems(PROBLEM_MAP):
+            await self.counted.wait_for(min_position)
             try:
                 found = await self.views.answer(
                     caller,
@@ -154,6 +155,7 @@ class _TotalHandlers:
     ) -> OtherSidesBody:
         known = wallet_id_of(wallet_id)
         with read_raises_as_problems(PROBLEM_MAP):
+            await self.counted.wait_for(min_position)
             found = await self.views.answer(
                 caller, min_position, lambda view: self.counted.other_sides(view, known, order=sort, limit=limit)
             )

@@ -1,6 +1,6 @@
 """What the index has counted: a tenant's totals by day and type, and a wallet's other sides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -76,6 +76,10 @@ class CountedReads:
 
     def __init__(self, index: Projected) -> None:
         self._index = index
+
+    async def wait_for(self, min_position: Mapping[int, int]) -> None:
+        """Wait until the index has come to *min_position*; raises as `Projected.wait_for` does."""
+        await self._index.wait_for(min_position)
 
     async def totals(self, view: View, begin: date, end: date, *, by_day: bool, by_type: bool) -> Totals:
         """Return the tenant's totals of the UTC days from *begin* to *end*, which is not included.

@@ -109,6 +109,8 @@ class _Asked:
     include: str | None
     page: PageRequest
     min_position: Mapping[int, int]
+    of_known: UUID | None = None
+    """The wallet that the path names: there is an answer only where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,7 @@ class _EntryHandlers:
     ) -> EntriesBody:
         known = wallet_id_of(wallet_id)
         wanted = replace(filtered, wallet_ids=_narrowed(known, filtered.wallet_ids, "wallet_id"))
-        asked = _Asked(caller, wanted, order, include, page, min_position)
-        _refuse_disorder(asked)
-        with read_raises_as_problems(PROBLEM_MAP):
-            await self.views.answer(caller, min_position, lambda view: known_wallet(view, known))
-        return await self._listed(asked, response)
+        return await self._listed(_Asked(caller, wanted, order, include, page, min_position, known), response)
 
     async def of_owner(
         self,
@@ -178,7 +176,12 @@ class _EntryHandlers:
                 caller,
                 asked.min_position,
                 lambda view: list_entries(
-                    view, asked.wanted, place.walk, newest_first=is_newest, is_counted=is_counted
+                    view,
+                    asked.wanted,
+                    place.walk,
+                    newest_first=is_newest,
+                    is_counted=is_counted,
+                    of_known=asked.of_known,
                 ),
             )
         tell_freshness(response, found.freshness)
@@ -196,8 +199,10 @@ class _EntryHandlers:
         caller = asked.caller
         query = ("entries by terms", caller.tenant_id, caller.owners, asked.wanted)
         place = paged(asked.page, TimedPosition, *query)
-        before = None if place.position is None else Position(*place.position)
+        before, known = None if place.position is None else Position(*place.position), asked.of_known
         with read_raises_as_problems(PROBLEM_MAP):
+            if known is not None:
+                await self.views.answer(caller, asked.min_position, lambda view: known_wallet(view, known))
             hits = await self.search.newest(
                 caller, asked.wanted, before=before, limit=asked.page.limit, min_position=asked.min_position
             )

@@ -10,12 +10,12 @@ from servicekit.conditions import Where
 from servicekit.read_model.projected import Freshness
 from servicekit.read_model.walking import Walk, Walked
 from transaction_history.domain.entry_filter import EntryFilter
-from transaction_history.domain.rows import EntryRow
+from transaction_history.domain.rows import EntryRow, WalletRow
 from transaction_history.projection.columns import row_of, selected
 from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.reads.listing import Each, Listing, TimedPosition, read_page
 from transaction_history.reads.view import EVERY_SHARD, Parked, View, told_parked
-from transaction_history.reads.wallets import owner_shards, sought_owners
+from transaction_history.reads.wallets import known_wallet, owner_shards, sought_owners
 
 COUNTED_MAX: Final = 10_000
 _LIST: Final[Listing[TimedPosition]] = Listing(
@@ -49,11 +49,15 @@ async def list_entries(
     *,
     newest_first: bool = True,
     is_counted: bool = False,
+    of_known: UUID | None = None,
 ) -> Entries:
     """Return a page of entries, and with *is_counted* how many there are; none of what is not the caller's.
 
-    Raises SubjectParked where a wallet or an owner is asked for that is parked, or has a parked wallet.
+    Raises SubjectParked where a wallet or an owner is asked for that is parked, or has a parked wallet. With
+    *of_known*, the one wallet that is asked for, raises WalletUnknown too.
     """
+    if of_known is not None:
+        wanted = _within(wanted, await known_wallet(view, of_known))
     shards = await _shards(view, wanted)
     parked = [] if wanted.wallet_ids or wanted.owner_ids else await view.parked()
     asked, each = _asked(view, wanted, parked)
@@ -62,6 +66,12 @@ async def list_entries(
     page = Walked(rows, lambda row: TimedPosition(row.occurred_at, row.event_id))
     total = await _count(view, wanted, parked) if is_counted else None
     return Entries(page, total, told_parked(parked), view.freshness(shards))
+
+
+def _within(wanted: EntryFilter, wallet: WalletRow) -> EntryFilter:
+    """Return *wanted* from the wallet's first entry on: that tells which partitions it has entries in."""
+    begins = [at for at in (wanted.from_at, wallet.first_entry_at) if at is not None]
+    return replace(wanted, from_at=max(begins, default=None))
 
 
 async def _shards(view: View, wanted: EntryFilter) -> Sequence[int]:

@@ -25,11 +25,11 @@ class HistoryProjection:
         parsed = [(event, parse_data(event.type, event.data)) for event in events]
         known = await model.wallets(tx, _wallets_of(parsed))
         rows = fold(parsed, known)
-        transactions = rows.transactions
+        wallets, transactions = rows.wallets, rows.transactions
         occurred, made = months_of(rows.occurred, transactions, await model.now(tx))
         await model.make_partitions(tx, occurred, made)
-        await model.add_wallets(tx, [wallet for wallet in rows.wallets if wallet.wallet_id not in known])
-        await model.update_wallets(tx, [wallet for wallet in rows.wallets if wallet.wallet_id in known])
+        await model.add_wallets(tx, [wallet for wallet in wallets if wallet.wallet_id not in known])
+        await model.update_wallets(tx, [wallet for wallet in wallets if wallet.wallet_id in known])
         await model.add_entries(tx, rows.entries)
         await model.add_system_entries(tx, rows.system_entries)
         await model.add_state_changes(tx, rows.state_changes)

@@ -23,7 +23,7 @@ from transaction_history.domain.rows import (
     WalletRow,
 )
 from transaction_history.projection.columns import Row, columns_of, row_of, selected
-from transaction_history.projection.statements import CHANGED, statements
+from transaction_history.projection.statements import CHANGED, HOLD, TRANSACTION, statements
 
 SCHEMA: Final = "transaction_history"
 
@@ -79,7 +79,7 @@ class PostgresReadModel:
     async def tell_transactions(self, tx: Transaction, rows: Sequence[TransactionRow]) -> None:
         """Add what *rows* tell of transactions to what is known of them."""
         if rows:
-            plain = [name for name in columns_of(TransactionRow) if name not in {"amounts", "refunds"}]
+            plain = [name for name in TRANSACTION if name not in {"amounts", "refunds"}]
             amounts = [_json(row.amounts) for row in rows]
             refunds = [_array(row.refunds) for row in rows]
             await tx.connection.execute(self._statements.tell_transactions, *columns(rows, *plain), amounts, refunds)
@@ -87,7 +87,7 @@ class PostgresReadModel:
     async def change_holds(self, tx: Transaction, rows: Sequence[HoldRow]) -> None:
         """Write holds as they are now; their transactions are added to those that are known."""
         if rows:
-            plain = [name for name in columns_of(HoldRow) if name != "transactions"]
+            plain = [name for name in HOLD if name != "transactions"]
             transactions = [_array(row.transactions) for row in rows]
             await tx.connection.execute(self._statements.change_holds, *columns(rows, *plain), transactions)
 

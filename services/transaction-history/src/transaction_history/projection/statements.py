@@ -24,7 +24,7 @@ CHANGED: Final = {
     "last_entry_at": "timestamptz",
 }
 """What events can change of a wallet, behind its key, with the columns' types."""
-_TRANSACTION: Final = {
+TRANSACTION: Final = {
     "transaction_id": "uuid",
     "tenant_id": "uuid",
     "type": "text",
@@ -40,7 +40,8 @@ _TRANSACTION: Final = {
     "amounts": "text",
     "refunds": "text",
 }
-_HOLD: Final = {
+"""What is told of a transaction, in the order of the statement's arrays; *amounts* and *refunds* travel as texts."""
+HOLD: Final = {
     "wallet_id": "uuid",
     "hold_id": "uuid",
     "tenant_id": "uuid",
@@ -60,6 +61,7 @@ _HOLD: Final = {
     "version": "bigint",
     "transactions": "text",
 }
+"""What is told of a hold, in the order of the statement's arrays; *transactions* travel as a text."""
 _DAY: Final = {
     "wallet_id": "uuid",
     "day": "date",
@@ -116,7 +118,7 @@ def _tell_transactions(schema: str) -> str:
     return f"""
         insert into {schema}.transaction as t ({selected(TransactionRow)})
         select {selected(TransactionRow).replace("amounts", "amounts::jsonb").replace("refunds", "refunds::uuid[]")}
-        from {_unnested(_TRANSACTION)} order by transaction_id
+        from {_unnested(TRANSACTION)} order by transaction_id
         on conflict (transaction_id) do update set
             type = coalesce(t.type, excluded.type),
             entry_count = coalesce(t.entry_count, excluded.entry_count),
@@ -143,7 +145,7 @@ def _change_holds(schema: str) -> str:
     return f"""
         insert into {schema}.hold as h ({selected(HoldRow)})
         select {selected(HoldRow).replace("transactions", "transactions::uuid[]")}
-        from {_unnested(_HOLD)} order by wallet_id, hold_id
+        from {_unnested(HOLD)} order by wallet_id, hold_id
         on conflict (wallet_id, hold_id) do update set
             {_replaced(changed)}, transactions = h.transactions || excluded.transactions"""
 

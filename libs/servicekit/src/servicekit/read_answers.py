@@ -33,12 +33,12 @@ def tell_freshness(response: Response, freshness: Freshness) -> None:
     response.headers["Projection-Lag-Ms"] = str(freshness.lag_ms)
 
 
-async def lag_check(projected: Projected) -> Mapping[str, Check]:
-    """Return, for a deep look, how far the projection is behind, and up to when it is complete."""
+async def lag_check(projected: Projected, *, name: str = "projection") -> Mapping[str, Check]:
+    """Return, for a deep look, how far the projection is behind, and up to when it is complete, under *name*."""
     fresh = await projected.freshness()
     until = (
         "not known to be complete"
         if fresh.complete_until is None
         else f"complete until {rfc3339(fresh.complete_until)}"
     )
-    return {"projection": Check(ok=True, detail=f"{fresh.lag_ms} ms behind, {until}")}
+    return {name: Check(ok=True, detail=f"{fresh.lag_ms} ms behind, {until}")}

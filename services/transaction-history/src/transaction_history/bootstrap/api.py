@@ -135,7 +135,7 @@ def _app(
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         objects = await objects_check(exporting.objects)
-        lags = {**await lag_check(targets.primary.projected), "index": (await lag_check(index))["projection"]}
+        lags = {**await lag_check(targets.primary.projected), **await lag_check(index, name="index")}
         return {**await database_check(health), **lags, **objects, **targets.check()}
 
     views = Views(targets)

@@ -72,9 +72,6 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
 
     project(database.dsn_app, projection, events)
     project(database.dsn_app, index, events)
-    made = _exports(database)
-    export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
-    job = Recipe(fresh=made.queued, missing="job_not_found")
     wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
     entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
     of_owner = Recipe(fresh=lambda: OWNER, mark=lambda _: OURS_HAS, owned=EACH_ROW)
@@ -97,14 +94,7 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         # To whom an owner is nobody, it has no entries.
         "list_owner_entries": [replace(entries, owned=EACH_ROW)],
         "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
-        "list_jobs": [listed(lambda: made.succeeded), listed(made.queued, lambda _: {"status": "queued"})],
-        "get_job": [job],
-        "cancel_job": [job],
-        "create_export": [Recipe(fresh=whatever, body=lambda _id, _caller: {"dataset": "entries", "format": "csv"})],
-        "get_export": [export],
-        "get_export_file": [export],
-        "link_export": [replace(export, body=lambda _id, _caller: {"expires_in_s": 60})],
-        "revoke_export_links": [export],
+        **_export_recipes(_exports(database)),
         # The other side of a transfer tells the wallet's id too, and not whose it is.
         "search_entries": [
             replace(
@@ -113,6 +103,21 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
                 mark=lambda _: f'"wallet_id":"{ours}","owner_id":"{OWNER}"',
             )
         ],
+    }
+
+
+def _export_recipes(made: "_Exports") -> Recipes:
+    export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
+    job = Recipe(fresh=made.queued, missing="job_not_found")
+    return {
+        "list_jobs": [listed(lambda: made.succeeded), listed(made.queued, lambda _: {"status": "queued"})],
+        "get_job": [job],
+        "cancel_job": [job],
+        "create_export": [Recipe(fresh=whatever, body=lambda _id, _caller: {"dataset": "entries", "format": "csv"})],
+        "get_export": [export],
+        "get_export_file": [export],
+        "link_export": [replace(export, body=lambda _id, _caller: {"expires_in_s": 60})],
+        "revoke_export_links": [export],
     }
 
 

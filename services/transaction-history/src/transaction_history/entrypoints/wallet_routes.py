@@ -84,6 +84,13 @@ def wallet_routes(views: Views) -> Sequence[Route]:
             response=WalletBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
         ),
+        *_rows_of_wallet(handlers),
+        *_of_owner(handlers),
+    )
+
+
+def _rows_of_wallet(handlers: "_WalletHandlers") -> Sequence[Route]:
+    return (
         Route(
             method="GET",
             path=f"{HISTORY}/wallets/{{wallet_id}}/holds",
@@ -108,6 +115,11 @@ def wallet_routes(views: Views) -> Sequence[Route]:
             response=StateChangesBody,
             problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
         ),
+    )
+
+
+def _of_owner(handlers: "_WalletHandlers") -> Sequence[Route]:
+    return (
         Route(
             method="GET",
             path=f"{HISTORY}/owners/{{owner_id}}/balances",

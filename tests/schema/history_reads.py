@@ -13,10 +13,11 @@ from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
 from transaction_history.domain.entry_filter import EntryFilter
-from transaction_history.domain.exports import ExportFilters, ExportRequest, Format
+from transaction_history.domain.exports import ExportFilters
 from transaction_history.domain.links import LinkName
 from transaction_history.domain.term_query import TermQuery
-from transaction_history.exports.datasets import DATASETS, Dataset
+from transaction_history.exports.dataset import Dataset
+from transaction_history.exports.datasets import DATASETS, TRANSACTIONS_OF_OWNERS
 from transaction_history.exports.plan import Plan
 from transaction_history.exports.reading_postgres import ExportReader
 from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
@@ -101,18 +102,10 @@ def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
 
     def rows_of(dataset: Dataset) -> Read:
         async def rows(tenant: UUID) -> Sequence[object]:
-            columns = tuple(column.name for column in dataset.columns)
-            request = ExportRequest(
-                dataset=dataset.name,
-                filters=ExportFilters(),
-                columns=columns,
-                format=Format.CSV,
-                time_zone="UTC",
-                gzip=False,
-            )
-            seen = Snapshot(as_of=(9,) * SHARDS, parked=())
-            plan = Plan(dataset, request, tenant_id=tenant, owners=None, seen=seen)
-            return (await exports.chunk(tenant, plan, None, 9)).records
+            seen = Snapshot(as_of=(9,) * SHARDS, parked=(), complete_until=None)
+            plan = Plan(dataset, dataset.columns, ExportFilters(), tenant_id=tenant, owners=None, seen=seen)
+            records, _ = await exports.chunk(tenant, plan, None, 9)
+            return records
 
         return rows
 
@@ -122,6 +115,7 @@ def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
         "file": file,
         "linked": linked,
         **{f"exported_{name}": rows_of(dataset) for name, dataset in DATASETS.items()},
+        "exported_transactions_of_owners": rows_of(TRANSACTIONS_OF_OWNERS),
     }
 
 

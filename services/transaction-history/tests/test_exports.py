@@ -194,6 +194,43 @@ async def test_holds_are_exported_and_are_no_entries(bench: ReadApi, api: Export
     assert (ended["status"], ended["captured"], ended["released"]) == ("voided", "0.01", "0.10")
 
 
+async def test_transactions_are_exported_once_each(bench: ReadApi, api: ExportApi, open_worker: OpenWorker) -> None:
+    one, two = wallet_in(3), wallet_in(4)
+    await bench.project(bench.stream.opened(one, owner="alice"), bench.stream.opened(two, owner="bob"))
+    await bench.project(*bench.stream.deposit(one, 900, owner="alice"))
+    await bench.project(*bench.stream.transfer(one, two, 20, owners=("alice", "bob")))
+
+    async def rows(**filters: Any) -> list[dict[str, str]]:
+        return await api.rows(open_worker, dataset="transactions", filters=filters)
+
+    every = await rows()
+    transfer = every[1]
+    assert [(row["type"], row["amount"], row["currency"]) for row in every] == [
+        ("deposit", "9.00", "USD"),
+        ("transfer", "0.20", "USD"),
+    ]
+    assert (transfer["status"], transfer["entry_count"], transfer["is_complete"]) == ("posted", "2", "true")
+    assert (transfer["amounts"], transfer["refunded"]) == ('{"USD":"0.20"}', "")
+    assert await rows(owner_id=["alice"]) == every
+    assert await rows(owner_id=["alice", "bob"]) == every  # though both have a side of the transfer
+    assert await rows(owner_id=["bob"]) == await rows(type=["transfer"]) == [transfer]
+    assert await rows(status=["refunded"]) == await rows(currency=["EUR"]) == []
+    assert await rows(**{"from": transfer["created_at"]}) == every
+    assert await rows(to=transfer["created_at"]) == []
+
+
+async def test_who_acts_for_an_owner_exports_its_transactions(
+    bench: ReadApi, api: ExportApi, open_worker: OpenWorker
+) -> None:
+    await put_in(bench, [1], owner="alice")
+    await put_in(bench, [2], shard=4, owner="bob")
+    with bench.asked_by(principal_of("alice", acts_for=frozenset({"alice"}))):
+        own = await api.rows(open_worker, dataset="transactions")
+        others = await api.rows(open_worker, dataset="transactions", filters={"owner_id": ["bob"]})
+
+    assert ([row["amount"] for row in own], others) == (["0.01"], [])
+
+
 async def test_parked_wallets_are_left_out_and_named(
     bench: ReadApi, api: ExportApi, open_worker: OpenWorker, pool: Pool
 ) -> None:

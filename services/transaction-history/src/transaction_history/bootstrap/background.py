@@ -26,7 +26,8 @@ from transaction_history.config import HistorySettings
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import ClearText
-from transaction_history.exports.exporter import Exporter
+from transaction_history.exports.making import FileMaker
+from transaction_history.exports.planned import ExportOrders
 from transaction_history.exports.reading_postgres import ExportReader
 from transaction_history.jobs.maintaining_postgres import JobKeeping
 from transaction_history.jobs.metrics import JobMetrics
@@ -152,10 +153,10 @@ async def open_worker(
             telemetry=telemetry,
         ),
     ):
-        exporter = Exporter(ExportReader(await open_tenants(reads)), objects, ClearText(), part_rows=part_rows)
+        reader, private = ExportReader(await open_tenants(reads)), ClearText()
         yield Worker(
             process.working,
             queue=JobQueue(pool, lease_s=process.working.lease_s),
-            kinds={Kind.EXPORT: exporter},
+            kinds={Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows)},
             metrics=metrics,
         )

@@ -44,12 +44,9 @@ class ExportFilters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     until: datetime | None = None
 
 
-class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """An export: *columns* of the rows of *dataset* that *filters* let through."""
+class FileForm(msgspec.Struct, frozen=True, kw_only=True):
+    """How the rows of a file are written; instants are told in *time_zone*."""
 
-    dataset: str
-    filters: ExportFilters
-    columns: tuple[str, ...]
     format: Format
     time_zone: str
     gzip: bool
@@ -63,6 +60,14 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     def extension(self) -> str:
         """What the file's name ends with."""
         return f".{self.format}.gz" if self.gzip else f".{self.format}"
+
+
+class ExportRequest(FileForm, frozen=True, kw_only=True):
+    """An export: *columns* of the rows of *dataset* that *filters* let through."""
+
+    dataset: str
+    filters: ExportFilters
+    columns: tuple[str, ...]
 
 
 _encode: Final = msgspec.json.Encoder().encode

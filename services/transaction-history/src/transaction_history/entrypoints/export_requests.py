@@ -13,7 +13,8 @@ from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError
 from transaction_history.domain.exports import Direction, ExportFilters, ExportRequest, Format
 from transaction_history.domain.links import EXPIRES_IN_S_MAX
-from transaction_history.exports.datasets import DATASETS, Dataset
+from transaction_history.exports.dataset import Dataset
+from transaction_history.exports.datasets import DATASETS
 
 VALUES_MAX: Final = 100
 TEXT_MAX: Final = 100
@@ -42,7 +43,7 @@ class ExportFiltersBody(BaseModel):
     type: Texts = Field(default_factory=list)
     transaction_type: Texts = Field(default_factory=list)
     currency: Texts = Field(default_factory=list)
-    status: Annotated[list[Literal["open", "closed"]], Field(max_length=2)] = Field(default_factory=list)
+    status: Texts = Field(default_factory=list)
     counterparty_wallet_id: Ids = Field(default_factory=list)
     direction: Literal["in", "out"] | None = None
     amount_min: Amount = None
@@ -124,6 +125,10 @@ class _Parsing:
                 self.wrong(f"/filters/{spelt}", "unknown_filter", "The dataset has no such filter.")
         for place, currency in enumerate(body.currency):
             self._currency(place, currency)
+        for place, status in enumerate(body.status):
+            if dataset.statuses and status not in dataset.statuses:
+                known = ", ".join(dataset.statuses)
+                self.wrong(f"/filters/status/{place}", "invalid_value", f"It is one of {known}.")
         since, until = self._instant("from", body.since), self._instant("to", body.until)
         if since is not None and until is not None and since >= until:
             self.wrong("/filters/to", "contradiction", "The period ends before it begins.")

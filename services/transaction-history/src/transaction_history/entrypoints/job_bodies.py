@@ -35,7 +35,7 @@ class JobBody(BaseModel):
     """A job. *status* is `queued`, `running`, `succeeded`, `failed`, `cancelled` or `expired`.
 
     *request* is what was asked for by *subject*. *as_of* is the position up to which rows are taken, null before a
-    worker has looked. *failure* says why the job failed.
+    worker has looked; nothing that occurred before *complete_until* came later. *failure* says why the job failed.
     """
 
     id: str
@@ -46,6 +46,7 @@ class JobBody(BaseModel):
     attempts: int
     done_rows: int
     as_of: str | None
+    complete_until: str | None
     parked: ParkedBody | None
     failure: str | None
     file: FileBody | None
@@ -79,6 +80,7 @@ def job_body(job: Job) -> JobBody:
         attempts=job.attempts,
         done_rows=job.done_rows,
         as_of=None if job.snapshot is None else format_position(sorted(job.snapshot.position.items())),
+        complete_until=None if job.snapshot is None else _time(job.snapshot.complete_until),
         parked=None if job.snapshot is None else _parked(job.snapshot),
         failure=job.failure,
         file=_file(job),

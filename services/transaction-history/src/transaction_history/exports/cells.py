@@ -12,7 +12,7 @@ from contracts.money import format_minor
 from contracts.zones import UTC_ZONE, zone_named
 from transaction_history.domain.private_text import NO_TEXT
 from transaction_history.domain.tables import Cell
-from transaction_history.exports.datasets import Column, Form
+from transaction_history.exports.dataset import Column, Form
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
@@ -25,6 +25,7 @@ class Cells:
         self._count = len(columns)
         places = {form: [at for at, column in enumerate(columns) if column.form is form] for form in Form}
         self._money, self._instants = places[Form.MONEY], places[Form.INSTANT]
+        self._amounts = places[Form.AMOUNTS]
         self._texts = [(at, columns[at].name) for at in places[Form.PRIVATE]]
 
     def rows(self, records: Sequence[Any], texts: Sequence[Private]) -> list[list[Cell]]:
@@ -38,12 +39,21 @@ class Cells:
         for at in self._money:
             if row[at] is not None:
                 row[at] = format_minor(row[at], record["currency_of_row"])
+        for at in self._amounts:
+            if row[at] is not None:
+                row[at] = _amounts(row[at])
         for at in self._instants:
             if row[at] is not None:
                 row[at] = self._tell(row[at])
         for at, name in self._texts:
             row[at] = _text(getattr(private, name))
         return row
+
+
+def _amounts(found: str) -> str:
+    """Return JSON of minor units by currency as one of decimals."""
+    minors: dict[str, int] = msgspec.json.decode(found)
+    return _encode({currency: format_minor(minor, currency) for currency, minor in minors.items()}).decode()
 
 
 def _text(found: object) -> str | None:

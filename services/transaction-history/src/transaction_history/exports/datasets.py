@@ -1,103 +1,29 @@
-"""The datasets that can be exported, declared: columns, where rows come from, in which order, and what narrows them.
-
-The parts of a statement name rows that were scanned as `s`; a scan reads so many rows of the tenant in the order of its
-keys and no more, whatever the filters let through.
-"""
+"""The datasets that can be exported, declared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from transaction_history.domain.tables import CellKind, Head
+from transaction_history.domain.exports import ExportRequest
+from transaction_history.domain.tables import CellKind
+from transaction_history.exports.dataset import (
+    AS_OF,
+    OF_WALLETS,
+    Column,
+    Dataset,
+    Form,
+    code,
+    id_text,
+    instant,
+    money,
+    number,
+    private,
+    text,
+)
 from transaction_history.projection.read_model_postgres import SCHEMA
 
-
-class Form(Enum):
-    """How what the database gives becomes a cell."""
-
-    PLAIN = auto()
-    MONEY = auto()
-    """Minor units of the row's currency."""
-    INSTANT = auto()
-    PRIVATE = auto()
-    """A field of the row's free text, named as the column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a dataset; *sql* gives it, but for free text."""
-
-    name: str
-    kind: CellKind
-    form: Form
-    sql: str = ""
-
-    @property
-    def head(self) -> Head:
-        """What writers know of it."""
-        return Head(self.name, self.kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
-    """What is exported. *scan* has the places {where} and {order}; *joins* add to what was scanned.
-
-    *keys* are the order, each with the type of its values; *after* compares them with {0}, {1} … *seq* and *tenant*,
-    *owner* are SQL within the scan, *wallets* narrows it to the owners of wallets. *filters* are SQL over `s` and what
-    was joined, each with the place {}.
-    """
-
-    name: str
-    columns: Sequence[Column]
-    scan: str
-    keys: Sequence[tuple[str, Any]]
-    after: str
-    tenant: str
-    owner: str
-    wallets: str
-    joins: str = ""
-    existed: str
-    filters: Mapping[str, str]
-    always: Sequence[str] = ()
-
-    def column(self, name: str) -> Column | None:
-        """Return the column of that name."""
-        return next((each for each in self.columns if each.name == name), None)
-
-
-def _code(name: str, sql: str | None = None) -> Column:
-    return Column(name, CellKind.CODE, Form.PLAIN, sql or f"s.{name}")
-
-
-def _id(name: str, sql: str | None = None) -> Column:
-    return Column(name, CellKind.CODE, Form.PLAIN, f"{sql or f's.{name}'}::text")
-
-
-def _text(name: str, sql: str | None = None) -> Column:
-    return Column(name, CellKind.TEXT, Form.PLAIN, sql or f"s.{name}")
-
-
-def _money(name: str, sql: str) -> Column:
-    return Column(name, CellKind.DECIMAL, Form.MONEY, sql)
-
-
-def _number(name: str, sql: str | None = None) -> Column:
-    return Column(name, CellKind.NUMBER, Form.PLAIN, sql or f"s.{name}")
-
-
-def _instant(name: str, sql: str | None = None) -> Column:
-    return Column(name, CellKind.CODE, Form.INSTANT, sql or f"s.{name}")
-
-
-def _private(name: str) -> Column:
-    return Column(name, CellKind.TEXT, Form.PRIVATE)
-
-
-AS_OF: Final = "{alias}.seq <= ({{as_of}}::bigint[])[1 + (get_byte(uuid_send({alias}.wallet_id), 15) & 63)]"
-"""Whether a row was there when the job first looked: {as_of} has a sequence by shard."""
 _OWNERS_OF_WALLETS: Final = f"""
     = any (array(select w.owner_id from {SCHEMA}.wallet as w
                  where w.wallet_id = any ({{ids}}::uuid[]) and w.tenant_id = {{tenant}}))"""
@@ -111,35 +37,35 @@ _OF_WALLET: Final = {
 ENTRIES: Final = Dataset(
     name="entries",
     columns=(
-        _id("id", "s.event_id"),
-        _instant("occurred_at"),
-        _id("wallet_id"),
-        _text("owner_id"),
-        _number("version"),
-        _code("type"),
-        _id("transaction_id"),
-        _code("transaction_type"),
-        _number("entry_index"),
-        _number("entry_count"),
-        _money("amount", "s.amount_minor"),
-        _code("currency"),
-        _money("balance_posted", "s.posted_minor_after"),
-        _money("balance_held", "s.held_minor_after"),
-        _money("balance_available", "s.posted_minor_after - s.held_minor_after"),
-        _id("counterparty_wallet_id"),
-        _text(
+        id_text("id", "s.event_id"),
+        instant("occurred_at"),
+        id_text("wallet_id"),
+        text("owner_id"),
+        number("version"),
+        code("type"),
+        id_text("transaction_id"),
+        code("transaction_type"),
+        number("entry_index"),
+        number("entry_count"),
+        money("amount", "s.amount_minor"),
+        code("currency"),
+        money("balance_posted", "s.posted_minor_after"),
+        money("balance_held", "s.held_minor_after"),
+        money("balance_available", "s.posted_minor_after - s.held_minor_after"),
+        id_text("counterparty_wallet_id"),
+        text(
             "counterparty_owner_id",
             "case when {owners}::text[] is null or s.counterparty_owner_id = any ({owners}::text[])"
             " then s.counterparty_owner_id end",
         ),
-        _code("counterparty_account"),
-        _private("reference"),
-        _private("description"),
-        _private("metadata"),
-        _private("destination"),
-        _id("related_transaction_id"),
-        _id("hold_id"),
-        _code("fee_rule"),
+        code("counterparty_account"),
+        private("reference"),
+        private("description"),
+        private("metadata"),
+        private("destination"),
+        id_text("related_transaction_id"),
+        id_text("hold_id"),
+        code("fee_rule"),
         Column("is_forced", CellKind.FLAG, Form.PLAIN, "s.is_forced"),
     ),
     scan=f"select e.* from {SCHEMA}.entry as e where {{where}} order by e.owner_id, e.occurred_at, e.event_id",
@@ -160,74 +86,75 @@ ENTRIES: Final = Dataset(
     },
 )
 
-_WALLET: Final = {
-    "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id) > ({0}, {1})",
-    "tenant": "w.tenant_id",
-    "owner": "w.owner_id",
-    "wallets": "w.wallet_id = any ({ids}::uuid[])",
-}
 
-BALANCES: Final = Dataset(
-    name="balances",
-    columns=(
-        _id("wallet_id"),
-        _text("owner_id"),
-        _code("currency"),
-        _code("status", "case when closed.wallet_id is null then 'open' else 'closed' end"),
-        _instant("opened_at"),
-        _money("balance_posted", "coalesce(last.posted_minor_after, 0)"),
-        _money("balance_held", "coalesce(last.held_minor_after, 0)"),
-        _money("balance_available", "coalesce(last.posted_minor_after - last.held_minor_after, 0)"),
-        _number("version", "greatest(last.version, moved.version)"),
-        _instant("last_entry_at", "last.occurred_at"),
-    ),
-    scan=f"select w.* from {SCHEMA}.wallet as w where {{where}} order by w.owner_id, w.wallet_id",
-    keys=(("owner_id", str), ("wallet_id", UUID)),
-    **_WALLET,
-    joins=f"""
-        left join lateral (
-            select e.version, e.posted_minor_after, e.held_minor_after, e.occurred_at from {SCHEMA}.entry as e
-            where e.wallet_id = s.wallet_id and e.occurred_at between s.first_entry_at and s.last_entry_at
-              and {AS_OF.format(alias="e")}
-            order by e.occurred_at desc, e.version desc limit 1) as last on true
-        left join lateral (
-            select c.version from {SCHEMA}.state_change as c
-            where c.wallet_id = s.wallet_id and c.occurred_at between s.opened_at and s.last_at
-              and {AS_OF.format(alias="c")}
-            order by c.occurred_at desc, c.version desc limit 1) as moved on true
-        left join lateral (
-            select c.wallet_id from {SCHEMA}.state_change as c
-            where c.wallet_id = s.wallet_id and c.type = 'wallet.closed.v1' and {AS_OF.format(alias="c")}
-            limit 1) as closed on true""",
-    existed="moved.version is not null",  # what opened the wallet is a change too
-    filters={
-        "wallet_id": _OF_WALLET["wallet_id"],
-        "currency": "s.currency = any ({}::text[])",
-        "status": "case when closed.wallet_id is null then 'open' else 'closed' end = any ({}::text[])",
-    },
-)
+def balances(until: str = "true") -> Dataset:
+    """Return the dataset of wallets' balances; *until* is a condition on rows {alias} that went into them."""
+    known = f"{AS_OF} and {until}"
+    return Dataset(
+        name="balances",
+        columns=(
+            id_text("wallet_id"),
+            text("owner_id"),
+            code("currency"),
+            code("status", "case when closed.wallet_id is null then 'open' else 'closed' end"),
+            instant("opened_at"),
+            money("balance_posted", "coalesce(last.posted_minor_after, 0)"),
+            money("balance_held", "coalesce(last.held_minor_after, 0)"),
+            money("balance_available", "coalesce(last.posted_minor_after - last.held_minor_after, 0)"),
+            number("version", "greatest(last.version, moved.version)"),
+            instant("last_entry_at", "last.occurred_at"),
+        ),
+        scan=f"select w.* from {SCHEMA}.wallet as w where {{where}} order by w.owner_id, w.wallet_id",
+        keys=(("owner_id", str), ("wallet_id", UUID)),
+        **OF_WALLETS,
+        joins=f"""
+            left join lateral (
+                select e.version, e.posted_minor_after, e.held_minor_after, e.occurred_at from {SCHEMA}.entry as e
+                where e.wallet_id = s.wallet_id and e.occurred_at between s.first_entry_at and s.last_entry_at
+                  and {known.format(alias="e")}
+                order by e.occurred_at desc, e.version desc limit 1) as last on true
+            left join lateral (
+                select c.version from {SCHEMA}.state_change as c
+                where c.wallet_id = s.wallet_id and c.occurred_at between s.opened_at and s.last_at
+                  and {known.format(alias="c")}
+                order by c.occurred_at desc, c.version desc limit 1) as moved on true
+            left join lateral (
+                select c.wallet_id from {SCHEMA}.state_change as c
+                where c.wallet_id = s.wallet_id and c.type = 'wallet.closed.v1' and {known.format(alias="c")}
+                limit 1) as closed on true""",
+        existed="moved.version is not null",  # what opened the wallet is a change too
+        statuses=("open", "closed"),
+        filters={
+            "wallet_id": _OF_WALLET["wallet_id"],
+            "currency": "s.currency = any ({}::text[])",
+            "status": "case when closed.wallet_id is null then 'open' else 'closed' end = any ({}::text[])",
+        },
+    )
+
+
+BALANCES: Final = balances()
 
 STATE_CHANGES: Final = Dataset(
     name="state_changes",
     columns=(
-        _id("id", "s.event_id"),
-        _instant("occurred_at"),
-        _id("wallet_id"),
-        _text("owner_id"),
-        _number("version"),
-        _code("type"),
-        _text("source"),
-        _code("scope"),
-        _private("reason"),
-        _private("label"),
-        _private("metadata"),
+        id_text("id", "s.event_id"),
+        instant("occurred_at"),
+        id_text("wallet_id"),
+        text("owner_id"),
+        number("version"),
+        code("type"),
+        text("source"),
+        code("scope"),
+        private("reason"),
+        private("label"),
+        private("metadata"),
     ),
     scan=f"""
         select c.*, w.currency from {SCHEMA}.wallet as w
         join {SCHEMA}.state_change as c on c.wallet_id = w.wallet_id and c.tenant_id = w.tenant_id
         where {{where}} order by w.owner_id, w.wallet_id, c.version""",
     keys=(("owner_id", str), ("wallet_id", UUID), ("version", int)),
-    **{**_WALLET, "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id, c.version) > ({0}, {1}, {2})"},
+    **{**OF_WALLETS, "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id, c.version) > ({0}, {1}, {2})"},
     existed=AS_OF.format(alias="s"),
     filters=_OF_WALLET,
 )
@@ -235,27 +162,28 @@ STATE_CHANGES: Final = Dataset(
 HOLDS: Final = Dataset(
     name="holds",
     columns=(
-        _id("id", "s.hold_id"),
-        _instant("placed_at"),
-        _id("wallet_id"),
-        _text("owner_id"),
-        _code("purpose"),
-        _code("status"),
-        _money("amount", "s.amount_minor"),
-        _money("fee_reserved", "s.fee_reserved_minor"),
-        _money("captured", "s.captured_minor"),
-        _money("released", "s.released_minor"),
-        _money("remaining", "s.remaining_minor"),
-        _code("currency"),
-        _instant("expires_at"),
-        _instant("last_at"),
+        id_text("id", "s.hold_id"),
+        instant("placed_at"),
+        id_text("wallet_id"),
+        text("owner_id"),
+        code("purpose"),
+        code("status"),
+        money("amount", "s.amount_minor"),
+        money("fee_reserved", "s.fee_reserved_minor"),
+        money("captured", "s.captured_minor"),
+        money("released", "s.released_minor"),
+        money("remaining", "s.remaining_minor"),
+        code("currency"),
+        instant("expires_at"),
+        instant("last_at"),
     ),
     scan=f"""
         select h.* from {SCHEMA}.wallet as w
         join {SCHEMA}.hold as h on h.wallet_id = w.wallet_id and h.tenant_id = w.tenant_id
         where {{where}} order by w.owner_id, w.wallet_id, h.hold_id""",
     keys=(("owner_id", str), ("wallet_id", UUID), ("hold_id", UUID)),
-    **{**_WALLET, "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id, h.hold_id) > ({0}, {1}, {2})"},
+    **{**OF_WALLETS, "after": "w.owner_id >= {0} and (w.owner_id, w.wallet_id, h.hold_id) > ({0}, {1}, {2})"},
+    statuses=("open", "captured", "voided", "expired"),
     existed="true",  # a hold is told as it is when it is read: its row has no past
     filters={
         "wallet_id": _OF_WALLET["wallet_id"],
@@ -266,4 +194,77 @@ HOLDS: Final = Dataset(
     },
 )
 
-DATASETS: Final[Mapping[str, Dataset]] = {each.name: each for each in (ENTRIES, BALANCES, STATE_CHANGES, HOLDS)}
+_ONE_CURRENCY: Final = "(select min(key) from jsonb_object_keys(t.amounts) as key having count(*) = 1) as currency"
+_ENTRY_OF_IT: Final = f"""
+    select from {SCHEMA}.entry as e
+    where e.transaction_id = s.transaction_id and e.tenant_id = s.tenant_id
+      and e.occurred_at between s.created_at and s.last_entry_at and {AS_OF.format(alias="e")}"""
+
+TRANSACTIONS: Final = Dataset(
+    name="transactions",
+    columns=(
+        id_text("id", "s.transaction_id"),
+        instant("created_at"),
+        instant("last_entry_at"),
+        code("type"),
+        code("status"),
+        number("entry_count"),
+        Column("is_complete", CellKind.FLAG, Form.PLAIN, "s.entries_seen = s.entry_count"),
+        money("amount", "(s.amounts ->> s.currency)::bigint"),
+        code("currency"),
+        Column("amounts", CellKind.CODE, Form.AMOUNTS, "s.amounts"),
+        Column(
+            "refunded",
+            CellKind.CODE,
+            Form.AMOUNTS,
+            "case when s.refunded_minor > 0 then jsonb_build_object(s.refund_currency, s.refunded_minor) end",
+        ),
+        id_text("reverses"),
+        id_text("reversed_by"),
+    ),
+    tenant="t.tenant_id",
+    statuses=("posted", "partially_refunded", "refunded", "reversed"),
+    filters={
+        "type": _OF_WALLET["type"],
+        "currency": "s.amounts ?| {}::text[]",
+        "status": "s.status = any ({}::text[])",
+        "since": "s.created_at >= {}",
+        "until": "s.created_at < {}",
+    },
+    scan=f"""
+        select t.*, {_ONE_CURRENCY} from {SCHEMA}.transaction as t
+        where {{where}} and t.entries_seen > 0 order by t.created_at, t.transaction_id""",
+    keys=(("created_at", datetime), ("transaction_id", UUID)),
+    after="(t.created_at, t.transaction_id) > ({0}, {1})",
+    existed=f"exists ({_ENTRY_OF_IT})",  # its row is told as it is when it is read
+    is_of_wallets=False,
+)
+
+TRANSACTIONS_OF_OWNERS: Final = replace(
+    TRANSACTIONS,
+    scan=f"""
+        select t.*, {_ONE_CURRENCY}, e.owner_id, e.wallet_id, e.seq, e.occurred_at, e.event_id
+        from {SCHEMA}.entry as e
+        join {SCHEMA}.transaction as t on t.transaction_id = e.transaction_id and t.tenant_id = e.tenant_id
+        where {{where}} order by e.owner_id, e.occurred_at, e.event_id""",
+    keys=(("owner_id", str), ("occurred_at", datetime), ("event_id", UUID)),
+    after="(e.owner_id, e.occurred_at, e.event_id) > ({0}, {1}, {2})",
+    owner="e.owner_id",
+    # Of several entries in one transaction the first stands for it.
+    existed=f"""
+        {AS_OF.format(alias="s")} and not exists ({_ENTRY_OF_IT}
+          and e.owner_id = any ({{about}}::text[])
+          and (e.owner_id, e.occurred_at, e.event_id) < (s.owner_id, s.occurred_at, s.event_id))""",
+    is_of_wallets=True,
+)
+
+DATASETS: Final[Mapping[str, Dataset]] = {
+    each.name: each for each in (ENTRIES, TRANSACTIONS, BALANCES, STATE_CHANGES, HOLDS)
+}
+
+
+def dataset_of(request: ExportRequest, owners: Sequence[str] | None) -> Dataset:
+    """Return where the rows of *request* come from for a caller that acts for *owners*, None for every owner."""
+    if request.dataset == TRANSACTIONS.name and (owners is not None or request.filters.owner_id):
+        return TRANSACTIONS_OF_OWNERS
+    return DATASETS[request.dataset]

@@ -1,40 +1,51 @@
 """The statement of an export: a scan of so many rows, and which of them are wanted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from transaction_history.domain.exports import ExportRequest
-from transaction_history.exports.datasets import Column, Dataset, Form
+from transaction_history.domain.exports import ExportFilters
+from transaction_history.exports.dataset import Column, Dataset, Form
 from transaction_history.jobs.rows import Snapshot
 
 _KEY: Final = "key_"
 
 
 class Plan:
-    """The statements of one export, which differ in where they begin."""
+    """The statements of one file, which differ in where they begin: *columns* of what *filters* let through.
+
+    *given* are values that the dataset's SQL names, besides {owners}, those the caller acts for, {about}, those of them
+    that are asked about, and {as_of}.
+    """
 
     def __init__(
         self,
         dataset: Dataset,
-        request: ExportRequest,
+        columns: Sequence[Column],
+        filters: ExportFilters,
         *,
         tenant_id: UUID,
         owners: Sequence[str] | None,
         seen: Snapshot,
+        given: Mapping[str, object] | None = None,
     ) -> None:
         self.dataset = dataset
-        self.columns = [column for name in request.columns if (column := dataset.column(name)) is not None]
-        self.has_private = any(column.form is Form.PRIVATE for column in self.columns)
+        self.columns = columns
+        self.has_private = any(column.form is Form.PRIVATE for column in columns)
         self._values: list[object] = []
-        self._given = {"owners": None if owners is None else list(owners), "as_of": list(seen.as_of)}
+        self._given: dict[str, object] = {
+            "owners": None if owners is None else list(owners),
+            "about": _about(owners, filters.owner_id),
+            "as_of": list(seen.as_of),
+            **(given or {}),
+        }
         self._places: dict[str, str] = {}
         self._tenant = self._value(tenant_id)
         self._limit = self._value(0)
-        self._inside = self._narrowing(request)
-        self._wanted = " and ".join(self._conditions(request, seen))
+        self._inside = self._narrowing(filters)
+        self._wanted = " and ".join(self._conditions(filters, seen))
         self._joins = self._filled(dataset.joins)
         self._selected = self._columns()
         self._order = msgspec.json.Decoder(tuple[*(kind for _, kind in dataset.keys)])  # type: ignore[misc]  # made of the dataset's keys
@@ -77,22 +88,22 @@ class Plan:
         given = "null" if column.form is Form.PRIVATE else self._filled(column.sql)
         return f"{given} as c{place}"
 
-    def _narrowing(self, request: ExportRequest) -> list[str]:
+    def _narrowing(self, filters: ExportFilters) -> list[str]:
         inside = [f"{self.dataset.tenant} = {self._tenant}"]
         if self._given["owners"] is not None:
             inside.append(self._filled(f"{self.dataset.owner} = any ({{owners}}::text[])"))
-        if request.filters.owner_id:
-            inside.append(f"{self.dataset.owner} = any ({self._value(list(request.filters.owner_id))}::text[])")
-        if request.filters.wallet_id:
-            ids = self._value([UUID(text) for text in request.filters.wallet_id])
+        if filters.owner_id:
+            inside.append(f"{self.dataset.owner} = any ({self._value(list(filters.owner_id))}::text[])")
+        if filters.wallet_id:
+            ids = self._value([UUID(text) for text in filters.wallet_id])
             inside.append(self.dataset.wallets.format(ids=ids, tenant=self._tenant))
         return inside
 
-    def _conditions(self, request: ExportRequest, seen: Snapshot) -> list[str]:
+    def _conditions(self, filters: ExportFilters, seen: Snapshot) -> list[str]:
         conditions = [self._filled(self.dataset.existed)]
-        if seen.parked:
+        if seen.parked and self.dataset.is_of_wallets:
             conditions.append(f"s.wallet_id <> all ({self._value(list(seen.parked))}::uuid[])")
-        for name, value in msgspec.structs.asdict(request.filters).items():
+        for name, value in msgspec.structs.asdict(filters).items():
             if name != "owner_id" and value not in ((), None):
                 given = [_id_or_text(name, text) for text in value] if isinstance(value, tuple) else value
                 conditions.append(self.dataset.filters[name].format(self._value(given)))
@@ -110,6 +121,12 @@ class Plan:
     def _value(self, value: object) -> str:
         self._values.append(value)
         return f"${len(self._values)}"
+
+
+def _about(owners: Sequence[str] | None, asked: Sequence[str]) -> list[str]:
+    if owners is None:
+        return list(asked)
+    return [owner for owner in owners if not asked or owner in asked]
 
 
 def _id_or_text(name: str, text: str) -> UUID | str:

@@ -1,10 +1,12 @@
 """What exports read: where the projection is, and rows, some thousands at a time, each in a transaction of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from contracts.ids import SHARDS
+from servicekit.consumer import checkpoints
+from servicekit.read_model.projected import freshness
 from servicekit.tenant_pool import TenantPool
 from transaction_history.exports.plan import Plan
 from transaction_history.jobs.rows import Snapshot
@@ -22,14 +24,6 @@ _LOOK: Final = f"""
                  where p.projection = $1 order by p.subject) as parked"""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """The rows of one scan that are wanted, and the place behind it; None where there is nothing behind."""
-
-    records: Sequence[Any]
-    after: str | None
-
-
 class ExportReader:
     """Reads what belongs to one tenant at a time."""
 
@@ -39,17 +33,20 @@ class ExportReader:
     async def look(self, tenant_id: UUID) -> Snapshot:
         """Return how far the projection is, and what is parked."""
         async with self._tenants.reading(tenant_id) as connection:
-            row = await connection.fetchrow(_LOOK, SCHEMA, tenant_id)
+            fresh = freshness(await checkpoints.progress(connection, SCHEMA), range(SHARDS))
+            row = await connection.fetchrow(_LOOK, SCHEMA, tenant_id)  # which sees no less
         assert row is not None
-        return Snapshot(as_of=tuple(row["as_of"]), parked=tuple(row["parked"]))
+        return Snapshot(as_of=tuple(row["as_of"]), parked=tuple(row["parked"]), complete_until=fresh.complete_until)
 
-    async def chunk(self, tenant_id: UUID, plan: Plan, after: str | None, room: int) -> Chunk:
-        """Return up to *room* rows behind *after*."""
+    async def chunk(
+        self, tenant_id: UUID, plan: Plan, after: str | None, room: int
+    ) -> tuple[Sequence[Any], str | None]:
+        """Return up to *room* rows of one scan behind *after*, and the place behind it, None where nothing is."""
         query, values = plan.statement(after, CHUNK_ROWS)
         async with self._tenants.reading(tenant_id) as connection:
             found = await connection.fetch(query, *values)
         wanted = [record for record in found if record["is_wanted"]]
         if len(wanted) > room:
-            return Chunk(wanted[:room], plan.place_of(wanted[room - 1]))
+            return wanted[:room], plan.place_of(wanted[room - 1])
         has_more = bool(found) and found[-1]["place"] == CHUNK_ROWS
-        return Chunk(wanted, plan.place_of(found[-1]) if has_more else None)
+        return wanted, plan.place_of(found[-1]) if has_more else None

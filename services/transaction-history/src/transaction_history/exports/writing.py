@@ -7,7 +7,7 @@ from typing import IO, Final
 
 import msgspec
 
-from transaction_history.domain.exports import ExportRequest, Format
+from transaction_history.domain.exports import FileForm, Format
 from transaction_history.domain.tables import Cell, CsvWriter, Head, JsonLinesWriter, RowWriter
 
 GZIP_LEVEL: Final = 6
@@ -34,9 +34,9 @@ class _Kept:
         return self._encode(rows)
 
 
-def writer_of(request: ExportRequest, heads: Sequence[Head]) -> RowWriter:
-    """Return what writes the parts of the file that *request* asks for."""
-    match request.format:
+def writer_of(form: FileForm, heads: Sequence[Head]) -> RowWriter:
+    """Return what writes the parts of a file of that *form*."""
+    match form.format:
         case Format.CSV:
             return CsvWriter(heads)
         case Format.JSONL:
@@ -45,11 +45,11 @@ def writer_of(request: ExportRequest, heads: Sequence[Head]) -> RowWriter:
             return _Kept()
 
 
-def media_type_of(request: ExportRequest, writer: RowWriter) -> str:
-    """Return the media type of the file that *request* asks for."""
-    if request.format is Format.XLSX:
+def media_type_of(form: FileForm, writer: RowWriter) -> str:
+    """Return the media type of a file of that *form*."""
+    if form.format is Format.XLSX:
         return XLSX_TYPE
-    return GZIP_TYPE if request.gzip else writer.media_type
+    return GZIP_TYPE if form.gzip else writer.media_type
 
 
 class PartFile:

@@ -80,10 +80,11 @@ class JobLease:
         """Keep what the job looks at, for all of its attempts; raises LeaseGone."""
         async with self._held() as tx:
             await tx.connection.execute(
-                "update history_jobs.job set as_of = $2, parked = $3 where id = $1",
+                "update history_jobs.job set as_of = $2, parked = $3, complete_until = $4 where id = $1",
                 self.job.id,
                 list(seen.as_of),
                 list(seen.parked),
+                seen.complete_until,
             )
 
     async def add_part(self, part: Part) -> None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import asyncpg
 
 COLUMNS: Final = """
-    id, tenant_id, kind, request, subject, scopes, owners, status, attempts, done_rows, as_of, parked, failure,
+    id, tenant_id, kind, request, subject, scopes, owners, status, attempts, done_rows, as_of, parked, complete_until,
+    failure,
     file_name, media_type, file_rows, size_bytes, sha256, created_at, started_at, finished_at, expires_at"""
 
 
@@ -31,11 +32,13 @@ class JobFile:
 class Snapshot:
     """What a job looks at, the same in each of its attempts.
 
-    *as_of* is by shard the sequence up to which rows are taken; the rows of *parked* wallets are left out.
+    *as_of* is by shard the sequence up to which rows are taken; the rows of *parked* wallets are left out. Nothing that
+    occurred before *complete_until* came later; None where that is not known.
     """
 
     as_of: tuple[int, ...]
     parked: tuple[UUID, ...]
+    complete_until: datetime | None
 
     @property
     def position(self) -> Mapping[int, int]:
@@ -92,7 +95,11 @@ def job_of(row: "asyncpg.Record") -> Job:
             size_bytes=row["size_bytes"],
             sha256=row["sha256"],
         )
-    seen = None if row["as_of"] is None else Snapshot(as_of=tuple(row["as_of"]), parked=tuple(row["parked"] or ()))
+    seen = None
+    if row["as_of"] is not None:
+        seen = Snapshot(
+            as_of=tuple(row["as_of"]), parked=tuple(row["parked"] or ()), complete_until=row["complete_until"]
+        )
     return Job(
         **{name: row[name] for name in ("id", "tenant_id", "kind", "request", "subject", "scopes", "attempts")},
         owners=None if row["owners"] is None else tuple(row["owners"]),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -28,10 +29,12 @@ from testkit.events import Stream, wallet_in
 from transaction_history.config import HistorySettings
 from transaction_history.domain.exports import ExportFilters, ExportRequest, Format, request_text
 from transaction_history.domain.jobs import Kind
+from transaction_history.domain.reports import Report, ReportRequest, report_text
 from transaction_history.jobs.commands import JobCommands
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.rows import Job, JobFile
 
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 MISSING: Final = "wallet_not_found"
 PAYERS_MINOR: Final = 73_195_000
 PAYEES_MINOR: Final = 86_425_000
@@ -40,6 +43,12 @@ PAYEES_MINOR: Final = 86_425_000
 OURS_HAS: Final = '"731959.90"'
 """What all of the owner's wallets have together when everything has happened."""
 YEAR_BY_MONTH: Final = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z", "bucket": "month"}
+EXPORT: Final = ExportRequest(
+    dataset="entries", filters=ExportFilters(), columns=("id",), format=Format.CSV, time_zone="UTC", gzip=False
+)
+REPORT: Final = ReportRequest(
+    report=Report.FEES, since=EPOCH, until=EPOCH, format=Format.CSV, time_zone="UTC", gzip=False
+)
 
 
 def of_tenant(tenant_id: UUID, *events: Envelope) -> list[Envelope]:
@@ -94,7 +103,8 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         # To whom an owner is nobody, it has no entries.
         "list_owner_entries": [replace(entries, owned=EACH_ROW)],
         "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
-        **_export_recipes(_exports(database)),
+        **_export_recipes(_files(database, Kind.EXPORT, request_text(EXPORT))),
+        **_report_recipes(_files(database, Kind.REPORT, report_text(REPORT))),
         # The other side of a transfer tells the wallet's id too, and not whose it is.
         "search_entries": [
             replace(
@@ -106,7 +116,7 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
     }
 
 
-def _export_recipes(made: "_Exports") -> Recipes:
+def _export_recipes(made: "_Files") -> Recipes:
     export = Recipe(fresh=lambda: made.succeeded, missing="export_not_found")
     job = Recipe(fresh=made.queued, missing="job_not_found")
     return {
@@ -121,25 +131,34 @@ def _export_recipes(made: "_Exports") -> Recipes:
     }
 
 
+def _report_recipes(made: "_Files") -> Recipes:
+    report = Recipe(fresh=lambda: made.succeeded, missing="report_not_found")
+    asked = {"report": "trial_balance", "at": "2026-01-02T00:00:00Z", "format": "csv"}
+    return {
+        "create_report": [Recipe(fresh=whatever, body=lambda _id, _caller: asked)],
+        "list_reports": [listed(lambda: made.succeeded)],
+        "get_report": [report],
+        "get_report_file": [report],
+    }
+
+
 @dataclass(frozen=True, slots=True)
-class _Exports:
-    """Exports of a caller that acts for `OWNER` alone: one with a file, and such that wait."""
+class _Files:
+    """Jobs of one kind: one with a file, and such that wait."""
 
     succeeded: str
     queued: Callable[[], str]
 
 
-def _exports(database: Database) -> _Exports:
-    caller = principal_of("exporter", tenant_id=OURS, acts_for=frozenset({OWNER}))
-    request = ExportRequest(
-        dataset="entries", filters=ExportFilters(), columns=("id",), format=Format.CSV, time_zone="UTC", gzip=False
-    )
-    nothing = JobFile(name="entries.csv", media_type="text/csv", rows=0, size_bytes=0, sha256=bytes(32))
+def _files(database: Database, kind: Kind, request: str) -> _Files:
+    owners = {Kind.EXPORT: frozenset({OWNER}), Kind.REPORT: None}[kind]
+    caller = principal_of("asker", tenant_id=OURS, acts_for=owners)
+    nothing = JobFile(name="nothing.csv", media_type="text/csv", rows=0, size_bytes=0, sha256=bytes(32))
 
     async def submit(*, is_done: bool) -> str:
         async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="matrix")) as pool:
             async with pool.transaction() as tx:
-                asked = await JobCommands().submit(tx, caller, Kind.EXPORT, request_text(request))
+                asked = await JobCommands().submit(tx, caller, kind, request)
             assert isinstance(asked, Job)
             if is_done:
                 lease = await JobQueue(pool, lease_s=60.0).take()
@@ -147,7 +166,7 @@ def _exports(database: Database) -> _Exports:
                 await lease.succeed(nothing, kept_days=7)
         return str(asked.id)
 
-    return _Exports(asyncio.run(submit(is_done=True)), lambda: asyncio.run(submit(is_done=False)))
+    return _Files(asyncio.run(submit(is_done=True)), lambda: asyncio.run(submit(is_done=False)))
 
 
 def fraud_recipes(setup: Setup, database: Database) -> Recipes:

@@ -24,7 +24,9 @@ from transaction_history.config import HistorySettings
 
 OWNER: Final = "owner"
 EXPORTS: Final = "/v1/history/exports"
+REPORTS: Final = "/v1/history/reports"
 EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
+REPORT: Final[Json] = {"report": "dormant_wallets", "idle_since": "2026-06-01T00:00:00Z", "format": "csv"}
 OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("DELETE", "/links"))
 
 SEEN: Final[Mapping[str, Make]] = {
@@ -113,7 +115,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     project(database.dsn_app, projection, events)
     project(database.dsn_app, index, events)
-    exports, jobs = _exports(database, http)
+    exports, jobs, reports = _files(database, http)
 
     def token() -> str:
         linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
@@ -149,6 +151,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
         "GET /v1/history/jobs": Fill(paged={"kind": "export"}),
         "POST /v1/history/exports": Fill(body=_narrowed),
+        "POST /v1/history/reports": Fill(body=_of_dormant),
+        **{f"GET {REPORTS}/{{report_id}}{rest}": Fill(path={"report_id": reports}) for rest in ("", "/file")},
     }
 
 
@@ -158,9 +162,15 @@ def _key() -> dict[str, str]:
 
 def _narrowed(body: Json) -> None:
     """Leave what any dataset takes."""
-    body.update({"columns": ["wallet_id"], "time_zone": "UTC", "gzip": False})
+    body.update({"columns": [], "time_zone": "UTC", "gzip": False})
     if isinstance(body.get("filters"), dict):
         body["filters"] = {"owner_id": [OWNER]}
+
+
+def _of_dormant(body: Json) -> None:
+    """Leave a report that there is, with the times it takes."""
+    body.clear()
+    body.update(REPORT)
 
 
 def _for_a_minute(body: Json) -> None:
@@ -168,14 +178,15 @@ def _for_a_minute(body: Json) -> None:
     body["expires_in_s"] = 60
 
 
-def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
-    """Return what gives an export with a file, and what asks for another one."""
+def _files(database: Database, http: httpx2.Client) -> tuple[Make, Make, Make]:
+    """Return what gives an export with a file, what asks for another one, and what gives a report with a file."""
 
     def ask() -> str:
         asked = http.post(EXPORTS, json=EXPORT, headers=_key())
         return str(asked.json().get("id", new_id_text()))  # there may be as many as there may be
 
     made = [ask() for _ in range(2)]
+    reported = str(http.post(REPORTS, json=REPORT, headers=_key()).json()["id"])
 
     async def work() -> None:
         telemetry = Telemetry("transaction_history", "worker", "1", CollectorRegistry(), Tracing("test", 0.0))
@@ -187,14 +198,15 @@ def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
             working = asyncio.create_task(worker.run(shutdown))
 
             async def is_made() -> bool:
-                return bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
+                paths = (f"{EXPORTS}/{made[0]}", f"{REPORTS}/{reported}")
+                return all(http.get(path).json()["status"] == "succeeded" for path in paths)
 
             await eventually(is_made)
             shutdown.request()
             await working
 
     asyncio.run(work())
-    return lambda: made[0], ask
+    return lambda: made[0], ask, lambda: reported
 
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:

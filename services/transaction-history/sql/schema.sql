@@ -369,6 +369,7 @@ create table history_jobs.job (
     finished_at timestamp with time zone,
     expires_at timestamp with time zone,
     is_cleared boolean default false not null,
+    complete_until timestamp with time zone,
     constraint job_ends_once check (((status = any (array['queued'::text, 'running'::text])) = (finished_at is null))),
     constraint job_is_held_while_it_runs check (((status = 'running'::text) = (lease_token is not null))),
     constraint job_status_is_known check ((status = any (array['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'expired'::text])))

@@ -35,12 +35,12 @@ class ExportApi:
         assert answer.headers["location"] == f"{EXPORTS}/{answer.json()['id']}"
         return str(answer.json()["id"])
 
-    async def ended(self, export_id: str) -> Any:
-        """Return the export when it has ended."""
+    async def ended(self, export_id: str, *, kind: str = "exports") -> Any:
+        """Return the export, or the other job of *kind*, when it has ended."""
         found: dict[str, Any] = {}
 
         async def has_ended() -> bool:
-            found.update(await self.bench.get(f"exports/{export_id}"))
+            found.update(await self.bench.get(f"{kind}/{export_id}"))
             return found["status"] not in ("queued", "running")
 
         await eventually(has_ended)

@@ -31,7 +31,9 @@ from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.entry_routes import entry_routes
 from transaction_history.entrypoints.export_handlers import ExportHandlers
 from transaction_history.entrypoints.export_routes import export_routes, link_routes
+from transaction_history.entrypoints.file_jobs import FileJobs
 from transaction_history.entrypoints.job_routes import job_routes
+from transaction_history.entrypoints.report_routes import report_routes
 from transaction_history.entrypoints.search import search_routes
 from transaction_history.entrypoints.total_routes import total_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
@@ -98,10 +100,12 @@ async def open_api(
 def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantPool) -> ExportHandlers:
     return ExportHandlers(
         pool=commands,
-        keyed=KeyedCommands(Once(commands, table="history_jobs.idempotency")),
-        commands=JobCommands(),
-        queries=JobQueries(tenants),
-        objects=open_objects(settings),
+        jobs=FileJobs(
+            keyed=KeyedCommands(Once(commands, table="history_jobs.idempotency")),
+            commands=JobCommands(),
+            queries=JobQueries(tenants),
+            objects=open_objects(settings),
+        ),
         link_key=settings.link_key,
     )
 
@@ -134,7 +138,7 @@ def _app(
     exporting: ExportHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
-        objects = await objects_check(exporting.objects)
+        objects = await objects_check(exporting.jobs.objects)
         lags = {**await lag_check(targets.primary.projected), **await lag_check(index, name="index")}
         return {**await database_check(health), **lags, **objects, **targets.check()}
 
@@ -152,11 +156,12 @@ def _app(
             *wallet_routes(views),
             *total_routes(views, CountedReads(index)),
             *search_routes(search),
-            *job_routes(exporting.queries, exporting.keyed, exporting.commands),
+            *job_routes(exporting.jobs),
             *export_routes(exporting),
             *link_routes(exporting),
+            *report_routes(exporting.jobs),
         ],
         readiness=lambda: database_check(health),
         deep=deep,
-        public_pages=(downloads_page(exporting.queries, exporting.objects, exporting.link_key),),
+        public_pages=(downloads_page(exporting.jobs.queries, exporting.jobs.objects, exporting.link_key),),
     )

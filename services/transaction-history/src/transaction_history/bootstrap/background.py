@@ -36,6 +36,7 @@ from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
+from transaction_history.reports.orders import ReportOrders
 
 
 async def run_projector(
@@ -153,10 +154,14 @@ async def open_worker(
             telemetry=telemetry,
         ),
     ):
-        reader, private = ExportReader(await open_tenants(reads)), ClearText()
+        tenants, private = await open_tenants(reads), ClearText()
+        reader = ExportReader(tenants)
         yield Worker(
             process.working,
             queue=JobQueue(pool, lease_s=process.working.lease_s),
-            kinds={Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows)},
+            kinds={
+                Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
+                Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
+            },
             metrics=metrics,
         )

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What jobs are for."""
 
     EXPORT = "export"
+    REPORT = "report"
 
 
 class JobStatus(StrEnum):
@@ -44,6 +45,8 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     """Its workers died, or stood still, every time."""
     TOO_MANY_ROWS = "too_many_rows"
+    NOT_COMPLETE = "not_complete"
+    """Something that belongs into the file may still come."""
 
 
 @dataclass(frozen=True, slots=True)

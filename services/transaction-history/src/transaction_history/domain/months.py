@@ -11,6 +11,8 @@ from transaction_history.domain.rows import TransactionRow
 AHEAD_MAX: Final = timedelta(days=40)
 """How far ahead of the database's clock an event may be dated: beyond, it is not a clock that is off."""
 FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+MADE_AROUND: Final = timedelta(days=1)
+"""How long before its entries a transaction's id may have been made, or after them by a clock that is ahead."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECONDS_MAX: Final = (datetime(9999, 12, 31, tzinfo=UTC) - _EPOCH) // _MILLISECOND
@@ -25,6 +27,11 @@ def month_of(instant: datetime) -> date:
 def made_at(transaction_id: UUID) -> datetime:
     """Return when a UUIDv7 was made, to the millisecond."""
     return _EPOCH + min(transaction_id.int >> 80, _MILLISECONDS_MAX) * _MILLISECOND
+
+
+def first_id(instant: datetime) -> UUID:
+    """Return the least id that is made at *instant*."""
+    return UUID(int=max(0, (instant - _EPOCH) // _MILLISECOND) << 80)
 
 
 def next_months(month: date, count: int) -> list[date]:

@@ -9,7 +9,7 @@ from contracts import problems
 from contracts.envelope import rfc3339
 from servicekit.http.problems import Problem
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
+from servicekit.http.routes.keyed import Sent, answer
 from servicekit.http.routes.parsing import path_id
 from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Pool, Transaction
@@ -17,17 +17,13 @@ from transaction_history.domain.exports import request_text
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.links import link_token
 from transaction_history.entrypoints.export_requests import CreateExport, CreateLink, request_from
-from transaction_history.entrypoints.files import AskedPart, file_answer, file_of
-from transaction_history.entrypoints.job_bodies import JobBody, LinkBody, job_body
-from transaction_history.jobs.commands import JobCommands, JobUnknown, Link, TooManyJobs
-from transaction_history.jobs.objects import Objects
-from transaction_history.jobs.queries import JobQueries
+from transaction_history.entrypoints.file_jobs import FileJobs, FileJobsOfKind
+from transaction_history.entrypoints.files import AskedPart, file_of
+from transaction_history.entrypoints.job_bodies import JobBody, LinkBody
+from transaction_history.jobs.commands import JobUnknown, Link
 
 EXPORTS: Final = "/v1/history/exports"
 DOWNLOADS: Final = "/v1/history/downloads"
-WAIT_S: Final = 30
-"""After which one of a hundred jobs may have begun."""
-_ACCEPTED: Final = 202
 _CREATED: Final = 201
 _NO_CONTENT: Final = 204
 _export_id: Final = path_id(problems.EXPORT_NOT_FOUND, "There is no such export.")
@@ -38,45 +34,32 @@ class ExportHandlers:
     """Exports, their files and links; *link_key* signs these."""
 
     pool: Pool
-    keyed: KeyedCommands
-    commands: JobCommands
-    queries: JobQueries
-    objects: Objects
+    jobs: FileJobs
     link_key: bytes
+
+    @property
+    def exports(self) -> FileJobsOfKind:
+        """The jobs that exports are."""
+        return self.jobs.of(Kind.EXPORT, EXPORTS, _export_id)
 
     async def create(self, sent: Sent, body: CreateExport) -> Response:
         """Have an export made."""
-        text = request_text(request_from(body))
-
-        async def work(tx: Transaction) -> Answer | Undone[Problem]:
-            outcome = await self.commands.submit(tx, sent.caller, Kind.EXPORT, text)
-            if isinstance(outcome, TooManyJobs):
-                detail = "The tenant has as many jobs waiting as it may; nothing was done."
-                return Undone(Problem(problems.TOO_MANY_JOBS, detail, retry_after_s=WAIT_S))
-            return answer(_ACCEPTED, job_body(outcome), location=f"{EXPORTS}/{outcome.id}")
-
-        return await self.keyed.run(sent, work, [text])
+        return await self.exports.submit(sent, request_text(request_from(body)))
 
     async def get(self, export_id: PathId, caller: Caller) -> JobBody:
         """Tell of an export."""
-        found = await self.queries.job(caller, _export_id(export_id), kind=Kind.EXPORT)
-        if isinstance(found, JobUnknown):
-            raise _export_id.missing(export_id)
-        return job_body(found)
+        return await self.exports.get(caller, export_id)
 
     async def file(self, export_id: PathId, caller: Caller, asked: AskedPart) -> Response:
         """Answer the file."""
-        found = await self.queries.file(caller, _export_id(export_id), kind=Kind.EXPORT)
-        if isinstance(found, JobUnknown):
-            raise _export_id.missing(export_id)
-        return await file_answer(found, asked, self.objects)
+        return await self.exports.file(caller, export_id, asked)
 
     async def link(self, export_id: PathId, sent: Sent, body: CreateLink) -> Response:
         """Make a link to the file."""
         known = _export_id(export_id)
 
         async def work(tx: Transaction) -> Answer | Undone[Problem]:
-            outcome = await self.commands.add_link(
+            outcome = await self.jobs.commands.add_link(
                 tx, sent.caller, known, kind=Kind.EXPORT, expires_in_s=body.expires_in_s
             )
             if isinstance(outcome, Link):
@@ -93,13 +76,13 @@ class ExportHandlers:
                 return Undone(problem)
             raise AssertionError("a job with a file can be linked to")
 
-        return await self.keyed.run(sent, work, [body.expires_in_s])
+        return await self.jobs.keyed.run(sent, work, [body.expires_in_s])
 
     async def revoke(self, export_id: PathId, caller: Caller) -> Response:
         """Revoke the links to the file."""
         known = _export_id(export_id)
         async with self.pool.transaction() as tx:
-            outcome = await self.commands.revoke_links(tx, caller, known, kind=Kind.EXPORT)
+            outcome = await self.jobs.commands.revoke_links(tx, caller, known, kind=Kind.EXPORT)
         if outcome is not None:
             raise _export_id.missing(export_id)
         return Response(status_code=_NO_CONTENT)

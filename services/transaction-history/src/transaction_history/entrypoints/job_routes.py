@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import Query, Response
 
@@ -12,15 +11,16 @@ from servicekit.access.admission import EACH_ROW, Access, Cost
 from servicekit.http.problems import Problem
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, PathId
-from servicekit.http.routes.keyed import KeyedCommands, Sent, answer
-from servicekit.http.routes.paging import Page, paged
+from servicekit.http.routes.keyed import Sent, answer
+from servicekit.http.routes.paging import Page
 from servicekit.http.routes.parsing import path_id
 from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Transaction
 from transaction_history.domain.jobs import JobStatus, Kind
+from transaction_history.entrypoints.file_jobs import FileJobs
 from transaction_history.entrypoints.job_bodies import JobBody, JobsBody, job_body
-from transaction_history.jobs.commands import JobCommands, JobEnded, JobUnknown
-from transaction_history.jobs.queries import JobFilter, JobQueries
+from transaction_history.jobs.commands import JobEnded, JobUnknown
+from transaction_history.jobs.queries import JobFilter
 
 JOBS: Final = "/v1/history/jobs"
 ABOUT_OTHERS: Final = (
@@ -36,9 +36,9 @@ KindQuery = Annotated[Kind | None, Query(description="Of this kind only.")]
 StatusQuery = Annotated[JobStatus | None, Query(description="With this status only.")]
 
 
-def job_routes(queries: JobQueries, keyed: KeyedCommands, commands: JobCommands) -> Sequence[Route]:
+def job_routes(jobs: FileJobs) -> Sequence[Route]:
     """Return the routes of jobs."""
-    handlers = _JobHandlers(queries, keyed, commands)
+    handlers = _JobHandlers(jobs)
     return (
         Route(
             method="GET",
@@ -81,19 +81,13 @@ def job_routes(queries: JobQueries, keyed: KeyedCommands, commands: JobCommands)
 
 @dataclass(frozen=True, slots=True)
 class _JobHandlers:
-    queries: JobQueries
-    keyed: KeyedCommands
-    commands: JobCommands
+    jobs: FileJobs
 
     async def list(self, caller: Caller, page: Page, kind: KindQuery = None, status: StatusQuery = None) -> JobsBody:
-        wanted = JobFilter(kind, status)
-        asked = paged(page, UUID, "history_jobs", caller.tenant_id, caller.owners, wanted)
-        found = await self.queries.jobs(caller, wanted, before=asked.position, limit=asked.limit)
-        shown = asked.show(found, lambda job: job.id)
-        return JobsBody(data=[job_body(job) for job in shown.rows], next_cursor=shown.next_cursor)
+        return await self.jobs.list(caller, page, JobFilter(kind, status))
 
     async def get(self, job_id: PathId, caller: Caller) -> JobBody:
-        found = await self.queries.job(caller, job_id_of(job_id))
+        found = await self.jobs.queries.job(caller, job_id_of(job_id))
         if isinstance(found, JobUnknown):
             raise job_id_of.missing(job_id)
         return job_body(found)
@@ -102,7 +96,7 @@ class _JobHandlers:
         known = job_id_of(job_id)
 
         async def work(tx: Transaction) -> Answer | Undone[Problem]:
-            outcome = await self.commands.cancel(tx, sent.caller, known)
+            outcome = await self.jobs.commands.cancel(tx, sent.caller, known)
             match outcome:
                 case JobUnknown():
                     return Undone(job_id_of.missing(job_id))
@@ -112,4 +106,4 @@ class _JobHandlers:
                 case _:
                     return answer(_OK, job_body(outcome))
 
-        return await self.keyed.run(sent, work)
+        return await self.jobs.keyed.run(sent, work)

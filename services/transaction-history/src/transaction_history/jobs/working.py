@@ -14,7 +14,7 @@ class Stopped(Exception):
 
 
 class JobRefused(Exception):
-    """The job cannot be done, however often it is tried."""
+    """The job cannot be done now; *reason* says whether it may be tried again."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)

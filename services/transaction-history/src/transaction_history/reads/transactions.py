@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from contracts.ids import shard_of
 from servicekit.conditions import Where
 from servicekit.read_model.projected import Freshness
 from servicekit.read_model.walking import Walk, Walked
-from transaction_history.domain.months import made_at
+from transaction_history.domain.months import MADE_AROUND, first_id, made_at
 from transaction_history.domain.rows import EntryRow, SystemEntryRow, TransactionRow
 from transaction_history.projection.columns import columns_of, row_of, selected, transaction_of
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -18,8 +18,6 @@ from transaction_history.reads.listing import Each, Listing, TimedPosition, read
 from transaction_history.reads.view import Parked, View, told_parked
 
 _STATED: Final = f"{selected(TransactionRow)}, status"
-_MADE_BEFORE: Final = timedelta(days=1)
-"""How long before its entries a transaction's id may have been made, or after them by a clock that is ahead."""
 
 
 class TransactionUnknown(Exception):
@@ -186,15 +184,9 @@ def _is_of(view: View, entry: EntryRow) -> bool:
 def _name_partitions(asked: Where, wanted: TransactionFilter) -> None:
     """Require what the ids of transactions created in the range must be: partitions go by ids."""
     if wanted.from_at is not None:
-        asked.require(f"transaction_id >= {asked.value(_first_id(wanted.from_at - _MADE_BEFORE))}")
+        asked.require(f"transaction_id >= {asked.value(first_id(wanted.from_at - MADE_AROUND))}")
     if wanted.to_at is not None:
-        asked.require(f"transaction_id < {asked.value(_first_id(wanted.to_at + _MADE_BEFORE))}")
-
-
-def _first_id(instant: datetime) -> UUID:
-    """Return the least id that is made at *instant*."""
-    milliseconds = max(0, int(instant.timestamp() * 1_000))
-    return UUID(int=milliseconds << 80)
+        asked.require(f"transaction_id < {asked.value(first_id(wanted.to_at + MADE_AROUND))}")
 
 
 def _others(asked: Where, wanted: TransactionFilter) -> list[str]:

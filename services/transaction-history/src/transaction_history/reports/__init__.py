@@ -1,0 +1,1 @@
+"""Reports on a tenant: what each says, and the files they become."""

@@ -16,7 +16,8 @@ from servicekit.principal import Principal
 from testkit.access import principal_of
 from testkit.events import EPOCH, wallet_in
 from testkit.read_api import ReadApi
-from transaction_history.reads import entries, listing
+from transaction_history.entrypoints import entry_routes
+from transaction_history.reads import listing
 
 pytestmark = pytest.mark.integration
 
@@ -145,7 +146,7 @@ async def test_entries_are_filtered_by_their_keys_and_counted(bench: ReadApi, wa
 async def test_entries_are_counted_up_to_a_bound(
     bench: ReadApi, wallets: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entries, "COUNTED_MAX", 7)
+    monkeypatch.setattr(entry_routes, "COUNTED_MAX", 7)
 
     assert (await bench.get("entries?include=total"))["total"] == {"count": 7, "exact": False}
     assert (await bench.get(f"wallets/{wallets[2]}/entries?include=total&limit=1"))["total"]["exact"] is False

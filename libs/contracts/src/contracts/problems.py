@@ -295,6 +295,9 @@ POSITION_NOT_REACHED: Final = _register(
 JOB_NOT_FOUND: Final = _register("job_not_found", 404, "There is no such job", "Check the id.")
 EXPORT_NOT_FOUND: Final = _register("export_not_found", 404, "There is no such export", "Check the id.")
 REPORT_NOT_FOUND: Final = _register("report_not_found", 404, "There is no such report", "Check the id.")
+TOO_MANY_ROWS: Final = _register(
+    "too_many_rows", 400, "There are more rows than one answer has", "Narrow them, or have an export made."
+)
 TOO_MANY_JOBS: Final = _register(
     "too_many_jobs", 429, "The tenant has as many jobs waiting as it may", "Repeat after retry_after_s."
 )

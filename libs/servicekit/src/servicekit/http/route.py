@@ -56,7 +56,7 @@ class Route:
     request: type | None = None
     response: Any = None
     media_types: Sequence[str] = ()
-    """Of a success that is made by hand and is no JSON."""
+    """Of a success that is made by hand and is no JSON; beside *response*, where a request asks for it."""
     status: int = 200
     problems: Sequence[ProblemCode] = ()
     response_headers: Mapping[str, str] = field(default_factory=dict)

@@ -142,7 +142,7 @@ def _app(
         lags = {**await lag_check(targets.primary.projected), **await lag_check(index, name="index")}
         return {**await database_check(health), **lags, **objects, **targets.check()}
 
-    views = Views(targets)
+    views, private_text = Views(targets), ClearText()
     return create_app(
         title="Transaction history",
         description="The query side: what happened to wallets, read from the events alone.",
@@ -150,10 +150,10 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *entry_routes(views, search),
-            *transaction_routes(views),
+            *entry_routes(views, search, private_text),
+            *transaction_routes(views, private_text),
             *balance_routes(views),
-            *wallet_routes(views),
+            *wallet_routes(views, private_text),
             *total_routes(views, CountedReads(index)),
             *search_routes(search),
             *job_routes(exporting.jobs),

@@ -38,6 +38,30 @@ class ClearText:
         return [NO_TEXT if each.private is None else each.private for each in sealed]
 
 
+class Written(Protocol):
+    """A row with free text, JSON as an event carries it, and whose it is."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose tenant it is of."""
+        ...
+
+    @property
+    def owner_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def private(self) -> str | None:
+        """The free text; None where there is none."""
+        ...
+
+
+async def texts_of(private_text: PrivateText, rows: Sequence[Written]) -> Sequence[Private]:
+    """Return the free text of *rows* in clear, in their order."""
+    return await private_text.opened([Sealed(row.tenant_id, row.owner_id, stored_private(row.private)) for row in rows])
+
+
 def stored_private(stored: str | None) -> Private | None:
     """Return the free text that a row's column *private* holds as JSON."""
     return None if stored is None else _decode(stored)

@@ -1,14 +1,12 @@
 """What a client is answered."""
 
 from collections.abc import Iterator
-from typing import Any
 from uuid import UUID
 
-import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
-from contracts.events import FEE_CHARGED, FEE_RETURNED
+from contracts.events import FEE_CHARGED, FEE_RETURNED, Private
 from servicekit.http.routes import money
 from servicekit.http.routes.paging import ShownBothWays
 from servicekit.principal import Principal
@@ -183,9 +181,8 @@ class BalanceAtBody(BaseModel):
     last_entry_at: str | None
 
 
-def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
-    """Return *row*, which is of an owner that *caller* acts for, as it sees it."""
-    private = private_of(row.private)
+def entry_body(row: EntryRow, private: Private, caller: Principal) -> EntryBody:
+    """Return *row* with its free text, which is of an owner that *caller* acts for, as it sees it."""
     return EntryBody(
         id=str(row.event_id),
         wallet_id=str(row.wallet_id),
@@ -199,10 +196,10 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
         amount=MoneyBody.of(row.amount_minor, row.currency),
         balance=balance_body(row.posted_minor_after, row.held_minor_after, row.currency),
         counterparty=_counterparty(row, caller),
-        reference=private.get("reference"),
-        description=private.get("description"),
-        metadata=private.get("metadata"),
-        destination=private.get("destination"),
+        reference=private.reference,
+        description=private.description,
+        metadata=private.metadata,
+        destination=private.destination,
         related_transaction_id=_text(row.related_transaction_id),
         hold_id=_text(row.hold_id),
         fee_rule=row.fee_rule,
@@ -211,12 +208,16 @@ def entry_body(row: EntryRow, caller: Principal) -> EntryBody:
     )
 
 
-def transaction_body(found: TransactionEntries, caller: Principal) -> TransactionBody:
-    """Return *found* as *caller* sees it, in the order of the transaction."""
+def own_entry(found: TransactionEntries, caller: Principal) -> EntryRow | None:
+    """Return the entry whose text *caller* is shown as the transaction's: its first own one."""
+    return next((each for each in found.entries if caller.acts_for_owner(each.owner_id)), None)
+
+
+def transaction_body(found: TransactionEntries, private: Private, caller: Principal) -> TransactionBody:
+    """Return *found* as *caller* sees it, in the order of the transaction; *private* is the text of its own entry."""
     named = [row for row in found.entries if row.type != FEE_RETURNED.name]
     first = (named or found.entries or found.system_entries)[0]
     row = found.stated.row
-    private = private_of(next((each.private for each in found.entries if caller.acts_for_owner(each.owner_id)), None))
     bodies = [_wallet_entry(each, caller) for each in found.entries]
     bodies += [_system_entry(each) for each in found.system_entries]
     return TransactionBody(
@@ -228,14 +229,14 @@ def transaction_body(found: TransactionEntries, caller: Principal) -> Transactio
         entries=sorted(bodies, key=lambda entry: entry.entry_index),
         refunded=MoneyBody.of(row.refunded_minor, row.refund_currency or first.currency),
         fees=[fee for each in found.entries if caller.acts_for_owner(each.owner_id) for fee in _fees(each)],
-        reference=private.get("reference"),
-        description=private.get("description"),
-        metadata=private.get("metadata"),
-        destination=private.get("destination"),
+        reference=private.reference,
+        description=private.description,
+        metadata=private.metadata,
+        destination=private.destination,
         created_at=rfc3339(first.occurred_at),
         refunds=[str(refund) for refund in row.refunds],
         related_transaction_id=_text(row.reverses),
-        reason=None if row.reverses is None else private.get("reason"),
+        reason=None if row.reverses is None else private.reason,
     )
 
 
@@ -333,9 +334,3 @@ def _counterparty(row: EntryRow, caller: Principal) -> CounterpartyBody | None:
 
 def _text(found: UUID | None) -> str | None:
     return None if found is None else str(found)
-
-
-def private_of(stored: str | None) -> dict[str, Any]:
-    """Return the free text that is stored as JSON."""
-    found: dict[str, Any] = {} if stored is None else msgspec.json.decode(stored)
-    return found

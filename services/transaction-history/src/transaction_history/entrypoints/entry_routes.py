@@ -1,6 +1,6 @@
 """The routes of entries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, TypeVar
 from uuid import UUID
@@ -14,11 +14,24 @@ from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
-from servicekit.http.routes.paging import Page, PageRequest, paged, paged_both_ways
+from servicekit.http.routes.paging import LIMIT_MAX, Page, PageRequest, paged, paged_both_ways
 from servicekit.principal import Principal
 from servicekit.read_answers import read_raises_as_problems, tell_freshness
+from servicekit.read_model.walking import Walk
 from transaction_history.domain.entry_filter import EntryFilter
+from transaction_history.domain.private_text import PrivateText, texts_of
+from transaction_history.domain.tables import RowWriter
 from transaction_history.entrypoints.bodies import EntriesBody, TotalBody, entry_body
+from transaction_history.entrypoints.entry_streams import (
+    CHUNK_ROWS,
+    MEDIA_TYPES,
+    ROWS_MAX,
+    Some,
+    Streamed,
+    Streams,
+    stream_answer,
+    too_many,
+)
 from transaction_history.entrypoints.filters import Filtered
 from transaction_history.entrypoints.parameters import (
     HISTORY,
@@ -30,9 +43,9 @@ from transaction_history.entrypoints.parameters import (
     wallet_id_of,
 )
 from transaction_history.entrypoints.parked import parked_body
-from transaction_history.reads.entries import list_entries
+from transaction_history.reads.entries import COUNTED_MAX, Entries, list_entries
 from transaction_history.reads.listing import TimedPosition
-from transaction_history.reads.search import SearchQueries
+from transaction_history.reads.search import Hits, SearchQueries
 from transaction_history.reads.search_index import Position
 from transaction_history.reads.view import Views
 from transaction_history.reads.wallets import known_wallet
@@ -42,7 +55,8 @@ Include = Annotated[Literal["total"] | None, Query(description="`total`: how man
 
 _FILTERS: Final = (
     "Filtered by wallet, owner, transaction and time, either end first and walked both ways. Other filters are served "
-    "by the index, newest first and forwards: an answer is as fresh as that, and a page may be short."
+    "by the index, newest first and forwards: an answer is as fresh as that, and a page may be short. With `Accept: "
+    "text/csv` or `application/jsonl` all entries are one answer that streams, up to 100,000."
 )
 _FROM_ENTRIES: Final[Sequence[Link]] = (
     ("get_transaction", {"transaction_id": "$response.body#/data/0/transaction_id"}),
@@ -53,9 +67,9 @@ _FROM_ENTRIES: Final[Sequence[Link]] = (
 )
 
 
-def entry_routes(views: Views, search: SearchQueries) -> Sequence[Route]:
+def entry_routes(views: Views, search: SearchQueries, private_text: PrivateText) -> Sequence[Route]:
     """Return the routes of entries: a wallet's, an owner's, and those of all that the caller may see."""
-    handlers = _EntryHandlers(views, search)
+    handlers = _EntryHandlers(views, search, private_text, Streams())
     return (
         Route(
             method="GET",
@@ -67,7 +81,8 @@ def entry_routes(views: Views, search: SearchQueries) -> Sequence[Route]:
             description=f"{_FILTERS} {NOT_THEIRS}",
             tags=["history"],
             response=EntriesBody,
-            problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED],
+            media_types=MEDIA_TYPES,
+            problems=[problems.WALLET_NOT_FOUND, problems.WALLET_PARKED, problems.TOO_MANY_ROWS],
             links=_FROM_ENTRIES,
         ),
         Route(
@@ -80,7 +95,8 @@ def entry_routes(views: Views, search: SearchQueries) -> Sequence[Route]:
             description=f"{_FILTERS} {NONE_OF_OTHERS}",
             tags=["history"],
             response=EntriesBody,
-            problems=[problems.NOT_FOUND, problems.WALLET_PARKED],
+            media_types=MEDIA_TYPES,
+            problems=[problems.NOT_FOUND, problems.WALLET_PARKED, problems.TOO_MANY_ROWS],
             links=_FROM_ENTRIES,
         ),
         Route(
@@ -93,7 +109,8 @@ def entry_routes(views: Views, search: SearchQueries) -> Sequence[Route]:
             description=f"{_FILTERS} An owner whose id no path can hold is asked for here. {NONE_OF_OTHERS}",
             tags=["history"],
             response=EntriesBody,
-            problems=[problems.WALLET_PARKED],
+            media_types=MEDIA_TYPES,
+            problems=[problems.WALLET_PARKED, problems.TOO_MANY_ROWS],
             links=_FROM_ENTRIES,
         ),
     )
@@ -117,6 +134,8 @@ class _Asked:
 class _EntryHandlers:
     views: Views
     search: SearchQueries
+    private_text: PrivateText
+    streams: Streams
 
     async def of_wallet(
         self,
@@ -129,10 +148,11 @@ class _EntryHandlers:
         response: Response,
         order: Order = "newest",
         include: Include = None,
-    ) -> EntriesBody:
+        streamed: Streamed = None,
+    ) -> EntriesBody | Response:
         known = wallet_id_of(wallet_id)
         wanted = replace(filtered, wallet_ids=_narrowed(known, filtered.wallet_ids, "wallet_id"))
-        return await self._listed(_Asked(caller, wanted, order, include, page, min_position, known), response)
+        return await self._listed(_Asked(caller, wanted, order, include, page, min_position, known), response, streamed)
 
     async def of_owner(
         self,
@@ -145,9 +165,10 @@ class _EntryHandlers:
         response: Response,
         order: Order = "newest",
         include: Include = None,
-    ) -> EntriesBody:
+        streamed: Streamed = None,
+    ) -> EntriesBody | Response:
         wanted = replace(filtered, owner_ids=_narrowed(owner_id, filtered.owner_ids, "owner_id"))
-        return await self._listed(_Asked(caller, wanted, order, include, page, min_position), response)
+        return await self._listed(_Asked(caller, wanted, order, include, page, min_position), response, streamed)
 
     async def of_tenant(
         self,
@@ -159,35 +180,32 @@ class _EntryHandlers:
         response: Response,
         order: Order = "newest",
         include: Include = None,
-    ) -> EntriesBody:
-        return await self._listed(_Asked(caller, filtered, order, include, page, min_position), response)
+        streamed: Streamed = None,
+    ) -> EntriesBody | Response:
+        return await self._listed(_Asked(caller, filtered, order, include, page, min_position), response, streamed)
 
-    async def _listed(self, asked: _Asked, response: Response) -> EntriesBody:
+    async def _listed(self, asked: _Asked, response: Response, streamed: RowWriter | None) -> EntriesBody | Response:
         _refuse_disorder(asked)
+        if streamed is not None:
+            _refuse_page(asked)
+            with read_raises_as_problems(PROBLEM_MAP):
+                chunks = self._chunks_by_key(asked) if asked.wanted.is_by_key else self._chunks_by_terms(asked)
+                return await stream_answer(self.streams, asked.caller, streamed, chunks)
         return await (self._by_key if asked.wanted.is_by_key else self._by_terms)(asked, response)
 
     async def _by_key(self, asked: _Asked, response: Response) -> EntriesBody:
         caller = asked.caller
         query = ("entries", caller.tenant_id, caller.owners, asked.wanted, asked.order)
         place = paged_both_ways(asked.page, TimedPosition, *query)
-        is_newest, is_counted = asked.order == "newest", asked.include is not None
         with read_raises_as_problems(PROBLEM_MAP):
-            found = await self.views.answer(
-                caller,
-                asked.min_position,
-                lambda view: list_entries(
-                    view,
-                    asked.wanted,
-                    place.walk,
-                    newest_first=is_newest,
-                    is_counted=is_counted,
-                    of_known=asked.of_known,
-                ),
-            )
+            found = await self._entries(asked, place.walk, None if asked.include is None else COUNTED_MAX)
         tell_freshness(response, found.freshness)
         shown, total = place.show(found.page), found.total
         return EntriesBody(
-            data=[entry_body(row, caller) for row in shown.rows],
+            data=[
+                entry_body(row, private, caller)
+                for row, private in zip(shown.rows, await texts_of(self.private_text, shown.rows), strict=True)
+            ],
             next_cursor=shown.next_cursor,
             prev_cursor=shown.prev_cursor,
             searched_to=None,
@@ -199,22 +217,70 @@ class _EntryHandlers:
         caller = asked.caller
         query = ("entries by terms", caller.tenant_id, caller.owners, asked.wanted)
         place = paged(asked.page, TimedPosition, *query)
-        before, known = None if place.position is None else Position(*place.position), asked.of_known
+        before = None if place.position is None else Position(*place.position)
         with read_raises_as_problems(PROBLEM_MAP):
-            if known is not None:
-                await self.views.answer(caller, asked.min_position, lambda view: known_wallet(view, known))
-            hits = await self.search.newest(
-                caller, asked.wanted, before=before, limit=asked.page.limit, min_position=asked.min_position
-            )
+            hits = await self._hits(asked, before, asked.page.limit)
         tell_freshness(response, hits.freshness)
         return EntriesBody(
-            data=[entry_body(entry.row, caller) for entry in hits.entries],
+            data=[entry_body(entry.row, entry.private, caller) for entry in hits.entries],
             next_cursor=None if hits.position is None else place.cursor(TimedPosition(*hits.position)),
             prev_cursor=None,
             searched_to=None if hits.position is None else rfc3339(hits.position.at),
             total=None,
             parked=parked_body(hits.parked),
         )
+
+    async def _entries(self, asked: _Asked, walk: Walk[TimedPosition], counted_max: int | None = None) -> Entries:
+        return await self.views.answer(
+            asked.caller,
+            asked.min_position,
+            lambda view: list_entries(
+                view,
+                asked.wanted,
+                walk,
+                newest_first=asked.order == "newest",
+                counted_max=counted_max,
+                of_known=asked.of_known,
+            ),
+        )
+
+    async def _hits(self, asked: _Asked, before: Position | None, limit: int) -> Hits:
+        known = asked.of_known
+        if known is not None:
+            await self.views.answer(asked.caller, asked.min_position, lambda view: known_wallet(view, known))
+        return await self.search.newest(
+            asked.caller, asked.wanted, before=before, limit=limit, min_position=asked.min_position
+        )
+
+    async def _chunks_by_key(self, asked: _Asked) -> AsyncGenerator[Some, None]:
+        """Yield the entries chunk by chunk, the first even if it is empty; raises Problem where there are too many."""
+        position: TimedPosition | None = None
+        while True:
+            walk = Walk(position, is_back=False, is_included=False, limit=CHUNK_ROWS)
+            found = await self._entries(asked, walk, ROWS_MAX if position is None else None)
+            if found.total is not None and not found.total.is_exact:
+                raise too_many()
+            rows = found.page.rows
+            yield Some(rows, await texts_of(self.private_text, rows), found.freshness)
+            if len(rows) < CHUNK_ROWS:
+                return
+            position = found.page.position_of(rows[-1])
+
+    async def _chunks_by_terms(self, asked: _Asked) -> AsyncGenerator[Some, None]:
+        """Yield the entries as often as a search has found some, the first time even if it has not."""
+        position, is_first = None, True
+        while position is not None or is_first:
+            hits = await self._hits(asked, position, LIMIT_MAX)
+            position, is_first = hits.position, False
+            yield Some([entry.row for entry in hits.entries], [entry.private for entry in hits.entries], hits.freshness)
+
+
+def _refuse_page(asked: _Asked) -> None:
+    """Raise Problem `invalid_query` for what a stream has not: places to go on from, and a total."""
+    if asked.page.cursor is not None:
+        raise invalid_query(FieldError("/cursor", "contradiction", "An answer that streams has all entries."))
+    if asked.include is not None:
+        raise invalid_query(FieldError("/include", "contradiction", "An answer that streams has no total."))
 
 
 def _refuse_disorder(asked: _Asked) -> None:

@@ -74,9 +74,8 @@ async def file_answer(found: WithPieces, asked: Asked, objects: Objects) -> Stre
     if part is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     data = _bytes(found.pieces, objects, start, end)
-    first = await anext(data, b"")
     return StreamingResponse(
-        _chained(first, data),
+        await begun(data),
         status_code=OK if part is None else PARTIAL,
         media_type=file.media_type,
         headers=headers,
@@ -98,6 +97,11 @@ def file_of(job: Job) -> JobFile:
 
 
 _ENDED: Final = {JobStatus.FAILED: "failed", JobStatus.CANCELLED: "been cancelled"}
+
+
+async def begun(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Return *data* once its beginning is there: what fails before is told as an error, and not as a broken answer."""
+    return _chained(await anext(data, b""), data)
 
 
 async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -7,10 +7,11 @@ import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
+from contracts.events import Private
 from servicekit.http.routes.paging import ShownBothWays
 from transaction_history.domain.rows import HoldRow, StateChangeRow, WalletRow
 from transaction_history.domain.totals import Standing, movement
-from transaction_history.entrypoints.bodies import BalanceBody, MoneyBody, balance_body, private_of
+from transaction_history.entrypoints.bodies import BalanceBody, MoneyBody, balance_body
 from transaction_history.entrypoints.parked import ParkedBody, parked_body
 from transaction_history.reads.balances import CurrencySeries, Series
 from transaction_history.reads.view import Parked
@@ -148,8 +149,8 @@ class SeriesBody(BaseModel):
     data: list[CurrencySeriesBody]
 
 
-def wallet_body(row: WalletRow) -> WalletBody:
-    """Return *row* as a client sees it."""
+def wallet_body(row: WalletRow, private: Private) -> WalletBody:
+    """Return *row* with its free text as a client sees it."""
     return WalletBody(
         id=str(row.wallet_id),
         owner_id=row.owner_id,
@@ -159,7 +160,7 @@ def wallet_body(row: WalletRow) -> WalletBody:
         balance=balance_body(row.posted_minor, row.held_minor, row.currency),
         overdraft_limit=MoneyBody.of(row.overdraft_limit_minor, row.currency),
         version=row.version,
-        label=private_of(row.private).get("label"),
+        label=private.label,
         entries=row.entries,
         credits=MoneyBody.of(row.credits_total, row.currency),
         debits=MoneyBody.of(row.debits_total, row.currency),
@@ -170,10 +171,10 @@ def wallet_body(row: WalletRow) -> WalletBody:
     )
 
 
-def wallets_body(shown: ShownBothWays[WalletRow], parked: Parked) -> WalletsBody:
-    """Return a page of wallets as a client sees it, which lacks what is *parked*."""
+def wallets_body(shown: ShownBothWays[WalletRow], texts: Sequence[Private], parked: Parked) -> WalletsBody:
+    """Return a page of wallets with their *texts* as a client sees it, which lacks what is *parked*."""
     return WalletsBody(
-        data=[wallet_body(row) for row in shown.rows],
+        data=[wallet_body(row, private) for row, private in zip(shown.rows, texts, strict=True)],
         next_cursor=shown.next_cursor,
         prev_cursor=shown.prev_cursor,
         parked=parked_body(parked),
@@ -187,10 +188,12 @@ def holds_body(shown: ShownBothWays[HoldRow]) -> HoldsBody:
     )
 
 
-def state_changes_body(shown: ShownBothWays[StateChangeRow]) -> StateChangesBody:
-    """Return a page of state changes as a client sees it."""
+def state_changes_body(shown: ShownBothWays[StateChangeRow], texts: Sequence[Private]) -> StateChangesBody:
+    """Return a page of state changes with their *texts* as a client sees it."""
     return StateChangesBody(
-        data=[_state_change(row) for row in shown.rows], next_cursor=shown.next_cursor, prev_cursor=shown.prev_cursor
+        data=[_state_change(row, private) for row, private in zip(shown.rows, texts, strict=True)],
+        next_cursor=shown.next_cursor,
+        prev_cursor=shown.prev_cursor,
     )
 
 
@@ -259,8 +262,7 @@ def _hold(row: HoldRow) -> HoldBody:
     )
 
 
-def _state_change(row: StateChangeRow) -> StateChangeBody:
-    private = private_of(row.private)
+def _state_change(row: StateChangeRow, private: Private) -> StateChangeBody:
     return StateChangeBody(
         id=str(row.event_id),
         wallet_id=str(row.wallet_id),
@@ -269,7 +271,7 @@ def _state_change(row: StateChangeRow) -> StateChangeBody:
         type=row.type,
         source=row.source,
         scope=row.scope,
-        reason=private.get("reason"),
-        label=private.get("label"),
+        reason=private.reason,
+        label=private.label,
         occurred_at=rfc3339(row.occurred_at),
     )

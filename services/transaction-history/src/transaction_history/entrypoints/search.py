@@ -107,7 +107,7 @@ class _SearchHandlers:
                 following = _behind(hits, before, ranked + page.limit)
         tell_freshness(response, hits.freshness)
         return SearchBody(
-            data=[entry_body(entry.row, caller) for entry in shown],
+            data=[entry_body(entry.row, entry.private, caller) for entry in shown],
             next_cursor=None if following is None else place.cursor(following),
             searched_to=None if hits.position is None else rfc3339(hits.position.at),
             parked=parked_body(hits.parked),

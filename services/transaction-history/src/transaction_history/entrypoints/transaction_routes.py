@@ -14,9 +14,11 @@ from servicekit.http.route import Link, Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, paged_both_ways
 from servicekit.read_answers import read_raises_as_problems, tell_freshness
+from transaction_history.domain.private_text import NO_TEXT, PrivateText, texts_of
 from transaction_history.entrypoints.bodies import (
     TransactionBody,
     TransactionsBody,
+    own_entry,
     transaction_body,
     transactions_body,
 )
@@ -64,9 +66,9 @@ _OTHERS_SIDE: Final = (
 )
 
 
-def transaction_routes(views: Views) -> Sequence[Route]:
+def transaction_routes(views: Views, private_text: PrivateText) -> Sequence[Route]:
     """Return the routes of transactions."""
-    handlers = _TransactionHandlers(views)
+    handlers = _TransactionHandlers(views, private_text)
     return (
         Route(
             method="GET",
@@ -101,6 +103,7 @@ def transaction_routes(views: Views) -> Sequence[Route]:
 @dataclass(frozen=True, slots=True)
 class _TransactionHandlers:
     views: Views
+    private_text: PrivateText
 
     async def transactions(
         self,
@@ -138,7 +141,9 @@ class _TransactionHandlers:
         with read_raises_as_problems(PROBLEM_MAP):
             found = await self.views.answer(caller, min_position, lambda view: transaction(view, known))
         tell_freshness(response, found.freshness)
-        return transaction_body(found, caller)
+        own = own_entry(found, caller)
+        (private,) = [NO_TEXT] if own is None else await texts_of(self.private_text, [own])
+        return transaction_body(found, private, caller)
 
 
 def _wanted(

@@ -12,6 +12,7 @@ from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import Caller, MinPosition, PathId
 from servicekit.http.routes.paging import Page, paged_both_ways
 from servicekit.read_answers import read_raises_as_problems, tell_freshness
+from transaction_history.domain.private_text import PrivateText, texts_of
 from transaction_history.entrypoints.ledger_bodies import (
     HoldsBody,
     OwnerBalancesBody,
@@ -57,9 +58,9 @@ OpenedTo = Annotated[str | None, Query(description="Opened before this instant, 
 State = Annotated[str | None, Query(description="In one of these states, separated by commas.", max_length=100)]
 
 
-def wallet_routes(views: Views) -> Sequence[Route]:
+def wallet_routes(views: Views, private_text: PrivateText) -> Sequence[Route]:
     """Return the routes of wallets and of what owners have."""
-    handlers = _WalletHandlers(views)
+    handlers = _WalletHandlers(views, private_text)
     return (
         Route(
             method="GET",
@@ -138,6 +139,7 @@ def _of_owner(handlers: "_WalletHandlers") -> Sequence[Route]:
 @dataclass(frozen=True, slots=True)
 class _WalletHandlers:
     views: Views
+    private_text: PrivateText
 
     async def wallets(
         self,
@@ -167,7 +169,8 @@ class _WalletHandlers:
         with read_raises_as_problems(PROBLEM_MAP):
             found = await self.views.answer(caller, min_position, lambda view: list_wallets(view, wanted, asked.walk))
         tell_freshness(response, found.freshness)
-        return wallets_body(asked.show(found.page), found.parked)
+        shown = asked.show(found.page)
+        return wallets_body(shown, await texts_of(self.private_text, shown.rows), found.parked)
 
     async def wallet(
         self, wallet_id: PathId, caller: Caller, min_position: MinPosition, response: Response
@@ -176,7 +179,8 @@ class _WalletHandlers:
         with read_raises_as_problems(PROBLEM_MAP):
             found = await self.views.answer(caller, min_position, lambda view: one_wallet(view, known))
         tell_freshness(response, found.freshness)
-        return wallet_body(found.wallet)
+        (private,) = await texts_of(self.private_text, [found.wallet])
+        return wallet_body(found.wallet, private)
 
     async def holds(
         self,
@@ -207,7 +211,8 @@ class _WalletHandlers:
                 caller, min_position, lambda view: wallet_state_changes(view, known, asked.walk)
             )
         tell_freshness(response, found.freshness)
-        return state_changes_body(asked.show(found.page))
+        shown = asked.show(found.page)
+        return state_changes_body(shown, await texts_of(self.private_text, shown.rows))
 
     async def owner_balances(
         self, owner_id: OwnerId, caller: Caller, min_position: MinPosition, response: Response

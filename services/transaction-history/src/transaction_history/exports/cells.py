@@ -46,7 +46,7 @@ class Cells:
             if row[at] is not None:
                 row[at] = self._tell(row[at])
         for at, name in self._texts:
-            row[at] = _text(getattr(private, name))
+            row[at] = text_cell(getattr(private, name))
         return row
 
 
@@ -56,7 +56,7 @@ def _amounts(found: str) -> str:
     return _encode({currency: format_minor(minor, currency) for currency, minor in minors.items()}).decode()
 
 
-def _text(found: object) -> str | None:
+def text_cell(found: object) -> str | None:
     """Return a field of free text as one text: what is no text is JSON."""
     return found if found is None or isinstance(found, str) else _encode(found).decode()
 

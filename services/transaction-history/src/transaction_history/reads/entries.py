@@ -48,10 +48,10 @@ async def list_entries(
     walk: Walk[TimedPosition],
     *,
     newest_first: bool = True,
-    is_counted: bool = False,
+    counted_max: int | None = None,
     of_known: UUID | None = None,
 ) -> Entries:
-    """Return a page of entries, and with *is_counted* how many there are; none of what is not the caller's.
+    """Return a page of entries, and how many there are, counted to *counted_max*; none of what is not the caller's.
 
     Raises SubjectParked where a wallet or an owner is asked for that is parked, or has a parked wallet. With
     *of_known*, the one wallet that is asked for, raises WalletUnknown too.
@@ -64,7 +64,7 @@ async def list_entries(
     found = await read_page(view, replace(_LIST, newest_first=newest_first), walk, asked, each=each)
     rows = [row_of(EntryRow, row) for row in found.rows]
     page = Walked(rows, lambda row: TimedPosition(row.occurred_at, row.event_id))
-    total = await _count(view, wanted, parked) if is_counted else None
+    total = None if counted_max is None else await _count(view, wanted, parked, counted_max)
     return Entries(page, total, told_parked(parked), view.freshness(shards))
 
 
@@ -102,12 +102,12 @@ def _asked(view: View, wanted: EntryFilter, parked: Sequence[UUID]) -> tuple[Whe
     return asked, each
 
 
-async def _count(view: View, wanted: EntryFilter, parked: Sequence[UUID]) -> Total:
+async def _count(view: View, wanted: EntryFilter, parked: Sequence[UUID], counted_max: int) -> Total:
     asked, each = _asked(view, wanted, parked)
     if each is not None:
         asked.require(f"{each.column} = any ({asked.value(list(each.values))}::{each.kind}[])")
     query = f"""
-        select count(*) from (select from {SCHEMA}.entry {asked} limit {asked.value(COUNTED_MAX + 1)}) as counted"""
+        select count(*) from (select from {SCHEMA}.entry {asked} limit {asked.value(counted_max + 1)}) as counted"""
     (record,) = await view.fetch(query, asked)
     count: int = record["count"]
-    return Total(min(count, COUNTED_MAX), count <= COUNTED_MAX)
+    return Total(min(count, counted_max), count <= counted_max)

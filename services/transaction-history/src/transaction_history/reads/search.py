@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from contracts.events import Private
 from contracts.ids import SHARDS
 from servicekit.consumer.checkpoints import Progress
 from servicekit.postgres import Connection
@@ -14,7 +13,7 @@ from servicekit.read_model.projected import Freshness, Projected, SubjectParked,
 from servicekit.tenant_pool import TenantPool
 from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.matching import Entry
-from transaction_history.domain.private_text import PrivateText, Sealed, stored_private
+from transaction_history.domain.private_text import PrivateText, texts_of
 from transaction_history.domain.rows import EntryRow
 from transaction_history.domain.term_query import TermQuery, scope_terms, terms_of
 from transaction_history.domain.terms import Hasher
@@ -150,8 +149,7 @@ class SearchQueries:
     ) -> list[Entry]:
         """Return the entries at *keys* that are as *asked* for, in their order."""
         rows = await entries_at(connection, caller, keys)
-        sealed = [Sealed(row.tenant_id, row.owner_id, stored_private(row.private)) for row in rows]
-        texts: Sequence[Private] = await self._private_text.opened(sealed)
+        texts = await texts_of(self._private_text, rows)
         entries = [Entry(row, text, caller.acts_for) for row, text in zip(rows, texts, strict=True)]
         return [entry for entry in entries if entry.matches(asked)]
 

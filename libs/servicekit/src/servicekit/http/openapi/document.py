@@ -166,7 +166,8 @@ def _describe_success(
     if route.answered_struct is not None:
         success.update(description="Found.", content={"application/json": {"schema": _schema(route, schemas)}})
     if route.media_types:
-        success["content"] = {each: {"schema": dict(BYTES)} for each in route.media_types}
+        of_bytes = {each: {"schema": dict(BYTES)} for each in route.media_types}
+        success["content"] = of_bytes if route.response is None else {**success["content"], **of_bytes}
     if route.links:
         success["links"] = links_of(route.links)
     answered = {**_LIMITS, **route.response_headers}

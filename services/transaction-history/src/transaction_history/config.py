@@ -42,8 +42,10 @@ _REPLICAS_MAX: Final = 8
 _REPLICA_ACQUIRE_S: Final = 0.5
 _REPLICA_COMMAND_S: Final = 1.5
 """With that the primary has the rest of a request's deadline."""
-_WORKER_CONNECTIONS: Final = 4
-"""For each of two jobs one writes, and one takes and extends."""
+_WORKER_CONNECTIONS: Final = 5
+"""For each of two jobs one writes, and one takes and extends; one is the renderer's."""
+_RENDERING: Final = 1
+"""Statements that are rendered beside the jobs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +235,7 @@ class HistorySettings(ServiceSettings):
                     self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
                 ),
                 application_name=f"{name}-reads",
-                max_size=self.transaction_history_worker_jobs,
+                max_size=self.transaction_history_worker_jobs + _RENDERING,
                 session=BY_INDEX,
             ),
             working=WorkerSettings(

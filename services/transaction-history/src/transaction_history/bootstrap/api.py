@@ -33,6 +33,8 @@ from transaction_history.entrypoints.export_handlers import ExportHandlers
 from transaction_history.entrypoints.export_routes import export_routes, link_routes
 from transaction_history.entrypoints.job_routes import job_routes
 from transaction_history.entrypoints.search import search_routes
+from transaction_history.entrypoints.statement_handlers import StatementHandlers
+from transaction_history.entrypoints.statement_routes import statement_routes
 from transaction_history.entrypoints.total_routes import total_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
@@ -45,6 +47,8 @@ from transaction_history.reads.search import SearchQueries
 from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
 from transaction_history.reads.totals import CountedReads
 from transaction_history.reads.view import Views
+from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.queries import StatementQueries
 
 
 async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
@@ -92,6 +96,7 @@ async def open_api(
                     index=index,
                     search=search,
                     exporting=exporting,
+                    statements=_statement_handlers(exporting, tenants),
                 )
 
 
@@ -103,6 +108,16 @@ def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantP
         queries=JobQueries(tenants),
         objects=open_objects(settings),
         link_key=settings.link_key,
+    )
+
+
+def _statement_handlers(exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
+    return StatementHandlers(
+        pool=exporting.pool,
+        keyed=exporting.keyed,
+        commands=StatementCommands(),
+        queries=StatementQueries(tenants),
+        objects=exporting.objects,
     )
 
 
@@ -132,6 +147,7 @@ def _app(
     health: Pool,
     index: Projected,
     exporting: ExportHandlers,
+    statements: StatementHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         objects = await objects_check(exporting.objects)
@@ -155,6 +171,7 @@ def _app(
             *job_routes(exporting.queries, exporting.keyed, exporting.commands),
             *export_routes(exporting),
             *link_routes(exporting),
+            *statement_routes(statements),
         ],
         readiness=lambda: database_check(health),
         deep=deep,

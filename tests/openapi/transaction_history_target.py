@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
+from uuid import UUID
 
 import httpx2
 from prometheus_client import CollectorRegistry
@@ -19,10 +22,13 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from testkit.waiting import eventually
+from testkit.watermarks import complete
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
 
 OWNER: Final = "owner"
+STATEMENTS: Final = "/v1/history/statements"
+CLOSED: Final = datetime(2026, 2, 1, tzinfo=UTC)
 EXPORTS: Final = "/v1/history/exports"
 EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
 OF_EXPORT: Final = (("GET", ""), ("GET", "/file"), ("DELETE", "/links"))
@@ -113,7 +119,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     project(database.dsn_app, projection, events)
     project(database.dsn_app, index, events)
-    exports, jobs = _exports(database, http)
+    statements = _statements(database, http, payer)
+    exports, jobs = _exports(database, http, f"{STATEMENTS}/{statements()}/file")
 
     def token() -> str:
         linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
@@ -149,7 +156,47 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/history/jobs/{job_id}/cancel": Fill(path={"job_id": jobs}),
         "GET /v1/history/jobs": Fill(paged={"kind": "export"}),
         "POST /v1/history/exports": Fill(body=_narrowed),
+        **_statement_fills(payer, statements),
     }
+
+
+def _statement_fills(wallet: UUID, statements: Make) -> Mapping[str, Fill]:
+    seconds = count(1)
+
+    def settings(body: Json) -> None:
+        body.update({"time_zone": "Europe/Berlin", "formats": ["csv"]})
+
+    def behind_the_last(body: Json) -> None:
+        body.update({"wallet_id": str(wallet), "to": (CLOSED + timedelta(seconds=next(seconds))).isoformat()})
+
+    one = {"statement_id": statements}
+    made: Mapping[str, Make] = {"format": lambda: "csv", "volume": lambda: "1", "issue": lambda: "1"}
+    owner = {"owner_id": lambda: OWNER}
+    return {
+        "PUT /v1/history/statement-settings": Fill(body=settings),
+        "PUT /v1/history/owners/{owner_id}/statement-settings": Fill(path=owner, body=settings),
+        "GET /v1/history/owners/{owner_id}/statement-settings": Fill(path=owner),
+        "GET /v1/history/statements": Fill(query={**SEEN, "wallet_id": new_id_text}, paged={"owner_id": OWNER}),
+        f"POST {STATEMENTS}": Fill(body=behind_the_last),
+        f"GET {STATEMENTS}/{{statement_id}}": Fill(path=one),
+        f"GET {STATEMENTS}/{{statement_id}}/file": Fill(path=one, query=made),
+        f"POST {STATEMENTS}/{{statement_id}}/reissue": Fill(path=one),
+    }
+
+
+def _statements(database: Database, http: httpx2.Client, wallet: UUID) -> Make:
+    """Return what gives a statement whose table is asked for; there are two."""
+
+    async def settle() -> None:
+        async with await open_pool(_settings(database).worker.pool) as pool, pool.connection() as connection:
+            await complete(connection)
+
+    asyncio.run(settle())
+    ids = []
+    for ends in (CLOSED - timedelta(days=1), CLOSED):
+        body = {"wallet_id": str(wallet), "to": ends.isoformat()}
+        ids.append(str(http.post(STATEMENTS, json=body, headers=_key()).json()["id"]))
+    return lambda: ids[0]
 
 
 def _key() -> dict[str, str]:
@@ -168,8 +215,8 @@ def _for_a_minute(body: Json) -> None:
     body["expires_in_s"] = 60
 
 
-def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
-    """Return what gives an export with a file, and what asks for another one."""
+def _exports(database: Database, http: httpx2.Client, table: str) -> tuple[Make, Make]:
+    """Return what gives an export with a file, and what asks for another one; have a statement's *table* be made."""
 
     def ask() -> str:
         asked = http.post(EXPORTS, json=EXPORT, headers=_key())
@@ -187,7 +234,8 @@ def _exports(database: Database, http: httpx2.Client) -> tuple[Make, Make]:
             working = asyncio.create_task(worker.run(shutdown))
 
             async def is_made() -> bool:
-                return bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
+                is_there = http.get(table, params={"format": "csv"}).is_success
+                return is_there and bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
 
             await eventually(is_made)
             shutdown.request()

@@ -12,6 +12,7 @@ from testkit.events import wallet_in
 from testkit.export_api import OpenWorker
 from testkit.read_api import ReadApi
 from testkit.waiting import eventually
+from testkit.watermarks import complete
 
 pytestmark = pytest.mark.integration
 
@@ -32,13 +33,7 @@ class StatementApi:
     async def settle(self, until: datetime) -> None:
         """Have the ledger be complete up to *until*, and beyond what a closing waits for."""
         async with self.pool.connection() as connection:
-            await connection.execute(
-                """insert into servicekit.watermark (projection, shard, known_seq, known_at, covered_seq, covered_at)
-                   select 'transaction_history', s, 0, $1, 0, $1 from generate_series(0, 63) as s
-                   on conflict (projection, shard) do update
-                       set known_at = excluded.known_at, covered_at = excluded.covered_at""",
-                until + timedelta(seconds=80),
-            )
+            await complete(connection, until + timedelta(seconds=80))
 
 
 @pytest.fixture
@@ -65,4 +60,3 @@ async def test_a_period_is_closed_listed_and_fetched(api: StatementApi, open_wor
     assert (statement["number"], statement["period_from"], statement["period_to"]) == (1, "2026-01-01", "2026-02-01")
     assert (statement["opening"]["amount"], statement["closing"]["amount"]) == ("0.00", "9.70")
     assert file.status_code == 200, file.text
-    print(file.text)

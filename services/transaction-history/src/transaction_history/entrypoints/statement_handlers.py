@@ -11,6 +11,7 @@ from contracts import problems
 from contracts.envelope import rfc3339
 from contracts.ids import parse_id
 from contracts.times import InstantError, parse_instant
+from servicekit.access.admission import NotAllowed
 from servicekit.clock import monotonic_s
 from servicekit.failures import RETRY_AFTER_S
 from servicekit.http.edge.context import invalid_query
@@ -22,6 +23,7 @@ from servicekit.http.routes.paging import Page, paged_both_ways
 from servicekit.http.routes.parsing import filtered_id, path_id
 from servicekit.idempotency import Answer, Undone
 from servicekit.postgres import Pool, Transaction
+from servicekit.principal import Principal
 from transaction_history.domain.closing import FileFormat, Statement, volumes_of
 from transaction_history.domain.jobs import JobStatus
 from transaction_history.entrypoints.export_handlers import WAIT_S
@@ -118,13 +120,13 @@ class StatementHandlers:
     async def put_owners(self, owner_id: OwnerId, sent: Sent, body: StatementSettings) -> Response:
         """Say how an owner's wallets are closed."""
         if not sent.caller.acts_for_owner(owner_id):
-            raise _no_owner()
+            raise _not_theirs(sent.caller)
         return await self._put(owner_id, sent, body)
 
     async def owners(self, owner_id: OwnerId, caller: Caller) -> SettingBody:
         """Tell how an owner's wallets are closed."""
         if not caller.acts_for_owner(owner_id):
-            raise _no_owner()
+            raise _not_theirs(caller)
         return setting_body(await self.queries.setting(caller, owner_id))
 
     async def list(
@@ -252,8 +254,8 @@ def _end_of(text: str) -> date | datetime:
         raise invalid_request(FieldError("/to", "invalid_value", str(error))) from None
 
 
-def _no_owner() -> Problem:
-    return Problem(problems.OWNER_NOT_FOUND, "There is no such owner.")
+def _not_theirs(caller: Principal) -> NotAllowed:
+    return NotAllowed("The credentials do not act for this owner.", kind=caller.kind)
 
 
 def _refusal(outcome: Refused, wallet_id: str) -> Problem:

@@ -73,7 +73,6 @@ def _of_settings(handlers: StatementHandlers) -> Sequence[Route]:
             tags=_TAGS,
             request=StatementSettings,
             response=SettingBody,
-            problems=[problems.OWNER_NOT_FOUND],
         ),
         Route(
             method="GET",
@@ -84,7 +83,6 @@ def _of_settings(handlers: StatementHandlers) -> Sequence[Route]:
             summary="How an owner's wallets are closed",
             tags=_TAGS,
             response=SettingBody,
-            problems=[problems.OWNER_NOT_FOUND],
         ),
     )
 

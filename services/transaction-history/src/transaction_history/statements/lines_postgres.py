@@ -1,7 +1,7 @@
 """The lines of a statement, read from the ledger some thousands at a time, each time in a transaction of its own."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Final
 
 from contracts.events import Private
@@ -64,11 +64,16 @@ class LineReader:
             if is_over:
                 return
 
-    async def _begin(self, statement: Statement, before: int) -> datetime:
-        """Return an instant that no line behind the first *before* entries of the wallet occurred before."""
+    async def day_before(self, statement: Statement, before: int) -> date | None:
+        """Return the last day of the statement that ended before the wallet's entry number *before*, if one did."""
         values = (statement.wallet_id, statement.tenant_id, statement.owner_id, statement.lines_from.date(), before)
         async with self._tenants.reading(statement.tenant_id) as connection:
-            day = await connection.fetchval(_DAY, *values)
+            found: date | None = await connection.fetchval(_DAY, *values)
+        return found
+
+    async def _begin(self, statement: Statement, before: int) -> datetime:
+        """Return an instant that no line behind the first *before* entries of the wallet occurred before."""
+        day = await self.day_before(statement, before)
         return statement.lines_from if day is None else max(datetime.combine(day, time(), UTC), statement.lines_from)
 
     async def _opened(self, statement: Statement, rows: Sequence["asyncpg.Record"]) -> Sequence[Private]:

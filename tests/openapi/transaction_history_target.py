@@ -19,12 +19,16 @@ from servicekit.consumer.projection import Projection
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, open_pool
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import principal_of
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from testkit.waiting import eventually
 from testkit.watermarks import complete
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
+from transaction_history.domain.closing import FileFormat, Statement
+from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.queries import statement_on
 
 OWNER: Final = "owner"
 STATEMENTS: Final = "/v1/history/statements"
@@ -120,7 +124,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     project(database.dsn_app, projection, events)
     project(database.dsn_app, index, events)
     statements = _statements(database, http, payer)
-    exports, jobs = _exports(database, http, f"{STATEMENTS}/{statements()}/file")
+    exports, jobs = _exports(database, http, statements())
 
     def token() -> str:
         linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
@@ -215,8 +219,8 @@ def _for_a_minute(body: Json) -> None:
     body["expires_in_s"] = 60
 
 
-def _exports(database: Database, http: httpx2.Client, table: str) -> tuple[Make, Make]:
-    """Return what gives an export with a file, and what asks for another one; have a statement's *table* be made."""
+def _exports(database: Database, http: httpx2.Client, statement: str) -> tuple[Make, Make]:
+    """Return what gives an export with a file, and what asks for another; have a *statement* made a table."""
 
     def ask() -> str:
         asked = http.post(EXPORTS, json=EXPORT, headers=_key())
@@ -231,11 +235,13 @@ def _exports(database: Database, http: httpx2.Client, table: str) -> tuple[Make,
             await open_pool(settings.worker.pool) as pool,
             bootstrap.open_worker(settings, telemetry, pool) as worker,
         ):
+            await _ask_table(pool, UUID(statement))
             working = asyncio.create_task(worker.run(shutdown))
 
             async def is_made() -> bool:
-                is_there = http.get(table, params={"format": "csv"}).is_success
-                return is_there and bool(http.get(f"{EXPORTS}/{made[0]}").json()["status"] == "succeeded")
+                files = http.get(f"{STATEMENTS}/{statement}").json()["files"]
+                done = [http.get(f"{EXPORTS}/{made[0]}").json()["status"], *(file["status"] for file in files)]
+                return done == ["succeeded", "succeeded"]
 
             await eventually(is_made)
             shutdown.request()
@@ -243,6 +249,13 @@ def _exports(database: Database, http: httpx2.Client, table: str) -> tuple[Make,
 
     asyncio.run(work())
     return lambda: made[0], ask
+
+
+async def _ask_table(pool: Pool, statement_id: UUID) -> None:
+    async with pool.transaction() as tx:
+        found = await statement_on(tx.connection, principal_of(), statement_id)
+        assert isinstance(found, Statement)
+        assert await StatementCommands().ask_file(tx, found, 1, FileFormat.CSV, 1)
 
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:

@@ -151,7 +151,7 @@ def statement_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[st
             holds=(),
             holds_left_out=0,
         )
-        account = Account(wallet_id=wallet, tenant_id=tenant, owner_id=owner, ended_at=EPOCH)
+        account = Account(wallet_id=wallet, tenant_id=tenant, owner_id=owner, opened_at=EPOCH, ended_at=EPOCH)
         return close(account, terms, seen, instant, statement_id=wallet, now=instant).statement
 
     async def told(tenant: UUID) -> Sequence[object]:

@@ -65,6 +65,7 @@ class Account:
     wallet_id: UUID
     tenant_id: UUID
     owner_id: str
+    opened_at: datetime
     number: int = 0
     ended_at: datetime
     standing: Standing = NOTHING
@@ -165,7 +166,7 @@ def close(account: Account, terms: Terms, seen: Seen, to: datetime, *, statement
         private=seen.private,
         first_version=before.version + 1,
         last_version=after.version,
-        lines_from=before.occurred_at or account.ended_at,
+        lines_from=before.occurred_at or account.opened_at,
         opening=moved.opening_minor,
         closing=moved.closing_minor,
         credits=moved.credits_minor,

@@ -28,8 +28,7 @@ _FURTHER: Final = (
     "with the schedule `none` nothing is closed by itself."
 )
 _TO_STATEMENT: Final[Sequence[Link]] = tuple(
-    (name, {"statement_id": "$response.body#/id"})
-    for name in ("get_statement", "get_statement_file", "reissue_statement")
+    (name, {"statement_id": "$response.body#/id"}) for name in ("get_statement", "reissue_statement")
 )
 
 
@@ -73,6 +72,7 @@ def _of_settings(handlers: StatementHandlers) -> Sequence[Route]:
             tags=_TAGS,
             request=StatementSettings,
             response=SettingBody,
+            problems=[problems.NOT_FOUND],
         ),
         Route(
             method="GET",
@@ -83,6 +83,7 @@ def _of_settings(handlers: StatementHandlers) -> Sequence[Route]:
             summary="How an owner's wallets are closed",
             tags=_TAGS,
             response=SettingBody,
+            problems=[problems.NOT_FOUND],
         ),
     )
 

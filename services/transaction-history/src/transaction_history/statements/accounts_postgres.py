@@ -150,6 +150,7 @@ async def _enrol(tx: Transaction, stale: Sequence["asyncpg.Record"]) -> None:
                 wallet_id=row["wallet_id"],
                 tenant_id=row["tenant_id"],
                 owner_id=row["owner_id"],
+                opened_at=row["opened_at"],
                 ended_at=row["ended_at"] or row["opened_at"],
             ),
             terms_of(row),

@@ -33,15 +33,11 @@ from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.rendering import LINES_PER_VOLUME
 from transaction_history.statements import looking_postgres as looking
 from transaction_history.statements.accounts_postgres import advance, keep_summed, retime
-from transaction_history.statements.looking_postgres import SUMMED_MAX, Looked
+from transaction_history.statements.looking_postgres import Looked
 from transaction_history.statements.metrics import StatementMetrics
 from transaction_history.statements.rows import COLUMNS, column
 
-LOT_WALLETS: Final = 1_000
-LOT_ENTRIES: Final = 100_000
-"""Added up by type in one transaction: a fraction of a second."""
 _EVERY_S: Final = 1.0
-_ENTRIES_OF_A_REQUEST: Final = LOT_ENTRIES
 
 _TYPES: Final = {
     **dict.fromkeys(("id", "tenant_id", "wallet_id"), "uuid[]"),
@@ -70,6 +66,21 @@ class TooManyEntries(Exception):
     """The period has more entries than one transaction adds up."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one transaction does: *wallets* are closed, whose *entries* are added up by type, a fraction of a second.
+
+    Of a wallet with more than *summed* so many are added up at a time, and what they come to is kept.
+    """
+
+    wallets: int = 1_000
+    entries: int = 100_000
+    summed: int = 20_000
+
+
+BOUNDS: Final = Bounds()
+
+
 @dataclass(slots=True)
 class _Lot:
     """What a transaction writes."""
@@ -88,9 +99,9 @@ class _Lot:
 class Closing:
     """Closes periods that have ended; any number of processes do so side by side, each wallet once."""
 
-    def __init__(self, metrics: StatementMetrics, *, lot_wallets: int = LOT_WALLETS) -> None:
+    def __init__(self, metrics: StatementMetrics, bounds: Bounds = BOUNDS) -> None:
         self._metrics = metrics
-        self._lot_wallets = lot_wallets
+        self._bounds = bounds
 
     def jobs(self) -> list[MaintenanceJob]:
         """Return what is done every so often: as long as there is anything due, lot after lot."""
@@ -102,7 +113,7 @@ class Closing:
         if not horizons:
             return 0
         async with run.transaction() as tx:
-            lot = await _divided(tx, await looking.due(tx, horizons, self._lot_wallets))
+            lot = await _divided(tx, await looking.due(tx, horizons, self._bounds.wallets), self._bounds)
             await _write(tx, lot)
         self._metrics.closed(len(lot.closed), lot.late)
         return lot.done
@@ -117,7 +128,7 @@ async def complete(connection: Connection) -> Mapping[int, datetime]:
 
 async def close_named(tx: Transaction, looked: Looked) -> Statement:
     """Close the period of one wallet at *looked*'s end, the last thing that *tx* does; raises TooManyEntries."""
-    if looked.unsummed > _ENTRIES_OF_A_REQUEST:
+    if looked.unsummed > BOUNDS.entries:
         raise TooManyEntries
     lot = _Lot()
     await _close(tx, [looked], lot)
@@ -132,7 +143,7 @@ async def ask_ahead(tx: Transaction, files: Sequence[tuple[UUID, int, str, int, 
         await tx.connection.execute(_SERVE, sorted({tenant_id for *_, tenant_id in files}))
 
 
-async def _divided(tx: Transaction, found: Sequence[Looked]) -> _Lot:
+async def _divided(tx: Transaction, found: Sequence[Looked], bounds: Bounds) -> _Lot:
     """Return what is done with the wallets that were *found* due: as many as a transaction can add up the entries of.
 
     What is left is found again.
@@ -141,12 +152,12 @@ async def _divided(tx: Transaction, found: Sequence[Looked]) -> _Lot:
     for looked in found:
         if looked.is_retimed:
             lot.retimed.append(looked)
-        elif looked.unsummed > SUMMED_MAX:
-            if entries + SUMMED_MAX <= LOT_ENTRIES:
-                totals, place = await looking.next_types(tx, looked)
+        elif looked.unsummed > bounds.summed:
+            if entries + bounds.summed <= bounds.entries:
+                totals, place = await looking.next_types(tx, looked, bounds.summed)
                 await keep_summed(tx, looked.account.wallet_id, added(looked.summed, totals), place)
-                entries, lot.busy = entries + SUMMED_MAX, lot.busy + 1
-        elif entries + looked.unsummed <= LOT_ENTRIES:
+                entries, lot.busy = entries + bounds.summed, lot.busy + 1
+        elif entries + looked.unsummed <= bounds.entries:
             chosen.append(looked)
             entries += looked.unsummed
     await _close(tx, chosen, lot)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 HOLDS_TOLD: Final = 20
 HOLDS_LOOKED_AT: Final = 1_000
 """Of a wallet's newest holds: there is no end to those that are settled."""
-SUMMED_MAX: Final = 20_000
-"""Entries of one wallet whose types one look adds up; of a busier one each look adds so many to what is kept."""
 
 # One statement after the other, by keys alone: tables that were small when they were last analysed are not scanned.
 BY_KEYS: Final = "set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_hashjoin = off"
@@ -47,7 +45,7 @@ _LAST: Final = f"""
     order by e.occurred_at desc, e.version desc limit 1"""
 _LOOK: Final = f"""
     with a as materialized ({{accounts}})
-    select a.*, w.currency, w.private, case when w.status = 'closed' then w.last_at end as closed_at,
+    select a.*, w.currency, w.private, w.opened_at, case when w.status = 'closed' then w.last_at end as closed_at,
            s.id, s.time_zone, s.locale, s.schedule, s.formats,
            last.version as last_version, last.occurred_at as last_at, last.posted_minor_after, last.held_minor_after,
            last.entries_after, last.credits_after, last.debits_after, last.fees_after,
@@ -146,12 +144,12 @@ async def types(tx: Transaction, wallets: Collection[Looked]) -> Mapping[UUID, t
     return await _types(tx, asked, upto)
 
 
-async def next_types(tx: Transaction, busy: Looked) -> tuple[tuple[TypeTotal, ...], Place]:
-    """Return what the next entries of a *busy* wallet come to, by type, and the place of the last of them."""
+async def next_types(tx: Transaction, busy: Looked, count: int) -> tuple[tuple[TypeTotal, ...], Place]:
+    """Return what the next *count* rows of a *busy* wallet come to, by type, and the place of the last of them."""
     row = await tx.connection.fetchrow(
         _NTH,
         busy.account.wallet_id,
-        *(busy.place.occurred_at, busy.place.version, busy.standing.occurred_at, SUMMED_MAX),
+        *(busy.place.occurred_at, busy.place.version, busy.standing.occurred_at, count),
     )
     assert row is not None, "a busy wallet has more entries than that"
     place = Place(occurred_at=row["occurred_at"], version=row["version"], entries=row["entries_after"])
@@ -220,7 +218,10 @@ def _of(row: "asyncpg.Record") -> Looked:
         fees_minor=int(row["fees"]),
     )
     account = Account(
-        **{name: row[name] for name in ("wallet_id", "tenant_id", "owner_id", "number", "ended_at", "due_at")},
+        **{
+            name: row[name]
+            for name in ("wallet_id", "tenant_id", "owner_id", "number", "ended_at", "due_at", "opened_at")
+        },
         is_ended=row["is_ended"],
         standing=before,
     )
@@ -238,7 +239,7 @@ def _of(row: "asyncpg.Record") -> Looked:
         late=row["late_entries"] or 0,
         summed=totals_of(row["summed"]) if is_summed else (),
         place=Place(
-            occurred_at=row["summed_at"] if is_summed else before.occurred_at or account.ended_at,
+            occurred_at=row["summed_at"] if is_summed else before.occurred_at or account.opened_at,
             version=row["summed_version"] if is_summed else before.version,
             entries=row["summed_entries"] if is_summed else before.entries,
         ),

@@ -270,8 +270,8 @@ def _refusal(outcome: Refused, wallet_id: str) -> Problem:
         case NotOver(complete_until=until, is_past=is_past):
             detail = "Not all that occurred before the end is known to be there." if is_past else "The end is not past."
             told = None if until is None else rfc3339(until)
-            wait_s = WAIT_S if is_past else None
-            return Problem(problems.PERIOD_NOT_OVER, detail, retry_after_s=wait_s, complete_until=told)
+            later = {"retry_after_s": WAIT_S} if is_past else {}
+            return Problem(problems.PERIOD_NOT_OVER, detail, complete_until=told, **later)
         case ClosedAlready(ended_at=at, is_last=is_last):
             why = "The wallet was closed, and has its last statement" if is_last else "A statement covers that"
             return Problem(problems.PERIOD_CLOSED, f"{why}: it ends at {rfc3339(at)}.", ended_at=rfc3339(at))

@@ -49,8 +49,10 @@ pytestmark = pytest.mark.integration
 TO = datetime(2026, 2, 1, tzinfo=UTC)
 _ANOTHERS = """
     insert into history_jobs.statement
-    select (jsonb_populate_record(s, jsonb_build_object('id', $2::uuid, 'wallet_id', $2::uuid, 'tenant_id', $3::uuid))).*
-    from history_jobs.statement s where s.id = $1"""
+    select (jsonb_populate_record(s, n.changed)).*
+    from history_jobs.statement s,
+         jsonb_build_object('id', $2::uuid, 'wallet_id', $2::uuid, 'tenant_id', $3::uuid) as n (changed)
+    where s.id = $1"""
 _QUEUED = """
     insert into history_jobs.statement_file (statement_id, issue, format, volume, tenant_id, status, due_at)
     select $1, 1, 'pdf', n, $2, 'queued', now() from generate_series(2, 1 + $3::int) as n"""

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Response
 
@@ -270,7 +270,7 @@ def _refusal(outcome: Refused, wallet_id: str) -> Problem:
         case NotOver(complete_until=until, is_past=is_past):
             detail = "Not all that occurred before the end is known to be there." if is_past else "The end is not past."
             told = None if until is None else rfc3339(until)
-            later = {"retry_after_s": WAIT_S} if is_past else {}
+            later: dict[str, Any] = {"retry_after_s": WAIT_S} if is_past else {}
             return Problem(problems.PERIOD_NOT_OVER, detail, complete_until=told, **later)
         case ClosedAlready(ended_at=at, is_last=is_last):
             why = "The wallet was closed, and has its last statement" if is_last else "A statement covers that"

@@ -146,6 +146,7 @@ def statement_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[st
             currency="USD",
             private=None,
             closed_at=None,
+            complete_until=instant,
             standing=Standing(version=1, occurred_at=EPOCH, posted_minor=2, entries=2, credits_minor=2),
             by_type=(),
             holds=(),

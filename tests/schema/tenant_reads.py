@@ -90,7 +90,7 @@ ROWS: Final[Mapping[str, str]] = {
         values (:tenant, '{OWNER}', '{ID}', 'UTC', 'en', 'none', '{{}}', '{AT}');
         insert into history_jobs.statement
         values ('{ID}', :tenant, '{OWNER}', '{ID}', 1, '{AT}', '{AT}', '{AT}', '{AT}', 'UTC', 'en', 'USD', null, 1, 1,
-                '{AT}', 0, 1, 1, 0, 0, 1, 0, 0, '[]', '[]', 0, 1, '{AT}');
+                '{AT}', 0, 1, 1, 0, 0, 1, 0, 0, '[]', '[]', 0, 1, '{AT}', '{AT}');
         insert into history_jobs.statement_issue values ('{ID}', 2, :tenant, 'en', 's', '{AT}');
         insert into history_jobs.statement_file (statement_id, issue, format, volume, tenant_id, status, due_at)
         values ('{ID}', 1, 'csv', 1, :tenant, 'queued', '{AT}');""",

@@ -424,6 +424,7 @@ create table history_jobs.statement (
     holds jsonb not null,
     holds_left_out integer not null,
     issue smallint default 1 not null,
+    complete_until timestamp with time zone not null,
     closed_at timestamp with time zone not null,
     constraint statement_balances check (((((opening)::numeric + credits) - debits) = (closing)::numeric))
 );

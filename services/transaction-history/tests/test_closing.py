@@ -45,8 +45,9 @@ def opened() -> Account:
 
 
 def seen(standing: Standing, **changes: Any) -> Seen:
-    usual = {"currency": "USD", "private": None, "closed_at": None, "by_type": (), "holds": (), "holds_left_out": 0}
-    return Seen(**{**usual, **changes}, standing=standing)
+    usual: dict[str, Any] = {"by_type": (), "holds": (), "holds_left_out": 0, "closed_at": None}
+    given = {"currency": "USD", "private": None, "complete_until": OPENED, **usual, **changes}
+    return Seen(**given, standing=standing)
 
 
 def closed(account: Account, terms: Terms, found: Seen, to: datetime) -> tuple[Statement, Account]:

@@ -19,7 +19,7 @@ from testkit.read_api import ReadApi
 from testkit.watermarks import complete
 from transaction_history.domain.closing import FileFormat, Locale, Statement, Terms
 from transaction_history.domain.periods import Schedule
-from transaction_history.statements.accounts_postgres import Enrolling
+from transaction_history.statements.accounts_postgres import Enrolling, first_id
 from transaction_history.statements.closing_postgres import BOUNDS, Bounds, Closing
 from transaction_history.statements.commands import StatementCommands
 from transaction_history.statements.metrics import StatementMetrics
@@ -302,6 +302,27 @@ async def test_a_closed_wallet_gets_its_last_statement_and_then_none(bench: Benc
 
     (only,) = await bench.statements(wallet)
     assert (only.to_instant, only.entries) == (FEBRUARY, 0)
+
+
+async def test_new_wallets_are_enrolled_soon_and_all_others_when_settings_change(bench: Bench) -> None:
+    enrolling = Enrolling()
+
+    async def enrolled() -> set[UUID]:
+        async with bench.pool.connection() as connection:
+            await enrolling.enrol(JobRun(connection, None))
+            return {row[0] for row in await connection.fetch("select wallet_id from history_jobs.statement_account")}
+
+    old = UUID(int=(first_id(FEBRUARY).int | 7 << 76))  # as one that was parked for long
+    first, second = wallet_in(1), wallet_in(2)
+    await bench.say(MONTHLY)
+    await bench.happened(bench.stream.opened(first))
+    found = [await enrolled()]
+    await bench.happened(bench.stream.opened(second), bench.stream.opened(old))
+    found.append(await enrolled())
+    await bench.say(MONTHLY, "somebody-else")
+    found.append(await enrolled())
+
+    assert found == [{first}, {first, second}, {first, second, old}]
 
 
 async def test_without_settings_nothing_is_closed(bench: Bench) -> None:

@@ -73,6 +73,7 @@ create table history_jobs.statement (
     holds           jsonb       not null,
     holds_left_out  integer     not null,
     issue           smallint    not null default 1,        -- the newest one
+    complete_until  timestamptz not null,                  -- all that occurred up to then was there
     closed_at       timestamptz not null,
     constraint statement_pk primary key (id),
     constraint statement_number_is_dense unique (wallet_id, number),

@@ -77,12 +77,14 @@ class Account:
 class Seen:
     """What the ledger has of a wallet up to a period's end: *standing* is that of its last entry before.
 
-    *closed_at* is when the wallet was closed, None while it is open; *private* is JSON.
+    *closed_at* is when the wallet was closed, None while it is open; *private* is JSON. All that occurred up to
+    *complete_until* is there.
     """
 
     currency: str
     private: str | None
     closed_at: datetime | None
+    complete_until: datetime
     standing: Standing
     by_type: tuple[TypeTotal, ...]
     holds: tuple[OpenHold, ...]
@@ -125,6 +127,7 @@ class Statement:
     holds: tuple[OpenHold, ...]
     holds_left_out: int
     issue: int
+    complete_until: datetime
     closed_at: datetime
 
 
@@ -179,6 +182,7 @@ def close(account: Account, terms: Terms, seen: Seen, to: datetime, *, statement
         holds=seen.holds,
         holds_left_out=seen.holds_left_out,
         issue=1,
+        complete_until=seen.complete_until,
         closed_at=now,
     )
     is_ended = seen.closed_at is not None and seen.closed_at < to

@@ -87,6 +87,7 @@ class StatementBody(BaseModel):
 
     *period_to* and *to_instant* are not included. It covers the wallet's versions from *first_version* to
     *last_version*, which is one less where nothing happened. Of more than 20 open holds *holds_left_out* are not told.
+    All that occurred up to *complete_until* was there when it was closed.
     """
 
     id: str
@@ -112,6 +113,7 @@ class StatementBody(BaseModel):
     by_type: list[TypeBody]
     open_holds: list[OpenHoldBody]
     holds_left_out: int
+    complete_until: str
     closed_at: str
 
 
@@ -242,6 +244,7 @@ def statement_body(statement: Statement) -> StatementBody:
             )
             for each in statement.holds
         ],
+        complete_until=rfc3339(statement.complete_until),
         closed_at=rfc3339(statement.closed_at),
     )
 

@@ -267,11 +267,11 @@ def _refusal(outcome: Refused, wallet_id: str) -> Problem:
         case OpenedLater(opened_at=at):
             detail = f"The wallet was opened at {rfc3339(at)}: no period ends before."
             return Problem(problems.WALLET_NOT_OPEN_YET, detail, opened_at=rfc3339(at))
-        case NotOver(complete_until=until, is_past=is_past):
+        case NotOver(closable_until=until, is_past=is_past):
             detail = "Not all that occurred before the end is known to be there." if is_past else "The end is not past."
             told = None if until is None else rfc3339(until)
             later: dict[str, Any] = {"retry_after_s": WAIT_S} if is_past else {}
-            return Problem(problems.PERIOD_NOT_OVER, detail, complete_until=told, **later)
+            return Problem(problems.PERIOD_NOT_OVER, detail, closable_until=told, **later)
         case ClosedAlready(ended_at=at, is_last=is_last):
             why = "The wallet was closed, and has its last statement" if is_last else "A statement covers that"
             return Problem(problems.PERIOD_CLOSED, f"{why}: it ends at {rfc3339(at)}.", ended_at=rfc3339(at))

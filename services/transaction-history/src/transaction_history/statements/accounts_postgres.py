@@ -1,9 +1,11 @@
 """How far wallets are closed: written by closings, and for wallets that are new or whose settings have changed."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from servicekit.clock import monotonic_s
 from servicekit.maintenance import Job as MaintenanceJob
 from servicekit.maintenance import JobRun
 from servicekit.postgres import Transaction
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 CHUNK_WALLETS: Final = 5_000
 """Looked at by one statement: some ten milliseconds."""
 _EVERY_S: Final = 15.0
+_WHOLE_S: Final = 600.0
+_NEW: Final = timedelta(minutes=20)
+"""Ids ascend with time: between looks at all wallets those are looked at that were made so recently."""
 _BEGINNING: Final = UUID(int=0)
 
 _ADVANCE: Final = """
@@ -56,7 +61,7 @@ _OPEN: Final = f"""
     insert into history_jobs.statement_account (wallet_id, tenant_id, owner_id, shard, ended_at)
     select wallet_id, tenant_id, owner_id, shard, opened_at from {SCHEMA}.wallet where wallet_id = $1
     on conflict do nothing"""
-_ARE_ANY: Final = "select exists (select from history_jobs.statement_setting)"
+_NEWEST: Final = "select max(id::text)::uuid as setting_id, now() as now from history_jobs.statement_setting"
 # Wallets that have no account, or one that was timed by other settings, where there are any for them.
 _STALE: Final = f"""
     with w as materialized (
@@ -115,13 +120,18 @@ async def open_account(tx: Transaction, wallet_id: UUID) -> None:
 
 
 class Enrolling:
-    """Has every wallet timed by the settings that hold for it, also those that are new or were parked."""
+    """Has every wallet timed by the settings that hold for it, also those that are new or were parked.
+
+    All of them are looked at when settings have changed, and every ten minutes; else those that are new.
+    """
 
     def __init__(self) -> None:
         self._after = _BEGINNING
+        self._setting_id: UUID | None = None
+        self._whole_at_s = 0.0
 
     def jobs(self) -> list[MaintenanceJob]:
-        """Return what is done every so often: all wallets are looked at, so many at a time."""
+        """Return what is done every so often: wallets are looked at, so many at a time."""
         return [
             MaintenanceJob(
                 name="enrol_wallets", interval_s=_EVERY_S, run=self.enrol, chunk_rows=CHUNK_WALLETS, has_leader=True
@@ -131,16 +141,30 @@ class Enrolling:
     async def enrol(self, run: JobRun) -> int:
         """Time the next wallets; return how many were looked at."""
         async with run.transaction() as tx:
-            if not await tx.connection.fetchval(_ARE_ANY):
+            row = await tx.connection.fetchrow(_NEWEST)
+            assert row is not None
+            if row["setting_id"] is None:
                 return 0
+            self._begin(row["setting_id"])
             await tx.connection.execute(BY_KEYS)
             rows = await tx.connection.fetch(_STALE, self._after, CHUNK_WALLETS)
             stale = [row for row in rows if row["wallet_id"] is not None]
             if stale:
                 await _enrol(tx, stale)
         looked: int = rows[0]["count"]
-        self._after = rows[0]["newest"] if looked >= CHUNK_WALLETS else _BEGINNING
+        self._after = rows[0]["newest"] if looked >= CHUNK_WALLETS else first_id(row["now"] - _NEW)
         return looked
+
+    def _begin(self, setting_id: UUID) -> None:
+        """Begin with the first wallet where settings have changed, or all were looked at long ago."""
+        if setting_id != self._setting_id or monotonic_s() >= self._whole_at_s:
+            self._after, self._setting_id = _BEGINNING, setting_id
+            self._whole_at_s = monotonic_s() + _WHOLE_S
+
+
+def first_id(instant: datetime) -> UUID:
+    """Return the least id that may have been made at *instant*."""
+    return UUID(int=int(instant.timestamp() * 1_000) << 80)
 
 
 async def _enrol(tx: Transaction, stale: Sequence["asyncpg.Record"]) -> None:

@@ -63,9 +63,9 @@ class OpenedLater:
 
 @dataclass(frozen=True, slots=True)
 class NotOver:
-    """The end is not past, or not all that occurred before it may be there: up to *complete_until* it is."""
+    """The end is not past, or not all that occurred before it may be there: up to *closable_until* it is."""
 
-    complete_until: datetime | None
+    closable_until: datetime | None
     is_past: bool
 
 
@@ -116,7 +116,7 @@ class StatementCommands:
             return NotOver(until, is_past=await tx.connection.fetchval("select $1 <= now()", end))
         if await is_parked(tx.connection, SCHEMA, [wallet_id]):
             return WalletParked()
-        return await _close(tx, wallet_id, end)
+        return await _close(tx, wallet_id, end, until)
 
     async def reissue(
         self, tx: Transaction, caller: Principal, statement_id: UUID
@@ -142,9 +142,9 @@ class StatementCommands:
         return await files_postgres.ask(tx, statement, issue, kind, volume)
 
 
-async def _close(tx: Transaction, wallet_id: UUID, end: datetime) -> Told | ClosedAlready | TooLong:
+async def _close(tx: Transaction, wallet_id: UUID, end: datetime, horizon: datetime) -> Told | ClosedAlready | TooLong:
     await open_account(tx, wallet_id)
-    looked = await named(tx, wallet_id, end)
+    looked = await named(tx, wallet_id, end, horizon)
     assert looked is not None, "it has an account by now"
     account = looked.account
     if account.is_ended or end <= account.ended_at:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from servicekit.postgres import Transaction
-from transaction_history.domain.closing import Account, Terms
+from transaction_history.domain.closing import SETTLED, Account, Terms
 from transaction_history.domain.statement import OpenHold, TypeTotal
 from transaction_history.domain.totals import Standing
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -28,12 +28,12 @@ _IS_PARKED: Final = (
 _DUE: Final = f"""
     select due.* from unnest($1::smallint[], $2::timestamptz[]) as h (shard, until)
     cross join lateral (
-        select a.*, a.due_at as ends_at from history_jobs.statement_account a
+        select a.*, a.due_at as ends_at, h.until from history_jobs.statement_account a
         where a.shard = h.shard and a.due_at <= h.until and not {_IS_PARKED}
         order by a.due_at, a.wallet_id limit $3 for no key update of a skip locked) as due
     limit $3"""
 _NAMED: Final = """
-    select a.*, $2::timestamptz as ends_at from history_jobs.statement_account a
+    select a.*, $2::timestamptz as ends_at, $3::timestamptz as until from history_jobs.statement_account a
     where a.wallet_id = $1 for no key update of a"""
 # The last entry before the period's end; and of those that came too late, the last one.
 _LAST: Final = f"""
@@ -110,6 +110,7 @@ class Looked:
     currency: str
     private: str | None
     closed_at: datetime | None
+    complete_until: datetime
     standing: Standing
     late: int
     summed: tuple[TypeTotal, ...]
@@ -131,9 +132,12 @@ async def due(tx: Transaction, horizons: Mapping[int, datetime], limit: int) -> 
     return await _looked(tx, query, shards, [horizons[shard] for shard in shards], limit)
 
 
-async def named(tx: Transaction, wallet_id: UUID, ends_at: datetime) -> Looked | None:
-    """Return a wallet whose period is to end at *ends_at*, held until *tx* ends; None where it has no account."""
-    found = await _looked(tx, _LOOK.format(accounts=_NAMED), wallet_id, ends_at)
+async def named(tx: Transaction, wallet_id: UUID, ends_at: datetime, horizon: datetime) -> Looked | None:
+    """Return a wallet whose period is to end at *ends_at*, held until *tx* ends; None where it has no account.
+
+    Up to *horizon* periods of its shard may end.
+    """
+    found = await _looked(tx, _LOOK.format(accounts=_NAMED), wallet_id, ends_at, horizon)
     return found[0] if found else None
 
 
@@ -235,6 +239,7 @@ def _of(row: "asyncpg.Record") -> Looked:
         currency=row["currency"],
         private=row["private"],
         closed_at=row["closed_at"],
+        complete_until=row["until"] + SETTLED,
         standing=before if row["last_version"] is None else _after(row),
         late=row["late_entries"] or 0,
         summed=totals_of(row["summed"]) if is_summed else (),

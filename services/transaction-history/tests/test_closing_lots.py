@@ -22,6 +22,7 @@ from transaction_history.domain.periods import Schedule
 from transaction_history.statements.accounts_postgres import Enrolling, first_id
 from transaction_history.statements.closing_postgres import BOUNDS, Bounds, Closing
 from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.looking_postgres import BY_KEYS, DUE
 from transaction_history.statements.metrics import StatementMetrics
 from transaction_history.statements.queries import OF_TENANT
 from transaction_history.statements.rows import COLUMNS, statement_of
@@ -177,6 +178,20 @@ async def test_a_worker_that_is_killed_between_any_two_statements_leaves_nothing
     assert sorted(each.wallet_id for each in statements) == sorted(wallets)
     assert [each.number for each in statements] == [1] * 3
     assert await bench.value("select count(*) from servicekit.outbox where type = 42") == 3
+
+
+async def test_what_is_due_is_found_by_an_index(bench: Bench) -> None:
+    await bench.say(MONTHLY)
+    await bench.happened(*bench.wallets(5)[1])
+    await bench.enrolled()
+
+    async with bench.pool.transaction() as tx:
+        await tx.connection.execute(BY_KEYS)
+        rows = await tx.connection.fetch(f"explain (costs off) {DUE}", [1], [MARCH], 9)
+    plan = "\n".join(row[0] for row in rows)
+
+    assert "Index Scan using statement_account_due" in plan
+    assert "Seq Scan" not in plan
 
 
 async def test_what_comes_late_stands_in_the_next_statement_and_is_counted(bench: Bench) -> None:

@@ -25,7 +25,7 @@ BY_KEYS: Final = "set local enable_seqscan = off; set local enable_bitmapscan = 
 _IS_PARKED: Final = (
     f"exists (select from servicekit.parked_subject p where p.projection = '{SCHEMA}' and p.subject = a.wallet_id)"
 )
-_DUE: Final = f"""
+DUE: Final = f"""
     select due.* from unnest($1::smallint[], $2::timestamptz[]) as h (shard, until)
     cross join lateral (
         select a.*, a.due_at as ends_at, h.until from history_jobs.statement_account a
@@ -127,7 +127,7 @@ async def due(tx: Transaction, horizons: Mapping[int, datetime], limit: int) -> 
 
     Those that are parked, or that another works on, are left out.
     """
-    query = _LOOK.format(accounts=_DUE)
+    query = _LOOK.format(accounts=DUE)
     shards = sorted(horizons)
     return await _looked(tx, query, shards, [horizons[shard] for shard in shards], limit)
 

@@ -1,8 +1,12 @@
-"""How fast workers close periods: `python -m tests.load.closing 50000 20 2` (wallets, entries of each, workers)."""
+"""How fast workers close periods, and one makes files of them: `python -m tests.load.closing 50000 20 2`.
+
+The figures are wallets, entries of each, and workers that close.
+"""
 
 import asyncio
 import sys
 import time
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import asyncpg
@@ -10,17 +14,29 @@ from prometheus_client import CollectorRegistry
 from tests.load.database import FOR_LOAD
 
 from engines import accounts, temporary
+from servicekit.lifecycle import Shutdown
 from servicekit.maintenance import JobRun
-from servicekit.postgres import connect
+from servicekit.postgres import BY_INDEX, PoolSettings, connect, open_pool
+from servicekit.tenant_pool import TenantPool
 from testkit.access import TENANT
 from testkit.databases import Database, Server, migrated_template
 from testkit.watermarks import complete
 from transaction_history import bootstrap
+from transaction_history.domain.closing import FileFormat
+from transaction_history.domain.private_text import ClearText
+from transaction_history.jobs.objects import Objects
 from transaction_history.statements.accounts_postgres import CHUNK_WALLETS, Enrolling
-from transaction_history.statements.closing_postgres import Closing
+from transaction_history.statements.closing_postgres import Closing, ask_ahead
+from transaction_history.statements.files_postgres import FileQueue
+from transaction_history.statements.lines_postgres import LineReader
+from transaction_history.statements.making import FileMaker
 from transaction_history.statements.metrics import StatementMetrics
+from transaction_history.statements.renderer import Renderer
 
 SECONDS_MAX: Final = 1_800
+RENDERED_S: Final = 10
+FILES: Final = 20_000
+"""More than are made meanwhile."""
 _ID: Final = "overlay(md5((n)::text) placing '7' from 13)::uuid"
 _PARTITIONS: Final = """
     select transaction_history.make_partitions(
@@ -78,8 +94,35 @@ async def measure(database: Database, wallets: int, entries: int, workers: int) 
         f"enrolled {wallets:,} in {enrolled_s:.1f} s; closed {made:,} of {entries} entries in {took_s:.1f} s by "
         f"{workers} workers in {sum(lots)} lots: {made / took_s:,.0f} statements/s"
     )
+    await render(database)
     for connection in (*connections, owner):
         await connection.close()
+
+
+async def render(database: Database) -> None:
+    """Make documents and tables for some seconds as a worker does, and print how many."""
+    registry, shutdown = CollectorRegistry(), Shutdown()
+    async with (
+        await open_pool(PoolSettings(dsn=database.dsn_app, application_name="load")) as pool,
+        await open_pool(PoolSettings(dsn=database.dsn_reader, application_name="load", session=BY_INDEX)) as reads,
+    ):
+        # January ended long ago: what a closing asks for is asked for here.
+        async with pool.transaction() as tx:
+            rows = await tx.connection.fetch("select id, tenant_id from history_jobs.statement limit $1", FILES // 2)
+            kinds = [kind.value for kind in FileFormat]
+            await ask_ahead(tx, [(row["id"], 1, kind, 1, row["tenant_id"]) for row in rows for kind in kinds])
+        with TemporaryDirectory() as folder:
+            maker = FileMaker(LineReader(TenantPool(reads), ClearText()), Objects(folder, {}))
+            renderer = Renderer(FileQueue(pool, kept_days=7), maker, StatementMetrics(registry), drain_s=1.0)
+            running = asyncio.create_task(renderer.run(shutdown))
+            await asyncio.sleep(RENDERED_S)
+            shutdown.request()
+            await running
+    for kind in FileFormat:
+        made = registry.get_sample_value(
+            "history_statement_files_total", {"format": kind.value, "outcome": "succeeded"}
+        )
+        print(f"{kind.value}: {(made or 0) / RENDERED_S:.0f} files/s, half of them of the other format")
 
 
 def main(wallets: int, entries: int, workers: int) -> None:

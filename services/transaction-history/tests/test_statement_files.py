@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from transaction_history.statements.files_postgres import (
     TAKEN_MAX,
     FileQueue,
     LeaseGone,
+    MadeFile,
     StatementFile,
     TakenFile,
     ask,
@@ -103,6 +105,10 @@ class Bench:
         await self.execute("update history_jobs.statement_file set expires_at = now() - interval '1 s'")
         async with self.pool.connection() as connection:
             return await FileKeeping(self.objects).clear(JobRun(connection, None))
+
+    async def make(self, taken: TakenFile) -> MadeFile:
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            return await self.maker.make(taken, threads)
 
     async def taken(self) -> TakenFile:
         (taken,) = await self.queue.take()
@@ -220,7 +226,7 @@ async def test_a_store_that_refuses_is_tried_again_and_given_up_at_last(
         await files.execute("update history_jobs.statement_file set due_at = now()")
         taken = await files.taken()
         with pytest.raises(ObjectsUnavailable):
-            await files.maker.make(taken)
+            await files.make(taken)
         await files.queue.fail(taken, Reason.OBJECTS)
         assert (await files.file()).attempts == attempt
     failed = await files.file()
@@ -236,7 +242,7 @@ async def test_who_lost_a_file_writes_nothing(files: Bench) -> None:
     late = await files.taken()
     await files.execute("update history_jobs.statement_file set leased_until = now() - interval '1 s'")
     taken = await files.taken()
-    made = await files.maker.make(late)
+    made = await files.make(late)
 
     for write in (
         files.queue.succeed(late, made),
@@ -246,7 +252,7 @@ async def test_who_lost_a_file_writes_nothing(files: Bench) -> None:
     ):
         with pytest.raises(LeaseGone):
             await write
-    await files.queue.succeed(taken, await files.maker.make(taken))
+    await files.queue.succeed(taken, await files.make(taken))
     assert (await files.file()).status is JobStatus.SUCCEEDED
     assert await files.clear() == 1
     assert list(files.kept()) == [], "what both made is deleted"

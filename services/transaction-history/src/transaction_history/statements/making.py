@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ T = TypeVar("T")
 CSV_VERSION: Final = 1
 """Of the table's columns, as TEMPLATE_VERSION is of the document's look."""
 MEDIA_TYPES: Final = {FileFormat.PDF: "application/pdf", FileFormat.CSV: CsvWriter.media_type}
-_PREFIX: Final = "history-statement-"
+PREFIX: Final = "history-statement-"
 HEADS: Final = (
     Head("occurred_at", CellKind.CODE),
     Head("version", CellKind.NUMBER),
@@ -47,16 +47,15 @@ class FileMaker:
     reader: LineReader
     objects: Objects
 
-    async def make(self, taken: TakenFile) -> MadeFile:
-        """Make the file and keep it under a name of this attempt; raises operational errors."""
-        threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=_PREFIX)
-        try:
-            with TemporaryDirectory(prefix=_PREFIX) as folder:
-                return await self._kept(taken, Path(folder) / "file", threads)
-        finally:
-            threads.shutdown(wait=False, cancel_futures=True)
+    async def make(self, taken: TakenFile, threads: Executor) -> MadeFile:
+        """Make the file and keep it under a name of this attempt; raises operational errors.
 
-    async def _kept(self, taken: TakenFile, path: Path, threads: ThreadPoolExecutor) -> MadeFile:
+        What the event loop must not wait for is done in *threads*.
+        """
+        with TemporaryDirectory(prefix=PREFIX) as folder:
+            return await self._kept(taken, Path(folder) / "file", threads)
+
+    async def _kept(self, taken: TakenFile, path: Path, threads: Executor) -> MadeFile:
         async def apart(work: Callable[..., T], *given: Any) -> T:
             return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
 

@@ -1,7 +1,7 @@
-"""The renderer: makes files of statements beside a worker's jobs, one after the other."""
+"""The renderer: makes files of statements beside a worker's jobs; while one is rendered, another is read or kept."""
 
 import asyncio
-from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Final
 
 from servicekit.failures import OperationalError
@@ -20,9 +20,11 @@ from transaction_history.statements.files_postgres import (
     TakenFile,
     file_of,
 )
-from transaction_history.statements.making import FileMaker
+from transaction_history.statements.making import PREFIX, FileMaker
 from transaction_history.statements.metrics import StatementMetrics
 
+SIDE_BY_SIDE: Final = 2
+"""Files under way at a time; one thread renders them."""
 CLEARED_FILES: Final = 50
 _EVERY_S: Final = 5.0
 _CLEAR_S_MAX: Final = 60.0
@@ -50,34 +52,48 @@ class Renderer:
 
     async def run(self, shutdown: Shutdown) -> None:
         """Work until the end is requested; what was taken and not begun by then is given back."""
-        while not shutdown.is_requested:
-            try:
-                taken = await self._queue.take()
-            except OperationalError as error:
-                get_logger().warning("statement_file.take_failed", error=type(error).__name__)
-                await shutdown.sleep(BACKOFF_S)
-                continue
-            await self._make_all(taken, shutdown)
-            if not taken:
-                await shutdown.sleep(POLL_S)
+        threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=PREFIX)
+        try:
+            while not shutdown.is_requested:
+                await shutdown.sleep(await self._make_some(shutdown, threads))
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _make_all(self, taken: Sequence[TakenFile], shutdown: Shutdown) -> None:
-        for each in taken:
-            try:
-                outcome = "given_back" if shutdown.is_requested else await self._make(each, shutdown)
-                if outcome == "given_back":
-                    await self._queue.give_back(each)
-            except LeaseGone:
-                outcome = "lost"
-            except OperationalError as error:
-                get_logger().warning("statement_file.not_recorded", error=type(error).__name__)
-                outcome = "not_recorded"  # its lease ends by itself
-            self._metrics.file(each.file.format, outcome)
+    async def _make_some(self, shutdown: Shutdown, threads: Executor) -> float:
+        """Make the next files; return for how long to rest."""
+        try:
+            taken = await self._queue.take()
+        except OperationalError as error:
+            get_logger().warning("statement_file.take_failed", error=type(error).__name__)
+            return BACKOFF_S
+        room = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def _make(self, taken: TakenFile, shutdown: Shutdown) -> str:
+        async def end(one: TakenFile) -> None:
+            async with room:
+                await self._end(one, shutdown, threads)
+
+        async with asyncio.TaskGroup() as files:
+            for each in taken:
+                files.create_task(end(each))
+        return 0.0 if taken else POLL_S
+
+    async def _end(self, taken: TakenFile, shutdown: Shutdown, threads: Executor) -> None:
+        """Make a file, and write what the attempt came to."""
+        try:
+            outcome = "given_back" if shutdown.is_requested else await self._make(taken, shutdown, threads)
+            if outcome == "given_back":
+                await self._queue.give_back(taken)
+        except LeaseGone:
+            outcome = "lost"
+        except OperationalError as error:
+            get_logger().warning("statement_file.not_recorded", error=type(error).__name__)
+            outcome = "not_recorded"  # its lease ends by itself
+        self._metrics.file(taken.file.format, outcome)
+
+    async def _make(self, taken: TakenFile, shutdown: Shutdown, threads: Executor) -> str:
         """Make a file; return what the attempt came to. Raises LeaseGone, and operational errors of writing that."""
         try:
-            made = await self._made(taken, shutdown)
+            made = await self._made(taken, shutdown, threads)
         except Exception as error:  # noqa: BLE001  the boundary of an attempt: whatever failed, the worker goes on
             await self._fail(taken, error)
             return "failed"
@@ -101,9 +117,9 @@ class Renderer:
             log.warning("statement_file.attempt_failed", error=repr(error))
         await self._queue.fail(taken, reason)
 
-    async def _made(self, taken: TakenFile, shutdown: Shutdown) -> MadeFile | None:
+    async def _made(self, taken: TakenFile, shutdown: Shutdown, threads: Executor) -> MadeFile | None:
         """Return the file, None where the process ends before; raises what making it raises."""
-        making = asyncio.create_task(self._maker.make(taken))
+        making = asyncio.create_task(self._maker.make(taken, threads))
         ending = asyncio.create_task(shutdown.wait())
         try:
             await asyncio.wait({making, ending}, return_when=asyncio.FIRST_COMPLETED)

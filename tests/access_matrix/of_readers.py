@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from tests.access_matrix.callers import OTHER_OWNER, OURS, OWNER, THEIRS, Home
+from tests.access_matrix.expecting import OWNER_IN_BODY
 from tests.access_matrix.recipes import Recipe, Recipes, Setup, about_nothing, listed, made_first, whatever
 from tests.openapi.fraud_target import RULES, TRANSFERS
 from tests.openapi.targets import project
@@ -26,6 +27,7 @@ from servicekit.postgres import Pool, PoolSettings, open_pool
 from testkit.access import principal_of
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
+from testkit.watermarks import complete
 from transaction_history.config import HistorySettings
 from transaction_history.domain.exports import ExportFilters, ExportRequest, Format, request_text
 from transaction_history.domain.jobs import Kind
@@ -33,6 +35,8 @@ from transaction_history.domain.reports import Report, ReportRequest, report_tex
 from transaction_history.jobs.commands import JobCommands
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.rows import Job, JobFile
+from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.queries import Told
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 MISSING: Final = "wallet_not_found"
@@ -42,6 +46,10 @@ PAYEES_MINOR: Final = 86_425_000
 
 OURS_HAS: Final = '"731959.90"'
 """What all of the owner's wallets have together when everything has happened."""
+_MADE: Final = """
+    insert into history_jobs.statement_file
+        (statement_id, issue, format, volume, tenant_id, status, due_at, object, size_bytes, sha256)
+    values ($1, 1, 'csv', 1, $2, 'succeeded', now(), 'none', 0, decode(repeat('00', 32), 'hex'))"""
 YEAR_BY_MONTH: Final = {"from": "2026-01-01T00:00:00Z", "to": "2027-01-01T00:00:00Z", "bucket": "month"}
 EXPORT: Final = ExportRequest(
     dataset="entries", filters=ExportFilters(), columns=("id",), format=Format.CSV, time_zone="UTC", gzip=False
@@ -105,6 +113,7 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "list_entries": [replace(entries, params=lambda owner: {"owner_id": owner})],
         **_export_recipes(_files(database, Kind.EXPORT, request_text(EXPORT))),
         **_report_recipes(_files(database, Kind.REPORT, report_text(REPORT))),
+        **_statement_recipes(ours, _statement(database, ours)),
         # The other side of a transfer tells the wallet's id too, and not whose it is.
         "search_entries": [
             replace(
@@ -167,6 +176,46 @@ def _files(database: Database, kind: Kind, request: str) -> _Files:
         return str(asked.id)
 
     return _Files(asyncio.run(submit(is_done=True)), lambda: asyncio.run(submit(is_done=False)))
+
+
+def _statement_recipes(wallet: UUID, statement: str) -> Recipes:
+    ends = (f"2026-03-01T00:00:{second:02}Z" for second in range(60))
+    settings = {"time_zone": "UTC", "locale": "en", "schedule": "monthly", "formats": ["csv"]}
+    own = Recipe(fresh=lambda: statement, missing="statement_not_found")
+    of_owner = Recipe(fresh=lambda: OWNER, owned=OWNER_IN_BODY)
+    return {
+        "put_statement_settings": [replace(about_nothing(), body=lambda _id, _caller: settings)],
+        "get_statement_settings": [about_nothing()],
+        "put_owner_statement_settings": [replace(of_owner, body=lambda _id, _caller: settings)],
+        "get_owner_statement_settings": [of_owner],
+        "list_statements": [listed(lambda: statement), listed(lambda: statement, lambda _: {"wallet_id": str(wallet)})],
+        "create_statement": [
+            Recipe(
+                fresh=lambda: str(wallet),
+                missing=MISSING,
+                body=lambda wallet_id, _caller: {"wallet_id": wallet_id, "to": next(ends)},
+            )
+        ],
+        "get_statement": [own],
+        "get_statement_file": [replace(own, params=lambda _: {"format": "csv"})],
+        "reissue_statement": [own],
+    }
+
+
+def _statement(database: Database, wallet: UUID) -> str:
+    """Return a statement of a wallet, whose table is made and is empty."""
+    caller = principal_of("closer", tenant_id=OURS)
+
+    async def close() -> str:
+        async with await open_pool(PoolSettings(dsn=database.dsn_app, application_name="matrix")) as pool:
+            async with pool.transaction() as tx:
+                await complete(tx.connection)
+                closed = await StatementCommands().close(tx, caller, wallet, date(2026, 2, 1))
+                assert isinstance(closed, Told)
+                await tx.connection.execute(_MADE, closed.statement.id, OURS)
+            return str(closed.statement.id)
+
+    return asyncio.run(close())
 
 
 def fraud_recipes(setup: Setup, database: Database) -> Recipes:

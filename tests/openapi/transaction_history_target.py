@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
+from uuid import UUID
 
 import httpx2
 from prometheus_client import CollectorRegistry
@@ -16,13 +19,20 @@ from servicekit.consumer.projection import Projection
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool, open_pool
 from servicekit.telemetry import Telemetry, Tracing
+from testkit.access import principal_of
 from testkit.databases import Database
 from testkit.events import Stream, wallet_in
 from testkit.waiting import eventually
+from testkit.watermarks import complete
 from transaction_history import bootstrap
 from transaction_history.config import HistorySettings
+from transaction_history.domain.closing import FileFormat, Statement
+from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.queries import statement_on
 
 OWNER: Final = "owner"
+STATEMENTS: Final = "/v1/history/statements"
+CLOSED: Final = datetime(2026, 2, 1, tzinfo=UTC)
 EXPORTS: Final = "/v1/history/exports"
 REPORTS: Final = "/v1/history/reports"
 EXPORT: Final[Json] = {"dataset": "entries", "format": "csv"}
@@ -115,7 +125,8 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
 
     project(database.dsn_app, projection, events)
     project(database.dsn_app, index, events)
-    exports, jobs, reports = _files(database, http)
+    statements = _statements(database, http, payer)
+    exports, jobs, reports = _files(database, http, statements())
 
     def token() -> str:
         linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
@@ -153,7 +164,47 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/history/exports": Fill(body=_narrowed),
         "POST /v1/history/reports": Fill(body=_of_dormant),
         **{f"GET {REPORTS}/{{report_id}}{rest}": Fill(path={"report_id": reports}) for rest in ("", "/file")},
+        **_statement_fills(payer, statements),
     }
+
+
+def _statement_fills(wallet: UUID, statements: Make) -> Mapping[str, Fill]:
+    seconds = count(1)
+
+    def settings(body: Json) -> None:
+        body.update({"time_zone": "Europe/Berlin", "formats": ["csv"]})
+
+    def behind_the_last(body: Json) -> None:
+        body.update({"wallet_id": str(wallet), "to": (CLOSED + timedelta(seconds=next(seconds))).isoformat()})
+
+    one = {"statement_id": statements}
+    made: Mapping[str, Make] = {"format": lambda: "csv", "volume": lambda: "1", "issue": lambda: "1"}
+    owner = {"owner_id": lambda: OWNER}
+    return {
+        "PUT /v1/history/statement-settings": Fill(body=settings),
+        "PUT /v1/history/owners/{owner_id}/statement-settings": Fill(path=owner, body=settings),
+        "GET /v1/history/owners/{owner_id}/statement-settings": Fill(path=owner),
+        "GET /v1/history/statements": Fill(query={**SEEN, "wallet_id": new_id_text}, paged={"owner_id": OWNER}),
+        f"POST {STATEMENTS}": Fill(body=behind_the_last),
+        f"GET {STATEMENTS}/{{statement_id}}": Fill(path=one),
+        f"GET {STATEMENTS}/{{statement_id}}/file": Fill(path=one, query=made),
+        f"POST {STATEMENTS}/{{statement_id}}/reissue": Fill(path=one),
+    }
+
+
+def _statements(database: Database, http: httpx2.Client, wallet: UUID) -> Make:
+    """Return what gives a statement whose table is asked for; there are two."""
+
+    async def settle() -> None:
+        async with await open_pool(_settings(database).worker.pool) as pool, pool.connection() as connection:
+            await complete(connection)
+
+    asyncio.run(settle())
+    ids = []
+    for ends in (CLOSED - timedelta(days=1), CLOSED):
+        body = {"wallet_id": str(wallet), "to": ends.isoformat()}
+        ids.append(str(http.post(STATEMENTS, json=body, headers=_key()).json()["id"]))
+    return lambda: ids[0]
 
 
 def _key() -> dict[str, str]:
@@ -178,8 +229,11 @@ def _for_a_minute(body: Json) -> None:
     body["expires_in_s"] = 60
 
 
-def _files(database: Database, http: httpx2.Client) -> tuple[Make, Make, Make]:
-    """Return what gives an export with a file, what asks for another one, and what gives a report with a file."""
+def _files(database: Database, http: httpx2.Client, statement: str) -> tuple[Make, Make, Make]:
+    """Return what gives an export with a file, what asks for another, and a report with a file.
+
+    Have a *statement* made a table.
+    """
 
     def ask() -> str:
         asked = http.post(EXPORTS, json=EXPORT, headers=_key())
@@ -195,11 +249,14 @@ def _files(database: Database, http: httpx2.Client) -> tuple[Make, Make, Make]:
             await open_pool(settings.worker.pool) as pool,
             bootstrap.open_worker(settings, telemetry, pool) as worker,
         ):
+            await _ask_table(pool, UUID(statement))
             working = asyncio.create_task(worker.run(shutdown))
 
             async def is_made() -> bool:
                 paths = (f"{EXPORTS}/{made[0]}", f"{REPORTS}/{reported}")
-                return all(http.get(path).json()["status"] == "succeeded" for path in paths)
+                files = http.get(f"{STATEMENTS}/{statement}").json()["files"]
+                told = [*(http.get(path).json()["status"] for path in paths), *(file["status"] for file in files)]
+                return told == ["succeeded"] * 3
 
             await eventually(is_made)
             shutdown.request()
@@ -207,6 +264,13 @@ def _files(database: Database, http: httpx2.Client) -> tuple[Make, Make, Make]:
 
     asyncio.run(work())
     return lambda: made[0], ask, lambda: reported
+
+
+async def _ask_table(pool: Pool, statement_id: UUID) -> None:
+    async with pool.transaction() as tx:
+        found = await statement_on(tx.connection, principal_of(), statement_id)
+        assert isinstance(found, Statement)
+        assert await StatementCommands().ask_file(tx, found, 1, FileFormat.CSV, 1)
 
 
 def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:

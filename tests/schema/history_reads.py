@@ -1,6 +1,7 @@
 """Every read of the history's API, each by what it finds."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -8,14 +9,18 @@ from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Pool
 from servicekit.principal import Principal
 from servicekit.read_model.projected import Projected
-from servicekit.read_model.walking import Walk
+from servicekit.read_model.walking import Walk, Walked
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
+from transaction_history.domain.closing import Account, FileFormat, Locale, Seen, Statement, Terms, close
 from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.exports import ExportFilters
 from transaction_history.domain.links import LinkName
+from transaction_history.domain.periods import Schedule
+from transaction_history.domain.private_text import ClearText
 from transaction_history.domain.term_query import TermQuery
+from transaction_history.domain.totals import Standing
 from transaction_history.exports.dataset import Dataset
 from transaction_history.exports.datasets import DATASETS, TRANSACTIONS_OF_OWNERS
 from transaction_history.exports.plan import Plan
@@ -43,6 +48,8 @@ from transaction_history.reads.wallets import (
     owner_balances,
     owner_shards,
 )
+from transaction_history.statements.lines_postgres import LineReader
+from transaction_history.statements.queries import StatementFilter, StatementQueries, Told
 
 Read = Callable[[UUID], Coroutine[Any, Any, Sequence[object]]]
 
@@ -117,6 +124,62 @@ def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
         **{f"exported_{name}": rows_of(dataset) for name, dataset in DATASETS.items()},
         "exported_transactions_of_owners": rows_of(TRANSACTIONS_OF_OWNERS),
     }
+
+
+def statement_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, Read]:
+    """Return the reads of statements, about that of *wallet*, which has its id, and of what they are made of."""
+    queries, reader = StatementQueries(tenants), LineReader(tenants, ClearText())
+    by_time: Walk[TimedPosition] = Walk(None, is_back=False, is_included=False, limit=9)
+
+    def of(tenant: UUID) -> Statement:
+        terms, instant = (
+            Terms(setting_id=None, time_zone="UTC", locale=Locale.EN, schedule=Schedule.NONE, formats=()),
+            EPOCH + timedelta(days=1),
+        )
+        seen = Seen(
+            currency="USD",
+            private=None,
+            closed_at=None,
+            complete_until=instant,
+            standing=Standing(version=1, occurred_at=EPOCH, posted_minor=2, entries=2, credits_minor=2),
+            by_type=(),
+            holds=(),
+            holds_left_out=0,
+        )
+        account = Account(wallet_id=wallet, tenant_id=tenant, owner_id=owner, opened_at=EPOCH, ended_at=EPOCH)
+        return close(account, terms, seen, instant, statement_id=wallet, now=instant).statement
+
+    async def told(tenant: UUID) -> Sequence[object]:
+        found = await queries.told(_every(tenant), wallet)
+        return found.files if isinstance(found, Told) and len(found.issues) > 1 else []
+
+    async def setting(tenant: UUID) -> Sequence[object]:
+        found = await queries.setting(_every(tenant), owner)
+        return [found] if found.is_own else []
+
+    async def file(tenant: UUID) -> Sequence[object]:
+        found = await queries.file(of(tenant), 1, FileFormat.CSV, 1)
+        return [] if found is None else [found]
+
+    async def lines(tenant: UUID) -> Sequence[object]:
+        return [line async for chunk in reader.chunks(of(tenant), 0, 9) for line in chunk]
+
+    async def day(tenant: UUID) -> Sequence[object]:
+        found = await reader.day_before(of(tenant), 2)
+        return [] if found is None else [found]
+
+    return {
+        "statements": lambda tenant: _page(queries.page(_every(tenant), StatementFilter(), by_time)),
+        "statement": told,
+        "statement_setting": setting,
+        "statement_file": file,
+        "statement_lines": lines,
+        "statement_volume": day,
+    }
+
+
+async def _page(reading: Awaitable[Walked[Any, Any]]) -> Sequence[object]:
+    return (await reading).rows
 
 
 def search_reads(tenants: TenantPool, wallet: UUID) -> Mapping[str, Read]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from tests.schema.history_reads import job_reads, ledger_reads, search_reads
+from tests.schema.history_reads import job_reads, ledger_reads, search_reads, statement_reads
 
 from access.domain.issuers import Issuer
 from access.domain.outcomes import Unknown
@@ -85,7 +85,15 @@ ROWS: Final[Mapping[str, str]] = {
                                       finished_at, sha256, file_rows, size_bytes, file_name, media_type)
         values ('{ID}', :tenant, 'export', '{{}}', 's', 0, 'succeeded', '{AT}', '{AT}', '{AT}', '', 0, 0, 'f', 'm');
         insert into history_jobs.job_part values ('{ID}', 0, 'o', 0, 0, true, null);
-        insert into history_jobs.link values ('{ID}', :tenant, '{ID}', 's', '{AT}', now() + interval '1 day');""",
+        insert into history_jobs.link values ('{ID}', :tenant, '{ID}', 's', '{AT}', now() + interval '1 day');
+        insert into history_jobs.statement_setting
+        values (:tenant, '{OWNER}', '{ID}', 'UTC', 'en', 'none', '{{}}', '{AT}');
+        insert into history_jobs.statement
+        values ('{ID}', :tenant, '{OWNER}', '{ID}', 1, '{AT}', '{AT}', '{AT}', '{AT}', 'UTC', 'en', 'USD', null, 1, 1,
+                '{AT}', 0, 1, 1, 0, 0, 1, 0, 0, '[]', '[]', 0, 1, '{AT}', '{AT}');
+        insert into history_jobs.statement_issue values ('{ID}', 2, :tenant, 'en', 's', '{AT}');
+        insert into history_jobs.statement_file (statement_id, issue, format, volume, tenant_id, status, due_at)
+        values ('{ID}', 1, 'csv', 1, :tenant, 'queued', '{AT}');""",
     "fraud": f"""
         insert into fraud.rules_version values ('v', 'h', '', 1, false);
         insert into fraud.profile values ('{ID}', :tenant, '{OWNER}', 'USD', 1, '{AT}',
@@ -241,6 +249,7 @@ _READS: Final = {
         **ledger_reads(tenants, ID, OWNER),
         **search_reads(tenants, ID),
         **job_reads(tenants, ID),
+        **statement_reads(tenants, ID, OWNER),
     },
     "fraud": _fraud,
     "notifications": _notifications,

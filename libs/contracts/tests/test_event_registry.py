@@ -49,6 +49,7 @@ NUMBERS = {
     "ledger.owner_changed.v1": 32,
     "ledger.policy_changed.v1": 33,
     "history.job_finished.v1": 41,
+    "history.statement_ready.v1": 42,
 }
 OLD_SCHEMAS = Path(__file__).parent / "old_schemas"
 SAMPLE_FILES = sorted(SAMPLES.glob("*.json"))

@@ -33,6 +33,7 @@ BITS = {
     "overdraft:write": 25,
     "wallets:describe": 26,
     "history:export": 27,
+    "history:report": 28,
 }
 NEVER_A_USERS = {
     "wallets:restrict",

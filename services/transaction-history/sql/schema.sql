@@ -396,6 +396,121 @@ create table history_jobs.link (
     revoked_at timestamp with time zone
 );
 
+create table history_jobs.statement (
+    id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    wallet_id uuid not null,
+    number integer not null,
+    period_from date not null,
+    period_to date not null,
+    from_instant timestamp with time zone not null,
+    to_instant timestamp with time zone not null,
+    time_zone text not null collate pg_catalog."C",
+    locale text not null collate pg_catalog."C",
+    currency text not null collate pg_catalog."C",
+    private text,
+    first_version bigint not null,
+    last_version bigint not null,
+    lines_from timestamp with time zone not null,
+    opening bigint not null,
+    closing bigint not null,
+    credits numeric not null,
+    debits numeric not null,
+    fees numeric not null,
+    entries bigint not null,
+    entries_before bigint not null,
+    fees_before numeric not null,
+    by_type jsonb not null,
+    holds jsonb not null,
+    holds_left_out integer not null,
+    issue smallint default 1 not null,
+    complete_until timestamp with time zone not null,
+    closed_at timestamp with time zone not null,
+    constraint statement_balances check (((((opening)::numeric + credits) - debits) = (closing)::numeric))
+);
+
+create table history_jobs.statement_account (
+    wallet_id uuid not null,
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    shard smallint not null,
+    setting_id uuid,
+    number integer default 0 not null,
+    ended_at timestamp with time zone not null,
+    due_at timestamp with time zone,
+    is_ended boolean default false not null,
+    version bigint default 0 not null,
+    occurred_at timestamp with time zone,
+    posted_minor bigint default 0 not null,
+    held_minor bigint default 0 not null,
+    entries bigint default 0 not null,
+    credits numeric default 0 not null,
+    debits numeric default 0 not null,
+    fees numeric default 0 not null,
+    summed jsonb default '[]'::jsonb not null,
+    summed_entries bigint default 0 not null,
+    summed_at timestamp with time zone,
+    summed_version bigint,
+    constraint statement_account_ends_once check (((not is_ended) or (due_at is null)))
+)
+with (fillfactor='70');
+
+create table history_jobs.statement_file (
+    statement_id uuid not null,
+    issue smallint not null,
+    format text not null collate pg_catalog."C",
+    volume integer not null,
+    tenant_id uuid not null,
+    status text not null collate pg_catalog."C",
+    is_asked boolean default false not null,
+    due_at timestamp with time zone not null,
+    attempts smallint default 0 not null,
+    lease_token uuid,
+    leased_until timestamp with time zone,
+    failure text collate pg_catalog."C",
+    object text,
+    size_bytes bigint,
+    sha256 bytea,
+    template_version integer,
+    unknown_characters integer,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    constraint statement_file_format_is_known check ((format = any (array['pdf'::text, 'csv'::text]))),
+    constraint statement_file_is_held_while_it_runs check (((status = 'running'::text) = (lease_token is not null))),
+    constraint statement_file_is_there check (((status <> 'succeeded'::text) or (object is not null))),
+    constraint statement_file_status_is_known check ((status = any (array['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'expired'::text])))
+)
+with (fillfactor='70');
+
+create table history_jobs.statement_issue (
+    statement_id uuid not null,
+    issue smallint not null,
+    tenant_id uuid not null,
+    locale text not null collate pg_catalog."C",
+    subject text not null,
+    issued_at timestamp with time zone not null
+);
+
+create table history_jobs.statement_setting (
+    tenant_id uuid not null,
+    owner_id text not null collate pg_catalog."C",
+    id uuid not null,
+    time_zone text not null collate pg_catalog."C",
+    locale text not null collate pg_catalog."C",
+    schedule text not null collate pg_catalog."C",
+    formats text[] not null collate pg_catalog."C",
+    updated_at timestamp with time zone not null,
+    constraint statement_setting_locale_is_known check ((locale = any (array['en'::text, 'de'::text, 'ar'::text]))),
+    constraint statement_setting_schedule_is_known check ((schedule = any (array['weekly'::text, 'monthly'::text, 'quarterly'::text, 'none'::text])))
+);
+
+create table history_jobs.statement_tenant (
+    tenant_id uuid not null,
+    served_at timestamp with time zone not null
+)
+with (fillfactor='70');
+
 create table history_jobs.tenant (
     tenant_id uuid not null,
     served_at timestamp with time zone not null
@@ -735,6 +850,27 @@ alter table only history_jobs.job
 alter table only history_jobs.link
     add constraint link_pk primary key (id);
 
+alter table only history_jobs.statement_account
+    add constraint statement_account_pk primary key (wallet_id);
+
+alter table only history_jobs.statement_file
+    add constraint statement_file_pk primary key (statement_id, issue, format, volume);
+
+alter table only history_jobs.statement_issue
+    add constraint statement_issue_pk primary key (statement_id, issue);
+
+alter table only history_jobs.statement
+    add constraint statement_number_is_dense unique (wallet_id, number);
+
+alter table only history_jobs.statement
+    add constraint statement_pk primary key (id);
+
+alter table only history_jobs.statement_setting
+    add constraint statement_setting_pk primary key (tenant_id, owner_id);
+
+alter table only history_jobs.statement_tenant
+    add constraint statement_tenant_pk primary key (tenant_id);
+
 alter table only history_jobs.tenant
     add constraint tenant_pk primary key (tenant_id);
 
@@ -825,6 +961,22 @@ create index job_uncleared on history_jobs.job using btree (finished_at) where (
 
 create index link_by_job on history_jobs.link using btree (job_id);
 
+create index statement_account_due on history_jobs.statement_account using btree (shard, due_at, wallet_id) where (due_at is not null);
+
+create index statement_by_owner on history_jobs.statement using btree (tenant_id, owner_id, to_instant, id);
+
+create index statement_by_period on history_jobs.statement using btree (tenant_id, to_instant, id);
+
+create index statement_by_wallet on history_jobs.statement using btree (wallet_id, to_instant, id);
+
+create unique index statement_covers_a_version_once on history_jobs.statement using btree (wallet_id, first_version) where (last_version >= first_version);
+
+create index statement_file_expiring on history_jobs.statement_file using btree (expires_at) where (status = 'succeeded'::text);
+
+create index statement_file_open on history_jobs.statement_file using btree (tenant_id, is_asked desc, due_at) where (status = any (array['queued'::text, 'running'::text]));
+
+create index statement_file_uncleared on history_jobs.statement_file using btree (expires_at) where ((status = 'expired'::text) and (object is not null));
+
 create unique index access_entity_change on servicekit.access_entity using btree (change);
 
 create index access_entity_lookup on servicekit.access_entity using btree (lookup) where (lookup is not null);
@@ -846,6 +998,12 @@ alter table only history_jobs.job_part
 
 alter table only history_jobs.link
     add constraint link_job_fk foreign key (job_id) references history_jobs.job(id) on delete cascade;
+
+alter table only history_jobs.statement_file
+    add constraint statement_file_statement_fk foreign key (statement_id) references history_jobs.statement(id);
+
+alter table only history_jobs.statement_issue
+    add constraint statement_issue_statement_fk foreign key (statement_id) references history_jobs.statement(id);
 
 alter table history_index.counterparty enable row level security;
 
@@ -884,6 +1042,22 @@ create policy of_one_tenant on history_jobs.job_part for select to :"reader_role
   where (j.id = job_part.job_id))));
 
 create policy of_one_tenant on history_jobs.link for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_jobs.statement for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_jobs.statement_file for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_jobs.statement_issue for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+create policy of_one_tenant on history_jobs.statement_setting for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
+
+alter table history_jobs.statement enable row level security;
+
+alter table history_jobs.statement_file enable row level security;
+
+alter table history_jobs.statement_issue enable row level security;
+
+alter table history_jobs.statement_setting enable row level security;
 
 alter table transaction_history.balance_day enable row level security;
 
@@ -976,6 +1150,22 @@ grant select on table history_jobs.job_part to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.link to :"app_role";
 grant select on table history_jobs.link to :"reader_role";
+
+grant select,insert,update on table history_jobs.statement to :"app_role";
+grant select on table history_jobs.statement to :"reader_role";
+
+grant select,insert,update on table history_jobs.statement_account to :"app_role";
+
+grant select,insert,update on table history_jobs.statement_file to :"app_role";
+grant select on table history_jobs.statement_file to :"reader_role";
+
+grant select,insert on table history_jobs.statement_issue to :"app_role";
+grant select on table history_jobs.statement_issue to :"reader_role";
+
+grant select,insert,update on table history_jobs.statement_setting to :"app_role";
+grant select on table history_jobs.statement_setting to :"reader_role";
+
+grant select,insert,update on table history_jobs.statement_tenant to :"app_role";
 
 grant select,insert,delete,update on table history_jobs.tenant to :"app_role";
 

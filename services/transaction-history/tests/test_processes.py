@@ -7,20 +7,23 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
 from contracts.ids import new_id_text
 from engines.ports import free_ports
 from testkit.databases import Database
-from testkit.events import Stream, publish, wallet_in
+from testkit.events import EPOCH, Stream, publish, wallet_in
 from testkit.export_api import rows_of
 from testkit.processes import command, process, read
 from testkit.pytest_plugin import MakeTopic
 from testkit.waiting import eventually
+from testkit.watermarks import complete
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -146,3 +149,34 @@ async def test_a_job_is_carried_out_and_told_of_by_real_processes_of_which_one_i
     assert "history_jobs_under_way" in metrics
     assert "relay_published_total" in metrics
     assert "objects" in str(deep)
+
+
+async def test_a_period_is_closed_and_told_of_by_a_real_worker(environment: Mapping[str, str]) -> None:
+    stream, wallet = Stream(), wallet_in(5)
+    events = [stream.opened(wallet), *stream.deposit(wallet, 9)]
+    topic, brokers = environment["TRANSACTION_HISTORY_TOPIC"], environment["KAFKA_BOOTSTRAP_SERVERS"]
+    settings = {"time_zone": "UTC", "locale": "en", "schedule": "quarterly", "formats": ["csv"]}
+    assert (await command("transaction_history", environment, "migrate"))[0] == 0
+    async with (
+        process("transaction_history", "projector", environment),
+        process("transaction_history", "api", environment) as running_api,
+    ):
+        api = running_api.pages
+        await publish(brokers, topic, PARTITIONS, events)
+        await read(api, f"/v1/history/wallets/{wallet}/entries", f"5-{len(events)}")
+        put = await api.put("/v1/history/statement-settings", json=settings, headers={"Idempotency-Key": new_id_text()})
+        connection = await asyncpg.connect(environment["TRANSACTION_HISTORY_DATABASE_URL"])
+        await complete(connection, EPOCH + timedelta(days=100))
+        await connection.close()
+        async with process("transaction_history", "worker", environment) as worker:
+            told = await first_record(brokers, environment["TRANSACTION_HISTORY_EVENTS_TOPIC"])
+            statement = f"/v1/history/statements/{told['statement_id']}"
+            file = await api.get(f"{statement}/file", params={"format": "csv"})
+            metrics = (await worker.pages.get("/metrics")).text
+        found = (await api.get(statement)).json()
+
+    assert put.status_code == 200
+    assert (told["wallet_id"], told["number"], told["closing"]["amount"]) == (str(wallet), 1, "0.09")
+    assert (found["period_to"], found["closing"]) == ("2026-04-01", told["closing"])
+    assert [row["amount"] for row in rows_of(file.content)] == ["0.09"]
+    assert "history_statements_total 1.0" in metrics

@@ -303,15 +303,36 @@ TOO_MANY_JOBS: Final = _register(
 )
 JOB_ENDED: Final = _register("job_ended", 409, "The job has ended", "There is nothing left to cancel.")
 FILE_NOT_READY: Final = _register(
-    "file_not_ready", 409, "The job has not made its file yet", "Repeat when the job has succeeded."
+    "file_not_ready",
+    409,
+    "The file is not made yet",
+    "Repeat when the job has succeeded; a statement's after retry_after_s.",
 )
-NO_FILE: Final = _register("no_file", 409, "The job ended without a file", "Read the job's failure; begin another one.")
+NO_FILE: Final = _register("no_file", 409, "No file was made", "Read the failure; begin another job.")
 FILE_EXPIRED: Final = _register("file_expired", 410, "The job's file is not kept any longer", "Begin another job.")
 RANGE_NOT_SATISFIABLE: Final = _register(
     "range_not_satisfiable", 416, "The file ends before the range begins", "Ask for a range within size_bytes."
 )
 LINK_NOT_FOUND: Final = _register("link_not_found", 404, "There is no such link", "Ask for another link.")
 LINK_ENDED: Final = _register("link_ended", 410, "The link has expired or was revoked", "Ask for another link.")
+
+# Statements.
+STATEMENT_NOT_FOUND: Final = _register("statement_not_found", 404, "There is no such statement", "Check the id.")
+PERIOD_NOT_OVER: Final = _register(
+    "period_not_over",
+    409,
+    "The period has not ended, or not all of it has arrived",
+    "Ask for an earlier end, or repeat after retry_after_s.",
+)
+PERIOD_CLOSED: Final = _register(
+    "period_closed", 409, "A statement covers the period already", "Ask for an end behind ended_at."
+)
+PERIOD_TOO_LONG: Final = _register(
+    "period_too_long", 409, "The period has more entries than a request closes", "Ask for an earlier end."
+)
+TOO_MANY_ISSUES: Final = _register(
+    "too_many_issues", 409, "The statement was told anew as often as it may be", "Fetch one of its issues."
+)
 
 # The world failed.
 RATE_LIMITED: Final = _register("rate_limited", 429, "Too many requests", "Repeat after retry_after_s.")

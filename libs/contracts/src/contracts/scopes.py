@@ -107,7 +107,10 @@ HISTORY_EXPORT: Final = _register(
     27, "history:export", ANYBODY, "Have files made of the history, fetch them and hand out links to them."
 )
 HISTORY_REPORT: Final = _register(
-    28, "history:report", NEVER_USERS, "Have reports on the tenant made, and statements of its wallets."
+    28,
+    "history:report",
+    NEVER_USERS,
+    "Have reports made, say how statements are made and close periods; never a user's: owners are given them.",
 )
 
 SCOPES: Final[Sequence[Scope]] = tuple(sorted(_BY_NAME.values(), key=lambda scope: scope.bit))

@@ -1,10 +1,12 @@
 """Watermarks as a relay writes them, and what is in a topic of them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from contracts.watermarks import Watermark, from_record, to_record
+from servicekit.postgres import Connection
 
 
 async def write_watermarks(bootstrap_servers: str, topic: str, watermarks: Iterable[Watermark]) -> None:
@@ -35,3 +37,16 @@ async def read_watermarks(bootstrap_servers: str, topic: str) -> list[Watermark]
         return found
     finally:
         await consumer.stop()
+
+
+_COMPLETE = """
+    insert into servicekit.watermark (projection, shard, known_seq, known_at, covered_seq, covered_at)
+    select 'transaction_history', s, 0, t.at, 0, t.at
+    from generate_series(0, 63) as s, (select coalesce($1::timestamptz, now()) as at) as t
+    on conflict (projection, shard) do update
+        set known_seq = 0, known_at = excluded.known_at, covered_seq = 0, covered_at = excluded.covered_at"""
+
+
+async def complete(connection: Connection, until: datetime | None = None) -> None:
+    """Have every shard of the history be read at *until*, None for now: it is complete up to 20 s before."""
+    await connection.execute(_COMPLETE, until)

@@ -30,6 +30,7 @@ from servicekit.settings import Mode, SecretKey, ServiceSettings
 from transaction_history.jobs.worker import WorkerSettings
 from transaction_history.reads.search_index import SESSION as SEARCHING
 from transaction_history.reads.targets import ReplicaSettings
+from transaction_history.statements.renderer import SIDE_BY_SIDE as FILES_SIDE_BY_SIDE
 
 DEVELOPMENT_SEARCH_KEY: Final = "development-search-key"
 DEVELOPMENT_LINK_KEY: Final = "development-only-key-of-links-to-files"
@@ -42,8 +43,8 @@ _REPLICAS_MAX: Final = 8
 _REPLICA_ACQUIRE_S: Final = 0.5
 _REPLICA_COMMAND_S: Final = 1.5
 """With that the primary has the rest of a request's deadline."""
-_WORKER_CONNECTIONS: Final = 4
-"""For each of two jobs one writes, and one takes and extends."""
+_WORKER_CONNECTIONS: Final = 6
+"""For each of two jobs one writes, and one takes and extends; two are for files of statements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +234,7 @@ class HistorySettings(ServiceSettings):
                     self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
                 ),
                 application_name=f"{name}-reads",
-                max_size=self.transaction_history_worker_jobs,
+                max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE,
                 session=BY_INDEX,
             ),
             working=WorkerSettings(

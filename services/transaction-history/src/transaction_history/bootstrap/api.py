@@ -35,6 +35,8 @@ from transaction_history.entrypoints.file_jobs import FileJobs
 from transaction_history.entrypoints.job_routes import job_routes
 from transaction_history.entrypoints.report_routes import report_routes
 from transaction_history.entrypoints.search import search_routes
+from transaction_history.entrypoints.statement_handlers import StatementHandlers
+from transaction_history.entrypoints.statement_routes import statement_routes
 from transaction_history.entrypoints.total_routes import total_routes
 from transaction_history.entrypoints.transaction_routes import transaction_routes
 from transaction_history.entrypoints.wallet_routes import wallet_routes
@@ -47,6 +49,8 @@ from transaction_history.reads.search import SearchQueries
 from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
 from transaction_history.reads.totals import CountedReads
 from transaction_history.reads.view import Views
+from transaction_history.statements.commands import StatementCommands
+from transaction_history.statements.queries import StatementQueries
 
 
 async def serve_api(settings: HistorySettings, shutdown: Shutdown) -> None:
@@ -94,6 +98,7 @@ async def open_api(
                     index=index,
                     search=search,
                     exporting=exporting,
+                    statements=_statement_handlers(exporting, tenants),
                 )
 
 
@@ -107,6 +112,16 @@ def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantP
             objects=open_objects(settings),
         ),
         link_key=settings.link_key,
+    )
+
+
+def _statement_handlers(exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
+    return StatementHandlers(
+        pool=exporting.pool,
+        keyed=exporting.jobs.keyed,
+        commands=StatementCommands(),
+        queries=StatementQueries(tenants),
+        objects=exporting.jobs.objects,
     )
 
 
@@ -136,6 +151,7 @@ def _app(
     health: Pool,
     index: Projected,
     exporting: ExportHandlers,
+    statements: StatementHandlers,
 ) -> Edge:
     async def deep() -> Mapping[str, Check]:
         objects = await objects_check(exporting.jobs.objects)
@@ -160,6 +176,7 @@ def _app(
             *export_routes(exporting),
             *link_routes(exporting),
             *report_routes(exporting.jobs),
+            *statement_routes(statements),
         ],
         readiness=lambda: database_check(health),
         deep=deep,

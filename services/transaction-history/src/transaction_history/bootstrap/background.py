@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.consumer.projection import Projection
@@ -36,7 +37,15 @@ from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
+from transaction_history.rendering import check_fonts
 from transaction_history.reports.orders import ReportOrders
+from transaction_history.statements.accounts_postgres import Enrolling
+from transaction_history.statements.closing_postgres import Closing
+from transaction_history.statements.files_postgres import FileQueue
+from transaction_history.statements.lines_postgres import LineReader
+from transaction_history.statements.making import StatementMaker
+from transaction_history.statements.metrics import StatementMetrics
+from transaction_history.statements.renderer import FileKeeping, Renderer
 
 
 async def run_projector(
@@ -100,7 +109,8 @@ async def run_indexer(
 
 
 async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
-    """Run the process that carries jobs out and publishes what became of them, until *shutdown*."""
+    """Run the process that carries jobs out, closes statements and tells of both; raises FontsUnusable."""
+    check_fonts()
     process = settings.worker
     async with (
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
@@ -130,11 +140,23 @@ async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Working:
+    """What a worker process does: jobs, and files of statements beside them."""
+
+    worker: Worker
+    renderer: Renderer
+
+    async def run(self, shutdown: Shutdown) -> None:
+        """Work until the end is requested."""
+        await run_together(shutdown, self.worker.run, self.renderer.run)
+
+
 @asynccontextmanager
 async def open_worker(
     settings: HistorySettings, telemetry: Telemetry, pool: Pool, *, part_rows: int = PART_ROWS
-) -> AsyncIterator[Worker]:
-    """Give a worker that writes through *pool*, with its maintenance at work; *part_rows* is for tests."""
+) -> AsyncIterator[Working]:
+    """Give what works, writing through *pool*, with its maintenance at work; *part_rows* is for tests."""
     process, objects = settings.worker, open_objects(settings)
     metrics = JobMetrics(telemetry.registry)
     keeping = JobKeeping(
@@ -143,25 +165,35 @@ async def open_worker(
         lease_s=settings.transaction_history_job_lease_s,
         keys_days=settings.transaction_history_idempotency_days,
     )
+    statements = StatementMetrics(telemetry.registry)
+    closing = (*Closing(statements).jobs(), *Enrolling().jobs(), *FileKeeping(objects).jobs())
     telemetry.registry.register(PoolCollector("worker", pool))
     async with (
         await open_pool(process.reads) as reads,
         processes.maintaining(
-            [*keeping.jobs(), *ledger_jobs()],
+            [*keeping.jobs(), *ledger_jobs(), *closing],
             dsn=settings.transaction_history_database_url,
             service=SERVICE,
             process="worker",
             telemetry=telemetry,
         ),
     ):
-        tenants, private = await open_tenants(reads), ClearText()
+        tenants, private, working = await open_tenants(reads), ClearText(), process.working
         reader = ExportReader(tenants)
-        yield Worker(
-            process.working,
-            queue=JobQueue(pool, lease_s=process.working.lease_s),
-            kinds={
-                Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
-                Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
-            },
-            metrics=metrics,
+        yield Working(
+            Worker(
+                working,
+                queue=JobQueue(pool, lease_s=working.lease_s),
+                kinds={
+                    Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
+                    Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
+                },
+                metrics=metrics,
+            ),
+            Renderer(
+                FileQueue(pool, kept_days=working.kept_days),
+                StatementMaker(LineReader(tenants, private), objects),
+                statements,
+                drain_s=working.drain_s,
+            ),
         )

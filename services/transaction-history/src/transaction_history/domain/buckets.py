@@ -33,7 +33,7 @@ def edges(zone: str, bucket: Bucket, begin: datetime, end: datetime) -> list[dat
     hours. Raises TooManyBuckets.
     """
     found = [begin]
-    for edge in _behind(zone, bucket, begin):
+    for edge in behind(zone, bucket, begin):
         if edge >= end:
             break
         if len(found) >= BUCKETS_MAX:
@@ -47,7 +47,7 @@ def day_end(zone: str, day: date) -> datetime:
     return midnight(zone, day + _DAY)
 
 
-def _behind(zone: str, bucket: Bucket, begin: datetime) -> Iterator[datetime]:
+def behind(zone: str, bucket: Bucket, begin: datetime) -> Iterator[datetime]:
     """Yield the edges behind *begin*, ascending, without an end."""
     if bucket is Bucket.HOUR:
         yield from _hours(zone, begin)

@@ -55,7 +55,11 @@ async def file_answer(found: WithPieces, asked: Asked, objects: Objects) -> Stre
 
     Its first bytes are there before the answer begins: a store that does not answer is told as an error.
     """
-    file = file_of(found.job)
+    return await part_answer(file_of(found.job), found.pieces, asked, objects)
+
+
+async def part_answer(file: JobFile, pieces: Sequence[Part], asked: Asked, objects: Objects) -> StreamingResponse:
+    """Return *file*, whose bytes are those of *pieces*, or the part of it that is *asked* for."""
     size, tag = file.size_bytes, f'"{file.sha256.hex()}"'
     try:
         part = asked.part_of(size, tag)
@@ -73,7 +77,7 @@ async def file_answer(found: WithPieces, asked: Asked, objects: Objects) -> Stre
     }
     if part is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
-    data = _bytes(found.pieces, objects, start, end)
+    data = _bytes(pieces, objects, start, end)
     return StreamingResponse(
         await begun(data),
         status_code=OK if part is None else PARTIAL,

@@ -73,13 +73,19 @@ def zone_of(name: str) -> str:
 
 def day_of(text: str) -> date:
     """Return the date in `date`; raise Problem `invalid_query`."""
+    found = known_day(text)
+    if found is None:
+        raise invalid_query(FieldError("/date", "invalid_value", "A date is YYYY-MM-DD."))
+    return found
+
+
+def known_day(text: str) -> date | None:
+    """Return the date that *text* is; None where it is none, or the last that there is."""
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        found = date.max
-    if text != found.isoformat() or found == date.max:
-        raise invalid_query(FieldError("/date", "invalid_value", "A date is YYYY-MM-DD."))
-    return found
+        return None
+    return None if text != found.isoformat() or found == date.max else found
 
 
 def currency_of(text: str | None) -> str | None:

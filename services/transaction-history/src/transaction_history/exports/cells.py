@@ -21,7 +21,7 @@ class Cells:
     """Makes the cells of *columns*; instants are told in *time_zone*."""
 
     def __init__(self, columns: Sequence[Column], *, time_zone: str) -> None:
-        self._tell = _instants_of(time_zone)
+        self._tell = instants_of(time_zone)
         self._count = len(columns)
         places = {form: [at for at, column in enumerate(columns) if column.form is form] for form in Form}
         self._money, self._instants = places[Form.MONEY], places[Form.INSTANT]
@@ -61,7 +61,8 @@ def text_cell(found: object) -> str | None:
     return found if found is None or isinstance(found, str) else _encode(found).decode()
 
 
-def _instants_of(time_zone: str) -> Callable[[datetime], str]:
+def instants_of(time_zone: str) -> Callable[[datetime], str]:
+    """Return what tells instants in *time_zone*, with their offset."""
     if time_zone == UTC_ZONE:
         return rfc3339
     zone = zone_named(time_zone)

@@ -116,7 +116,7 @@ class Worker:
         except JobRefused as refused:
             return await self._fail(lease, refused.reason)
         except Exception as error:  # noqa: BLE001  the boundary of an attempt: whatever failed, the worker goes on
-            return await self._fail(lease, _reason_of(error), error)
+            return await self._fail(lease, reason_of(error), error)
         return "succeeded"
 
     async def _fail(self, lease: JobLease, reason: Reason, error: Exception | None = None) -> str:
@@ -156,7 +156,8 @@ class Worker:
                 get_logger().warning("job.not_extended", error=type(error).__name__)
 
 
-def _reason_of(error: Exception) -> Reason:
+def reason_of(error: Exception) -> Reason:
+    """Return why an attempt failed that *error* ended."""
     match error:
         case ObjectsUnavailable():
             return Reason.OBJECTS

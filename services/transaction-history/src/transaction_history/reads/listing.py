@@ -3,17 +3,27 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from servicekit.conditions import Where
 from servicekit.read_model.walking import Walk
-from transaction_history.reads.view import View
+
+if TYPE_CHECKING:
+    import asyncpg
 
 P = TypeVar("P", bound=tuple[Any, ...])
 
 LOOKED_AT_MAX: Final = 2_000
 """How many rows a page is looked for among: what is beyond is for the next page, so that a page may be short."""
+
+
+class Fetches(Protocol):
+    """Reads rows for one caller."""
+
+    async def fetch(self, query: str, asked: Where) -> "list[asyncpg.Record]":
+        """Return the rows of *query*, whose placeholders are those of *asked*."""
+        ...
 
 
 class VersionPosition(NamedTuple):
@@ -58,7 +68,7 @@ class Found(Generic[P]):
 
 
 async def read_page(
-    view: View,
+    view: Fetches,
     listing: Listing[P],
     walk: Walk[P],
     asked: Where,

@@ -34,6 +34,7 @@ from tests.chaos.faults import (
     poison,
     policy,
     rates,
+    rebuilding,
     receivers,
     records,
     refunds,
@@ -98,6 +99,7 @@ _MODULES = (
     planted_ahead,
     planted_stream,
     rates,
+    rebuilding,
     refunds,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)

@@ -13,7 +13,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 from tests import pages
-from tests.load import before, page, report
+from tests.load import before, history, page, report
 from tests.load.before import Comparison
 from tests.load.database import WALLETS
 from tests.load.measuring import Run
@@ -36,6 +36,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="how long each cell runs")
     parser.add_argument("--rounds", type=int, default=3, help="how often each cell runs")
     parser.add_argument("--events", type=int, default=1_000_000, help="the backlog to drain")
+    parser.add_argument("--past", type=int, default=1_000_000, help="the entries that the history is asked about")
     parser.add_argument("--before", help="a commit that each round runs first, in a worktree of its own")
     parser.add_argument("--per-s", type=float, default=500.0, help="transfers a second asked of both platforms")
     parser.add_argument("--smoke", action="store_true", help="one setting of each cell, 0.3 s")
@@ -63,6 +64,8 @@ def _plan(given: argparse.Namespace) -> BenchPlan:
         due_holds=100_000,
         open_holds=1_000_000,
         backlog_events=given.events,
+        past_events=history.EVENTS,
+        past_times=max(2, given.past // history.EVENTS),
         old_keys=300_000,
         replays=500,
         wallets_to_freeze=200,

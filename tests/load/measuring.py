@@ -16,6 +16,7 @@ from tests.load import (
     cells,
     due,
     freezing,
+    history,
     maintaining,
     million,
     mixed,
@@ -78,6 +79,7 @@ class Run:
                 "access": self._access,
                 "million": self._million,
                 "backlog": self._backlog,
+                "history": self._history,
             }
             for name, work in of_databases_of_their_own.items():
                 if self.plan.has(name):
@@ -191,6 +193,14 @@ class Run:
             projection_events_per_s=round(drained.projection_per_s),
             events_per_s=round(drained.both_per_s),
         )
+
+    async def _history(self, running: PostgresServer) -> None:
+        events, times = self.plan.past_events, self.plan.past_times
+        self.console.print(f"the history of {events * times:,} entries")
+        asked = await history.measure(running, self.outcome.series, events=events, times=times, rounds=self.plan.rounds)
+        for name, p99_ms in asked.p99_ms.items():
+            self.outcome.figures[f"history_{name.replace('-', '_')}_p99_ms"] = round(p99_ms, 1)
+        self.outcome.figures["history_not_modified_share"] = round(asked.not_modified_share, 2)
 
     async def _sizes(self) -> None:
         plan = self.plan

@@ -24,6 +24,7 @@ CELLS = {
     "standby": "a replayed answer and a relay, with a synchronous standby at work",
     "access": "over HTTP, transfers with the product's authority and with one that admits whoever asks, with limits "
     "and without; reads with row-level security and without",
+    "history": "answers about the past on few entries and on many",
     "backlog": "relay and projection draining a backlog",
     "freezing": "from the tripping debit to the first that is refused, on the whole platform",
     "visible": "from a transfer's answer to its being read, on the whole platform under load",
@@ -48,6 +49,8 @@ class BenchPlan:
     due_holds: int
     open_holds: int
     backlog_events: int
+    past_events: int
+    past_times: int
     old_keys: int
     replays: int
     wallets_to_freeze: int
@@ -74,6 +77,8 @@ def smoke(cells: frozenset[str]) -> BenchPlan:
         due_holds=1_024 + 100,
         open_holds=2_000,
         backlog_events=2_000,
+        past_events=2_000,
+        past_times=2,
         old_keys=2_000,
         replays=5,
         wallets_to_freeze=2,

@@ -46,6 +46,7 @@ def ratios(series: Series) -> dict[str, float]:
         )
     for kind in KINDS:
         named |= _of_kind(series, kind)
+    named |= _of_the_past(series)
     return {name: round(value, 2) for name, value in sorted(named.items()) if value is not None}
 
 
@@ -67,6 +68,22 @@ def _of_kind(series: Series, kind: str) -> dict[str, Value]:
         ),
         f"http_sampled_vs_untraced_{kind}": _share(sampled, untraced),
         f"http_all_traced_vs_untraced_{kind}": _share(series.median(f"traced 100% {kind}"), untraced),
+    }
+
+
+def _of_the_past(series: Series) -> dict[str, Value]:
+    """Return what each question costs on many entries ÷ on few, the worst of them, and a busy wallet ÷ a quiet one."""
+    growths = {
+        f"history_{name.removesuffix(' few').replace('-', '_')}_growth": series.paired(
+            f"history {name}", f"history {name.removesuffix('few')}many"
+        )
+        for name in series.medians("history")
+        if name.endswith(" few")
+    }
+    return {
+        **growths,
+        "history_growth_max": max((value for value in growths.values() if value is not None), default=None),
+        "history_busy_vs_quiet": series.paired("history balance-quiet many", "history balance-busy many"),
     }
 
 
@@ -109,6 +126,8 @@ _PLATFORM = (
 )
 _GUARDS = "the API process's core: the digest and the look-up of the credential, its buckets, two more headers"
 _ROWS = "one round trip more where a connection is lent to another tenant than the last"
+_PAGES = "pages of indexes and rows, more of which are not in PostgreSQL's memory"
+_ANSWERS = "the API process's core: making the rows' JSON takes most of it"
 _DRAIN = "the cores, which relay, projector, broker and their databases share"
 
 FLOORS = (
@@ -207,6 +226,42 @@ FLOORS = (
         0.8,
         "events a second of a relay that waits for the standby before it publishes ÷ without",
         "one wait for the standby per read",
+    ),
+    Floor(
+        "history_growth_max",
+        1.5,
+        "cost of an answer on many entries ÷ on a hundred thousand, of the question that grows most",
+        _PAGES,
+        is_ceiling=True,
+    ),
+    Floor(
+        "history_busy_vs_quiet",
+        1.5,
+        "cost of an old balance of the busiest wallet ÷ of one with ten entries",
+        _PAGES,
+        is_ceiling=True,
+    ),
+    *(
+        Floor(
+            f"history_{name}_p99_ms",
+            bound,
+            f"{tells}, p99 at half of what is answered at most",
+            _ANSWERS,
+            is_ceiling=True,
+        )
+        for name, bound, tells in (
+            ("page", 30, "a page of fifty entries"),
+            ("page_of_tenant", 30, "the same of a whole tenant"),
+            ("balance_busy", 30, "an old balance of the busiest wallet"),
+            ("year_by_days", 40, "a year by days"),
+        )
+    ),
+    Floor(
+        "history_not_modified_share",
+        0.4,
+        "CPU of an answer that nothing changed ÷ of a page of fifty",
+        "what every request costs: its parsing, its admission and the look at the checkpoints",
+        is_ceiling=True,
     ),
     Floor("events_per_s", 15_000, "events a second that relay and projection drain from a backlog", _DRAIN),
     Floor(

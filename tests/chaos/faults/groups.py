@@ -11,11 +11,11 @@ import asyncpg
 from tests.chaos.faults.pausing import pausing
 from tests.chaos.faults.replay import deliver_from_start, fresh_databases, hashes
 from tests.chaos.judge import observe
-from tests.chaos.judge.draining import POLL_S
+from tests.chaos.judge.draining import POLL_S, caught_up
 from tests.chaos.load.webhooks import subscribed
 from tests.chaos.platform.gate import SLOW_S
 from tests.chaos.platform.platform import Connections
-from tests.chaos.platform.product import HISTORY, WEBHOOKS, Consumer
+from tests.chaos.platform.product import HISTORY, INDEXER, PROJECTIONS, WEBHOOKS, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
 from contracts.registry import TYPES_BY_NUMBER
@@ -59,7 +59,7 @@ async def _metric(run: Run, process: str, name: str) -> float:
 
 
 async def stop_in_transaction(run: Run) -> Bite:
-    """F13: a projector stands still between its writes and COMMIT; the database ends that, and the other goes on."""
+    """F13: a projection stands still between its writes and COMMIT; the database ends that, and another goes on."""
     async with pausing(run, "uncommitted") as projector:
         states = await _states_until_ended(run, projector.facts["backend"])
         ended_s = time.monotonic() - projector.since_s
@@ -160,12 +160,18 @@ async def hold_snapshot(run: Run) -> Bite:
     """F25: a snapshot stays open while the journal grows and wallets change; what a relay's read costs stays flat."""
     bitten_s = time.monotonic()
     async with run.platform.connections() as ours, run.platform.connections() as theirs:
-        async with theirs["wallet"].transaction(isolation="repeatable_read", readonly=True):
+        async with (
+            theirs["wallet"].transaction(isolation="repeatable_read", readonly=True),
+            theirs[HISTORY.service].transaction(isolation="repeatable_read", readonly=True),
+        ):
             await theirs["wallet"].fetchval("select count(*) from wallet.journal")
+            await theirs[HISTORY.service].fetchval("select count(*) from transaction_history.wallet")
             early = await _blocks_read(ours["wallet"])
             await asyncio.sleep(SNAPSHOT_S)
             await ours["wallet"].execute("vacuum wallet.wallet")
             late, dead = await _blocks_read(ours["wallet"]), await ours["wallet"].fetchval(_DEAD)
+            for each in PROJECTIONS:
+                await caught_up(ours, each)
         recovery_s = await run.recovery_s(bitten_s)
     breaches = [] if late <= early * BLOCKS_MORE else [f"a relay's read took {early} blocks and then {late}"]
     what = f"{dead} dead rows kept by the snapshot; a relay's read took {early} blocks early and {late} late"
@@ -200,6 +206,13 @@ FAULTS = (
         gated=frozenset({"projector"}),
     ),
     Fault(
+        id="F13-index",
+        title="SIGSTOP an indexer inside its transaction",
+        inflict=stop_in_transaction,
+        also=INDEXER,
+        gated=INDEXER,
+    ),
+    Fault(
         id="F14",
         title="rebalance storm",
         inflict=storm,
@@ -214,5 +227,5 @@ FAULTS = (
         also=WEBHOOKS,
         is_alone=True,
     ),
-    Fault(id="F25", title="a long snapshot stays open", inflict=hold_snapshot),
+    Fault(id="F25", title="a long snapshot stays open", inflict=hold_snapshot, also=INDEXER),
 )

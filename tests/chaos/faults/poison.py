@@ -12,11 +12,13 @@ from tests.chaos.load.client import HttpClient
 from tests.chaos.load.webhooks import subscribed
 from tests.chaos.platform.gate import POISON
 from tests.chaos.platform.platform import Connections
-from tests.chaos.platform.product import FRAUD, HISTORY, WEBHOOKS, Consumer
+from tests.chaos.platform.product import FRAUD, HISTORY, INDEX, INDEXER, WEBHOOKS, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
 REACHED_WITHIN_S = 60.0
 EVENT_POISONS = ("json", "type", "version", "crash")
+INDEX_POISONS = ("json", "type", "crash")
+"""It takes entries as they come, whatever their versions."""
 DECISION_POISONS = ("json", "type")
 Victims = Mapping[str, str]
 """Wallets, and how their events are spoilt."""
@@ -43,9 +45,15 @@ async def poison_wallets(run: Run) -> Bite:
 
 def _victims(run: Run) -> dict[str, Victims]:
     """Choose each consumer's own victims, none of them hot."""
-    kinds = {each.group: EVENT_POISONS if each.topic == observe.TOPIC else DECISION_POISONS for each in _all(run)}
+    kinds = {each.group: _kinds(each) for each in _all(run)}
     chosen = iter(run.chance.sample(run.bank.wallets[4:], sum(map(len, kinds.values()))))
     return {group: {next(chosen): kind for kind in some} for group, some in kinds.items()}
+
+
+def _kinds(consumer: Consumer) -> Sequence[str]:
+    if consumer is INDEX:
+        return INDEX_POISONS
+    return EVENT_POISONS if consumer.topic == observe.TOPIC else DECISION_POISONS
 
 
 def _all(run: Run) -> Sequence[Consumer]:
@@ -95,7 +103,7 @@ async def _reads_tell(run: Run, victims: Victims) -> list[str]:
 async def _unpark(run: Run, consumer: Consumer, wallet_ids: Iterable[str]) -> None:
     """Unpark wallets one after another, as an operator does."""
     for wallet_id in wallet_ids:
-        await run.platform.operate(consumer.service, "projections", "unpark", "--subject", wallet_id)
+        await run.platform.operate(consumer.service, consumer.commands, "unpark", "--subject", wallet_id)
 
 
 async def unpark_and_rebuild(run: Run, bite: Bite) -> None:
@@ -131,6 +139,6 @@ FAULTS = (
         inflict=poison_wallets,
         settle=unpark_and_rebuild,
         beside=subscribed,
-        also=WEBHOOKS | FRAUD,
+        also=WEBHOOKS | FRAUD | INDEXER,
     ),
 )

@@ -12,7 +12,7 @@ from tests.chaos.judge.draining import POLL_S, reached
 from tests.chaos.judge.observed import PARTITIONS
 from tests.chaos.load.client import HttpClient
 from tests.chaos.platform.broker import REQUEST_S, asked, produce
-from tests.chaos.platform.product import HISTORY
+from tests.chaos.platform.product import INDEXER, PROJECTIONS, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
 from engines import topics
@@ -20,17 +20,18 @@ from engines import topics
 REACHED_WITHIN_S = 30.0
 PARTITIONS_CUT = 2
 REPLAYED = "wallet.events.replayed"
-_STOPPED = "select shard from servicekit.checkpoint where stopped = 'gap'"
+_STOPPED = "select shard from servicekit.checkpoint where projection = $1 and stopped = 'gap'"
 
 
 async def cut_topic(run: Run) -> Bite:
     """F10: records vanish before they were consumed; their shards stop with an alarm until they are brought back.
 
-    The projector that stopped them goes on by itself then (odd seeds); one that was started since needs one rewind of
+    The processes that stopped them go on by themselves then (odd seeds); such as were started since need one rewind of
     each partition.
     """
     platform = run.platform
-    await platform.kill("projector")
+    processes = [each.process for each in PROJECTIONS]
+    await asyncio.gather(*map(platform.kill, processes))
     await asyncio.sleep(1.5)  # what is published meanwhile is what will be missing
     bitten_s = time.monotonic()
     raw = await observe.raw_records(platform.kafka.bootstrap_servers)
@@ -39,28 +40,32 @@ async def cut_topic(run: Run) -> Bite:
     partitions = run.chance.sample(sorted({record.partition for record in unread}), PARTITIONS_CUT)
     lost = [record for record in unread if record.partition in partitions]
     await _delete(run, raw, partitions)
-    await platform.start("projector")
-    stopped = await _stopped_shards(run, partitions)
-    breaches = await _others_flow(run, partitions)
+    await asyncio.gather(*map(platform.start, processes))
+    stopped = {each.group: await _stopped_shards(run, each, partitions) for each in PROJECTIONS}
+    breaches = [found for each in PROJECTIONS for found in await _others_flow(run, each, partitions)]
     if is_replaced := run.seed % 2 == 0:
-        await platform.kill("projector")
-        await platform.start("projector")
+        await asyncio.gather(*map(platform.kill, processes))
+        await asyncio.gather(*map(platform.start, processes))
     await _restore(run, {(record.shard, record.seq) for record in observe.parse(lost)})
     if is_replaced:
-        await _rewind(run, stopped)
+        for each in PROJECTIONS:
+            await _rewind(run, each, stopped[each.group])
     recovery_s = await run.recovery_s(bitten_s)
-    what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, {len(stopped)} shards stopped by a gap"
+    counts = [len(shards) for shards in stopped.values()]
+    what = f"{len(lost)} unread records of {PARTITIONS_CUT} partitions deleted, "
+    what += f"shards stopped by a gap: {', '.join(f'{len(shards)} of {group}' for group, shards in stopped.items())}"
     what += ", rewound once" if is_replaced else ""
-    return Bite(what=what, count=min(len(lost), len(stopped)), recovery_s=recovery_s, breaches=breaches)
+    return Bite(what=what, count=min(len(lost), *counts), recovery_s=recovery_s, breaches=breaches)
 
 
 async def _unconsumed(
     run: Run, records: "Sequence[ConsumerRecord[bytes, bytes]]"
 ) -> "list[ConsumerRecord[bytes, bytes]]":
+    """Return the records that a projection has not applied."""
     async with run.platform.connections() as connections:
-        checkpoints = await observe.checkpoints(connections, HISTORY)
+        told = [await observe.checkpoints(connections, each) for each in PROJECTIONS]
     parsed = zip(records, observe.parse(records), strict=True)
-    return [raw for raw, record in parsed if record.seq > checkpoints.get(record.shard, 0)]
+    return [raw for raw, record in parsed if any(record.seq > each.get(record.shard, 0) for each in told)]
 
 
 async def _delete(run: Run, raw: "Sequence[ConsumerRecord[bytes, bytes]]", partitions: Sequence[int]) -> None:
@@ -71,15 +76,15 @@ async def _delete(run: Run, raw: "Sequence[ConsumerRecord[bytes, bytes]]", parti
     await asked(run, lambda admin: admin.delete_records(wanted, request_timeout=REQUEST_S))
 
 
-async def _stopped_shards(run: Run, partitions: Sequence[int]) -> list[int]:
+async def _stopped_shards(run: Run, consumer: Consumer, partitions: Sequence[int]) -> list[int]:
     """Wait until a shard of each of *partitions* has stopped at its gap; return those that have."""
     async with run.platform.connections() as connections, asyncio.timeout(REACHED_WITHIN_S):
         while True:
-            rows = await connections[HISTORY.service].fetch(_STOPPED)
+            rows = await connections[consumer.service].fetch(_STOPPED, consumer.group)
             if {row["shard"] % PARTITIONS for row in rows} >= set(partitions):
                 break
             await asyncio.sleep(POLL_S)
-    page = await HttpClient(run.platform.port("projector")).request("GET", "/metrics")
+    page = await HttpClient(run.platform.port(consumer.process)).request("GET", "/metrics")
     alarms = [line for line in page.body.decode().splitlines() if line.startswith("consumer_shards_stopped{")]
     assert any('reason="gap"' in line and not line.endswith(" 0.0") for line in alarms), alarms
     return [row["shard"] for row in rows]
@@ -100,21 +105,21 @@ async def _restore(run: Run, lost: set[tuple[int, int]]) -> None:
     await produce(run, found)
 
 
-async def _rewind(run: Run, stopped: Sequence[int]) -> None:
+async def _rewind(run: Run, consumer: Consumer, stopped: Sequence[int]) -> None:
     """Rewind each partition of *stopped* shards once, as an operator does."""
     for shard in {shard % PARTITIONS: shard for shard in stopped}.values():
-        await run.platform.operate(HISTORY.service, "projections", "rewind", "--shard", str(shard))
+        await run.platform.operate(consumer.service, consumer.commands, "rewind", "--shard", str(shard))
 
 
-async def _others_flow(run: Run, partitions: Sequence[int]) -> list[str]:
+async def _others_flow(run: Run, consumer: Consumer, partitions: Sequence[int]) -> list[str]:
     async with run.platform.connections() as connections:
-        wanted = await observe.heads(connections, HISTORY)
+        wanted = await observe.heads(connections, consumer)
         others = {shard: seq for shard, seq in wanted.items() if shard % PARTITIONS not in partitions}
         try:
-            await reached(connections, HISTORY, others)
+            await reached(connections, consumer, others)
         except TimeoutError:
-            return ["shards without a gap do not go on"]
+            return [f"shards of {consumer.group} without a gap do not go on"]
     return []
 
 
-FAULTS = (Fault(id="F10", title="topic truncated", inflict=cut_topic),)
+FAULTS = (Fault(id="F10", title="topic truncated", inflict=cut_topic, also=INDEXER),)

@@ -11,7 +11,7 @@ from tests.chaos.judge import observe
 from tests.chaos.judge.draining import POLL_S
 from tests.chaos.load.webhooks import subscribed
 from tests.chaos.platform.broker import produce
-from tests.chaos.platform.product import FRAUD, WEBHOOKS, Consumer
+from tests.chaos.platform.product import FRAUD, INDEXER, WEBHOOKS, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
 from contracts.topics import ACCESS_EVENTS, Topic
@@ -95,6 +95,6 @@ FAULTS = (
         inflict=copy_events,
         settle=replay_events,
         beside=subscribed,
-        also=WEBHOOKS | FRAUD,
+        also=WEBHOOKS | FRAUD | INDEXER,
     ),
 )

@@ -63,9 +63,9 @@ async def fresh_databases(run: Run, consumers: Sequence[Consumer]) -> AsyncItera
     platform = run.platform
     own = dict(platform.databases)
     async with AsyncExitStack() as stack:
-        for each in consumers:
-            template = platform.site.templates[each.service]
-            platform.databases[each.service] = await stack.enter_async_context(template.database())
+        for service in dict.fromkeys(each.service for each in consumers):
+            template = platform.site.templates[service]
+            platform.databases[service] = await stack.enter_async_context(template.database())
         try:
             yield
         finally:

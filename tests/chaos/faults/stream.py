@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from tests.chaos.judge import observe
 from tests.chaos.platform.broker import group_offsets
 from tests.chaos.platform.gate import Action
-from tests.chaos.platform.product import HISTORY
+from tests.chaos.platform.product import HISTORY, INDEX, INDEXER, Consumer
 from tests.chaos.run import Bite, Fault, Run
 
 from contracts.ids import SHARDS
@@ -22,6 +23,8 @@ RELAY_LEASE_S = 4
 APPLIED_WITHIN_S = 3.0
 NOBODY_S = 6.0
 GROWN_MS_MIN = 4_000
+_APPLIED = """
+    select topic_partition, max(kafka_offset) as applied from servicekit.checkpoint where projection = $1 group by 1"""
 _LATE = """
     select count(*) from wallet.journal as j
     left join unnest($2::smallint[], $3::bigint[]) as p (shard, seq) using (shard)
@@ -97,25 +100,23 @@ async def lose_broker(run: Run) -> Bite:
     return Bite(what=what, count=min(grown, behind), recovery_s=recovery_s)
 
 
-async def kill_consumer(run: Run) -> Bite:
-    """F12: the projector dies when its database has committed a poll that the broker was not told of."""
+async def kill_consumer(run: Run, *, consumer: Consumer = HISTORY) -> Bite:
+    """F12: a projection dies when its database has committed a poll that the broker was not told of."""
     run.platform.gate.arm("applied", Action.KILL)
     told = await run.platform.gate.wait_reached("applied", within_s=REACHED_WITHIN_S)
     bitten_s = time.monotonic()
-    ahead = await _ahead_of_group(run)
-    await run.platform.start("projector")
+    ahead = await _ahead_of_group(run, consumer)
+    await run.platform.start(consumer.process)
     recovery_s = await run.recovery_s(bitten_s)
     what = f"killed behind a poll of {told.facts['records']}, {ahead} applied records delivered again"
     return Bite(what=what, count=ahead, recovery_s=recovery_s)
 
 
-async def _ahead_of_group(run: Run) -> int:
+async def _ahead_of_group(run: Run, consumer: Consumer) -> int:
     """Return how many records are applied that the consumer group has not committed."""
-    told = await group_offsets(run, HISTORY.group)
+    told = await group_offsets(run, consumer.group)
     async with run.platform.connections() as connections:
-        rows = await connections[HISTORY.service].fetch(
-            "select topic_partition, max(kafka_offset) as applied from servicekit.checkpoint group by 1"
-        )
+        rows = await connections[consumer.service].fetch(_APPLIED, consumer.group)
     return sum(max(0, row["applied"] - told.get(row["topic_partition"], 0)) for row in rows)
 
 
@@ -134,5 +135,12 @@ FAULTS = (
         title="kill -9 consumer between its commit and the offset commit",
         inflict=kill_consumer,
         gated=frozenset({"projector"}),
+    ),
+    Fault(
+        id="F12-index",
+        title="the same of the index",
+        inflict=partial(kill_consumer, consumer=INDEX),
+        also=INDEXER,
+        gated=INDEXER,
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.chaos.load.client import HttpClient, Response, Unanswered
 
+OK = 200
 RETRYABLE = frozenset({"overloaded", "unavailable", "outcome_unknown", "in_flight"})
 """The codes that tell a client to come again with the same key."""
 LOST = frozenset({"ConnectionRefusedError", "ConnectionResetError", "IncompleteReadError", "BrokenPipeError"})

@@ -30,11 +30,16 @@ async def reading(run: Run, ports: Sequence[int]) -> AsyncIterator[list[Exchange
         for wallet in run.bank.wallets[:READERS]:
             for port in ports:
                 http = HttpClient(port, within_s=2 * READ_WITHIN_S)
-                readers.create_task(_read_until(stop, http, f"/v1/wallets/{wallet}", found))
+                readers.create_task(_read_until(stop, http, _path(run, port, wallet), found))
         try:
             yield found
         finally:
             stop.set()
+
+
+def _path(run: Run, port: int, wallet_id: str) -> str:
+    of_history = port == run.platform.port("history")
+    return f"/v1/history/wallets/{wallet_id}" if of_history else f"/v1/wallets/{wallet_id}"
 
 
 async def _read_until(stop: asyncio.Event, http: HttpClient, path: str, found: list[Exchange]) -> None:

@@ -180,6 +180,15 @@ def _projector() -> int:
     )
 
 
+def _indexer() -> int:
+    settings = HistorySettings()
+    projection = GatedProjection(_poisoned(history.make_index_projection(settings)), 0.0)
+    return run(
+        lambda shutdown: history.run_indexer(settings, shutdown, projection=projection, runner_class=GatedRunner),
+        drain_s=settings.drain_s,
+    )
+
+
 def _decisions() -> int:
     settings = WalletSettings()
     return run(
@@ -241,6 +250,7 @@ _MAIN: Final = {
     ("wallet", "relay"): _relay,
     ("wallet", "decisions"): _decisions,
     ("transaction_history", "projector"): _projector,
+    ("transaction_history", "indexer"): _indexer,
     ("notifications", "projector"): _webhooks_projector,
     ("notifications", "worker"): _worker,
     ("fraud", "projector"): _fraud_projector,

@@ -37,6 +37,7 @@ PROCESSES: Mapping[str, Process] = {
     "decisions": Process("wallet", "decisions", "WALLET_DECISIONS_PORT"),
     "projector": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
     "projector-2": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
+    "indexer": Process("transaction_history", "indexer", "TRANSACTION_HISTORY_INDEXER_PORT"),
     "history": Process("transaction_history", "api", "TRANSACTION_HISTORY_API_PORT"),
     "webhooks-api": Process("notifications", "api", "NOTIFICATIONS_API_PORT"),
     "webhooks-projector": Process("notifications", "projector", "NOTIFICATIONS_PROJECTOR_PORT"),
@@ -53,6 +54,7 @@ CORE = ("api-1", "api-2", "relay", "projector", "history")
 APIS = ("api-1", "api-2")
 """Where the bank asks."""
 MORE_APIS = ("api-3", "api-4")
+INDEXER = frozenset({"indexer"})
 WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
 WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
@@ -85,9 +87,9 @@ SETTINGS: Mapping[str, str] = {
 class Consumer:
     """A process that feeds a projection.
 
-    *group* names the consumer group and the checkpoints; *heads* is the service and the table whose sequences it is
-    to reach; *tables* are its state. A *rebuildable* one makes the same state in a fresh database; another one is to
-    keep its state when its checkpoints are lost.
+    *group* names the consumer group and the checkpoints, *commands* what operators repair it by; *heads* is the service
+    and the table whose sequences it is to reach; *tables* are its state. A *rebuildable* one makes the same state in a
+    fresh database; another one is to keep its state when its checkpoints are lost.
     """
 
     process: str
@@ -97,6 +99,7 @@ class Consumer:
     heads: tuple[str, str]
     tables: Sequence[str]
     rebuildable: bool = False
+    commands: str = "projections"
 
 
 JOURNAL = ("wallet", "wallet.journal")
@@ -107,11 +110,30 @@ HISTORY = Consumer(
     group="transaction_history",
     topic=WALLET_EVENTS.name,
     heads=JOURNAL,
-    tables=tuple(f"transaction_history.{table}" for table in ("wallet", "entry", "system_entry", "state_change")),
+    tables=tuple(
+        f"transaction_history.{table}"
+        for table in ("wallet", "entry", "system_entry", "state_change", "transaction", "hold", "balance_day")
+    ),
     rebuildable=True,
 )
+INDEX = Consumer(
+    process="indexer",
+    service="transaction_history",
+    group="history_index",
+    topic=WALLET_EVENTS.name,
+    heads=JOURNAL,
+    tables=tuple(
+        f"history_index.{table}"
+        for table in ("search_entry", "wallet_hour", "counterparty", "day_total", "minute_total", "shard_total")
+    ),
+    rebuildable=True,
+    commands="index",
+)
+PROJECTIONS = (HISTORY, INDEX)
+"""Of the history: what clients wait for, and what may come later."""
 _CONSUMERS = (
     HISTORY,
+    INDEX,
     Consumer(
         process="webhooks-projector",
         service="notifications",

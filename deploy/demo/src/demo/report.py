@@ -125,6 +125,9 @@ def _numbers(figures: PlayFigures, reconciled: Reconciled) -> dict[str, Any]:
         "limits_compared": reconciled.limits,
         "wallets_asked_for": reconciled.wallets_asked,
         "transactions_asked_for": reconciled.transactions_asked,
+        "entries_exported": reconciled.answers.exported,
+        "statements_closed": reconciled.answers.statements,
+        "documents_opened": reconciled.answers.documents,
     }
 
 

@@ -1,21 +1,20 @@
 """The answers of the two APIs against the journal, for the busiest wallets and some of every kind: I6."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from contracts.registry import TYPES_BY_NUMBER
 from demo.findings import Findings
 from demo.http_client import HttpPool
 from demo.money import from_text
+from demo.reconcile.asking import get
 from demo.reconcile.money import check_used
 from demo.reconcile.postgres import snapshot
-from demo.stack import DemoError, Platform
+from demo.stack import Platform
 
 WALLETS_BUSY: Final = 10
 WALLETS_ANY: Final = 40
@@ -25,9 +24,6 @@ TRANSACTIONS_TOLD: Final = 40
 TOLD: Final = ("wallet.hold_captured.v1", "wallet.fee_charged.v1", "wallet.refund_sent.v1", "wallet.refund_received.v1")
 PAGE: Final = 200
 PAGES_MAX: Final = 10
-TRIES_MAX: Final = 20
-_OK: Final = 200
-_decode = msgspec.json.Decoder().decode
 
 _SAMPLED_WALLETS: Final = """
     (select id from wallet.wallet order by version desc, id limit $1)
@@ -76,7 +72,7 @@ class ApiCheck:
             for (transaction_id,) in transactions:
                 await self._check_transaction(journal, transaction_id)
         for wallet_id, kept in used.items():
-            limits = await _get(self._wallet, f"/v1/wallets/{wallet_id}/limits")
+            limits = await get(self._wallet, f"/v1/wallets/{wallet_id}/limits")
             check_used(wallet_id, limits["limits"], kept, self._findings)
         self._history.close()
         self._wallet.close()
@@ -88,7 +84,7 @@ class ApiCheck:
         actual = [_entry(entry) for entry in await self._entries(str(wallet_id))]
         what = "GET entries of wallet {}: {} entries, the journal has {}, or they differ"
         self._findings.judge("I6", what, wallet_id, len(actual), len(wanted), is_right=actual == wanted)
-        balance = (await _get(self._wallet, f"/v1/wallets/{wallet_id}"))["balance"]["posted"]
+        balance = (await get(self._wallet, f"/v1/wallets/{wallet_id}"))["balance"]["posted"]
         posted = from_text(balance["amount"], balance["currency"])
         newest = wanted[0][3] if wanted else 0
         what = "GET wallet {}: {}, the journal {}"
@@ -99,7 +95,7 @@ class ApiCheck:
         path = f"/v1/history/wallets/{wallet_id}/entries?limit={PAGE}"
         cursor = ""
         for _ in range(PAGES_MAX):
-            page = await _get(self._history, path + cursor)
+            page = await get(self._history, path + cursor)
             entries += page["data"]
             if page["next_cursor"] is None:
                 break
@@ -108,9 +104,9 @@ class ApiCheck:
 
     async def _check_transaction(self, journal: asyncpg.Connection, transaction_id: Any) -> None:
         wanted = [tuple(row) for row in await journal.fetch(_TRANSACTION_ENTRIES, transaction_id)]
-        body = await _get(self._history, f"/v1/history/transactions/{transaction_id}")
+        body = await get(self._history, f"/v1/history/transactions/{transaction_id}")
         actual = [_transaction_entry(entry) for entry in body["entries"]]
-        of_ledger = await _get(self._wallet, f"/v1/transactions/{transaction_id}")
+        of_ledger = await get(self._wallet, f"/v1/transactions/{transaction_id}")
         shown, wanted_shown = ([each.get(name) for name in _SHOWN] for each in (body, of_ledger))
         what = "GET transaction {}: the read model tells {}, the ledger {}"
         is_same = shown == wanted_shown
@@ -132,20 +128,3 @@ def _transaction_entry(entry: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _minor(money: Mapping[str, str]) -> int:
     return from_text(money["amount"], money["currency"])
-
-
-async def _get(pool: HttpPool, path: str) -> dict[str, Any]:
-    """Return the body at *path*, asking again while the service cannot answer."""
-    why = ""
-    for _ in range(TRIES_MAX):
-        try:
-            answer = await pool.get(path)
-        except ConnectionError as error:
-            why = str(error)
-            continue
-        if answer.status == _OK:
-            body: dict[str, Any] = _decode(answer.body)
-            return body
-        why = f"{answer.status} {answer.body.decode(errors='replace')}"
-        await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-    raise DemoError(f"GET {path} was not answered: {why}")

@@ -32,10 +32,11 @@ async def drain(platform: Platform, on_progress: Callable[[int, int], None]) -> 
 async def _state(platform: Platform) -> tuple[int, int]:
     """Return how many steps are done of how many: an event or decision projected, a webhook delivered."""
     journal, decisions = await postgres.heads(platform.wallet_dsn), await postgres.decision_heads(platform.fraud_dsn)
-    wanted = 3 * sum(journal.values()) + sum(decisions.values())
+    wanted = 4 * sum(journal.values()) + sum(decisions.values())
     done = _come(decisions, await postgres.reached(platform.wallet_dsn, "wallet_decisions"))
     for dsn, projection in (
         (platform.history_dsn, "transaction_history"),
+        (platform.history_dsn, "history_index"),
         (platform.fraud_dsn, "fraud"),
         (platform.notifications_dsn, "notifications"),
     ):

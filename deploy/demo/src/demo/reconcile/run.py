@@ -8,6 +8,7 @@ from uuid import UUID
 
 from demo import stack
 from demo.reconcile import kafka, ledger, money, postgres, read_model
+from demo.reconcile.answers import AnswerCheck, AnswerFigures, read_books
 from demo.reconcile.api import ApiCheck
 from demo.reconcile.decisions import DecisionCheck, DecisionFigures
 from demo.reconcile.rows import WalletRow
@@ -17,6 +18,7 @@ from demo.reconcile.webhooks import WebhookCheck, WebhookFigures
 from demo.session import Session
 from demo.stack import Platform
 from demo.subscriber import Subscriber
+from servicekit.clock import utc_now
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Reconciled:
     limits: int = 0
     topic: TopicFigures = field(default_factory=TopicFigures)
     decisions: DecisionFigures = field(default_factory=DecisionFigures)
+    answers: AnswerFigures = field(default_factory=AnswerFigures)
     webhooks: WebhookFigures = field(default_factory=WebhookFigures)
     hashes: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -58,6 +61,7 @@ class Reconciliation:
 
     async def run(self, environment: Mapping[str, str], rebuild_log: Path) -> Reconciled:
         """Check everything; *environment* is that of the rebuild, whose output goes to *rebuild_log*."""
+        ended_at = utc_now()  # what is played has come, and nothing follows
         self._on_step("the decisions")
         restricted = self._record.restrict(self._session.tripped)
         expected = [UUID(bytes=wallet.id_bytes) for wallet in restricted if wallet.id_bytes is not None]
@@ -79,6 +83,9 @@ class Reconciliation:
         self._on_step("the APIs")
         asked = await ApiCheck(self._platform, self._findings).run(self._session.kept.used)
         self._result.wallets_asked, self._result.transactions_asked, self._result.limits = asked
+        self._on_step("exports, reports and statements")
+        books = await read_books(self._platform)
+        self._result.answers = await AnswerCheck(self._platform, books, self._findings).run(ended_at)
         return self._result
 
     async def _fold(self) -> None:

@@ -26,16 +26,18 @@ class PartitionReader:
         """Its number."""
         return int(self._part.partition)
 
-    async def seek(self, offset: int) -> None:
-        """Go on from *offset*, or from the first record where that is gone, up to where the end is now."""
+    async def seek(self, offset: int) -> int:
+        """Go on from *offset*, or from the first record where that is gone, up to where the end is now; return which."""
         begin = (await self._consumer.beginning_offsets([self._part]))[self._part]
         self._end = (await self._consumer.end_offsets([self._part]))[self._part]
-        self._consumer.seek(self._part, max(begin, offset))
+        place: int = max(begin, offset)
+        self._consumer.seek(self._part, place)
+        return place
 
-    async def next_poll(self) -> list[Received]:
+    async def next_poll(self, *, records_max: int = RECORDS_PER_POLL_MAX) -> list[Received]:
         """Return what comes next and has a place, nothing at the end."""
         while await self._consumer.position(self._part) < self._end:
-            polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL_MAX)
+            polled = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=records_max)
             received = [receive(record) for record in polled.get(self._part, [])]
             if found := [record for record in received if record is not None]:
                 return found

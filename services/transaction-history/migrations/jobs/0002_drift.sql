@@ -12,13 +12,12 @@ create table history_jobs.drift (
 create table history_jobs.repair (
     id          uuid        not null,                      -- UUIDv7: in the order of time
     wallet_id   uuid        not null,
-    projection  text collate "C" not null,
     events      bigint      not null,                      -- that the wallet's rows were made from
-    as_of_seq   bigint      not null,                      -- of the wallet's shard
+    as_of_seq   bigint      not null,                      -- of the wallet's shard, in the ledger's tables
     repaired_by text        not null,                      -- the operator's account on the machine
     repaired_at timestamptz not null,
     constraint repair_pk primary key (id)
 );
 
 grant select, insert, update on history_jobs.drift to :"app_role";
-grant select, insert on history_jobs.repair to :"app_role";
+grant select on history_jobs.repair to :"app_role";

@@ -2,6 +2,7 @@
 
 from transaction_history.bootstrap.api import open_api, serve_api
 from transaction_history.bootstrap.background import open_worker, run_indexer, run_projector, run_worker
+from transaction_history.bootstrap.drifting import drift, drifts, repair
 from transaction_history.bootstrap.parts import (
     SERVICE,
     history_source,
@@ -15,6 +16,8 @@ from transaction_history.bootstrap.rebuilding import Rebuilt, rebuild
 __all__ = [
     "SERVICE",
     "Rebuilt",
+    "drift",
+    "drifts",
     "history_source",
     "make_index_projection",
     "make_projection",
@@ -23,6 +26,7 @@ __all__ = [
     "open_worker",
     "rebuild",
     "refuse_outdated_model",
+    "repair",
     "run_indexer",
     "run_projector",
     "run_worker",

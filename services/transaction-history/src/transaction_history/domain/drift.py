@@ -68,14 +68,18 @@ LedgerData = WalletOpened | WalletData
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
-class Difference(msgspec.Struct, frozen=True, order=True):
-    """A column that is not as *seq* of *shard* says, in the row *key* of *table*; or what is instead of a column."""
+class Difference(msgspec.Struct, frozen=True):
+    """A column that is not as *seq* of *shard* says, in the row *key* of *table*; or what is instead of a column.
+
+    *wallet_id* is whose event told it; None where that is no single one.
+    """
 
     shard: int
     seq: int
     table: str
     column: str
     key: str
+    wallet_id: UUID | None
 
 
 @dataclass(slots=True)
@@ -138,8 +142,8 @@ def touched(parsed: Iterable[Parsed]) -> Touched:
         window = found.windows.setdefault(event.subject, Window(event.time, event.time))
         window.since, window.until = min(window.since, event.time), max(window.until, event.time)
         window.versions.add(event.wallet_version)
-        if isinstance(data, RefundPosted) and data.refund is not None and data.related_transaction_id is not None:
-            found.transactions.add(UUID(data.related_transaction_id))
+        if (returned := taken_back(data)) is not None:
+            found.transactions.add(returned)
         if isinstance(data, HoldChanged | HoldReleased | HoldCaptured):
             found.holds.add((event.subject, UUID(data.hold.id)))
         if isinstance(data, HoldChanged | HoldReleased | EntryPosted | HoldCaptured):
@@ -155,7 +159,19 @@ def differences(parsed: Sequence[Parsed], stored: Stored) -> list[Difference]:
     for event, data in parsed:
         comparison.take(event, data)
     comparison.end()
-    return sorted(set(comparison.found))
+    return in_order(comparison.found)
+
+
+def in_order(found: Iterable[Difference]) -> list[Difference]:
+    """Return what was *found*, each once, by where it was."""
+    return sorted(set(found), key=lambda each: (each.shard, each.seq, each.table, each.column, each.key))
+
+
+def taken_back(data: EventData) -> UUID | None:
+    """Return the transaction that an event tells how much of is taken back, None for most."""
+    if isinstance(data, RefundPosted) and data.refund is not None and data.related_transaction_id is not None:
+        return UUID(data.related_transaction_id)
+    return None
 
 
 def differing(expected: Struct, stored: Struct, *, leaving_out: Collection[str] = ()) -> list[str]:
@@ -209,7 +225,7 @@ class _Comparison:
         self._end_transactions()
 
     def _name(self, event: Envelope, table: str, column: str, key: object) -> None:
-        self.found.append(Difference(event.shard, event.sequence, table, column, str(key)))
+        self.found.append(Difference(event.shard, event.sequence, table, column, str(key), event.subject))
 
     def _compare(
         self,
@@ -253,8 +269,8 @@ class _Comparison:
             self._before[wallet_id] = row if stored is None else stored
             self._made.add(("entry", *key))
             self._by_day[wallet_id, event.time.astimezone(UTC).date()] = event
-            if isinstance(data, RefundPosted) and row.refund_minor is not None and row.related_transaction_id:
-                self._by_transaction[row.related_transaction_id] = event
+            if (returned := taken_back(data)) is not None:
+                self._by_transaction[returned] = event
         elif isinstance(row, StateChangeRow):
             self._compare(event, "state_change", _key(*key), row, self._changes.get(key))
             self._made.add(("state_change", *key))

@@ -11,9 +11,11 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from servicekit.brokers import Brokers
+from servicekit.consumer import checkpoints
+from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader, open_partition
 from servicekit.maintenance import Job, JobRun
-from servicekit.postgres import Connection
+from servicekit.postgres import Connection, Pool
 from transaction_history.maintenance.comparing import Compared, Comparing
 
 CHUNK_EVENTS: Final = 500
@@ -133,7 +135,7 @@ class Drift:
         if not partitions:
             return 0
         reader, place = await self._reading(await self._place(run.connection, partitions))
-        received = await reader.next_poll(records_max=size)
+        received = await self._next(reader, place, size)
         if received:
             compared = await self._comparing.compare(run.connection, received)
             following = Place(place.partition, received[-1].offset + 1, place.rounds)
@@ -150,6 +152,15 @@ class Drift:
             self._metrics.round_ended(name)
             _log.info("history.drift_round_ended", projection=name, rounds=following.rounds)
         return compared.events
+
+    async def _next(self, reader: PartitionReader, place: Place, size: int) -> list[Received]:
+        """Return the next records, none at the end: with a few at most behind it, where all is to be added up."""
+        received = await reader.next_poll(records_max=size)
+        if received or self._comparing.resumes:
+            return received
+        await reader.seek(place.offset)
+        received = await reader.next_poll(records_max=size)
+        return received if len(received) >= size else []
 
     async def _place(self, connection: Connection, partitions: Sequence[int]) -> Place:
         row = await connection.fetchrow(_PLACE, self._comparing.name)
@@ -185,6 +196,49 @@ class Drift:
         self._reader = self._at = None
         async with asyncio.timeout(_CLOSE_S):
             await self._open.aclose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What is looked at by hand: sequences of one shard, or of all, between bounds that are both included."""
+
+    shard: int | None = None
+    from_seq: int = 1
+    to_seq: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all of each of its shards."""
+        return self.from_seq == 1 and self.to_seq is None
+
+    def has(self, record: Received) -> bool:
+        """Return whether *record* is in it."""
+        return (
+            self.shard in {None, record.shard}
+            and record.sequence >= self.from_seq
+            and (self.to_seq is None or record.sequence <= self.to_seq)
+        )
+
+
+async def look(
+    comparing: Comparing, wanted: Range, *, pool: Pool, brokers: Brokers, topic: str
+) -> AsyncIterator[Compared]:
+    """Compare what is *wanted*, and give what was found run by run; raises the client's errors."""
+    async with pool.connection() as connection:
+        partitions = [row["topic_partition"] for row in await connection.fetch(_PARTITIONS, comparing.name)]
+        if wanted.shard is not None:
+            of_shard = await checkpoints.partition_of_shard(connection, comparing.name, wanted.shard)
+            partitions = [partition for partition in partitions if partition == of_shard]
+    for partition in partitions:
+        comparing.begin(0)
+        async with open_partition(brokers, topic, partition) as reader:
+            await reader.seek(0)
+            while polled := await reader.next_poll(records_max=CHUNK_EVENTS):
+                async with pool.connection() as connection:
+                    yield await comparing.compare(connection, [record for record in polled if wanted.has(record)])
+            if wanted.is_whole:
+                async with pool.connection() as connection:
+                    yield await comparing.end(connection, reader)
 
 
 def report(projection: str, compared: Compared) -> None:

@@ -23,16 +23,10 @@ from servicekit.migrations import MigrationSource, Roles, for_roles, read_functi
 from servicekit.postgres import Connection, Pool, connect
 from transaction_history.maintenance.folds import disagreements, is_current
 from transaction_history.maintenance.hashes import TableHash, table_hashes
+from transaction_history.maintenance.sessions import COMMAND_TIMEOUT_S, SESSION
 
 LIVE_CATCHES_UP_S: Final = 60.0
 _POLL_S: Final = 0.1
-# The comparison reads whole tables while it holds the live checkpoints: longer than any transaction of a service.
-_SESSION: Final = {
-    "idle_in_transaction_session_timeout": "10min",
-    "transaction_timeout": "30min",
-    "lock_timeout": "10s",
-}
-_COMMAND_TIMEOUT_S: Final = 1_800.0
 
 
 class RebuildError(Exception):
@@ -102,7 +96,7 @@ class Rebuild:
         Raises RebuildError if the topic lacks events, events cannot be applied, or the live projection stays behind.
         """
         owner = await connect(
-            self._owner_dsn, application_name="rebuild", command_timeout_s=_COMMAND_TIMEOUT_S, session=_SESSION
+            self._owner_dsn, application_name="rebuild", command_timeout_s=COMMAND_TIMEOUT_S, session=SESSION
         )
         try:
             await self._clear(owner)

@@ -1,0 +1,208 @@
+"""Drift on a real topic: the walk over it, what it remembers, the index's counters, and the command."""
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from contracts.envelope import Envelope
+from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
+from servicekit.consumer.processing import Processor
+from servicekit.consumer.topic_reader import open_topic
+from servicekit.maintenance.jobs import JobRun
+from servicekit.postgres import Pool
+from servicekit.telemetry import Telemetry, Tracing
+from testkit.databases import Database
+from testkit.events import Stream, publish, wallet_in
+from testkit.pytest_plugin import MakeTopic
+from transaction_history import bootstrap
+from transaction_history.bootstrap import Rebuilt
+from transaction_history.config import HistorySettings
+from transaction_history.domain.drift import MISSING, UNEXPECTED
+from transaction_history.maintenance.drift import Drift, Range
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 2
+WALLETS = [wallet_in(shard) for shard in (0, 1, 2, 33, 34, 63)]
+
+
+@dataclass
+class Bench:
+    settings: HistorySettings
+    database: Database
+    pool: Pool
+    registry: CollectorRegistry
+
+    async def project(self, events: Sequence[Envelope]) -> None:
+        """Publish *events*, and apply all that is in the topic to both projections."""
+        await publish(
+            self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic, PARTITIONS, events
+        )
+        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
+        made = (bootstrap.make_projection(self.settings), bootstrap.make_index_projection(self.settings))
+        processors = [Processor(each, self.pool, metrics) for each in made]
+        topic = self.settings.transaction_history_topic
+        async with open_topic(self.settings.brokers, topic, PARTITIONS) as reader:
+            async for polled in reader.to_end():
+                for processor in processors:
+                    await processor.process(polled)
+
+    async def plant(self, statement: str) -> None:
+        owner = await asyncpg.connect(self.database.dsn_owner)
+        try:
+            assert await owner.execute(statement) not in {"UPDATE 0", "DELETE 0", "INSERT 0 0"}
+        finally:
+            await owner.close()
+
+    @asynccontextmanager
+    async def walks(self) -> AsyncIterator[list[Drift]]:
+        """Give what a worker looks for drift with: of the ledger, and of the index."""
+        telemetry = Telemetry("transaction_history", "worker", "1", CollectorRegistry(), Tracing("test", 0.0))
+        self.registry = telemetry.registry
+        ledger, index = bootstrap.drifts(self.settings, telemetry)
+        async with ledger, index:
+            yield [ledger, index]
+
+    async def round(self, walk: Drift, projection: str) -> int:
+        """Have *walk* go on to the end of a round; return how many events it compared."""
+        async with self.pool.connection() as connection:
+            query, compared = "select coalesce(max(rounds), 0) from history_jobs.drift where projection = $1", 0
+            before = await connection.fetchval(query, projection)
+            for _ in range(100):
+                compared += await walk.run(JobRun(connection, None))
+                if await connection.fetchval(query, projection) > before:
+                    return compared
+        raise AssertionError("the round has no end")
+
+    def counted(self, table: str, projection: str) -> float:
+        labels = {"projection": projection, "table": table}
+        return self.registry.get_sample_value("history_drift_differences_total", labels) or 0.0
+
+    async def by_hand(self, wanted: Range = Range(), *, what: Rebuilt = Rebuilt.LEDGER) -> set[tuple[str, str]]:  # noqa: B008  frozen
+        return {
+            (each.table, each.column)
+            async for compared in bootstrap.drift(self.settings, wanted, what=what)
+            for each in compared.differences
+        }
+
+
+@pytest.fixture
+async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        kafka_bootstrap_servers=kafka_bootstrap,
+        transaction_history_topic=await make_topic(PARTITIONS),
+        transaction_history_drift_events_per_s=200,
+    )
+    return Bench(settings, database, pool, CollectorRegistry())
+
+
+def day(stream: Stream, transfers: int = 30) -> list[Envelope]:
+    dice = random.Random(1)
+    told = [stream.opened(wallet) for wallet in WALLETS]
+    for wallet in WALLETS:
+        told += stream.deposit(wallet, 10_000)
+    for _ in range(transfers):
+        told += stream.transfer(*dice.sample(WALLETS, 2))
+    return [*told, *stream.held(WALLETS[0], WALLETS[1])]
+
+
+async def test_a_round_over_the_topic_compares_every_event_and_begins_anew(bench: Bench) -> None:
+    told = day(Stream())
+    await bench.project(told)
+
+    async with bench.walks() as walks:
+        for walk, projection in zip(walks, ("transaction_history", "history_index"), strict=True):
+            assert await bench.round(walk, projection) == len(told)
+            await bench.plant("update history_index.day_total set credits = credits + 1")
+            await bench.plant("update transaction_history.wallet set held_minor = held_minor + 1")
+            with capture_logs() as logs:
+                assert await bench.round(walk, projection) == len(told)
+            table = {"transaction_history": "wallet", "history_index": "day_total"}[projection]
+            assert {(log["table"], log["log_level"]) for log in logs if log["event"] == "history.drift"} == {
+                (table, "error")
+            }
+            assert bench.counted(table, projection) > 0
+
+
+async def test_another_worker_goes_on_where_one_ended(bench: Bench) -> None:
+    told = day(Stream())
+    await bench.project(told)
+    async with bench.walks() as (ledger, _), bench.pool.connection() as connection:
+        first = await ledger.run(JobRun(connection, None))
+
+    async with bench.walks() as (ledger, index):
+        rest = await bench.round(ledger, "transaction_history")
+        assert await bench.round(index, "history_index") == len(told)
+
+    assert 0 < first < len(told)
+    assert first + rest == len(told)
+
+
+async def test_what_the_topic_has_no_more_is_passed_over_and_said(bench: Bench) -> None:
+    told = day(Stream())
+    await bench.project(told)
+    async with bench.walks() as (ledger, index), bench.pool.connection() as connection:
+        await forget(bench, 0)
+        with capture_logs() as logs:
+            compared = await bench.round(ledger, "transaction_history")
+            await bench.round(index, "history_index")
+        assert await connection.fetchval("select next_offset from history_jobs.drift limit 1") == 0
+
+    assert 0 < compared < len(told)
+    assert {log["partition"] for log in logs if log["event"] == "history.drift_skipped"} == {0}
+    assert not [log for log in logs if log["event"] == "history.drift"]
+
+
+async def forget(bench: Bench, partition: int) -> None:
+    """Have the broker delete the first half of *partition*, as retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bench.settings.kafka_bootstrap_servers)
+    await admin.start()
+    part = TopicPartition(bench.settings.transaction_history_topic, partition)
+    try:
+        await admin.delete_records({part: RecordsToDelete(before_offset=20)})
+    finally:
+        await admin.close()
+
+
+INDEX_PLANTED = {
+    "update history_index.search_entry set amount_minor = 1 where seq = 2": ("search_entry", "amount_minor"),
+    "update history_index.search_entry set terms = '{}'": ("search_entry", "terms"),
+    "delete from history_index.search_entry where seq = 2": ("search_entry", MISSING),
+    "update history_index.wallet_hour set entries = entries + 1": ("wallet_hour", "entries"),
+    "delete from history_index.counterparty": ("counterparty", MISSING),
+    "update history_index.counterparty set first_at = first_at - interval '1 s'": ("counterparty", "first_at"),
+    "update history_index.day_total set transactions = transactions + 1": ("day_total", "transactions"),
+    "insert into history_index.day_total select tenant_id, day + 1, currency, type, shard, 1, 1, 1, 1"
+    " from history_index.day_total": ("day_total", UNEXPECTED),
+    "update history_index.shard_total set posted = posted + 1": ("shard_total", "posted_minor"),
+    "update history_index.wallet_held set held_minor = 1": ("wallet_held", "held_minor"),
+}
+
+
+async def test_each_planted_wrong_row_of_the_index_is_named(bench: Bench) -> None:
+    await bench.project(day(Stream()))
+    assert await bench.by_hand(what=Rebuilt.INDEX) == set()
+
+    for planted, named in INDEX_PLANTED.items():
+        await bench.plant(planted)
+        assert named in await bench.by_hand(what=Rebuilt.INDEX), planted
+
+
+async def test_by_hand_a_range_of_sequences_is_looked_at_alone(bench: Bench) -> None:
+    await bench.project(day(Stream()))
+    await bench.plant("update transaction_history.entry set amount_minor = 1 where shard = 33 and seq = 2")
+
+    assert ("entry", "amount_minor") in await bench.by_hand()
+    assert ("entry", "amount_minor") in await bench.by_hand(Range(shard=33, from_seq=2, to_seq=2))
+    assert await bench.by_hand(Range(shard=33, from_seq=4)) == set()
+    assert await bench.by_hand(Range(shard=34)) == set()
+    assert await bench.by_hand(Range(shard=5)) == set()

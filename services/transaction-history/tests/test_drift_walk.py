@@ -12,7 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from contracts import events
 from contracts.envelope import Envelope
+from contracts.ids import new_id
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.topic_reader import open_topic
@@ -24,9 +26,10 @@ from testkit.events import Stream, publish, wallet_in
 from testkit.pytest_plugin import MakeTopic
 from transaction_history import bootstrap
 from transaction_history.bootstrap import Rebuilt
-from transaction_history.config import HistorySettings
+from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.domain.drift import MISSING, UNEXPECTED
 from transaction_history.maintenance.drift import Drift, Range
+from transaction_history.maintenance.repair import RepairError
 
 pytestmark = pytest.mark.integration
 
@@ -41,11 +44,9 @@ class Bench:
     pool: Pool
     registry: CollectorRegistry
 
-    async def project(self, events: Sequence[Envelope]) -> None:
-        """Publish *events*, and apply all that is in the topic to both projections."""
-        await publish(
-            self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic, PARTITIONS, events
-        )
+    async def project(self, told: Sequence[Envelope]) -> None:
+        """Publish *told*, and apply all that is in the topic to both projections."""
+        await publish(self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic, PARTITIONS, told)
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
         made = (bootstrap.make_projection(self.settings), bootstrap.make_index_projection(self.settings))
         processors = [Processor(each, self.pool, metrics) for each in made]
@@ -111,7 +112,8 @@ def day(stream: Stream, transfers: int = 30) -> list[Envelope]:
     for wallet in WALLETS:
         told += stream.deposit(wallet, 10_000)
     for _ in range(transfers):
-        told += stream.transfer(*dice.sample(WALLETS, 2))
+        source, destination = dice.sample(WALLETS, 2)
+        told += stream.transfer(source, destination)
     return [*told, *stream.held(WALLETS[0], WALLETS[1])]
 
 
@@ -178,8 +180,8 @@ INDEX_PLANTED = {
     "update history_index.search_entry set terms = '{}'": ("search_entry", "terms"),
     "delete from history_index.search_entry where seq = 2": ("search_entry", MISSING),
     "update history_index.wallet_hour set entries = entries + 1": ("wallet_hour", "entries"),
-    "delete from history_index.counterparty": ("counterparty", MISSING),
     "update history_index.counterparty set first_at = first_at - interval '1 s'": ("counterparty", "first_at"),
+    "delete from history_index.counterparty": ("counterparty", MISSING),
     "update history_index.day_total set transactions = transactions + 1": ("day_total", "transactions"),
     "insert into history_index.day_total select tenant_id, day + 1, currency, type, shard, 1, 1, 1, 1"
     " from history_index.day_total": ("day_total", UNEXPECTED),
@@ -206,3 +208,79 @@ async def test_by_hand_a_range_of_sequences_is_looked_at_alone(bench: Bench) -> 
     assert await bench.by_hand(Range(shard=33, from_seq=4)) == set()
     assert await bench.by_hand(Range(shard=34)) == set()
     assert await bench.by_hand(Range(shard=5)) == set()
+
+
+WRONG = (
+    "update transaction_history.entry set amount_minor = 1 where shard = 0 and seq = 2",
+    "delete from transaction_history.entry where shard = 0 and seq = 4",
+    "update transaction_history.entry set debits_after = debits_after + 1 where wallet_id = '{0}' and amount_minor < 0",
+    "update transaction_history.transaction set refunded_minor = 10, refundable_minor = 10 where type = 'capture'",
+    "update transaction_history.hold set captured_minor = captured_minor + 1, transactions = '{{}}'",
+    "update transaction_history.balance_day set posted_minor = posted_minor + 1 where wallet_id = '{0}'",
+    "update transaction_history.wallet set posted_minor = posted_minor + 1 where wallet_id = '{0}'",
+    "delete from history_index.search_entry where wallet_id = '{0}'",
+    "update history_index.wallet_hour set entries = 0 where wallet_id = '{0}'",
+    "update history_index.day_total set credits = credits + 1 where shard = 0",
+)
+
+
+async def test_a_repaired_wallet_is_what_a_rebuild_makes(bench: Bench) -> None:
+    await bench.project(day(Stream()))
+    wallet = WALLETS[0]
+    for statement in WRONG:
+        await bench.plant(statement.format(wallet))
+    named = {what: await bench.by_hand(what=what) for what in Rebuilt}
+    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
+
+    repaired = await bootstrap.repair(bench.settings, owner, wallet, operator="ann")
+
+    assert {
+        ("entry", "amount_minor"),
+        ("entry", MISSING),
+        ("entry", "debits_after"),
+        ("transaction", "refunded_minor"),
+        ("hold", "captured_minor"),
+        ("balance_day", "posted_minor"),
+        ("wallet", "posted_minor"),
+    } <= named[Rebuilt.LEDGER]
+    assert {("search_entry", MISSING), ("wallet_hour", "entries"), ("day_total", "credits_minor")} <= named[
+        Rebuilt.INDEX
+    ]
+    assert repaired.has_totals
+    for what in Rebuilt:
+        assert await bench.by_hand(what=what) == set()
+        assert (await bootstrap.rebuild(bench.settings, owner, switch=False, what=what, partitions=PARTITIONS)).is_equal
+    async with bench.pool.connection() as connection:
+        (row,) = await connection.fetch("select wallet_id, events, repaired_by from history_jobs.repair")
+    assert tuple(row) == (wallet, repaired.events, "ann")
+
+
+async def test_what_cannot_be_repaired_is_left_as_it_is(bench: Bench) -> None:
+    stream = Stream()
+    told = day(stream)
+    parked = stream.event(events.FUNDS_DEPOSITED, WALLETS[0], b"{}", entry=(new_id(), 0))
+    await bench.project([*told, parked])
+    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
+    await bench.plant("update transaction_history.entry set amount_minor = 1 where seq = 2")
+
+    for wallet, reason in ((WALLETS[0], "parked"), (wallet_in(1), "no event"), (wallet_in(7), "projected")):
+        with pytest.raises(RepairError, match=reason):
+            await bootstrap.repair(bench.settings, owner, wallet, operator="ann")
+
+    assert ("entry", "amount_minor") in await bench.by_hand(Range(shard=1))
+    assert (await bootstrap.repair(bench.settings, owner, WALLETS[1], operator="ann")).has_totals
+    assert await bench.by_hand(Range(shard=1)) == set()
+
+
+async def test_a_wallet_beside_a_parked_one_is_repaired_and_the_totals_of_its_shard_are_left(bench: Bench) -> None:
+    stream, ours, theirs = Stream(), wallet_in(5), wallet_in(5)
+    told = [stream.opened(ours), *stream.deposit(ours), stream.opened(theirs)]
+    await bench.project([*told, stream.event(events.FUNDS_DEPOSITED, theirs, b"{}", entry=(new_id(), 0))])
+    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
+    await bench.plant("delete from transaction_history.entry")
+
+    repaired = await bootstrap.repair(bench.settings, owner, ours, operator="ann")
+
+    assert not repaired.has_totals
+    assert await bench.by_hand() == set()
+    assert await bench.by_hand(what=Rebuilt.INDEX) == set()

@@ -11,6 +11,8 @@ from servicekit.consumer.records import Received, receive
 
 POLL_MS: Final = 200
 RECORDS_PER_POLL_MAX: Final = 5_000
+END_WAIT_MS: Final = 50
+"""How long the broker may keep a request for what comes behind the end: what is asked next waits for its answer."""
 
 
 class PartitionReader:
@@ -65,7 +67,7 @@ class TopicReader:
 @asynccontextmanager
 async def open_partition(brokers: Brokers, topic: str, partition: int) -> AsyncIterator[PartitionReader]:
     """Give a reader of one partition, which has no position yet; raises the client's errors."""
-    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False, fetch_max_wait_ms=END_WAIT_MS)
     await consumer.start()
     try:
         part = TopicPartition(topic, partition)

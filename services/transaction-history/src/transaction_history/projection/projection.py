@@ -32,7 +32,7 @@ class HistoryProjection:
 async def write(
     model: PostgresReadModel, tx: Transaction, rows: Rows, known: Mapping[UUID, WalletRow]
 ) -> Sequence[TransactionRow]:
-    """Write *rows*, the wallets of which are new or *known*; return what they tell of transactions, still to be told."""
+    """Write *rows*, whose wallets are new or *known*; return what they tell of transactions, to be told yet."""
     wallets, transactions = rows.wallets, rows.transactions
     occurred, made = months_of(rows.occurred, transactions, await model.now(tx))
     await model.make_partitions(tx, occurred, made)

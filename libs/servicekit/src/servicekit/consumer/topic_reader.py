@@ -29,7 +29,7 @@ class PartitionReader:
         return int(self._part.partition)
 
     async def seek(self, offset: int) -> int:
-        """Go on from *offset*, or from the first record where that is gone, up to where the end is now; return which."""
+        """Go on from *offset*, or the first record where that is gone, to where the end is now; return that place."""
         begin = (await self._consumer.beginning_offsets([self._part]))[self._part]
         self._end = (await self._consumer.end_offsets([self._part]))[self._part]
         place: int = max(begin, offset)

@@ -7,8 +7,8 @@ a wrong row is named where it is, and where the next one does not continue it, a
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -26,11 +26,8 @@ from contracts.events import (
     EntryPosted,
     EventData,
     HoldCaptured,
-    HoldChanged,
-    HoldReleased,
     OwnerChanged,
     PolicyChanged,
-    RefundPosted,
     SystemEntryPosted,
     WalletOpened,
 )
@@ -46,6 +43,7 @@ from transaction_history.domain.rows import (
     TransactionRow,
     WalletRow,
 )
+from transaction_history.domain.touched import Parsed, Touched, taken_back, touched
 
 MISSING: Final = "(missing)"
 """Instead of a column: the row is not there."""
@@ -63,7 +61,6 @@ _SET_BY: Final[Mapping[str, frozenset[str]]] = {
 _APART: Final = frozenset({"placed_at", "transactions"})
 """Columns of a hold that its newest event does not tell."""
 
-Parsed = tuple[Envelope, EventData]
 LedgerData = WalletOpened | WalletData
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -80,31 +77,6 @@ class Difference(msgspec.Struct, frozen=True):
     column: str
     key: str
     wallet_id: UUID | None
-
-
-@dataclass(slots=True)
-class Window:
-    """The events of one wallet in a run: their times, and their versions."""
-
-    since: datetime
-    until: datetime
-    versions: set[int] = field(default_factory=set)
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether no version is missing in between."""
-        return max(self.versions) - min(self.versions) + 1 == len(self.versions)
-
-
-@dataclass(slots=True)
-class Touched:
-    """The rows that a run of events has to do with."""
-
-    windows: dict[UUID, Window] = field(default_factory=dict)
-    changed: set[UUID] = field(default_factory=set)
-    days: set[tuple[UUID, date]] = field(default_factory=set)
-    holds: set[tuple[UUID, UUID]] = field(default_factory=set)
-    transactions: set[UUID] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,28 +103,6 @@ class Stored:
     day_ends: Sequence[EntryRow]
 
 
-def touched(parsed: Iterable[Parsed]) -> Touched:
-    """Return what *parsed* events have to do with."""
-    found = Touched()
-    for event, data in parsed:
-        if event.transaction_id is not None:
-            found.transactions.add(event.transaction_id)
-        if isinstance(data, SystemEntryPosted | OwnerChanged | PolicyChanged) or event.wallet_version is None:
-            continue
-        window = found.windows.setdefault(event.subject, Window(event.time, event.time))
-        window.since, window.until = min(window.since, event.time), max(window.until, event.time)
-        window.versions.add(event.wallet_version)
-        if (returned := taken_back(data)) is not None:
-            found.transactions.add(returned)
-        if isinstance(data, HoldChanged | HoldReleased | HoldCaptured):
-            found.holds.add((event.subject, UUID(data.hold.id)))
-        if isinstance(data, HoldChanged | HoldReleased | EntryPosted | HoldCaptured):
-            found.days.add((event.subject, event.time.astimezone(UTC).date()))
-        else:
-            found.changed.add(event.subject)
-    return found
-
-
 def differences(parsed: Sequence[Parsed], stored: Stored) -> list[Difference]:
     """Return where *stored* is not what *parsed* events, of known wallets' parts of their shards, make of it."""
     comparison = _Comparison(stored, touched(parsed))
@@ -165,13 +115,6 @@ def differences(parsed: Sequence[Parsed], stored: Stored) -> list[Difference]:
 def in_order(found: Iterable[Difference]) -> list[Difference]:
     """Return what was *found*, each once, by where it was."""
     return sorted(set(found), key=lambda each: (each.shard, each.seq, each.table, each.column, each.key))
-
-
-def taken_back(data: EventData) -> UUID | None:
-    """Return the transaction that an event tells how much of is taken back, None for most."""
-    if isinstance(data, RefundPosted) and data.refund is not None and data.related_transaction_id is not None:
-        return UUID(data.related_transaction_id)
-    return None
 
 
 def differing(expected: Struct, stored: Struct, *, leaving_out: Collection[str] = ()) -> list[str]:

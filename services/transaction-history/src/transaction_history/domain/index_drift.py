@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from transaction_history.domain.drift import MISSING, UNEXPECTED, Difference, Touched, differing
+from transaction_history.domain.drift import MISSING, UNEXPECTED, Difference, differing
 from transaction_history.domain.index_rows import (
     Counterparty,
     CounterpartyKey,
@@ -23,6 +23,7 @@ from transaction_history.domain.index_rows import (
     Traffic,
     WalletHour,
 )
+from transaction_history.domain.touched import Touched
 
 Key = TypeVar("Key", bound=tuple[object, ...] | UUID)
 Counted = TypeVar("Counted", WalletHour, Counterparty, Traffic, ShardTotal)

@@ -11,7 +11,8 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader
 from servicekit.postgres import Connection
-from transaction_history.domain.drift import Difference, differences, touched
+from transaction_history.domain.drift import Difference, differences
+from transaction_history.domain.touched import touched
 from transaction_history.maintenance.drift_reads import read_stored
 from transaction_history.maintenance.folds import is_current
 from transaction_history.projection.read_model_postgres import SCHEMA

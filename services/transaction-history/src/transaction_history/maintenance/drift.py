@@ -122,8 +122,8 @@ class Drift:
         try:
             while left > 0:
                 size = min(CHUNK_EVENTS, left)
-                compared += await self._chunk(run, size)
-                left -= size
+                done = await self._chunk(run, size)
+                compared, left = compared + done, left - size
         except BaseException:
             await self._close()  # it may have read on, beyond the place that is kept
             raise

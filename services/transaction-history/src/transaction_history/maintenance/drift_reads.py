@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from servicekit.postgres import Connection
-from transaction_history.domain.drift import Stored, Touched, by_wallet
+from transaction_history.domain.drift import Stored, by_wallet
 from transaction_history.domain.rows import (
     BalanceDayRow,
     EntryRow,
@@ -16,6 +16,7 @@ from transaction_history.domain.rows import (
     TransactionRow,
     WalletRow,
 )
+from transaction_history.domain.touched import Touched
 from transaction_history.projection.columns import Row, row_of, selected, transaction_of
 from transaction_history.projection.read_model_postgres import SCHEMA
 

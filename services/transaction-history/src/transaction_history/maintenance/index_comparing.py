@@ -12,7 +12,7 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader
 from servicekit.postgres import Connection
-from transaction_history.domain.drift import in_order, touched
+from transaction_history.domain.drift import in_order
 from transaction_history.domain.index import AHEAD_MAX, fold
 from transaction_history.domain.index_drift import (
     Counters,
@@ -32,6 +32,7 @@ from transaction_history.domain.index_rows import (
 )
 from transaction_history.domain.private_text import PrivateText
 from transaction_history.domain.terms import Hasher
+from transaction_history.domain.touched import touched
 from transaction_history.indexing.index_postgres import SEARCH_COLUMNS
 from transaction_history.indexing.projection import INDEX, sealed
 from transaction_history.maintenance.comparing import DIFFERENCES_MAX, Compared, distinct, parsed_event

@@ -22,13 +22,13 @@ from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader, open_partition
 from servicekit.postgres import Connection, Transaction, connect, transaction
-from transaction_history.domain.drift import Parsed, taken_back
 from transaction_history.domain.folds import Rows, fold
 from transaction_history.domain.index import fold as fold_index
 from transaction_history.domain.index_drift import Totals
 from transaction_history.domain.private_text import PrivateText
 from transaction_history.domain.rows import WalletRow
 from transaction_history.domain.terms import Hasher
+from transaction_history.domain.touched import Parsed, taken_back
 from transaction_history.indexing.index_postgres import PostgresIndex
 from transaction_history.indexing.projection import INDEX, sealed
 from transaction_history.maintenance.comparing import distinct, parsed_event
@@ -205,7 +205,8 @@ class Repair:
         known: dict[UUID, WalletRow] = {}
         for begin in range(0, len(events), _PORTION):
             rows = fold(events[begin : begin + _PORTION], known)
-            shared |= {row.transaction_id for row in await write(self._model, tx, rows, known)}
+            told = await write(self._model, tx, rows, known)
+            shared |= {row.transaction_id for row in told}
             known = {wallet.wallet_id: wallet for wallet in rows.wallets}
         ordered = sorted(shared)
         for begin in range(0, len(ordered), _PORTION):

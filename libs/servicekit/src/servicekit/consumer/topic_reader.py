@@ -1,6 +1,6 @@
 """A topic from its beginning, or one partition from anywhere, outside of any group."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -47,7 +47,7 @@ class PartitionReader:
 
 
 class TopicReader:
-    """Reads every partition from its first record; `open_topic` makes one."""
+    """Reads every partition; `open_topic` makes one."""
 
     def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
         self._consumer = consumer
@@ -62,6 +62,11 @@ class TopicReader:
             received = [receive(record) for records in polled.values() for record in records]
             yield [record for record in received if record is not None]
             behind = [part for part in behind if await self._consumer.position(part) < ends[part]]
+
+    async def left(self) -> int:
+        """Return how many records there are now that were not given yet."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        return sum([ends[part] - await self._consumer.position(part) for part in self._partitions])
 
 
 @asynccontextmanager
@@ -79,8 +84,13 @@ async def open_partition(brokers: Brokers, topic: str, partition: int) -> AsyncI
 
 
 @asynccontextmanager
-async def open_topic(brokers: Brokers, topic: str, partitions: int) -> AsyncIterator[TopicReader]:
-    """Give a reader of *topic* from the beginning; raises the client's errors."""
+async def open_topic(
+    brokers: Brokers, topic: str, partitions: int, offsets: Mapping[int, int] | None = None
+) -> AsyncIterator[TopicReader]:
+    """Give a reader of *topic*, of each partition from its place in *offsets* or else its beginning on.
+
+    Raises the client's errors.
+    """
     consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
     await consumer.start()
     try:
@@ -89,7 +99,7 @@ async def open_topic(brokers: Brokers, topic: str, partitions: int) -> AsyncIter
         # Nothing is awaited between assigning and seeking, or the client would look for a position of its own.
         consumer.assign(parts)
         for part in parts:
-            consumer.seek(part, begins[part])
+            consumer.seek(part, max(begins[part], (offsets or {}).get(part.partition, 0)))
         yield TopicReader(consumer, parts)
     finally:
         await consumer.stop()

@@ -11,13 +11,14 @@ from transaction_history.bootstrap.parts import (
     migration_sources,
     refuse_outdated_model,
 )
-from transaction_history.bootstrap.rebuilding import Rebuilt, rebuild
+from transaction_history.bootstrap.rebuilding import Rebuilt, drop_old, rebuild, switch_back
 
 __all__ = [
     "SERVICE",
     "Rebuilt",
     "drift",
     "drifts",
+    "drop_old",
     "history_source",
     "make_index_projection",
     "make_projection",
@@ -31,4 +32,5 @@ __all__ = [
     "run_projector",
     "run_worker",
     "serve_api",
+    "switch_back",
 ]

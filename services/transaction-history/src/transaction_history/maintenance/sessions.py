@@ -9,3 +9,7 @@ SESSION: Final = {
     "lock_timeout": "10s",
 }
 COMMAND_TIMEOUT_S: Final = 1_800.0
+
+# Whole tables are read in one transaction, which holds nothing up but what vacuum could remove.
+READING_TIMEOUT_S: Final = 6 * 3_600.0
+READING: Final = {**SESSION, "transaction_timeout": f"{READING_TIMEOUT_S:.0f}s"}

@@ -9,8 +9,6 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from contracts.ids import SHARDS
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
@@ -20,6 +18,7 @@ from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.drift import Range
 from transaction_history.maintenance.rebuild import RebuildError
 from transaction_history.maintenance.repair import RepairError
+from transaction_history.maintenance.terminal import Bar, show_comparison
 
 INDEXER_NICENESS: Final = 5
 """Nobody waits for the index: it yields to the processes that somebody does."""
@@ -101,24 +100,34 @@ def rebuild(
     *,
     projection: Annotated[bootstrap.Rebuilt, typer.Option(help="What is rebuilt.")] = bootstrap.Rebuilt.LEDGER,
     switch: Annotated[bool, typer.Option("--switch", help="Switch to the rebuilt tables where all are equal.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Switch back to the tables that were live before.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the tables that were live before.")] = False,
 ) -> None:
-    """Build a projection a second time from the topic's beginning, and compare; the exit code is 1 unless equal."""
+    """Build a projection a second time from the topic, and compare; the exit code is 1 unless equal.
+
+    What was ended on its way goes on from there. After a switch the tables that were live are kept for `--back`.
+    """
+    if switch + back + drop_old > 1:
+        raise typer.BadParameter("one of --switch, --back and --drop-old")
+    settings, owner = HistorySettings(), HistoryOwnerSettings()
     try:
-        rebuilding = bootstrap.rebuild(HistorySettings(), HistoryOwnerSettings(), switch=switch, what=projection)
-        comparison = asyncio.run(rebuilding)
+        if drop_old:
+            was_there = asyncio.run(bootstrap.drop_old(settings, owner, what=projection))
+            typer.echo("dropped" if was_there else "there was nothing to drop")
+            return
+        with Bar() as bar:
+            if back:
+                held_s = asyncio.run(bootstrap.switch_back(settings, owner, what=projection, told=bar.told))
+            else:
+                rebuilding = bootstrap.rebuild(settings, owner, switch=switch, what=projection, told=bar.told)
+                comparison = asyncio.run(rebuilding)
     except RebuildError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
-    table = Table("table", "rows live", "rows rebuilt", "hash live", "hash rebuilt")
-    for name, live in comparison.live.items():
-        rebuilt = comparison.rebuilt[name]
-        table.add_row(name, str(live.rows), str(rebuilt.rows), live.digest, rebuilt.digest)
-    Console().print(table)
-    if comparison.is_outdated:
-        typer.echo("the live tables are those of the release before: what must agree was compared instead")
-    for what, count in comparison.disagreements.items():
-        typer.echo(f"{what}: {count}")
-    typer.echo("switched" if comparison.is_switched else "equal" if comparison.is_equal else "they differ")
+    if back:
+        typer.echo(f"switched back; the live projection waited {held_s:.1f} s")
+        return
+    show_comparison(comparison)
     sys.exit(0 if comparison.is_equal else 1)
 
 

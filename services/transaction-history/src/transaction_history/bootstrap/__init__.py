@@ -11,7 +11,7 @@ from transaction_history.bootstrap.parts import (
     migration_sources,
     refuse_outdated_model,
 )
-from transaction_history.bootstrap.rebuilding import Rebuilt, drop_old, rebuild, switch_back
+from transaction_history.bootstrap.rebuilding import Rebuilt, drop_old, rebuild, rebuildable, switch_back
 
 __all__ = [
     "SERVICE",
@@ -26,6 +26,7 @@ __all__ = [
     "open_api",
     "open_worker",
     "rebuild",
+    "rebuildable",
     "refuse_outdated_model",
     "repair",
     "run_indexer",

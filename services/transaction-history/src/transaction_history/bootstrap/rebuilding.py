@@ -14,7 +14,7 @@ from transaction_history.bootstrap.parts import history_source, index_source, ma
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.indexing.projection import INDEX
 from transaction_history.maintenance.folds import is_current
-from transaction_history.maintenance.rebuild import Comparison, Progress, Rebuild, RebuildError
+from transaction_history.maintenance.rebuild import TAIL_EVENTS, Comparison, Progress, Rebuild, RebuildError
 from transaction_history.maintenance.second_schema import Rebuildable, Schemas
 from transaction_history.maintenance.sessions import COMMAND_TIMEOUT_S, SESSION
 from transaction_history.maintenance.tails import index_keys, ledger_keys
@@ -37,7 +37,8 @@ class Rebuilt(StrEnum):
     INDEX = "index"
 
 
-def _rebuildable(settings: HistorySettings, what: Rebuilt) -> Rebuildable:
+def rebuildable(settings: HistorySettings, what: Rebuilt) -> Rebuildable:
+    """Return a projection as it is built a second time."""
     if what is Rebuilt.LEDGER:
         return Rebuildable(
             name=SCHEMA,
@@ -60,7 +61,7 @@ def _rebuildable(settings: HistorySettings, what: Rebuilt) -> Rebuildable:
 @asynccontextmanager
 async def _owning(settings: HistorySettings, owner: HistoryOwnerSettings, what: Rebuilt) -> AsyncIterator[_Owning]:
     """Give what works on the schemas of a projection."""
-    rebuilt = _rebuildable(settings, what)
+    rebuilt = rebuildable(settings, what)
     roles = Roles(owner.transaction_history_app_role, owner.transaction_history_reader_role)
     connection = await connect(
         owner.transaction_history_owner_database_url,
@@ -82,15 +83,18 @@ async def rebuild(
     what: Rebuilt = Rebuilt.LEDGER,
     partitions: int = WALLET_EVENTS.partitions,
     told: Callable[[Progress], None] = lambda _: None,
+    tail_events: int = TAIL_EVENTS,
 ) -> Comparison:
     """Build a projection a second time from the topic, compare, and switch where asked; *told* hears how far it is.
 
-    One that was ended on its way goes on from there. Raises RebuildError.
+    One that was ended on its way goes on from there. *tail_events* is for tests. Raises RebuildError.
     """
     async with await open_pool(settings.rebuilding) as pool, _owning(settings, owner, what) as own:
         await own.schemas.begin(own.connection)
         async with _reading(settings, own.connection, own.what.next_name, partitions) as reader:
-            rebuilding = Rebuild(own.what, own.schemas, pool=pool, told=told, schema=own.what.next_name)
+            rebuilding = Rebuild(
+                own.what, own.schemas, pool=pool, told=told, schema=own.what.next_name, tail_events=tail_events
+            )
             dsn = owner.transaction_history_owner_database_url
             return await rebuilding.run(own.connection, dsn, reader, switch=switch)
 

@@ -31,6 +31,8 @@ from transaction_history.maintenance.tails import Tail, differing_tables
 LIVE_CATCHES_UP_S: Final = 60.0
 TAIL_EVENTS: Final = 2_000
 """Of so many events the rows are compared in a moment, under the lock."""
+TAIL_ROUNDS: Final = 10
+"""Each leaves fewer; where events come too fast for that, what is left by then is compared under the lock."""
 TAIL_EVENTS_MAX: Final = 2_000_000
 """Their keys are kept in memory."""
 _POLL_S: Final = 0.1
@@ -74,7 +76,7 @@ class Progress:
 
 
 class Rebuild:
-    """Fills *schema* through a pool of the app role; *told* hears how far it is."""
+    """Fills *schema* through a pool of the app role; *told* hears how far it is, *tail_events* is for tests."""
 
     def __init__(
         self,
@@ -84,12 +86,14 @@ class Rebuild:
         pool: Pool,
         told: Callable[[Progress], None],
         schema: str,
+        tail_events: int = TAIL_EVENTS,
     ) -> None:
         self._what = what
         self._schemas = schemas
         self._pool = pool
         self._told = told
         self._filled = schema
+        self._tail_events = tail_events
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), self._filled)
         self._processor = Processor(what.projecting(self._filled), pool, metrics)
         self._tail: Tail | None = None
@@ -217,7 +221,9 @@ class Rebuild:
         if not switch or not comparison.is_equal:
             return comparison
         await self._catch_up(reader)
-        while self._tail is not None and self._tail.events > TAIL_EVENTS:
+        for _ in range(TAIL_ROUNDS):
+            if self._tail is None or self._tail.events <= self._tail_events:
+                break
             async with self._seeing_both(owner, owner_dsn, reader) as (seen, tail):
                 found = await differing_tables(seen, tail, name, filled)
             if found:
@@ -234,7 +240,7 @@ class Rebuild:
     async def _seeing_both(
         self, owner: Connection, owner_dsn: str, reader: TopicReader
     ) -> AsyncIterator[tuple[Connection, Tail]]:
-        """Give a connection that sees both schemas at one position, and what was written up to it since the last one."""
+        """Give a connection that sees both schemas at one position, and what was written since the one before."""
         seen = await connect(
             owner_dsn, application_name="rebuild-reads", command_timeout_s=READING_TIMEOUT_S, session=READING
         )

@@ -21,7 +21,8 @@ from transaction_history.maintenance.tails import Keys
 _EXISTS: Final = "select to_regnamespace($1) is not null"
 _COMMENT: Final = "select obj_description(to_regnamespace($1), 'pg_namespace')"
 _SECONDARY: Final = """
-    select format('%I.%I', $1::text, c.relname) as name, pg_get_indexdef(i.indexrelid) as definition
+    select format('%I.%I', $1::text, c.relname) as name,
+           replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') as definition  -- of partitions too
     from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
     where c.relnamespace = to_regnamespace($1) and not t.relispartition
       and not exists (select from pg_constraint where conindid = i.indexrelid)

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 import pytest
@@ -19,11 +19,9 @@ from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.consumer.topic_reader import open_topic
 from servicekit.maintenance.jobs import JobRun
-from servicekit.postgres import Pool
 from servicekit.telemetry import Telemetry, Tracing
-from testkit.databases import Database
-from testkit.events import Stream, publish, wallet_in
-from testkit.pytest_plugin import MakeTopic
+from testkit.events import Stream, wallet_in
+from testkit.topic_bench import TopicBench
 from transaction_history import bootstrap
 from transaction_history.bootstrap import Rebuilt
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
@@ -33,31 +31,28 @@ from transaction_history.maintenance.repair import RepairError
 
 pytestmark = pytest.mark.integration
 
-PARTITIONS = 2
 WALLETS = [wallet_in(shard) for shard in (0, 1, 2, 33, 34, 63)]
 
 
-@dataclass
-class Bench:
+@dataclass(kw_only=True)
+class Bench(TopicBench):
     settings: HistorySettings
-    database: Database
-    pool: Pool
-    registry: CollectorRegistry
+    owner: HistoryOwnerSettings
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     async def project(self, told: Sequence[Envelope]) -> None:
         """Publish *told*, and apply all that is in the topic to both projections."""
-        await publish(self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic, PARTITIONS, told)
+        await self.publish(told)
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
         made = (bootstrap.make_projection(self.settings), bootstrap.make_index_projection(self.settings))
         processors = [Processor(each, self.pool, metrics) for each in made]
-        topic = self.settings.transaction_history_topic
-        async with open_topic(self.settings.brokers, topic, PARTITIONS) as reader:
+        async with open_topic(self.settings.brokers, self.topic, self.partitions) as reader:
             async for polled in reader.to_end():
                 for processor in processors:
                     await processor.process(polled)
 
     async def plant(self, statement: str) -> None:
-        owner = await asyncpg.connect(self.database.dsn_owner)
+        owner = await asyncpg.connect(self.owner.transaction_history_owner_database_url)
         try:
             assert await owner.execute(statement) not in {"UPDATE 0", "DELETE 0", "INSERT 0 0"}
         finally:
@@ -96,14 +91,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app,
-        kafka_bootstrap_servers=kafka_bootstrap,
-        transaction_history_topic=await make_topic(PARTITIONS),
-        transaction_history_drift_events_per_s=200,
-    )
-    return Bench(settings, database, pool, CollectorRegistry())
+def bench(topic_bench: TopicBench, topic_settings: HistorySettings, owner_settings: HistoryOwnerSettings) -> Bench:
+    return Bench(**vars(topic_bench), settings=topic_settings, owner=owner_settings)
 
 
 def day(stream: Stream, transfers: int = 30) -> list[Envelope]:
@@ -166,9 +155,9 @@ async def test_what_the_topic_has_no_more_is_passed_over_and_said(bench: Bench) 
 
 async def forget(bench: Bench, partition: int) -> None:
     """Have the broker delete the first half of *partition*, as retention does."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bench.settings.kafka_bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bench.kafka_bootstrap)
     await admin.start()
-    part = TopicPartition(bench.settings.transaction_history_topic, partition)
+    part = TopicPartition(bench.topic, partition)
     try:
         await admin.delete_records({part: RecordsToDelete(before_offset=20)})
     finally:
@@ -230,9 +219,8 @@ async def test_a_repaired_wallet_is_what_a_rebuild_makes(bench: Bench) -> None:
     for statement in WRONG:
         await bench.plant(statement.format(wallet))
     named = {what: await bench.by_hand(what=what) for what in Rebuilt}
-    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
 
-    repaired = await bootstrap.repair(bench.settings, owner, wallet, operator="ann")
+    repaired = await bootstrap.repair(bench.settings, bench.owner, wallet, operator="ann")
 
     assert {
         ("entry", "amount_minor"),
@@ -249,7 +237,9 @@ async def test_a_repaired_wallet_is_what_a_rebuild_makes(bench: Bench) -> None:
     assert repaired.has_totals
     for what in Rebuilt:
         assert await bench.by_hand(what=what) == set()
-        assert (await bootstrap.rebuild(bench.settings, owner, switch=False, what=what, partitions=PARTITIONS)).is_equal
+        assert (
+            await bootstrap.rebuild(bench.settings, bench.owner, switch=False, what=what, partitions=bench.partitions)
+        ).is_equal
     async with bench.pool.connection() as connection:
         (row,) = await connection.fetch("select wallet_id, events, repaired_by from history_jobs.repair")
     assert tuple(row) == (wallet, repaired.events, "ann")
@@ -260,15 +250,14 @@ async def test_what_cannot_be_repaired_is_left_as_it_is(bench: Bench) -> None:
     told = day(stream)
     parked = stream.event(events.FUNDS_DEPOSITED, WALLETS[0], b"{}", entry=(new_id(), 0))
     await bench.project([*told, parked])
-    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
     await bench.plant("update transaction_history.entry set amount_minor = 1 where seq = 2")
 
     for wallet, reason in ((WALLETS[0], "parked"), (wallet_in(1), "no event"), (wallet_in(7), "projected")):
         with pytest.raises(RepairError, match=reason):
-            await bootstrap.repair(bench.settings, owner, wallet, operator="ann")
+            await bootstrap.repair(bench.settings, bench.owner, wallet, operator="ann")
 
     assert ("entry", "amount_minor") in await bench.by_hand(Range(shard=1))
-    assert (await bootstrap.repair(bench.settings, owner, WALLETS[1], operator="ann")).has_totals
+    assert (await bootstrap.repair(bench.settings, bench.owner, WALLETS[1], operator="ann")).has_totals
     assert await bench.by_hand(Range(shard=1)) == set()
 
 
@@ -276,10 +265,9 @@ async def test_a_wallet_beside_a_parked_one_is_repaired_and_the_totals_of_its_sh
     stream, ours, theirs = Stream(), wallet_in(5), wallet_in(5)
     told = [stream.opened(ours), *stream.deposit(ours), stream.opened(theirs)]
     await bench.project([*told, stream.event(events.FUNDS_DEPOSITED, theirs, b"{}", entry=(new_id(), 0))])
-    owner = HistoryOwnerSettings(transaction_history_owner_database_url=bench.database.dsn_owner)
     await bench.plant("delete from transaction_history.entry")
 
-    repaired = await bootstrap.repair(bench.settings, owner, ours, operator="ann")
+    repaired = await bootstrap.repair(bench.settings, bench.owner, ours, operator="ann")
 
     assert not repaired.has_totals
     assert await bench.by_hand() == set()

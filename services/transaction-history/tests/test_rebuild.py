@@ -1,14 +1,10 @@
 """The projector on a real topic, and a rebuild beside it: the same rows, hash for hash, and no read that fails."""
 
 import asyncio
-import os
 import random
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -17,23 +13,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
-from contracts.events import parse_data
-from contracts.topics import WALLET_EVENTS
-from servicekit.consumer import checkpoints
-from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
-from servicekit.consumer.processing import Processor
 from servicekit.consumer.projection import Projection
-from servicekit.lifecycle import Shutdown
 from servicekit.migrations import Roles, for_roles, read_source
-from servicekit.postgres import Connection, Pool, open_pool
+from servicekit.postgres import open_pool
 from servicekit.read_model.projected import Projected
-from servicekit.service.consuming import make_runner
-from servicekit.telemetry import Telemetry, Tracing
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.databases import Database
-from testkit.events import Stream, publish, received, wallet_in
-from testkit.pytest_plugin import MakeTopic
+from testkit.events import Stream, wallet_in
+from testkit.topic_bench import TopicBench
 from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.bootstrap import Rebuilt
@@ -41,9 +29,7 @@ from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.indexing.projection import INDEX
 from transaction_history.maintenance.folds import ReadModelOutdated
 from transaction_history.maintenance.hashes import table_hashes
-from transaction_history.maintenance.rebuild import Comparison, Progress, RebuildError
-from transaction_history.maintenance.second_schema import Schemas
-from transaction_history.maintenance.tails import Tail, differing_tables
+from transaction_history.maintenance.rebuild import Comparison
 from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.reads.targets import Target, Targets
 from transaction_history.reads.view import Views
@@ -51,68 +37,23 @@ from transaction_history.reads.wallets import WalletUnknown, known_wallet
 
 pytestmark = pytest.mark.integration
 
-PARTITIONS = WALLET_EVENTS.partitions
 
-
-@dataclass
-class Bench:
+@dataclass(kw_only=True)
+class Bench(TopicBench):
     settings: HistorySettings
     owner: HistoryOwnerSettings
-    pool: Pool
-    stream: Stream
 
-    async def publish(self, events: list[Envelope]) -> None:
-        bootstrap_servers, topic = self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic
-        await publish(bootstrap_servers, topic, PARTITIONS, events)
-
-    async def rebuild(self, *, switch: bool = False, what: Rebuilt = Rebuilt.LEDGER, **more: Any) -> Comparison:
-        return await bootstrap.rebuild(
-            self.settings, self.owner, switch=switch, what=what, partitions=PARTITIONS, **more
-        )
-
-    async def switch_back(self, *, what: Rebuilt) -> None:
-        await bootstrap.switch_back(self.settings, self.owner, what=what, partitions=PARTITIONS)
-
-    async def begin(self, owner: Connection, what: Rebuilt) -> None:
-        """Make the second schema, empty."""
-        roles = Roles(self.owner.transaction_history_app_role, self.owner.transaction_history_reader_role)
-        assert not await Schemas(bootstrap.rebuildable(self.settings, what), roles).begin(owner)
-
-    async def reached(self, projection: str = SCHEMA) -> dict[int, int]:
-        async with self.pool.connection() as connection:
-            progress = await checkpoints.progress(connection, projection)
-        return {shard: come.last_seq for shard, come in progress.items()}
+    async def rebuild(self, *, switch: bool = False, what: Rebuilt = Rebuilt.LEDGER) -> Comparison:
+        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, what=what, partitions=self.partitions)
 
 
 @pytest.fixture
-async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app,
-        transaction_history_reader_database_url=database.dsn_reader,
-        kafka_bootstrap_servers=kafka_bootstrap,
-        transaction_history_topic=await make_topic(PARTITIONS),
-    )
-    owner = HistoryOwnerSettings(transaction_history_owner_database_url=database.dsn_owner)
-    return Bench(settings, owner, pool, Stream())
+def bench(topic_bench: TopicBench, topic_settings: HistorySettings, owner_settings: HistoryOwnerSettings) -> Bench:
+    return Bench(**vars(topic_bench), settings=topic_settings, owner=owner_settings)
 
 
-@asynccontextmanager
-async def projecting(bench: Bench, projection: Projection | None = None) -> AsyncIterator[None]:
-    telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
-    shutdown = Shutdown()
-    runner = make_runner(
-        bench.settings.projector.consumer,
-        projection=projection or bootstrap.make_projection(bench.settings),
-        telemetry=telemetry,
-        families=ConsumerFamilies(telemetry.registry),
-        pool=bench.pool,
-    )
-    task = asyncio.create_task(runner.run(shutdown))
-    try:
-        yield
-    finally:
-        shutdown.request()
-        await task
+def projecting(bench: Bench, projection: Projection | None = None) -> AbstractAsyncContextManager[None]:
+    return bench.projecting(projection or bootstrap.make_projection(bench.settings))
 
 
 def day(stream: Stream, seed: int) -> list[Envelope]:
@@ -162,10 +103,7 @@ async def test_what_changes_of_a_wallet_later_is_the_same_in_a_rebuild(bench: Be
 
 
 async def all_applied(bench: Bench, events: list[Envelope], projection: str = SCHEMA) -> bool:
-    wanted: dict[int, int] = {}
-    for event in events:
-        wanted[event.shard] = max(event.sequence, wanted.get(event.shard, 0))
-    return await bench.reached(projection) == wanted
+    return await bench.all_applied(events, projection)
 
 
 async def schemas(bench: Bench) -> set[str]:
@@ -322,151 +260,6 @@ async def test_the_index_is_rebuilt_the_same_and_goes_on_behind_a_switch(bench: 
             "select prosrc from pg_proc join pg_namespace n on n.oid = pronamespace where nspname = 'history_index'"
         )
     assert not [function for function in functions if "history_index_next" in function["prosrc"]]
-
-
-@pytest.mark.parametrize("what", Rebuilt)
-async def test_what_was_live_is_kept_brought_up_to_date_and_switched_back_to(bench: Bench, what: Rebuilt) -> None:
-    what_is_built = bootstrap.rebuildable(bench.settings, what)
-    projection = what_is_built.projecting(what_is_built.name)
-    events = day(bench.stream, 6)
-    async with projecting(bench, projection):
-        await bench.publish(events)
-        await eventually(lambda: all_applied(bench, events, projection.name))
-        assert (await bench.rebuild(switch=True, what=what)).is_switched
-        later = [*bench.stream.deposit(wallet_of(events)), dated_later(bench.stream.deposited(wallet_of(events)))]
-        await bench.publish(later)
-        await eventually(lambda: all_applied(bench, [*events, *later], projection.name))
-        async with bench.pool.connection() as connection:
-            before = await oid_of(connection, projection.name)
-
-        await bench.switch_back(what=what)
-        last = msgspec.structs.replace(bench.stream.deposited(wallet_of(events)), time=later[-1].time)
-        await bench.publish([last])
-        await eventually(lambda: all_applied(bench, [*events, *later, last], projection.name))
-
-        assert (await bench.rebuild(what=what)).is_equal
-    async with bench.pool.connection() as connection:
-        assert await oid_of(connection, f"{projection.name}_old") == before
-        assert await checkpoints.reached(connection, f"{projection.name}_old", range(64))
-    assert await bootstrap.drop_old(bench.settings, bench.owner, what=what)
-    assert not await bootstrap.drop_old(bench.settings, bench.owner, what=what)
-    with pytest.raises(RebuildError, match="nothing to switch back to"):
-        await bench.switch_back(what=what)
-
-
-async def oid_of(connection: Connection, schema: str) -> int | None:
-    oid: int | None = await connection.fetchval("select to_regnamespace($1)::oid", schema)
-    return oid
-
-
-async def test_a_rebuild_that_was_killed_goes_on_where_it_was(bench: Bench) -> None:
-    events = day(bench.stream, 7)
-    await bench.publish(events)
-    command = [sys.executable, "-m", "transaction_history", "projections", "rebuild"]
-    environment = {
-        "TRANSACTION_HISTORY_DATABASE_URL": bench.settings.transaction_history_database_url,
-        "TRANSACTION_HISTORY_OWNER_DATABASE_URL": bench.owner.transaction_history_owner_database_url,
-        "TRANSACTION_HISTORY_TOPIC": bench.settings.transaction_history_topic,
-        "KAFKA_BOOTSTRAP_SERVERS": bench.settings.kafka_bootstrap_servers,
-    }
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment}, stderr=pipe)
-    await eventually(lambda: is_filled(bench), within_s=60)
-    process.kill()
-    await process.communicate()
-    more = [bench.stream.opened(wallet_in(5))]
-    heard: list[Progress] = []
-    async with projecting(bench):
-        await bench.publish(more)
-        await eventually(lambda: all_applied(bench, [*events, *more]))
-
-        comparison = await bench.rebuild(told=heard.append)
-
-    assert comparison.is_equal
-    assert heard[0].read > 0
-    assert heard[0].read + heard[0].left == len(events) + len(more)
-    assert heard[-1].left == 0
-
-
-async def is_filled(bench: Bench) -> bool:
-    """Return whether something of the topic is in the second schema."""
-    return bool(await bench.reached(f"{SCHEMA}_next"))
-
-
-async def test_a_half_filled_schema_of_other_tables_is_begun_anew(bench: Bench, database: Database) -> None:
-    owner = await asyncpg.connect(database.dsn_owner)
-    await owner.execute("create schema transaction_history_next; create table transaction_history_next.foreign_one ()")
-    await owner.execute("""comment on schema transaction_history_next is '{"digest": "other", "indexes": []}'""")
-    await owner.close()
-    events = day(bench.stream, 8)
-    async with projecting(bench):
-        await bench.publish(events)
-        await eventually(lambda: all_applied(bench, events))
-
-        comparison = await bench.rebuild(switch=True)
-
-    assert comparison.is_switched
-    async with bench.pool.connection() as connection:
-        indexes = """select replace(indexdef, $1 || '.', '') from pg_indexes where schemaname = $1 order by 1"""
-        made = [await connection.fetch(indexes, schema) for schema in (SCHEMA, f"{SCHEMA}_old")]
-        invalid = await connection.fetchval("select count(*) from pg_index where not indisvalid")
-    assert len(made[0]) == len(made[1]) > 0
-    assert invalid == 0
-
-
-async def test_what_is_written_while_tables_are_hashed_is_compared_before_the_switch(bench: Bench) -> None:
-    wallet = wallet_in(9)
-    events = [*day(bench.stream, 9), bench.stream.opened(wallet)]
-    ended = asyncio.Event()
-    async with projecting(bench):
-        await bench.publish(events)
-        await eventually(lambda: all_applied(bench, events))
-        writing = asyncio.create_task(write_until(ended, bench, wallet))
-
-        comparison = await bench.rebuild(switch=True, tail_events=1)
-        ended.set()
-        await writing
-
-    assert comparison.is_switched
-
-
-@pytest.mark.parametrize("what", Rebuilt)
-async def test_a_row_of_the_newest_events_that_differs_is_found_by_its_key(
-    bench: Bench, database: Database, what: Rebuilt
-) -> None:
-    what_is_built = bootstrap.rebuildable(bench.settings, what)
-    name = what_is_built.name
-    wallet, other = wallet_in(3), wallet_in(4)
-    events = [bench.stream.opened(wallet), bench.stream.opened(other), *bench.stream.deposit(wallet, 1_000)]
-    events += bench.stream.held(wallet, other)
-    owner = await asyncpg.connect(database.dsn_owner)
-    await bench.begin(owner, what)
-    for schema in (name, f"{name}_next"):
-        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), schema)
-        processor = Processor(what_is_built.projecting(schema), bench.pool, metrics)
-        assert not await processor.process([received(event, event.sequence) for event in events])
-    tail = Tail()
-    tail.add(len(events), what_is_built.keys([(event, parse_data(event.type, event.data)) for event in events]))
-
-    assert await differing_tables(owner, tail, name, f"{name}_next") == {}
-    for table in tail.keys:
-        column = COUNTED.get(table, "amount_minor")
-        await owner.execute(f"update {name}.{table} set {column} = {column} + 1")
-        assert list(await differing_tables(owner, tail, name, f"{name}_next"))[-1] == f"newest rows of {table}"
-    await owner.close()
-
-
-COUNTED = {
-    "wallet": "version",
-    "state_change": "seq",
-    "transaction": "entries_seen",
-    "balance_day": "entries",
-    "wallet_hour": "entries",
-    "counterparty": "entries",
-    "day_total": "entries",
-    "shard_total": "wallets",
-    "wallet_held": "held_minor",
-}
 
 
 def wallet_of(events: list[Envelope]) -> UUID:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -194,8 +194,9 @@ class Drift:
 
     async def _close(self) -> None:
         self._reader = self._at = None
-        async with asyncio.timeout(_CLOSE_S):
-            await self._open.aclose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._open.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

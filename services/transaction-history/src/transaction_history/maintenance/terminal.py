@@ -51,5 +51,5 @@ def show_comparison(comparison: Comparison) -> None:
         typer.echo("the live tables are those of the release before: what must agree was compared instead")
     for what, count in comparison.disagreements.items():
         typer.echo(f"{what}: {count}")
-    typer.echo("switched" if comparison.is_switched else "equal" if comparison.is_equal else "they differ")
     typer.echo(f"the live projection waited {comparison.held_s:.1f} s")
+    typer.echo("switched" if comparison.is_switched else "equal" if comparison.is_equal else "they differ")

@@ -145,6 +145,18 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(bench: Bench) -> N
     assert heard[-1].left == 0
 
 
+async def test_a_topic_that_lacks_events_leaves_nothing_behind(bench: Bench) -> None:
+    events = some(bench.stream, 10)
+    await bench.publish(events[:3] + events[4:])
+
+    with pytest.raises(RebuildError, match="lacks events"):
+        await bench.rebuild()
+
+    async with bench.pool.connection() as connection:
+        assert await oid_of(connection, f"{SCHEMA}_next") is None
+    assert await bench.reached(f"{SCHEMA}_next") == {}
+
+
 async def is_filled(bench: Bench) -> bool:
     """Return whether something of the topic is in the second schema."""
     return bool(await bench.reached(f"{SCHEMA}_next"))

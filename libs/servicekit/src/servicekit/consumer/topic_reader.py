@@ -85,16 +85,19 @@ async def open_partition(brokers: Brokers, topic: str, partition: int) -> AsyncI
 
 @asynccontextmanager
 async def open_topic(
-    brokers: Brokers, topic: str, partitions: int, offsets: Mapping[int, int] | None = None
+    brokers: Brokers, topic: str, partitions: int | range, offsets: Mapping[int, int] | None = None
 ) -> AsyncIterator[TopicReader]:
-    """Give a reader of *topic*, of each partition from its place in *offsets* or else its beginning on.
+    """Give a reader of so many *partitions* of *topic*, or of those in a range, from the beginning on.
+
+    Where a partition has a place in *offsets*, it is read from there.
 
     Raises the client's errors.
     """
     consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
     await consumer.start()
     try:
-        parts = [TopicPartition(topic, number) for number in range(partitions)]
+        numbers = range(partitions) if isinstance(partitions, int) else partitions
+        parts = [TopicPartition(topic, number) for number in numbers]
         begins = await consumer.beginning_offsets(parts)
         # Nothing is awaited between assigning and seeking, or the client would look for a position of its own.
         consumer.assign(parts)

@@ -1,9 +1,10 @@
 """A rebuild, joined."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from contracts.topics import WALLET_EVENTS
 from servicekit.consumer import checkpoints
@@ -28,6 +29,10 @@ class _Owning:
     what: Rebuildable
     schemas: Schemas
     connection: Connection
+
+
+LANES: Final = 2
+"""One folds while the other's rows are written: more find neither processor free."""
 
 
 class Rebuilt(StrEnum):
@@ -91,10 +96,12 @@ async def rebuild(
     """
     async with await open_pool(settings.rebuilding) as pool, _owning(settings, owner, what) as own:
         await own.schemas.begin(own.connection)
+        rebuilding = Rebuild(
+            own.what, own.schemas, pool=pool, told=told, schema=own.what.next_name, tail_events=tail_events
+        )
+        async with _filling(settings, own.connection, own.what.next_name, partitions) as readers:
+            await rebuilding.fill(own.connection, readers)
         async with _reading(settings, own.connection, own.what.next_name, partitions) as reader:
-            rebuilding = Rebuild(
-                own.what, own.schemas, pool=pool, told=told, schema=own.what.next_name, tail_events=tail_events
-            )
             dsn = owner.transaction_history_owner_database_url
             return await rebuilding.run(own.connection, dsn, reader, switch=switch)
 
@@ -117,8 +124,10 @@ async def switch_back(
             raise RebuildError("there is nothing to switch back to")
         if own.what.may_be_outdated and not await is_current(own.connection, old):
             raise RebuildError("what was live before is of the release before, which alone can bring it up to date")
+        going_back = Rebuild(own.what, own.schemas, pool=pool, told=told, schema=old)
+        async with _filling(settings, own.connection, old, partitions) as readers:
+            await going_back.fill(own.connection, readers)
         async with _reading(settings, own.connection, old, partitions) as reader:
-            going_back = Rebuild(own.what, own.schemas, pool=pool, told=told, schema=old)
             return await going_back.go_back(own.connection, reader)
 
 
@@ -129,8 +138,20 @@ async def drop_old(settings: HistorySettings, owner: HistoryOwnerSettings, *, wh
 
 
 @asynccontextmanager
-async def _reading(
+async def _filling(
     settings: HistorySettings, connection: Connection, schema: str, partitions: int
+) -> AsyncIterator[list[TopicReader]]:
+    """Give the topic from where *schema* was filled to, in lanes of partitions that are read beside one another."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(_reading(settings, connection, schema, range(lane, partitions, LANES)))
+            for lane in range(LANES)
+        ]
+
+
+@asynccontextmanager
+async def _reading(
+    settings: HistorySettings, connection: Connection, schema: str, partitions: int | range
 ) -> AsyncIterator[TopicReader]:
     """Give the topic from where *schema* was filled to."""
     offsets = await checkpoints.read_to(connection, schema)

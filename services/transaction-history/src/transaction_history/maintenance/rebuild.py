@@ -36,6 +36,7 @@ TAIL_ROUNDS: Final = 10
 TAIL_EVENTS_MAX: Final = 2_000_000
 """Their keys are kept in memory."""
 _POLL_S: Final = 0.1
+_LACKS: Final = "the topic lacks events: write the journal to a topic anew and rebuild from that"
 
 
 class RebuildError(Exception):
@@ -94,19 +95,18 @@ class Rebuild:
         self._told = told
         self._filled = schema
         self._tail_events = tail_events
-        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), self._filled)
-        self._processor = Processor(what.projecting(self._filled), pool, metrics)
+        self._processor = self._make_processor()
+        self._read = self._left = 0
         self._tail: Tail | None = None
         self._ahead: list[Received] = []
         self._held_s = 0.0
 
     async def run(self, owner: Connection, owner_dsn: str, reader: TopicReader, *, switch: bool) -> Comparison:
-        """Fill, compare, and switch where that is asked for and all is equal; else the second schema is gone after.
+        """Compare what was filled, and switch where that is asked for and all is equal; else it is gone after.
 
         Raises RebuildError if the topic lacks events, events cannot be applied, or the live projection stays behind.
         """
         try:
-            await self._fill(reader)
             await self._schemas.make_indexes(owner)
             await self._catch_up(reader)
             if self._what.may_be_outdated and not await is_current(owner, self._what.name):
@@ -122,21 +122,41 @@ class Rebuild:
 
     async def go_back(self, owner: Connection, reader: TopicReader) -> float:
         """Bring what was live before up to date, and exchange it with what is live; return for how long that waited."""
-        await self._fill(reader)
         await self._catch_up(reader)
         async with self._holding(owner, reader):
             await self._schemas.switch_back(owner)
         return self._held_s
 
-    async def _fill(self, reader: TopicReader) -> None:
+    async def fill(self, owner: Connection, readers: Sequence[TopicReader]) -> None:
+        """Apply all that the topic has, each of *readers* beside the others: one folds while the database writes.
+
+        Raises RebuildError if the topic lacks events, and what was filled in vain is gone.
+        """
         async with self._pool.connection() as connection:
-            read = sum((await checkpoints.read_to(connection, self._filled)).values())
-        left = await reader.left()
-        self._told(Progress(read, left))
+            self._read = sum((await checkpoints.read_to(connection, self._filled)).values())
+        self._left = sum([await reader.left() for reader in readers])
+        self._told(Progress(self._read, self._left))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for reader in readers:
+                    group.create_task(self._fill(reader))
+        except ExceptionGroup as failed:
+            first = failed.exceptions[0]
+            if isinstance(first, Unusable) and self._filled == self._what.next_name:
+                await self._schemas.drop_next(owner)
+            raise first from failed
+
+    async def _fill(self, reader: TopicReader) -> None:
+        processor = self._make_processor()
         async for received in reader.to_end():
-            await self._process(received)
-            read, left = read + len(received), max(0, left - len(received))
-            self._told(Progress(read, left))
+            if received and await processor.process(received):
+                raise Unusable(_LACKS)
+            self._read, self._left = self._read + len(received), max(0, self._left - len(received))
+            self._told(Progress(self._read, self._left))
+
+    def _make_processor(self) -> Processor:
+        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), self._filled)
+        return Processor(self._what.projecting(self._filled), self._pool, metrics)
 
     async def _catch_up(self, reader: TopicReader) -> None:
         """Apply what has come since, and wait until the live projection has as well."""
@@ -151,7 +171,7 @@ class Rebuild:
 
     async def _process(self, received: Sequence[Received]) -> None:
         if received and await self._processor.process(received):
-            raise Unusable("the topic lacks events: write the journal to a topic anew and rebuild from that")
+            raise Unusable(_LACKS)
         if self._tail is not None:
             parsed = [event for record in received if (event := parsed_event(record)) is not None]
             self._tail.add(len(received), self._what.keys(parsed))

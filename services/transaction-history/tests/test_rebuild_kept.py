@@ -150,7 +150,7 @@ async def test_a_topic_that_lacks_events_leaves_nothing_behind(bench: Bench) -> 
     await bench.publish(events[:3] + events[4:])
 
     with pytest.raises(RebuildError, match="lacks events"):
-        await bench.rebuild()
+        await bench.rebuild(processes=2)
 
     async with bench.pool.connection() as connection:
         assert await oid_of(connection, f"{SCHEMA}_next") is None
@@ -172,7 +172,7 @@ async def test_a_half_filled_schema_of_other_tables_is_begun_anew(bench: Bench, 
         await bench.publish(events)
         await eventually(lambda: bench.all_applied(events, SCHEMA))
 
-        comparison = await bench.rebuild(switch=True)
+        comparison = await bench.rebuild(switch=True, processes=2)
 
     assert comparison.is_switched
     async with bench.pool.connection() as connection:

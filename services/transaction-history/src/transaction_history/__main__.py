@@ -99,6 +99,7 @@ add_projections(cli, _operated_index, name="index", told="Show how the index is 
 def rebuild(
     *,
     projection: Annotated[bootstrap.Rebuilt, typer.Option(help="What is rebuilt.")] = bootstrap.Rebuilt.LEDGER,
+    processes: Annotated[int, typer.Option(min=1, max=16, help="How many processes fill the tables.")] = 1,
     switch: Annotated[bool, typer.Option("--switch", help="Switch to the rebuilt tables where all are equal.")] = False,
     back: Annotated[bool, typer.Option("--back", help="Switch back to the tables that were live before.")] = False,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the tables that were live before.")] = False,
@@ -117,9 +118,12 @@ def rebuild(
             return
         with Bar() as bar:
             if back:
-                held_s = asyncio.run(bootstrap.switch_back(settings, owner, what=projection, told=bar.told))
+                going_back = bootstrap.switch_back(settings, owner, what=projection, processes=processes, told=bar.told)
+                held_s = asyncio.run(going_back)
             else:
-                rebuilding = bootstrap.rebuild(settings, owner, switch=switch, what=projection, told=bar.told)
+                rebuilding = bootstrap.rebuild(
+                    settings, owner, switch=switch, what=projection, processes=processes, told=bar.told
+                )
                 comparison = asyncio.run(rebuilding)
     except RebuildError as error:
         typer.echo(str(error), err=True)

@@ -1,9 +1,12 @@
 """A rebuild, joined."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from multiprocessing import get_context
 from typing import Final
 
 from contracts.topics import WALLET_EVENTS
@@ -15,11 +18,21 @@ from transaction_history.bootstrap.parts import history_source, index_source, ma
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.indexing.projection import INDEX
 from transaction_history.maintenance.folds import is_current
-from transaction_history.maintenance.rebuild import TAIL_EVENTS, Comparison, Progress, Rebuild, RebuildError
+from transaction_history.maintenance.rebuild import (
+    TAIL_EVENTS,
+    Comparison,
+    Progress,
+    Rebuild,
+    RebuildError,
+    Unusable,
+    fill,
+)
 from transaction_history.maintenance.second_schema import Rebuildable, Schemas
 from transaction_history.maintenance.sessions import COMMAND_TIMEOUT_S, SESSION
 from transaction_history.maintenance.tails import index_keys, ledger_keys
 from transaction_history.projection.read_model_postgres import SCHEMA
+
+_TELL_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +42,6 @@ class _Owning:
     what: Rebuildable
     schemas: Schemas
     connection: Connection
-
-
-LANES: Final = 2
-"""One folds while the other's rows are written: more find neither processor free."""
 
 
 class Rebuilt(StrEnum):
@@ -87,6 +96,7 @@ async def rebuild(
     switch: bool,
     what: Rebuilt = Rebuilt.LEDGER,
     partitions: int = WALLET_EVENTS.partitions,
+    processes: int = 1,
     told: Callable[[Progress], None] = lambda _: None,
     tail_events: int = TAIL_EVENTS,
 ) -> Comparison:
@@ -96,11 +106,12 @@ async def rebuild(
     """
     async with await open_pool(settings.rebuilding) as pool, _owning(settings, owner, what) as own:
         await own.schemas.begin(own.connection)
-        rebuilding = Rebuild(
-            own.what, own.schemas, pool=pool, told=told, schema=own.what.next_name, tail_events=tail_events
-        )
-        async with _filling(settings, own.connection, own.what.next_name, partitions) as readers:
-            await rebuilding.fill(own.connection, readers)
+        rebuilding = Rebuild(own.what, own.schemas, pool=pool, schema=own.what.next_name, tail_events=tail_events)
+        try:
+            await _fill_all(settings, own.what.next_name, partitions, what, processes=processes, told=told)
+        except Unusable:
+            await own.schemas.drop_next(own.connection)
+            raise
         async with _reading(settings, own.connection, own.what.next_name, partitions) as reader:
             dsn = owner.transaction_history_owner_database_url
             return await rebuilding.run(own.connection, dsn, reader, switch=switch)
@@ -112,6 +123,7 @@ async def switch_back(
     *,
     what: Rebuilt = Rebuilt.LEDGER,
     partitions: int = WALLET_EVENTS.partitions,
+    processes: int = 1,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> float:
     """Bring the tables that were live before up to date, and exchange them with those that are.
@@ -124,9 +136,8 @@ async def switch_back(
             raise RebuildError("there is nothing to switch back to")
         if own.what.may_be_outdated and not await is_current(own.connection, old):
             raise RebuildError("what was live before is of the release before, which alone can bring it up to date")
-        going_back = Rebuild(own.what, own.schemas, pool=pool, told=told, schema=old)
-        async with _filling(settings, own.connection, old, partitions) as readers:
-            await going_back.fill(own.connection, readers)
+        going_back = Rebuild(own.what, own.schemas, pool=pool, schema=old)
+        await _fill_all(settings, old, partitions, what, processes=processes, told=told)
         async with _reading(settings, own.connection, old, partitions) as reader:
             return await going_back.go_back(own.connection, reader)
 
@@ -137,21 +148,61 @@ async def drop_old(settings: HistorySettings, owner: HistoryOwnerSettings, *, wh
         return await own.schemas.drop_old(own.connection)
 
 
-@asynccontextmanager
-async def _filling(
-    settings: HistorySettings, connection: Connection, schema: str, partitions: int
-) -> AsyncIterator[list[TopicReader]]:
-    """Give the topic from where *schema* was filled to, in lanes of partitions that are read beside one another."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(_reading(settings, connection, schema, range(lane, partitions, LANES)))
-            for lane in range(LANES)
-        ]
+async def _fill(
+    settings: HistorySettings, schema: str, partitions: range, what: Rebuilt, told: Callable[[Progress], None]
+) -> None:
+    """Apply to *schema* what the topic has in *partitions*."""
+    async with await open_pool(settings.rebuilding) as pool:
+        async with pool.connection() as connection:
+            offsets = await checkpoints.read_to(connection, schema)
+        async with open_topic(settings.brokers, settings.transaction_history_topic, partitions, offsets) as reader:
+            await fill(rebuildable(settings, what), schema, reader, pool=pool, told=told)
+
+
+def _fill_apart(settings: HistorySettings, schema: str, partitions: range, what: Rebuilt) -> None:
+    """Do as `_fill`, in a process of its own."""
+    asyncio.run(_fill(settings, schema, partitions, what, lambda _: None))
+
+
+async def _fill_all(
+    settings: HistorySettings,
+    schema: str,
+    partitions: int,
+    what: Rebuilt,
+    *,
+    processes: int,
+    told: Callable[[Progress], None],
+) -> None:
+    """Apply to *schema* what the topic has, in so many *processes*: applying is their work more than the database's."""
+    if processes == 1:
+        await _fill(settings, schema, range(partitions), what, told)
+        return
+    loop = asyncio.get_running_loop()
+    async with await open_pool(settings.rebuilding) as pool, pool.connection() as connection:
+        async with _reading(settings, connection, schema, partitions) as reader:
+            left = await reader.left()
+        began = await _read(connection, schema)
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
+            filling = {
+                loop.run_in_executor(executor, _fill_apart, settings, schema, range(lane, partitions, processes), what)
+                for lane in range(processes)
+            }
+            pending = filling
+            while pending:
+                _, pending = await asyncio.wait(pending, timeout=_TELL_S)
+                read = await _read(connection, schema)
+                told(Progress(read, max(0, began + left - read)))
+        for each in filling:
+            each.result()
+
+
+async def _read(connection: Connection, schema: str) -> int:
+    return sum((await checkpoints.read_to(connection, schema)).values())
 
 
 @asynccontextmanager
 async def _reading(
-    settings: HistorySettings, connection: Connection, schema: str, partitions: int | range
+    settings: HistorySettings, connection: Connection, schema: str, partitions: int
 ) -> AsyncIterator[TopicReader]:
     """Give the topic from where *schema* was filled to."""
     offsets = await checkpoints.read_to(connection, schema)

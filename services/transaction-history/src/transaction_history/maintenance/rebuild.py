@@ -31,12 +31,11 @@ from transaction_history.maintenance.tails import Tail, differing_tables
 LIVE_CATCHES_UP_S: Final = 60.0
 TAIL_EVENTS: Final = 2_000
 """Of so many events the rows are compared in a moment, under the lock."""
-TAIL_ROUNDS: Final = 10
+TAIL_ROUNDS: Final = 4
 """Each leaves fewer; where events come too fast for that, what is left by then is compared under the lock."""
 TAIL_EVENTS_MAX: Final = 2_000_000
 """Their keys are kept in memory."""
 _POLL_S: Final = 0.1
-_LACKS: Final = "the topic lacks events: write the journal to a topic anew and rebuild from that"
 
 
 class RebuildError(Exception):
@@ -76,8 +75,23 @@ class Progress:
     left: int
 
 
+async def fill(
+    what: Rebuildable, schema: str, reader: TopicReader, *, pool: Pool, told: Callable[[Progress], None]
+) -> None:
+    """Apply all that *reader* gives to *schema*, and tell how far that is; raises Unusable where events are missing."""
+    processor = _processor(what, schema, pool)
+    async with pool.connection() as connection:
+        read = sum((await checkpoints.read_to(connection, schema)).values())
+    left = await reader.left()
+    told(Progress(read, left))
+    async for received in reader.to_end():
+        await _apply(processor, received)
+        read, left = read + len(received), max(0, left - len(received))
+        told(Progress(read, left))
+
+
 class Rebuild:
-    """Fills *schema* through a pool of the app role; *told* hears how far it is, *tail_events* is for tests."""
+    """Compares *schema*, which is filled, through a pool of the app role; *tail_events* is for tests."""
 
     def __init__(
         self,
@@ -85,18 +99,15 @@ class Rebuild:
         schemas: Schemas,
         *,
         pool: Pool,
-        told: Callable[[Progress], None],
         schema: str,
         tail_events: int = TAIL_EVENTS,
     ) -> None:
         self._what = what
         self._schemas = schemas
         self._pool = pool
-        self._told = told
         self._filled = schema
         self._tail_events = tail_events
-        self._processor = self._make_processor()
-        self._read = self._left = 0
+        self._processor = _processor(what, schema, pool)
         self._tail: Tail | None = None
         self._ahead: list[Received] = []
         self._held_s = 0.0
@@ -127,37 +138,6 @@ class Rebuild:
             await self._schemas.switch_back(owner)
         return self._held_s
 
-    async def fill(self, owner: Connection, readers: Sequence[TopicReader]) -> None:
-        """Apply all that the topic has, each of *readers* beside the others: one folds while the database writes.
-
-        Raises RebuildError if the topic lacks events, and what was filled in vain is gone.
-        """
-        async with self._pool.connection() as connection:
-            self._read = sum((await checkpoints.read_to(connection, self._filled)).values())
-        self._left = sum([await reader.left() for reader in readers])
-        self._told(Progress(self._read, self._left))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for reader in readers:
-                    group.create_task(self._fill(reader))
-        except ExceptionGroup as failed:
-            first = failed.exceptions[0]
-            if isinstance(first, Unusable) and self._filled == self._what.next_name:
-                await self._schemas.drop_next(owner)
-            raise first from failed
-
-    async def _fill(self, reader: TopicReader) -> None:
-        processor = self._make_processor()
-        async for received in reader.to_end():
-            if received and await processor.process(received):
-                raise Unusable(_LACKS)
-            self._read, self._left = self._read + len(received), max(0, self._left - len(received))
-            self._told(Progress(self._read, self._left))
-
-    def _make_processor(self) -> Processor:
-        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), self._filled)
-        return Processor(self._what.projecting(self._filled), self._pool, metrics)
-
     async def _catch_up(self, reader: TopicReader) -> None:
         """Apply what has come since, and wait until the live projection has as well."""
         async for received in self._polled(reader):
@@ -170,8 +150,7 @@ class Rebuild:
             raise RebuildError("the live projection is behind the topic: is the projector running?") from None
 
     async def _process(self, received: Sequence[Received]) -> None:
-        if received and await self._processor.process(received):
-            raise Unusable(_LACKS)
+        await _apply(self._processor, received)
         if self._tail is not None:
             parsed = [event for record in received if (event := parsed_event(record)) is not None]
             self._tail.add(len(received), self._what.keys(parsed))
@@ -275,6 +254,15 @@ class Rebuild:
 
     async def _hashes(self, connection: Connection, schema: str) -> dict[str, TableHash]:
         return await table_hashes(connection, schema, leaving_out=self._what.uncompared)
+
+
+def _processor(what: Rebuildable, schema: str, pool: Pool) -> Processor:
+    return Processor(what.projecting(schema), pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), schema))
+
+
+async def _apply(processor: Processor, received: Sequence[Received]) -> None:
+    if received and await processor.process(received):
+        raise Unusable("the topic lacks events: write the journal to a topic anew and rebuild from that")
 
 
 async def _lock_live(owner: Connection, name: str) -> dict[int, int]:

@@ -93,7 +93,7 @@ async def open_topic(
 
     Raises the client's errors.
     """
-    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.client(), enable_auto_commit=False, fetch_max_wait_ms=END_WAIT_MS)
     await consumer.start()
     try:
         numbers = range(partitions) if isinstance(partitions, int) else partitions

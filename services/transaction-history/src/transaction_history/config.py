@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Self
 
@@ -27,6 +28,7 @@ from servicekit.service.settings import (
     required_by_api,
 )
 from servicekit.settings import Mode, SecretKey, ServiceSettings
+from transaction_history.domain.closing import SETTLED
 from transaction_history.jobs.worker import WorkerSettings
 from transaction_history.reads.search_index import SESSION as SEARCHING
 from transaction_history.reads.targets import ReplicaSettings
@@ -104,6 +106,13 @@ class HistorySettings(ServiceSettings):
     )
     transaction_history_files_days: int = Field(
         default=7, ge=1, le=90, description="How long files of jobs are kept, in days."
+    )
+    transaction_history_statements_settled_s: float = Field(
+        default=SETTLED.total_seconds(),
+        ge=0,
+        le=86_400,
+        description="How far beyond its end the ledger must be complete before a period is closed, in seconds: what "
+        "comes later stands in the next statement.",
     )
     transaction_history_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
@@ -211,6 +220,11 @@ class HistorySettings(ServiceSettings):
             for dsn in self.transaction_history_replica_urls
         ]
         return ReplicaSettings(pools=pools, lag_ms_max=self.transaction_history_replica_lag_ms_max)
+
+    @property
+    def statements_settled(self) -> timedelta:
+        """How far beyond its end the ledger must be complete before a period is closed."""
+        return timedelta(seconds=self.transaction_history_statements_settled_s)
 
     @property
     def commands(self) -> PoolSettings:

@@ -98,7 +98,7 @@ async def open_api(
                     index=index,
                     search=search,
                     exporting=exporting,
-                    statements=_statement_handlers(exporting, tenants),
+                    statements=_statement_handlers(settings, exporting, tenants),
                 )
 
 
@@ -115,11 +115,11 @@ def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantP
     )
 
 
-def _statement_handlers(exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
+def _statement_handlers(settings: HistorySettings, exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
     return StatementHandlers(
         pool=exporting.pool,
         keyed=exporting.jobs.keyed,
-        commands=StatementCommands(),
+        commands=StatementCommands(settings.statements_settled),
         queries=StatementQueries(tenants),
         objects=exporting.jobs.objects,
     )

@@ -178,7 +178,11 @@ async def open_worker(
         keys_days=settings.transaction_history_idempotency_days,
     )
     statements = StatementMetrics(telemetry.registry)
-    closing = (*Closing(statements).jobs(), *Enrolling().jobs(), *FileKeeping(objects).jobs())
+    closing = (
+        *Closing(statements, settled=settings.statements_settled).jobs(),
+        *Enrolling().jobs(),
+        *FileKeeping(objects).jobs(),
+    )
     telemetry.registry.register(PoolCollector("worker", pool))
     async with (
         await open_pool(process.reads) as reads,

@@ -32,7 +32,7 @@ ENVIRONMENT: Final = {
     "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32",
     "TRANSACTION_HISTORY_STATEMENTS_SETTLED_S": "0",
 }
-"""The subscriber is one server on this machine, and the only one. Statements are closed when nothing is played any more."""
+"""The subscriber is one server on this machine, and the only one. Statements are closed when all is played."""
 REBUILD_WITHIN_S: Final = 1_800.0
 BOOTSTRAP_WITHIN_S: Final = 60.0
 STRANGERS: Final = "00000000-0000-7000-8000-0000000000a2"

@@ -178,16 +178,19 @@ async def open_worker(
         keys_days=settings.transaction_history_idempotency_days,
     )
     statements = StatementMetrics(telemetry.registry)
-    closing = (
-        *Closing(statements, settled=settings.statements_settled).jobs(),
-        *Enrolling().jobs(),
-        *FileKeeping(objects).jobs(),
-    )
+    closing = Closing(statements, settled=settings.statements_settled)
     telemetry.registry.register(PoolCollector("worker", pool))
     async with (
         await open_pool(process.reads) as reads,
         processes.maintaining(
-            [*keeping.jobs(), *ledger_jobs(), *closing, *beside],
+            [
+                *keeping.jobs(),
+                *ledger_jobs(),
+                *closing.jobs(),
+                *Enrolling().jobs(),
+                *FileKeeping(objects).jobs(),
+                *beside,
+            ],
             dsn=settings.transaction_history_database_url,
             service=SERVICE,
             process="worker",

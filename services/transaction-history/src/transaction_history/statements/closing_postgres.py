@@ -123,9 +123,9 @@ class Closing:
         return lot.done
 
     async def _divided(self, tx: Transaction, found: Sequence[Looked]) -> _Lot:
-        """Return what is done with the wallets that were *found* due: as many as a transaction can add up the entries of.
+        """Return what is done with the wallets that were *found* due; what is left is found again.
 
-        What is left is found again.
+        They are as many as a transaction can add up the entries of.
         """
         lot, chosen, entries, bounds = _Lot(), [], 0, self._bounds
         for looked in found:

@@ -99,8 +99,9 @@ class Place:
 class Looked:
     """A wallet whose period ends at *ends_at*, how the ledger has it until then, and by which *terms* it is closed.
 
-    *terms* is None where nobody has said anything, *retimed* where others hold than *ends_at* was reckoned by.
-    Up to *horizon* periods of its shard may end. *summed* are types of entries up to *place*, added up before. *late* came after the period before was closed.
+    *terms* is None where nobody has said anything, *retimed* where others hold than *ends_at* was reckoned by. Up to
+    *horizon* periods of its shard may end. *summed* are types of entries up to *place*, added up before. *late* came
+    after the period before was closed.
     """
 
     account: Account

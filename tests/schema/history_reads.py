@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
+from prometheus_client import CollectorRegistry
+
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Pool
 from servicekit.principal import Principal
@@ -33,6 +35,7 @@ from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_s
 from transaction_history.reads.listing import TimedPosition, VersionPosition
 from transaction_history.reads.search import entries_at
 from transaction_history.reads.search_index import END, Asked, Budget, Key, find
+from transaction_history.reads.targets import PRIMARY, Target, Targets
 from transaction_history.reads.transactions import (
     TransactionFilter,
     TransactionUnknown,
@@ -90,9 +93,13 @@ def ledger_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, 
     }
 
 
+def _primary_alone(tenants: TenantPool) -> Targets:
+    return Targets(Target(PRIMARY, tenants, _NONE_PARKED), [], lag_ms_max=1_000, registry=CollectorRegistry())
+
+
 def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
     """Return the reads of jobs, about that of *job_id*, which a link has too, and of what they export."""
-    jobs, exports = JobQueries(tenants), ExportReader(tenants)
+    jobs, exports = JobQueries(tenants), ExportReader(_primary_alone(tenants))
     anything = JobFilter(None, None)
 
     async def job(tenant: UUID) -> Sequence[object]:

@@ -51,11 +51,15 @@ _WORKER_CONNECTIONS: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerProcess:
-    """How a worker is run: *pool* writes jobs, *reads* reads rows, *relaying* is the pool of its *relay*."""
+    """How a worker is run: *pool* writes jobs, *reads* reads rows, *relaying* is the pool of its *relay*.
+
+    Rows may be read from *replicas*, too.
+    """
 
     port: Port
     pool: PoolSettings
     reads: PoolSettings
+    replicas: ReplicaSettings
     working: WorkerSettings
     relaying: PoolSettings
     relay: RelaySettings
@@ -86,8 +90,8 @@ class HistorySettings(ServiceSettings):
         default=[],
         max_length=_REPLICAS_MAX,
         repr=False,
-        description="Where the reader role reaches replicas of the database, a JSON list of addresses: the API "
-        "reads from them where they are near enough.",
+        description="Where the reader role reaches replicas of the database, a JSON list of addresses: API and "
+        "workers read from them where they are near enough.",
     )
     transaction_history_replica_lag_ms_max: int = Field(
         default=1_000, ge=1, description="A replica whose replay is this far behind is not read from, in milliseconds."
@@ -207,10 +211,14 @@ class HistorySettings(ServiceSettings):
 
     @property
     def replicas(self) -> ReplicaSettings:
-        """How the API reaches replicas. It does not wait long for one: the primary is there."""
+        """How the API reaches replicas."""
+        return self._replicas_of(self.api.pool)
+
+    def _replicas_of(self, pool: PoolSettings) -> ReplicaSettings:
+        """Return how replicas are reached beside *pool*. Nobody waits long for one: the primary is there."""
         pools = [
             replace(
-                self.api.pool,
+                pool,
                 dsn=dsn,
                 min_size=0,
                 acquire_timeout_s=_REPLICA_ACQUIRE_S,
@@ -245,19 +253,21 @@ class HistorySettings(ServiceSettings):
             client_id=name,
             schema_base=self.transaction_history_schema_url,
         )
+        reads = PoolSettings(
+            dsn=required_by_api(
+                self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
+            ),
+            application_name=f"{name}-reads",
+            max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE,
+            session=BY_INDEX,
+        )
         return WorkerProcess(
             port=Port(self.transaction_history_worker_port, "TRANSACTION_HISTORY_WORKER_PORT"),
             pool=PoolSettings(
                 dsn=self.transaction_history_database_url, application_name=name, max_size=_WORKER_CONNECTIONS
             ),
-            reads=PoolSettings(
-                dsn=required_by_api(
-                    self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
-                ),
-                application_name=f"{name}-reads",
-                max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE,
-                session=BY_INDEX,
-            ),
+            reads=reads,
+            replicas=self._replicas_of(reads),
             working=WorkerSettings(
                 jobs_max=self.transaction_history_worker_jobs,
                 lease_s=self.transaction_history_job_lease_s,

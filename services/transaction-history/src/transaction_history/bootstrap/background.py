@@ -33,6 +33,7 @@ from transaction_history.domain.private_text import ClearText
 from transaction_history.exports.making import FileMaker
 from transaction_history.exports.planned import ExportOrders
 from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.exports.source import Orders
 from transaction_history.jobs.maintaining_postgres import JobKeeping
 from transaction_history.jobs.metrics import JobMetrics
 from transaction_history.jobs.objects import Objects, objects_check
@@ -221,7 +222,7 @@ async def open_worker(
 def _kinds(targets: Targets, objects: Objects, *, part_rows: int) -> Mapping[str, JobKind]:
     """Return what carries jobs out, by kind."""
     reader, private = ExportReader(targets), ClearText()
-    orders = {
+    orders: Mapping[Kind, Orders] = {
         Kind.EXPORT: ExportOrders(reader, private),
         Kind.REPORT: ReportOrders(targets.primary.tenants, reader, private),
     }

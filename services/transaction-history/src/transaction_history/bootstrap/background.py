@@ -23,6 +23,8 @@ from transaction_history.bootstrap.parts import (
     refuse_outdated_model,
 )
 from transaction_history.config import HistorySettings
+from transaction_history.dashboard.ledger_figures import LedgerFigures
+from transaction_history.dashboard.refreshing import dashboard_jobs
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import ClearText
@@ -144,24 +146,23 @@ async def open_worker(
         keys_days=settings.transaction_history_idempotency_days,
     )
     telemetry.registry.register(PoolCollector("worker", pool))
-    async with (
-        await open_pool(process.reads) as reads,
-        processes.maintaining(
-            [*keeping.jobs(), *ledger_jobs()],
+    async with await open_pool(process.reads) as reads:
+        tenants, private = await open_tenants(reads), ClearText()
+        reader = ExportReader(tenants)
+        jobs = [*keeping.jobs(), *ledger_jobs(), *dashboard_jobs(tenants, LedgerFigures(telemetry.registry))]
+        async with processes.maintaining(
+            jobs,
             dsn=settings.transaction_history_database_url,
             service=SERVICE,
             process="worker",
             telemetry=telemetry,
-        ),
-    ):
-        tenants, private = await open_tenants(reads), ClearText()
-        reader = ExportReader(tenants)
-        yield Worker(
-            process.working,
-            queue=JobQueue(pool, lease_s=process.working.lease_s),
-            kinds={
-                Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
-                Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
-            },
-            metrics=metrics,
-        )
+        ):
+            yield Worker(
+                process.working,
+                queue=JobQueue(pool, lease_s=process.working.lease_s),
+                kinds={
+                    Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
+                    Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
+                },
+                metrics=metrics,
+            )

@@ -68,8 +68,7 @@ class View:
 
     async def parked(self) -> Sequence[UUID]:
         """Return the parked wallets of the caller's tenant."""
-        rows = await self.connection.fetch(_PARKED, SCHEMA, self.caller.tenant_id, _PARKED_MAX)
-        return [row["wallet_id"] for row in rows]
+        return await parked_wallets(self.connection, self.caller.tenant_id)
 
     def has_reached(self, position: Mapping[int, int]) -> bool:
         """Return whether what is read here saw no less than *position*."""
@@ -78,6 +77,12 @@ class View:
     def freshness(self, shards: Iterable[int] = EVERY_SHARD) -> Freshness:
         """Return how fresh an answer about *shards* is."""
         return freshness(self._progress, [*self._min_position, *shards])
+
+
+async def parked_wallets(connection: Connection, tenant_id: UUID) -> Sequence[UUID]:
+    """Return the parked wallets of a tenant."""
+    rows = await connection.fetch(_PARKED, SCHEMA, tenant_id, _PARKED_MAX)
+    return [row["wallet_id"] for row in rows]
 
 
 def told_parked(wallet_ids: Sequence[UUID]) -> Parked:

@@ -38,6 +38,8 @@ SHOWS_ONE_OWNERS_ALONE: Final = frozenset(
         "get_owner_balance_series",
         "list_counterparties",
         "get_totals",
+        "get_dashboard",
+        "list_top_wallets",
     }
 )
 """What tells of wallets and of nobody on their other side: the matrix of operations sees who is answered."""

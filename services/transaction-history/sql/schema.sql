@@ -345,6 +345,11 @@ create table history_jobs.cached_answer (
 )
 with (fillfactor='50');
 
+create table history_jobs.generation (
+    projection text not null collate pg_catalog."C",
+    number bigint not null
+);
+
 create table history_jobs.idempotency (
     client uuid not null,
     key text not null collate pg_catalog."C",
@@ -739,6 +744,9 @@ alter table only history_index.wallet_hour
 alter table only history_jobs.cached_answer
     add constraint cached_answer_pk primary key (tenant_id, question);
 
+alter table only history_jobs.generation
+    add constraint generation_pk primary key (projection);
+
 alter table only history_jobs.idempotency
     add constraint idempotency_pk primary key (client, key);
 
@@ -990,6 +998,9 @@ grant select on table history_index.wallet_hour to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.cached_answer to :"app_role";
 grant select on table history_jobs.cached_answer to :"reader_role";
+
+grant select,insert,update on table history_jobs.generation to :"app_role";
+grant select on table history_jobs.generation to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.idempotency to :"app_role";
 

@@ -14,6 +14,7 @@ from servicekit.http.edge.context import invalid_query
 from servicekit.http.problems import FieldError
 from servicekit.http.route import Route
 from servicekit.http.routes.dependencies import Caller
+from servicekit.principal import Principal
 from servicekit.read_answers import read_raises_as_problems
 from transaction_history.dashboard.answers import Answers
 from transaction_history.dashboard.answers_postgres import SERVED_FOR, Kept
@@ -39,6 +40,7 @@ from transaction_history.domain.dashboard import (
 from transaction_history.entrypoints.bodies import MoneyBody
 from transaction_history.entrypoints.parameters import HISTORY, PROBLEM_MAP, CurrencyFilter, currency_of
 from transaction_history.entrypoints.parked import ParkedBody
+from transaction_history.reads.conditions import settle_kept
 from transaction_history.reads.figures import LOOKED_AT_MAX
 
 WindowQuery = Annotated[Window, Query(description="How far back it looks.")]
@@ -190,7 +192,7 @@ class _DashboardHandlers:
     async def dashboard(self, *, caller: Caller, response: Response, window: WindowQuery = Window.DAY) -> DashboardBody:
         with read_raises_as_problems(PROBLEM_MAP):
             kept = await self.answers.answer(caller, DashboardAsked(window))
-        _tell_age(response, kept)
+        _tell_age(response, kept, caller)
         assert isinstance(kept.answer, Dashboard)
         return _dashboard(kept.answer, window)
 
@@ -210,13 +212,14 @@ class _DashboardHandlers:
             raise invalid_query(FieldError("/currency", "missing", detail))
         with read_raises_as_problems(PROBLEM_MAP):
             kept = await self.answers.answer(caller, asked)
-        _tell_age(response, kept)
+        _tell_age(response, kept, caller)
         assert isinstance(kept.answer, TopWallets)
         return TopWalletsBody(data=[_wallet(each) for each in kept.answer.wallets[:limit]], **_told(kept.answer.told))
 
 
-def _tell_age(response: Response, kept: Kept) -> None:
+def _tell_age(response: Response, kept: Kept, caller: Principal) -> None:
     response.headers["Age"] = str(int(kept.age_s))
+    settle_kept(caller, kept.answer.told.as_of)
 
 
 def _told(told: Told) -> dict[str, object]:

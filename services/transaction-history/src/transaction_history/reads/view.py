@@ -19,6 +19,7 @@ from servicekit.read_model.projected import Freshness, Projected, freshness
 from servicekit.read_model.waiting import PositionNotReached
 from transaction_history.domain.targets import Choice, Why
 from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.conditions import settle
 from transaction_history.reads.targets import Target, Targets
 
 Answer = TypeVar("Answer")
@@ -52,6 +53,11 @@ class View:
     _projected: Projected
     _progress: Mapping[int, Progress]
     _min_position: Mapping[int, int]
+
+    async def answer(self, ask: Callable[["View"], Awaitable[Answer]]) -> Answer:
+        """Return what *ask* finds here; raises NotModified where the caller has it, before anything is asked."""
+        await settle(self.connection, self.caller, self._progress)
+        return await ask(self)
 
     def asked(self, **columns: object) -> Where:
         """Return conditions on rows of the caller's tenant in which *columns* have their values."""
@@ -102,7 +108,7 @@ class Views:
         """Return what *ask* finds in *caller*'s view of no less than *min_position*.
 
         It only reads, for it is called again on the primary where a replica cannot finish. Raises as
-        `Projected.progress_after` and *ask* do.
+        `Projected.progress_after`, `View.answer` and *ask* do.
         """
         choice = self._targets.choose(min_position)
         if choice.replica is None:
@@ -129,7 +135,7 @@ class Views:
         self._targets.count(primary, why)
         await primary.projected.wait_for(wanted, share=share)
         async with _opened(primary, caller, wanted) as view:
-            return await ask(view)
+            return await view.answer(ask)
 
     async def _answer_of_replica(
         self, caller: Principal, wanted: Mapping[int, int], ask: Callable[[View], Awaitable[Answer]], choice: Choice
@@ -142,7 +148,7 @@ class Views:
             if not view.has_reached(wanted):  # another server than the one that was probed
                 raise PositionNotReached
             self._targets.count(replica, choice.why)
-            return await ask(view)
+            return await view.answer(ask)
 
 
 @asynccontextmanager

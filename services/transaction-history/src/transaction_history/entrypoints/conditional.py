@@ -1,13 +1,12 @@
 """Conditional reads: every answer of a read has a tag, and who sends the tag it has is told that nothing changed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from inspect import Parameter, Signature, signature
 from typing import Any, Final
 
 from fastapi import Request, Response
-from starlette.datastructures import MutableHeaders, QueryParams
 
 from contracts.ids import parse_id
 from contracts.times import parse_instant
@@ -63,7 +62,7 @@ def _conditional(route: Route, release: str) -> Route:
             assert condition.settled is not None, "it was compared"
             return _not_modified(response, condition.settled, _closes_at(route, request.query_params))
         if condition.settled is not None:
-            _tell(response.headers, condition.settled, _closes_at(route, request.query_params))
+            _tell(response, condition.settled, _closes_at(route, request.query_params))
         return answer
 
     parameters = signature(route.handler).parameters
@@ -88,13 +87,13 @@ def _condition(route: Route, request: Request, known_tags: frozenset[str], relea
     )
 
 
-def _is_of_index(route: Route, query: QueryParams) -> bool:
+def _is_of_index(route: Route, query: Mapping[str, str]) -> bool:
     if route.operation_id in LISTS_OF_ENTRIES:
         return not query.keys() <= BY_KEY
     return route.operation_id in OF_INDEX
 
 
-def _closes_at(route: Route, query: QueryParams) -> datetime | None:
+def _closes_at(route: Route, query: Mapping[str, str]) -> datetime | None:
     """Return the instant behind which nothing is asked for, of a request that was read; None where there is none."""
     if route.operation_id not in CLOSING:
         return None
@@ -109,13 +108,13 @@ def _not_modified(response: Response, settled: Settled, closes_at: datetime | No
     told = Response(status_code=NOT_MODIFIED, headers=dict(response.headers))
     if settled.freshness is not None:
         tell_freshness(told, settled.freshness)
-    _tell(told.headers, settled, closes_at)
+    _tell(told, settled, closes_at)
     return told
 
 
-def _tell(headers: MutableHeaders, settled: Settled, closes_at: datetime | None) -> None:
+def _tell(response: Response, settled: Settled, closes_at: datetime | None) -> None:
     until = None if settled.freshness is None else settled.freshness.complete_until
     is_closed = closes_at is not None and until is not None and closes_at <= until
-    headers["ETag"] = settled.tag
-    headers["Cache-Control"] = "private, max-age=60" if is_closed else "private, no-cache"
-    headers["Vary"] = "Accept, Authorization"
+    response.headers["ETag"] = settled.tag
+    response.headers["Cache-Control"] = "private, max-age=60" if is_closed else "private, no-cache"
+    response.headers["Vary"] = "Accept, Authorization"

@@ -32,30 +32,31 @@ FAMILY: Final = "<key>"
 """What the alias of a query parameter ends with that stands for all that begin with the rest of it."""
 
 
-def _context(request: Request) -> RequestContext:
+# Coroutines all of them: what is none is sent to a thread and back by the framework, for each request.
+async def _context(request: Request) -> RequestContext:
     context: RequestContext = request.scope[CONTEXT_KEY]
     return context
 
 
-def _admission(request: Request) -> Admission:
-    admission = _context(request).admission
+async def _admission(request: Request) -> Admission:
+    admission = (await _context(request)).admission
     assert admission is not None, "a route's caller is admitted before its handler"
     return admission
 
 
-def _principal(request: Request) -> Principal:
-    return _admission(request).principal
+async def _principal(request: Request) -> Principal:
+    return (await _admission(request)).principal
 
 
-def _idempotency_key(request: Request) -> str:
+async def _idempotency_key(request: Request) -> str:
     return idempotency_key_of(header(request.scope["headers"], b"idempotency-key"))
 
 
-def _min_position(request: Request) -> dict[int, int]:
+async def _min_position(request: Request) -> dict[int, int]:
     return min_position_of(header(request.scope["headers"], b"min-position"))
 
 
-def _known_tags(request: Request) -> frozenset[str]:
+async def _known_tags(request: Request) -> frozenset[str]:
     return known_tags(",".join(request.headers.getlist("if-none-match")))
 
 
@@ -152,7 +153,7 @@ DECLARED: Final[Mapping[Callable[..., Any], Declared]] = {
 """By the function that is depended on."""
 
 
-def refuse_unknown_query(request: Request) -> None:
+async def refuse_unknown_query(request: Request) -> None:
     """Raise Problem `invalid_query` for a query parameter that the route does not have, given twice, or with a NUL."""
     if not request.scope["query_string"]:
         return

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
 from servicekit.clock import utc_now
+from servicekit.failures import Unavailable
 from servicekit.maintenance import JobRun
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.principal import Principal
@@ -20,6 +22,7 @@ from testkit.access import TENANT, principal_of
 from testkit.databases import Database
 from testkit.events import wallet_in
 from testkit.read_api import ReadApi
+from testkit.waiting import eventually
 from transaction_history.dashboard import answers_postgres, ledger_figures
 from transaction_history.dashboard.ledger_figures import LedgerFigures
 from transaction_history.dashboard.refreshing import dashboard_jobs
@@ -250,11 +253,11 @@ async def test_what_could_not_be_made_is_made_by_the_next(
     bench: ReadApi, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any) -> Any:
-        raise RuntimeError
+        raise Unavailable("The database went away.")
 
     with monkeypatch.context() as patched:
         patched.setattr("transaction_history.dashboard.answers.answer_to", broken)
-        await bench.get("dashboard", 500)
+        await bench.get("dashboard", 503)
 
     assert [row["token"] for row in await kept(pool)] == [None]
     assert (await bench.get("dashboard"))["volumes"] == []
@@ -274,6 +277,20 @@ async def test_workers_make_anew_what_somebody_asks(bench: ReadApi, pool: Pool, 
 
     assert [row["wallet_id"] for row in found.json()["data"]] == [str(wallet)]
     assert found.headers["age"] == "0"
+
+
+async def test_a_worker_comes_to_it_by_itself(
+    bench: ReadApi, pool: Pool, open_worker: Callable[..., AbstractAsyncContextManager[None]]
+) -> None:
+    await bench.get("dashboard")
+    await execute(pool, AGED, timedelta(hours=1))
+    (old,) = await kept(pool)
+
+    async def is_made_anew() -> bool:
+        return bool((await kept(pool))[0]["as_of"] > old["as_of"])
+
+    async with open_worker():
+        await eventually(is_made_anew)
 
 
 async def test_workers_leave_alone_what_nobody_asks_and_what_costs_much(

@@ -82,9 +82,13 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1
         assert (await operate("unpark", "--subject", str(wallet)))[0] == 0
+        path = f"/v1/history/wallets/{wallet}/entries"
+        known = {"If-None-Match": (await api.get(path)).headers["ETag"]}
+        assert (await api.get(path, headers=known)).status_code == 304
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
-        assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
+        assert await read(api, path, "5-3") == page
+        assert (await api.get(path, headers=known)).status_code == 200
 
 
 async def first_record(brokers: str, topic: str) -> Any:

@@ -1,5 +1,7 @@
 """What workers do for dashboards by themselves: answers made anew while somebody asks, and the ledger's figures."""
 
+from typing import Final
+
 from servicekit.clock import monotonic_s
 from servicekit.maintenance import Job, JobRun
 from servicekit.tenant_pool import TenantPool
@@ -8,10 +10,10 @@ from transaction_history.dashboard.answers_postgres import FORGOTTEN_MAX
 from transaction_history.dashboard.ledger_figures import LEDGER_EVERY_S, LedgerFigures
 from transaction_history.reads.figures import answer_to
 
-LOOKS_EVERY_S = 1.0
-FORGETS_EVERY_S = 60.0
-DEADLINE_S = 20.0
-LEDGER_DEADLINE_S = 60.0
+LOOKS_EVERY_S: Final = 3.0
+FORGETS_EVERY_S: Final = 60.0
+DEADLINE_S: Final = 20.0
+LEDGER_DEADLINE_S: Final = 60.0
 
 
 def dashboard_jobs(tenants: TenantPool, figures: LedgerFigures) -> list[Job]:

@@ -20,10 +20,14 @@ from transaction_history.reads.conditions import Condition, NotModified, Of, Set
 
 NOT_MODIFIED: Final = 304
 _WALLET: Final = "wallet_id"
-OF_INDEX: Final = frozenset({"search_entries", "get_totals", "list_counterparties"})
-"""Operations whose answers the index has a part in, whatever is asked."""
+OF_LEDGER: Final = frozenset(
+    {"list_transactions", "get_transaction", "list_history_wallets", "get_history_wallet", "list_history_holds"}
+    | {"list_state_changes", "get_owner_balances", "get_balance_at"}
+    | {"get_wallet_balance_series", "get_owner_balance_series"}
+)
+"""Operations whose answers the index has no part in, whatever is asked."""
 LISTS_OF_ENTRIES: Final = frozenset({"list_entries", "list_wallet_entries", "list_owner_entries"})
-"""Those that it has a part in where a filter is given that no key serves."""
+"""Those that it has a part in where a filter is given that no key serves; in any other it may have."""
 BY_KEY: Final = frozenset(
     {"wallet_id", "owner_id", "transaction_id", "from", "to", "order", "include", "limit", "cursor"}
 )
@@ -66,7 +70,8 @@ def _conditional(route: Route, release: str) -> Route:
         return answer
 
     parameters = signature(route.handler).parameters
-    assert "response" in parameters, route.operation_id
+    assert "response" in parameters, f"{route.operation_id}: where its tag is put"
+    assert route.answered_struct is None, f"{route.operation_id}: a 304 is no struct"
     handler.__signature__ = Signature(  # type: ignore[attr-defined]  # where FastAPI looks first
         [*(each.replace(kind=Parameter.KEYWORD_ONLY) for each in parameters.values()), *_ADDED]
     )
@@ -90,7 +95,7 @@ def _condition(route: Route, request: Request, known_tags: frozenset[str], relea
 def _is_of_index(route: Route, query: Mapping[str, str]) -> bool:
     if route.operation_id in LISTS_OF_ENTRIES:
         return not query.keys() <= BY_KEY
-    return route.operation_id in OF_INDEX
+    return route.operation_id not in OF_LEDGER
 
 
 def _closes_at(route: Route, query: Mapping[str, str]) -> datetime | None:

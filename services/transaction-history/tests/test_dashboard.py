@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,12 +17,15 @@ from servicekit.failures import Unavailable
 from servicekit.maintenance import JobRun
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.principal import Principal
+from servicekit.telemetry import Telemetry, Tracing
 from servicekit.tenant_pool import TenantPool
 from testkit.access import TENANT, principal_of
 from testkit.databases import Database
 from testkit.events import wallet_in
 from testkit.read_api import ReadApi
 from testkit.waiting import eventually
+from transaction_history import bootstrap
+from transaction_history.config import HistorySettings
 from transaction_history.dashboard import answers_postgres, ledger_figures
 from transaction_history.dashboard.ledger_figures import LedgerFigures
 from transaction_history.dashboard.refreshing import dashboard_jobs
@@ -280,17 +283,26 @@ async def test_workers_make_anew_what_somebody_asks(bench: ReadApi, pool: Pool, 
 
 
 async def test_a_worker_comes_to_it_by_itself(
-    bench: ReadApi, pool: Pool, open_worker: Callable[..., AbstractAsyncContextManager[None]]
+    bench: ReadApi, pool: Pool, database: Database, tmp_path: Path, wallets: tuple[UUID, UUID, UUID]
 ) -> None:
+    assert wallets
     await bench.get("dashboard")
     await execute(pool, AGED, timedelta(hours=1))
     (old,) = await kept(pool)
+    registry = CollectorRegistry()
 
-    async def is_made_anew() -> bool:
-        return bool((await kept(pool))[0]["as_of"] > old["as_of"])
+    async def is_done() -> bool:
+        open_wallets = registry.get_sample_value("ledger_wallets", {"currency": "USD", "status": "open"})
+        return open_wallets == 2 and bool((await kept(pool))[0]["as_of"] > old["as_of"])
 
-    async with open_worker():
-        await eventually(is_made_anew)
+    telemetry = Telemetry("transaction_history", "worker", "1", registry, Tracing("test", 0.0))
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
+        transaction_history_objects_url=str(tmp_path),
+    )
+    async with bootstrap.open_worker(settings, telemetry, pool):
+        await eventually(is_done)
 
 
 async def test_workers_leave_alone_what_nobody_asks_and_what_costs_much(

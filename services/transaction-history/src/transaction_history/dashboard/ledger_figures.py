@@ -18,7 +18,7 @@ from transaction_history.domain.dashboard import volume_minor
 from transaction_history.indexing.projection import INDEX
 from transaction_history.projection.read_model_postgres import SCHEMA
 
-LEDGER_EVERY_S: Final = 30.0
+LEDGER_EVERY_S: Final = 15.0
 SHOWN_FOR_S: Final = 4 * LEDGER_EVERY_S
 """Who no longer leads soon shows nothing: a figure is never that of two workers."""
 TYPES_MAX: Final = 50

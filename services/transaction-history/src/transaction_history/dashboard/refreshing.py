@@ -13,7 +13,7 @@ from transaction_history.reads.figures import answer_to
 LOOKS_EVERY_S: Final = 3.0
 FORGETS_EVERY_S: Final = 60.0
 DEADLINE_S: Final = 20.0
-LEDGER_DEADLINE_S: Final = 60.0
+LEDGER_DEADLINE_S: Final = 30.0
 
 
 def dashboard_jobs(tenants: TenantPool, figures: LedgerFigures) -> list[Job]:

@@ -170,6 +170,22 @@ async def test_a_replica_that_is_near_answers(bench: Replicated) -> None:
     assert bench.reads("primary", "replica_failed") == 0
 
 
+async def test_a_tag_is_the_same_on_either_server(bench: Replicated, standby: PostgresStandby) -> None:
+    wallet = await bench.open_wallet()
+    await bench.see(wallet, 1)
+    of_replica = await bench.api.ask(f"wallets/{wallet}")
+    known = {"If-None-Match": of_replica.headers["ETag"]}
+
+    again = await bench.api.ask(f"wallets/{wallet}", **known)
+    assert bench.reads("replica-1", "near") == 2
+    async with replay_paused(standby):
+        await bench.until_replica_is(ok=False)
+        of_primary = await bench.api.ask(f"wallets/{wallet}", **known)
+
+    assert (again.status_code, of_primary.status_code) == (304, 304)
+    assert bench.reads("primary", "none_near") >= 1
+
+
 async def test_a_replica_whose_replay_stands_still_is_not_read_from(
     bench: Replicated, standby: PostgresStandby
 ) -> None:

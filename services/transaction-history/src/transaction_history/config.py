@@ -258,7 +258,7 @@ class HistorySettings(ServiceSettings):
                 self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
             ),
             application_name=f"{name}-reads",
-            max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE,
+            max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE + 1,  # one for answers that are kept
             session=BY_INDEX,
         )
         return WorkerProcess(

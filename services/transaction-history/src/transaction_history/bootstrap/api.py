@@ -24,9 +24,12 @@ from transaction_history.bootstrap.parts import (
     refuse_outdated_model,
 )
 from transaction_history.config import HistorySettings
+from transaction_history.dashboard.answers import Answers
 from transaction_history.domain.private_text import ClearText
 from transaction_history.domain.terms import Hasher
 from transaction_history.entrypoints.balance_routes import balance_routes
+from transaction_history.entrypoints.conditional import conditional
+from transaction_history.entrypoints.dashboard_routes import dashboard_routes
 from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.entry_routes import entry_routes
 from transaction_history.entrypoints.export_handlers import ExportHandlers
@@ -166,12 +169,18 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *entry_routes(views, search, private_text),
-            *transaction_routes(views, private_text),
-            *balance_routes(views),
-            *wallet_routes(views, private_text),
-            *total_routes(views, CountedReads(index)),
-            *search_routes(search),
+            *conditional(
+                [
+                    *entry_routes(views, search, private_text),
+                    *transaction_routes(views, private_text),
+                    *balance_routes(views),
+                    *wallet_routes(views, private_text),
+                    *total_routes(views, CountedReads(index)),
+                    *dashboard_routes(Answers(targets.primary.tenants, exporting.pool, views)),
+                    *search_routes(search),
+                ],
+                release=SERVICE.version,
+            ),
             *job_routes(exporting.jobs),
             *export_routes(exporting),
             *link_routes(exporting),

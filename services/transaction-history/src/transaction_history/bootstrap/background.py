@@ -27,6 +27,8 @@ from transaction_history.bootstrap.parts import (
     refuse_outdated_model,
 )
 from transaction_history.config import HistorySettings
+from transaction_history.dashboard.ledger_figures import LedgerFigures
+from transaction_history.dashboard.refreshing import dashboard_jobs
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import ClearText
@@ -192,6 +194,7 @@ async def open_worker(
     ]
     async with await open_pool(process.reads) as reads, Projected(reads, SCHEMA) as projected:
         primary = Target(PRIMARY, await open_tenants(reads), projected)
+        house += dashboard_jobs(primary.tenants, LedgerFigures(telemetry.registry))
         async with (
             open_targets(primary, process.replicas, telemetry.registry) as targets,
             processes.maintaining(

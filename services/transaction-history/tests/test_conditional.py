@@ -45,7 +45,8 @@ PATHS: Final[Mapping[str, str]] = {
     "get_dashboard": "dashboard",
     "list_top_wallets": "top-wallets",
 }
-OF_JOBS: Final = ("/v1/history/jobs", "/v1/history/exports", "/v1/history/reports", "/v1/history/downloads")
+OF_JOBS: Final = ("jobs", "exports", "reports", "downloads", "statements", "statement-settings")
+"""What does not come from events, and changes without them."""
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_every_read_is_asked() -> None:
     reads = {
         item["get"]["operationId"]
         for path, item in document["paths"].items()
-        if "get" in item and path.startswith("/v1/") and not path.startswith(OF_JOBS)
+        if "get" in item and path.startswith("/v1/") and set(OF_JOBS).isdisjoint(path.split("/"))
     }
 
     assert reads == PATHS.keys()

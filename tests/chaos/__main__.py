@@ -20,7 +20,9 @@ from tests.chaos.faults import (
     access_restore,
     boundaries,
     clock,
+    closing,
     database,
+    exporting,
     groups,
     key_sets,
     ledger,
@@ -100,6 +102,8 @@ _MODULES = (
     planted_stream,
     rates,
     rebuilding,
+    exporting,
+    closing,
     refunds,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)

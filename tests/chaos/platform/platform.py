@@ -111,6 +111,11 @@ class Platform:
         return Gate(self.folder)
 
     @property
+    def objects(self) -> Path:
+        """The folder with the history's files."""
+        return self.folder / "objects"
+
+    @property
     def consumers(self) -> list[Consumer]:
         """The consumers that run."""
         return consumers_of(self.processes)
@@ -205,7 +210,9 @@ class Platform:
             **{f"{service.upper()}_READER_DATABASE_URL": each.dsn_reader for service, each in self.databases.items()},
             **{f"{service.upper()}_OWNER_DATABASE_URL": each.dsn_owner for service, each in self.databases.items()},
             "TRACES_FILE": str(self.folder / "traces.jsonl"),
+            "TRANSACTION_HISTORY_OBJECTS_URL": str(self.objects),
             GATES: str(self.folder),
+            "TMPDIR": str(self.folder),
             **SETTINGS,
             **self.settings,
         }

@@ -32,7 +32,7 @@ from transaction_history.exports.planned import ExportOrders
 from transaction_history.exports.reading_postgres import ExportReader
 from transaction_history.jobs.maintaining_postgres import JobKeeping
 from transaction_history.jobs.metrics import JobMetrics
-from transaction_history.jobs.objects import objects_check
+from transaction_history.jobs.objects import Objects, objects_check
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
 from transaction_history.maintenance.index_jobs import index_jobs
@@ -108,18 +108,22 @@ async def run_indexer(
             )
 
 
-async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
-    """Run the process that carries jobs out, closes statements and tells of both; raises FontsUnusable."""
+async def run_worker(
+    settings: HistorySettings, shutdown: Shutdown, *, objects: Objects | None = None, part_rows: int = PART_ROWS
+) -> None:
+    """Run the process that carries jobs out, closes statements and tells of both; raises FontsUnusable.
+
+    *objects* and *part_rows* are for tests.
+    """
     check_fonts()
-    process = settings.worker
+    process, objects = settings.worker, objects or open_objects(settings)
     async with (
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
         await open_pool(process.relaying) as relaying,
-        open_worker(settings, telemetry, pool) as worker,
+        open_worker(settings, telemetry, pool, objects=objects, part_rows=part_rows) as worker,
     ):
         relay = processes.make_relay(process.relay, telemetry=telemetry, pool=relaying, journal=outbox_journal(SOURCE))
-        objects = open_objects(settings)
 
         async def deep() -> Mapping[str, Check]:
             return {
@@ -154,10 +158,15 @@ class Working:
 
 @asynccontextmanager
 async def open_worker(
-    settings: HistorySettings, telemetry: Telemetry, pool: Pool, *, part_rows: int = PART_ROWS
+    settings: HistorySettings,
+    telemetry: Telemetry,
+    pool: Pool,
+    *,
+    objects: Objects | None = None,
+    part_rows: int = PART_ROWS,
 ) -> AsyncIterator[Working]:
-    """Give what works, writing through *pool*, with its maintenance at work; *part_rows* is for tests."""
-    process, objects = settings.worker, open_objects(settings)
+    """Give what works, writing through *pool*, with its maintenance at work; *objects* and *part_rows* are for tests."""
+    process, objects = settings.worker, objects or open_objects(settings)
     metrics = JobMetrics(telemetry.registry)
     keeping = JobKeeping(
         objects,

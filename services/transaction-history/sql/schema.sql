@@ -332,6 +332,14 @@ create table history_index.wallet_hour (
 )
 with (fillfactor='80');
 
+create table history_jobs.drift (
+    projection text not null collate pg_catalog."C",
+    topic_partition integer not null,
+    next_offset bigint not null,
+    rounds bigint not null,
+    updated_at timestamp with time zone not null
+);
+
 create table history_jobs.idempotency (
     client uuid not null,
     key text not null collate pg_catalog."C",
@@ -394,6 +402,15 @@ create table history_jobs.link (
     created_at timestamp with time zone not null,
     expires_at timestamp with time zone not null,
     revoked_at timestamp with time zone
+);
+
+create table history_jobs.repair (
+    id uuid not null,
+    wallet_id uuid not null,
+    events bigint not null,
+    as_of_seq bigint not null,
+    repaired_by text not null,
+    repaired_at timestamp with time zone not null
 );
 
 create table history_jobs.statement (
@@ -838,6 +855,9 @@ alter table only history_index.wallet_held
 alter table only history_index.wallet_hour
     add constraint wallet_hour_pk primary key (wallet_id, hour);
 
+alter table only history_jobs.drift
+    add constraint drift_pk primary key (projection);
+
 alter table only history_jobs.idempotency
     add constraint idempotency_pk primary key (client, key);
 
@@ -849,6 +869,9 @@ alter table only history_jobs.job
 
 alter table only history_jobs.link
     add constraint link_pk primary key (id);
+
+alter table only history_jobs.repair
+    add constraint repair_pk primary key (id);
 
 alter table only history_jobs.statement_account
     add constraint statement_account_pk primary key (wallet_id);
@@ -1140,6 +1163,8 @@ grant select,insert,update on table history_index.wallet_held to :"app_role";
 grant select,insert,update on table history_index.wallet_hour to :"app_role";
 grant select on table history_index.wallet_hour to :"reader_role";
 
+grant select,insert,update on table history_jobs.drift to :"app_role";
+
 grant select,insert,delete,update on table history_jobs.idempotency to :"app_role";
 
 grant select,insert,delete,update on table history_jobs.job to :"app_role";
@@ -1150,6 +1175,8 @@ grant select on table history_jobs.job_part to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.link to :"app_role";
 grant select on table history_jobs.link to :"reader_role";
+
+grant select on table history_jobs.repair to :"app_role";
 
 grant select,insert,update on table history_jobs.statement to :"app_role";
 grant select on table history_jobs.statement to :"reader_role";

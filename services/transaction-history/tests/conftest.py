@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
+from contracts.topics import WALLET_EVENTS
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
@@ -17,10 +18,12 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
 from testkit.events import received
+from testkit.pytest_plugin import MakeTopic
 from testkit.read_api import ReadApi
 from testkit.running import running
+from testkit.topic_bench import TopicBench
 from transaction_history import bootstrap
-from transaction_history.config import HistorySettings
+from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.domain.exports import PART_ROWS
 
 
@@ -37,6 +40,33 @@ def settings_of(database: Database, folder: Path, **changes: Any) -> HistorySett
         "transaction_history_objects_url": str(folder / "objects"),
     }
     return HistorySettings(**usual | changes)
+
+
+@pytest.fixture
+async def topic_settings(database: Database, kafka_bootstrap: str, make_topic: MakeTopic) -> HistorySettings:
+    return HistorySettings(
+        transaction_history_database_url=database.dsn_app,
+        transaction_history_reader_database_url=database.dsn_reader,
+        kafka_bootstrap_servers=kafka_bootstrap,
+        transaction_history_topic=await make_topic(WALLET_EVENTS.partitions),
+        transaction_history_drift_events_per_s=200,
+    )
+
+
+@pytest.fixture
+def topic_bench(topic_settings: HistorySettings, pool: Pool) -> TopicBench:
+    return TopicBench(
+        consumer=topic_settings.projector.consumer,
+        kafka_bootstrap=topic_settings.kafka_bootstrap_servers,
+        topic=topic_settings.transaction_history_topic,
+        partitions=WALLET_EVENTS.partitions,
+        pool=pool,
+    )
+
+
+@pytest.fixture
+def owner_settings(database: Database) -> HistoryOwnerSettings:
+    return HistoryOwnerSettings(transaction_history_owner_database_url=database.dsn_owner)
 
 
 @pytest.fixture

@@ -88,6 +88,14 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
         assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
+        status, printed = await operate("rebuild", "--back")
+        assert (status, printed.splitlines()[-1].startswith("switched back")) == (0, True)
+        assert (await operate("rebuild", "--drop-old"))[1].splitlines()[-1] == "dropped"
+        status, printed = await operate("repair", "--wallet", str(wallet))
+        assert (status, printed.splitlines()[-1]) == (0, "written anew from 3 events, with 1 transactions")
+        status, printed = await operate("drift")
+        assert (status, printed.splitlines()[-1]) == (0, "3 events compared, 0 not, 0 differences")
+        assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
 
 
 async def first_record(brokers: str, topic: str) -> Any:
@@ -148,6 +156,7 @@ async def test_a_job_is_carried_out_and_told_of_by_real_processes_of_which_one_i
     assert (told["status"], told["job_id"], told["kind"]) == ("succeeded", asked.json()["id"], "export")
     assert "history_jobs_under_way" in metrics
     assert "relay_published_total" in metrics
+    assert "history_drift_events_total" in metrics
     assert "objects" in str(deep)
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -14,20 +13,15 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from contracts.envelope import Envelope
-from servicekit.consumer import checkpoints
-from servicekit.consumer.metrics import ConsumerFamilies
 from servicekit.consumer.projection import Projection
-from servicekit.lifecycle import Shutdown
 from servicekit.migrations import Roles, for_roles, read_source
-from servicekit.postgres import Pool, open_pool
+from servicekit.postgres import open_pool
 from servicekit.read_model.projected import Projected
-from servicekit.service.consuming import make_runner
-from servicekit.telemetry import Telemetry, Tracing
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.databases import Database
-from testkit.events import Stream, publish, wallet_in
-from testkit.pytest_plugin import MakeTopic
+from testkit.events import Stream, wallet_in
+from testkit.topic_bench import TopicBench
 from testkit.waiting import eventually
 from transaction_history import bootstrap
 from transaction_history.bootstrap import Rebuilt
@@ -43,58 +37,23 @@ from transaction_history.reads.wallets import WalletUnknown, known_wallet
 
 pytestmark = pytest.mark.integration
 
-PARTITIONS = 4
 
-
-@dataclass
-class Bench:
+@dataclass(kw_only=True)
+class Bench(TopicBench):
     settings: HistorySettings
     owner: HistoryOwnerSettings
-    pool: Pool
-    stream: Stream
-
-    async def publish(self, events: list[Envelope]) -> None:
-        bootstrap_servers, topic = self.settings.kafka_bootstrap_servers, self.settings.transaction_history_topic
-        await publish(bootstrap_servers, topic, PARTITIONS, events)
 
     async def rebuild(self, *, switch: bool = False, what: Rebuilt = Rebuilt.LEDGER) -> Comparison:
-        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, what=what, partitions=PARTITIONS)
-
-    async def reached(self, projection: str = SCHEMA) -> dict[int, int]:
-        async with self.pool.connection() as connection:
-            progress = await checkpoints.progress(connection, projection)
-        return {shard: come.last_seq for shard, come in progress.items()}
+        return await bootstrap.rebuild(self.settings, self.owner, switch=switch, what=what, partitions=self.partitions)
 
 
 @pytest.fixture
-async def bench(database: Database, pool: Pool, kafka_bootstrap: str, make_topic: MakeTopic) -> Bench:
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app,
-        transaction_history_reader_database_url=database.dsn_reader,
-        kafka_bootstrap_servers=kafka_bootstrap,
-        transaction_history_topic=await make_topic(PARTITIONS),
-    )
-    owner = HistoryOwnerSettings(transaction_history_owner_database_url=database.dsn_owner)
-    return Bench(settings, owner, pool, Stream())
+def bench(topic_bench: TopicBench, topic_settings: HistorySettings, owner_settings: HistoryOwnerSettings) -> Bench:
+    return Bench(**vars(topic_bench), settings=topic_settings, owner=owner_settings)
 
 
-@asynccontextmanager
-async def projecting(bench: Bench, projection: Projection | None = None) -> AsyncIterator[None]:
-    telemetry = Telemetry("transaction_history", "projector", "1", CollectorRegistry(), Tracing("test", 0.0))
-    shutdown = Shutdown()
-    runner = make_runner(
-        bench.settings.projector.consumer,
-        projection=projection or bootstrap.make_projection(bench.settings),
-        telemetry=telemetry,
-        families=ConsumerFamilies(telemetry.registry),
-        pool=bench.pool,
-    )
-    task = asyncio.create_task(runner.run(shutdown))
-    try:
-        yield
-    finally:
-        shutdown.request()
-        await task
+def projecting(bench: Bench, projection: Projection | None = None) -> AbstractAsyncContextManager[None]:
+    return bench.projecting(projection or bootstrap.make_projection(bench.settings))
 
 
 def day(stream: Stream, seed: int) -> list[Envelope]:
@@ -144,10 +103,7 @@ async def test_what_changes_of_a_wallet_later_is_the_same_in_a_rebuild(bench: Be
 
 
 async def all_applied(bench: Bench, events: list[Envelope], projection: str = SCHEMA) -> bool:
-    wanted: dict[int, int] = {}
-    for event in events:
-        wanted[event.shard] = max(event.sequence, wanted.get(event.shard, 0))
-    return await bench.reached(projection) == wanted
+    return await bench.all_applied(events, projection)
 
 
 async def schemas(bench: Bench) -> set[str]:

@@ -6,6 +6,8 @@ A statement is told by a digest of its text (`history-worker.1a2b3c4d`), the COM
 
 import hashlib
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
@@ -64,16 +66,19 @@ class GatedObjects(Objects):
         await gate.reach(f"{OBJECT}-{Moment.BEFORE.value}", facts)
         if gate.waits_for(FULL, facts):
             gate.note(FULL, name)
-            await self._half(name, file)
+            with _half_of(file):
+                await super().put(name, file)
         else:
             await super().put(name, file)
         await gate.reach(f"{OBJECT}-{Moment.ANSWERED.value}", facts)
 
-    async def _half(self, name: str, file: Path) -> None:
-        """Have the kernel refuse the second half, as it does on a full disk."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, hard))
-        try:
-            await super().put(name, file)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+@contextmanager
+def _half_of(file: Path) -> Iterator[None]:
+    """Have the kernel refuse the second half of what is as large as *file*, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

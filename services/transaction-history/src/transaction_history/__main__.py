@@ -1,20 +1,24 @@
 """The service's processes: `python -m transaction_history api | projector | indexer | worker | migrate | …`."""
 
 import asyncio
+import getpass
 import os
 import sys
 from contextlib import nullcontext
 from typing import Annotated, Final
+from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from contracts.ids import SHARDS
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from servicekit.consumer.projection import Projection
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
+from transaction_history.maintenance.drift import Range
 from transaction_history.maintenance.rebuild import RebuildError
+from transaction_history.maintenance.repair import RepairError
+from transaction_history.maintenance.terminal import Bar, show_comparison
 
 INDEXER_NICENESS: Final = 5
 """Nobody waits for the index: it yields to the processes that somebody does."""
@@ -95,26 +99,86 @@ add_projections(cli, _operated_index, name="index", told="Show how the index is 
 def rebuild(
     *,
     projection: Annotated[bootstrap.Rebuilt, typer.Option(help="What is rebuilt.")] = bootstrap.Rebuilt.LEDGER,
+    processes: Annotated[int, typer.Option(min=1, max=16, help="How many processes fill the tables.")] = 1,
     switch: Annotated[bool, typer.Option("--switch", help="Switch to the rebuilt tables where all are equal.")] = False,
+    back: Annotated[bool, typer.Option("--back", help="Switch back to the tables that were live before.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the tables that were live before.")] = False,
 ) -> None:
-    """Build a projection a second time from the topic's beginning, and compare; the exit code is 1 unless equal."""
+    """Build a projection a second time from the topic, and compare; the exit code is 1 unless equal.
+
+    What was ended on its way goes on from there. After a switch the tables that were live are kept for `--back`.
+    """
+    if switch + back + drop_old > 1:
+        raise typer.BadParameter("one of --switch, --back and --drop-old")
+    settings, owner = HistorySettings(), HistoryOwnerSettings()
     try:
-        rebuilding = bootstrap.rebuild(HistorySettings(), HistoryOwnerSettings(), switch=switch, what=projection)
-        comparison = asyncio.run(rebuilding)
+        if drop_old:
+            was_there = asyncio.run(bootstrap.drop_old(settings, owner, what=projection))
+            typer.echo("dropped" if was_there else "there was nothing to drop")
+            return
+        with Bar() as bar:
+            if back:
+                going_back = bootstrap.switch_back(settings, owner, what=projection, processes=processes, told=bar.told)
+                held_s = asyncio.run(going_back)
+            else:
+                rebuilding = bootstrap.rebuild(
+                    settings, owner, switch=switch, what=projection, processes=processes, told=bar.told
+                )
+                comparison = asyncio.run(rebuilding)
     except RebuildError as error:
         typer.echo(str(error), err=True)
         sys.exit(1)
-    table = Table("table", "rows live", "rows rebuilt", "hash live", "hash rebuilt")
-    for name, live in comparison.live.items():
-        rebuilt = comparison.rebuilt[name]
-        table.add_row(name, str(live.rows), str(rebuilt.rows), live.digest, rebuilt.digest)
-    Console().print(table)
-    if comparison.is_outdated:
-        typer.echo("the live tables are those of the release before: what must agree was compared instead")
-    for what, count in comparison.disagreements.items():
-        typer.echo(f"{what}: {count}")
-    typer.echo("switched" if comparison.is_switched else "equal" if comparison.is_equal else "they differ")
+    if back:
+        typer.echo(f"switched back; the live projection waited {held_s:.1f} s")
+        return
+    show_comparison(comparison)
     sys.exit(0 if comparison.is_equal else 1)
+
+
+@projections.command()
+def drift(
+    *,
+    projection: Annotated[bootstrap.Rebuilt, typer.Option(help="What is compared.")] = bootstrap.Rebuilt.LEDGER,
+    shard: Annotated[int | None, typer.Option(min=0, max=SHARDS - 1, help="The shard, without it all.")] = None,
+    from_seq: Annotated[int, typer.Option(min=1, help="The first sequence that is compared.")] = 1,
+    to_seq: Annotated[int | None, typer.Option(min=1, help="The last sequence that is compared.")] = None,
+) -> None:
+    """Compare projected rows with the events of the topic, and name what differs; the exit code is 1 if anything does.
+
+    Counters of the index are compared where a shard is compared from its beginning to its end.
+    """
+    wanted = Range(shard=shard, from_seq=from_seq, to_seq=to_seq)
+    sys.exit(0 if asyncio.run(_drift(wanted, projection)) else 1)
+
+
+async def _drift(wanted: Range, projection: bootstrap.Rebuilt) -> bool:
+    """Print what differs; return whether nothing does."""
+    events = skipped = found = 0
+    async for compared in bootstrap.drift(HistorySettings(), wanted, what=projection):
+        for each in compared.differences:
+            typer.echo(
+                f"shard {each.shard} seq {each.seq} {each.table}.{each.column} {each.key} wallet {each.wallet_id}"
+            )
+        for note in compared.notes:
+            typer.echo(f"not compared: {note}")
+        events, skipped = events + compared.events, skipped + compared.skipped
+        found += len(compared.differences)
+    typer.echo(f"{events} events compared, {skipped} not, {found} differences")
+    return not found
+
+
+@projections.command()
+def repair(wallet: Annotated[UUID, typer.Option(help="The wallet that is written anew.")]) -> None:
+    """Write what is stored of a wallet anew from the topic, in both projections, which wait meanwhile."""
+    try:
+        repairing = bootstrap.repair(HistorySettings(), HistoryOwnerSettings(), wallet, operator=getpass.getuser())
+        repaired = asyncio.run(repairing)
+    except RepairError as error:
+        typer.echo(f"nothing was changed: {error}", err=True)
+        sys.exit(1)
+    typer.echo(f"written anew from {repaired.events} events, with {repaired.transactions} transactions")
+    if not repaired.has_totals:
+        typer.echo("the totals of its shard were left as they are: a wallet of it is parked")
 
 
 if __name__ == "__main__":

@@ -126,6 +126,13 @@ class HistorySettings(ServiceSettings):
     transaction_history_events_topic: str = Field(
         default="history.events", description="The topic that the relay in workers publishes to."
     )
+    transaction_history_drift_events_per_s: int = Field(
+        default=2_000,
+        ge=2,
+        le=100_000,
+        description="How many events a second workers compare with their rows at most, for the ledger's tables and the "
+        "index together.",
+    )
     transaction_history_schema_url: SchemaUrl = "http://127.0.0.1:8111/schemas/"
     transaction_history_relay_lease_s: RelayLease = LEASE_S
 

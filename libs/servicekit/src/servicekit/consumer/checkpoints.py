@@ -134,6 +134,16 @@ async def partition_of_shard(connection: Connection, projection: str, shard: int
     return partition
 
 
+async def read_to(connection: Connection, projection: str) -> dict[int, int]:
+    """Return by partition the offset behind the last record that was applied: of no gap, where all before it is."""
+    rows = await connection.fetch(
+        """select topic_partition, max(kafka_offset) as kafka_offset from servicekit.checkpoint
+           where projection = $1 group by topic_partition""",
+        projection,
+    )
+    return {row["topic_partition"]: row["kafka_offset"] for row in rows}
+
+
 async def store_lags(connection: Connection, projection: str, lags: Sequence[Lag]) -> None:
     """Write how far behind each partition was when the broker last told, for readers."""
     await connection.execute(

@@ -2,6 +2,7 @@
 
 from transaction_history.bootstrap.api import open_api, serve_api
 from transaction_history.bootstrap.background import open_worker, run_indexer, run_projector, run_worker
+from transaction_history.bootstrap.drifting import drift, drifts, repair
 from transaction_history.bootstrap.parts import (
     SERVICE,
     history_source,
@@ -10,11 +11,14 @@ from transaction_history.bootstrap.parts import (
     migration_sources,
     refuse_outdated_model,
 )
-from transaction_history.bootstrap.rebuilding import Rebuilt, rebuild
+from transaction_history.bootstrap.rebuilding import Rebuilt, drop_old, rebuild, rebuildable, switch_back
 
 __all__ = [
     "SERVICE",
     "Rebuilt",
+    "drift",
+    "drifts",
+    "drop_old",
     "history_source",
     "make_index_projection",
     "make_projection",
@@ -22,9 +26,12 @@ __all__ = [
     "open_api",
     "open_worker",
     "rebuild",
+    "rebuildable",
     "refuse_outdated_model",
+    "repair",
     "run_indexer",
     "run_projector",
     "run_worker",
     "serve_api",
+    "switch_back",
 ]

@@ -1,6 +1,6 @@
 """The projector, the indexer and the worker, joined."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,12 +9,14 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.health import Check
 from servicekit.lifecycle import Shutdown, run_together
+from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
 from servicekit.relay.outbox import outbox_journal
 from servicekit.service import processes
 from servicekit.service.consuming import make_runner
 from servicekit.telemetry import PoolCollector, Telemetry
 from servicekit.tenant_pool import open_tenants
+from transaction_history.bootstrap.drifting import drifts
 from transaction_history.bootstrap.parts import (
     SERVICE,
     SOURCE,
@@ -35,6 +37,7 @@ from transaction_history.jobs.metrics import JobMetrics
 from transaction_history.jobs.objects import Objects, objects_check
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
+from transaction_history.maintenance.drift import drifting
 from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
 from transaction_history.rendering import check_fonts
@@ -121,7 +124,8 @@ async def run_worker(
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
         await open_pool(process.relaying) as relaying,
-        open_worker(settings, telemetry, pool, objects=objects, part_rows=part_rows) as worker,
+        drifting(drifts(settings, telemetry)) as comparing,
+        open_worker(settings, telemetry, pool, objects=objects, part_rows=part_rows, beside=comparing) as worker,
     ):
         relay = processes.make_relay(process.relay, telemetry=telemetry, pool=relaying, journal=outbox_journal(SOURCE))
 
@@ -164,8 +168,12 @@ async def open_worker(
     *,
     objects: Objects | None = None,
     part_rows: int = PART_ROWS,
+    beside: Sequence[Job] = (),
 ) -> AsyncIterator[Working]:
-    """Give what works, writing through *pool*, with its maintenance at work; *objects* and *part_rows* are for tests."""
+    """Give what works, writing through *pool*, its maintenance and what is done *beside* it at work.
+
+    *objects* and *part_rows* are for tests.
+    """
     process, objects = settings.worker, objects or open_objects(settings)
     metrics = JobMetrics(telemetry.registry)
     keeping = JobKeeping(
@@ -180,7 +188,7 @@ async def open_worker(
     async with (
         await open_pool(process.reads) as reads,
         processes.maintaining(
-            [*keeping.jobs(), *ledger_jobs(), *closing],
+            [*keeping.jobs(), *ledger_jobs(), *closing, *beside],
             dsn=settings.transaction_history_database_url,
             service=SERVICE,
             process="worker",

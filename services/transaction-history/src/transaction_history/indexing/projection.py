@@ -30,7 +30,7 @@ class IndexProjection:
     async def apply(self, tx: Transaction, events: Sequence[Envelope]) -> None:
         """Index *events*; raises EventDataError, DatedAhead or Incomplete, naming the first that cannot be."""
         parsed = [(event, parse_data(event.type, event.data)) for event in events]
-        texts = await self._private_text.opened([_sealed(event, data) for event, data in parsed])
+        texts = await self._private_text.opened([sealed(event, data) for event, data in parsed])
         now = await self._index.now(tx)
         held = await self._index.held(tx, {event.subject for event in events})
         rows = fold(
@@ -42,7 +42,8 @@ class IndexProjection:
         await self._index.add(tx, rows)
 
 
-def _sealed(event: Envelope, data: EventData) -> Sealed:
+def sealed(event: Envelope, data: EventData) -> Sealed:
+    """Return the free text of an event, which has none where it is no wallet's."""
     if isinstance(data, SystemEntryPosted | PolicyChanged | OwnerChanged):
         return Sealed(event.tenant_id, "", None)
     return Sealed(event.tenant_id, data.owner_id, data.private)

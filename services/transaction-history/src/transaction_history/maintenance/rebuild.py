@@ -1,49 +1,57 @@
 """Rebuilding the read model blue/green: a second schema from the topic's beginning, compared, and switched to.
 
-The live projection goes on meanwhile. Only for the comparison, and the switch with it, are its checkpoints locked: it
-waits, and reads are answered all the time.
+The live projection goes on meanwhile. Its checkpoints are locked for moments: first until a transaction sees both
+schemas at one position, in which whole tables are hashed while the live projection is far ahead again; then, for the
+switch, until the few rows that were written since are compared key by key. Reads are answered all the time.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 import asyncpg
 from prometheus_client import CollectorRegistry
 
+from servicekit.clock import monotonic_s
 from servicekit.consumer import checkpoints
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
-from servicekit.consumer.projection import Projection
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import TopicReader
-from servicekit.migrations import MigrationSource, Roles, for_roles, read_functions, read_source
 from servicekit.postgres import Connection, Pool, connect
+from transaction_history.maintenance.comparing import parsed_event
 from transaction_history.maintenance.folds import disagreements, is_current
 from transaction_history.maintenance.hashes import TableHash, table_hashes
+from transaction_history.maintenance.second_schema import Rebuildable, Schemas
+from transaction_history.maintenance.sessions import READING, READING_TIMEOUT_S
+from transaction_history.maintenance.tails import Tail, differing_tables
 
 LIVE_CATCHES_UP_S: Final = 60.0
+TAIL_EVENTS: Final = 2_000
+"""Of so many events the rows are compared in a moment, under the lock."""
+TAIL_ROUNDS: Final = 4
+"""Each leaves fewer; where events come too fast for that, what is left by then is compared under the lock."""
+TAIL_EVENTS_MAX: Final = 2_000_000
+"""Their keys are kept in memory."""
 _POLL_S: Final = 0.1
-# The comparison reads whole tables while it holds the live checkpoints: longer than any transaction of a service.
-_SESSION: Final = {
-    "idle_in_transaction_session_timeout": "10min",
-    "transaction_timeout": "30min",
-    "lock_timeout": "10s",
-}
-_COMMAND_TIMEOUT_S: Final = 1_800.0
 
 
 class RebuildError(Exception):
     """The rebuild cannot be finished; the live read model was not touched."""
 
 
+class Unusable(RebuildError):
+    """What was filled is of no use any more: the next rebuild begins anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The hashes of both schemas at the same checkpoints, by table.
+    """The hashes of both schemas at the same checkpoints, by table; *disagreements* are what must not differ beside.
 
-    Where the live tables are those of the release before, their hashes differ: *disagreements* are then what must not.
+    Where the live tables are those of the release before, their hashes differ, and *disagreements* are all that counts.
+    *held_s* is how long the live projection waited at most.
     """
 
     live: Mapping[str, TableHash]
@@ -51,90 +59,89 @@ class Comparison:
     is_outdated: bool
     disagreements: Mapping[str, int]
     is_switched: bool = False
+    held_s: float = 0.0
 
     @property
     def is_equal(self) -> bool:
         """Whether every table has the same rows, or, of another release's, all agrees that must."""
-        return not self.disagreements if self.is_outdated else self.live == self.rebuilt
+        return not self.disagreements and (self.is_outdated or self.live == self.rebuilt)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rebuildable:
-    """A projection that can be built a second time: *name* is its own and its schema's, *source* makes its tables.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many records are read, of this run and of those before it, and how many there are left."""
 
-    *projecting* makes the one that writes to a schema, and is named as it. *uncompared* are tables that do not come
-    from events alone. *names_itself*: functions of *source* name the schema in their text, and are applied anew where
-    it is renamed. *may_be_outdated*: the live tables may be of the release before.
-    """
+    read: int
+    left: int
 
-    name: str
-    source: MigrationSource
-    projecting: Callable[[str], Projection]
-    uncompared: frozenset[str] = frozenset()
-    names_itself: bool = False
-    may_be_outdated: bool = False
 
-    @property
-    def next_name(self) -> str:
-        """The name while it is built."""
-        return f"{self.name}_next"
-
-    @property
-    def old_name(self) -> str:
-        """The name of what it has replaced."""
-        return f"{self.name}_old"
+async def fill(
+    what: Rebuildable, schema: str, reader: TopicReader, *, pool: Pool, told: Callable[[Progress], None]
+) -> None:
+    """Apply all that *reader* gives to *schema*, and tell how far that is; raises Unusable where events are missing."""
+    processor = _processor(what, schema, pool)
+    async with pool.connection() as connection:
+        read = sum((await checkpoints.read_to(connection, schema)).values())
+    left = await reader.left()
+    told(Progress(read, left))
+    async for received in reader.to_end():
+        await _apply(processor, received)
+        read, left = read + len(received), max(0, left - len(received))
+        told(Progress(read, left))
 
 
 class Rebuild:
-    """One rebuild, over a connection of the owner role and a pool of the app role."""
+    """Compares *schema*, which is filled, through a pool of the app role; *tail_events* is for tests."""
 
-    def __init__(self, what: Rebuildable, *, owner_dsn: str, roles: Roles, pool: Pool) -> None:
+    def __init__(
+        self,
+        what: Rebuildable,
+        schemas: Schemas,
+        *,
+        pool: Pool,
+        schema: str,
+        tail_events: int = TAIL_EVENTS,
+    ) -> None:
         self._what = what
-        self._owner_dsn = owner_dsn
-        self._roles = roles
+        self._schemas = schemas
         self._pool = pool
-        metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), what.next_name)
-        self._processor = Processor(what.projecting(what.next_name), pool, metrics)
+        self._filled = schema
+        self._tail_events = tail_events
+        self._processor = _processor(what, schema, pool)
+        self._tail: Tail | None = None
+        self._ahead: list[Received] = []
+        self._held_s = 0.0
 
-    async def run(self, reader: TopicReader, *, switch: bool) -> Comparison:
-        """Build, compare, and where *switch* is asked for and all is equal, switch; the second schema is gone after.
+    async def run(self, owner: Connection, owner_dsn: str, reader: TopicReader, *, switch: bool) -> Comparison:
+        """Compare what was filled, and switch where that is asked for and all is equal; else it is gone after.
 
         Raises RebuildError if the topic lacks events, events cannot be applied, or the live projection stays behind.
         """
-        owner = await connect(
-            self._owner_dsn, application_name="rebuild", command_timeout_s=_COMMAND_TIMEOUT_S, session=_SESSION
-        )
         try:
-            await self._clear(owner)
-            await self._make_schema(owner)
-            async for received in reader.to_end():
-                await self._process(received)
-            await self._until_live_is_as_far()
-            comparison = await self._compare(owner, reader, switch=switch)
-            await self._clear(owner)
-        finally:
-            await owner.close()
-        return comparison
+            await self._schemas.make_indexes(owner)
+            await self._catch_up(reader)
+            if self._what.may_be_outdated and not await is_current(owner, self._what.name):
+                comparison = await self._compare_outdated(owner, reader, switch=switch)
+            else:
+                comparison = await self._compare(owner, owner_dsn, reader, switch=switch)
+        except Unusable:
+            await self._schemas.drop_next(owner)
+            raise
+        if not comparison.is_switched:
+            await self._schemas.drop_next(owner)
+        return replace(comparison, held_s=self._held_s)
 
-    async def _clear(self, owner: Connection) -> None:
-        async with owner.transaction():
-            await owner.execute(f"drop schema if exists {self._what.next_name} cascade")
-            await owner.execute(f"drop schema if exists {self._what.old_name} cascade")
-            await _forget_parked(owner, self._what.next_name)
-            await owner.execute("delete from servicekit.checkpoint where projection = $1", self._what.next_name)
+    async def go_back(self, owner: Connection, reader: TopicReader) -> float:
+        """Bring what was live before up to date, and exchange it with what is live; return for how long that waited."""
+        await self._catch_up(reader)
+        async with self._holding(owner, reader):
+            await self._schemas.switch_back(owner)
+        return self._held_s
 
-    async def _make_schema(self, owner: Connection) -> None:
-        async with owner.transaction():
-            migrations, functions = read_source(self._what.source), read_functions(self._what.source)
-            name = re.compile(rf"\b{self._what.name}\b")
-            for sql in (*(each.sql for each in migrations), *(each.sql for each in functions)):
-                await owner.execute(for_roles(name.sub(self._what.next_name, sql), self._roles))
-
-    async def _process(self, received: Sequence[Received]) -> None:
-        if received and await self._processor.process(received):
-            raise RebuildError("the topic lacks events: write the journal to a topic anew and rebuild from that")
-
-    async def _until_live_is_as_far(self) -> None:
+    async def _catch_up(self, reader: TopicReader) -> None:
+        """Apply what has come since, and wait until the live projection has as well."""
+        async for received in self._polled(reader):
+            await self._process(received)
         try:
             async with asyncio.timeout(LIVE_CATCHES_UP_S):
                 while not await self._is_live_as_far():  # noqa: ASYNC110  the event is in the database
@@ -142,53 +149,120 @@ class Rebuild:
         except TimeoutError:
             raise RebuildError("the live projection is behind the topic: is the projector running?") from None
 
+    async def _process(self, received: Sequence[Received]) -> None:
+        await _apply(self._processor, received)
+        if self._tail is not None:
+            parsed = [event for record in received if (event := parsed_event(record)) is not None]
+            self._tail.add(len(received), self._what.keys(parsed))
+            if self._tail.events > TAIL_EVENTS_MAX:
+                raise RebuildError("more was written during the comparison than can be kept in mind: try again later")
+
+    async def _polled(self, reader: TopicReader) -> AsyncIterator[list[Received]]:
+        """Give what was read and not applied, for the live projection was not as far, and all that has come since."""
+        ahead, self._ahead = self._ahead, []
+        yield ahead
+        async for received in reader.to_end():
+            yield received
+
     async def _is_live_as_far(self) -> bool:
         async with self._pool.connection() as connection:
             live = await checkpoints.progress(connection, self._what.name)
-            rebuilt = await checkpoints.progress(connection, self._what.next_name)
+            rebuilt = await checkpoints.progress(connection, self._filled)
         return all(shard in live and live[shard].last_seq >= come.last_seq for shard, come in rebuilt.items())
 
-    async def _compare(self, owner: Connection, reader: TopicReader, *, switch: bool) -> Comparison:
+    @asynccontextmanager
+    async def _holding(self, owner: Connection, reader: TopicReader) -> AsyncIterator[None]:
+        """Hold the live checkpoints, with both schemas at them, while the body runs."""
+        began_s = monotonic_s()
         async with owner.transaction():
             live = await _lock_live(owner, self._what.name)
-            async for received in reader.to_end():
+            ahead: list[Received] = []
+            async for received in self._polled(reader):
                 await self._process([record for record in received if record.sequence <= live.get(record.shard, 0)])
+                ahead += [record for record in received if record.sequence > live.get(record.shard, 0)]
+            self._ahead = ahead
             await self._require_same_position(owner, live)
-            name, next_name = self._what.name, self._what.next_name
-            is_outdated = self._what.may_be_outdated and not await is_current(owner, name)
+            yield
+        self._held_s = max(self._held_s, monotonic_s() - began_s)
+
+    async def _require_same_position(self, owner: Connection, live: Mapping[int, int]) -> None:
+        rebuilt = {shard: come.last_seq for shard, come in (await checkpoints.progress(owner, self._filled)).items()}
+        if rebuilt != {shard: seq for shard, seq in live.items() if seq > 0}:
+            raise Unusable("the topic does not reach the live projection's checkpoints")
+        parked = await owner.fetchval(
+            "select count(*) from servicekit.parked_subject where projection = $1", self._filled
+        )
+        if parked:
+            raise Unusable(f"{parked} wallets have events that this release cannot project")
+
+    async def _compare_outdated(self, owner: Connection, reader: TopicReader, *, switch: bool) -> Comparison:
+        """Compare with the tables of the release before, all of it under the lock: their rows have other columns."""
+        name, filled = self._what.name, self._filled
+        async with self._holding(owner, reader):
             comparison = Comparison(
                 await self._hashes(owner, name),
-                await self._hashes(owner, next_name),
-                is_outdated,
-                await disagreements(owner, name, next_name) if is_outdated else {},
+                await self._hashes(owner, filled),
+                is_outdated=True,
+                disagreements=await disagreements(owner, name, filled),
             )
             if switch and comparison.is_equal:
-                await self._switch(owner)
+                await self._schemas.switch(owner)
                 comparison = replace(comparison, is_switched=True)
         return comparison
 
-    async def _hashes(self, owner: Connection, schema: str) -> dict[str, TableHash]:
-        return await table_hashes(owner, schema, leaving_out=self._what.uncompared)
+    async def _compare(self, owner: Connection, owner_dsn: str, reader: TopicReader, *, switch: bool) -> Comparison:
+        """Hash the tables as of one position, and compare what was written behind it until little is left."""
+        name, filled = self._what.name, self._filled
+        async with self._seeing_both(owner, owner_dsn, reader) as (seen, _):
+            comparison = Comparison(
+                await self._hashes(seen, name), await self._hashes(seen, filled), is_outdated=False, disagreements={}
+            )
+        if not switch or not comparison.is_equal:
+            return comparison
+        await self._catch_up(reader)
+        for _ in range(TAIL_ROUNDS):
+            if self._tail is None or self._tail.events <= self._tail_events:
+                break
+            async with self._seeing_both(owner, owner_dsn, reader) as (seen, tail):
+                found = await differing_tables(seen, tail, name, filled)
+            if found:
+                return replace(comparison, disagreements=found)
+            await self._catch_up(reader)
+        async with self._holding(owner, reader):
+            assert self._tail is not None, "it is kept since both were seen"
+            found = await differing_tables(owner, self._tail, name, filled)
+            if not found:
+                await self._schemas.switch(owner)
+        return replace(comparison, disagreements=found, is_switched=not found)
 
-    async def _switch(self, owner: Connection) -> None:
-        """Give the rebuilt tables the live name. Sessions resolve names anew: no read fails, and nothing is locked."""
-        await owner.execute(f"alter schema {self._what.name} rename to {self._what.old_name}")
-        await owner.execute(f"alter schema {self._what.next_name} rename to {self._what.name}")
-        if self._what.names_itself:
-            for function in read_functions(self._what.source):
-                await owner.execute(for_roles(function.sql, self._roles))
-
-    async def _require_same_position(self, owner: Connection, live: Mapping[int, int]) -> None:
-        rebuilt = {
-            shard: come.last_seq for shard, come in (await checkpoints.progress(owner, self._what.next_name)).items()
-        }
-        if rebuilt != {shard: seq for shard, seq in live.items() if seq > 0}:
-            raise RebuildError("the topic does not reach the live projection's checkpoints")
-        parked = await owner.fetchval(
-            "select count(*) from servicekit.parked_subject where projection = $1", self._what.next_name
+    @asynccontextmanager
+    async def _seeing_both(
+        self, owner: Connection, owner_dsn: str, reader: TopicReader
+    ) -> AsyncIterator[tuple[Connection, Tail]]:
+        """Give a connection that sees both schemas at one position, and what was written since the one before."""
+        seen = await connect(
+            owner_dsn, application_name="rebuild-reads", command_timeout_s=READING_TIMEOUT_S, session=READING
         )
-        if parked:
-            raise RebuildError(f"{parked} wallets have events that this release cannot project")
+        try:
+            async with seen.transaction(isolation="repeatable_read", readonly=True):
+                async with self._holding(owner, reader):
+                    await seen.execute("select 1")  # what is seen is of the first statement
+                    tail, self._tail = self._tail or Tail(), Tail()
+                yield seen, tail
+        finally:
+            await seen.close()
+
+    async def _hashes(self, connection: Connection, schema: str) -> dict[str, TableHash]:
+        return await table_hashes(connection, schema, leaving_out=self._what.uncompared)
+
+
+def _processor(what: Rebuildable, schema: str, pool: Pool) -> Processor:
+    return Processor(what.projecting(schema), pool, ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), schema))
+
+
+async def _apply(processor: Processor, received: Sequence[Received]) -> None:
+    if received and await processor.process(received):
+        raise Unusable("the topic lacks events: write the journal to a topic anew and rebuild from that")
 
 
 async def _lock_live(owner: Connection, name: str) -> dict[int, int]:
@@ -197,7 +271,3 @@ async def _lock_live(owner: Connection, name: str) -> dict[int, int]:
         name,
     )
     return {row["shard"]: row["last_seq"] for row in rows}
-
-
-async def _forget_parked(owner: Connection, projection: str) -> None:
-    await owner.execute("delete from servicekit.parked_subject where projection = $1", projection)

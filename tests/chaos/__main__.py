@@ -22,6 +22,7 @@ from tests.chaos.faults import (
     clock,
     closing,
     database,
+    drifting,
     exporting,
     groups,
     key_sets,
@@ -104,6 +105,7 @@ _MODULES = (
     rebuilding,
     exporting,
     closing,
+    drifting,
     refunds,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)

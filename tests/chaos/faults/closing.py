@@ -1,7 +1,10 @@
 """Faults while the history closes statements: workers die at every step, and what comes late comes late."""
 
 import asyncio
+import csv
 import hashlib
+import io
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +14,24 @@ from typing import Any, Final
 
 import asyncpg
 from tests.chaos.faults.clock import READ_ANEW_S, clock_of_its_own, wrong
-from tests.chaos.faults.killing import CLIENTS, HIT_MIN, arm, boundaries, chosen, killed_at
+from tests.chaos.faults.killing import (
+    CLIENTS,
+    HIT_MIN,
+    OWNER,
+    REACHED_WITHIN_S,
+    arm,
+    boundaries,
+    chosen,
+    freed,
+    killed_at,
+)
 from tests.chaos.faults.overtaking import settled_at
 from tests.chaos.judge.draining import caught_up
 from tests.chaos.load import exchanges, files
 from tests.chaos.load.files import asked
+from tests.chaos.platform.gate import Action
+from tests.chaos.platform.gated_ledger import Moment
+from tests.chaos.platform.gated_worker import PREFIX
 from tests.chaos.platform.plant import admin
 from tests.chaos.platform.product import HISTORY, HISTORY_WORKERS
 from tests.chaos.run import Bite, Fault, Run
@@ -25,8 +41,13 @@ from contracts.history import STATEMENT_READY
 WALLETS: Final = 6
 AGO: Final = tuple(timedelta(minutes=minutes) for minutes in (60, 45, 30, 15))
 """When the wallets' money moved, by the ledger's clock: their periods are over without a wait."""
+LONG_AGO: Final = (timedelta(minutes=120), timedelta(minutes=90))
+HOUR: Final = timedelta(hours=1)
+LATE_ENDS: Final = (timedelta(minutes=30), timedelta(minutes=3))
+"""How long ago two periods end: what comes an hour late came between."""
 KILLS: Final = 11
 """One for each period."""
+LATE_MINOR: Final = 4_711
 ENROLLED_WITHIN_S = 40.0
 CLOSED_WITHIN_S = 45.0
 FETCHED: Final = 4
@@ -44,6 +65,15 @@ _STATEMENTS = f"""
            (select count(*) from servicekit.outbox o
             where o.type = $2 and convert_from(o.payload, 'utf8')::jsonb ->> 'statement_id' = s.id::text) as events
     from history_jobs.statement s where {_OF} order by s.wallet_id, s.number"""
+_SECOND = f"select id::text, entries, credits from history_jobs.statement where {_OF} and number = 2"
+_LATE: Final = "history_late_entries_total"
+_HALF_DONE: Final = (
+    ("an object is written", "", Moment.ANSWERED),
+    ("insert into history_jobs.job_part", "", Moment.ANSWERED),
+    ("insert into history_jobs.statement (", "", Moment.ANSWERED),
+    ("select servicekit.append_to_outbox", "-commit", Moment.SENT),
+)
+"""Where the server is killed: a statement, and whether its answer or the COMMIT behind it is held."""
 _EVENTS = "select count(*) from servicekit.outbox where type = $1"
 _BAD_FILES = "select status, failure, attempts from history_jobs.statement_file where status <> 'succeeded'"
 _FILES = f"""
@@ -79,11 +109,11 @@ class Scene:
         return [f"period {len(self.ends)}: {count} of {len(self.wallets)} statements, {unmade} files are not made"]
 
 
-async def scene_of(run: Run) -> Scene:
-    """Have wallets opened an hour ago, move their money, and enrol them."""
+async def scene_of(run: Run, agos: Sequence[timedelta] = AGO) -> Scene:
+    """Have wallets opened the first of *agos*, move their money at each of them, and enrol them."""
     scene = Scene(run)
     async with run.bank.paused(), admin(run.platform.databases["wallet"]) as clock:
-        for ago in AGO:
+        for ago in agos:
             async with wrong(clock, -ago):
                 await asyncio.sleep(READ_ANEW_S)
                 await _move(scene)
@@ -101,6 +131,8 @@ async def scene_of(run: Run) -> Scene:
 
 async def _restarted(run: Run) -> None:
     """Start the workers anew: they enrol wallets at once."""
+    await asyncio.gather(*(run.platform.kill(name) for name in sorted(HISTORY_WORKERS)))
+    await freed(run)
     await asyncio.gather(*(run.platform.start(name, gated=True) for name in sorted(HISTORY_WORKERS)))
 
 
@@ -192,11 +224,110 @@ async def _wrong_file(run: Run, row: asyncpg.Record) -> list[str]:
     return [f"{path} is answered {answer.status} with other bytes than were made"]
 
 
+async def come_late(run: Run) -> Bite:
+    """F54: after a period was closed the ledger's clock is an hour behind for a deposit each, then an hour ahead."""
+    scene = await scene_of(run, LONG_AGO)
+    now = await _now(run)
+    first, second = (now - ago for ago in LATE_ENDS)
+    await scene.close(first)
+    breaches = await scene.closed()
+    async with run.bank.paused(), admin(run.platform.databases["wallet"]) as clock:
+        for ahead, wallets in ((-HOUR, scene.wallets), (HOUR, scene.wallets[-1:])):
+            async with wrong(clock, ahead):
+                await asyncio.sleep(READ_ANEW_S)
+                for wallet in wallets:
+                    await settled_at(run, run.bank.deposit(wallet, LATE_MINOR), run.bank.ports[0])
+    began_s = time.monotonic()
+    async with run.platform.connections() as connections:
+        await caught_up(connections, HISTORY)
+    await scene.close(second)
+    breaches += await scene.closed()
+    breaches += await disagreements(scene)
+    breaches += await _late_ones(scene, first)
+    counted = await _counted(run)
+    if counted != len(scene.wallets):
+        breaches.append(f"{counted} late entries are counted, of {len(scene.wallets)}")
+    what = f"{counted} entries came after their period was closed and stand in the next one; one came an hour ahead"
+    return Bite(what=what, count=int(counted), recovery_s=await run.recovery_s(began_s), breaches=breaches)
+
+
+async def _late_ones(scene: Scene, closed_until: datetime) -> list[str]:
+    """Return what is wrong with the second statements: each has the late deposit alone, under its own date."""
+    found = []
+    async with scene.run.platform.connections() as connections:
+        rows = await connections["transaction_history"].fetch(_SECOND, scene.wallets)
+    for row in rows:
+        if (row["entries"], row["credits"]) != (1, LATE_MINOR):
+            found.append(f"statement {row['id']} has {row['entries']} entries, {row['credits']} of credits")
+        answer = await asked(scene.run, "GET", f"/v1/history/statements/{row['id']}/file?format=csv")
+        lines = list(csv.DictReader(io.StringIO(answer.body.decode(), newline="")))
+        if not all(datetime.fromisoformat(line["occurred_at"]) < closed_until for line in lines):
+            found.append(f"statement {row['id']} dates what came late {[line['occurred_at'] for line in lines]}")
+    return found
+
+
+async def _counted(run: Run) -> float:
+    pages = [await run.platform.page(name, "/metrics") for name in sorted(HISTORY_WORKERS)]
+    return sum(float(count) for page in pages for count in re.findall(rf"^{_LATE} (\S+)", page, re.MULTILINE))
+
+
+async def restart_postgres(run: Run) -> Bite:
+    """F56: PostgreSQL ends while a part, a file's row, a lot of statements is half done, and is started again."""
+    scene = await scene_of(run)
+    first, *ends = ends_of(await _now(run), 1 + len(_HALF_DONE))
+    await scene.close(first)
+    breaches = [*await scene.closed(), *await files.ended(run, [await files.export(run, files.CSV, OWNER)])]
+    points = [_point(run, *each) for each in run.chance.sample(_HALF_DONE, len(_HALF_DONE))]
+    hit, recovery_s, pids = 0, 0.0, {name: run.platform.pid(name) for name in HISTORY_WORKERS}
+    for point, end in zip(points, ends, strict=True):
+        run.platform.gate.arm(point, Action.HOLD)
+        jobs = [await files.export(run, form, OWNER) for form in files.FORMS]
+        await scene.close(end)
+        await run.platform.gate.wait_reached(point, within_s=REACHED_WITHIN_S)
+        bitten_s = time.monotonic()
+        await run.platform.site.keep(run.platform.postgres.kill)
+        run.platform.gate.release(point)
+        await run.platform.site.keep(run.platform.postgres.start)
+        hit += 1
+        await freed(run)
+        recovery_s = max(recovery_s, await run.recovery_s(bitten_s))
+        found = [*await files.ended(run, jobs), *await scene.closed()]
+        breaches += [f"{each}, restarted at {point}" for each in found]
+    breaches += await disagreements(scene)
+    breaches += [f"{name} did not live on" for name, pid in pids.items() if not await run.platform.lives(name, pid)]
+    what = f"server killed {hit} times while workers were half done; {2 * hit} exports made, {hit} periods closed"
+    return Bite(what=what, count=hit, recovery_s=recovery_s, breaches=breaches)
+
+
+def _point(run: Run, text: str, suffix: str, moment: Moment) -> str:
+    """Return the gate's point at *moment* of the statement with *text*, or of what is called *suffix* behind it."""
+    noted = run.platform.gate.noted(PREFIX)
+    return next(f"{name}{suffix}-{moment.value}" for name in noted if text in noted[name])
+
+
 FAULTS = (
     Fault(
         id="F52-closing",
         title="kill -9 the history's workers at the steps of closing and rendering",
         inflict=kill_in_closing,
+        beside=clock_of_its_own,
+        also=HISTORY_WORKERS,
+        gated=HISTORY_WORKERS,
+        clients=CLIENTS,
+    ),
+    Fault(
+        id="F54",
+        title="entries an hour late, and an hour ahead, around a period's end",
+        inflict=come_late,
+        beside=clock_of_its_own,
+        also=HISTORY_WORKERS,
+        gated=HISTORY_WORKERS,
+        clients=CLIENTS,
+    ),
+    Fault(
+        id="F56",
+        title="kill -9 PostgreSQL in exports and closings",
+        inflict=restart_postgres,
         beside=clock_of_its_own,
         also=HISTORY_WORKERS,
         gated=HISTORY_WORKERS,

@@ -11,6 +11,8 @@ from tests.chaos.run import Run
 
 from engines.errors import EngineError
 
+OWNER = "owner-3"
+"""Whose entries are exported."""
 CLIENTS = 4
 """Of the wallet, whose load this is not about."""
 REACHED_WITHIN_S = 12.0

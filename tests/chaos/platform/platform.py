@@ -217,19 +217,23 @@ class Platform:
             **self.settings,
         }
 
-    async def operate(self, service: str, *arguments: str) -> str:
-        """Run an operator's command of *service*; return what it prints. It must succeed."""
+    async def operate(self, service: str, *arguments: str, exits: int | None = 0) -> str:
+        """Run an operator's command of *service*; return what it prints. It must end with *exits*, None: with any."""
         log = self.folder / f"operate-{next(self._operated)}.log"
         program = Program(words=(service, *arguments), log=log, cwd=ROOT, env=self.environment)
         code = await self.site.keep(functools.partial(Forked(program).run, within_s=READY_WITHIN_S))
         output = log.read_text(errors="replace")
-        assert code == 0, output
+        assert exits in {None, code}, output
         return output
 
     async def page(self, name: str, path: str) -> str:
         """Return a page that a process shows of itself."""
         page = await self.site.keep(functools.partial(_read, f"http://{LOOPBACK}:{self._ports[name]}{path}"))
         return (page or b"").decode()
+
+    async def lives(self, name: str, pid: int) -> bool:
+        """Return whether a process is ready, and the one that had *pid*."""
+        return self.pid(name) == pid and bool(await self.page(name, "/health/ready"))
 
     @asynccontextmanager
     async def connections(self) -> AsyncIterator[Connections]:

@@ -237,7 +237,6 @@ async def come_late(run: Run) -> Bite:
                 await asyncio.sleep(READ_ANEW_S)
                 for wallet in wallets:
                     await settled_at(run, run.bank.deposit(wallet, LATE_MINOR), run.bank.ports[0])
-    began_s = time.monotonic()
     async with run.platform.connections() as connections:
         await caught_up(connections, HISTORY)
     await scene.close(second)
@@ -248,7 +247,7 @@ async def come_late(run: Run) -> Bite:
     if counted != len(scene.wallets):
         breaches.append(f"{counted} late entries are counted, of {len(scene.wallets)}")
     what = f"{counted} entries came after their period was closed and stand in the next one; one came an hour ahead"
-    return Bite(what=what, count=int(counted), recovery_s=await run.recovery_s(began_s), breaches=breaches)
+    return Bite(what=what, count=int(counted), recovery_s=await run.recovery_s(time.monotonic()), breaches=breaches)
 
 
 async def _late_ones(scene: Scene, closed_until: datetime) -> list[str]:
@@ -272,7 +271,9 @@ async def _counted(run: Run) -> float:
 
 
 async def restart_postgres(run: Run) -> Bite:
-    """F56: PostgreSQL ends while a part, a file's row, a lot of statements is half done, and is started again."""
+    """F56: PostgreSQL is killed (odd seeds) or restarted (even ones) with a part or a lot of statements half done."""
+    server = run.platform.postgres
+    end_server = server.kill if run.seed % 2 else server.stop
     scene = await scene_of(run)
     first, *ends = ends_of(await _now(run), 1 + len(_HALF_DONE))
     await scene.close(first)
@@ -285,9 +286,9 @@ async def restart_postgres(run: Run) -> Bite:
         await scene.close(end)
         await run.platform.gate.wait_reached(point, within_s=REACHED_WITHIN_S)
         bitten_s = time.monotonic()
-        await run.platform.site.keep(run.platform.postgres.kill)
+        await run.platform.site.keep(end_server)
         run.platform.gate.release(point)
-        await run.platform.site.keep(run.platform.postgres.start)
+        await run.platform.site.keep(server.start)
         hit += 1
         await freed(run)
         recovery_s = max(recovery_s, await run.recovery_s(bitten_s))
@@ -295,7 +296,7 @@ async def restart_postgres(run: Run) -> Bite:
         breaches += [f"{each}, restarted at {point}" for each in found]
     breaches += await disagreements(scene)
     breaches += [f"{name} did not live on" for name, pid in pids.items() if not await run.platform.lives(name, pid)]
-    what = f"server killed {hit} times while workers were half done; {2 * hit} exports made, {hit} periods closed"
+    what = f"server ended {hit} times while workers were half done; {2 * hit} exports made, {hit} periods closed"
     return Bite(what=what, count=hit, recovery_s=recovery_s, breaches=breaches)
 
 
@@ -326,7 +327,7 @@ FAULTS = (
     ),
     Fault(
         id="F56",
-        title="kill -9 PostgreSQL in exports and closings",
+        title="kill or restart PostgreSQL in exports and closings",
         inflict=restart_postgres,
         beside=clock_of_its_own,
         also=HISTORY_WORKERS,

@@ -11,6 +11,7 @@ from tests.chaos.faults.killing import (
     CLIENTS,
     HIT_MIN,
     OF_OBJECTS,
+    OWNER,
     REACHED_WITHIN_S,
     arm,
     boundaries,
@@ -52,12 +53,11 @@ async def kill_in_exports(run: Run) -> Bite:
 async def lose_store(run: Run) -> Bite:
     """F55: the store of files refuses, then is slow, then full; jobs wait for it, workers live, reads go on."""
     pids = {name: run.platform.pid(name) for name in HISTORY_WORKERS}
-    began_s = time.monotonic()
     async with reading(run, [run.platform.port("history")]) as reads:
         refused = await _failed(run, _refusing(run))
         slow = await _slow(run)
         full = await _failed(run, _full(run))
-    recovery_s = await run.recovery_s(began_s)
+    recovery_s = await run.recovery_s(time.monotonic())
     breaches = [*refused.breaches, *slow, *full.breaches]
     if lost := [name for name, pid in pids.items() if not await run.platform.lives(name, pid)]:
         breaches.append(f"{', '.join(lost)} did not live on")

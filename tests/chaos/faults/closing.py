@@ -29,6 +29,7 @@ from tests.chaos.faults.overtaking import settled_at
 from tests.chaos.judge.draining import caught_up
 from tests.chaos.load import exchanges, files
 from tests.chaos.load.files import asked
+from tests.chaos.load.workload import MIX
 from tests.chaos.platform.gate import Action
 from tests.chaos.platform.gated_ledger import Moment
 from tests.chaos.platform.gated_worker import PREFIX
@@ -320,6 +321,7 @@ FAULTS = (
         id="F54",
         title="entries an hour late, and an hour ahead, around a period's end",
         inflict=come_late,
+        mix={kind: weight for kind, weight in MIX.items() if kind not in {"hold", "settle"}},
         beside=clock_of_its_own,
         also=HISTORY_WORKERS,
         gated=HISTORY_WORKERS,

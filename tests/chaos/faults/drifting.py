@@ -15,8 +15,11 @@ WORKER: Final = "history-worker-1"
 ALARMED_WITHIN_S = 60.0
 POLL_S = 0.2
 _COUNTED: Final = "history_drift_differences_total"
+_OF_ENTRY: Final = ("entry.amount_minor",)
+_OF_WALLET: Final = ("wallet.credits_total", "entry.credits_after")
 _DRIFT: Final = ("projections", "drift")
-# Of a wallet that is not hot, so that it is known what follows; not its newest row.
+_LOCK: Final = "select from servicekit.checkpoint where projection = $1 for no key update"
+"""The projector reads wallets behind this, and would write over what is planted in between."""
 _PLANT_AMOUNT: Final = """
     update transaction_history.entry set amount_minor = amount_minor + 1
     where (wallet_id, occurred_at, version) = (
@@ -33,10 +36,12 @@ _PLANT_TOTAL: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
-    """What is wrong: in which table and column, and of which wallet; *seq* is the event's where one made the row."""
+    """What is wrong, *names* of table and column by which it shows, and of which wallet.
 
-    table: str
-    column: str
+    *seq* is that of the event that made the row; a wallet's total has many, and its later entries continue it.
+    """
+
+    names: tuple[str, ...]
     shard: int
     seq: int
     wallet_id: str
@@ -55,7 +60,7 @@ async def plant_wrong_row(run: Run) -> Bite:
         breaches.append(f"drift also names {others[:3]}")
     repaired = await run.platform.operate(HISTORY.service, "projections", "repair", "--wallet", planted.wallet_id)
     recovery_s = await run.recovery_s(began_s)
-    what = f"{planted.table}.{planted.column} of a row changed; {len(found)} lines name it; {repaired.splitlines()[-1]}"
+    what = f"{planted.names[0]} of a row changed; {len(found)} lines name it; {repaired.splitlines()[-1]}"
     return Bite(what=what, count=len(found), recovery_s=recovery_s, breaches=breaches)
 
 
@@ -64,22 +69,22 @@ async def _plant(run: Run) -> Planted:
     async with run.platform.connections() as connections:
         await caught_up(connections, HISTORY)
         history = connections["transaction_history"]
-        if run.seed % 2:
-            row = await history.fetchrow(_PLANT_AMOUNT, wallets, str(run.seed))
-            return _planted("entry", "amount_minor", row)
-        row = await history.fetchrow(_PLANT_TOTAL, run.chance.choice(wallets))
-        return _planted("wallet", "credits_total", row)
+        async with history.transaction():
+            await history.execute(_LOCK, HISTORY.group)
+            if run.seed % 2:
+                return _planted(_OF_ENTRY, await history.fetchrow(_PLANT_AMOUNT, wallets, str(run.seed)))
+            return _planted(_OF_WALLET, await history.fetchrow(_PLANT_TOTAL, run.chance.choice(wallets)))
 
 
-def _planted(table: str, column: str, row: asyncpg.Record | None) -> Planted:
+def _planted(names: tuple[str, ...], row: asyncpg.Record | None) -> Planted:
     assert row is not None, "there is a row to be changed"
-    return Planted(table=table, column=column, **dict(row))
+    return Planted(names=names, **dict(row))
 
 
 def _names(planted: Planted, line: str) -> bool:
-    """Return whether *line* names table and column, and the event's place where it is known."""
-    place = f"shard {planted.shard} seq {planted.seq} " if planted.table == "entry" else f"shard {planted.shard} seq "
-    is_named = f" {planted.table}.{planted.column} " in line and line.endswith(f"wallet {planted.wallet_id}")
+    """Return whether *line* names table and column, and the event's place where there is one."""
+    place = f"shard {planted.shard} seq {planted.seq} " if planted.names == _OF_ENTRY else f"shard {planted.shard} seq "
+    is_named = any(f" {name} " in line for name in planted.names) and line.endswith(f"wallet {planted.wallet_id}")
     return line.startswith(place) and is_named
 
 
@@ -92,12 +97,13 @@ def _of_others(planted: Planted, told: str) -> list[str]:
 async def _alarmed(run: Run, planted: Planted) -> list[str]:
     """Wait until the worker, which looks for ever, has counted a difference of the table."""
     until_s = time.monotonic() + ALARMED_WITHIN_S
-    wanted = re.compile(rf'^{_COUNTED}{{.*table="{planted.table}".*}} [1-9]', re.MULTILINE)
+    tables = "|".join(name.partition(".")[0] for name in planted.names)
+    wanted = re.compile(rf'^{_COUNTED}{{.*table="({tables})".*}} [1-9]', re.MULTILINE)
     while time.monotonic() < until_s:
         if wanted.search(await run.platform.page(WORKER, "/metrics")):
             return []
         await asyncio.sleep(POLL_S)
-    return [f"the worker counts no difference of {planted.table}"]
+    return [f"the worker counts no difference of {tables}"]
 
 
 async def is_clean(run: Run, bite: Bite) -> None:

@@ -9,18 +9,18 @@ from tests.chaos.faults.closing import _unjoined, ends_of
 ENDS = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2)]
 
 
-def statement(number: int, **changes: Any) -> Any:
+def statement(nth: int, **changes: Any) -> Any:
     row = {
-        "number": number,
+        "number": nth,
         "wallet_id": "w",
-        "to_instant": ENDS[number - 1],
-        "first_version": 2 * number - 1,
-        "last_version": 2 * number,
-        "opening": 100 * (number - 1),
-        "closing": 100 * number,
+        "to_instant": ENDS[nth - 1],
+        "first_version": 2 * nth - 1,
+        "last_version": 2 * nth,
+        "opening": 100 * (nth - 1),
+        "closing": 100 * nth,
         "credits": 130,
         "debits": 30,
-        "stands_at": 100 * number,
+        "stands_at": 100 * nth,
         "events": 1,
     }
     return {**row, **changes}

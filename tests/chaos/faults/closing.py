@@ -202,9 +202,9 @@ async def disagreements(scene: Scene) -> list[str]:
 def _unjoined(statements: Sequence[asyncpg.Record], ends: Sequence[datetime]) -> list[str]:
     if [(each["number"], each["to_instant"]) for each in statements] != list(enumerate(ends, 1)):
         return [f"a wallet's statements are {[(each['number'], each['to_instant']) for each in statements]}"]
-    opening: dict[str, Any] = {"closing": 0, "last_version": 0}
+    rows: list[Any] = [{"closing": 0, "last_version": 0}, *statements]
     found = []
-    for before, each in pairwise([opening, *statements]):
+    for before, each in pairwise(rows):
         name = f"statement {each['number']} of {each['wallet_id']}"
         if (each["opening"], each["first_version"]) != (before["closing"], before["last_version"] + 1):
             found.append(f"{name} does not begin where the last one ended")

@@ -60,7 +60,7 @@ async def plant_wrong_row(run: Run) -> Bite:
         breaches.append(f"drift also names {others[:3]}")
     repaired = await run.platform.operate(HISTORY.service, "projections", "repair", "--wallet", planted.wallet_id)
     recovery_s = await run.recovery_s(began_s)
-    what = f"{planted.names[0]} of a row changed; {len(found)} lines name it; {repaired.splitlines()[-1]}"
+    what = f"{planted.names[0]} of a row changed; drift names it {len(found)} times; {repaired.splitlines()[-1]}"
     return Bite(what=what, count=len(found), recovery_s=recovery_s, breaches=breaches)
 
 

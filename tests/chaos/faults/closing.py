@@ -249,7 +249,7 @@ async def come_late(run: Run) -> Bite:
     counted = await _counted(run)
     if counted != len(scene.wallets):
         breaches.append(f"{counted} late entries are counted, of {len(scene.wallets)}")
-    what = f"{counted} entries came after their period was closed and stand in the next one; one came an hour ahead"
+    what = f"{counted:g} entries came after their period was closed and stand in the next one; one came an hour ahead"
     return Bite(what=what, count=int(counted), recovery_s=await run.recovery_s(time.monotonic()), breaches=breaches)
 
 

@@ -16,7 +16,7 @@ OWNER = "owner-3"
 CLIENTS = 4
 """Of the wallet, whose load this is not about."""
 REACHED_WITHIN_S = 12.0
-HIT_MIN = 2 / 3
+HIT_MIN = 1 / 2
 """Of the boundaries that a worker is to die at: some are come to now and then alone."""
 OF_OBJECTS = tuple(f"{OBJECT}-{moment.value}" for moment in (Moment.BEFORE, Moment.ANSWERED))
 _FREE = """

@@ -104,6 +104,8 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         "get_totals": [
             replace(about_nothing(), params=lambda _: {name: YEAR_BY_MONTH[name] for name in ("from", "to")})
         ],
+        "get_dashboard": [about_nothing()],
+        "list_top_wallets": [about_nothing()],
         "list_history_wallets": [listed(lambda: str(ours))],
         "list_transactions": [listed(lambda: str(paid[0].transaction_id))],
         "get_balance_at": [replace(wallet, params=lambda _: {"at": "2026-02-01T00:00:00Z"})],

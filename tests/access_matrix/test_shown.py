@@ -40,6 +40,8 @@ SHOWS_ONE_OWNERS_ALONE: Final = frozenset(
         "get_totals",
         "list_statements",
         "get_statement",
+        "get_dashboard",
+        "list_top_wallets",
     }
 )
 """What tells of wallets and of nobody on their other side: the matrix of operations sees who is answered."""

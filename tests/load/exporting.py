@@ -32,13 +32,16 @@ SECONDS_MAX: Final = 1_800
 _MADE: Final = """
     insert into transaction_history.entry (wallet_id, version, seq, event_id, tenant_id, owner_id, type, transaction_id,
         transaction_type, entry_index, entry_count, currency, amount_minor, posted_minor_after, held_minor_after,
-        counterparty_account, private, occurred_at)
+        counterparty_account, private, occurred_at, is_forced, shard, entries_after, credits_after, debits_after,
+        fees_after)
     select overlay(md5((n % 5000)::text) placing '7' from 13)::uuid, 2 + n / 5000, n, uuidv7(), $1,
            'owner-' || n % 5000, 'wallet.funds_deposited.v1', uuidv7(), 'deposit', 0, 2, 'USD', 1 + n % 100000, n, 0,
            'external:USD', '{"key_id":null,"reference":"order-' || n || '","description":"A thing",'
                || '"metadata":{"shop":"north"},"label":null,"destination":null,"reason":null}',
-           '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second'
+           '2026-01-01T00:00:00Z'::timestamptz + n * interval '1 second', false, 0, 1 + n / 5000, n, 0, 0
     from generate_series(1, $2::bigint) as n"""
+_PARTITION: Final = "select transaction_history.make_partitions(array['2026-01-01'::date], '{}'::date[])"
+"""A million seconds are twelve days."""
 _REACHED: Final = """
     insert into servicekit.checkpoint (projection, shard, last_seq, topic_partition)
     select 'transaction_history', shard, $1, 0 from generate_series(0, 63) as shard"""
@@ -69,6 +72,7 @@ class Memory:
 async def measure(database: Database, folder: Path, rows: int, formats: list[str]) -> None:
     """Make *rows*, export them in each of *formats*, and print what it took."""
     owner = await asyncpg.connect(database.dsn_admin)
+    await owner.execute(_PARTITION)
     await owner.execute(_MADE, TENANT, rows, timeout=SECONDS_MAX)
     await owner.execute(_REACHED, rows)
     await owner.execute("vacuum analyze transaction_history.entry")

@@ -73,6 +73,12 @@ def either_way(query: dict[str, Any]) -> None:
     with_currency(query)
 
 
+def of_a_currency(query: dict[str, Any]) -> None:
+    """Put a currency beside what compares amounts."""
+    if query.get("by") in {"volume", "balance"}:
+        query["currency"] = "USD"
+
+
 def with_currency(query: dict[str, Any]) -> None:
     """Put a currency beside amounts."""
     if query.keys() & {"amount_min", "amount_max"}:
@@ -138,6 +144,7 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/wallets/{wallet_id}/balance": Fill(path=wallet, query=SEEN, agree=one_moment),
         "GET /v1/history/wallets": Fill(query=SEEN),
         "GET /v1/history/totals": Fill(query={**SEEN, "by": lambda: "day,type"}),
+        "GET /v1/history/top-wallets": Fill(query=SEEN, agree=of_a_currency),
         "GET /v1/history/wallets/{wallet_id}/counterparties": Fill(path=wallet),
         "GET /v1/history/transactions": Fill(query={**SEEN, "status": lambda: "posted,reversed"}, agree=with_currency),
         "GET /v1/history/wallets/{wallet_id}": Fill(path=wallet),

@@ -5,6 +5,9 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
+import msgspec
+from prometheus_client import CollectorRegistry
+
 from contracts.ids import SHARDS
 from servicekit.postgres import Connection, Pool
 from servicekit.principal import Principal
@@ -13,7 +16,18 @@ from servicekit.read_model.walking import Walk, Walked
 from servicekit.tenant_pool import TenantPool
 from testkit.access import principal_of
 from testkit.events import EPOCH
+from transaction_history.dashboard import answers_postgres
+from transaction_history.domain import dashboard
 from transaction_history.domain.closing import Account, FileFormat, Locale, Seen, Statement, Terms, close
+from transaction_history.domain.dashboard import (
+    Dashboard,
+    DashboardAsked,
+    Question,
+    Ranked,
+    TopAsked,
+    Window,
+    question_text,
+)
 from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.exports import ExportFilters
 from transaction_history.domain.links import LinkName
@@ -29,10 +43,12 @@ from transaction_history.jobs.queries import JobFilter, JobQueries, WithPieces
 from transaction_history.jobs.rows import Job, Snapshot
 from transaction_history.reads.balances import balance_at
 from transaction_history.reads.entries import list_entries
+from transaction_history.reads.figures import answer_to
 from transaction_history.reads.holds import HoldPosition, wallet_holds, wallet_state_changes
 from transaction_history.reads.listing import TimedPosition, VersionPosition
 from transaction_history.reads.search import entries_at
 from transaction_history.reads.search_index import END, Asked, Budget, Key, find
+from transaction_history.reads.targets import PRIMARY, Target, Targets
 from transaction_history.reads.transactions import (
     TransactionFilter,
     TransactionUnknown,
@@ -50,6 +66,19 @@ from transaction_history.reads.wallets import (
 )
 from transaction_history.statements.lines_postgres import LineReader
 from transaction_history.statements.queries import StatementFilter, StatementQueries, Told
+
+KEPT_QUESTION: Final = DashboardAsked(Window.DAY)
+KEPT_ANSWER: Final = Dashboard(
+    told=dashboard.Told(
+        as_of=EPOCH, complete_until=None, parked_count=0, parked_ids=[], counted_from=EPOCH, is_complete=True
+    ),
+    minutes=[],
+    volumes=[],
+    currencies=[],
+    active=[],
+)
+KEPT: Final = f"'{question_text(KEPT_QUESTION)}', now(), now(), 1, '{msgspec.json.encode(KEPT_ANSWER).decode()}'"
+"""What is asked and answered, and when, as columns of its row."""
 
 Read = Callable[[UUID], Coroutine[Any, Any, Sequence[object]]]
 
@@ -90,9 +119,42 @@ def ledger_reads(tenants: TenantPool, wallet: UUID, owner: str) -> Mapping[str, 
     }
 
 
+def _primary_alone(tenants: TenantPool) -> Targets:
+    return Targets(Target(PRIMARY, tenants, _NONE_PARKED), [], lag_ms_max=1_000, registry=CollectorRegistry())
+
+
+def dashboard_reads(tenants: TenantPool) -> Mapping[str, Read]:
+    """Return the reads of a tenant's figures, and of those that are kept."""
+
+    def figures(question: Question, found: Callable[[Any], Sequence[object]]) -> Read:
+        async def reading(tenant: UUID) -> Sequence[object]:
+            async with tenants.reading(tenant) as connection:
+                return found(await answer_to(connection, tenant, question))
+
+        return reading
+
+    async def kept(tenant: UUID) -> Sequence[object]:
+        async with tenants.reading(tenant) as connection:
+            found = await answers_postgres.read(connection, tenant, KEPT_QUESTION)
+            return [] if found is None else [found]
+
+    def ranked(by: Ranked) -> Read:
+        return figures(TopAsked(by, Window.MONTH, "USD"), lambda found: found.wallets)
+
+    return {
+        "kept_answer": kept,
+        "dashboard_minutes": figures(DashboardAsked(Window.DAY), lambda found: found.minutes),
+        "dashboard_volumes": figures(DashboardAsked(Window.DAY), lambda found: found.volumes),
+        "dashboard_days": figures(DashboardAsked(Window.MONTH), lambda found: found.volumes),
+        "dashboard_currencies": figures(DashboardAsked(Window.MONTH), lambda found: found.currencies),
+        "dashboard_active": figures(DashboardAsked(Window.MONTH), lambda found: found.active),
+        **{f"top_wallets_by_{by.value}": ranked(by) for by in Ranked},
+    }
+
+
 def job_reads(tenants: TenantPool, job_id: UUID) -> Mapping[str, Read]:
     """Return the reads of jobs, about that of *job_id*, which a link has too, and of what they export."""
-    jobs, exports = JobQueries(tenants), ExportReader(tenants)
+    jobs, exports = JobQueries(tenants), ExportReader(_primary_alone(tenants))
     anything = JobFilter(None, None)
 
     async def job(tenant: UUID) -> Sequence[object]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from tests.schema.history_reads import job_reads, ledger_reads, search_reads, statement_reads
+from tests.schema.history_reads import KEPT, dashboard_reads, job_reads, ledger_reads, search_reads, statement_reads
 
 from access.domain.issuers import Issuer
 from access.domain.outcomes import Unknown
@@ -80,7 +80,12 @@ ROWS: Final[Mapping[str, str]] = {
         values ('{ID}', null, 'external:USD', null, 1, :tenant, '{OWNER}', 'USD', 1, 1, 0, '{AT}', '{AT}');
         insert into history_index.day_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
         insert into history_index.minute_total values (:tenant, '{AT}', 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.wallet_hour
+        values ('{ID}', date_trunc('hour', now()), 1, :tenant, '{OWNER}', 'USD', 1, 1, 0);
+        insert into history_index.day_total values (:tenant, now(), 'USD', 't', 1, 1, 1, 1, 0);
+        insert into history_index.minute_total values (:tenant, date_trunc('minute', now()), 'USD', 't', 1, 1, 1, 1, 0);
         insert into history_index.shard_total values (:tenant, 'USD', 1, 1, 1, 0);
+        insert into history_jobs.cached_answer values (:tenant, {KEPT});
         insert into history_jobs.job (id, tenant_id, kind, request, subject, scopes, status, due_at, created_at,
                                       finished_at, sha256, file_rows, size_bytes, file_name, media_type)
         values ('{ID}', :tenant, 'export', '{{}}', 's', 0, 'succeeded', '{AT}', '{AT}', '{AT}', '', 0, 0, 'f', 'm');
@@ -250,6 +255,7 @@ _READS: Final = {
         **search_reads(tenants, ID),
         **job_reads(tenants, ID),
         **statement_reads(tenants, ID, OWNER),
+        **dashboard_reads(tenants),
     },
     "fraud": _fraud,
     "notifications": _notifications,

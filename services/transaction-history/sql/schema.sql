@@ -332,12 +332,30 @@ create table history_index.wallet_hour (
 )
 with (fillfactor='80');
 
+create table history_jobs.cached_answer (
+    tenant_id uuid not null,
+    question text not null collate pg_catalog."C",
+    asked_at timestamp with time zone not null,
+    as_of timestamp with time zone,
+    took_ms integer,
+    answer text,
+    token uuid,
+    taken_until timestamp with time zone default '-infinity'::timestamp with time zone not null,
+    constraint cached_answer_is_dated check (((as_of is null) = (answer is null)))
+)
+with (fillfactor='50');
+
 create table history_jobs.drift (
     projection text not null collate pg_catalog."C",
     topic_partition integer not null,
     next_offset bigint not null,
     rounds bigint not null,
     updated_at timestamp with time zone not null
+);
+
+create table history_jobs.generation (
+    projection text not null collate pg_catalog."C",
+    number bigint not null
 );
 
 create table history_jobs.idempotency (
@@ -855,8 +873,14 @@ alter table only history_index.wallet_held
 alter table only history_index.wallet_hour
     add constraint wallet_hour_pk primary key (wallet_id, hour);
 
+alter table only history_jobs.cached_answer
+    add constraint cached_answer_pk primary key (tenant_id, question);
+
 alter table only history_jobs.drift
     add constraint drift_pk primary key (projection);
+
+alter table only history_jobs.generation
+    add constraint generation_pk primary key (projection);
 
 alter table only history_jobs.idempotency
     add constraint idempotency_pk primary key (client, key);
@@ -1012,6 +1036,8 @@ create index entry_by_transaction on only transaction_history.entry using btree 
 
 create index transaction_by_time on only transaction_history.transaction using btree (tenant_id, created_at, transaction_id);
 
+create index wallet_by_closing on transaction_history.wallet using btree (tenant_id, currency) where (status = 'closed'::text);
+
 create index wallet_by_opening on transaction_history.wallet using btree (tenant_id, opened_at, wallet_id);
 
 create index wallet_by_owner on transaction_history.wallet using btree (tenant_id, owner_id, wallet_id);
@@ -1052,11 +1078,15 @@ alter table history_index.shard_total enable row level security;
 
 alter table history_index.wallet_hour enable row level security;
 
+alter table history_jobs.cached_answer enable row level security;
+
 alter table history_jobs.job enable row level security;
 
 alter table history_jobs.job_part enable row level security;
 
 alter table history_jobs.link enable row level security;
+
+create policy of_one_tenant on history_jobs.cached_answer for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
 create policy of_one_tenant on history_jobs.job for select to :"reader_role" using ((tenant_id = (nullif(current_setting('app.tenant_id'::text, true), ''::text))::uuid));
 
@@ -1163,7 +1193,13 @@ grant select,insert,update on table history_index.wallet_held to :"app_role";
 grant select,insert,update on table history_index.wallet_hour to :"app_role";
 grant select on table history_index.wallet_hour to :"reader_role";
 
+grant select,insert,delete,update on table history_jobs.cached_answer to :"app_role";
+grant select on table history_jobs.cached_answer to :"reader_role";
+
 grant select,insert,update on table history_jobs.drift to :"app_role";
+
+grant select,insert,update on table history_jobs.generation to :"app_role";
+grant select on table history_jobs.generation to :"reader_role";
 
 grant select,insert,delete,update on table history_jobs.idempotency to :"app_role";
 

@@ -66,7 +66,7 @@ class Bench:
 
     async def close(self, *, bounds: Bounds = BOUNDS) -> int:
         """Close what is due, lot after lot; return how many lots that were."""
-        closing, lots = Closing(self.metrics, bounds), 0
+        closing, lots = Closing(self.metrics, bounds=bounds), 0
         async with self.pool.connection() as connection:
             while await closing.close_due(JobRun(connection, None)):
                 lots += 1

@@ -85,14 +85,20 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1
         assert (await operate("unpark", "--subject", str(wallet)))[0] == 0
+        path = f"/v1/history/wallets/{wallet}/entries"
+        known = {"If-None-Match": (await api.get(path)).headers["ETag"]}
+        assert (await api.get(path, headers=known)).status_code == 304
         status, printed = await operate("rebuild", "--switch")
         assert (status, printed.splitlines()[-1]) == (0, "switched")
-        assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page
+        assert await read(api, path, "5-3") == page
+        assert (await api.get(path, headers=known)).status_code == 200
         status, printed = await operate("rebuild", "--back")
         assert (status, printed.splitlines()[-1].startswith("switched back")) == (0, True)
         assert (await operate("rebuild", "--drop-old"))[1].splitlines()[-1] == "dropped"
+        known = {"If-None-Match": (await api.get(path)).headers["ETag"]}
         status, printed = await operate("repair", "--wallet", str(wallet))
         assert (status, printed.splitlines()[-1]) == (0, "written anew from 3 events, with 1 transactions")
+        assert (await api.get(path, headers=known)).status_code == 200
         status, printed = await operate("drift")
         assert (status, printed.splitlines()[-1]) == (0, "3 events compared, 0 not, 0 differences")
         assert await read(api, f"/v1/history/wallets/{wallet}/entries", "5-3") == page

@@ -25,7 +25,9 @@ from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs
 from testkit.databases import PASSWORD, Database, Server, TemplateDatabase, migrated_template
 from testkit.events import wallet_in
+from testkit.export_api import ExportApi, rows_of
 from testkit.read_api import ReadApi
+from testkit.running import running
 from testkit.standby import promote, running_standby
 from testkit.waiting import eventually
 from transaction_history import bootstrap
@@ -62,6 +64,7 @@ class Replicated:
     api: ReadApi
     database: Database
     registry: CollectorRegistry
+    settings: HistorySettings
 
     def reads(self, target: str, why: str) -> float:
         return self.registry.get_sample_value("history_reads_total", {"target": target, "why": why}) or 0.0
@@ -112,7 +115,7 @@ async def replicated(
             httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://history") as client,
         ):
             processor = Processor(bootstrap.make_projection(settings), pool, metrics)
-            yield Replicated(ReadApi(client, processor, authority, prefix="/v1/history"), database, registry)
+            yield Replicated(ReadApi(client, processor, authority, prefix="/v1/history"), database, registry, settings)
 
 
 @pytest.fixture
@@ -165,6 +168,22 @@ async def test_a_replica_that_is_near_answers(bench: Replicated) -> None:
     assert (await bench.api.get(f"wallets/{wallet}"))["id"] == str(wallet)
     assert bench.reads("replica-1", "near") == 1
     assert bench.reads("primary", "replica_failed") == 0
+
+
+async def test_a_tag_is_the_same_on_either_server(bench: Replicated, standby: PostgresStandby) -> None:
+    wallet = await bench.open_wallet()
+    await bench.see(wallet, 1)
+    of_replica = await bench.api.ask(f"wallets/{wallet}")
+    known = {"If-None-Match": of_replica.headers["ETag"]}
+
+    again = await bench.api.ask(f"wallets/{wallet}", **known)
+    assert bench.reads("replica-1", "near") == 2
+    async with replay_paused(standby):
+        await bench.until_replica_is(ok=False)
+        of_primary = await bench.api.ask(f"wallets/{wallet}", **known)
+
+    assert (again.status_code, of_primary.status_code) == (304, 304)
+    assert bench.reads("primary", "none_near") >= 1
 
 
 async def test_a_replica_whose_replay_stands_still_is_not_read_from(
@@ -309,3 +328,22 @@ async def test_a_promoted_replica_is_taken_out(
             await bench.api.get(f"wallets/{new}")
             await bench.see(new, 2)
             assert bench.reads("primary", "none_near") == 2
+
+
+async def test_exports_are_read_from_a_replica_that_has_what_they_look_at(bench: Replicated) -> None:
+    registry, exports = CollectorRegistry(), ExportApi(bench.api)
+    telemetry = Telemetry("transaction_history", "worker", "1", registry, Tracing("test", 0.0))
+    wallet = await bench.open_wallet()
+
+    async def is_read() -> bool:
+        ended = await exports.ended(await exports.ask(dataset="balances"))
+        rows = rows_of(await exports.file(ended["id"]))
+        assert [row["wallet_id"] for row in rows] == [str(wallet)]
+        return bool(registry.get_sample_value("history_reads_total", {"target": "replica-1", "why": "covers"}))
+
+    async with (
+        await open_pool(bench.settings.worker.pool) as pool,
+        bootstrap.open_worker(bench.settings, telemetry, pool) as working,
+        running(working),
+    ):
+        await eventually(is_read)

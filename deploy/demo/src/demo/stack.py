@@ -27,8 +27,12 @@ _PORTS: Final = {
     "KAFKA_CONTROLLER_PORT": 19093,
     **{process.port_variable: process.port for service in SERVICES for process in service.processes},
 }
-ENVIRONMENT: Final = {"NOTIFICATIONS_ALLOW_LOOPBACK": "true", "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32"}
-"""The subscriber is one server on this machine, and the only one."""
+ENVIRONMENT: Final = {
+    "NOTIFICATIONS_ALLOW_LOOPBACK": "true",
+    "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32",
+    "TRANSACTION_HISTORY_STATEMENTS_SETTLED_S": "0",
+}
+"""The subscriber is one server on this machine, and the only one. Statements are closed when all is played."""
 REBUILD_WITHIN_S: Final = 1_800.0
 BOOTSTRAP_WITHIN_S: Final = 60.0
 STRANGERS: Final = "00000000-0000-7000-8000-0000000000a2"

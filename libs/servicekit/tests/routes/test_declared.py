@@ -1,11 +1,13 @@
 """What a route declares holds, and stands in the document, alike under both engines."""
 
 from collections.abc import Iterator
+from inspect import iscoroutinefunction
 from typing import Any
 
 import pytest
 
 from servicekit.http.route import Engine
+from servicekit.http.routes.dependencies import DECLARED
 from testkit.route_bench import JSON, KEY, LARGE_BYTES_MAX, Bench, path_of
 
 PLACE = "/owners/a/things/b/place"
@@ -99,3 +101,7 @@ def test_refusals_are_problem_documents(bench: Bench, engine: Engine) -> None:
         if "application/problem+json" in content.get("content", {})
     ]
     assert set(problem_schemas) == {"#/components/schemas/ProblemDocument"}
+
+
+def test_what_handlers_depend_on_is_sent_to_no_thread() -> None:
+    assert [call for call in DECLARED if not iscoroutinefunction(call)] == []

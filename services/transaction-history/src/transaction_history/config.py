@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Self
 
@@ -27,6 +28,7 @@ from servicekit.service.settings import (
     required_by_api,
 )
 from servicekit.settings import Mode, SecretKey, ServiceSettings
+from transaction_history.domain.closing import SETTLED
 from transaction_history.jobs.worker import WorkerSettings
 from transaction_history.reads.search_index import SESSION as SEARCHING
 from transaction_history.reads.targets import ReplicaSettings
@@ -49,11 +51,15 @@ _WORKER_CONNECTIONS: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerProcess:
-    """How a worker is run: *pool* writes jobs, *reads* reads rows, *relaying* is the pool of its *relay*."""
+    """How a worker is run: *pool* writes jobs, *reads* reads rows, *relaying* is the pool of its *relay*.
+
+    Rows may be read from *replicas*, too.
+    """
 
     port: Port
     pool: PoolSettings
     reads: PoolSettings
+    replicas: ReplicaSettings
     working: WorkerSettings
     relaying: PoolSettings
     relay: RelaySettings
@@ -84,8 +90,8 @@ class HistorySettings(ServiceSettings):
         default=[],
         max_length=_REPLICAS_MAX,
         repr=False,
-        description="Where the reader role reaches replicas of the database, a JSON list of addresses: the API "
-        "reads from them where they are near enough.",
+        description="Where the reader role reaches replicas of the database, a JSON list of addresses: API and "
+        "workers read from them where they are near enough.",
     )
     transaction_history_replica_lag_ms_max: int = Field(
         default=1_000, ge=1, description="A replica whose replay is this far behind is not read from, in milliseconds."
@@ -104,6 +110,13 @@ class HistorySettings(ServiceSettings):
     )
     transaction_history_files_days: int = Field(
         default=7, ge=1, le=90, description="How long files of jobs are kept, in days."
+    )
+    transaction_history_statements_settled_s: float = Field(
+        default=SETTLED.total_seconds(),
+        ge=0,
+        le=86_400,
+        description="How far beyond its end the ledger must be complete before a period is closed, in seconds: what "
+        "comes later stands in the next statement.",
     )
     transaction_history_idempotency_days: int = Field(
         default=30, ge=1, description="How long an idempotency key is remembered, in days."
@@ -198,10 +211,14 @@ class HistorySettings(ServiceSettings):
 
     @property
     def replicas(self) -> ReplicaSettings:
-        """How the API reaches replicas. It does not wait long for one: the primary is there."""
+        """How the API reaches replicas."""
+        return self._replicas_of(self.api.pool)
+
+    def _replicas_of(self, pool: PoolSettings) -> ReplicaSettings:
+        """Return how replicas are reached beside *pool*. Nobody waits long for one: the primary is there."""
         pools = [
             replace(
-                self.api.pool,
+                pool,
                 dsn=dsn,
                 min_size=0,
                 acquire_timeout_s=_REPLICA_ACQUIRE_S,
@@ -211,6 +228,11 @@ class HistorySettings(ServiceSettings):
             for dsn in self.transaction_history_replica_urls
         ]
         return ReplicaSettings(pools=pools, lag_ms_max=self.transaction_history_replica_lag_ms_max)
+
+    @property
+    def statements_settled(self) -> timedelta:
+        """How far beyond its end the ledger must be complete before a period is closed."""
+        return timedelta(seconds=self.transaction_history_statements_settled_s)
 
     @property
     def commands(self) -> PoolSettings:
@@ -231,19 +253,21 @@ class HistorySettings(ServiceSettings):
             client_id=name,
             schema_base=self.transaction_history_schema_url,
         )
+        reads = PoolSettings(
+            dsn=required_by_api(
+                self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
+            ),
+            application_name=f"{name}-reads",
+            max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE + 1,  # one for answers that are kept
+            session=BY_INDEX,
+        )
         return WorkerProcess(
             port=Port(self.transaction_history_worker_port, "TRANSACTION_HISTORY_WORKER_PORT"),
             pool=PoolSettings(
                 dsn=self.transaction_history_database_url, application_name=name, max_size=_WORKER_CONNECTIONS
             ),
-            reads=PoolSettings(
-                dsn=required_by_api(
-                    self.transaction_history_reader_database_url, "TRANSACTION_HISTORY_READER_DATABASE_URL"
-                ),
-                application_name=f"{name}-reads",
-                max_size=self.transaction_history_worker_jobs + FILES_SIDE_BY_SIDE,
-                session=BY_INDEX,
-            ),
+            reads=reads,
+            replicas=self._replicas_of(reads),
             working=WorkerSettings(
                 jobs_max=self.transaction_history_worker_jobs,
                 lease_s=self.transaction_history_job_lease_s,

@@ -24,9 +24,12 @@ from transaction_history.bootstrap.parts import (
     refuse_outdated_model,
 )
 from transaction_history.config import HistorySettings
+from transaction_history.dashboard.answers import Answers
 from transaction_history.domain.private_text import ClearText
 from transaction_history.domain.terms import Hasher
 from transaction_history.entrypoints.balance_routes import balance_routes
+from transaction_history.entrypoints.conditional import conditional
+from transaction_history.entrypoints.dashboard_routes import dashboard_routes
 from transaction_history.entrypoints.downloads import downloads_page
 from transaction_history.entrypoints.entry_routes import entry_routes
 from transaction_history.entrypoints.export_handlers import ExportHandlers
@@ -98,7 +101,7 @@ async def open_api(
                     index=index,
                     search=search,
                     exporting=exporting,
-                    statements=_statement_handlers(exporting, tenants),
+                    statements=_statement_handlers(settings, exporting, tenants),
                 )
 
 
@@ -115,11 +118,11 @@ def _export_handlers(settings: HistorySettings, commands: Pool, tenants: TenantP
     )
 
 
-def _statement_handlers(exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
+def _statement_handlers(settings: HistorySettings, exporting: ExportHandlers, tenants: TenantPool) -> StatementHandlers:
     return StatementHandlers(
         pool=exporting.pool,
         keyed=exporting.jobs.keyed,
-        commands=StatementCommands(),
+        commands=StatementCommands(settings.statements_settled),
         queries=StatementQueries(tenants),
         objects=exporting.jobs.objects,
     )
@@ -166,12 +169,18 @@ def _app(
         telemetry=telemetry,
         authority=authority,
         routes=[
-            *entry_routes(views, search, private_text),
-            *transaction_routes(views, private_text),
-            *balance_routes(views),
-            *wallet_routes(views, private_text),
-            *total_routes(views, CountedReads(index)),
-            *search_routes(search),
+            *conditional(
+                [
+                    *entry_routes(views, search, private_text),
+                    *transaction_routes(views, private_text),
+                    *balance_routes(views),
+                    *wallet_routes(views, private_text),
+                    *total_routes(views, CountedReads(index)),
+                    *dashboard_routes(Answers(targets.primary.tenants, exporting.pool, views)),
+                    *search_routes(search),
+                ],
+                release=SERVICE.version,
+            ),
             *job_routes(exporting.jobs),
             *export_routes(exporting),
             *link_routes(exporting),

@@ -11,6 +11,7 @@ from servicekit.health import Check
 from servicekit.lifecycle import Shutdown, run_together
 from servicekit.maintenance import Job
 from servicekit.postgres import Pool, open_pool
+from servicekit.read_model.projected import Projected
 from servicekit.relay.outbox import outbox_journal
 from servicekit.service import processes
 from servicekit.service.consuming import make_runner
@@ -26,20 +27,26 @@ from transaction_history.bootstrap.parts import (
     refuse_outdated_model,
 )
 from transaction_history.config import HistorySettings
+from transaction_history.dashboard.ledger_figures import LedgerFigures
+from transaction_history.dashboard.refreshing import dashboard_jobs
 from transaction_history.domain.exports import PART_ROWS
 from transaction_history.domain.jobs import Kind
 from transaction_history.domain.private_text import ClearText
 from transaction_history.exports.making import FileMaker
 from transaction_history.exports.planned import ExportOrders
 from transaction_history.exports.reading_postgres import ExportReader
+from transaction_history.exports.source import Orders
 from transaction_history.jobs.maintaining_postgres import JobKeeping
 from transaction_history.jobs.metrics import JobMetrics
 from transaction_history.jobs.objects import Objects, objects_check
 from transaction_history.jobs.queue_postgres import JobQueue
 from transaction_history.jobs.worker import Worker
+from transaction_history.jobs.working import JobKind
 from transaction_history.maintenance.drift import drifting
 from transaction_history.maintenance.index_jobs import index_jobs
 from transaction_history.maintenance.ledger_jobs import ledger_jobs, partitions_check
+from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.targets import PRIMARY, Target, Targets, open_targets
 from transaction_history.rendering import check_fonts
 from transaction_history.reports.orders import ReportOrders
 from transaction_history.statements.accounts_postgres import Enrolling
@@ -183,34 +190,48 @@ async def open_worker(
         keys_days=settings.transaction_history_idempotency_days,
     )
     statements = StatementMetrics(telemetry.registry)
-    closing = (*Closing(statements).jobs(), *Enrolling().jobs(), *FileKeeping(objects).jobs())
+    closing = Closing(statements, settled=settings.statements_settled)
     telemetry.registry.register(PoolCollector("worker", pool))
-    async with (
-        await open_pool(process.reads) as reads,
-        processes.maintaining(
-            [*keeping.jobs(), *ledger_jobs(), *closing, *beside],
-            dsn=settings.transaction_history_database_url,
-            service=SERVICE,
-            process="worker",
-            telemetry=telemetry,
-        ),
-    ):
-        tenants, private, working = await open_tenants(reads), ClearText(), process.working
-        reader = ExportReader(tenants)
-        yield Working(
-            Worker(
-                working,
-                queue=JobQueue(pool, lease_s=working.lease_s),
-                kinds={
-                    Kind.EXPORT: FileMaker(ExportOrders(reader, private), objects, part_rows=part_rows),
-                    Kind.REPORT: FileMaker(ReportOrders(tenants, reader, private), objects, part_rows=part_rows),
-                },
-                metrics=metrics,
+    house = [
+        *(*keeping.jobs(), *ledger_jobs()),
+        *(*closing.jobs(), *Enrolling().jobs(), *FileKeeping(objects).jobs()),
+        *beside,
+    ]
+    async with await open_pool(process.reads) as reads, Projected(reads, SCHEMA) as projected:
+        primary = Target(PRIMARY, await open_tenants(reads), projected)
+        house += dashboard_jobs(primary.tenants, LedgerFigures(telemetry.registry))
+        async with (
+            open_targets(primary, process.replicas, telemetry.registry) as targets,
+            processes.maintaining(
+                house,
+                dsn=settings.transaction_history_database_url,
+                service=SERVICE,
+                process="worker",
+                telemetry=telemetry,
             ),
-            Renderer(
-                FileQueue(pool, kept_days=working.kept_days),
-                StatementMaker(LineReader(tenants, private), objects),
-                statements,
-                drain_s=working.drain_s,
-            ),
-        )
+        ):
+            working = process.working
+            yield Working(
+                Worker(
+                    working,
+                    queue=JobQueue(pool, lease_s=working.lease_s),
+                    kinds=_kinds(targets, objects, part_rows=part_rows),
+                    metrics=metrics,
+                ),
+                Renderer(
+                    FileQueue(pool, kept_days=working.kept_days),
+                    StatementMaker(LineReader(primary.tenants, ClearText()), objects),
+                    statements,
+                    drain_s=working.drain_s,
+                ),
+            )
+
+
+def _kinds(targets: Targets, objects: Objects, *, part_rows: int) -> Mapping[str, JobKind]:
+    """Return what carries jobs out, by kind."""
+    reader, private = ExportReader(targets), ClearText()
+    orders: Mapping[Kind, Orders] = {
+        Kind.EXPORT: ExportOrders(reader, private),
+        Kind.REPORT: ReportOrders(targets.primary.tenants, reader, private),
+    }
+    return {kind: FileMaker(each, objects, part_rows=part_rows) for kind, each in orders.items()}

@@ -12,7 +12,7 @@ from transaction_history.domain.statement import OpenHold, TypeTotal
 from transaction_history.domain.totals import NOTHING, Standing, movement
 
 SETTLED: Final = timedelta(seconds=60)
-"""How far the ledger must be complete beyond a period's end: what comes later stands in the next statement."""
+"""How far the ledger must usually be complete beyond a period's end: what comes later stands in the next statement."""
 RENDERED_WITHIN: Final = timedelta(days=40)
 """Files of periods that ended longer ago are made when somebody asks: a first schedule closes years at once."""
 VOLUMES_AHEAD: Final = 20

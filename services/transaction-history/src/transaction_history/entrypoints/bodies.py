@@ -70,7 +70,7 @@ class EntryBody(BaseModel):
     occurred_at: str
 
 
-class TotalBody(BaseModel):
+class CountBody(BaseModel):
     """How many there are; where not *exact*, there are more than were counted."""
 
     count: int
@@ -87,7 +87,7 @@ class EntriesBody(BaseModel):
     next_cursor: str | None
     prev_cursor: str | None
     searched_to: str | None
-    total: TotalBody | None
+    total: CountBody | None
     parked: ParkedBody
 
 

@@ -21,7 +21,7 @@ from servicekit.read_model.walking import Walk
 from transaction_history.domain.entry_filter import EntryFilter
 from transaction_history.domain.private_text import PrivateText, texts_of
 from transaction_history.domain.tables import RowWriter
-from transaction_history.entrypoints.bodies import EntriesBody, TotalBody, entry_body
+from transaction_history.entrypoints.bodies import CountBody, EntriesBody, entry_body
 from transaction_history.entrypoints.entry_streams import (
     CHUNK_ROWS,
     MEDIA_TYPES,
@@ -209,7 +209,7 @@ class _EntryHandlers:
             next_cursor=shown.next_cursor,
             prev_cursor=shown.prev_cursor,
             searched_to=None,
-            total=None if total is None else TotalBody(count=total.count, exact=total.is_exact),
+            total=None if total is None else CountBody(count=total.count, exact=total.is_exact),
             parked=parked_body(found.parked),
         )
 

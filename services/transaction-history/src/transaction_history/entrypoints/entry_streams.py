@@ -66,7 +66,7 @@ class Streams:
                 del self._of_tenant[tenant_id]
 
 
-def _writer(request: Request) -> RowWriter | None:
+async def _writer(request: Request) -> RowWriter | None:
     asked = {each.partition(";")[0].strip().lower() for each in request.headers.get("accept", "").split(",")}
     found = next((writer for writer, kind in zip(WRITERS, MEDIA_TYPES, strict=True) if kind in asked), None)
     return None if found is None else found(_HEADS)

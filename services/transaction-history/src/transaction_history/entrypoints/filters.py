@@ -1,6 +1,6 @@
 """The filters of entries as query parameters, for every route that has them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import Parameter, Signature
 from typing import Annotated, Final
 
@@ -51,10 +51,10 @@ def _parameter(number: int, name: str, *, is_required: bool) -> Parameter:
     )
 
 
-def _filter_with(*required: str) -> Callable[..., EntryFilter]:
+def _filter_with(*required: str) -> Callable[..., Awaitable[EntryFilter]]:
     """Return the dependency that reads the filters, of which those *required* must be given."""
 
-    def entry_filter(request: Request, **_declared: str | None) -> EntryFilter:
+    async def entry_filter(request: Request, **_declared: str | None) -> EntryFilter:
         return _parsed(request)
 
     names = (*NAMES, f"{METADATA}{FAMILY}")

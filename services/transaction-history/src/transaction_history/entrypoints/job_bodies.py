@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from contracts.envelope import rfc3339
 from contracts.positions import format_position
-from transaction_history.jobs.rows import Job, Snapshot
-
-PARKED_SHOWN = 10
+from transaction_history.entrypoints.parked import ParkedBody, parked_body
+from transaction_history.jobs.rows import Job
+from transaction_history.reads.view import told_parked
 
 
 class FileBody(BaseModel):
@@ -22,13 +22,6 @@ class FileBody(BaseModel):
     size_bytes: int
     sha256: str
     expires_at: str
-
-
-class ParkedBody(BaseModel):
-    """Wallets whose rows were left out, since they were parked when the job first looked; the first ten are named."""
-
-    count: int
-    wallet_ids: list[str]
 
 
 class JobBody(BaseModel):
@@ -81,17 +74,13 @@ def job_body(job: Job) -> JobBody:
         done_rows=job.done_rows,
         as_of=None if job.snapshot is None else format_position(sorted(job.snapshot.position.items())),
         complete_until=None if job.snapshot is None else _time(job.snapshot.complete_until),
-        parked=None if job.snapshot is None else _parked(job.snapshot),
+        parked=None if job.snapshot is None else parked_body(told_parked(job.snapshot.parked)),
         failure=job.failure,
         file=_file(job),
         created_at=rfc3339(job.created_at),
         started_at=_time(job.started_at),
         finished_at=_time(job.finished_at),
     )
-
-
-def _parked(seen: Snapshot) -> ParkedBody:
-    return ParkedBody(count=len(seen.parked), wallet_ids=[str(each) for each in seen.parked[:PARKED_SHOWN]])
 
 
 def _file(job: Job) -> FileBody | None:

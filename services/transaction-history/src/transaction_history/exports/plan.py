@@ -32,6 +32,7 @@ class Plan:
         given: Mapping[str, object] | None = None,
     ) -> None:
         self.dataset = dataset
+        self.seen = seen
         self.columns = columns
         self.has_private = any(column.form is Form.PRIVATE for column in columns)
         self._values: list[object] = []

@@ -57,6 +57,11 @@ _RECORD: Final = """
     insert into history_jobs.repair (id, wallet_id, events, as_of_seq, repaired_by, repaired_at)
     values ($1, $2, $3, $4, $5, clock_timestamp())"""
 
+# What clients have of rows that are written anew is not what is there, though nothing has happened.
+_ADD_GENERATION: Final = """
+    insert into history_jobs.generation as g (projection, number) select unnest($1::text[]), 1
+    on conflict (projection) do update set number = g.number + 1"""
+
 
 class RepairError(Exception):
     """The wallet cannot be repaired; nothing was changed."""
@@ -177,6 +182,7 @@ class Repair:
         transactions = await self._write_ledger(tx, until[SCHEMA])
         await self._write_index(tx, until[INDEX])
         count = len(self._read.events)
+        await tx.connection.execute(_ADD_GENERATION, [SCHEMA, INDEX])
         await tx.connection.execute(_RECORD, new_id(), self._wallet_id, count, until[SCHEMA], self._operator)
         _log.warning("history.wallet_repaired", wallet_id=str(self._wallet_id), events=count, as_of_seq=until[SCHEMA])
         return Repaired(count, transactions, self._has_totals)

@@ -20,6 +20,7 @@ from transaction_history.domain.terms import Hasher
 from transaction_history.indexing.projection import INDEX
 from transaction_history.projection.columns import columns_of
 from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.conditions import behind, settle
 from transaction_history.reads.search_index import END, Asked, Budget, Key, Position, find
 from transaction_history.reads.view import Parked, told_parked
 
@@ -93,11 +94,12 @@ class SearchQueries:
         candidates_max: int,
         min_position: Mapping[int, int],
     ) -> Hits:
-        progress = await self._progress(min_position)
+        index, ledger = await self._progress(min_position)
         looked_for = self._asked(caller, asked)
         entries: list[Entry] = []
         position: Position | None = None
         async with self._tenants.reading(caller.tenant_id) as connection:
+            await settle(connection, caller, ledger, index)
             parked = await _parked(connection, caller.tenant_id, looked_for)
             if looked_for is not None:
                 position, budget, opened = before or _first(asked), Budget(), 0
@@ -111,18 +113,11 @@ class SearchQueries:
         if len(entries) > limit:
             last = entries[limit - 1].row
             entries, position = entries[:limit], Position(last.occurred_at, last.event_id)
-        return Hits(entries, position, parked, freshness(progress, range(SHARDS)))
+        return Hits(entries, position, parked, freshness(behind(index, ledger), range(SHARDS)))
 
-    async def _progress(self, min_position: Mapping[int, int]) -> Mapping[int, Progress]:
-        """Return how far both projections are, shard by shard the one that is behind: both make the answer."""
-        index = await self._index.progress_after(min_position)
-        ledger = await self._ledger.progress_after(min_position)
-        none = Progress(0, 0)
-        both = {shard: (index.get(shard, none), ledger.get(shard, none)) for shard in index.keys() | ledger.keys()}
-        return {
-            shard: Progress(min(one.last_seq, other.last_seq), max(one.lag_ms, other.lag_ms))
-            for shard, (one, other) in both.items()
-        }
+    async def _progress(self, min_position: Mapping[int, int]) -> tuple[Mapping[int, Progress], Mapping[int, Progress]]:
+        """Return how far the index and the ledger's tables are."""
+        return await self._index.progress_after(min_position), await self._ledger.progress_after(min_position)
 
     def _asked(self, caller: Principal, asked: EntryFilter) -> Asked | None:
         """Return what is looked for; None where nothing can be found."""

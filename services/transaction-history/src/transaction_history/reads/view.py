@@ -19,6 +19,7 @@ from servicekit.read_model.projected import Freshness, Projected, freshness
 from servicekit.read_model.waiting import PositionNotReached
 from transaction_history.domain.targets import Choice, Why
 from transaction_history.projection.read_model_postgres import SCHEMA
+from transaction_history.reads.conditions import settle
 from transaction_history.reads.targets import Target, Targets
 
 Answer = TypeVar("Answer")
@@ -53,6 +54,11 @@ class View:
     _progress: Mapping[int, Progress]
     _min_position: Mapping[int, int]
 
+    async def answer(self, ask: Callable[["View"], Awaitable[Answer]]) -> Answer:
+        """Return what *ask* finds here; raises NotModified where the caller has it, before anything is asked."""
+        await settle(self.connection, self.caller, self._progress)
+        return await ask(self)
+
     def asked(self, **columns: object) -> Where:
         """Return conditions on rows of the caller's tenant in which *columns* have their values."""
         return Where({"tenant_id": self.caller.tenant_id, **columns})
@@ -68,8 +74,7 @@ class View:
 
     async def parked(self) -> Sequence[UUID]:
         """Return the parked wallets of the caller's tenant."""
-        rows = await self.connection.fetch(_PARKED, SCHEMA, self.caller.tenant_id, _PARKED_MAX)
-        return [row["wallet_id"] for row in rows]
+        return await parked_wallets(self.connection, self.caller.tenant_id)
 
     def has_reached(self, position: Mapping[int, int]) -> bool:
         """Return whether what is read here saw no less than *position*."""
@@ -78,6 +83,12 @@ class View:
     def freshness(self, shards: Iterable[int] = EVERY_SHARD) -> Freshness:
         """Return how fresh an answer about *shards* is."""
         return freshness(self._progress, [*self._min_position, *shards])
+
+
+async def parked_wallets(connection: Connection, tenant_id: UUID) -> Sequence[UUID]:
+    """Return the parked wallets of a tenant."""
+    rows = await connection.fetch(_PARKED, SCHEMA, tenant_id, _PARKED_MAX)
+    return [row["wallet_id"] for row in rows]
 
 
 def told_parked(wallet_ids: Sequence[UUID]) -> Parked:
@@ -97,7 +108,7 @@ class Views:
         """Return what *ask* finds in *caller*'s view of no less than *min_position*.
 
         It only reads, for it is called again on the primary where a replica cannot finish. Raises as
-        `Projected.progress_after` and *ask* do.
+        `Projected.progress_after`, `View.answer` and *ask* do.
         """
         choice = self._targets.choose(min_position)
         if choice.replica is None:
@@ -124,7 +135,7 @@ class Views:
         self._targets.count(primary, why)
         await primary.projected.wait_for(wanted, share=share)
         async with _opened(primary, caller, wanted) as view:
-            return await ask(view)
+            return await view.answer(ask)
 
     async def _answer_of_replica(
         self, caller: Principal, wanted: Mapping[int, int], ask: Callable[[View], Awaitable[Answer]], choice: Choice
@@ -137,7 +148,7 @@ class Views:
             if not view.has_reached(wanted):  # another server than the one that was probed
                 raise PositionNotReached
             self._targets.count(replica, choice.why)
-            return await ask(view)
+            return await view.answer(ask)
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ class ReportOrders:
             case Report.LEDGER_TOTALS:
                 return LedgerTotals(self.tenants, work, request)
             case Report.TRIAL_BALANCE:
-                return TrialBalance(self.reader, self.tenants, work, request, seen)
+                return TrialBalance(self.reader, work, request, seen)
             case _:
                 return self._of_each_wallet(work, request, seen)
 

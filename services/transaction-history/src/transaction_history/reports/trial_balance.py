@@ -8,7 +8,6 @@ from typing import Final
 
 from contracts.money import format_minor
 from servicekit.clock import monotonic_s
-from servicekit.tenant_pool import TenantPool
 from transaction_history.domain.exports import ExportFilters
 from transaction_history.domain.months import MADE_AROUND, first_id
 from transaction_history.domain.reports import ReportRequest
@@ -34,7 +33,7 @@ _FIRST_SPAN: Final = timedelta(hours=1)
 SPAN_MAX: Final = timedelta(days=31)
 QUICK_S: Final = 0.2
 SLOW_S: Final = 1.0
-_OPENED: Final = f"select min(opened_at) from {SCHEMA}.wallet where tenant_id = $1"
+_OPENED: Final = f"select min(opened_at) as opened_at from {SCHEMA}.wallet where tenant_id = $1"
 _SIDES: Final = f"""
     select s.account, s.currency, sum(s.amount_minor)::numeric as amount from {SCHEMA}.system_entry as s
     where s.tenant_id = $1 and s.transaction_id >= $2 and s.transaction_id < $3 and s.occurred_at < $4
@@ -50,12 +49,9 @@ class TrialBalance:
 
     heads: Sequence[Head] = _HEADS
 
-    def __init__(
-        self, reader: ExportReader, tenants: TenantPool, work: Work, request: ReportRequest, seen: Snapshot
-    ) -> None:
+    def __init__(self, reader: ExportReader, work: Work, request: ReportRequest, seen: Snapshot) -> None:
         assert request.until is not None
         self._reader = reader
-        self._tenants = tenants
         self._work = work
         self._tenant_id = work.job.tenant_id
         self._until = request.until
@@ -93,18 +89,17 @@ class TrialBalance:
 
     async def _add_system_accounts(self, balances: Balances) -> None:
         """Add up the system accounts' sides, as many at a time as a short statement can."""
-        async with self._tenants.reading(self._tenant_id) as connection:
-            opened_at = await connection.fetchval(_OPENED, self._tenant_id)
-        if opened_at is None:
+        (first,) = await self._reader.fetch(self._tenant_id, self._seen, _OPENED, (self._tenant_id,))
+        if first["opened_at"] is None:
             return
-        begin: datetime = opened_at - MADE_AROUND
+        begin: datetime = first["opened_at"] - MADE_AROUND
         span, end = _FIRST_SPAN, self._until + MADE_AROUND
         while begin < end:
             self._work.go_on()
             behind, began = min(begin + span, end), monotonic_s()
             ids = first_id(begin), first_id(behind)
-            async with self._tenants.reading(self._tenant_id) as connection:
-                sides = await connection.fetch(_SIDES, self._tenant_id, *ids, self._until, list(self._seen.as_of))
+            values = (self._tenant_id, *ids, self._until, list(self._seen.as_of))
+            sides = await self._reader.fetch(self._tenant_id, self._seen, _SIDES, values)
             for account, currency, amount in sides:
                 balances[currency, account] += int(amount)
             took, begin = monotonic_s() - began, behind

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -97,10 +97,14 @@ class _Lot:
 
 
 class Closing:
-    """Closes periods that have ended; any number of processes do so side by side, each wallet once."""
+    """Closes periods that have ended; any number of processes do so side by side, each wallet once.
 
-    def __init__(self, metrics: StatementMetrics, bounds: Bounds = BOUNDS) -> None:
+    The ledger is complete *settled* beyond their ends.
+    """
+
+    def __init__(self, metrics: StatementMetrics, *, settled: timedelta = SETTLED, bounds: Bounds = BOUNDS) -> None:
         self._metrics = metrics
+        self._settled = settled
         self._bounds = bounds
 
     def jobs(self) -> list[MaintenanceJob]:
@@ -109,29 +113,49 @@ class Closing:
 
     async def close_due(self, run: JobRun) -> int:
         """Close a lot of wallets whose periods have ended; return how many have come further."""
-        horizons = await complete(run.connection)
+        horizons = await horizons_of(run.connection, self._settled)
         if not horizons:
             return 0
         async with run.transaction() as tx:
-            lot = await _divided(tx, await looking.due(tx, horizons, self._bounds.wallets), self._bounds)
+            lot = await self._divided(tx, await looking.due(tx, horizons, self._bounds.wallets))
             await _write(tx, lot)
         self._metrics.closed(len(lot.closed), lot.late)
         return lot.done
 
+    async def _divided(self, tx: Transaction, found: Sequence[Looked]) -> _Lot:
+        """Return what is done with the wallets that were *found* due; what is left is found again.
 
-async def complete(connection: Connection) -> Mapping[int, datetime]:
+        They are as many as a transaction can add up the entries of.
+        """
+        lot, chosen, entries, bounds = _Lot(), [], 0, self._bounds
+        for looked in found:
+            if looked.is_retimed:
+                lot.retimed.append(looked)
+            elif looked.unsummed > bounds.summed:
+                if entries + bounds.summed <= bounds.entries:
+                    totals, place = await looking.next_types(tx, looked, bounds.summed)
+                    await keep_summed(tx, looked.account.wallet_id, added(looked.summed, totals), place)
+                    entries, lot.busy = entries + bounds.summed, lot.busy + 1
+            elif entries + looked.unsummed <= bounds.entries:
+                chosen.append(looked)
+                entries += looked.unsummed
+        await _close(tx, chosen, lot, self._settled)
+        return lot
+
+
+async def horizons_of(connection: Connection, settled: timedelta) -> Mapping[int, datetime]:
     """Return by shard up to when periods may end that are closed now; shards that say nothing are left out."""
     progress = await checkpoints.progress(connection, SCHEMA)
     found = {shard: complete_until([seen.read_at]) for shard, seen in progress.items()}
-    return {shard: until - SETTLED for shard, until in found.items() if until is not None}
+    return {shard: until - settled for shard, until in found.items() if until is not None}
 
 
-async def close_named(tx: Transaction, looked: Looked) -> Statement:
+async def close_named(tx: Transaction, looked: Looked, settled: timedelta) -> Statement:
     """Close the period of one wallet at *looked*'s end, the last thing that *tx* does; raises TooManyEntries."""
     if looked.unsummed > BOUNDS.entries:
         raise TooManyEntries
     lot = _Lot()
-    await _close(tx, [looked], lot)
+    await _close(tx, [looked], lot, settled)
     await _write(tx, lot)
     return lot.closed[0][0].statement
 
@@ -143,28 +167,7 @@ async def ask_ahead(tx: Transaction, files: Sequence[tuple[UUID, int, str, int, 
         await tx.connection.execute(_SERVE, sorted({tenant_id for *_, tenant_id in files}))
 
 
-async def _divided(tx: Transaction, found: Sequence[Looked], bounds: Bounds) -> _Lot:
-    """Return what is done with the wallets that were *found* due: as many as a transaction can add up the entries of.
-
-    What is left is found again.
-    """
-    lot, chosen, entries = _Lot(), [], 0
-    for looked in found:
-        if looked.is_retimed:
-            lot.retimed.append(looked)
-        elif looked.unsummed > bounds.summed:
-            if entries + bounds.summed <= bounds.entries:
-                totals, place = await looking.next_types(tx, looked, bounds.summed)
-                await keep_summed(tx, looked.account.wallet_id, added(looked.summed, totals), place)
-                entries, lot.busy = entries + bounds.summed, lot.busy + 1
-        elif entries + looked.unsummed <= bounds.entries:
-            chosen.append(looked)
-            entries += looked.unsummed
-    await _close(tx, chosen, lot)
-    return lot
-
-
-async def _close(tx: Transaction, chosen: Sequence[Looked], lot: _Lot) -> None:
+async def _close(tx: Transaction, chosen: Sequence[Looked], lot: _Lot, settled: timedelta) -> None:
     """Decide the statements of *chosen*."""
     types, holds = await looking.types(tx, chosen), await looking.holds(tx, chosen)
     now: datetime = await tx.connection.fetchval("select now()")
@@ -175,7 +178,7 @@ async def _close(tx: Transaction, chosen: Sequence[Looked], lot: _Lot) -> None:
             currency=looked.currency,
             private=looked.private,
             closed_at=looked.closed_at,
-            complete_until=looked.complete_until,
+            complete_until=looked.horizon + settled,
             standing=looked.standing,
             by_type=added(looked.summed, types.get(wallet_id, ())),
             holds=held,

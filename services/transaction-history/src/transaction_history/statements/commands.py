@@ -1,7 +1,7 @@
 """What callers do with statements, each command in a transaction that its caller has opened."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,12 +11,12 @@ from servicekit.conditions import Where
 from servicekit.consumer.parking import is_parked
 from servicekit.postgres import Transaction
 from servicekit.principal import Principal
-from transaction_history.domain.closing import FileFormat, Statement, Terms, files_ahead
+from transaction_history.domain.closing import SETTLED, FileFormat, Statement, Terms, files_ahead
 from transaction_history.projection.read_model_postgres import SCHEMA
 from transaction_history.rendering import LINES_PER_VOLUME
 from transaction_history.statements import files_postgres
 from transaction_history.statements.accounts_postgres import open_account
-from transaction_history.statements.closing_postgres import TooManyEntries, ask_ahead, close_named, complete
+from transaction_history.statements.closing_postgres import TooManyEntries, ask_ahead, close_named, horizons_of
 from transaction_history.statements.looking_postgres import named
 from transaction_history.statements.queries import (
     ISSUES_MAX,
@@ -91,7 +91,10 @@ Refused = WalletUnknown | WalletParked | OpenedLater | NotOver | ClosedAlready |
 
 
 class StatementCommands:
-    """Commands on statements and their settings."""
+    """Commands on statements and their settings; the ledger is complete *settled* beyond the end of a period."""
+
+    def __init__(self, settled: timedelta = SETTLED) -> None:
+        self._settled = settled
 
     async def put_setting(self, tx: Transaction, caller: Principal, owner_id: str, wanted: Terms) -> Setting:
         """Have the periods of an owner's wallets end by *wanted*, or of all wallets that have no settings."""
@@ -111,12 +114,12 @@ class StatementCommands:
         end = to if isinstance(to, datetime) else midnight(setting.terms.time_zone, to)
         if end <= wallet["opened_at"]:
             return OpenedLater(wallet["opened_at"])
-        until = (await complete(tx.connection)).get(shard_of(wallet_id))
+        until = (await horizons_of(tx.connection, self._settled)).get(shard_of(wallet_id))
         if until is None or until < end:
             return NotOver(until, is_past=await tx.connection.fetchval("select $1 <= now()", end))
         if await is_parked(tx.connection, SCHEMA, [wallet_id]):
             return WalletParked()
-        return await _close(tx, wallet_id, end, until)
+        return await self._close(tx, wallet_id, end, until)
 
     async def reissue(
         self, tx: Transaction, caller: Principal, statement_id: UUID
@@ -141,16 +144,17 @@ class StatementCommands:
         """Have a file made that somebody waits for; return whether it will be."""
         return await files_postgres.ask(tx, statement, issue, kind, volume)
 
-
-async def _close(tx: Transaction, wallet_id: UUID, end: datetime, horizon: datetime) -> Told | ClosedAlready | TooLong:
-    await open_account(tx, wallet_id)
-    looked = await named(tx, wallet_id, end, horizon)
-    assert looked is not None, "it has an account by now"
-    account = looked.account
-    if account.is_ended or end <= account.ended_at:
-        return ClosedAlready(account.ended_at, is_last=account.is_ended)
-    try:
-        statement = await close_named(tx, looked)
-    except TooManyEntries:
-        return TooLong()
-    return await told_on(tx.connection, statement)
+    async def _close(
+        self, tx: Transaction, wallet_id: UUID, end: datetime, horizon: datetime
+    ) -> Told | ClosedAlready | TooLong:
+        await open_account(tx, wallet_id)
+        looked = await named(tx, wallet_id, end, horizon)
+        assert looked is not None, "it has an account by now"
+        account = looked.account
+        if account.is_ended or end <= account.ended_at:
+            return ClosedAlready(account.ended_at, is_last=account.is_ended)
+        try:
+            statement = await close_named(tx, looked, self._settled)
+        except TooManyEntries:
+            return TooLong()
+        return await told_on(tx.connection, statement)

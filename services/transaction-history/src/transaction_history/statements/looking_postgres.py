@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from servicekit.postgres import Transaction
-from transaction_history.domain.closing import SETTLED, Account, Terms
+from transaction_history.domain.closing import Account, Terms
 from transaction_history.domain.statement import OpenHold, TypeTotal
 from transaction_history.domain.totals import Standing
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -99,8 +99,9 @@ class Place:
 class Looked:
     """A wallet whose period ends at *ends_at*, how the ledger has it until then, and by which *terms* it is closed.
 
-    *terms* is None where nobody has said anything, *retimed* where others hold than *ends_at* was reckoned by.
-    *summed* are types of entries up to *place*, added up before. *late* came after the period before was closed.
+    *terms* is None where nobody has said anything, *retimed* where others hold than *ends_at* was reckoned by. Up to
+    *horizon* periods of its shard may end. *summed* are types of entries up to *place*, added up before. *late* came
+    after the period before was closed.
     """
 
     account: Account
@@ -110,7 +111,7 @@ class Looked:
     currency: str
     private: str | None
     closed_at: datetime | None
-    complete_until: datetime
+    horizon: datetime
     standing: Standing
     late: int
     summed: tuple[TypeTotal, ...]
@@ -239,7 +240,7 @@ def _of(row: "asyncpg.Record") -> Looked:
         currency=row["currency"],
         private=row["private"],
         closed_at=row["closed_at"],
-        complete_until=row["until"] + SETTLED,
+        horizon=row["until"],
         standing=before if row["last_version"] is None else _after(row),
         late=row["late_entries"] or 0,
         summed=totals_of(row["summed"]) if is_summed else (),

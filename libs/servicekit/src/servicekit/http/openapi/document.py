@@ -154,6 +154,9 @@ def _declare(operation: dict[str, Any], route: Route, dependant: Dependant, sche
     responses = operation["responses"]
     responses.update(refusals(route.problems))
     _describe_success(responses[str(route.status)], route, declared, schemas)
+    for each in declared:
+        for other, said in each.others.items():
+            responses[str(other)] = {"description": said, "headers": headers_of({**_LIMITS, **each.answered})}
     for status, told in refusals(codes).items():
         own = responses.setdefault(status, {"description": ""})
         description = f"{own['description']} {told['description']}".strip()

@@ -39,7 +39,7 @@ class SentCommand:
         return self.caller.tenant_id
 
 
-def _sent(admission: Admitted, key: IdempotencyKey, context: Context) -> SentCommand:
+async def _sent(admission: Admitted, key: IdempotencyKey, context: Context) -> SentCommand:
     # Every route is written small, and so are ids in their canonical form.
     return SentCommand(admission.principal, key, context.path.lower(), admission.allowance)
 

@@ -32,7 +32,7 @@ class PageRequest:
     cursor: str | None
 
 
-def page_request(
+async def page_request(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most.")] = LIMIT_DEFAULT,
     cursor: Annotated[
         str | None, Query(description="`next_cursor` of the page before.", json_schema_extra=_CURSOR_SCHEMA)

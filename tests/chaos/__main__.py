@@ -20,7 +20,10 @@ from tests.chaos.faults import (
     access_restore,
     boundaries,
     clock,
+    closing,
     database,
+    drifting,
+    exporting,
     groups,
     key_sets,
     ledger,
@@ -100,6 +103,9 @@ _MODULES = (
     planted_stream,
     rates,
     rebuilding,
+    exporting,
+    closing,
+    drifting,
     refunds,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)

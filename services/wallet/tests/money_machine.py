@@ -29,6 +29,8 @@ LAST: Final = 12
 """How many of the last requests a breach shows."""
 KEYS_KEPT: Final = 40
 """How many of the last answers are asked for again."""
+NOT_NOW: Final = frozenset({"rate_unavailable", "hold_not_due_yet"})
+"""What leaves nothing behind: the same key may be asked under again."""
 _decode = msgspec.json.Decoder().decode
 
 Sent = tuple[tuple[Command, ...], str]
@@ -251,8 +253,8 @@ class Machine:
         self.is_refused = said is not None
         kind = "batch" if len(request.wanted) > 1 else type(request.wanted[0]).__name__
         self.seen[f"{kind} {'done' if said is None else said[1].code}"] += 1
-        if said is not None and said[1].code == "rate_unavailable":
-            self.expect(isinstance(outcome, Deferred), f"{outcome} without a rate")
+        if said is not None and said[1].code in NOT_NOW:
+            self.expect(isinstance(outcome, Deferred), f"{outcome} where it is {said[1].code}")
             return
         self.expect(isinstance(outcome, Stored), f"{outcome} where it was judged: {said}")
         assert isinstance(outcome, Stored)

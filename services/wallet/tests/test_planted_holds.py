@@ -12,7 +12,7 @@ from servicekit.maintenance import JobRun
 from testkit.databases import Database
 from testkit.waiting import eventually
 from wallet.application.metrics import SweepMetrics
-from wallet.application.units import Refused, Stored, Unit
+from wallet.application.units import Deferred, Refused, Stored, Unit
 from wallet.domain.commands import Command
 from wallet.domain.hold_commands import ExpireHold, IncreaseHold, PlaceHold
 from wallet.domain.holds import HoldStatus
@@ -82,6 +82,24 @@ async def test_a_refusal_for_an_end_that_was_moved_does_not_answer_for_the_new_o
     await sweeper.sweep(JobRun(admin, None))
 
     assert await status_of(admin, hold_id) == (HoldStatus.OPEN if is_planted else HoldStatus.EXPIRED)
+
+
+async def test_a_clock_that_is_behind_the_one_that_found_a_hold_due_leaves_its_end_to_be_told_again(
+    instance: Instance, admin: asyncpg.Connection
+) -> None:
+    wallet = await instance.do(OpenWallet("owner", "USD"))
+    await instance.do(DepositFunds(wallet, 100, "USD"))
+    end = await admin.fetchval(IN_A_SECOND)
+    hold_id = await instance.do(PlaceHold(wallet, 60, "USD", end))
+    sweeper = Sweeper(instance.queue, metrics=SweepMetrics(CollectorRegistry()), deadline_s=10.0)
+
+    early = sweeper._unit(Due(hold_id, TENANT, end, 0.0), f"hold:{hold_id}:expired", ExpireHold(hold_id, end))
+    outcome = await instance.queue.submit(early)
+    await eventually(lambda: is_due(admin, hold_id))
+    await sweeper.sweep(JobRun(admin, None))
+
+    assert isinstance(outcome, Deferred)
+    assert await status_of(admin, hold_id) == HoldStatus.EXPIRED
 
 
 @pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "what is past its end not counted as held"])

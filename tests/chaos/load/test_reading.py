@@ -51,9 +51,9 @@ async def listening(api: Api) -> AsyncIterator[int]:
     server.close()
 
 
-def run_at(*ports: int) -> Run:
-    bank = Bank(seed=1, ports=ports, wallets=[*WALLETS, "one more"])
-    return cast("Run", SimpleNamespace(bank=bank))
+def run_at(port: int, *, history: int | None = None) -> Run:
+    bank = Bank(seed=1, ports=[port], wallets=[*WALLETS, "one more"])
+    return cast("Run", SimpleNamespace(bank=bank, platform=SimpleNamespace(port={"history": history}.get)))
 
 
 async def test_every_reader_reads_a_wallet_at_every_port_and_is_waited_for() -> None:
@@ -61,7 +61,7 @@ async def test_every_reader_reads_a_wallet_at_every_port_and_is_waited_for() -> 
     async with (
         listening(one) as here,
         listening(other) as there,
-        reading(run_at(here, there), [here, there]) as found,
+        reading(run_at(here, history=there), [here, there]) as found,
     ):
         await eventually(lambda: one.was_asked(READERS))
         await eventually(lambda: other.was_asked(READERS))
@@ -69,8 +69,8 @@ async def test_every_reader_reads_a_wallet_at_every_port_and_is_waited_for() -> 
         one.answers.set()
         other.answers.set()
 
-    for api in (one, other):
-        assert sorted(api.asked) == sorted(f"GET /v1/wallets/{wallet}" for wallet in WALLETS)
+    for api, path in ((one, "/v1/wallets"), (other, "/v1/history/wallets")):
+        assert sorted(api.asked) == sorted(f"GET {path}/{wallet}" for wallet in WALLETS)
     assert [(each.status, each.told) for each in found] == [(200, "")] * 2 * READERS
 
 

@@ -135,7 +135,7 @@ class Gate:
         return self._folder / f"{point}.{state}"
 
     def _write(self, point: str, state: str, text: str) -> None:
-        """Write in one step, so that nobody reads half of it."""
-        partial = self._file(point, f"{state}.partial")
+        """Write in one step, so that nobody reads half of it; another process may write the same."""
+        partial = self._file(point, f"{state}.partial-{os.getpid()}")
         partial.write_text(text)
         partial.rename(self._file(point, state))

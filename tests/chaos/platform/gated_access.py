@@ -65,7 +65,7 @@ def gate_commands() -> None:
         command.statements += 1
         return statement_of(command.operation, command.statements), {"keys": [command.key]}
 
-    _gate_statements(named)
+    gate_statements(named)
 
 
 def gate_all(process: str) -> None:
@@ -79,7 +79,7 @@ def gate_all(process: str) -> None:
             gate.note(f"{process}.{digest}", sql)
         return f"{process}.{digest}", {"keys": []}
 
-    _gate_statements(named)
+    gate_statements(named)
 
 
 def statement_of(operation: str, number: int) -> str:
@@ -87,7 +87,8 @@ def statement_of(operation: str, number: int) -> str:
     return f"{operation}.{number:02}"
 
 
-def _gate_statements(named: Callable[[str], tuple[str, dict[str, Any]] | None]) -> None:
+def gate_statements(named: Callable[[str], tuple[str, dict[str, Any]] | None]) -> None:
+    """Have this process ask the gate at what *named* gives a name and facts, of all statements that it sends."""
     for name in _METHODS:
         setattr(asyncpg.Connection, name, _gated(getattr(asyncpg.Connection, name), named))
 

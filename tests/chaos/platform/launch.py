@@ -19,6 +19,7 @@ from aiokafka.errors import NotLeaderForPartitionError
 from tests.chaos.platform.gate import POISON, SLOW_S, Gate
 from tests.chaos.platform.gated_access import GatedOnce, gate_all, gate_commands
 from tests.chaos.platform.gated_ledger import GatedLedger
+from tests.chaos.platform.gated_worker import PART_ROWS, GatedObjects, gate_jobs
 
 import access.bootstrap
 import fraud.bootstrap
@@ -189,6 +190,16 @@ def _indexer() -> int:
     )
 
 
+def _history_worker() -> int:
+    settings = HistorySettings()
+    gate_jobs()
+    objects = GatedObjects(settings.objects_url, settings.objects_options)
+    return run(
+        lambda shutdown: history.run_worker(settings, shutdown, objects=objects, part_rows=PART_ROWS),
+        drain_s=settings.drain_s,
+    )
+
+
 def _decisions() -> int:
     settings = WalletSettings()
     return run(
@@ -251,6 +262,7 @@ _MAIN: Final = {
     ("wallet", "decisions"): _decisions,
     ("transaction_history", "projector"): _projector,
     ("transaction_history", "indexer"): _indexer,
+    ("transaction_history", "worker"): _history_worker,
     ("notifications", "projector"): _webhooks_projector,
     ("notifications", "worker"): _worker,
     ("fraud", "projector"): _fraud_projector,

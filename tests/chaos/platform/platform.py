@@ -111,6 +111,11 @@ class Platform:
         return Gate(self.folder)
 
     @property
+    def objects(self) -> Path:
+        """The folder with the history's files."""
+        return self.folder / "objects"
+
+    @property
     def consumers(self) -> list[Consumer]:
         """The consumers that run."""
         return consumers_of(self.processes)
@@ -205,24 +210,30 @@ class Platform:
             **{f"{service.upper()}_READER_DATABASE_URL": each.dsn_reader for service, each in self.databases.items()},
             **{f"{service.upper()}_OWNER_DATABASE_URL": each.dsn_owner for service, each in self.databases.items()},
             "TRACES_FILE": str(self.folder / "traces.jsonl"),
+            "TRANSACTION_HISTORY_OBJECTS_URL": str(self.objects),
             GATES: str(self.folder),
+            "TMPDIR": str(self.folder),
             **SETTINGS,
             **self.settings,
         }
 
-    async def operate(self, service: str, *arguments: str) -> str:
-        """Run an operator's command of *service*; return what it prints. It must succeed."""
+    async def operate(self, service: str, *arguments: str, exits: int | None = 0) -> str:
+        """Run an operator's command of *service*; return what it prints. It must end with *exits*, None: with any."""
         log = self.folder / f"operate-{next(self._operated)}.log"
         program = Program(words=(service, *arguments), log=log, cwd=ROOT, env=self.environment)
         code = await self.site.keep(functools.partial(Forked(program).run, within_s=READY_WITHIN_S))
         output = log.read_text(errors="replace")
-        assert code == 0, output
+        assert exits in {None, code}, output
         return output
 
     async def page(self, name: str, path: str) -> str:
         """Return a page that a process shows of itself."""
         page = await self.site.keep(functools.partial(_read, f"http://{LOOPBACK}:{self._ports[name]}{path}"))
         return (page or b"").decode()
+
+    async def lives(self, name: str, pid: int) -> bool:
+        """Return whether a process is ready, and the one that had *pid*."""
+        return self.pid(name) == pid and bool(await self.page(name, "/health/ready"))
 
     @asynccontextmanager
     async def connections(self) -> AsyncIterator[Connections]:

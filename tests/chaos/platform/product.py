@@ -9,13 +9,21 @@ import fraud.bootstrap
 import notifications.bootstrap
 import transaction_history.bootstrap
 import wallet.bootstrap
-from contracts.topics import ACCESS_EVENTS, FRAUD_DECISIONS, WALLET_EVENTS, WALLET_WATERMARKS, Topic
+from contracts.topics import (
+    ACCESS_EVENTS,
+    FRAUD_DECISIONS,
+    HISTORY_EVENTS,
+    WALLET_EVENTS,
+    WALLET_WATERMARKS,
+    Topic,
+)
 from local_stack.services import CENTURY_S, EXAMPLE_RATES
 from servicekit.migrations import MigrationSource
 
 RULES = Path(__file__).with_name("rules.yaml")
 ATTEMPT_TIMEOUT_S = 5
 WEBHOOK_LEASE_S = 10
+JOB_LEASE_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ PROCESSES: Mapping[str, Process] = {
     "projector-2": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
     "indexer": Process("transaction_history", "indexer", "TRANSACTION_HISTORY_INDEXER_PORT"),
     "history": Process("transaction_history", "api", "TRANSACTION_HISTORY_API_PORT"),
+    "history-worker-1": Process("transaction_history", "worker", "TRANSACTION_HISTORY_WORKER_PORT"),
+    "history-worker-2": Process("transaction_history", "worker", "TRANSACTION_HISTORY_WORKER_PORT"),
     "webhooks-api": Process("notifications", "api", "NOTIFICATIONS_API_PORT"),
     "webhooks-projector": Process("notifications", "projector", "NOTIFICATIONS_PROJECTOR_PORT"),
     "worker-1": Process("notifications", "worker", "NOTIFICATIONS_WORKER_PORT"),
@@ -55,6 +65,8 @@ APIS = ("api-1", "api-2")
 """Where the bank asks."""
 MORE_APIS = ("api-3", "api-4")
 INDEXER = frozenset({"indexer"})
+HISTORY_WORKERS = frozenset({"history-worker-1", "history-worker-2"})
+"""They make files of jobs and close statements."""
 WEBHOOKS = frozenset({"webhooks-api", "webhooks-projector"})
 WORKERS = frozenset({"worker-1", "worker-2"})
 FRAUD = frozenset({"fraud-projector", "fraud-relay", "decisions"})
@@ -75,6 +87,7 @@ SETTINGS: Mapping[str, str] = {
     "NOTIFICATIONS_ALLOW_LOOPBACK": "true",
     "NOTIFICATIONS_ATTEMPT_TIMEOUT_S": str(ATTEMPT_TIMEOUT_S),
     "NOTIFICATIONS_LEASE_S": str(WEBHOOK_LEASE_S),
+    "TRANSACTION_HISTORY_JOB_LEASE_S": str(JOB_LEASE_S),
     "NOTIFICATIONS_RETRY_DELAYS_S": "[1, 2, 4, 8, 8, 8, 8, 8, 8]",
     "WALLET_RATES_URL": EXAMPLE_RATES.as_uri(),
     "WALLET_RATES_AGE_MAX_S": CENTURY_S,
@@ -169,7 +182,13 @@ def consumers_of(processes: Collection[str]) -> list[Consumer]:
 
 def topics_of(processes: Collection[str]) -> list[Topic]:
     """Return the topics that *processes* read or write."""
-    return [WALLET_EVENTS, WALLET_WATERMARKS, ACCESS_EVENTS, *([FRAUD_DECISIONS] if FRAUD & set(processes) else [])]
+    also = {FRAUD_DECISIONS: FRAUD, HISTORY_EVENTS: HISTORY_WORKERS}
+    return [
+        WALLET_EVENTS,
+        WALLET_WATERMARKS,
+        ACCESS_EVENTS,
+        *(topic for topic, ones in also.items() if ones & set(processes)),
+    ]
 
 
 def services_of(processes: Collection[str]) -> list[str]:

@@ -69,8 +69,10 @@ class Holding(Asking):
     def expire(self, _name: str, command: asked.Expire) -> None:
         """Release what nobody captured in time."""
         hold = self._open(command.hold)
-        if hold.ends_at != command.due_at or self.now < hold.ends_at:
+        if hold.ends_at != command.due_at:
             raise Refusal("hold_not_due", command.hold)
+        if self.now < hold.ends_at:
+            raise Refusal("hold_not_due_yet", command.hold)
         self._release(command.hold, "expired")
 
     def _captured(self, command: asked.Capture) -> tuple[Hold, int]:

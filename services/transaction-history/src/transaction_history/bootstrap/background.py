@@ -118,19 +118,23 @@ async def run_indexer(
             )
 
 
-async def run_worker(settings: HistorySettings, shutdown: Shutdown) -> None:
-    """Run the process that carries jobs out, closes statements and tells of both; raises FontsUnusable."""
+async def run_worker(
+    settings: HistorySettings, shutdown: Shutdown, *, objects: Objects | None = None, part_rows: int = PART_ROWS
+) -> None:
+    """Run the process that carries jobs out, closes statements and tells of both; raises FontsUnusable.
+
+    *objects* and *part_rows* are for tests.
+    """
     check_fonts()
-    process = settings.worker
+    process, objects = settings.worker, objects or open_objects(settings)
     async with (
         processes.open_process(settings, SERVICE, "worker", dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
         await open_pool(process.relaying) as relaying,
         drifting(drifts(settings, telemetry)) as comparing,
-        open_worker(settings, telemetry, pool, beside=comparing) as worker,
+        open_worker(settings, telemetry, pool, objects=objects, part_rows=part_rows, beside=comparing) as worker,
     ):
         relay = processes.make_relay(process.relay, telemetry=telemetry, pool=relaying, journal=outbox_journal(SOURCE))
-        objects = open_objects(settings)
 
         async def deep() -> Mapping[str, Check]:
             return {
@@ -169,14 +173,15 @@ async def open_worker(
     telemetry: Telemetry,
     pool: Pool,
     *,
+    objects: Objects | None = None,
     part_rows: int = PART_ROWS,
     beside: Sequence[Job] = (),
 ) -> AsyncIterator[Working]:
     """Give what works, writing through *pool*, its maintenance and what is done *beside* it at work.
 
-    *part_rows* is for tests.
+    *objects* and *part_rows* are for tests.
     """
-    process, objects = settings.worker, open_objects(settings)
+    process, objects = settings.worker, objects or open_objects(settings)
     metrics = JobMetrics(telemetry.registry)
     keeping = JobKeeping(
         objects,

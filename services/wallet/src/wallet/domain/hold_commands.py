@@ -37,6 +37,7 @@ from wallet.domain.outcomes import (
     Decision,
     FactValue,
     Missing,
+    NotNow,
     NotPermitted,
     RefusalCode,
     Rejected,
@@ -320,13 +321,19 @@ class ExpireHold(_HoldCommand, frozen=True):
     due_at: datetime
 
     def decide(self, rows: Rows, context: Context) -> Decision:
-        """Refuse where it is settled, or ends later by now, else release it."""
+        """Refuse where it is settled, or ends later by now, else release it.
+
+        Where the clock is behind the one by which it was due, nothing is decided: a refusal would be stored, and would
+        answer for this end of the hold for ever.
+        """
         found = self._found(rows, context)
         if not isinstance(found, tuple):
             return found
         row, wallet = found
-        if row.due_at is None or row.due_at != self.due_at or row.due_at > context.now:
+        if row.due_at is None or row.due_at != self.due_at:
             return _refused(RefusalCode.HOLD_NOT_DUE, row)
+        if row.due_at > context.now:
+            return NotNow(RefusalCode.HOLD_NOT_DUE, "The hold does not end yet.")
         usages = give_back(wallet, row, remaining_minor(row), rows, context)
         return Accepted((_released(row, wallet, EXPIRED),), usages=usages)
 

@@ -13,7 +13,7 @@ from servicekit.failures import OperationalError
 from servicekit.maintenance import JobRun
 from servicekit.principal import client_of
 from wallet.application.metrics import SweepMetrics
-from wallet.application.units import Outcome, Unit, fingerprint
+from wallet.application.units import Deferred, Outcome, Unit, fingerprint
 from wallet.domain.commands import Command
 from wallet.domain.hold_commands import ExpireHold
 from wallet.domain.holds import HOLD
@@ -118,4 +118,4 @@ async def _done(sent: Sequence["asyncio.Future[Outcome]"]) -> int:
             _log.warning("sweep.not_done", error=repr(outcome))
         elif isinstance(outcome, BaseException):
             raise outcome
-    return sum(not isinstance(outcome, OperationalError) for outcome in outcomes)
+    return sum(not isinstance(outcome, OperationalError | Deferred) for outcome in outcomes)

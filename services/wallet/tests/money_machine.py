@@ -18,6 +18,7 @@ from services.wallet.tests.money_walk import OWNERS, WEIGHTS, Walk
 
 from contracts.access import subject_id
 from contracts.ids import new_id
+from contracts.times import parse_instant
 from servicekit.clock import monotonic_s
 from wallet.application.units import Deferred, Done, KeyReused, Outcome, Refused, Stored, Unit, fingerprint
 from wallet.domain.commands import Command
@@ -27,6 +28,8 @@ ACTOR: Final = "tester"
 BATCH: Final = "/v1/batches"
 LAST: Final = 12
 """How many of the last requests a breach shows."""
+CLOCKS_APART: Final = timedelta(seconds=30)
+"""How much later than it was sent a command may be decided, by another clock."""
 KEYS_KEPT: Final = 40
 """How many of the last answers are asked for again."""
 NOT_NOW: Final = frozenset({"rate_unavailable", "hold_not_due_yet"})
@@ -277,6 +280,14 @@ class Machine:
             if name in self.model.wallets or name in self.model.holds or self._is_made(name):
                 self.translator.ids[name] = UUID(each["id"])
                 self.made.append(name)
+            if name in self.model.holds:
+                self._learn_end(name, parse_instant(each["expires_at"]))
+
+    def _learn_end(self, name: str, told: datetime) -> None:
+        """Note when a hold ends: where the policy says how long it lasts, that goes by the ledger's own clock."""
+        hold = self.model.holds[name]
+        self.expect(abs(told - hold.ends_at) <= CLOCKS_APART, f"{name} ends at {told} where it is {hold.ends_at}")
+        self.model.holds[name] = replace(hold, ends_at=told)
 
     def _is_made(self, name: str) -> bool:
         return name in self.model.made or name in self.model.quotes

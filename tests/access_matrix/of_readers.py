@@ -75,20 +75,7 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
         *of_tenant(OURS, *stream.transfer(ours, others, owners=(OWNER, OTHER_OWNER))),
         *of_tenant(THEIRS, stream.opened(theirs, owner=OWNER), *stream.deposit(theirs, 1_000, owner=OWNER)),
     ]
-    settings = HistorySettings(
-        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
-    )
-
-    @asynccontextmanager
-    async def projection(_pool: Pool) -> AsyncIterator[Projection]:
-        yield transaction_history.bootstrap.make_projection(settings)
-
-    @asynccontextmanager
-    async def index(_pool: Pool) -> AsyncIterator[Projection]:
-        yield transaction_history.bootstrap.make_index_projection(settings)
-
-    project(database.dsn_app, projection, events)
-    project(database.dsn_app, index, events)
+    _project(database, events)
     wallet = Recipe(fresh=lambda: str(ours), missing=MISSING)
     entries = Recipe(fresh=lambda: OWNER, mark=lambda _: str(ours))
     of_owner = Recipe(fresh=lambda: OWNER, mark=lambda _: OURS_HAS, owned=EACH_ROW)
@@ -125,6 +112,24 @@ def history_recipes(_setup: Setup, database: Database) -> Recipes:
             )
         ],
     }
+
+
+def _project(database: Database, events: list[Envelope]) -> None:
+    """Feed *events* to both projections of the history."""
+    settings = HistorySettings(
+        transaction_history_database_url=database.dsn_app, transaction_history_reader_database_url=database.dsn_reader
+    )
+
+    @asynccontextmanager
+    async def projection(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_projection(settings)
+
+    @asynccontextmanager
+    async def index(_pool: Pool) -> AsyncIterator[Projection]:
+        yield transaction_history.bootstrap.make_index_projection(settings)
+
+    project(database.dsn_app, projection, events)
+    project(database.dsn_app, index, events)
 
 
 def _export_recipes(made: "_Files") -> Recipes:

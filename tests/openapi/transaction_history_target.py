@@ -134,10 +134,6 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     statements = _statements(database, http, payer)
     exports, jobs, reports = _files(database, http, statements())
 
-    def token() -> str:
-        linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
-        return str(linked.json()["path"]).rpartition("/")[2]
-
     wallet, transaction = {"wallet_id": lambda: str(payer)}, str(events[-1].transaction_id)
     return {
         "GET /v1/history/wallets/{wallet_id}/entries": Fill(path=wallet, query=FILTERS, agree=either_way),
@@ -159,6 +155,17 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "GET /v1/history/entries": Fill(query=FILTERS, paged={"owner_id": OWNER}, agree=either_way),
         "GET /v1/history/search": Fill(query=FILTERS, paged={"q": "thing"}),
         "GET /v1/history/transactions/{transaction_id}": Fill(path={"transaction_id": lambda: transaction}),
+        **_file_fills(http, exports, jobs, reports),
+        **_statement_fills(payer, statements),
+    }
+
+
+def _file_fills(http: httpx2.Client, exports: Make, jobs: Make, reports: Make) -> Mapping[str, Fill]:
+    def token() -> str:
+        linked = http.post(f"{EXPORTS}/{exports()}/link", json={"expires_in_s": 3_600}, headers=_key())
+        return str(linked.json()["path"]).rpartition("/")[2]
+
+    return {
         **{
             f"{each} /v1/history/exports/{{export_id}}{rest}": Fill(path={"export_id": exports})
             for each, rest in OF_EXPORT
@@ -171,7 +178,6 @@ def fills(database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
         "POST /v1/history/exports": Fill(body=_narrowed),
         "POST /v1/history/reports": Fill(body=_of_dormant),
         **{f"GET {REPORTS}/{{report_id}}{rest}": Fill(path={"report_id": reports}) for rest in ("", "/file")},
-        **_statement_fills(payer, statements),
     }
 
 

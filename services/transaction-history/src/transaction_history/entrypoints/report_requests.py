@@ -1,7 +1,7 @@
 """What clients ask to be reported, and what is stored of it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time
+from datetime import datetime, time
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +13,7 @@ from servicekit.http.problems import FieldError
 from transaction_history.domain.buckets import day_end
 from transaction_history.domain.exports import Format
 from transaction_history.domain.reports import Report, ReportRequest
+from transaction_history.entrypoints.parameters import known_day
 
 _DATE_CHARACTERS: Final = 10
 _INSTANT: Final[dict[str, Any]] = {"format": "date-time"}
@@ -119,11 +120,8 @@ class _Reading:
             return None
 
     def _day_end(self, text: str) -> datetime | None:
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            day = date.max
-        if text != day.isoformat() or day == date.max:
+        day = known_day(text)
+        if day is None:
             self.wrong("date", "invalid_value", "A date is YYYY-MM-DD.")
             return None
         return day_end(self._zone, day) if self._zone in zone_names() else None

@@ -1,0 +1,1 @@
+"""What an operator sees: dashboards, objectives, rules, alerts, and a probe from outside."""

@@ -54,14 +54,18 @@ def static_stages() -> list[Stage]:
     ]
 
 
-def pytest(marks: str) -> tuple[str, ...]:
-    """Return the command that runs the tests with these marks."""
-    return (PYTHON, "-m", "pytest", "-m", marks)
+def pytest(marks: str, *, processes: int = 1) -> tuple[str, ...]:
+    """Return the command that runs the tests with these marks, in *processes* with engines of their own.
+
+    A process that dies, as one does whose test hangs, ends the run.
+    """
+    spread = ("-n", str(processes), "--dist", "worksteal", "--max-worker-restart", "0") if processes > 1 else ()
+    return (PYTHON, "-m", "pytest", "-m", marks, *spread)
 
 
 TESTS = (
-    Stage("unit and property", pytest("not integration and not e2e")),
-    Stage("integration", pytest("integration and not e2e")),
+    Stage("unit and property", pytest("not integration and not e2e", processes=2)),
+    Stage("integration", pytest("integration and not e2e", processes=2)),
     Stage("end to end", pytest("e2e")),
 )
 # Short runs of the programs that prove the whole; they assert that it holds, never how fast it is.

@@ -325,9 +325,9 @@ async def test_what_touches_a_parked_wallet_says_so(bench: ReadApi) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        (f"wallets/{new_id()}/entries", 404, "wallet_not_found"),
+        ("wallets/0190f3c0-0000-7000-8000-000000000001/entries", 404, "wallet_not_found"),
         ("wallets/nonsense/entries", 404, "wallet_not_found"),
-        (f"transactions/{new_id()}", 404, "transaction_not_found"),
+        ("transactions/0190f3c0-0000-7000-8000-000000000002", 404, "transaction_not_found"),
         ("transactions/nonsense", 404, "transaction_not_found"),
         ("nonsense", 404, "not_found"),
         ("owners/owner/entries?limit=0", 400, "invalid_query"),

@@ -57,7 +57,7 @@ def test_a_bad_body_is_refused(
         (b"", "empty"),
         (b" \r\n", "empty"),
         (b'\xef\xbb\xbf{"name":"a"}', "byte-order mark"),
-        (gzip.compress(b'{"name":"a"}'), "gzip"),
+        (gzip.compress(b'{"name":"a"}', mtime=0), "gzip"),
         ('{"name":"a"}'.encode("utf-16"), "UTF-16"),
         ('{"name":"a"}'.encode("utf-16-be"), "UTF-16"),
         (b'{"name":"a","name":"b"}', "'name' twice"),

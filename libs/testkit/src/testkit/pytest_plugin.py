@@ -1,4 +1,4 @@
-"""Fixtures for every test of the repository: one PostgreSQL and one broker per run, started when first asked for.
+"""Fixtures for every test of the repository: one PostgreSQL and one broker per process, started when first asked for.
 
 `TEST_POSTGRES_URL` (a superuser's address) and `KAFKA_BOOTSTRAP_SERVERS` name engines from outside;
 `TESTKIT_ENGINE=docker` takes both from a Docker engine. Otherwise they are processes of this run on free ports, in a
@@ -117,6 +117,7 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tell a failure at once: a run that is ended from outside never prints its summary."""
-    if report.failed:
+    is_told_by_another = "PYTEST_XDIST_WORKER" in os.environ  # the run's first process hears of it too
+    if report.failed and not is_told_by_another:
         told = f"\n{report.nodeid} failed in its {report.when}:\n{report.longreprtext[-FAILURE_CHARACTERS:]}\n"
         os.write(STDERR, told.encode())

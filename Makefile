@@ -82,6 +82,7 @@ docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI a
 	@$(RUN) -m contracts.asyncapi > docs/asyncapi.json
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi
+	@$(RUN) -m gateway files
 	@$(RUN) -m tests.schema
 
 clean: ## Stop the local stack and remove its data, logs and results.

@@ -6,23 +6,22 @@ from importlib import resources
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-import crossplane
 import jsonschema
 import pytest
 import yaml
 
 from contracts.topics import TOPICS
 from engines import checkout
+from gateway.engine import FILES, TEMPLATE
+from gateway.rendering import CHECKED, PREFIX, upstream_variable
 from local_stack.services import SERVICES, ProcessType, Service
 
 COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").read_text())
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 KNOWN = {
     *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
-    *("restart", "init", "stop_grace_period", "deploy", "networks"),
+    *("restart", "init", "stop_grace_period", "deploy", "networks", "user"),
 }
-INSIDE = ("/metrics", "/health/deep", "/metrics/", "/health/deep/")
-OUTSIDE = ("/health/ready", "/health/live", "/v1/wallets", "/docs", "/problems/metrics", "/metricsx")
 PROCESSES = [(service, process) for service in SERVICES for process in service.processes]
 
 
@@ -32,8 +31,8 @@ def test_every_process_runs_in_a_container_that_is_watched(service: Service, pro
 
     assert tuple(container["command"]) == process.argv[2:]
     assert container["environment"][process.port_variable] == process.port
-    published = CONTAINERS["gateway"] if process.is_api else container
-    assert f"127.0.0.1:${{{process.port_variable}:-{process.port}}}:{process.port}" in published["ports"]
+    published = [f"127.0.0.1:${{{process.port_variable}:-{process.port}}}:{process.port}"]
+    assert container.get("ports", []) == ([] if process.is_api else published)
     assert container.get("deploy") == ({"replicas": 2} if process.is_api else None)
     assert f":{process.port}/health/ready" in container["healthcheck"]["test"][-1]
     assert service.url_variable in container["environment"]
@@ -57,72 +56,29 @@ def test_the_file_fits_the_schema_of_compose() -> None:
     jsonschema.validate(COMPOSE, json.loads(schema_file.read_text()))
 
 
-def test_the_gateway_knows_every_directive_and_leads_to_every_api() -> None:
-    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
-    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
-    upstreams = {
-        each["args"][0]: [inner["args"] for inner in each["block"] if inner["directive"] == "server"]
-        for each in http["block"]
-        if each["directive"] == "upstream"
-    }
-    led = {
-        _only(server, "listen"): _only(location, "proxy_pass")
-        for server in _blocks(http, "server")
-        for location in _blocks(server, "location")
-        if location["args"] == ["/"]
-    }
+def test_the_gateway_is_given_every_variable_of_its_configuration_and_leads_to_every_api() -> None:
+    gateway = CONTAINERS["gateway"]
+    variables = {name: value for name, value in gateway["environment"].items() if name.startswith(PREFIX)}
+    (mounted,) = gateway["volumes"]
 
-    assert parsed["status"] == "ok", parsed["errors"]
+    assert set(re.findall(r"\$\{(GATEWAY_\w+)\}", TEMPLATE.read_text())) == set(variables)
+    assert mounted == f"./{FILES.relative_to(checkout.ROOT)}:{variables['GATEWAY_FILES']}:ro"
     for service, process in PROCESSES:
         if process.is_api:
-            assert led[str(process.port)] == f"http://{service.name}"
-            assert upstreams[service.name] == [[f"{process.name}:{process.port}", "resolve"]]
+            server = variables[upstream_variable(service.name.replace("_", "-"))]
+            assert server == f"server {process.name}:{process.port} resolve {CHECKED};"
 
 
-def test_the_gateway_keeps_inside_what_operators_alone_may_see() -> None:
-    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
-    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
-
-    for server in _blocks(http, "server"):
-        refusing = [each for each in _blocks(server, "location") if _blocks(each, "return")]
-        assert [_only(each, "return") for each in refusing] == ["404"]
-        (kind, pattern) = refusing[0]["args"]
-        assert kind == "~", "a pattern is looked at before the prefix that leads on, on the path as it is decoded"
-        kept = re.compile(pattern.replace(r"\z", r"\Z"))
-        assert [path for path in INSIDE if kept.match(path) is None] == []
-        assert [path for path in OUTSIDE if kept.match(path) is not None] == []
-
-
-def test_the_gateway_tells_whose_address_a_request_is_from_and_is_alone_believed() -> None:
-    parsed = crossplane.parse(str(checkout.ROOT / "deploy" / "images" / "nginx.conf"), strict=True)
-    (http,) = (each for each in parsed["config"][0]["parsed"] if each["directive"] == "http")
-    told = dict(each["args"] for each in _blocks(http, "proxy_set_header"))
-    inside = list(_blocks(http, "server"))
-    inside += [location for server in inside for location in _blocks(server, "location")]
+def test_the_gateway_is_the_one_public_address_and_alone_is_believed() -> None:
     (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
     gateway = CONTAINERS["gateway"]["networks"]["default"]["ipv4_address"]
 
-    assert told["X-Forwarded-For"] == "$proxy_add_x_forwarded_for", "appended: what the client wrote stays left of it"
-    assert [each for each in inside if _blocks(each, "proxy_set_header")] == [], "one there would replace all of these"
+    assert CONTAINERS["gateway"]["ports"] == ["127.0.0.1:${GATEWAY_PORT:-8080}:8080"]
     assert ip_address(gateway) in ip_network(network["subnet"])
     assert ip_address(gateway) not in ip_network(network["ip_range"]), "no other container may be given it"
     for service, process in PROCESSES:
         trusted = CONTAINERS[process.name]["environment"]["TRUSTED_PROXIES"]
         assert trusted == gateway, service.name
-
-
-def _blocks(parent: dict[str, Any], directive: str) -> list[dict[str, Any]]:
-    return [each for each in parent["block"] if each["directive"] == directive]
-
-
-def _only(parent: dict[str, Any], path: str) -> str:
-    """Return the argument of the one directive at *path* below *parent*."""
-    *outer, last = path.split("/")
-    for directive in outer:
-        (parent,) = _blocks(parent, directive)
-    (found,) = _blocks(parent, last)
-    argument: str = found["args"][0]
-    return argument
 
 
 def test_every_database_is_made() -> None:

@@ -44,6 +44,12 @@ REPEATED_HEADER: Final = _register(
 MALFORMED_JSON: Final = _register(
     "malformed_json", 400, "The body is not valid JSON", "Send one JSON document in UTF-8, nested at most 32 deep."
 )
+UNCLEAR_PATH: Final = _register(
+    "unclear_path",
+    400,
+    "The path has empty segments or dots",
+    "Send it as documented, without `//`, `.` or `..`.",
+)
 INVALID_IDEMPOTENCY_KEY: Final = _register(
     "invalid_idempotency_key",
     400,
@@ -348,6 +354,18 @@ OVERLOADED: Final = _register(
 UNAVAILABLE: Final = _register(
     "unavailable", 503, "The service cannot reach what it needs", "Repeat with the same key after retry_after_s."
 )
+GATEWAY_UNAVAILABLE: Final = _register(
+    "gateway_unavailable",
+    502,
+    "The gateway reached no instance that answered",
+    "Repeat with the same key after the seconds of Retry-After.",
+)
+GATEWAY_TIMEOUT: Final = _register(
+    "gateway_timeout",
+    504,
+    "No instance answered the gateway in time",
+    "Repeat with the same key after the seconds of Retry-After, to learn whether it happened.",
+)
 HALTED: Final = _register(
     "halted",
     503,
@@ -375,11 +393,3 @@ WALLET_PARKED: Final = _register(
 
 PROBLEM_CODES: Final[dict[str, ProblemCode]] = _REGISTRY
 """Every code, in the order of the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldCode:
-    """What is wrong with one field, as the `errors` list of an `invalid_request` or `invalid_query` names it."""
-
-    code: str
-    meaning: str

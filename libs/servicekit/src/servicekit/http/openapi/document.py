@@ -92,6 +92,8 @@ def _document(app: FastAPI, router: APIRouter, routes: Sequence[Route]) -> dict[
         else:
             _declare(operations[route.method.lower()], route, asked[route.operation_id], by_struct)
         operations[route.method.lower()].update(_admission(route.access))
+        if route.method not in BODILESS:
+            operations[route.method.lower()]["x-body-max-bytes"] = route.body_max_bytes
     document.setdefault("components", {})["securitySchemes"] = {
         _BEARER: {"type": "http", "scheme": "bearer", "description": "An API key, or a token of a registered issuer."}
     }

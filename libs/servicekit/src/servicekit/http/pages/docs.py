@@ -15,6 +15,7 @@ DISTRIBUTION: Final = "fastapi-offline"
 _VERSION: Final = metadata.version(DISTRIBUTION)
 FILES: Final = f"/docs/{_VERSION}"
 """The files of one version under one path: a browser may keep them."""
+_BESIDE: Final = FILES.removeprefix("/")
 _TYPES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 _FROM_HERE_ALONE: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
@@ -25,10 +26,10 @@ def add_docs(app: FastAPI) -> None:
     """Add `/docs` and the files it needs; browsers are told to ask nobody else for anything."""
     router = APIRouter(include_in_schema=False)
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url="openapi.json",  # beside the page, wherever a gateway shows it
         title=app.title,
-        swagger_js_url=f"{FILES}/swagger-ui-bundle.js",
-        swagger_css_url=f"{FILES}/swagger-ui.css",
+        swagger_js_url=f"{_BESIDE}/swagger-ui-bundle.js",
+        swagger_css_url=f"{_BESIDE}/swagger-ui.css",
         swagger_favicon_url="data:,",
         swagger_ui_parameters={"validatorUrl": None},  # or it has its document validated elsewhere
     )

@@ -24,6 +24,7 @@ from tests.chaos.faults import (
     database,
     drifting,
     exporting,
+    gateway,
     groups,
     key_sets,
     ledger,
@@ -107,6 +108,7 @@ _MODULES = (
     closing,
     drifting,
     refunds,
+    gateway,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)
 _PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *standby.PLANTED]

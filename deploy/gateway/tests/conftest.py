@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engines.ports import free_ports
-from gateway.engine import Gateway
+from gateway.engine import TEMPLATE, Gateway
 from gateway.rendering import Behind
 
-MakeGateway = Callable[[Behind], Gateway]
+MakeGateway = Callable[..., Gateway]
 
 
 @pytest.fixture
@@ -19,11 +19,15 @@ def make_gateway(run_folder: Path) -> Iterator[MakeGateway]:
     """Give a maker of gateways that have started; their port is filled in."""
     started: list[Gateway] = []
 
-    def make(behind: Behind) -> Gateway:
+    def make(behind: Behind, *, template: Path = TEMPLATE) -> Gateway:
         (port,) = free_ports(1)
         name = f"gateway-{secrets.token_hex(4)}"
         gateway = Gateway(
-            folder=run_folder / name, port=port, log=run_folder / f"{name}.log", behind=replace(behind, port=port)
+            folder=run_folder / name,
+            port=port,
+            log=run_folder / f"{name}.log",
+            behind=replace(behind, port=port),
+            template=template,
         )
         gateway.start()
         started.append(gateway)

@@ -1,18 +1,24 @@
 """A real nginx between a client and APIs: what it passes on, what it answers itself, what it does when one dies."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from engines.errors import EngineError
-from gateway.engine import Gateway
+from gateway.engine import TEMPLATE, Gateway
 from gateway.rendering import Behind
 from testkit.backends import backends, connected
 
 pytestmark = pytest.mark.integration
-MakeGateway = Callable[[Behind], Gateway]
+
+
+class MakeGateway(Protocol):
+    def __call__(self, behind: Behind, *, template: Path = TEMPLATE) -> Gateway: ...
+
+
 NOWHERE = Behind(port=0, apis={})
 
 
@@ -155,6 +161,20 @@ async def test_a_request_whose_instance_dies_goes_to_another(make_gateway: MakeG
             ]
     assert [answer.status for answer in answers] == [200] * 4
     assert one.drops == 0, "none of them died with its instance"
+
+
+async def test_without_non_idempotent_a_post_dies_with_its_instance(make_gateway: MakeGateway, tmp_path: Path) -> None:
+    """The bug that the test before it is there to find."""
+    planted = tmp_path / "nginx.conf.template"
+    planted.write_text(TEMPLATE.read_text().replace("error timeout non_idempotent;", "error timeout;"))
+    async with backends("one", "two") as (one, two):
+        gateway = make_gateway(Behind(port=0, apis={"wallet": [one.address, two.address]}), template=planted)
+        async with connected(gateway.port) as client:
+            one.drops = 1
+            answers = [
+                await client.ask("/v1/deposits", "Idempotency-Key: k", method="POST", body=b"{}") for _ in range(4)
+            ]
+    assert [answer.status for answer in answers].count(502) == 1
 
 
 async def test_a_request_that_dies_with_two_instances_may_be_repeated(make_gateway: MakeGateway) -> None:

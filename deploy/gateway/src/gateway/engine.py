@@ -44,6 +44,7 @@ class Gateway(Engine):
     ready_within_s = READY_WITHIN_S
 
     behind: Behind
+    template: Path = TEMPLATE
 
     @property
     def configuration(self) -> Path:
@@ -88,7 +89,7 @@ class Gateway(Engine):
 
     def _accepted(self, behind: Behind) -> str:
         """Return the configuration for *behind*; EngineError unless nginx takes it."""
-        text = render(TEMPLATE.read_text(), behind.variables(folder=self.folder, files=FILES))
+        text = render(self.template.read_text(), behind.variables(folder=self.folder, files=FILES))
         tried = self.folder / "tried.conf"
         tried.write_text(text)
         done = subprocess.run(self._argv(tried, "-t"), capture_output=True, text=True, check=False)

@@ -102,15 +102,23 @@ class Gateway(Engine):
 
 
 def reload(pid: int) -> None:
-    """Have the nginx of *pid* read its configuration again; return once new workers serve.
+    """Have the nginx of *pid* read its configuration again; return once new workers alone take new connections.
 
-    Raises EngineError where none does in time: the old ones go on.
+    Raises EngineError where that does not come about in time: the old ones go on.
     """
     master = psutil.Process(pid)
-    before = {each.pid for each in master.children()}
+    before = set(master.children())
     master.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + RELOADED_WITHIN_S
-    while not {each.pid for each in master.children()} - before:
+    while not set(master.children()) - before or any(map(_still_listens, before)):
         if time.monotonic() > deadline:
             raise EngineError("nginx did not take its new configuration: see its log; the old one goes on")
         time.sleep(POLL_S)
+
+
+def _still_listens(worker: psutil.Process) -> bool:
+    """Return whether a worker, which says so once it ends, takes new connections yet."""
+    try:
+        return worker.status() != psutil.STATUS_ZOMBIE and not any("shutting down" in word for word in worker.cmdline())
+    except psutil.NoSuchProcess:
+        return False

@@ -120,7 +120,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, process(port=taken.getsockname()[1]) as child:
-        line = line_with(child, "process.port_taken")
+        line = line_with(child, "process.cannot_start")
         assert child.wait(30) == 1
 
     assert re.search(r"127\.0\.0\.1:\d+ .* set PROBE_PORT", json.loads(line)["detail"])

@@ -69,7 +69,11 @@ async def run_together(shutdown: Shutdown, *bodies: Callable[[Shutdown], Awaitab
         await asyncio.wait(running)
 
 
-class PortTaken(Exception):
+class CannotStart(Exception):
+    """A process that must not start as it is configured. The message is a sentence for whoever configures it."""
+
+
+class PortTaken(CannotStart):
     """The port is in use, or may not be bound. The message names the address and the setting."""
 
 
@@ -95,8 +99,8 @@ async def _supervised(main: Callable[[Shutdown], Awaitable[None]], drain_s: floa
     except asyncio.CancelledError:
         get_logger().error("process.drain_late", drain_s=drain_s)
         return EXIT_DRAIN_LATE
-    except PortTaken as error:
-        get_logger().error("process.port_taken", detail=str(error))
+    except CannotStart as error:
+        get_logger().error("process.cannot_start", detail=str(error))
         return EXIT_FAILED
     except Exception:  # noqa: BLE001  the boundary of the process
         get_logger().exception("process.failed")

@@ -1,7 +1,7 @@
 """Pools, connections and transactions: every acquire has a deadline, every session bounds its transactions.
 
-Behind a pooler in transaction mode set `statement_cache_size` to 0 and let it pass the session settings. What reads for
-tenants (`servicekit.tenant_pool`) must have none such between: its sessions are theirs.
+Nothing may stand between a pool and PostgreSQL that shares sessions: their bounds, and the tenant that one shows, are
+theirs (`servicekit.service.pooler` finds it out).
 """
 
 import asyncio

@@ -25,6 +25,7 @@ from servicekit.relay.settings import RelaySettings
 from servicekit.service import ConsumerProcess, Port, RelayProcess, Service
 from servicekit.service.consuming import make_consuming
 from servicekit.service.instances import instance_jitter, instance_name
+from servicekit.service.pooler import refuse_pooler
 from servicekit.service.unsafe_role import refuse_unsafe_role
 from servicekit.serving import Tls, serve_http
 from servicekit.settings import Mode, ServiceSettings
@@ -41,11 +42,13 @@ async def open_process(
 ) -> AsyncIterator[Telemetry]:
     """Give the process its logs, metrics and traces, and measure its event loop.
 
-    *dsn* is where its app role reaches the database: outside development raises UnsafeRoleError where that role may do
-    what no process needs, and Unavailable where the database cannot be asked.
+    *dsn* is where its app role reaches the database: raises BehindPooler where a pooler stands before it; outside
+    development UnsafeRoleError where that role may do what no process needs, and Unavailable where the database cannot
+    be asked.
     """
     telemetry = open_telemetry(settings, service=service.name, process=process, version=service.version)
     try:
+        await refuse_pooler(dsn, application=f"{service.slug}-{process}")
         if settings.mode is not Mode.DEVELOPMENT:
             await refuse_unsafe_role(dsn, application=f"{service.slug}-{process}", journals=service.journals)
         async with event_loop_delay(telemetry.registry):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from servicekit.lifecycle import CannotStart
 from servicekit.postgres import PoolSettings, open_pool
 
 OUTBOX: Final = "servicekit.outbox"
@@ -29,7 +30,7 @@ _RIGHTS: Final = """
       from pg_roles r where r.rolname = current_user"""
 
 
-class UnsafeRoleError(Exception):
+class UnsafeRoleError(CannotStart):
     """The app role may do what no process needs. The message names all of it."""
 
 

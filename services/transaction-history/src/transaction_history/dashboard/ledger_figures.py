@@ -1,4 +1,7 @@
-"""What the whole ledger comes to, for dashboards of operators: told by the worker that leads, by currency alone."""
+"""What the whole ledger comes to, for dashboards of operators: told by the worker that leads, by currency alone.
+
+The canary's tenant is left out: its transactions are the operators' own.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from contracts import canary
 from contracts.money import EXPONENTS
 from servicekit.clock import monotonic_s
 from servicekit.maintenance import JobRun
@@ -28,8 +32,11 @@ DAYS_COUNTED_AGAIN: Final = timedelta(days=3)
 """Entries may be counted on a day that is over while the index is behind."""
 
 _WALLETS: Final = f"""
-    select currency, sum(wallets)::bigint as open, sum(posted) as posted from {INDEX}.shard_total group by currency"""
-_CLOSED: Final = f"select currency, count(*) as closed from {SCHEMA}.wallet where status = 'closed' group by currency"
+    select currency, sum(wallets)::bigint as open, sum(posted) as posted
+    from {INDEX}.shard_total where tenant_id <> $1 group by currency"""
+_CLOSED: Final = f"""
+    select currency, count(*) as closed
+    from {SCHEMA}.wallet where status = 'closed' and tenant_id <> $1 group by currency"""
 # From tenant to tenant by the key: no other index leads to a day.
 _VOLUMES: Final = f"""
     with recursive tenant as (
@@ -40,6 +47,7 @@ _VOLUMES: Final = f"""
     select d.type, d.currency, sum(d.transactions)::bigint, sum(d.credits), sum(d.debits)
     from tenant cross join lateral (
         select * from {INDEX}.day_total where tenant_id = tenant.tenant_id and day >= $1 and day < $2) as d
+    where tenant.tenant_id <> $3
     group by d.type, d.currency"""
 
 
@@ -78,8 +86,8 @@ class LedgerFigures(Collector):
 
     async def measure(self, run: JobRun) -> int:
         """Measure once."""
-        wallets = await run.connection.fetch(_WALLETS)
-        closed = await run.connection.fetch(_CLOSED)
+        wallets = await run.connection.fetch(_WALLETS, canary.TENANT_ID)
+        closed = await run.connection.fetch(_CLOSED, canary.TENANT_ID)
         counts = {
             (row["currency"], status): row[status]
             for status, rows in (("open", wallets), ("closed", closed))
@@ -130,7 +138,7 @@ class LedgerFigures(Collector):
 
 
 async def _between(connection: Connection, begin: date, end: date) -> _ByTypeAndCurrency:
-    rows = await connection.fetch(_VOLUMES, begin, end)
+    rows = await connection.fetch(_VOLUMES, begin, end, canary.TENANT_ID)
     return {
         (type_, currency): Traffic(transactions, int(credits_), int(debits))
         for type_, currency, transactions, credits_, debits in rows

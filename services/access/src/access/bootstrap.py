@@ -59,7 +59,7 @@ from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 ASKED_WITHIN_S: Final = 3.0
@@ -149,9 +149,10 @@ async def open_api(
         await open_pool(health_pool_settings(pools)) as health,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         _vetting(settings, resolver) as vetting,
+        processes.depending(telemetry, health, settings.brokers),
     ):
-        telemetry.registry.register(PoolCollector("api", pool))
-        telemetry.registry.register(PoolCollector("reads", reads))
+        telemetry.pools.watch("api", pool)
+        telemetry.pools.watch("reads", reads)
         yield _app(
             settings,
             telemetry,
@@ -226,7 +227,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
         _continuity(settings, process.pool) as continuity,
         open_worker(settings, telemetry, pool, continuity),
     ):
-        telemetry.registry.register(PoolCollector("worker", pool))
+        telemetry.pools.watch("worker", pool)
         await processes.run_beside_pages(
             settings,
             shutdown,
@@ -235,6 +236,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
             port=process.port,
             pool=pool,
             work=_until_the_end,
+            brokers=settings.brokers,
         )
 
 

@@ -45,7 +45,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.consuming import make_consuming
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
@@ -99,10 +99,11 @@ async def open_api(
     """Give the API's application; *authority* replaces its own."""
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
-        telemetry.registry.register(PoolCollector("reads", pool))
+        telemetry.pools.watch("reads", pool)
         async with (
             Projected(pool, PROJECTION) as projected,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+            processes.depending(telemetry, health),
         ):
             yield _app(
                 settings, telemetry, admitting, tenants=await open_tenants(pool), health=health, projected=projected
@@ -161,7 +162,7 @@ async def run_projector(
         processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
-        telemetry.registry.register(PoolCollector(process.name, pool))
+        telemetry.pools.watch(process.name, pool)
         metrics = FraudMetrics(telemetry.registry)
         rule_store = make_rule_store(settings, pool, metrics)
         await rule_store.start()
@@ -190,6 +191,7 @@ async def run_projector(
             pool=pool,
             work=work,
             deep=consuming.check,
+            brokers=process.consumer.brokers,
         )
 
 

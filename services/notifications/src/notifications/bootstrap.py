@@ -58,7 +58,7 @@ from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.instances import instance_jitter
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
@@ -117,9 +117,10 @@ async def open_api(
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        processes.depending(telemetry, health),
     ):
-        telemetry.registry.register(PoolCollector("api", pool))
-        telemetry.registry.register(PoolCollector("reads", reads))
+        telemetry.pools.watch("api", pool)
+        telemetry.pools.watch("reads", reads)
         routes = _routes(settings, pool, await open_tenants(reads), vetting)
         yield _app(settings, telemetry, admitting, routes=routes, health=health)
 
@@ -197,7 +198,7 @@ async def run_worker(
         await open_pool(process.pool) as pool,
         open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):
-        telemetry.registry.register(PoolCollector("worker", pool))
+        telemetry.pools.watch("worker", pool)
         await processes.run_beside_pages(
             settings,
             shutdown,

@@ -125,17 +125,21 @@ def _on_signal(shutdown: Shutdown, number: signal.Signals) -> None:
 @asynccontextmanager
 async def event_loop_delay(registry: CollectorRegistry) -> AsyncIterator[None]:
     """Measure, while the body runs, how late the event loop wakes a sleeper: what every request waits at least."""
-    histogram = Histogram(
+    task = asyncio.create_task(_measure_delay(delay_histogram(registry)))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def delay_histogram(registry: CollectorRegistry) -> Histogram:
+    """Register and return the histogram of the event loop's delay."""
+    return Histogram(
         "event_loop_delay_seconds",
         "How late a timer of the event loop fires.",
         buckets=_DELAY_BUCKETS_S,
         registry=registry,
     )
-    task = asyncio.create_task(_measure_delay(histogram))
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 async def _measure_delay(histogram: Histogram) -> None:

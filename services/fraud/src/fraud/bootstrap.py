@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from contracts.decisions import DecisionMode, DecisionOutcome
+from contracts.events import EVENT_TYPES
 from contracts.topics import WALLET_EVENTS
 from fraud.application.backtest import Backtest, run_backtest
 from fraud.application.metrics import FraudMetrics
@@ -23,6 +25,7 @@ from fraud.reads.reads_postgres import RiskReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
 from fraud.rules.rules_postgres import RulesFromDatabase
+from fraud.rules.schema import RULES_MAX
 from fraud.rules.store import RuleStore
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
@@ -44,6 +47,7 @@ from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.consuming import make_consuming
+from servicekit.service.metrics import API, CONSUMER, RELAY, Bounded, ServiceMetrics
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
@@ -65,6 +69,20 @@ def migration_sources() -> list[MigrationSource]:
         limits_source(),
         own,
     ]
+
+
+_RULE: Final = {"rule": Bounded("the rules in force", RULES_MAX)}
+METRICS: Final = ServiceMetrics(
+    service=SERVICE,
+    processes={"api": API, "projector": (*CONSUMER, FraudMetrics), "relay": RELAY},
+    labels={
+        "fraud_events_folded_total": {"type": Bounded("the types of `wallet.events`", len(EVENT_TYPES))},
+        "fraud_decisions_total": {**_RULE, "outcome": tuple(DecisionOutcome), "mode": tuple(DecisionMode)},
+        "fraud_decision_seconds": {**_RULE, "mode": tuple(DecisionMode)},
+        "fraud_rules_info": {"version": Bounded("the version in force", 1)},
+    },
+)
+"""The metrics of its processes, and what may stand in their labels."""
 
 
 def make_projection(

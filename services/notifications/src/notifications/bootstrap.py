@@ -11,6 +11,7 @@ from notifications.deliveries.commands import DeliveryCommands
 from notifications.deliveries.projection import NAME, DeliveryProjection
 from notifications.deliveries.queries import DeliveryQueries
 from notifications.deliveries.recording_postgres import PostgresRecorder
+from notifications.domain.outcomes import AttemptOutcome, EndpointStatus
 from notifications.endpoints.commands import EndpointCommands
 from notifications.endpoints.encryption import SecretCipher
 from notifications.endpoints.queries import EndpointQueries
@@ -28,6 +29,7 @@ from notifications.entrypoints.endpoint_routes import (
     endpoint_switches,
     endpoint_trials,
 )
+from notifications.maintenance.backlog import HELD, BacklogMetrics
 from notifications.maintenance.jobs import worker_jobs
 from notifications.sending.attempts import Attempts
 from notifications.sending.metrics import WorkerMetrics
@@ -57,6 +59,7 @@ from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.instances import instance_jitter
+from servicekit.service.metrics import API, CONSUMER, ERROR, MAINTENANCE, RELAY, ServiceMetrics
 from servicekit.service.processes import database_check, health_pool_settings
 from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
@@ -79,6 +82,24 @@ def migration_sources() -> list[MigrationSource]:
         limits_source(),
         own,
     ]
+
+
+METRICS: Final = ServiceMetrics(
+    service=SERVICE,
+    processes={
+        "api": API,
+        "projector": CONSUMER,
+        "worker": (*MAINTENANCE, WorkerMetrics, BacklogMetrics),
+        "relay": RELAY,
+    },
+    labels={
+        "webhook_attempts_total": {"outcome": tuple(AttemptOutcome)},
+        "webhook_worker_failures_total": {"error": ERROR},
+        "webhook_endpoints": {"status": tuple(EndpointStatus)},
+        "webhook_held": {"reason": tuple(HELD)},
+    },
+)
+"""The metrics of its processes, and what may stand in their labels."""
 
 
 def make_projection(settings: NotificationsSettings) -> DeliveryProjection:

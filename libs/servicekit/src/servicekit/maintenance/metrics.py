@@ -1,9 +1,11 @@
 """Prometheus metrics of jobs."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_SECONDS = (0.01, 0.1, 0.5, 2, 10)
-OUTCOMES = ("done", "failed")
+_SECONDS: Final = (0.01, 0.1, 0.5, 2, 10)
+OUTCOMES: Final = ("done", "failed")
 
 
 class MaintenanceMetrics:

@@ -75,6 +75,9 @@ class _Shown(NamedTuple):
     until_s: float
 
 
+_NONE: Final = _Shown({}, {}, {}, 0.0)
+
+
 class LedgerFigures(Collector):
     """Measures the ledger for as long as it is asked to, and tells at `/metrics` what it came to."""
 
@@ -117,10 +120,10 @@ class LedgerFigures(Collector):
         return _added(self._past, recent)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures, while they are young."""
+        """Yield the figures, while they are young; families without any afterwards."""
         shown = self._shown
         if shown is None or monotonic_s() > shown.until_s:
-            return
+            shown = _NONE
         wallets = GaugeMetricFamily("ledger_wallets", "Wallets, of all tenants.", labels=("currency", "status"))
         for key, count in shown.wallets.items():
             wallets.add_metric(key, count)

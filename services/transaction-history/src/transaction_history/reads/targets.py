@@ -122,9 +122,7 @@ class Targets:
         self._replicas = replicas
         self._lag_ms_max = lag_ms_max
         self._turn = 0
-        self._reads = Counter(
-            "history_reads_total", "Reads by the server they were put to.", ("target", "why"), registry=registry
-        )
+        self._reads = reads_counter(registry)
 
     def choose(self, wanted: Mapping[int, int]) -> Choice:
         """Return whom to ask for what has come to *wanted*."""
@@ -143,6 +141,11 @@ class Targets:
     def check(self) -> Mapping[str, Check]:
         """Return how each replica is, by name."""
         return {replica.target.name: replica.check(self._lag_ms_max) for replica in self._replicas}
+
+
+def reads_counter(registry: CollectorRegistry) -> Counter:
+    """Register and return the counter of reads."""
+    return Counter("history_reads_total", "Reads by the server they were put to.", ("target", "why"), registry=registry)
 
 
 @asynccontextmanager

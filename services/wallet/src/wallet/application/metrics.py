@@ -25,6 +25,9 @@ _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
 
 
+REFUSALS: Final = ("queue_full", "queue_old", "outcome_unknown", "deadline")
+
+
 class BatchPath(StrEnum):
     """How a batch came to its outcome."""
 
@@ -165,6 +168,7 @@ _UNDONE_LABELS: Final[Mapping[type, str]] = {
     Deferred: "not_now",
     AheadOfClock: "ahead_of_clock",
 }
+OUTCOMES: Final = ("accepted", "refused", "replayed", *_UNDONE_LABELS.values())
 
 
 class FraudDecisionMetrics:

@@ -26,6 +26,9 @@ _SWEEP_DEADLINE_S: Final = 3.0
 """Of one lot. A sweeper that is lost keeps the others waiting for twice as long."""
 
 
+PARTITION_STATES: Final = ("attached", "archived")
+
+
 @dataclass(slots=True)
 class Halt:
     """Whether the relay found the topic ahead of the journal: read by the committer, written by a job."""
@@ -57,7 +60,7 @@ def measure_journal(metrics: JournalMetrics) -> Job:
 
     async def measure(run: JobRun) -> int:
         found = await partitions_postgres.fullness(run.connection)
-        partitions = {"attached": found.attached, "archived": found.archived}
+        partitions = dict(zip(PARTITION_STATES, (found.attached, found.archived), strict=True))
         metrics.measured(keys=found.keys, headroom=found.headroom, partitions=partitions)
         return 0
 

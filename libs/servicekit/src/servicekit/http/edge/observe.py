@@ -19,6 +19,8 @@ UNMATCHED: Final = "unmatched"
 """The route of a request that no route takes: a path of the client's choice is no label."""
 LINES_PER_S_MAX: Final = 50
 """Under overload the metric counts what no longer gets a line: writing would cost more than refusing."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "OTHER")
+STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUS_FAILED: Final = 500
 
 
@@ -107,7 +109,8 @@ class Observer:
     ) -> None:
         """Count the answer; write its canonical line where it failed, was slow or is traced (or all lines are wanted).
 
-        *problem* is the code of the problem document that it was. *error* is what made it fail, and is logged here, once: a bug with its traceback, always.
+        *problem* is the code of the problem document that it was. *error* is what made it fail, and is logged here,
+        once: a bug with its traceback, always.
         """
         duration_s = monotonic_s() - started_s
         series.count(status, duration_s, None if span is None else _trace_id(span))

@@ -22,12 +22,12 @@ from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
 from servicekit.http.edge.matching import RouteTable, routed_path, told_path
-from servicekit.http.edge.observe import UNMATCHED, Observer, problem_in, traceparent_in
+from servicekit.http.edge.observe import METHODS, UNMATCHED, Observer, problem_in, traceparent_in
 from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem, problem_from
 from servicekit.http.route import BODY_BYTES_MAX, Route
 
-_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS: Final = frozenset(METHODS)
 
 
 class Edge:

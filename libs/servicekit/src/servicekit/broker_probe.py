@@ -14,7 +14,7 @@ _REQUEST_MS: Final = 1_000
 
 
 class BrokerProbe:
-    """Asks one broker of *brokers* after another; it connects when it is asked, and closes at `close`."""
+    """Asks one broker of *brokers* after another; it connects when it is asked, and closes at `aclose`."""
 
     def __init__(self, brokers: Brokers, client_id: str) -> None:
         self._brokers = brokers
@@ -28,10 +28,10 @@ class BrokerProbe:
             nodes = [broker.nodeId for broker in client.cluster.brokers()]
             await client.send(random.choice(nodes), MetadataRequest([]))  # noqa: S311  a choice is no secret
         except BaseException:
-            await self.close()  # the next one looks for brokers afresh, also where this one was given up
+            await self.aclose()  # the next one looks for brokers afresh, also where this one was given up
             raise
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 
 from starlette.types import ASGIApp
@@ -76,13 +76,10 @@ async def depending(telemetry: Telemetry, pool: Pool, brokers: Brokers | None = 
         async with telemetry.dependencies.watching({Dependency.DATABASE: ask_database}):
             yield
         return
-    probe = BrokerProbe(brokers, f"{telemetry.service}-{telemetry.process}")
-    try:
+    async with aclosing(BrokerProbe(brokers, f"{telemetry.service}-{telemetry.process}")) as probe:
         asked = {Dependency.DATABASE: ask_database, Dependency.BROKER: probe.ask}
         async with telemetry.dependencies.watching(asked):
             yield
-    finally:
-        await probe.close()
 
 
 async def serve_api(

@@ -125,6 +125,18 @@ async def test_the_backlog_is_what_active_endpoints_wait_for(bench: Bench) -> No
 
     assert (waiting.due, waiting.endpoints) == (3, {"active": 1, "paused": 1})
     assert waiting.oldest_s >= 0
+    assert waiting.held == {"paused": 3, "retrying": 0}
+
+
+async def test_what_a_failing_endpoint_waits_for_is_held(bench: Bench) -> None:
+    failing, _ = await endpoints(bench, 2)
+    await events(bench, 3)
+    async with bench.pool.connection() as connection:
+        await connection.execute("update notifications.endpoint set failing_since = now() where id = $1", UUID(failing))
+        await connection.execute("update notifications.delivery set next_attempt_at = now() + interval '1 hour'")
+        waiting = await backlog.measured(connection)
+
+    assert (waiting.due, waiting.held) == (0, {"paused": 0, "retrying": 3})
 
 
 async def test_the_backlog_is_counted_up_to_a_bound_over_all_endpoints(
@@ -141,7 +153,7 @@ async def test_the_backlog_is_counted_up_to_a_bound_over_all_endpoints(
 
 async def test_no_backlog_and_no_history_is_read_on_the_way_to_a_lease(bench: Bench) -> None:
     async with bench.pool.connection() as connection:
-        for statement, *arguments in ((queue_postgres.CANDIDATES, 16), (backlog.BACKLOG,)):
+        for statement, *arguments in ((queue_postgres.CANDIDATES, 16), (backlog.BACKLOG,), *zip(backlog.HELD.values())):
             nodes = await nodes_of(connection, statement, *arguments)
             used = [node["Index Name"] for node in nodes if str(node.get("Index Name", "")).startswith("delivery_")]
             assert set(used) <= {"delivery_due", "delivery_leased"}

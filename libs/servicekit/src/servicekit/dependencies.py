@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from servicekit.health import Check
 
 ASKED_EVERY_S: Final = 5.0
-ANSWER_S: Final = 1.0
+ANSWER_S: Final = 1.5
 """What takes longer to answer is down: nothing works that waits for it."""
 _FIRST_S: Final = 0.5
 

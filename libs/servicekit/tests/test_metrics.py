@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Exemplar
 from starlette.testclient import TestClient
 
 from servicekit.telemetry import Telemetry, Tracing
 from servicekit.telemetry.metrics import open_registry
+from testkit.metrics import families_of
 from testkit.route_bench import Bench
 
 KEY: Final = {"idempotency-key": "k"}
@@ -32,7 +32,7 @@ def exemplars(client: TestClient) -> list[tuple[str, Exemplar]]:
     page = client.get("/metrics", headers=OPENMETRICS).text
     return [
         (sample.labels["route"], sample.exemplar)
-        for family in text_string_to_metric_families(page)
+        for family in families_of(page)
         if family.name == "http_request_duration_seconds"
         for sample in family.samples
         if sample.exemplar is not None

@@ -19,7 +19,8 @@ FORBIDDEN: Final = {"wallet", "owner", "tenant", "message", "detail", "text", "u
 ODD_UNITS: Final = {"ms", "milliseconds", "minutes", "hours", "days", "us", "kb", "mb", "kilobytes", "percent"}
 COUNTED: Final = {"wallet_batch_commands"}
 """Histograms of what has no unit."""
-PROCESSES: Final = sorted(families_by_process())
+FAMILIES: Final = families_by_process()
+PROCESSES: Final = sorted(FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ class Shown(Collector):
     """A process's families, each with a sample: promtool passes over what has none."""
 
     def __init__(self, process: str) -> None:
-        self._families = families_by_process()[process]
+        self._families = FAMILIES[process]
 
     def collect(self) -> Iterator[Metric]:
         """Yield them."""

@@ -26,8 +26,10 @@ LEDGER_EVERY_S: Final = 15.0
 SHOWN_FOR_S: Final = 4 * LEDGER_EVERY_S
 """Who no longer leads soon shows nothing: a figure is never that of two workers."""
 TYPES_MAX: Final = 50
+SERIES_MAX: Final = 600
+"""Types in currencies that are told apart: both together could be thousands."""
 OTHER: Final = "other"
-"""The type of what is of none of the 50 that occur most."""
+"""The type of what is of none of the 50 that occur most, or too rare in its currency."""
 DAYS_COUNTED_AGAIN: Final = timedelta(days=3)
 """Entries may be counted on a day that is over while the index is behind."""
 
@@ -155,13 +157,16 @@ def _added(one: _ByTypeAndCurrency, other: _ByTypeAndCurrency) -> _ByTypeAndCurr
 def volumes_told(traffic: Mapping[tuple[str, str], Traffic]) -> dict[tuple[str, str], Decimal]:
     """Return the volumes by type and currency in major units, of so many types and no more."""
     counts: Counter[str] = Counter()
-    for (type_, _), found in traffic.items():
+    of_currency: Counter[tuple[str, str]] = Counter()
+    for (type_, currency), found in traffic.items():
         counts[type_] += found.transactions
-    named = {type_ for type_, _ in counts.most_common(TYPES_MAX)}
+        of_currency[type_, currency] = found.transactions
+    types = {type_ for type_, _ in counts.most_common(TYPES_MAX)}
+    named = {key for key, _ in of_currency.most_common(SERIES_MAX) if key[0] in types}
     told: dict[tuple[str, str], Decimal] = {}
     for (type_, currency), found in traffic.items():
         if currency in EXPONENTS:
-            key = (type_ if type_ in named else OTHER, currency)
+            key = (type_ if (type_, currency) in named else OTHER, currency)
             volume = _major(volume_minor(found.credits_minor, found.debits_minor), currency)
             told[key] = told.get(key, Decimal()) + volume
     return told

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,9 @@ from rich.console import Console
 
 from demo import stack
 from demo.stack import Platform
+from local_stack.state import description_file
+from observability.catalogue import families_by_process
+from testkit.metrics import OPENMETRICS, breaches_of_the_catalogue, exemplars
 from testkit.receiver import Receiver, receiving
 from testkit.waiting import eventually
 from testkit.wallet_api import Client
@@ -38,8 +41,8 @@ WITHIN_S: Final = 60
 
 
 @asynccontextmanager
-async def platform(folder: Path) -> AsyncIterator[Platform]:
-    """Run everything, nothing sampled but what its caller samples, its spans in *folder*."""
+async def platform(folder: Path) -> AsyncIterator[tuple[Platform, Path]]:
+    """Run everything, nothing sampled but what its caller samples, its spans in *folder*; give its description too."""
     (folder / "rules.yaml").write_text(RULES)
     environment = {
         **os.environ,
@@ -51,7 +54,7 @@ async def platform(folder: Path) -> AsyncIterator[Platform]:
     console = Console(quiet=True)
     config = stack.config_for(environment, console)
     async with stack.running(config, console) as running:
-        yield running
+        yield running, description_file(config.state)
     stack.discard(config)
 
 
@@ -82,6 +85,13 @@ async def fetch(dsn: str, query: str, *values: object) -> list[asyncpg.Record]:
         await connection.close()
 
 
+async def scraped(processes: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what each of the *processes* of a description shows, by its kind."""
+    kinds = families_by_process().keys()
+    async with httpx2.AsyncClient(headers={"Accept": OPENMETRICS}) as http:
+        return {kind: (await http.get(f"{processes[kind]['url']}/metrics")).text for kind in kinds}
+
+
 def traced(receiver: Receiver) -> list[str]:
     """Return the types of the webhooks that carried the trace."""
     posts = [post for post in receiver.posts if TRACE_ID in post.headers.get("traceparent", "")]
@@ -90,7 +100,7 @@ def traced(receiver: Receiver) -> list[str]:
 
 @pytest.mark.timeout(300)
 async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp_path: Path) -> None:
-    async with platform(tmp_path) as running, receiving() as receiver:
+    async with platform(tmp_path) as (running, description), receiving() as receiver:
         await subscribe(running, receiver)
         async with httpx2.AsyncClient(base_url=running.wallet_url, headers=bearer(running)) as http:
             client = Client(http)
@@ -111,6 +121,11 @@ async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp
             return sorted(traced(receiver)) == ["wallet.funds_withdrawn.v1", "wallet.restricted.v1"]
 
         await eventually(is_told, within_s=WITHIN_S)
+
+        pages = await scraped(json.loads(description.read_text())["processes"])
+        assert breaches_of_the_catalogue(pages) == []
+        assert exemplars(pages["wallet-api"], "http_request_duration_seconds") == {TRACE_ID}
+        assert exemplars(pages["wallet-api"], "wallet_commit_seconds") == {TRACE_ID}
 
         restricted = await fetch(running.wallet_dsn, "select traceparent from wallet.journal where type = 6")
         decided = await fetch(running.fraud_dsn, "select traceparent from servicekit.outbox")

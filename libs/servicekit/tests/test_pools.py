@@ -7,10 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from engines.ports import LOOPBACK
 from servicekit.failures import Failure, PoolExhausted, Unavailable
 from servicekit.postgres import Connection, Pool, PoolSettings, Transaction, connect, open_pool, transaction
+from servicekit.telemetry.metrics import Pools
 from testkit.databases import Server
 from testkit.proxy import Proxy
 
@@ -58,6 +60,12 @@ async def test_a_busy_pool_turns_callers_away(pool: Pool) -> None:
 
     async with pool.connection() as connection:
         assert await connection.fetchval("select 1") == 1
+    registry = CollectorRegistry()
+    Pools(registry).watch("reads", pool)
+    value, labels = registry.get_sample_value, {"pool": "reads"}
+    assert value("db_pool_acquire_failures_total", {**labels, "reason": "exhausted"}) == 1
+    assert value("db_pool_acquire_failures_total", {**labels, "reason": "unreachable"}) == 0
+    assert (value("db_pool_acquire_seconds_count", labels), value("db_pool_connections_max", labels)) == (2, 1)
 
 
 async def insert_and_fail(connection: Connection) -> None:

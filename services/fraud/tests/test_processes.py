@@ -75,7 +75,9 @@ async def test_a_burst_becomes_a_decision_that_everybody_can_read(environment: M
         assert (decided.wallet_id, decided.outcome, decided.wallet_version) == (str(payer), "block", 6)
         assert [decision["id"] for decision in risk["decisions"]] == [decided.decision_id]
         assert risk["velocity"][0]["count"] == 6
-        assert "fraud_decisions_total" in (await projector.pages.get("/metrics")).text
+        page = (await projector.pages.get("/metrics")).text
+        assert "fraud_decisions_total" in page
+        assert "fraud_decision_seconds_count" in page
         assert (await api.get("/openapi.json")).status_code == 200
         await a_broken_file_is_refused_at_once(projector, api, environment)
         assert (await command("fraud", environment, "projections", "status"))[0] == 0

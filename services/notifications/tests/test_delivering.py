@@ -337,6 +337,8 @@ async def test_a_worker_counts_what_it_does(bench: Bench) -> None:
         for outcome in ("delivered", "server_error", "timeout")
     }
     assert counted == {"delivered": 1, "server_error": 1, "timeout": 0}
+    assert registry.get_sample_value("webhook_first_attempt_seconds_count") == 1
+    assert registry.get_sample_value("webhook_delivery_seconds_count") == 1
     assert registry.get_sample_value("webhook_endpoints", {"status": "active"}) is not None
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts import canary
 from contracts.envelope import Envelope
 from servicekit.clock import utc_now
 from servicekit.failures import Unavailable
@@ -367,10 +368,17 @@ async def _taken(pool: Pool, principal: Principal, *windows: Window) -> None:
             await answers_postgres.take(tx, principal.tenant_id, DashboardAsked(window))
 
 
-async def test_the_ledgers_figures_are_told_while_they_are_young(
-    pool: Pool, wallets: tuple[UUID, UUID, UUID], monkeypatch: pytest.MonkeyPatch
+async def test_the_ledgers_figures_are_told_while_they_are_young_and_leave_the_canarys_out(
+    pool: Pool,
+    bench: ReadApi,
+    index: Index,
+    wallets: tuple[UUID, UUID, UUID],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert wallets
+    own = wallet_in(6)
+    day = [bench.stream.opened(own, owner="probe"), *bench.stream.deposit(own, 7_700, owner="probe")]
+    await index(*(msgspec.structs.replace(event, tenant_id=canary.TENANT_ID) for event in minutes_ago(4, *day)))
     registry = CollectorRegistry()
     measured, value = LedgerFigures(registry), registry.get_sample_value
     assert value("ledger_wallets", {"currency": "USD", "status": "open"}) is None
@@ -382,5 +390,6 @@ async def test_the_ledgers_figures_are_told_while_they_are_young(
     assert value("ledger_wallets", {"currency": "USD", "status": "closed"}) == 1
     assert value("ledger_customer_funds", {"currency": "USD"}) == 10
     assert value("ledger_volume_total", {"type": "transfer", "currency": "USD"}) == 3
+    assert value("ledger_volume_total", {"type": "deposit", "currency": "USD"}) == 10
     monkeypatch.setattr(ledger_figures, "monotonic_s", lambda: float("inf"))
     assert value("ledger_customer_funds", {"currency": "USD"}) is None

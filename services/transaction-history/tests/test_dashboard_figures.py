@@ -84,6 +84,23 @@ def test_the_types_of_metrics_are_bounded() -> None:
     assert ("unknown", "???") not in told
 
 
+def test_types_in_many_currencies_are_no_more_series_than_a_scrape_can_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_figures, "SERIES_MAX", 3)
+    traffic = ledger_figures.Traffic
+    found = {(type_, currency): traffic(5, 100, 0) for type_ in ("deposit", "payment") for currency in ("USD", "EUR")}
+    rare = {("deposit", "JPY"): traffic(1, 100, 0), ("payment", "EUR"): traffic(2, 100, 0)}
+
+    told = volumes_told({**found, **rare})
+
+    assert told.keys() == {
+        ("deposit", "USD"),
+        ("deposit", "EUR"),
+        ("payment", "USD"),
+        ("other", "EUR"),
+        ("other", "JPY"),
+    }
+
+
 async def add_day(pool: Pool, tenant_id: UUID, day: date) -> None:
     """Count a deposit of 5.00 on *day*."""
     async with pool.connection() as connection:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from contracts.ids import shard_of
 from servicekit.maintenance import Job, JobRun
@@ -14,6 +15,7 @@ from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import partitions_postgres
 from wallet.adapters.forgetting_postgres import CHUNK_ROWS, FORGET
+from wallet.application.metrics import JournalMetrics
 from wallet.bootstrap import jobs
 
 pytestmark = pytest.mark.integration
@@ -59,6 +61,18 @@ async def test_partitions_are_made_ahead_by_the_app_role(
     assert await partitions(admin) == 2 + AHEAD
     assert await partitions_postgres.journal_headroom(app) == (2 + AHEAD) * WIDTH - (WIDTH + 1)
     assert await partitions_postgres.make_partitions(app) == 0
+
+
+async def test_how_full_the_ledger_is_is_told(client: Client, app: asyncpg.Connection) -> None:
+    registry = CollectorRegistry()
+    await client.open()
+
+    await one_chunk(jobs.measure_journal(JournalMetrics(registry)), app)
+
+    assert registry.get_sample_value("wallet_journal_headroom_sequences") == (1 + AHEAD) * WIDTH - 1
+    assert registry.get_sample_value("wallet_journal_partitions", {"state": "attached"}) == 1 + AHEAD
+    assert registry.get_sample_value("wallet_journal_partitions", {"state": "archived"}) == 0
+    assert registry.get_sample_value("wallet_idempotency_rows") == 0, "as the statistics have it, until an analyze"
 
 
 async def test_too_many_partitions_are_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

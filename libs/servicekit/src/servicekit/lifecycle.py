@@ -20,6 +20,8 @@ from servicekit.telemetry import get_logger
 EXIT_FAILED: Final = 1
 EXIT_DRAIN_LATE: Final = 70
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SWITCH_S: Final = 0.001
+"""How long the event loop waits for a thread that computes (a scrape, a file of a job): by default five times that."""
 _DELAY_PERIOD_S: Final = 0.1
 _DELAY_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -83,6 +85,7 @@ def run(main: Callable[[Shutdown], Awaitable[None]], *, drain_s: float) -> int:
     After the first signal *main* has *drain_s* seconds to return, then it is cancelled (exit code 70). A second signal
     ends the process at once, with 128 + its number. An exception is logged once and gives exit code 1.
     """
+    sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_supervised(main, drain_s))
 
@@ -129,17 +132,21 @@ def _on_signal(shutdown: Shutdown, number: signal.Signals) -> None:
 @asynccontextmanager
 async def event_loop_delay(registry: CollectorRegistry) -> AsyncIterator[None]:
     """Measure, while the body runs, how late the event loop wakes a sleeper: what every request waits at least."""
-    histogram = Histogram(
+    task = asyncio.create_task(_measure_delay(delay_histogram(registry)))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def delay_histogram(registry: CollectorRegistry) -> Histogram:
+    """Register and return the histogram of the event loop's delay."""
+    return Histogram(
         "event_loop_delay_seconds",
         "How late a timer of the event loop fires.",
         buckets=_DELAY_BUCKETS_S,
         registry=registry,
     )
-    task = asyncio.create_task(_measure_delay(histogram))
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 async def _measure_delay(histogram: Histogram) -> None:

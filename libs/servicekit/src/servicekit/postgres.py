@@ -8,12 +8,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from servicekit.buckets import FAST_S, Buckets
+from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, PoolExhausted, Unavailable, classify, unfinished
 
 if TYPE_CHECKING:
@@ -102,6 +105,23 @@ async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
         yield Transaction(connection)
 
 
+class NotLent(StrEnum):
+    """Why a pool lent no connection."""
+
+    EXHAUSTED = "exhausted"
+    LATE = "late"
+    """A connection was to be opened, and the database did not answer in time."""
+    UNREACHABLE = "unreachable"
+
+
+class Lending:
+    """How long lent connections were waited for, and how often none was lent, by reason."""
+
+    def __init__(self) -> None:
+        self.waits = Buckets(FAST_S)
+        self.failures = dict.fromkeys(NotLent, 0)
+
+
 class Pool:
     """A bounded set of connections to one database. Make one with `open_pool`."""
 
@@ -109,6 +129,7 @@ class Pool:
         self._pool = pool
         self._settings = settings
         self._opened = opened
+        self.lending = Lending()
 
     @property
     def opened(self) -> int:
@@ -119,6 +140,11 @@ class Pool:
     def size(self) -> int:
         """How many connections are open."""
         return self._pool.get_size()
+
+    @property
+    def size_max(self) -> int:
+        """How many connections there may be."""
+        return self._settings.max_size
 
     @property
     def busy(self) -> int:
@@ -180,14 +206,20 @@ class Pool:
         await self.close()
 
     async def _acquire(self) -> "PoolConnectionProxy[asyncpg.Record]":
+        began_s = monotonic_s()
         try:
-            return await self._pool.acquire(timeout=self._settings.acquire_timeout_s)
+            connection = await self._pool.acquire(timeout=self._settings.acquire_timeout_s)
         except TimeoutError as error:
             if self.busy >= self._settings.max_size:
+                self.lending.failures[NotLent.EXHAUSTED] += 1
                 raise PoolExhausted("Every database connection is busy.") from error
+            self.lending.failures[NotLent.LATE] += 1
             raise Unavailable("The database did not answer in time.") from error
         except (*DRIVER_ERRORS, OSError) as error:
+            self.lending.failures[NotLent.UNREACHABLE] += 1
             raise Unavailable("The database cannot be reached.", failure=classify(error)) from error
+        self.lending.waits.observe(monotonic_s() - began_s)
+        return connection
 
     async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
         # A connection whose release fails is terminated by the pool, which opens another in its place.

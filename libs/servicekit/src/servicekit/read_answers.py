@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from fastapi import Response
 
@@ -13,6 +14,9 @@ from servicekit.health import Check
 from servicekit.http.problems import Problem, ProblemMap, raises_as_problems
 from servicekit.read_model.projected import Freshness, Projected
 from servicekit.read_model.waiting import PositionNotReached
+
+LAG_MS_MAX: Final = 60_000
+"""More, and readers see what was long ago: a deep look says so."""
 
 
 @contextmanager
@@ -41,4 +45,4 @@ async def lag_check(projected: Projected, *, name: str = "projection") -> Mappin
         if fresh.complete_until is None
         else f"complete until {rfc3339(fresh.complete_until)}"
     )
-    return {name: Check(ok=True, detail=f"{fresh.lag_ms} ms behind, {until}")}
+    return {name: Check(ok=fresh.lag_ms <= LAG_MS_MAX, detail=f"{fresh.lag_ms} ms behind, {until}")}

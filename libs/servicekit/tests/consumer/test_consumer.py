@@ -71,6 +71,9 @@ async def test_events_are_applied_once_in_order_and_the_end_has_no_lag(bench: Be
 
     assert await bench.applied() == {3: upto(35), 4: upto(20)}
     assert bench.metric("consumer_applied_total") == 55
+    assert bench.metric("consumer_visible_seconds_count") == 55
+    assert bench.metric("consumer_last_applied_timestamp_seconds") > max(event.time for event in events).timestamp()
+    assert bench.metric("consumer_lag_seconds") == 0
     assert bench.metric("consumer_checkpoint", shard="3") == 35
 
 

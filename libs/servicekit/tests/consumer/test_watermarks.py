@@ -186,7 +186,7 @@ async def test_a_consumer_keeps_what_the_topic_says(bench: Bench, make_topic: Ma
         told = await fresh(bench)
         assert told.complete_until == now - TRANSACTION_BOUND, "what is known next is not covered"
         assert (await runner.check())["watermarks"].detail.startswith("complete until")
-        assert bench.metric("consumer_complete_until_seconds") == (now - TRANSACTION_BOUND).timestamp()
+        assert bench.metric("consumer_complete_until_timestamp_seconds") == (now - TRANSACTION_BOUND).timestamp()
 
 
 @pytest.mark.integration

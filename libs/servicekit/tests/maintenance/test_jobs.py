@@ -70,7 +70,30 @@ async def test_a_job_that_hangs_stops_no_other_and_is_given_up(database: Databas
         await at_least(others, 3)
 
     assert (registry.get_sample_value("maintenance_runs_total", {"job": "hanging", "outcome": "failed"}) or 0) >= 2
-    assert registry.get_sample_value("maintenance_runs_total", {"job": "hanging", "outcome": "done"}) is None
+    assert registry.get_sample_value("maintenance_runs_total", {"job": "hanging", "outcome": "done"}) == 0
+
+
+async def test_a_job_that_is_not_done_for_three_intervals_is_late(database: Database) -> None:
+    begun: list[int] = []
+
+    async def fail(_: JobRun) -> int:
+        begun.append(0)
+        raise RuntimeError("never done")
+
+    failing = Job(name="failing", interval_s=0.01, deadline_s=0.01, run=fail)
+    rare = Job(name="rare", interval_s=3_600, run=counting([]))
+    registry = CollectorRegistry()
+    maintenance = Maintenance([failing, rare], dsn=database.dsn_app, application="test", owner="one", registry=registry)
+
+    async def is_late() -> bool:
+        check = (await maintenance.check())["maintenance"]
+        return (check.ok, check.detail) == (False, "late: failing")
+
+    assert (await maintenance.check())["maintenance"].detail == "none late"
+    async with maintenance.running():
+        await at_least(begun, 3)
+        await eventually(is_late)
+    assert registry.get_sample_value("maintenance_interval_seconds", {"job": "rare"}) == 3_600
 
 
 async def test_a_job_that_raises_is_due_again(database: Database) -> None:

@@ -1,14 +1,19 @@
 """The relay on a real journal and a real broker."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from contracts.ids import SHARDS
 from engines.kafka import KafkaBroker
 from engines.ports import free_ports
+from servicekit.broker_probe import BrokerProbe
+from servicekit.brokers import Brokers
+from servicekit.dependencies import Dependencies, Dependency
 from servicekit.lifecycle import Shutdown
 from servicekit.relay import halts, publisher
 from servicekit.relay.errors import LeasesLost, TopicAhead
@@ -30,6 +35,7 @@ async def test_every_row_is_published_in_order_to_its_shards_partition(bench: Be
     assert {(event.shard, partition) for partition, event in events} == {(s, s % PARTITIONS) for s in range(SHARDS)}
     assert await bench.first_occurrences() == {s: list(range(1, 151)) for s in range(SHARDS)}
     assert len(events) == bench.metric("relay_published_total") == SHARDS * 150
+    assert bench.metric("relay_last_acknowledged_timestamp_seconds") > 0
 
 
 async def test_an_event_that_is_far_ahead_of_the_brokers_clock_holds_nothing(bench: Bench) -> None:
@@ -213,16 +219,21 @@ async def test_a_journal_restored_behind_its_topic_is_refused_until_an_operator_
 async def test_lag_grows_while_the_broker_is_away_and_drains_afterwards(bench: Bench, own_kafka: KafkaBroker) -> None:
     bench.bootstrap = own_kafka.bootstrap_servers
     async with temporary_topic(bench.bootstrap, PARTITIONS) as bench.topic:
-        async with running(bench.relay("a")):
+        probe, dependencies = BrokerProbe(Brokers(bench.bootstrap), "test"), Dependencies(CollectorRegistry())
+        watching = dependencies.watching({Dependency.BROKER: probe.ask})
+        async with running(bench.relay("a")), aclosing(probe), watching:
             await bench.write(range(16), 1, 50)
             await eventually(lambda: published(bench, 800))
+            await eventually(lambda: broker_is_up(dependencies))
             own_kafka.kill()
+            assert not await broker_is_up(dependencies)
             await bench.write(range(16), 51, 200)
             await eventually(lambda: lagging(bench, 16 * 150))
             await eventually(lambda: replaced(bench))
             await asyncio.to_thread(own_kafka.start)
             await eventually(lambda: cursors_are(bench, dict.fromkeys(range(16), 200)))
             await eventually(lambda: lag_is_gone(bench))
+            await eventually(lambda: broker_is_up(dependencies))
 
         assert await bench.first_occurrences() == {s: list(range(1, 201)) for s in range(16)}
 
@@ -233,6 +244,10 @@ async def test_lag_shows_where_the_broker_was_never_there(bench: Bench) -> None:
 
     async with running(bench.relay("a", lease_s=1.0)):
         await eventually(lambda: lagging(bench, 5))
+
+
+async def broker_is_up(dependencies: Dependencies) -> bool:
+    return (await dependencies.check())["broker"].ok
 
 
 async def lagging(bench: Bench, rows: int) -> bool:

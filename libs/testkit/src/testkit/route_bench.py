@@ -189,8 +189,8 @@ class Bench:
         self.client = TestClient(self.app, client=("127.0.0.1", 50_000))
 
     def count(self, route: str, status: int) -> float | None:
-        """Return how many requests to *route* were answered with *status*."""
-        labels = {"method": "POST", "route": route, "status": str(status)}
+        """Return how many requests to *route* were answered with *status*, or another of its class."""
+        labels = {"method": "POST", "route": route, "status": f"{status // 100}xx"}
         return self.registry.get_sample_value("http_request_duration_seconds_count", labels)
 
     def close(self) -> None:

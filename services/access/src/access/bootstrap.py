@@ -33,12 +33,12 @@ from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
 from access.maintenance.key_set_metrics import KeySetMetrics
-from access.maintenance.key_sets import KeySetPolling
+from access.maintenance.key_sets import FETCHED, NOT_MODIFIED, KeySetPolling
 from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
 from servicekit.access.admission import Authority
 from servicekit.access.authority import CredentialAuthority
-from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
+from servicekit.access.key_sets import DOCUMENT_BYTES_MAX, KeySetRefusal
 from servicekit.access.opening import open_authority
 from servicekit.access.projection import AccessProjection, access_projection_name, access_source
 from servicekit.consumer import consumer_source
@@ -51,15 +51,16 @@ from servicekit.lifecycle import Shutdown
 from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.outbound.fetching import Fetcher
+from servicekit.outbound.fetching import Fetcher, FetchFault
 from servicekit.outbound.resolver import DnsResolver
 from servicekit.outbound.vetting import Resolver, Vetting
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
+from servicekit.service.metrics import API, MAINTENANCE, RELAY, ServiceMetrics
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 ASKED_WITHIN_S: Final = 3.0
@@ -83,6 +84,14 @@ def migration_sources() -> list[MigrationSource]:
         limits_source(),
         own,
     ]
+
+
+METRICS: Final = ServiceMetrics(
+    service=SERVICE,
+    processes={"api": API, "relay": RELAY, "worker": (*MAINTENANCE, KeySetMetrics)},
+    labels={"access_key_set_fetches_total": {"outcome": (FETCHED, NOT_MODIFIED, *FetchFault, *KeySetRefusal)}},
+)
+"""The metrics of its processes, and what may stand in their labels."""
 
 
 def make_recorder(standing: Standing) -> Recorder:
@@ -149,9 +158,10 @@ async def open_api(
         await open_pool(health_pool_settings(pools)) as health,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
         _vetting(settings, resolver) as vetting,
+        processes.depending(telemetry, health, settings.brokers),
     ):
-        telemetry.registry.register(PoolCollector("api", pool))
-        telemetry.registry.register(PoolCollector("reads", reads))
+        telemetry.pools.watch("api", pool)
+        telemetry.pools.watch("reads", reads)
         yield _app(
             settings,
             telemetry,
@@ -226,7 +236,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
         _continuity(settings, process.pool) as continuity,
         open_worker(settings, telemetry, pool, continuity),
     ):
-        telemetry.registry.register(PoolCollector("worker", pool))
+        telemetry.pools.watch("worker", pool)
         await processes.run_beside_pages(
             settings,
             shutdown,
@@ -235,6 +245,7 @@ async def run_worker(settings: AccessSettings, shutdown: Shutdown) -> None:
             port=process.port,
             pool=pool,
             work=_until_the_end,
+            brokers=settings.brokers,
         )
 
 

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from contracts.decisions import DecisionMode, DecisionOutcome
+from contracts.events import EVENT_TYPES
 from contracts.topics import WALLET_EVENTS
 from fraud.application.backtest import Backtest, run_backtest
 from fraud.application.metrics import FraudMetrics
@@ -23,6 +25,7 @@ from fraud.reads.reads_postgres import RiskReads
 from fraud.rules import rules_postgres
 from fraud.rules.file import decoded, parse_rules
 from fraud.rules.rules_postgres import RulesFromDatabase
+from fraud.rules.schema import RULES_MAX
 from fraud.rules.store import RuleStore
 from servicekit.access.admission import Authority
 from servicekit.access.opening import open_authority
@@ -44,8 +47,9 @@ from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.consuming import make_consuming
+from servicekit.service.metrics import API, CONSUMER, RELAY, Bounded, ServiceMetrics
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="fraud", version=metadata.version("fraud"))
@@ -65,6 +69,20 @@ def migration_sources() -> list[MigrationSource]:
         limits_source(),
         own,
     ]
+
+
+_RULE: Final = {"rule": Bounded("the rules in force", RULES_MAX)}
+METRICS: Final = ServiceMetrics(
+    service=SERVICE,
+    processes={"api": API, "projector": (*CONSUMER, FraudMetrics), "relay": RELAY},
+    labels={
+        "fraud_events_folded_total": {"type": Bounded("the types of `wallet.events`", len(EVENT_TYPES))},
+        "fraud_decisions_total": {**_RULE, "outcome": tuple(DecisionOutcome), "mode": tuple(DecisionMode)},
+        "fraud_decision_seconds": {**_RULE, "mode": tuple(DecisionMode)},
+        "fraud_rules_info": {"version": Bounded("the version in force", 1)},
+    },
+)
+"""The metrics of its processes, and what may stand in their labels."""
 
 
 def make_projection(
@@ -99,10 +117,11 @@ async def open_api(
     """Give the API's application; *authority* replaces its own."""
     pools = settings.api.pool
     async with await open_pool(pools) as pool, await open_pool(health_pool_settings(pools)) as health:
-        telemetry.registry.register(PoolCollector("reads", pool))
+        telemetry.pools.watch("reads", pool)
         async with (
             Projected(pool, PROJECTION) as projected,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+            processes.depending(telemetry, health),
         ):
             yield _app(
                 settings, telemetry, admitting, tenants=await open_tenants(pool), health=health, projected=projected
@@ -161,7 +180,7 @@ async def run_projector(
         processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
-        telemetry.registry.register(PoolCollector(process.name, pool))
+        telemetry.pools.watch(process.name, pool)
         metrics = FraudMetrics(telemetry.registry)
         rule_store = make_rule_store(settings, pool, metrics)
         await rule_store.start()
@@ -190,6 +209,7 @@ async def run_projector(
             pool=pool,
             work=work,
             deep=consuming.check,
+            brokers=process.consumer.brokers,
         )
 
 

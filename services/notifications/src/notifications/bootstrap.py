@@ -11,6 +11,7 @@ from notifications.deliveries.commands import DeliveryCommands
 from notifications.deliveries.projection import NAME, DeliveryProjection
 from notifications.deliveries.queries import DeliveryQueries
 from notifications.deliveries.recording_postgres import PostgresRecorder
+from notifications.domain.outcomes import AttemptOutcome, EndpointStatus
 from notifications.endpoints.commands import EndpointCommands
 from notifications.endpoints.encryption import SecretCipher
 from notifications.endpoints.queries import EndpointQueries
@@ -28,6 +29,7 @@ from notifications.entrypoints.endpoint_routes import (
     endpoint_switches,
     endpoint_trials,
 )
+from notifications.maintenance.backlog import HELD, BacklogMetrics
 from notifications.maintenance.jobs import worker_jobs
 from notifications.sending.attempts import Attempts
 from notifications.sending.metrics import WorkerMetrics
@@ -57,8 +59,9 @@ from servicekit.relay import relay_source
 from servicekit.relay.outbox import outbox_journal, outbox_source
 from servicekit.service import Service, own_migrations, processes
 from servicekit.service.instances import instance_jitter
+from servicekit.service.metrics import API, CONSUMER, ERROR, MAINTENANCE, RELAY, ServiceMetrics
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 
 SERVICE: Final = Service(name="notifications", version=metadata.version("notifications"))
@@ -79,6 +82,24 @@ def migration_sources() -> list[MigrationSource]:
         limits_source(),
         own,
     ]
+
+
+METRICS: Final = ServiceMetrics(
+    service=SERVICE,
+    processes={
+        "api": API,
+        "projector": CONSUMER,
+        "worker": (*MAINTENANCE, WorkerMetrics, BacklogMetrics),
+        "relay": RELAY,
+    },
+    labels={
+        "webhook_attempts_total": {"outcome": tuple(AttemptOutcome)},
+        "webhook_worker_failures_total": {"error": ERROR},
+        "webhook_endpoints": {"status": tuple(EndpointStatus)},
+        "webhook_held": {"reason": tuple(HELD)},
+    },
+)
+"""The metrics of its processes, and what may stand in their labels."""
 
 
 def make_projection(settings: NotificationsSettings) -> DeliveryProjection:
@@ -117,9 +138,10 @@ async def open_api(
         await open_pool(health_pool_settings(pools)) as health,
         _vetting(settings, resolver) as vetting,
         open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+        processes.depending(telemetry, health),
     ):
-        telemetry.registry.register(PoolCollector("api", pool))
-        telemetry.registry.register(PoolCollector("reads", reads))
+        telemetry.pools.watch("api", pool)
+        telemetry.pools.watch("reads", reads)
         routes = _routes(settings, pool, await open_tenants(reads), vetting)
         yield _app(settings, telemetry, admitting, routes=routes, health=health)
 
@@ -197,7 +219,7 @@ async def run_worker(
         await open_pool(process.pool) as pool,
         open_worker(settings, telemetry, pool, sender_class=sender_class) as worker,
     ):
-        telemetry.registry.register(PoolCollector("worker", pool))
+        telemetry.pools.watch("worker", pool)
         await processes.run_beside_pages(
             settings,
             shutdown,

@@ -1,6 +1,10 @@
 """What an API tells of admission."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+OUTCOMES: Final = ("good", "refused")
 
 
 class AccessMetrics:

@@ -1,13 +1,17 @@
 """Prometheus metrics of consumers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from servicekit.buckets import Buckets
+from servicekit.clock import utc_now
 from servicekit.consumer.sequencing import Stop
+from servicekit.telemetry.metrics import BucketHistogram
 
 _POLL_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15)
+_VISIBLE_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300)
 
 
 class ConsumerFamilies:
@@ -36,11 +40,20 @@ class ConsumerFamilies:
         self.lag_records = Gauge(
             "consumer_lag_records", "Records behind the ends of the assigned partitions.", labels, registry=registry
         )
-        self.lag_ms = Gauge(
-            "consumer_lag_milliseconds", "How far the slowest assigned shard is behind.", labels, registry=registry
+        self.lag_s = Gauge(
+            "consumer_lag_seconds", "How far the slowest assigned shard is behind.", labels, registry=registry
+        )
+        self.last_applied = Gauge(
+            "consumer_last_applied_timestamp_seconds", "When an event was last applied.", labels, registry=registry
+        )
+        self.visible = BucketHistogram(
+            "consumer_visible_seconds",
+            "From an event's time to its commit in the projection.",
+            "projection",
+            registry,
         )
         self.complete_until = Gauge(
-            "consumer_complete_until_seconds",
+            "consumer_complete_until_timestamp_seconds",
             "Up to when all that occurred in the assigned shards is applied, in seconds since 1970; 0: not known.",
             labels,
             registry=registry,
@@ -64,7 +77,9 @@ class ConsumerMetrics:
         self._stopped = families.stopped
         self._parked = families.parked.labels(projection)
         self._lag_records = families.lag_records.labels(projection)
-        self._lag_ms = families.lag_ms.labels(projection)
+        self._lag_s = families.lag_s.labels(projection)
+        self._last_applied = families.last_applied.labels(projection)
+        self._visible = families.visible.add(projection, Buckets(_VISIBLE_SECONDS))
         self._complete_until = families.complete_until.labels(projection)
         # A child looked up once is several times cheaper than `labels` per shard and poll.
         self._checkpoints: dict[int, Gauge] = {}
@@ -77,6 +92,12 @@ class ConsumerMetrics:
         self._applied.inc(applied)
         self._skipped.inc(skipped)
         self._poll.observe(seconds)
+
+    def visible(self, times: Iterable[datetime]) -> None:
+        """Count the events of *times* as committed now: all of a poll at once, for each would cost a lock."""
+        now = utc_now()
+        self._visible.observe_all(max(0.0, (now - time).total_seconds()) for time in times)
+        self._last_applied.set(now.timestamp())
 
     def unreadable(self) -> None:
         """Count a record without a place in the stream."""
@@ -102,7 +123,7 @@ class ConsumerMetrics:
     def lag(self, records: int, milliseconds: int, complete_until: datetime | None) -> None:
         """Set how far behind the assigned partitions are, and up to when they are complete."""
         self._lag_records.set(records)
-        self._lag_ms.set(milliseconds)
+        self._lag_s.set(milliseconds / 1_000)
         self._complete_until.set(0 if complete_until is None else complete_until.timestamp())
 
     def checkpoint(self, shard: int, last_seq: int) -> None:

@@ -64,6 +64,8 @@ class Processor:
         self.fresh = len(sequenced.fresh)
         self._report(held, sequenced)
         self._metrics.polled(applied=applier.applied, skipped=sequenced.skipped, seconds=monotonic_s() - began_s)
+        if applier.applied:
+            self._metrics.visible(record.event.time for record in sequenced.fresh if record.event is not None)
         return decision.again
 
     @property

@@ -40,6 +40,8 @@ PORTIONS_S_MAX: Final = 20.0
 QUICK_S: Final = 3.0
 """Only what is committed within this lets portions grow: twice as much must not meet the transaction's bound."""
 SPANS_PER_POLL_MAX: Final = 50
+LAG_S_MAX: Final = 60.0
+"""More, and readers wait in vain: a deep look says so."""
 BROKER_TIMEOUT_S: Final = 10.0
 """What the broker is asked in housekeeping takes milliseconds; without a deadline the client would wait without end."""
 
@@ -98,14 +100,16 @@ class ConsumerRunner:
         self._failures = 0
         self._unreadable = 0
         self._parked = 0
+        self._lag_s = 0.0
 
     async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, what was passed over, is parked or stopped."""
+        """Return, for a deep look, what was passed over, is parked or stopped, and how far the rest is behind."""
         stopped = self._processor.stopped
         return {
             "records": Check(ok=not self._unreadable, detail=f"{self._unreadable} without a place passed over"),
             "subjects": Check(ok=not self._parked, detail=f"{self._parked} parked"),
             "shards": Check(ok=not stopped, detail=f"stopped: {sorted(stopped)}" if stopped else "none stopped"),
+            "lag": Check(ok=self._lag_s <= LAG_S_MAX, detail=f"{self._lag_s} s behind, {LAG_S_MAX} s at most"),
             **self._watermarks.check(),
         }
 
@@ -320,6 +324,7 @@ class ConsumerRunner:
         self._parked = parked
         self._metrics.parked(parked)
         lag_ms = max((reached.lag_ms for reached in progress.values()), default=0)
+        self._lag_s = lag_ms / 1_000
         self._metrics.lag(sum(lag.records for lag in lags), lag_ms, self._watermarks.complete_until)
         if seeks:
             self._processor.rewound(seeks)

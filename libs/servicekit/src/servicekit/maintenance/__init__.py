@@ -7,12 +7,13 @@ what the leader writes is fenced by the lease's epoch.
 
 from importlib import resources
 
+from servicekit.maintenance.invariants import InvariantMetrics
 from servicekit.maintenance.jobs import Job, JobRun
 from servicekit.maintenance.leadership import LeaseLost
 from servicekit.maintenance.runner import Maintenance
 from servicekit.migrations import MigrationSource
 
-__all__ = ["Job", "JobRun", "LeaseLost", "Maintenance", "maintenance_source"]
+__all__ = ["InvariantMetrics", "Job", "JobRun", "LeaseLost", "Maintenance", "maintenance_source"]
 
 
 def maintenance_source() -> MigrationSource:

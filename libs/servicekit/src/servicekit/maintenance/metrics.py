@@ -1,6 +1,11 @@
 """Prometheus metrics of jobs."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.01, 0.1, 0.5, 2, 10)
+OUTCOMES: Final = ("done", "failed")
 
 
 class MaintenanceMetrics:
@@ -11,7 +16,12 @@ class MaintenanceMetrics:
             "maintenance_runs_total", "Runs of a job, by outcome.", ("job", "outcome"), registry=registry
         )
         self._rows = Counter("maintenance_rows_total", "Rows that a job has processed.", ("job",), registry=registry)
-        self._seconds = Counter("maintenance_seconds_total", "Time spent in a job.", ("job",), registry=registry)
+        self._seconds = Histogram(
+            "maintenance_seconds", "Time of a chunk of a job.", ("job",), buckets=_SECONDS, registry=registry
+        )
+        self._interval = Gauge(
+            "maintenance_interval_seconds", "How long a job rests between two runs.", ("job",), registry=registry
+        )
         self._is_leader = Gauge(
             "maintenance_is_leader", "1 while this instance does the job for all.", ("job",), registry=registry
         )
@@ -22,10 +32,16 @@ class MaintenanceMetrics:
             registry=registry,
         )
 
+    def scheduled(self, job: str, interval_s: float) -> None:
+        """Tell that there is a job, before its first run."""
+        self._interval.labels(job).set(interval_s)
+        for outcome in OUTCOMES:
+            self._runs.labels(job, outcome)
+
     def chunk(self, job: str, rows: int, seconds: float) -> None:
         """Count one chunk."""
         self._rows.labels(job).inc(rows)
-        self._seconds.labels(job).inc(seconds)
+        self._seconds.labels(job).observe(seconds)
 
     def done(self, job: str) -> None:
         """Count a run without an error, which may have done several chunks."""

@@ -1,7 +1,7 @@
 """Runs a process's jobs, each in a task of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from servicekit.clock import monotonic_s
 from servicekit.failures import Failure, classify
+from servicekit.health import Check
 from servicekit.maintenance.jobs import Job, JobRun
 from servicekit.maintenance.leadership import Leadership, LeaseLost
 from servicekit.maintenance.metrics import MaintenanceMetrics
@@ -19,6 +20,8 @@ from servicekit.postgres import DRIVER_ERRORS, connect, given_up_after
 _END_TIMEOUT_S: Final = 1.0
 _LOCK_TIMEOUT: Final = "1s"
 """A job gives way to what it would wait for: it runs again soon."""
+
+LATE_INTERVALS: Final = 3
 
 _DedicatedConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -37,7 +40,14 @@ class Maintenance:
         names = [job.name for job in jobs]
         assert len(set(names)) == len(names), "two jobs of one name would share a lease and their figures"
         metrics = MaintenanceMetrics(registry)
+        for job in jobs:
+            metrics.scheduled(job.name, job.interval_s)
         self._loops = [_Loop(job, dsn=dsn, application=application, owner=owner, metrics=metrics) for job in jobs]
+
+    async def check(self) -> Mapping[str, Check]:
+        """Return, for a deep look, which jobs that are this instance's to do have not been done for too long."""
+        late = sorted(loop.job for loop in self._loops if loop.is_late)
+        return {"maintenance": Check(ok=not late, detail=f"late: {', '.join(late)}" if late else "none late")}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -61,6 +71,17 @@ class _Loop:
         self._leadership = Leadership(job.name, owner=owner, lease_s=job.lease_s) if job.has_leader else None
         self._metrics = metrics
         self._connection: _DedicatedConnection | None = None
+        self._done_s = monotonic_s()
+
+    @property
+    def job(self) -> str:
+        """The job's name."""
+        return self._job.name
+
+    @property
+    def is_late(self) -> bool:
+        """Whether no run has ended well for so long that several must have failed."""
+        return monotonic_s() - self._done_s > LATE_INTERVALS * (self._job.interval_s + self._job.deadline_s)
 
     async def run(self) -> None:
         """Do the job every interval until cancelled."""
@@ -77,6 +98,7 @@ class _Loop:
             if await self._leads():
                 await self._chunks()
                 self._metrics.done(self._job.name)
+            self._done_s = monotonic_s()  # where another instance leads, that one is to be asked
         except LeaseLost:
             self._metrics.leads(self._job.name, is_leader=False)
         except Exception as error:  # noqa: BLE001 - the boundary of a run: whatever failed, the next one follows

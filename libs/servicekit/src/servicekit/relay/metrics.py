@@ -10,6 +10,11 @@ class RelayMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._published = Counter("relay_published_total", "Records acknowledged by the broker.", registry=registry)
+        self._acknowledged = Gauge(
+            "relay_last_acknowledged_timestamp_seconds",
+            "When the broker last acknowledged a record.",
+            registry=registry,
+        )
         self._publish = Histogram(
             "relay_publish_seconds",
             "Time from handing records over to their acknowledgement.",
@@ -53,6 +58,8 @@ class RelayMetrics:
     def published(self, records: int) -> None:
         """Count *records* that were acknowledged."""
         self._published.inc(records)
+        if records:
+            self._acknowledged.set_to_current_time()
 
     def publish_took(self, seconds: float) -> None:
         """Count a round that was acknowledged after *seconds*."""

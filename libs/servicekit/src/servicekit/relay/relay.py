@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 
 import structlog
 
@@ -36,6 +37,9 @@ from servicekit.relay.watermarks import WatermarkWriter, note, uncut
 from servicekit.replication import Barrier, waits_for_standby
 
 _log = structlog.get_logger(__name__)
+
+LAG_S_MAX: Final = 30.0
+"""More, and nothing of what was done lately is seen anywhere: a deep look says so."""
 
 
 class Relay:
@@ -82,13 +86,17 @@ class Relay:
         self._renewed_s = float("-inf")
         self._moved_s = float("-inf")
         self._measured_s = float("-inf")
+        self._lag_s = 0.0
 
     async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, what waits or is stopped."""
+        """Return, for a deep look, what waits or is stopped, and for how long something waits."""
         held, stopped = len(self._holds) + len(self._unread), sorted(self._shards.stopped)
         return {
             "partitions": Check(ok=not held, detail=f"{held} held"),
             "shards": Check(ok=not stopped, detail=f"stopped at a gap: {stopped}" if stopped else "none stopped"),
+            "lag": Check(
+                ok=self._lag_s <= LAG_S_MAX, detail=f"the oldest waits {self._lag_s:.3f} s, {LAG_S_MAX} s at most"
+            ),
         }
 
     async def run(self, shutdown: Shutdown) -> None:
@@ -369,6 +377,7 @@ class Relay:
             cursors = {**await self._leases.unowned(connection), **cursors}
             backlog = await self._journal.backlog(connection, cursors)
         self._measured_s = monotonic_s()
+        self._lag_s = backlog.seconds
         self._metrics.lag(backlog.rows, backlog.seconds)
         self._metrics.ended_before(len(backlog.ended_before))
         if backlog.ended_before:

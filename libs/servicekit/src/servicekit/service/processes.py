@@ -1,15 +1,19 @@
 """The kinds of process: an API, a consumer, a relay, and any other worker beside its pages of health and metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 
 from starlette.types import ASGIApp
 
 from contracts.ids import new_id_text
+from servicekit.broker_probe import BrokerProbe
+from servicekit.brokers import Brokers
 from servicekit.consumer.projection import Projection
 from servicekit.consumer.runner import ConsumerRunner
+from servicekit.dependencies import Dependency
+from servicekit.expiry import Expiring, Expiry, ExpiryKind
 from servicekit.health import Check, HealthCheck, healthy
 from servicekit.http.app import create_process_app
 from servicekit.http.edge.connection import ConnectionLimits
@@ -29,7 +33,7 @@ from servicekit.service.pooler import refuse_pooler
 from servicekit.service.unsafe_role import refuse_unsafe_role
 from servicekit.serving import Tls, serve_http
 from servicekit.settings import Mode, ServiceSettings
-from servicekit.telemetry import PoolCollector, Telemetry, get_logger, open_telemetry
+from servicekit.telemetry import Telemetry, get_logger, open_telemetry
 
 ProcessBody = Callable[[Shutdown], Awaitable[None]]
 """What a process is for: runs until the end is requested, and takes what it holds back with it."""
@@ -51,10 +55,34 @@ async def open_process(
         await refuse_pooler(dsn, application=f"{service.slug}-{process}")
         if settings.mode is not Mode.DEVELOPMENT:
             await refuse_unsafe_role(dsn, application=f"{service.slug}-{process}", journals=service.journals)
-        async with event_loop_delay(telemetry.registry):
+        async with event_loop_delay(telemetry.registry), Expiry(telemetry.registry).watching(_expiring(settings)):
             yield telemetry
     finally:
         telemetry.close()
+
+
+def _expiring(settings: ServiceSettings) -> Iterator[Expiring]:
+    if settings.tls is not None:
+        yield Expiring(ExpiryKind.CERTIFICATE, "api", settings.tls[0])
+    if settings.kafka_ca_file is not None:
+        yield Expiring(ExpiryKind.AUTHORITY, "kafka", settings.kafka_ca_file)
+
+
+@asynccontextmanager
+async def depending(telemetry: Telemetry, pool: Pool, brokers: Brokers | None = None) -> AsyncIterator[None]:
+    """Watch, while the body runs, whether the database of *pool* answers, and *brokers* where the process has some."""
+
+    async def ask_database() -> None:
+        await database_check(pool)
+
+    if brokers is None:
+        async with telemetry.dependencies.watching({Dependency.DATABASE: ask_database}):
+            yield
+        return
+    async with aclosing(BrokerProbe(brokers, f"{telemetry.service}-{telemetry.process}")) as probe:
+        asked = {Dependency.DATABASE: ask_database, Dependency.BROKER: probe.ask}
+        async with telemetry.dependencies.watching(asked):
+            yield
 
 
 async def serve_api(
@@ -79,8 +107,11 @@ async def run_beside_pages(
     pool: Pool,
     work: ProcessBody,
     deep: HealthCheck = healthy,
+    brokers: Brokers | None = None,
 ) -> None:
     """Run *work* until *shutdown*, beside pages that show whether it is at work and its database answers.
+
+    *brokers* are those that the work speaks to, None where it speaks to none.
 
     Where the work ends of itself the process ends too, see `end_with`. *deep* adds to the checks of `/health/deep`.
     """
@@ -96,7 +127,8 @@ async def run_beside_pages(
 
     try:
         app = create_process_app(settings=settings, telemetry=telemetry, readiness=ready, deep=deeply)
-        await _serve(app, settings, shutdown, port)
+        async with depending(telemetry, pool, brokers):
+            await _serve(app, settings, shutdown, port)
     except asyncio.CancelledError:
         working.cancel()
         raise
@@ -117,8 +149,12 @@ async def maintaining(
         owner=f"{instance_name()}#{new_id_text()}",  # never taken for an instance that ran before under the same name
         registry=telemetry.registry,
     )
-    async with maintenance.running():
-        yield
+    telemetry.checks.append(maintenance.check)
+    try:
+        async with maintenance.running():
+            yield
+    finally:
+        telemetry.checks.remove(maintenance.check)
 
 
 async def run_consumer(
@@ -155,7 +191,7 @@ async def consume(
 ) -> None:
     """Feed *projection*, and what *service* knows of identities, in a process that has its *telemetry* already."""
     async with await open_pool(process.pool) as pool:
-        telemetry.registry.register(PoolCollector(process.name, pool))
+        telemetry.pools.watch(process.name, pool)
         consuming = make_consuming(
             settings,
             service=service,
@@ -174,6 +210,7 @@ async def consume(
             pool=pool,
             work=consuming.run,
             deep=consuming.check,
+            brokers=process.consumer.brokers,
         )
 
 
@@ -209,6 +246,7 @@ async def run_relay(
             pool=pool,
             work=relay.run,
             deep=relay.check,
+            brokers=process.relay.publisher.brokers,
         )
 
 
@@ -222,7 +260,7 @@ def make_relay(
     relay_class: type[Relay] = Relay,
 ) -> Relay:
     """Return what publishes *journal* through *pool*, which it has for itself."""
-    telemetry.registry.register(PoolCollector("relay", pool))
+    telemetry.pools.watch("relay", pool)
     metrics = RelayMetrics(telemetry.registry)
     return relay_class(
         settings,

@@ -1,14 +1,17 @@
 """Telemetry: logs, metrics and traces of one process, opened together in its bootstrap."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from opentelemetry.trace import SpanKind
 from prometheus_client import CollectorRegistry
 
+from servicekit.dependencies import Dependencies
+from servicekit.health import Check, HealthCheck
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry.exporting import span_processor
 from servicekit.telemetry.logs import configure_logs, get_logger
-from servicekit.telemetry.metrics import LATENCY_BUCKETS_S, PoolCollector, open_registry
+from servicekit.telemetry.metrics import LATENCY_BUCKETS_S, Pools, open_registry
 from servicekit.telemetry.tracing import (
     Tracing,
     current_traceparent,
@@ -20,7 +23,7 @@ from servicekit.telemetry.tracing import (
 
 __all__ = [
     "LATENCY_BUCKETS_S",
-    "PoolCollector",
+    "Pools",
     "SpanKind",
     "Telemetry",
     "Tracing",
@@ -36,13 +39,31 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What a process reports through: pass it to whatever counts or traces."""
+    """What a process reports through: pass it to whatever counts or traces.
+
+    *checks* are what its parts have to say at `/health/deep`.
+    """
 
     service: str
     process: str
     version: str
     registry: CollectorRegistry
     tracing: Tracing
+    pools: Pools = field(init=False)
+    dependencies: Dependencies = field(init=False)
+    checks: list[HealthCheck] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Register what every process shows."""
+        object.__setattr__(self, "pools", Pools(self.registry))
+        object.__setattr__(self, "dependencies", Dependencies(self.registry))
+
+    async def checked(self) -> Mapping[str, Check]:
+        """Return, for a deep look, what the process's parts have to say of themselves."""
+        told: dict[str, Check] = {}
+        for check in self.checks:
+            told.update(await check())
+        return told
 
     def close(self) -> None:
         """Hand on the spans that are still held back."""

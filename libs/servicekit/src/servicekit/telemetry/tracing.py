@@ -127,6 +127,11 @@ class Tracing:
         self._provider.shutdown()
 
 
+def trace_id_of(traceparent: str) -> str:
+    """Return the trace's id of a valid *traceparent*, in hexadecimal."""
+    return traceparent.split("-")[1]
+
+
 def mark_failed(span: Span, reason: str) -> None:
     """Turn *span* red for an unexpected failure that was answered rather than raised."""
     span.set_status(Status(StatusCode.ERROR, reason))

@@ -25,6 +25,8 @@ from servicekit.maintenance import Job, JobRun
 from servicekit.outbound.fetching import Fetched, FetchFailed, NotModified
 from servicekit.postgres import Pool
 
+FETCHED: Final = "fetched"
+NOT_MODIFIED: Final = "not_modified"
 POLL_S: Final = 15.0
 LOOK_S: Final = 1.0
 """How soon a new issuer, or one that is to be refreshed, is found."""
@@ -109,8 +111,8 @@ def _outcome(polled: Polled) -> str:
     """Return what metrics call it."""
     match polled:
         case GoodKeys():
-            return "fetched"
+            return FETCHED
         case SameKeys():
-            return "not_modified"
+            return NOT_MODIFIED
         case NoKeys(code=code):
             return code

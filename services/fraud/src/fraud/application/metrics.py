@@ -1,9 +1,14 @@
 """Prometheus metrics of the projector. The label `rule` is bounded by the rule file."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from fraud.domain.judge import Decision
 from fraud.domain.rules import RuleSet
+
+_SECONDS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 30)
+"""Few: a rule file may have a hundred rules."""
 
 
 class FraudMetrics:
@@ -17,6 +22,13 @@ class FraudMetrics:
             ("rule", "outcome", "mode"),
             registry=registry,
         )
+        self._seconds = Histogram(
+            "fraud_decision_seconds",
+            "From an event's time to what a rule decided at it.",
+            ("rule", "mode"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._rules = Gauge("fraud_rules_info", "The rules in force: 1.", ("version",), registry=registry)
         self._refused = Counter("fraud_rules_reload_failures_total", "Rule files refused.", registry=registry)
 
@@ -24,9 +36,10 @@ class FraudMetrics:
         """Count events of one type."""
         self._folded.labels(type_name).inc(count)
 
-    def decided(self, decision: Decision) -> None:
-        """Count a decision under each of its rules."""
+    def decided(self, decision: Decision, seconds: float) -> None:
+        """Count a decision, *seconds* after its event, under each of its rules."""
         for reason in decision.reasons:
+            self._seconds.labels(reason.rule, reason.mode.value).observe(seconds)
             self._decisions.labels(reason.rule, reason.outcome.value, reason.mode.value).inc()
 
     def rules_in_force(self, rules: RuleSet) -> None:

@@ -21,6 +21,8 @@ from servicekit.postgres import Transaction
 PROJECTION: Final = "fraud"
 """The projection's name: its consumer group and its checkpoints' name."""
 
+_US_PER_S: Final = 1_000_000
+
 
 class RulesInForce(Protocol):
     """Where the rules of the moment come from."""
@@ -81,8 +83,9 @@ class FraudProjection:
             return
         for type_name, count in Counter(event.envelope.type for event in wallet_events).items():
             self._metrics.folded(type_name, count)
+        now_us = to_us(self._now())
         for decision in decisions:
-            self._metrics.decided(decision)
+            self._metrics.decided(decision, max(0, now_us - decision.trigger.at_us) / _US_PER_S)
 
 
 def run(

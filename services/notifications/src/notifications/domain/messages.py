@@ -34,6 +34,11 @@ def body_of(event: Envelope) -> bytes:
     return _message(event.type, event.time, data | place)
 
 
+def time_of(body: bytes) -> datetime:
+    """Return when what *body* tells has happened."""
+    return _stamped(body).timestamp
+
+
 def test_body(endpoint_id: UUID, at: datetime) -> bytes:
     """Return the message that an endpoint's owner sends to itself."""
     return _message(TEST_TYPE, at, {"endpoint_id": str(endpoint_id)})
@@ -41,3 +46,10 @@ def test_body(endpoint_id: UUID, at: datetime) -> bytes:
 
 def _message(type_name: str, at: datetime, data: Mapping[str, Any]) -> bytes:
     return _encode({"type": type_name, "timestamp": rfc3339(at), "data": data})
+
+
+class _Stamped(msgspec.Struct):
+    timestamp: datetime
+
+
+_stamped: Final = msgspec.json.Decoder(_Stamped).decode

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from notifications.domain.outcomes import AttemptOutcome
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
+_LATE_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300, 3_600)
 
 
 class WorkerMetrics:
@@ -16,6 +17,18 @@ class WorkerMetrics:
         self._attempts = Counter("webhook_attempts_total", "Attempts, by outcome.", ["outcome"], registry=registry)
         self._seconds = Histogram(
             "webhook_attempt_seconds", "From DNS to the status of the response.", buckets=_SECONDS, registry=registry
+        )
+        self._first = Histogram(
+            "webhook_first_attempt_seconds",
+            "From an event's time to the begin of the first attempt to deliver it.",
+            buckets=_LATE_SECONDS,
+            registry=registry,
+        )
+        self._delivered = Histogram(
+            "webhook_delivery_seconds",
+            "From an event's time to its delivery, of deliveries that nobody had sent once more.",
+            buckets=_LATE_SECONDS,
+            registry=registry,
         )
         self._stale = Counter(
             "webhook_attempts_stale_total",
@@ -34,6 +47,14 @@ class WorkerMetrics:
         """Count an attempt that was settled."""
         self._attempts.labels(outcome.value).inc()
         self._seconds.observe(seconds)
+
+    def begun_first(self, seconds: float) -> None:
+        """Count a first attempt, *seconds* after the event."""
+        self._first.observe(seconds)
+
+    def delivered(self, seconds: float) -> None:
+        """Count a delivery, *seconds* after the event."""
+        self._delivered.observe(seconds)
 
     def stale(self) -> None:
         """Count an attempt that was not settled, since another worker has its delivery."""

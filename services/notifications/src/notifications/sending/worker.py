@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts.ids import new_id
+from notifications.domain.messages import time_of
 from notifications.domain.outcomes import AttemptOutcome, Exhausted, Policy
 from notifications.domain.sharing import Held, Slots, share_out
 from notifications.sending.attempts import Attempts, failed_within
@@ -16,7 +17,7 @@ from notifications.sending.queue_postgres import PostgresQueue
 from notifications.sending.rows import AttemptResult, Lease
 from notifications.sending.sender_http import Timeouts
 from notifications.sending.settling import Settler, Stale, Written
-from servicekit.clock import monotonic_s
+from servicekit.clock import monotonic_s, utc_now
 from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
@@ -148,6 +149,8 @@ class Worker:
             if monotonic_s() + self._settings.timeouts.attempt_s > lease_ends_s:
                 self._metrics.stale()  # this process stood still: another has the delivery by now, or will
                 return
+            if lease.attempt == 1:
+                self._metrics.begun_first(_age_s(lease))
             result = await self._attempts.make(lease)
             if span is not None:
                 span.set_attribute("webhook.outcome", result.outcome.value)
@@ -185,6 +188,8 @@ class Worker:
         if isinstance(settled, Written):
             is_exhausted, disabled = isinstance(settled.step, Exhausted), settled.disabled
             self._metrics.attempted(result.outcome, result.duration_ms / 1_000)
+            if result.outcome is AttemptOutcome.DELIVERED and lease.attempt == lease.failures + 1:
+                self._metrics.delivered(_age_s(lease))
         else:
             self._metrics.stale()
         if is_exhausted:
@@ -207,3 +212,8 @@ class Worker:
     def _failed(self, action: str, error: OperationalError) -> None:
         self._metrics.failed(type(error).__name__)
         get_logger().warning(action, error=type(error).__name__)
+
+
+def _age_s(lease: Lease) -> float:
+    """Return how long ago it happened, what *lease* is to tell of; a clock that is behind has no say."""
+    return max(0.0, (utc_now() - time_of(lease.body)).total_seconds())

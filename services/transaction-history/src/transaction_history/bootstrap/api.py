@@ -16,7 +16,7 @@ from servicekit.read_answers import lag_check
 from servicekit.read_model.projected import Projected
 from servicekit.service import processes
 from servicekit.service.processes import database_check, health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from transaction_history.bootstrap.parts import (
     SERVICE,
@@ -80,18 +80,19 @@ async def open_api(
         await open_pool(settings.commands) as commands,
         await open_pool(health_pool_settings(pools)) as health,
     ):
-        telemetry.registry.register(PoolCollector("reads", pool))
-        telemetry.registry.register(PoolCollector("commands", commands))
+        telemetry.pools.watch("reads", pool)
+        telemetry.pools.watch("commands", commands)
         async with (
             Projected(pool, SCHEMA) as projected,
             Projected(pool, INDEX) as index,
             _open_search(settings, telemetry, projected) as search,
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+            processes.depending(telemetry, health),
         ):
             tenants = await open_tenants(pool)
             exporting = _export_handlers(settings, commands, tenants)
             primary = Target(PRIMARY, tenants, projected)
-            async with open_targets(primary, settings.replicas, telemetry.registry) as targets:
+            async with open_targets(primary, settings.replicas, telemetry) as targets:
                 yield _app(
                     settings,
                     telemetry,
@@ -134,7 +135,7 @@ async def _open_search(
 ) -> AsyncIterator[SearchQueries]:
     """Give what searches, over connections of its own: they plan otherwise, and nobody else waits for them."""
     async with await open_pool(settings.searching) as pool, Projected(pool, INDEX) as index:
-        telemetry.registry.register(PoolCollector("search", pool))
+        telemetry.pools.watch("search", pool)
         yield SearchQueries(
             await open_tenants(pool),
             index=index,

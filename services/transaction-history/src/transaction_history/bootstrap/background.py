@@ -15,7 +15,7 @@ from servicekit.read_model.projected import Projected
 from servicekit.relay.outbox import outbox_journal
 from servicekit.service import processes
 from servicekit.service.consuming import make_runner
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import open_tenants
 from transaction_history.bootstrap.drifting import drifts
 from transaction_history.bootstrap.parts import (
@@ -93,7 +93,7 @@ async def run_indexer(
         processes.open_process(settings, SERVICE, process.name, dsn=process.pool.dsn) as telemetry,
         await open_pool(process.pool) as pool,
     ):
-        telemetry.registry.register(PoolCollector(process.name, pool))
+        telemetry.pools.watch(process.name, pool)
         runner = make_runner(
             process.consumer,
             projection=projection or make_index_projection(settings),
@@ -115,6 +115,7 @@ async def run_indexer(
                 pool=pool,
                 work=runner.run,
                 deep=runner.check,
+                brokers=process.consumer.brokers,
             )
 
 
@@ -152,6 +153,7 @@ async def run_worker(
             pool=pool,
             work=lambda end: run_together(end, worker.run, relay.run),
             deep=deep,
+            brokers=settings.brokers,
         )
 
 
@@ -191,7 +193,7 @@ async def open_worker(
     )
     statements = StatementMetrics(telemetry.registry)
     closing = Closing(statements, settled=settings.statements_settled)
-    telemetry.registry.register(PoolCollector("worker", pool))
+    telemetry.pools.watch("worker", pool)
     house = [
         *(*keeping.jobs(), *ledger_jobs()),
         *(*closing.jobs(), *Enrolling().jobs(), *FileKeeping(objects).jobs()),
@@ -201,7 +203,7 @@ async def open_worker(
         primary = Target(PRIMARY, await open_tenants(reads), projected)
         house += dashboard_jobs(primary.tenants, LedgerFigures(telemetry.registry))
         async with (
-            open_targets(primary, process.replicas, telemetry.registry) as targets,
+            open_targets(primary, process.replicas, telemetry) as targets,
             processes.maintaining(
                 house,
                 dsn=settings.transaction_history_database_url,

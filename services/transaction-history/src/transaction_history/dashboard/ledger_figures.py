@@ -1,4 +1,7 @@
-"""What the whole ledger comes to, for dashboards of operators: told by the worker that leads, by currency alone."""
+"""What the whole ledger comes to, for dashboards of operators: told by the worker that leads, by currency alone.
+
+The canary's tenant is left out: its transactions are the operators' own.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from contracts import canary
 from contracts.money import EXPONENTS
 from servicekit.clock import monotonic_s
 from servicekit.maintenance import JobRun
@@ -22,14 +26,19 @@ LEDGER_EVERY_S: Final = 15.0
 SHOWN_FOR_S: Final = 4 * LEDGER_EVERY_S
 """Who no longer leads soon shows nothing: a figure is never that of two workers."""
 TYPES_MAX: Final = 50
+SERIES_MAX: Final = 600
+"""Types in currencies that are told apart: both together could be thousands."""
 OTHER: Final = "other"
-"""The type of what is of none of the 50 that occur most."""
+"""The type of what is of none of the 50 that occur most, or too rare in its currency."""
 DAYS_COUNTED_AGAIN: Final = timedelta(days=3)
 """Entries may be counted on a day that is over while the index is behind."""
 
 _WALLETS: Final = f"""
-    select currency, sum(wallets)::bigint as open, sum(posted) as posted from {INDEX}.shard_total group by currency"""
-_CLOSED: Final = f"select currency, count(*) as closed from {SCHEMA}.wallet where status = 'closed' group by currency"
+    select currency, sum(wallets)::bigint as open, sum(posted) as posted
+    from {INDEX}.shard_total where tenant_id <> $1 group by currency"""
+_CLOSED: Final = f"""
+    select currency, count(*) as closed
+    from {SCHEMA}.wallet where status = 'closed' and tenant_id <> $1 group by currency"""
 # From tenant to tenant by the key: no other index leads to a day.
 _VOLUMES: Final = f"""
     with recursive tenant as (
@@ -40,6 +49,7 @@ _VOLUMES: Final = f"""
     select d.type, d.currency, sum(d.transactions)::bigint, sum(d.credits), sum(d.debits)
     from tenant cross join lateral (
         select * from {INDEX}.day_total where tenant_id = tenant.tenant_id and day >= $1 and day < $2) as d
+    where tenant.tenant_id <> $3
     group by d.type, d.currency"""
 
 
@@ -67,6 +77,9 @@ class _Shown(NamedTuple):
     until_s: float
 
 
+_NONE: Final = _Shown({}, {}, {}, 0.0)
+
+
 class LedgerFigures(Collector):
     """Measures the ledger for as long as it is asked to, and tells at `/metrics` what it came to."""
 
@@ -78,8 +91,8 @@ class LedgerFigures(Collector):
 
     async def measure(self, run: JobRun) -> int:
         """Measure once."""
-        wallets = await run.connection.fetch(_WALLETS)
-        closed = await run.connection.fetch(_CLOSED)
+        wallets = await run.connection.fetch(_WALLETS, canary.TENANT_ID)
+        closed = await run.connection.fetch(_CLOSED, canary.TENANT_ID)
         counts = {
             (row["currency"], status): row[status]
             for status, rows in (("open", wallets), ("closed", closed))
@@ -109,10 +122,10 @@ class LedgerFigures(Collector):
         return _added(self._past, recent)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures, while they are young."""
+        """Yield the figures, while they are young; families without any afterwards."""
         shown = self._shown
         if shown is None or monotonic_s() > shown.until_s:
-            return
+            shown = _NONE
         wallets = GaugeMetricFamily("ledger_wallets", "Wallets, of all tenants.", labels=("currency", "status"))
         for key, count in shown.wallets.items():
             wallets.add_metric(key, count)
@@ -130,7 +143,7 @@ class LedgerFigures(Collector):
 
 
 async def _between(connection: Connection, begin: date, end: date) -> _ByTypeAndCurrency:
-    rows = await connection.fetch(_VOLUMES, begin, end)
+    rows = await connection.fetch(_VOLUMES, begin, end, canary.TENANT_ID)
     return {
         (type_, currency): Traffic(transactions, int(credits_), int(debits))
         for type_, currency, transactions, credits_, debits in rows
@@ -144,13 +157,16 @@ def _added(one: _ByTypeAndCurrency, other: _ByTypeAndCurrency) -> _ByTypeAndCurr
 def volumes_told(traffic: Mapping[tuple[str, str], Traffic]) -> dict[tuple[str, str], Decimal]:
     """Return the volumes by type and currency in major units, of so many types and no more."""
     counts: Counter[str] = Counter()
-    for (type_, _), found in traffic.items():
+    of_currency: Counter[tuple[str, str]] = Counter()
+    for (type_, currency), found in traffic.items():
         counts[type_] += found.transactions
-    named = {type_ for type_, _ in counts.most_common(TYPES_MAX)}
+        of_currency[type_, currency] = found.transactions
+    types = {type_ for type_, _ in counts.most_common(TYPES_MAX)}
+    named = {key for key, _ in of_currency.most_common(SERIES_MAX) if key[0] in types}
     told: dict[tuple[str, str], Decimal] = {}
     for (type_, currency), found in traffic.items():
         if currency in EXPONENTS:
-            key = (type_ if type_ in named else OTHER, currency)
+            key = (type_ if (type_, currency) in named else OTHER, currency)
             volume = _major(volume_minor(found.credits_minor, found.debits_minor), currency)
             told[key] = told.get(key, Decimal()) + volume
     return told

@@ -1,8 +1,12 @@
 """Prometheus metrics of jobs."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+OUTCOMES: Final = ("succeeded", "failed", "given_back", "lost", "not_recorded")
+WAITING: Final = ("queued", "running")
 
 
 class JobMetrics:

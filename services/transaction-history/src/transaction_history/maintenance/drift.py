@@ -14,7 +14,7 @@ from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader, open_partition
-from servicekit.maintenance import Job, JobRun
+from servicekit.maintenance import InvariantMetrics, Job, JobRun
 from servicekit.postgres import Connection, Pool
 from transaction_history.maintenance.comparing import Compared, Comparing
 
@@ -62,6 +62,7 @@ class DriftMetrics:
             labels,
             registry=registry,
         )
+        self._invariants = InvariantMetrics(registry)
 
     def compared(self, projection: str, compared: Compared) -> None:
         """Count what was compared, and each difference."""
@@ -69,6 +70,7 @@ class DriftMetrics:
         self.skipped(projection, compared.skipped)
         for difference in compared.differences:
             self._differences.labels(projection, difference.table).inc()
+        self._invariants.checked(invariant_of(projection), rows=compared.events, violations=len(compared.differences))
 
     def skipped(self, projection: str, events: int) -> None:
         """Count events that were not compared."""
@@ -77,6 +79,12 @@ class DriftMetrics:
     def round_ended(self, projection: str) -> None:
         """Tell that all of the topic was looked at."""
         self._rounds.labels(projection).set_to_current_time()
+        self._invariants.round_ended(invariant_of(projection))
+
+
+def invariant_of(projection: str) -> str:
+    """Return the name of the invariant that *projection* has what the events say."""
+    return f"{projection}_equals_events"
 
 
 @dataclass(frozen=True, slots=True)

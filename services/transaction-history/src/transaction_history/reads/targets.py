@@ -14,7 +14,7 @@ from servicekit.consumer import checkpoints
 from servicekit.health import Check
 from servicekit.postgres import DRIVER_ERRORS, Pool, PoolSettings, open_pool
 from servicekit.read_model.projected import Projected
-from servicekit.telemetry import PoolCollector
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import ReaderExemptError, TenantPool, refuse_exempt
 from transaction_history.domain.targets import Choice, Probe, Why, choose, is_near
 from transaction_history.projection.read_model_postgres import SCHEMA
@@ -122,9 +122,7 @@ class Targets:
         self._replicas = replicas
         self._lag_ms_max = lag_ms_max
         self._turn = 0
-        self._reads = Counter(
-            "history_reads_total", "Reads by the server they were put to.", ("target", "why"), registry=registry
-        )
+        self._reads = reads_counter(registry)
 
     def choose(self, wanted: Mapping[int, int]) -> Choice:
         """Return whom to ask for what has come to *wanted*."""
@@ -145,22 +143,25 @@ class Targets:
         return {replica.target.name: replica.check(self._lag_ms_max) for replica in self._replicas}
 
 
+def reads_counter(registry: CollectorRegistry) -> Counter:
+    """Register and return the counter of reads."""
+    return Counter("history_reads_total", "Reads by the server they were put to.", ("target", "why"), registry=registry)
+
+
 @asynccontextmanager
-async def open_targets(
-    primary: Target, replicas: ReplicaSettings, registry: CollectorRegistry
-) -> AsyncIterator[Targets]:
+async def open_targets(primary: Target, replicas: ReplicaSettings, telemetry: Telemetry) -> AsyncIterator[Targets]:
     """Give the servers to read from, the *replicas* probed: none of them need answer, now or later."""
     async with AsyncExitStack() as stack:
         opened = []
         for number, settings in enumerate(replicas.pools, start=1):
             name = f"replica-{number}"
             pool = await stack.enter_async_context(await open_pool(settings))
-            registry.register(PoolCollector(name, pool))
+            telemetry.pools.watch(name, pool)
             projected = await stack.enter_async_context(Projected(pool, SCHEMA))
             opened.append(Replica(Target(name, TenantPool(pool), projected), pool))
         watching = [asyncio.create_task(replica.watch(), name=replica.target.name) for replica in opened]
         try:
-            yield Targets(primary, opened, lag_ms_max=replicas.lag_ms_max, registry=registry)
+            yield Targets(primary, opened, lag_ms_max=replicas.lag_ms_max, registry=telemetry.registry)
         finally:
             for task in watching:
                 task.cancel()

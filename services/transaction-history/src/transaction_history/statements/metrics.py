@@ -1,6 +1,10 @@
 """Prometheus metrics of statements."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter
+
+OUTCOMES: Final = ("succeeded", "differs", "failed", "given_back", "lost", "not_recorded")
 
 
 class StatementMetrics:

@@ -1,6 +1,6 @@
 """The journal's partitions: made ahead of need, and how much room is left in them."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from servicekit.postgres import Connection
 
@@ -35,3 +35,28 @@ async def journal_headroom(connection: Connection) -> int:
     """Return how many sequence numbers the fullest shard still has room for."""
     headroom: int = await connection.fetchval(_HEADROOM)
     return headroom
+
+
+_ESTIMATED_KEYS: Final = (
+    "select greatest(reltuples, 0)::bigint from pg_class where oid = 'wallet.idempotency'::regclass"
+)
+_ARCHIVED: Final = "select count(*) from wallet.archived_partition"
+
+
+class Fullness(NamedTuple):
+    """How full the ledger's tables are. *keys* is an estimate: counting them would read them all."""
+
+    keys: int
+    headroom: int
+    attached: int
+    archived: int
+
+
+async def fullness(connection: Connection) -> Fullness:
+    """Return how full the ledger's tables are."""
+    return Fullness(
+        keys=await connection.fetchval(_ESTIMATED_KEYS),
+        headroom=await journal_headroom(connection),
+        attached=await attached_partitions(connection),
+        archived=await connection.fetchval(_ARCHIVED),
+    )

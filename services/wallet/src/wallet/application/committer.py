@@ -189,7 +189,7 @@ class Committer:
         committed, batch = flown.writing.result(), flown.batch
         self._speculation.read_clock(committed.at, monotonic_s())
         self._speculation.acknowledged(batch.plan, batch.units)
-        self._metrics.committed(batch.commands, monotonic_s() - flown.began_s)
+        self._metrics.committed(batch.units, monotonic_s() - flown.began_s)
         self._metrics.batch(BatchPath.AHEAD, batch.why)
         self._queue.answer(batch.units, batch.plan.outcomes(committed.sequences))
 
@@ -261,7 +261,7 @@ class Committer:
             names |= plan.unnamed
         else:
             raise AssertionError(f"a command names rows without end: {plan.unnamed}")
-        self._metrics.committed(sum(unit.weight for unit in units), monotonic_s() - began_s)
+        self._metrics.committed(units, monotonic_s() - began_s)
         self._metrics.batch(BatchPath.LOCKED, why)
         self._speculation.read_clock(plan.now, monotonic_s())
         self._speculation.decided(plan)

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
+from servicekit.telemetry.tracing import trace_id_of
 from wallet.application.units import (
     AheadOfClock,
     Deferred,
@@ -22,6 +23,9 @@ from wallet.application.units import (
 
 _BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
 _COMMIT_SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 2, 5, 15)
+
+
+REFUSALS: Final = ("queue_full", "queue_old", "outcome_unknown", "deadline")
 
 
 class BatchPath(StrEnum):
@@ -52,6 +56,19 @@ class BatchWhy(StrEnum):
     """Pipelining is turned off."""
 
 
+class BatchOutcome(StrEnum):
+    """What the database made of an attempt at a batch."""
+
+    AHEAD = "ahead"
+    """It was decided ahead, and committed."""
+    LOCKED = "locked"
+    """It was decided on locked rows, and committed."""
+    ROLLED_BACK = "rolled_back"
+
+
+_OUTCOMES: Final = {BatchPath.AHEAD: BatchOutcome.AHEAD, BatchPath.LOCKED: BatchOutcome.LOCKED}
+
+
 class CommitterMetrics:
     """Commands by type and outcome, batch sizes, commit times, refusals and failures; labels are closed sets."""
 
@@ -68,6 +85,14 @@ class CommitterMetrics:
             ("path", "why"),
             registry=registry,
         )
+        self._outcomes = Counter(
+            "wallet_batch_outcomes_total",
+            "Attempts at a batch, by what the database made of them.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in BatchOutcome:
+            self._outcomes.labels(outcome)
         self._commit = Histogram(
             "wallet_commit_seconds",
             "Time of one batch from lock to commit.",
@@ -81,23 +106,34 @@ class CommitterMetrics:
             "wallet_batch_failures_total", "Failed attempts at a batch, by kind.", ("failure",), registry=registry
         )
         self._depth = Gauge("wallet_queue_commands", "Commands waiting for a batch.", registry=registry)
+        self._depth_max = Gauge(
+            "wallet_queue_commands_max", "Commands that may wait; one more is refused.", registry=registry
+        )
         self._age = Gauge("wallet_queue_age_seconds", "Age of the oldest waiting command.", registry=registry)
         # A child looked up once is several times cheaper than `labels` per command.
         self._children: dict[tuple[str, str], Counter] = {}
 
-    def watch_queue(self, depth: Callable[[], float], age_s: Callable[[], float]) -> None:
-        """Read the queue's depth and age when metrics are scraped."""
+    def watch_queue(self, depth: Callable[[], float], age_s: Callable[[], float], *, depth_max: int) -> None:
+        """Read the queue's depth, which may be *depth_max*, and its age when metrics are scraped."""
+        self._depth_max.set(depth_max)
         self._depth.set_function(depth)
         self._age.set_function(age_s)
 
-    def committed(self, commands: int, seconds: float) -> None:
-        """Count one committed batch."""
+    def committed(self, units: Iterable[Unit], seconds: float) -> None:
+        """Count one committed batch, with the trace of one of its commands that is traced."""
+        commands, traceparent = 0, None
+        for unit in units:
+            commands += unit.weight
+            traceparent = traceparent or unit.traceparent
         self._batch.observe(commands)
-        self._commit.observe(seconds)
+        self._commit.observe(seconds, None if traceparent is None else {"trace_id": trace_id_of(traceparent)})
 
     def batch(self, path: BatchPath, why: BatchWhy) -> None:
         """Count one batch that was brought to its outcome."""
         self._batches.labels(path, why).inc()
+        outcome = _OUTCOMES.get(path)
+        if outcome is not None:
+            self._outcomes.labels(outcome).inc()
 
     def answered(self, unit: Unit, outcome: Outcome) -> None:
         """Count one answered unit."""
@@ -114,6 +150,7 @@ class CommitterMetrics:
     def failed(self, failure: Failure) -> None:
         """Count one failed attempt at a batch."""
         self._failures.labels(failure.name.lower()).inc()
+        self._outcomes.labels(BatchOutcome.ROLLED_BACK).inc()
 
 
 def _outcome_label(outcome: Outcome) -> str:
@@ -131,6 +168,7 @@ _UNDONE_LABELS: Final[Mapping[type, str]] = {
     Deferred: "not_now",
     AheadOfClock: "ahead_of_clock",
 }
+OUTCOMES: Final = ("accepted", "refused", "replayed", *_UNDONE_LABELS.values())
 
 
 class FraudDecisionMetrics:
@@ -179,6 +217,30 @@ class FoldMetrics:
     def fold_lag(self, rows: int) -> None:
         """Tell how many journal rows the system accounts' totals are behind."""
         self._fold_lag.set(rows)
+
+
+class JournalMetrics:
+    """How full the ledger's tables are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._keys = Gauge(
+            "wallet_idempotency_rows", "Idempotency records, as PostgreSQL's statistics estimate.", registry=registry
+        )
+        self._headroom = Gauge(
+            "wallet_journal_headroom_sequences",
+            "Sequence numbers that the fullest shard has room for in partitions that are there.",
+            registry=registry,
+        )
+        self._partitions = Gauge(
+            "wallet_journal_partitions", "Partitions of the journal, by state.", ("state",), registry=registry
+        )
+
+    def measured(self, *, keys: int, headroom: int, partitions: Mapping[str, int]) -> None:
+        """Tell how many keys there are, how much room the fullest shard has, and how many partitions by state."""
+        self._keys.set(keys)
+        self._headroom.set(headroom)
+        for state, count in partitions.items():
+            self._partitions.labels(state).set(count)
 
 
 class RateMetrics:

@@ -13,10 +13,10 @@ from servicekit.maintenance import Job
 from servicekit.postgres import open_pool
 from servicekit.service import processes
 from servicekit.service.processes import health_pool_settings
-from servicekit.telemetry import PoolCollector, Telemetry
+from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from wallet.application.dry_run import DryRun
-from wallet.application.metrics import FoldMetrics, SweepMetrics
+from wallet.application.metrics import FoldMetrics, JournalMetrics, SweepMetrics
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
@@ -76,12 +76,13 @@ async def open_api(
     halt = Halt()
     health_pools = health_pool_settings(settings.reading("api"))
     async with await open_pool(settings.api.pool) as pool, await open_pool(health_pools) as health_pool:
-        telemetry.registry.register(PoolCollector("reads", pool))
+        telemetry.pools.watch("reads", pool)
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
             open_refresh(settings, telemetry) as refresh,
             maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue, refresh)),
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
+            processes.depending(telemetry, health_pool),
         ):
             yield _app(
                 settings,
@@ -102,6 +103,7 @@ def _jobs(
         jobs.sweep(sweeper, settings.wallet_sweep_every_s),
         jobs.look_for_halt(halt),
         jobs.make_partitions(),
+        jobs.measure_journal(JournalMetrics(telemetry.registry)),
         jobs.forget_keys(settings.wallet_idempotency_days),
         jobs.forget_quotes(),
         jobs.fold_system_accounts(FoldMetrics(telemetry.registry)),

@@ -12,17 +12,21 @@ from wallet.adapters import (
     system_accounts_postgres,
 )
 from wallet.adapters.forgetting_postgres import KeyForgetting
-from wallet.application.metrics import FoldMetrics
+from wallet.application.metrics import FoldMetrics, JournalMetrics
 from wallet.rates.refreshing import RateRefresh
 from wallet.sweeping.due_postgres import LOT_MAX
 from wallet.sweeping.sweeper import Sweeper
 
 _HALT_S: Final = 1.0
 _PARTITIONS_S: Final = 1.0
+_MEASURE_S: Final = 5.0
 _FORGET_S: Final = 5.0
 _FOLD_S: Final = 1.0
 _SWEEP_DEADLINE_S: Final = 3.0
 """Of one lot. A sweeper that is lost keeps the others waiting for twice as long."""
+
+
+PARTITION_STATES: Final = ("attached", "archived")
 
 
 @dataclass(slots=True)
@@ -49,6 +53,18 @@ def make_partitions() -> Job:
         return await partitions_postgres.make_partitions(run.connection)
 
     return Job(name="partitions", interval_s=_PARTITIONS_S, run=make)
+
+
+def measure_journal(metrics: JournalMetrics) -> Job:
+    """Return the job that tells how full the ledger's tables are; each instance does it, for each is asked."""
+
+    async def measure(run: JobRun) -> int:
+        found = await partitions_postgres.fullness(run.connection)
+        partitions = dict(zip(PARTITION_STATES, (found.attached, found.archived), strict=True))
+        metrics.measured(keys=found.keys, headroom=found.headroom, partitions=partitions)
+        return 0
+
+    return Job(name="measure_journal", interval_s=_MEASURE_S, run=measure)
 
 
 def forget_keys(days: int) -> Job:

@@ -33,7 +33,7 @@ SENDING_S: Final = 1.0
 _ROUTE: Final = "sweep"
 
 _Expire = Callable[[UUID, datetime], Command]
-_EXPIRES: Final[tuple[tuple[RowKind, _Expire], ...]] = ((HOLD, ExpireHold), (QUOTE, ExpireQuote))
+EXPIRES: Final[tuple[tuple[RowKind, _Expire], ...]] = ((HOLD, ExpireHold), (QUOTE, ExpireQuote))
 """What ends by itself, and by which command."""
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Sweeper:
 
     async def sweep(self, run: JobRun) -> int:
         """Send what is due; return how many were done. What was not is due again in the next sweep."""
-        return sum([await self._sweep(run, kind, expire) for kind, expire in _EXPIRES])
+        return sum([await self._sweep(run, kind, expire) for kind, expire in EXPIRES])
 
     async def _sweep(self, run: JobRun, kind: RowKind, expire: _Expire) -> int:
         """Send lots of *kind* for a while, the next one while the last is under way, and wait for all of them."""

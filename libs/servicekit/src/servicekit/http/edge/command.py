@@ -19,7 +19,7 @@ from servicekit.http.edge.body import ClientDisconnected, check_content_type, re
 from servicekit.http.edge.context import check_head, dry_run_of, idempotency_key_of, request_id_of
 from servicekit.http.edge.decoding import decode_body, refuse_body
 from servicekit.http.edge.matching import RouteTable
-from servicekit.http.edge.observe import Observer, traceparent_in
+from servicekit.http.edge.observe import Observer, problem_in, traceparent_in
 from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, is_problem, problem_from
 from servicekit.http.route import Engine, Route
@@ -109,7 +109,14 @@ class CommandEndpoint:
                     told = []  # the refusal tells of the limit itself
             await _send(send, response, request_id, security_headers(scope), told)
             self._observer.finish(
-                self._series, response.status, received_s, request_id, path=path, span=span, error=error
+                self._series,
+                response.status,
+                received_s,
+                request_id,
+                path=path,
+                span=span,
+                error=error,
+                problem=problem_in(response.body) if is_problem(response.status) else None,
             )
 
     async def _read(

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
-from opentelemetry.trace import Span, SpanKind
-from prometheus_client import CollectorRegistry, Histogram
+import msgspec
+from opentelemetry.trace import Span, SpanKind, format_trace_id
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contracts.problems import PROBLEM_CODES
 from servicekit.clock import monotonic_s
 from servicekit.settings import AccessLog
 from servicekit.telemetry import LATENCY_BUCKETS_S, Telemetry, get_logger, mark_failed, traceparent_of, unsampled
@@ -17,25 +19,60 @@ UNMATCHED: Final = "unmatched"
 """The route of a request that no route takes: a path of the client's choice is no label."""
 LINES_PER_S_MAX: Final = 50
 """Under overload the metric counts what no longer gets a line: writing would cost more than refusing."""
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "OTHER")
+STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUS_FAILED: Final = 500
 
 
-class RouteSeries:
-    """The figures of one method and route: a child per status, looked up without a lock."""
+class RequestMetrics:
+    """The families of every request.
 
-    def __init__(self, histogram: Histogram, method: str, route: str) -> None:
+    `status` is the class of the status (`2xx`): a histogram per route and exact status would be thousands of series,
+    and what was wrong is told exactly by the codes of problems.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.durations = Histogram(
+            "http_request_duration_seconds",
+            "Time from a request's headers to its answer.",
+            ["method", "route", "status"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.problems = Counter(
+            "http_problems_total",
+            "Requests answered with a problem document, by its code.",
+            ["route", "code"],
+            registry=registry,
+        )
+        self.in_flight = Gauge("http_requests_in_flight", "Requests that are not answered yet.", registry=registry)
+
+
+class RouteSeries:
+    """The figures of one method and route: a child per class of status, looked up without a lock."""
+
+    def __init__(self, metrics: RequestMetrics, method: str, route: str) -> None:
         self.method = method
         self.route = route
-        self._histogram = histogram
+        self._metrics = metrics
         self._children: dict[int, Histogram] = {}
+        self._problems: dict[str, Counter] = {}
 
-    def count(self, status: int, duration_s: float) -> None:
-        """Count one answer."""
-        child = self._children.get(status)
+    def count(self, status: int, duration_s: float, trace_id: str | None) -> None:
+        """Count one answer, with the trace it can be looked up by."""
+        number = status // 100
+        child = self._children.get(number)
         if child is None:
-            child = self._histogram.labels(self.method, self.route, str(status))
-            self._children[status] = child
-        child.observe(duration_s)
+            child = self._metrics.durations.labels(self.method, self.route, f"{number}xx")
+            self._children[number] = child
+        child.observe(duration_s, None if trace_id is None else {"trace_id": trace_id})
+
+    def count_problem(self, code: str) -> None:
+        """Count one answer that was a problem document."""
+        child = self._problems.get(code)
+        if child is None:
+            child = self._problems[code] = self._metrics.problems.labels(self.route, code)
+        child.inc()
 
 
 class Observer:
@@ -43,7 +80,9 @@ class Observer:
 
     def __init__(self, telemetry: Telemetry, access_log: AccessLog) -> None:
         self.tracing = telemetry.tracing
-        self._histogram = request_histogram(telemetry.registry)
+        self.in_flight = 0
+        self._metrics = RequestMetrics(telemetry.registry)
+        self._metrics.in_flight.set_function(lambda: self.in_flight)
         self._all = access_log is AccessLog.ALL
         self._series: dict[tuple[str, str], RouteSeries] = {}
         self._second = 0
@@ -53,7 +92,7 @@ class Observer:
         """Return the figures of *route*, whose number is bounded by the application's routes."""
         series = self._series.get((method, route))
         if series is None:
-            series = self._series[method, route] = RouteSeries(self._histogram, method, route)
+            series = self._series[method, route] = RouteSeries(self._metrics, method, route)
         return series
 
     def finish(
@@ -66,13 +105,17 @@ class Observer:
         path: str,
         span: Span | None,
         error: BaseException | None,
+        problem: str | None,
     ) -> None:
         """Count the answer; write its canonical line where it failed, was slow or is traced (or all lines are wanted).
 
-        *error* is what made it fail, and is logged here, once: a bug with its traceback, always.
+        *problem* is the code of the problem document that it was. *error* is what made it fail, and is logged here,
+        once: a bug with its traceback, always.
         """
         duration_s = monotonic_s() - started_s
-        series.count(status, duration_s)
+        series.count(status, duration_s, None if span is None else _trace_id(span))
+        if problem is not None:
+            series.count_problem(problem)
         if span is not None:
             _close_span(span, status, request_id)
         if status < _STATUS_FAILED and duration_s < SLOW_S and span is None and not self._all:
@@ -120,15 +163,13 @@ class Observer:
             yield span, traceparent_of(span)
 
 
-def request_histogram(registry: CollectorRegistry) -> Histogram:
-    """Register and return the histogram of every request; its `_count` is the number of requests by status."""
-    return Histogram(
-        "http_request_duration_seconds",
-        "Time from a request's headers to its answer.",
-        ["method", "route", "status"],
-        buckets=LATENCY_BUCKETS_S,
-        registry=registry,
-    )
+def problem_in(body: bytes) -> str | None:
+    """Return the code of the problem document that *body* is; None for anything else."""
+    try:
+        code = _code_in(body).code
+    except msgspec.MsgspecError:
+        return None
+    return code if code in PROBLEM_CODES else None
 
 
 def traceparent_in(headers: Mapping[bytes, bytes]) -> str | None:
@@ -142,3 +183,14 @@ def _close_span(span: Span, status: int, request_id: bytes) -> None:
     span.set_attribute("request.id", request_id.decode("ascii"))
     if status >= _STATUS_FAILED:
         mark_failed(span, f"answered {status}")
+
+
+def _trace_id(span: Span) -> str:
+    return format_trace_id(span.get_span_context().trace_id)
+
+
+class _Coded(msgspec.Struct):
+    code: str
+
+
+_code_in: Final = msgspec.json.Decoder(_Coded).decode

@@ -22,12 +22,12 @@ from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
 from servicekit.http.edge.matching import RouteTable, routed_path, told_path
-from servicekit.http.edge.observe import UNMATCHED, Observer, traceparent_in
+from servicekit.http.edge.observe import METHODS, UNMATCHED, Observer, problem_in, traceparent_in
 from servicekit.http.edge.security import security_headers
-from servicekit.http.problems import PROBLEM_TYPE, Problem, problem_from
+from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem, problem_from
 from servicekit.http.route import BODY_BYTES_MAX, Route
 
-_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS: Final = frozenset(METHODS)
 
 
 class Edge:
@@ -55,15 +55,21 @@ class Edge:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        self._observer.in_flight += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._observer.in_flight -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._commands.find(scope)
         if found is not None:
             endpoint, path_params = found
             await endpoint(scope, receive, send, path_params)
-            return
-        if scope["method"] == "HEAD":
+        elif scope["method"] == "HEAD":
             await self._serve({**scope, "method": "GET"}, receive, bodiless(send))
-            return
-        await self._serve(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s, path = monotonic_s(), told_path(scope["path"])
@@ -123,17 +129,22 @@ class Edge:
             path=scope[CONTEXT_KEY].path,
             span=span,
             error=error,
+            problem=response.problem,
         )
 
 
 class TrackedResponse:
-    """Passes a response on with its request id and what is told for *security*, and remembers its status."""
+    """Passes a response on with its request id and what is told for *security*.
+
+    It remembers its status, and the code of the problem that it is.
+    """
 
     def __init__(self, send: Send, request_id: bytes, security: RawHeaders) -> None:
         self._send = send
         self._security = security
         self.request_id = request_id
         self.status = 0
+        self.problem: str | None = None
         self.headers: RawHeaders = []
         """What every answer to this request carries besides its id."""
         self._deadline: asyncio.Timeout | None = None
@@ -163,6 +174,8 @@ class TrackedResponse:
             told = {name for name, _ in own}
             security = [each for each in self._security if each[0] not in told]  # a public file may be kept
             message["headers"] = [*own, *security, (b"request-id", self.request_id), *self.headers]
+        elif is_problem(self.status) and self.problem is None:
+            self.problem = problem_in(message.get("body", b""))
         await self._send(message)
 
     async def refuse(self, error: Exception, path: str) -> None:

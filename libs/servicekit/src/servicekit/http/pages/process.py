@@ -1,12 +1,12 @@
 """Routes every process has: health and metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from fastapi import APIRouter, FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, FastAPI, Request
+from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 
 from contracts import problems
@@ -27,14 +27,18 @@ def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck
         return {"process": Check(ok=True, detail=detail)}
 
     router = APIRouter(tags=["operations"])
-    for name, check, summary in (
-        ("live", live, "Tell whether the process runs."),
-        ("ready", readiness, "Tell whether requests may be sent here."),
-        ("deep", deep, "Tell how everything behind the process is; never a reason to send requests elsewhere."),
+    for name, checks, summary in (
+        ("live", (live,), "Tell whether the process runs."),
+        ("ready", (readiness,), "Tell whether requests may be sent here."),
+        (
+            "deep",
+            (deep, telemetry.dependencies.check, telemetry.checked),
+            "Tell how everything behind the process is; never a reason to send requests elsewhere.",
+        ),
     ):
         router.add_api_route(
             f"/health/{name}",
-            _health_page(check),
+            _health_page(checks),
             summary=summary,
             operation_id=f"health_{name}",
             response_class=Response,
@@ -44,8 +48,11 @@ def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck
             },
         )
 
-    async def metrics() -> Response:
-        return Response(generate_latest(telemetry.registry), headers={"content-type": CONTENT_TYPE_LATEST})
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        # In a thread: thousands of series take tens of milliseconds, for which no command is to wait.
+        page = await asyncio.to_thread(encode, telemetry.registry)
+        return Response(page, headers={"content-type": content_type})
 
     router.add_api_route(
         "/metrics",
@@ -58,25 +65,34 @@ def add_process_pages(app: FastAPI, telemetry: Telemetry, readiness: HealthCheck
     app.include_router(router)
 
 
-def _health_page(check: HealthCheck) -> Callable[[], Awaitable[Response]]:
+def _health_page(checks: Sequence[HealthCheck]) -> Callable[[], Awaitable[Response]]:
     async def page() -> Response:
-        return json_response(await _checked(check))
+        return json_response(await _checked(checks))
 
     return page
 
 
-async def _checked(check: HealthCheck) -> bytes:
-    """Return the JSON of a healthy *check*; raise Problem `unavailable` with the checks when one is not ok."""
+async def _checked(checks: Sequence[HealthCheck]) -> bytes:
+    """Return the JSON of healthy *checks*; raise Problem `unavailable` with all of them when one is not ok.
+
+    They look side by side: one that breaks or hangs hides nothing of what the others found.
+    """
+    told: dict[str, Check] = {}
+    for found in await asyncio.gather(*(_looked(check) for check in checks)):
+        told.update(found)
+    if all(state.ok for state in told.values()):
+        return msgspec.json.encode({"status": "ok", "checks": told})
+    raise Problem(problems.UNAVAILABLE, "The process is not healthy.", checks=told)
+
+
+async def _looked(check: HealthCheck) -> Mapping[str, Check]:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
-            checks = dict(await check())
+            return await check()
     except TimeoutError:
-        checks = {"health": Check(ok=False, detail=f"The check took more than {CHECK_TIMEOUT_S} s.")}
+        return {"health": Check(ok=False, detail=f"The check took more than {CHECK_TIMEOUT_S} s.")}
     except Exception as error:  # noqa: BLE001  whatever breaks a check is what the check is for
-        checks = {"health": Check(ok=False, detail=problem_from(error).detail)}
-    if all(state.ok for state in checks.values()):
-        return msgspec.json.encode({"status": "ok", "checks": checks})
-    raise Problem(problems.UNAVAILABLE, "The process is not healthy.", checks=checks)
+        return {"health": Check(ok=False, detail=problem_from(error).detail)}
 
 
 _HEALTH = {

@@ -18,12 +18,16 @@ PROBE_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The content of `stack.json`: service and process addresses, application DSNs by service, the broker."""
+    """The content of `stack.json`: service and process addresses, application DSNs by service, the broker.
+
+    *observers* are the processes that look at the others, where some do.
+    """
 
     services: Mapping[str, str]
     processes: Mapping[str, tuple[int | None, str]]
     postgres: Mapping[str, str]
     kafka: str
+    observers: Mapping[str, tuple[int | None, str]]
 
     def as_json(self) -> str:
         """Return the document."""
@@ -32,6 +36,7 @@ class Description:
             "processes": {name: {"pid": pid, "url": url} for name, (pid, url) in self.processes.items()},
             "postgres": dict(self.postgres),
             "kafka": self.kafka,
+            "observers": {name: {"pid": pid, "url": url} for name, (pid, url) in self.observers.items()},
         }
         return json.dumps(document, indent=2) + "\n"
 

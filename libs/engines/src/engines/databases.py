@@ -5,9 +5,13 @@ Row-level security binds the reader alone, whose connections see the rows of one
 Grants on what is inside a database are the business of the service's own migrations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import asyncpg
+
+OBSERVER: Final = "observer"
+"""The role that sees what a server does, and none of what is in its tables."""
 
 
 def owner_role(service: str) -> str:
@@ -44,6 +48,14 @@ async def ensure_role(admin: asyncpg.Connection, role: str, password: str, *, is
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         # The second is what the loser of two simultaneous CREATE ROLE gets.
         await _run(admin, f"alter role %I {attributes} password %L", role, password)
+
+
+async def ensure_observer(admin: asyncpg.Connection, password: str, names: Iterable[str]) -> None:
+    """Make the role `OBSERVER` able to log in with *password* and to enter the databases *names*."""
+    await ensure_role(admin, OBSERVER, password)
+    await _run(admin, "grant pg_monitor to %I", OBSERVER)
+    for name in names:
+        await _run(admin, "grant connect on database %I to %I", name, OBSERVER)
 
 
 async def ensure_database(admin: asyncpg.Connection, database: str, service: str) -> None:

@@ -111,6 +111,19 @@ def test_the_gateway_tells_whose_address_a_request_is_from_and_is_alone_believed
         assert trusted == gateway, service.name
 
 
+def test_figures_are_shown_to_prometheus_alone() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    gateway = CONTAINERS["gateway"]["networks"]["default"]["ipv4_address"]
+
+    (admitted,) = {CONTAINERS[process.name]["environment"]["PAGES_FROM"] for _, process in PROCESSES}
+
+    scraper = ip_network(admitted)
+    assert scraper.num_addresses == 1
+    assert scraper.subnet_of(ip_network(network["subnet"]))
+    assert not scraper.overlaps(ip_network(network["ip_range"])), "no other container may be given it"
+    assert ip_address(gateway) not in scraper
+
+
 def _blocks(parent: dict[str, Any], directive: str) -> list[dict[str, Any]]:
     return [each for each in parent["block"] if each["directive"] == directive]
 

@@ -167,6 +167,8 @@ class Config:
         for service in self.services:
             for instance in self.instances(service):
                 yield instance.kind.port_variable, instance.port
+        if self.is_full:
+            yield "GATEWAY_PORT", self.gateway_port
         for observer, port in self.observers():
             yield observer.port_variable, port
 

@@ -12,9 +12,6 @@ import typer
 from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
 from observability import alertmanager, scraping, sink
-from observability.probe.process import run_probe
-from observability.probe.settings import ProbeSettings
-from servicekit.lifecycle import run
 
 PROMETHEUS_FOLDER: Final = Path(__file__).resolve().parents[2] / "prometheus"
 
@@ -67,6 +64,11 @@ def run_sink(
 @app.command()
 def probe() -> None:
     """Use the platform as a customer does, every few seconds, and tell at `/metrics` what became of it."""
+    # Here, for the other commands need none of what a process is made of.
+    from observability.probe.process import run_probe
+    from observability.probe.settings import ProbeSettings
+    from servicekit.lifecycle import run
+
     settings = ProbeSettings()
     try:
         key = settings.probe_key_file.read_text().strip()

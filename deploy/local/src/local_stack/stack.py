@@ -50,6 +50,7 @@ class Stack:
         self._databases: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._readers: dict[str, str] = {}
+        self._outsiders: dict[str, str] = {}
         self._replica_readers: dict[str, list[str]] = {}
         self._is_up = False
 
@@ -114,6 +115,7 @@ class Stack:
             processes={each.name: (pids.get(each.name), each.url) for each in instances},
             postgres=self._databases,
             kafka=self._kafka,
+            outsiders=self._outsiders,
             observers={name: (each.pid, each.unit.address) for name, each in self._observers.all.items()},
         )
 
@@ -195,7 +197,7 @@ class Stack:
             )
         else:
             assert server is not None, "a database of ours needs our server"
-            await self._make_database(server, service.name)
+            await self._make_database(server, service)
         await self._migrate(service)
 
     def _outside(self, service: Service, variable: str, whose: str) -> str:
@@ -204,18 +206,22 @@ class Stack:
             raise StackError(f"{service.url_variable} names a database from outside: {variable} must name it {whose}")
         return address
 
-    async def _make_database(self, server: PostgresServer, service: str) -> None:
+    async def _make_database(self, server: PostgresServer, declared: Service) -> None:
+        service = declared.name
         owner, app, reader = databases.service_roles(service)
-        secrets = state.passwords(self.config.state, (owner, app, reader))
+        secrets = state.passwords(self.config.state, (owner, app, reader, *declared.outsiders))
         admin = await asyncpg.connect(server.admin_dsn)
         try:
             await databases.ensure_service_roles(admin, service, secrets)
             await databases.ensure_database(admin, service, service)
+            for role in declared.outsiders:
+                await databases.ensure_outsider(admin, role, secrets[role], [service])
         finally:
             await admin.close()
         self._owners[service] = server.dsn(service, owner, secrets[owner])
         self._databases[service] = server.dsn(service, app, secrets[app])
         self._readers[service] = server.dsn(service, reader, secrets[reader])
+        self._outsiders |= {role: server.dsn(service, role, secrets[role]) for role in declared.outsiders}
         replicas = [replace(server, port=port) for port in self.config.postgres_replica_ports]
         self._replica_readers[service] = [each.dsn(service, reader, secrets[reader]) for each in replicas]
 
@@ -273,7 +279,7 @@ class Stack:
         ours = [each.name for each in self.config.services if self.config.outside_database(each) is None]
         admin = await asyncpg.connect(server.admin_dsn)
         try:
-            await databases.ensure_observer(admin, password, ours)
+            await databases.ensure_outsider(admin, databases.OBSERVER, password, ours)
         finally:
             await admin.close()
         return f"{server.dsn('postgres', databases.OBSERVER, password)}?sslmode=disable"

@@ -20,13 +20,14 @@ PROBE_S = 0.05
 class Description:
     """The content of `stack.json`: service and process addresses, application DSNs by service, the broker.
 
-    *observers* are the processes that look at the others, where some do.
+    *outsiders* are addresses for roles that are no service's own, *observers* the processes that look at the others.
     """
 
     services: Mapping[str, str]
     processes: Mapping[str, tuple[int | None, str]]
     postgres: Mapping[str, str]
     kafka: str
+    outsiders: Mapping[str, str]
     observers: Mapping[str, tuple[int | None, str]]
 
     def as_json(self) -> str:
@@ -36,6 +37,7 @@ class Description:
             "processes": {name: {"pid": pid, "url": url} for name, (pid, url) in self.processes.items()},
             "postgres": dict(self.postgres),
             "kafka": self.kafka,
+            "outsiders": dict(self.outsiders),
             "observers": {name: {"pid": pid, "url": url} for name, (pid, url) in self.observers.items()},
         }
         return json.dumps(document, indent=2) + "\n"

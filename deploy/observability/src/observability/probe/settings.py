@@ -22,7 +22,12 @@ class ProbeSettings(ServiceSettings):
     """What the probe takes besides."""
 
     probe_port: int = Field(default=9489, ge=1, le=65_535, description="The port of its metrics, and of its webhook.")
-    probe_every_s: float = Field(default=5.0, gt=0, le=3_600, description="How often it uses the platform, in seconds.")
+    probe_every_s: float = Field(
+        default=5.0,
+        ge=1,
+        le=3_600,
+        description="How often it uses the platform, in seconds: more than one debit a second would look like theft.",
+    )
     probe_step_s: float = Field(
         default=5.0, gt=0, le=60, description="How long a step may take, in seconds, before it has failed."
     )

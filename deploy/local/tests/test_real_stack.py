@@ -92,7 +92,8 @@ def figures(up: dict[str, Any], query: str) -> dict[str, float]:
     address = up["observers"]["prometheus"]["url"]
     answer = httpx2.get(f"http://{address.removeprefix('http://')}/api/v1/query", params={"query": query})
     assert answer.status_code == 200, answer.text
-    return {list(each["metric"].values())[-1]: float(each["value"][1]) for each in answer.json()["data"]["result"]}
+    found = answer.json()["data"]["result"]
+    return {["", *each["metric"].values()][-1]: float(each["value"][1]) for each in found}
 
 
 def test_prometheus_finds_every_process_and_the_probe_gets_through(up: dict[str, Any]) -> None:
@@ -105,6 +106,22 @@ def test_prometheus_finds_every_process_and_the_probe_gets_through(up: dict[str,
     until(lambda: figures(up, "max by (step) (probe_success)") == dict.fromkeys(steps, 1.0), "the probe fails")
     engines = ("pg_up", "kafka_controller_active", "node_memory_MemAvailable_bytes", "pg_wal_bytes_total")
     assert [name for name in engines if not figures(up, name)] == []
+
+
+def test_a_probe_that_was_killed_goes_on_with_the_wallets_that_it_had(
+    up: dict[str, Any], environment: dict[str, str]
+) -> None:
+    key = (Path(environment["LOCAL_STACK_STATE"]) / "secrets" / "canary.key").read_text()
+    before = up["observers"]["probe"]["pid"]
+    begun_s = time.time()  # noqa: TID251  Prometheus compares with it
+
+    os.kill(before, signal.SIGKILL)
+
+    played = "min(probe_last_run_timestamp_seconds)"
+    until(lambda: read(environment)["observers"]["probe"]["pid"] not in {before, None}, "the probe did not come back")
+    until(lambda: figures(up, played).get("", 0.0) > begun_s, "the probe does not play")
+    url = up["services"]["wallet"]["url"] + "/v1/wallets?owner_id=canary-payer"
+    assert len(httpx2.get(url, headers={"authorization": f"Bearer {key}"}).json()["data"]) == 1
 
 
 def until(question: Callable[[], bool], otherwise: str) -> None:

@@ -40,6 +40,7 @@ class Pretended:
         self.sends = True
         self.posted: dict[str, int] = {}
         self.owners: dict[str, str] = {}
+        self.restricted: dict[str, list[str]] = {}
         self.keys: dict[str, httpx2.Response] = {}
         self.entries: list[dict[str, Any]] = []
         self.endpoints: list[dict[str, Any]] = []
@@ -64,7 +65,8 @@ class Pretended:
     def _tell(self, path: str, query: dict[str, str], headers: httpx2.Headers) -> httpx2.Response:
         if path == "/v1/wallets":
             found = [wallet for wallet, owner in self.owners.items() if owner == query["owner_id"]]
-            return httpx2.Response(200, json={"data": [{"id": each, "status": "active"} for each in found]})
+            shown = [{"id": each, "status": "open", "restrictions": self.restricted.get(each, [])} for each in found]
+            return httpx2.Response(200, json={"data": shown})
         if path == "/v1/webhook-endpoints":
             return httpx2.Response(200, json={"data": self.endpoints})
         assert headers["min-position"] == f"3-{len(self.keys)}"
@@ -150,6 +152,14 @@ async def test_a_probe_that_starts_again_finds_its_wallets_and_makes_its_endpoin
     assert len(bench.pretended.owners) == 2
     assert len(bench.pretended.endpoints) == 1
     assert bench.pretended.endpoints != before, "nobody knows the secret of the one before"
+
+
+async def test_a_wallet_that_somebody_froze_is_replaced_by_the_next_probe(bench: Bench) -> None:
+    await bench.prober.play()
+    bench.pretended.restricted = {"wallet-1": ["debits"]}
+
+    assert (await bench.start().play()).failed is None
+    assert list(bench.pretended.owners.values()) == ["canary-payer", "canary-payee", "canary-payee"]
 
 
 @pytest.mark.parametrize(

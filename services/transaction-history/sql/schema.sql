@@ -577,7 +577,7 @@ create view history_jobs.top_wallets with (security_barrier='true') as
             ((w.wallet ->> 'posted_minor'::text))::numeric as posted_minor
            from (history_jobs.cached_answer c
              cross join lateral jsonb_array_elements(coalesce(((c.answer)::jsonb -> 'wallets'::text), ((c.answer)::jsonb -> 'active'::text))) with ordinality w(wallet, rank))
-          where (c.answer is not null)) told
+          where ((c.answer is not null) and (c.tenant_id <> '00000000-0000-7000-8000-0000000000ca'::uuid))) told
   order by tenant_id, span, ranked_by, wallet_id, as_of desc, rank;
 
 create table servicekit.access_entity (

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from contracts import canary
 from engines import databases
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from testkit.access import TENANT
@@ -137,6 +138,16 @@ async def test_a_wallet_that_two_answers_tell_of_is_seen_once_as_it_was_last(
     rows = await dashboards.fetch("select span, ranked_by, entries from history_jobs.top_wallets")
 
     assert [tuple(row) for row in rows] == [("24h", "entries", 8)]
+
+
+async def test_the_canarys_wallets_are_left_out(pool: Pool, dashboards: asyncpg.Connection) -> None:
+    asked = TopAsked(Ranked.ENTRIES, Window.DAY, None)
+    for tenant_id, number in ((canary.TENANT_ID, 1), (TENANT, 2)):
+        await keep(pool, tenant_id, asked, TopWallets(told=told(), wallets=[wallet(number, 9)]))
+
+    rows = await dashboards.fetch("select wallet_id from history_jobs.top_wallets")
+
+    assert [row["wallet_id"].int for row in rows] == [2]
 
 
 async def test_a_question_that_is_not_answered_yet_shows_nothing(pool: Pool, dashboards: asyncpg.Connection) -> None:

@@ -31,9 +31,9 @@ async def _wallet_of(platform: Platform, owner: str) -> str:
     known: list[dict[str, Any]] = (await platform.read(address, f"/v1/wallets?owner_id={owner}&currency={CURRENCY}"))[
         "data"
     ]
-    active = [each["id"] for each in known if each["status"] == "active"]
-    if active:
-        return str(min(active))
+    usable = [each["id"] for each in known if each["status"] == "open" and not each["restrictions"]]
+    if usable:
+        return str(min(usable))
     # Under a key that says how many there were, so that two probes that start at once open one between them.
     body = {"owner_id": owner, "currency": CURRENCY, "label": "canary"}
     opened = await platform.command(address, "/v1/wallets", body, idempotency_key=f"{owner}-{len(known)}")

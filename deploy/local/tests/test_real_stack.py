@@ -89,8 +89,7 @@ def test_status_shows_them(up: dict[str, Any], environment: dict[str, str]) -> N
 
 def figures(up: dict[str, Any], query: str) -> dict[str, float]:
     """Return what Prometheus answers to *query*: the value of each series by its last label."""
-    address = up["observers"]["prometheus"]["url"]
-    answer = httpx2.get(f"http://{address.removeprefix('http://')}/api/v1/query", params={"query": query})
+    answer = httpx2.get(up["observers"]["prometheus"]["url"] + "/api/v1/query", params={"query": query})
     assert answer.status_code == 200, answer.text
     found = answer.json()["data"]["result"]
     return {["", *each["metric"].values()][-1]: float(each["value"][1]) for each in found}

@@ -81,7 +81,7 @@ class Pretended:
             self.owners[wallet] = body["owner_id"]
             return httpx2.Response(201, json={"id": wallet})
         if path == "/v1/webhook-endpoints":
-            self.endpoints.append({"id": f"endpoint-{len(self.keys)}", "url": body["url"], "status": "active"})
+            self.endpoints.append({"id": f"endpoint-{len(self.keys)}", "status": "active", **body})
             return httpx2.Response(201, json={**self.endpoints[-1], "secret": SECRET})
         transaction = f"transaction-{len(self.keys)}"
         moved = {

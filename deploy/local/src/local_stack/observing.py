@@ -1,6 +1,7 @@
 """What looks at the platform with `OBSERVE=1`: made ready, and run as the other processes are."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -89,7 +90,8 @@ def observer_units(config: Config, log: Log, *, postgres: str | None, credential
         env={},
     )
     probe = _own_unit(config, PROBE, ("probe",), log, path="/health/ready", env=_probing(config, credentials))
-    return [sink, probe, *(engine_unit(each, drain_s=DRAIN_S) for each in engines)]
+    run = (engine_unit(each, drain_s=DRAIN_S) for each in engines)
+    return [sink, probe, *(replace(each, address=f"http://{each.address}") for each in run)]
 
 
 def _probing(config: Config, credentials: Credentials) -> Mapping[str, str]:

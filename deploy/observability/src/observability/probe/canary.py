@@ -10,6 +10,7 @@ PAYER: Final = "canary-payer"
 PAYEE: Final = "canary-payee"
 CURRENCY: Final = "USD"
 ENDPOINTS: Final = "/v1/webhook-endpoints"
+DESCRIPTION: Final = "canary"
 TOLD_OF: Final = "wallet.funds_received.v1"
 
 
@@ -28,14 +29,13 @@ async def find_wallets(platform: Platform) -> Wallets:
 
 async def _wallet_of(platform: Platform, owner: str) -> str:
     address = platform.addresses.wallet
-    known: list[dict[str, Any]] = (await platform.read(address, f"/v1/wallets?owner_id={owner}&currency={CURRENCY}"))[
-        "data"
-    ]
+    page = await platform.read(address, f"/v1/wallets?owner_id={owner}&currency={CURRENCY}")
+    known: list[dict[str, Any]] = page["data"]
     usable = [each["id"] for each in known if each["status"] == "open" and not each["restrictions"]]
     if usable:
         return str(min(usable))
     # Under a key that says how many there were, so that two probes that start at once open one between them.
-    body = {"owner_id": owner, "currency": CURRENCY, "label": "canary"}
+    body = {"owner_id": owner, "currency": CURRENCY, "label": DESCRIPTION}
     opened = await platform.command(address, "/v1/wallets", body, idempotency_key=f"{owner}-{len(known)}")
     return str(opened.json()["id"])
 
@@ -55,10 +55,8 @@ class Endpoint:
         if self._id is not None and await self._is_active(self._id):
             return
         await self._remove_others()
-        body = {"url": self._url, "description": "canary", "event_types": [TOLD_OF], "wallet_ids": [wallets.payee]}
-        made = (
-            await self._platform.command(self._platform.addresses.notifications, "/v1/webhook-endpoints", body)
-        ).json()
+        body = {"url": self._url, "description": DESCRIPTION, "event_types": [TOLD_OF], "wallet_ids": [wallets.payee]}
+        made = (await self._platform.command(self._address, ENDPOINTS, body)).json()
         self._inbox.trust(made["secret"])
         self._id = str(made["id"])
 
@@ -68,10 +66,8 @@ class Endpoint:
     async def _remove_others(self) -> None:
         """Remove those of probes that ended: nobody knows their secret any more."""
         for each in await self._all():
-            if each["url"] == self._url:
-                await self._platform.delete(
-                    self._platform.addresses.notifications, f"/v1/webhook-endpoints/{each['id']}"
-                )
+            if each["description"] == DESCRIPTION:
+                await self._platform.delete(self._address, f"{ENDPOINTS}/{each['id']}")
 
     async def _all(self) -> list[dict[str, Any]]:
         page = await self._platform.read(self._address, f"{ENDPOINTS}?limit=200")

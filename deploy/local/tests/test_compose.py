@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from contracts.topics import TOPICS
-from engines import checkout
+from engines import checkout, databases
 from local_stack.services import SERVICES, ProcessType, Service
 
 COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").read_text())
@@ -139,6 +139,18 @@ def _only(parent: dict[str, Any], path: str) -> str:
 
 def test_every_database_is_made() -> None:
     assert CONTAINERS["postgres"]["environment"]["SERVICES"].split() == [each.name for each in SERVICES]
+
+
+def test_who_looks_at_the_databases_has_the_same_roles_as_in_the_local_stack() -> None:
+    script = (checkout.ROOT / "deploy" / "images" / "postgres-init.sh").read_text()
+    entered = [each.name for each in SERVICES if databases.DASHBOARDS in each.outsiders]
+
+    assert "OBSERVER_PASSWORD" in CONTAINERS["postgres"]["environment"]
+    made = re.findall(r"^CREATE ROLE (\w+) LOGIN PASSWORD :'password';$", script, re.MULTILINE)
+    assert made == [databases.OBSERVER, databases.DASHBOARDS]
+    assert f"GRANT pg_monitor TO {databases.OBSERVER};" in script
+    assert script.index("CREATE ROLE observer") < script.index("CREATE DATABASE"), "grants need the role"
+    assert [f"GRANT CONNECT ON DATABASE {each} TO {databases.DASHBOARDS};" in script for each in entered] == [True]
 
 
 def test_every_topic_is_made_with_its_partitions() -> None:

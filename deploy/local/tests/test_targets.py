@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.config import Config
+from local_stack.errors import StackError
 from local_stack.observers import OBSERVERS
 from local_stack.services import SERVICES
 from local_stack.targets import LABELS, Target, scraped, targets, write_targets
@@ -74,3 +75,9 @@ def test_ports_of_what_looks_at_it_are_claimed_only_where_it_does(variable: str)
 
     assert own <= {name for name, _ in Config({variable: "1"})._claims()}
     assert own.isdisjoint({name for name, _ in Config({})._claims()})
+
+
+@pytest.mark.parametrize("variable", ["OBSERVE", "FULL"])
+def test_what_is_neither_yes_nor_no_is_named_with_its_variable(variable: str) -> None:
+    with pytest.raises(StackError, match=f"{variable} is 'yes': it must be a whole number from 0 to 1"):
+        _ = Config({variable: "yes"}).is_observed

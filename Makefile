@@ -15,7 +15,7 @@ SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \
             notifications.config:NotificationsSettings notifications.config:NotificationsOwnerSettings \
-            access.config:AccessSettings access.config:AccessOwnerSettings
+            access.config:AccessSettings access.config:AccessOwnerSettings observability.probe.settings:ProbeSettings
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
           --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 
@@ -44,7 +44,7 @@ lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requireme
 demo: setup ## Play a marketplace's day, or INPUT=file.csv, on a stack of its own, and prove every cent; OPERATIONS=n ends early.
 	@$(RUN) -m demo $(if $(INPUT),--input "$(INPUT)") $(if $(OPERATIONS),--operations $(OPERATIONS))
 
-up: setup ## Start the local stack and follow it; DETACH=1 returns when everything is ready.
+up: setup ## Start the local stack and follow it; DETACH=1 returns when everything is ready, OBSERVE=1 watches it, FULL=1 runs all there is.
 	@$(RUN) -m local_stack up $(if $(DETACH),--detach)
 
 down: ## Stop the local stack in order; its data stays.

@@ -142,7 +142,7 @@ def test_the_migrations_and_decisions_of_a_page_exist(page: Path) -> None:
 
 
 def test_the_local_stack_lists_every_port() -> None:
-    config = Config({})
+    config = Config({"FULL": "1"})
     page = (ROOT / "docs" / "local-stack.md").read_text()
     listed = {
         variable: _ports(line)
@@ -151,7 +151,7 @@ def test_the_local_stack_lists_every_port() -> None:
         for variable in re.findall(r"`(\w+_PORT)`", line)
     }
 
-    claimed = dict(config._claims())
+    claimed = dict(reversed(list(config._claims())))  # of several instances the first
 
     assert listed.keys() == claimed.keys()
     assert [variable for variable, port in claimed.items() if port not in listed[variable]] == []

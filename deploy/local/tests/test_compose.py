@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from contracts.topics import TOPICS
-from engines import checkout
+from engines import checkout, databases
 from gateway.engine import FILES, TEMPLATE
 from gateway.rendering import CHECKED, PREFIX, upstream_variable
 from local_stack.services import SERVICES, ProcessType, Service
@@ -81,8 +81,32 @@ def test_the_gateway_is_the_one_public_address_and_alone_is_believed() -> None:
         assert trusted == gateway, service.name
 
 
+def test_figures_are_shown_to_prometheus_alone() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    gateway = CONTAINERS["gateway"]["networks"]["default"]["ipv4_address"]
+
+    (admitted,) = {CONTAINERS[process.name]["environment"]["PAGES_FROM"] for _, process in PROCESSES}
+
+    (scraper,) = ip_network(admitted)
+    assert scraper in ip_network(network["subnet"])
+    assert scraper not in ip_network(network["ip_range"]), "no other container may be given it"
+    assert scraper != ip_address(gateway)
+
+
 def test_every_database_is_made() -> None:
     assert CONTAINERS["postgres"]["environment"]["SERVICES"].split() == [each.name for each in SERVICES]
+
+
+def test_who_looks_at_the_databases_has_the_same_roles_as_in_the_local_stack() -> None:
+    script = (checkout.ROOT / "deploy" / "images" / "postgres-init.sh").read_text()
+    entered = [each.name for each in SERVICES if databases.DASHBOARDS in each.outsiders]
+
+    assert "OBSERVER_PASSWORD" in CONTAINERS["postgres"]["environment"]
+    made = re.findall(r"^CREATE ROLE (\w+) LOGIN PASSWORD :'password';$", script, re.MULTILINE)
+    assert made == [databases.OBSERVER, databases.DASHBOARDS]
+    assert f"GRANT pg_monitor TO {databases.OBSERVER};" in script
+    assert script.index("CREATE ROLE observer") < script.index("CREATE DATABASE"), "grants need the role"
+    assert [f"GRANT CONNECT ON DATABASE {each} TO {databases.DASHBOARDS};" in script for each in entered] == [True]
 
 
 def test_every_topic_is_made_with_its_partitions() -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from engines.checkout import ROOT
 from engines.ports import free_ports
+from local_stack.observers import KAFKA_AGENT, OBSERVERS
 from local_stack.services import SERVICES
 from local_stack.stack import says_ready
 
@@ -27,6 +28,7 @@ PORT_VARIABLES = (
     "KAFKA_PORT",
     "KAFKA_CONTROLLER_PORT",
     *(process.port_variable for service in SERVICES for process in service.processes),
+    *(observer.port_variable for observer in OBSERVERS),
 )
 POLL_S = 0.05
 BACK_WITHIN_S = 60.0
@@ -34,11 +36,12 @@ BACK_WITHIN_S = 60.0
 
 @pytest.fixture(scope="module")
 def environment(run_folder: Path) -> dict[str, str]:
-    """Give a stack with a folder and ports of its own, and nothing from outside."""
+    """Give a stack with a folder and ports of its own, nothing from outside, and all that looks at it."""
     ports = zip(PORT_VARIABLES, map(str, free_ports(len(PORT_VARIABLES))), strict=True)
     outside = ["KAFKA_BOOTSTRAP_SERVERS", *(each.url_variable for each in SERVICES)]
     inherited = {name: value for name, value in os.environ.items() if name not in outside}
-    return {**inherited, "LOCAL_STACK_STATE": str(run_folder / "real-stack"), **dict(ports)}
+    own = {"LOCAL_STACK_STATE": str(run_folder / "real-stack"), "OBSERVE": "1"}
+    return {**inherited, **own, **dict(ports)}
 
 
 def local_stack(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -82,6 +85,49 @@ def test_status_shows_them(up: dict[str, Any], environment: dict[str, str]) -> N
     assert shown.returncode == 0
     assert all(name in shown.stdout for name in up["processes"])
     assert "not ready" not in shown.stdout
+
+
+def figures(up: dict[str, Any], query: str) -> dict[str, float]:
+    """Return what Prometheus answers to *query*: the value of each series by its last label."""
+    answer = httpx2.get(up["observers"]["prometheus"]["url"] + "/api/v1/query", params={"query": query})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()["data"]["result"]
+    return {["", *each["metric"].values()][-1]: float(each["value"][1]) for each in found}
+
+
+def test_prometheus_finds_every_process_and_the_probe_gets_through(up: dict[str, Any]) -> None:
+    shown = {each.name for each in OBSERVERS} - {KAFKA_AGENT.name}
+    asked = {*up["processes"], *(each.name for each in OBSERVERS if each.figures_of)}
+    steps = {"deposit", "transfer", "read", "withdraw", "webhook"}
+
+    assert set(up["observers"]) == shown
+    until(lambda: figures(up, "max by (instance) (up)") == dict.fromkeys(asked, 1.0), "not every process is up")
+    until(lambda: figures(up, "max by (step) (probe_success)") == dict.fromkeys(steps, 1.0), "the probe fails")
+    engines = ("pg_up", "kafka_controller_active", "node_memory_MemAvailable_bytes", "pg_wal_bytes_total")
+    assert [name for name in engines if not figures(up, name)] == []
+
+
+def test_a_probe_that_was_killed_goes_on_with_the_wallets_that_it_had(
+    up: dict[str, Any], environment: dict[str, str]
+) -> None:
+    key = (Path(environment["LOCAL_STACK_STATE"]) / "secrets" / "canary.key").read_text()
+    before = up["observers"]["probe"]["pid"]
+    begun_s = time.time()  # noqa: TID251  Prometheus compares with it
+
+    os.kill(before, signal.SIGKILL)
+
+    played = "min(probe_last_run_timestamp_seconds)"
+    until(lambda: read(environment)["observers"]["probe"]["pid"] not in {before, None}, "the probe did not come back")
+    until(lambda: figures(up, played).get("", 0.0) > begun_s, "the probe does not play")
+    url = up["services"]["wallet"]["url"] + "/v1/wallets?owner_id=canary-payer"
+    assert len(httpx2.get(url, headers={"authorization": f"Bearer {key}"}).json()["data"]) == 1
+
+
+def until(question: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + BACK_WITHIN_S
+    while not question():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(POLL_S)
 
 
 def test_a_second_up_says_that_one_runs(up: dict[str, Any], environment: dict[str, str]) -> None:

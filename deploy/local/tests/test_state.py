@@ -13,6 +13,8 @@ def test_stack_json_has_the_documented_shape() -> None:
         processes={"wallet-api": (7, "http://127.0.0.1:1")},
         postgres={"wallet": "postgresql://wallet_app:secret@127.0.0.1:2/wallet"},
         kafka="127.0.0.1:3",
+        outsiders={"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
+        observers={"prometheus": (8, "http://127.0.0.1:4")},
     )
 
     assert json.loads(description.as_json()) == {
@@ -20,6 +22,8 @@ def test_stack_json_has_the_documented_shape() -> None:
         "processes": {"wallet-api": {"pid": 7, "url": "http://127.0.0.1:1"}},
         "postgres": {"wallet": "postgresql://wallet_app:secret@127.0.0.1:2/wallet"},
         "kafka": "127.0.0.1:3",
+        "outsiders": {"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
+        "observers": {"prometheus": {"pid": 8, "url": "http://127.0.0.1:4"}},
     }
 
 

@@ -552,6 +552,34 @@ create table history_jobs.tenant (
 )
 with (fillfactor='70');
 
+create view history_jobs.top_wallets with (security_barrier='true') as
+ select distinct on (tenant_id, span, ranked_by, wallet_id) tenant_id,
+    as_of,
+    span,
+    ranked_by,
+    rank,
+    wallet_id,
+    currency,
+    entries,
+    credits_minor,
+    debits_minor,
+    posted_minor
+   from ( select c.tenant_id,
+            c.as_of,
+            ((c.question)::jsonb ->> 'window'::text) as span,
+            coalesce(((c.question)::jsonb ->> 'by'::text), 'entries'::text) as ranked_by,
+            (w.rank)::integer as rank,
+            ((w.wallet ->> 'wallet_id'::text))::uuid as wallet_id,
+            (w.wallet ->> 'currency'::text) as currency,
+            ((w.wallet ->> 'entries'::text))::bigint as entries,
+            ((w.wallet ->> 'credits_minor'::text))::numeric as credits_minor,
+            ((w.wallet ->> 'debits_minor'::text))::numeric as debits_minor,
+            ((w.wallet ->> 'posted_minor'::text))::numeric as posted_minor
+           from (history_jobs.cached_answer c
+             cross join lateral jsonb_array_elements(coalesce(((c.answer)::jsonb -> 'wallets'::text), ((c.answer)::jsonb -> 'active'::text))) with ordinality w(wallet, rank))
+          where ((c.answer is not null) and (c.tenant_id <> '00000000-0000-7000-8000-0000000000ca'::uuid))) told
+  order by tenant_id, span, ranked_by, wallet_id, as_of desc, rank;
+
 create table servicekit.access_entity (
     id uuid not null,
     kind smallint not null,

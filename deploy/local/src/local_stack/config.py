@@ -7,6 +7,7 @@ from pathlib import Path
 from engines import checkout
 from engines.ports import is_taken
 from local_stack.errors import StackError
+from local_stack.observers import KAFKA_AGENT, OBSERVERS, POSTGRES_EXPORTER, ObserverType
 from local_stack.services import SERVICES, ProcessType, Service
 
 STATE_VARIABLE = "LOCAL_STACK_STATE"
@@ -16,6 +17,7 @@ CLOSING_S = 20.0
 INSTANCES_MAX = 16
 REPLICAS_MAX = 4
 INSTANCE_PORT_STEP = 100
+FULL_API_INSTANCES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,36 @@ class Config:
         return self._number("KAFKA_CONTROLLER_PORT", 19093, 65535)
 
     @property
+    def is_full(self) -> bool:
+        """Whether all that can run here does: two instances of each API, what looks at them, and the gateway."""
+        return self._number("FULL", 0, 1, least=0) == 1
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether Prometheus and what belongs to it run beside the platform."""
+        return self.is_full or self._number("OBSERVE", 0, 1, least=0) == 1
+
+    @property
+    def gateway_port(self) -> int:
+        """The port of the gateway."""
+        return self._number("GATEWAY_PORT", 8080, 65535)
+
+    def observers(self) -> Iterator[tuple[ObserverType, int]]:
+        """Give what looks at the stack, with its port; the engines of others are theirs to look at."""
+        if not self.is_observed:
+            return
+        for observer in OBSERVERS:
+            if observer is POSTGRES_EXPORTER and not self.needs_postgres:
+                continue
+            if observer is KAFKA_AGENT and self.outside_broker is not None:
+                continue
+            yield observer, self.observer_port(observer)
+
+    def observer_port(self, observer: ObserverType) -> int:
+        """Return the port of *observer*."""
+        return self._number(observer.port_variable, observer.port, 65535)
+
+    @property
     def drain_s(self) -> float:
         """How long a process may take to end: what it drains itself (`DRAIN_S`), and time to close what it holds."""
         text = self.environment.get("DRAIN_S") or str(DRAIN_DEFAULT_S)
@@ -108,7 +140,8 @@ class Config:
         """Give every process of a service; the n-th instance listens n-1 hundreds above the first."""
         for kind in service.processes:
             first = self._number(kind.port_variable, kind.port, 65535)
-            count = self._number(kind.instances_variable, 1, INSTANCES_MAX) if kind.instances_variable else 1
+            usual = FULL_API_INSTANCES if kind.is_api and self.is_full else 1
+            count = self._number(kind.instances_variable, usual, INSTANCES_MAX) if kind.instances_variable else 1
             yield Instance(kind.name, kind, first)
             for number in range(2, count + 1):
                 yield Instance(f"{kind.name}-{number}", kind, first + INSTANCE_PORT_STEP * (number - 1))
@@ -134,6 +167,10 @@ class Config:
         for service in self.services:
             for instance in self.instances(service):
                 yield instance.kind.port_variable, instance.port
+        if self.is_full:
+            yield "GATEWAY_PORT", self.gateway_port
+        for observer, port in self.observers():
+            yield observer.port_variable, port
 
     def _number(self, variable: str, default: int, most: int, *, least: int = 1) -> int:
         text = self.environment.get(variable) or str(default)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from engines import accounts, checkout, daemon
+from engines.ports import is_taken
 from local_stack import state
 from local_stack.config import Config
 from local_stack.display import Display
@@ -112,6 +113,9 @@ def show(config: Config, console: Console) -> None:
     for name, process in document["processes"].items():
         is_ready = says_ready(int(process["url"].rpartition(":")[2]))
         table.add_row(name, "ready" if is_ready else "not ready", str(process["pid"]), process["url"])
+    for name, observer in document["observers"].items():
+        is_there = is_taken(int(observer["url"].rpartition(":")[2]))
+        table.add_row(name, "ready" if is_there else "not ready", str(observer["pid"]), observer["url"])
     table.add_row("kafka", "", "", document["kafka"])
     for service, dsn in document["postgres"].items():
         table.add_row(f"postgres of {service}", "", "", dsn.rpartition("@")[2])

@@ -10,6 +10,7 @@ from typing import Any, Final
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from contracts import canary as canary_tenant
 from contracts.scopes import Kind, mask_for, names_of, scope_named
 from local_stack.errors import StackError
 from local_stack.state import write_private
@@ -46,6 +47,18 @@ name = "{kind}"
 kind = "{kind}"
 key = {{ all_scopes = true, lifetime_days = {days} }}
 """
+_CANARY: Final = """
+# Whom the probe is a customer of: see docs/local-stack.md.
+[[tenants]]
+id = "{tenant}"
+name = "Canary"
+
+[[tenants.service_accounts]]
+name = "{account}"
+kind = "service"
+key = {{ all_scopes = true, lifetime_days = {days} }}
+"""
+_CANARY_ACCOUNT: Final = "canary"
 ACCOUNTS: Final = (Kind.SERVICE, Kind.OPERATOR)
 """The kinds that have a key from the start."""
 
@@ -76,19 +89,20 @@ class Credentials:
             self._keep(self._public, json.dumps({"keys": [key.as_dict(private=False)]}))
         accounts = "".join(_ACCOUNT.format(kind=kind.value, days=_KEY_DAYS) for kind in ACCOUNTS)
         plan = _PLAN.format(tenant=self._tenant, issuer=self._issuer, audience=AUDIENCE, lifetime_s=LIFETIME_S_MAX)
-        self._keep(self.plan, plan + accounts)
+        canary = _CANARY.format(tenant=canary_tenant.TENANT_ID, account=_CANARY_ACCOUNT, days=_KEY_DAYS)
+        self._keep(self.plan, plan + accounts + canary)
 
     def keep_keys(self, printed: str) -> None:
         """Keep the keys that `access bootstrap` *printed*, which nobody shows again."""
         for line in printed.splitlines():
             made: Mapping[str, str] = json.loads(line)
-            self._keep(self._key_file(Kind(made["service_account"])), made["key"])
+            self._keep(self._key_file(made["service_account"]), made["key"])
 
     def key(self, kind: Kind) -> str:
         """Return the first key of *kind*; raises StackError if there is none."""
-        if kind not in ACCOUNTS or not self._key_file(kind).exists():
+        if kind not in ACCOUNTS or not self._key_file(kind.value).exists():
             raise StackError(f"there is no {kind.value} key yet: `make up` makes one for a service and for an operator")
-        return self._key_file(kind).read_text()
+        return self._key_file(kind.value).read_text()
 
     def token(
         self,
@@ -126,6 +140,11 @@ class Credentials:
         return jwt.encode({"alg": _ALGORITHM, "kid": _KID}, claims, key, algorithms=[_ALGORITHM])
 
     @property
+    def canary_key(self) -> Path:
+        """The file with the key of the canary tenant's service account."""
+        return self._key_file(_CANARY_ACCOUNT)
+
+    @property
     def public_key(self) -> bytes:
         """The issuer's key set, as its file has it: what everybody may know. Raises FileNotFoundError without one."""
         return self._public.read_bytes()
@@ -138,8 +157,8 @@ class Credentials:
     def _private(self) -> Path:
         return self._folder / "issuer-private.json"
 
-    def _key_file(self, kind: Kind) -> Path:
-        return self._folder / f"{kind.value}.key"
+    def _key_file(self, account: str) -> Path:
+        return self._folder / f"{account}.key"
 
     def _keep(self, path: Path, text: str) -> None:
         write_private(path, text)

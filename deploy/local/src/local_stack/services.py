@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from engines.databases import DASHBOARDS
+
 EXAMPLE_RATES: Final = Path(__file__).with_name("rates.json")
 """Exchange rates to try things with."""
 CENTURY_S: Final = str(100 * 365 * 86_400)
@@ -29,7 +31,9 @@ class Service:
     """One service: its database, what migrates that, and its processes. `name` is the Python package.
 
     `own_links` are variables that hold an address below the service's own API, with the path there; `defaults` are
-    variables with what they are here unless they are set, `folders` such that hold a folder of the stack's data.
+    variables with what they are here unless they are set, `observed_defaults` such for when the probe runs beside it,
+    `folders` such that hold a folder of the stack's data.
+    `outsiders` are roles besides its own that enter its database, to read what its migrations let them.
     `replicas_variable` is the one with the addresses at which the API reads replicas of the database.
     """
 
@@ -38,10 +42,17 @@ class Service:
     processes: tuple[ProcessType, ...]
     own_links: tuple[tuple[str, str], ...] = ()
     defaults: tuple[tuple[str, str], ...] = ()
+    observed_defaults: tuple[tuple[str, str], ...] = ()
     folders: tuple[tuple[str, str], ...] = ()
+    outsiders: tuple[str, ...] = ()
     replicas_variable: str | None = None
     probe: str | None = None
     """A list of its API that a service key may read: how one finds out that the key is known."""
+
+    @property
+    def slug(self) -> str:
+        """Its name where underscores are unusual: labels, names of processes."""
+        return self.name.replace("_", "-")
 
     @property
     def url_variable(self) -> str:
@@ -102,6 +113,7 @@ TRANSACTION_HISTORY = Service(
     probe="/v1/history/owners/nobody/entries?limit=1",
     own_links=(("TRANSACTION_HISTORY_SCHEMA_URL", "/schemas/"),),
     folders=(("TRANSACTION_HISTORY_OBJECTS_URL", "history-objects"),),
+    outsiders=(DASHBOARDS,),
     replicas_variable="TRANSACTION_HISTORY_REPLICA_URLS",
     processes=(
         ProcessType(
@@ -168,6 +180,7 @@ NOTIFICATIONS = Service(
     migrate=module("notifications", "migrate"),
     probe="/v1/webhook-endpoints?limit=1",
     own_links=(("NOTIFICATIONS_SCHEMA_URL", "/schemas/"),),
+    observed_defaults=(("NOTIFICATIONS_ALLOW_LOOPBACK", "true"),),
     processes=(
         ProcessType(
             name="notifications-relay",

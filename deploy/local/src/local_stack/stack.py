@@ -19,12 +19,13 @@ from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK
 from engines.postgres import PostgresServer
 from engines.standby import PostgresStandby
-from local_stack import state
+from local_stack import observing, state
 from local_stack.config import BROKER_VARIABLE, Config, Instance
 from local_stack.credentials import Credentials
 from local_stack.errors import StackError
 from local_stack.services import ACCESS, Service, module
-from local_stack.supervisor import Supervised, Supervisor, Unit, run_once, together
+from local_stack.supervisor import Supervised, Supervisor, Unit, engine_unit, run_once, together
+from local_stack.targets import targets, write_targets
 
 HEALTH_TIMEOUT_S = 2.0
 KNOWN_WITHIN_S = 60.0
@@ -43,23 +44,28 @@ class Stack:
         self._engines = Supervisor([], self._changed)
         self._replicas = Supervisor([], self._changed)
         self._processes = Supervisor([], self._changed)
+        self._observers = Supervisor([], self._changed)
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
         self._credentials = Credentials(config.state)
         self._databases: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._readers: dict[str, str] = {}
+        self._outsiders: dict[str, str] = {}
         self._replica_readers: dict[str, list[str]] = {}
         self._is_up = False
 
     @property
     def supervised(self) -> list[Supervised]:
         """Every process, engines first."""
-        parts = (self._engines, self._replicas, self._processes)
+        parts = (self._engines, self._replicas, self._processes, self._observers)
         return [each for part in parts for each in part.all.values()]
 
     async def start(self) -> None:
         """Bring everything up and write `stack.json`; StackError says what is in the way."""
         self.config.check_ports()
+        if self.config.is_observed:
+            self._take("finding what looks at it")
+            await asyncio.to_thread(observing.find_programs, self.config)
         self._take("preparing PostgreSQL and Kafka")
         units, server = await asyncio.to_thread(self._prepare_engines)
         self._engines = Supervisor(units, self._changed)
@@ -81,6 +87,9 @@ class Stack:
         if ACCESS in self.config.services:
             self._take("waiting until every API knows its identities")
             await self._until_known()
+        if self.config.is_observed:
+            self._take("starting what looks at it")
+            await self._observe(server)
         self._is_up = True
         self._take("up")
 
@@ -89,6 +98,7 @@ class Stack:
         self._is_up = False
         state.description_file(self.config.state).unlink(missing_ok=True)
         self._take("draining the processes")
+        await self._observers.stop()
         await self._processes.stop()
         self._take("stopping the engines")
         await self._replicas.stop()
@@ -105,6 +115,8 @@ class Stack:
             processes={each.name: (pids.get(each.name), each.url) for each in instances},
             postgres=self._databases,
             kafka=self._kafka,
+            outsiders=self._outsiders,
+            observers={name: (each.pid, each.unit.address) for name, each in self._observers.all.items()},
         )
 
     def _take(self, step: str) -> None:
@@ -124,11 +136,11 @@ class Stack:
         server = self._server() if self.config.needs_postgres else None
         if server is not None:
             server.prepare()
-            units.append(_engine_unit(server, self.config.postgres_port, postgres.READY_WITHIN_S))
+            units.append(_engine_unit(server))
         if self.config.outside_broker is None:
             broker = self._broker()
             broker.prepare()
-            units.append(_engine_unit(broker, self.config.kafka_port, kafka.READY_WITHIN_S))
+            units.append(_engine_unit(broker))
         return units, server
 
     def _server(self) -> PostgresServer:
@@ -151,7 +163,7 @@ class Stack:
                 folder=folder, port=port, log=self._log(name), binaries=server.binaries, primary=server
             )
             replica.prepare()
-            units.append(_engine_unit(replica, port, postgres.READY_WITHIN_S, name=name))
+            units.append(_engine_unit(replica, name=name))
         return units
 
     def _broker(self) -> KafkaBroker:
@@ -161,6 +173,7 @@ class Stack:
             controller_port=self.config.kafka_controller_port,
             log=self._log("kafka"),
             runtime=kafka.find_runtime(),
+            agent=observing.broker_agent(self.config),
         )
 
     def _log(self, name: str) -> Path:
@@ -184,7 +197,7 @@ class Stack:
             )
         else:
             assert server is not None, "a database of ours needs our server"
-            await self._make_database(server, service.name)
+            await self._make_database(server, service)
         await self._migrate(service)
 
     def _outside(self, service: Service, variable: str, whose: str) -> str:
@@ -193,18 +206,22 @@ class Stack:
             raise StackError(f"{service.url_variable} names a database from outside: {variable} must name it {whose}")
         return address
 
-    async def _make_database(self, server: PostgresServer, service: str) -> None:
+    async def _make_database(self, server: PostgresServer, declared: Service) -> None:
+        service = declared.name
         owner, app, reader = databases.service_roles(service)
-        secrets = state.passwords(self.config.state, (owner, app, reader))
+        secrets = state.passwords(self.config.state, (owner, app, reader, *declared.outsiders))
         admin = await asyncpg.connect(server.admin_dsn)
         try:
             await databases.ensure_service_roles(admin, service, secrets)
             await databases.ensure_database(admin, service, service)
+            for role in declared.outsiders:
+                await databases.ensure_outsider(admin, role, secrets[role], [service])
         finally:
             await admin.close()
         self._owners[service] = server.dsn(service, owner, secrets[owner])
         self._databases[service] = server.dsn(service, app, secrets[app])
         self._readers[service] = server.dsn(service, reader, secrets[reader])
+        self._outsiders |= {role: server.dsn(service, role, secrets[role]) for role in declared.outsiders}
         replicas = [replace(server, port=port) for port in self.config.postgres_replica_ports]
         self._replica_readers[service] = [each.dsn(service, reader, secrets[reader]) for each in replicas]
 
@@ -246,6 +263,27 @@ class Stack:
         except TimeoutError:
             raise StackError(f"no key was known everywhere after {KNOWN_WITHIN_S:.0f} s: see the APIs' logs") from None
 
+    async def _observe(self, server: PostgresServer | None) -> None:
+        write_targets(observing.targets_folder(self.config), list(targets(self.config)))
+        await observing.configure(self.config, self._log)
+        postgres = None if server is None else await self._make_observer(server)
+        units = await asyncio.to_thread(
+            observing.observer_units, self.config, self._log, postgres=postgres, credentials=self._credentials
+        )
+        self._observers = Supervisor(units, self._changed)
+        await self._observers.start()
+
+    async def _make_observer(self, server: PostgresServer) -> str:
+        """Make the role that sees what the server does, and return where it reaches it."""
+        password = state.passwords(self.config.state, [databases.OBSERVER])[databases.OBSERVER]
+        ours = [each.name for each in self.config.services if self.config.outside_database(each) is None]
+        admin = await asyncpg.connect(server.admin_dsn)
+        try:
+            await databases.ensure_outsider(admin, databases.OBSERVER, password, ours)
+        finally:
+            await admin.close()
+        return f"{server.dsn('postgres', databases.OBSERVER, password)}?sslmode=disable"
+
     def _process_units(self) -> list[Unit]:
         return [
             self._process_unit(service, instance)
@@ -271,6 +309,7 @@ class Stack:
         return {
             "TRACES_FILE": str(self.config.state / "traces.jsonl"),
             **dict(service.defaults),
+            **(dict(service.observed_defaults) if self.config.is_observed else {}),
             **({service.replicas_variable: json.dumps(replicas)} if service.replicas_variable and replicas else {}),
             **{name: str(self.config.state / "data" / folder) for name, folder in service.folders},
             **self.config.environment,
@@ -281,18 +320,9 @@ class Stack:
         }
 
 
-def _engine_unit(
-    engine: PostgresServer | KafkaBroker, port: int, ready_within_s: float, *, name: str | None = None
-) -> Unit:
-    command = engine.command()
-    return Unit(
-        command=replace(command, name=name or command.name),
-        is_ready=engine.is_ready,
-        address=f"{LOOPBACK}:{port}",
-        ready_within_s=ready_within_s,
-        drain_s=ENGINE_DRAIN_S,
-        is_watched=False,  # the question is about the start: what the log or the pid file says stays said
-    )
+def _engine_unit(engine: PostgresServer | KafkaBroker, *, name: str | None = None) -> Unit:
+    # The question is about the start: what the log or the pid file says stays said.
+    return engine_unit(engine, drain_s=ENGINE_DRAIN_S, name=name, is_watched=False)
 
 
 def admits(port: int, path: str, key: str) -> bool:

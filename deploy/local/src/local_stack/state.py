@@ -18,12 +18,17 @@ PROBE_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """The content of `stack.json`: service and process addresses, application DSNs by service, the broker."""
+    """The content of `stack.json`: service and process addresses, application DSNs by service, the broker.
+
+    *outsiders* are addresses for roles that are no service's own, *observers* the processes that look at the others.
+    """
 
     services: Mapping[str, str]
     processes: Mapping[str, tuple[int | None, str]]
     postgres: Mapping[str, str]
     kafka: str
+    outsiders: Mapping[str, str]
+    observers: Mapping[str, tuple[int | None, str]]
 
     def as_json(self) -> str:
         """Return the document."""
@@ -32,6 +37,8 @@ class Description:
             "processes": {name: {"pid": pid, "url": url} for name, (pid, url) in self.processes.items()},
             "postgres": dict(self.postgres),
             "kafka": self.kafka,
+            "outsiders": dict(self.outsiders),
+            "observers": {name: {"pid": pid, "url": url} for name, (pid, url) in self.observers.items()},
         }
         return json.dumps(document, indent=2) + "\n"
 

@@ -5,12 +5,14 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from signal import SIGCONT
 
 from engines.daemon import REAP_S_MAX, Command, kill_family, log_tail, spawn
+from engines.engine import Engine
 from engines.errors import EngineError
+from engines.ports import LOOPBACK
 from local_stack.errors import StackError
 
 POLL_S = 0.1
@@ -76,6 +78,19 @@ class Unit:
     def name(self) -> str:
         """The name of the process."""
         return self.command.name
+
+
+def engine_unit(engine: Engine, *, drain_s: float, name: str | None = None, is_watched: bool = True) -> Unit:
+    """Return the unit that runs *engine*, under another *name* than its own where that is given."""
+    command = engine.command()
+    return Unit(
+        command=replace(command, name=name or command.name),
+        is_ready=engine.is_ready,
+        address=f"{LOOPBACK}:{engine.port}",
+        ready_within_s=engine.ready_within_s,
+        drain_s=drain_s,
+        is_watched=is_watched,
+    )
 
 
 class Supervised:

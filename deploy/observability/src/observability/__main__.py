@@ -1,16 +1,88 @@
-"""`python -m observability`: its commands."""
+"""`python -m observability`: what looks at the platform, and what Prometheus and Alertmanager are told."""
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from observability.catalogue import catalogue
 from observability.metrics_page import metrics_page
+from local_stack.observers import ALERT_SINK
+from local_stack.targets import scraped
+from observability import alertmanager, scraping, sink
+
+PROMETHEUS_FOLDER: Final = Path(__file__).resolve().parents[2] / "prometheus"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
 
-@app.callback()
-def commands() -> None:
-    """Take a command."""
+@app.command()
+def configure(
+    *,
+    prometheus: Annotated[Path, typer.Option(help="Prometheus' configuration, to be written.")],
+    targets: Annotated[Path, typer.Option(help="The folder of the files that tell it whom to ask.")],
+    rules: Annotated[str, typer.Option(help="Its rule files, a pattern.")],
+    alertmanager_file: Annotated[
+        Path, typer.Option("--alertmanager", help="Alertmanager's configuration, to be written.")
+    ],
+    alertmanager_port: Annotated[int, typer.Option(help="Where Alertmanager listens.", min=1, max=65_535)],
+    sink_port: Annotated[int, typer.Option(help="Where alerts go.", min=1, max=65_535)],
+) -> None:
+    """Write what Prometheus and Alertmanager of a local stack read."""
+    for each in (prometheus, alertmanager_file):
+        each.parent.mkdir(parents=True, exist_ok=True)
+    told = scraping.local(targets=str(targets / "*.json"), rules=rules, alertmanager=f"{sink.HOST}:{alertmanager_port}")
+    prometheus.write_text(told)
+    page_url, ticket_url = (sink.url(sink_port, each) for each in sink.RECEIVERS)
+    alertmanager_file.write_text(alertmanager.render(page_url, ticket_url))
+
+
+@app.command(name="scrape-configs")
+def scrape_configs(
+    folder: Annotated[Path, typer.Option(help="Where compose.yml and kubernetes.yml stand.")] = PROMETHEUS_FOLDER,
+) -> None:
+    """Write whom Prometheus asks in compose and on Kubernetes, made of what the stack declares."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "compose.yml").write_text(scraping.compose(list(scraped())))
+    (folder / "kubernetes.yml").write_text(scraping.kubernetes(list(scraped())))
+
+
+@app.command(name="sink")
+def run_sink(
+    file: Annotated[Path, typer.Option(help="Where alerts are written, a JSON object per line.")],
+) -> None:
+    """Keep the alerts that Alertmanager sends, on `ALERT_SINK_PORT`."""
+    port = environment().get(ALERT_SINK.port_variable) or str(ALERT_SINK.port)
+    try:
+        sink.serve(int(port), file)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: port {port} cannot be bound ({error}): set {ALERT_SINK.port_variable} to a free one")
+
+
+@app.command()
+def probe() -> None:
+    """Use the platform as a customer does, every few seconds, and tell at `/metrics` what became of it."""
+    # Here, for the other commands need none of what a process is made of.
+    from observability.probe.process import run_probe
+    from observability.probe.settings import ProbeSettings
+    from servicekit.lifecycle import run
+
+    settings = ProbeSettings()
+    try:
+        key = settings.probe_key_file.read_text().strip()
+    except OSError as error:
+        sys.exit(f"error: the canary's key cannot be read ({error}): `make up` makes it, or set PROBE_KEY_FILE")
+    version = importlib.metadata.version("observability")
+    sys.exit(run(lambda shutdown: run_probe(settings, key, version, shutdown), drain_s=settings.drain_s))
+
+
+def environment() -> Mapping[str, str]:
+    """Return the variables of this process that are no settings: the one place where they are read."""
+    return dict(os.environ)
 
 
 @app.command("metrics-page")

@@ -5,9 +5,15 @@ Row-level security binds the reader alone, whose connections see the rows of one
 Grants on what is inside a database are the business of the service's own migrations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import asyncpg
+
+OBSERVER: Final = "observer"
+"""The role that sees what a server does, and none of what is in its tables."""
+DASHBOARDS: Final = "dashboards"
+"""The role of operators' dashboards: what it may read, services' migrations say."""
 
 
 def owner_role(service: str) -> str:
@@ -44,6 +50,15 @@ async def ensure_role(admin: asyncpg.Connection, role: str, password: str, *, is
     except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         # The second is what the loser of two simultaneous CREATE ROLE gets.
         await _run(admin, f"alter role %I {attributes} password %L", role, password)
+
+
+async def ensure_outsider(admin: asyncpg.Connection, role: str, password: str, names: Iterable[str]) -> None:
+    """Make *role*, no service's own, able to log in with *password* and to enter the databases *names*."""
+    await ensure_role(admin, role, password)
+    if role == OBSERVER:
+        await _run(admin, "grant pg_monitor to %I", role)
+    for name in names:
+        await _run(admin, "grant connect on database %I to %I", name, role)
 
 
 async def ensure_database(admin: asyncpg.Connection, database: str, service: str) -> None:

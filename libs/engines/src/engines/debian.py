@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from typing import Final
 
+from engines import checkout, locks
 from engines.errors import EngineError
 
 INSTALLED_WITHIN_S: Final = 600.0  # over a slow line
@@ -18,7 +19,9 @@ def find_program(name: str, package: str) -> str:
     """
     found = shutil.which(name)
     if found is None and os.geteuid() == 0 and shutil.which(_APT) is not None:
-        _install(package)
+        with locks.waiting(checkout.CACHE / "apt.lock"):  # two processes of one test run may miss the same
+            if shutil.which(name) is None:
+                _install(package)
         found = shutil.which(name)
     if found is None:
         raise EngineError(

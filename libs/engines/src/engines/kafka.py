@@ -100,15 +100,33 @@ class SaslListener:
         return [argument for each in added for argument in ("--add-scram", each)]
 
 
+@dataclass(frozen=True, slots=True)
+class JmxAgent:
+    """What shows the broker's figures on *port*, in its own process: *rules* is the agent's file of which, and how."""
+
+    jar: Path
+    rules: Path
+    port: int
+
+    @property
+    def flag(self) -> str:
+        """The flag that has Java load it."""
+        return f"-javaagent:{self.jar}={LOOPBACK}:{self.port}:{self.rules}"
+
+
 @dataclass(kw_only=True, slots=True)
 class KafkaBroker(Engine):
-    """One broker; its folder is formatted at the first start. With *sasl* it has a listener for named users."""
+    """One broker; its folder is formatted at the first start. With *sasl* it has a listener for named users.
+
+    With *agent* it shows its figures to Prometheus.
+    """
 
     ready_within_s = READY_WITHIN_S
 
     controller_port: int
     runtime: Runtime
     sasl: SaslListener | None = None
+    agent: JmxAgent | None = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -154,7 +172,7 @@ class KafkaBroker(Engine):
     def command(self) -> Command:
         """Return how the broker is run."""
         # Compression libraries are unpacked there at every start, and stay behind after kill -9.
-        flags = (*JVM_FLAGS, f"-Djava.io.tmpdir={self._temporary}")
+        flags = (*JVM_FLAGS, f"-Djava.io.tmpdir={self._temporary}", *([self.agent.flag] if self.agent else []))
         argv = self.runtime.argv("kafka.Kafka", str(self._properties), flags=flags)
         return Command(name="kafka", argv=argv, log=self.log, cwd=self.folder)
 

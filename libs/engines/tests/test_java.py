@@ -30,7 +30,7 @@ def test_root_on_debian_is_told_and_gets_maven(
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert java.find_maven() == str(tmp_path / "mvn")
-    assert "Maven is missing: installing it with apt-get install maven" in capsys.readouterr().out
+    assert "maven is missing: installing it with apt-get install maven" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages")

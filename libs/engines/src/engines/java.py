@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engines import checkout, locks
+from engines import checkout, debian, locks
 from engines.errors import EngineError
 
 JAVA_MIN = 17
@@ -71,22 +71,8 @@ def _resolve(maven: str, target: Path) -> None:
 
 
 def find_maven() -> str:
-    """Return Maven; on Debian or Ubuntu as root install it, elsewhere say what is missing."""
-    found = shutil.which("mvn")
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get") is not None:
-        _install_maven()
-        found = shutil.which("mvn")
-    if found is None:
-        message = "Maven is missing, and Apache Kafka's jars are resolved with it: install the package `maven`"
-        raise EngineError(f"{message} (for example `sudo apt-get install maven`) and run this again.\n{OTHER_WAYS}")
-    return found
-
-
-def _install_maven() -> None:
-    print("Maven is missing: installing it with apt-get install maven", flush=True)
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", "maven"]
-    for argv in (["apt-get", "update"], install):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
-        if done.returncode != 0:
-            raise EngineError(f"`{' '.join(argv)}` failed:\n{done.stderr}\n{OTHER_WAYS}")
+    """Return Maven; on Debian or Ubuntu as root install it, elsewhere say what is missing and what else works."""
+    try:
+        return debian.find_program("mvn", "maven")
+    except EngineError as error:
+        raise EngineError(f"Apache Kafka's jars are resolved with Maven: {error}\n{OTHER_WAYS}") from error

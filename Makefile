@@ -75,7 +75,7 @@ chaos: setup ## Inflict faults on the running platform and judge what is left; F
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
-docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
+docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases, the alerts.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
 	@$(RUN) -m servicekit.scopes_page > docs/scopes.md
@@ -83,6 +83,8 @@ docs: setup ## Make the generated pages: errors, settings, scopes, the OpenAPI a
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi
 	@$(RUN) -m tests.schema
+	@$(RUN) -m observability rules
+	@$(RUN) -m observability alertmanager > deploy/observability/alertmanager.yml
 
 clean: ## Stop the local stack and remove its data, logs and results.
 	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi

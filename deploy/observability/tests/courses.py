@@ -1,38 +1,41 @@
 """How a series goes over the time of a rule test: calm, then trouble, then calm again; as promtool writes values.
 
-Samples come every 15 s, as `STEP_S` says, and nothing of a test depends on one that is at the very edge of a window.
+Nothing that a test expects depends on a sample at the very edge of a window: Prometheus 2 counts it, 3 does not.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-STEP_S: Final = 15
-CALM: Final = 40
-"""Samples before the trouble: ten minutes."""
-TROUBLE: Final = 40
-AFTER: Final = 90
-"""Samples after it, longer than any window but those of budgets."""
+CALM: Final = 24
+"""Samples before the trouble: six minutes."""
+TROUBLE: Final = 44
+"""Eleven minutes: a window of five has filled, and then a `for` of five has passed."""
+AFTER: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How many samples each phase has; the trouble begins at the first behind *calm*."""
+    """How many samples each phase has, and how far apart they are; times are told just before the next sample."""
 
     calm: int = CALM
     trouble: int = TROUBLE
     after: int = AFTER
+    step_s: int = 15
 
+    @property
     def before_s(self) -> int:
-        """Return a time just before the trouble."""
-        return self.calm * STEP_S - 5
+        """Return a time at the end of the calm."""
+        return self.calm * self.step_s - 5
 
+    @property
     def within_s(self) -> int:
         """Return a time at the end of the trouble."""
-        return (self.calm + self.trouble) * STEP_S - 5
+        return (self.calm + self.trouble) * self.step_s - 5
 
+    @property
     def end_s(self) -> int:
         """Return a time at the end of the calm behind it."""
-        return (self.calm + self.trouble + self.after) * STEP_S - 5
+        return (self.calm + self.trouble + self.after) * self.step_s - 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,16 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What a counter grows by from one sample to the next, in calm and in trouble; it begins at 0."""
+    """What a value grows by from one sample to the next, in calm and in trouble."""
 
     calm: float
     trouble: float
+    begin: float = 0
 
     def values(self, phases: Phases) -> str:
         """Return the values in promtool's notation."""
         text: list[str] = []
-        value = 0.0
+        value = self.begin
         for each, length in ((self.calm, phases.calm), (self.trouble, phases.trouble), (self.calm, phases.after)):
             text.append(_growing(value, each, length))
             value += each * length
@@ -67,24 +71,42 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A time that is *ahead_s* of now (behind, where less than 0) in calm, and stands still in trouble."""
+    """A time that is *ahead_s* of now (behind it, where less than 0), and stands still in trouble."""
 
     ahead_s: float
 
     def values(self, phases: Phases) -> str:
         """Return the values in promtool's notation."""
-        stands = (phases.calm - 1) * STEP_S + self.ahead_s
-        again = (phases.calm + phases.trouble) * STEP_S + self.ahead_s
+        stands = (phases.calm - 1) * phases.step_s + self.ahead_s
+        again = (phases.calm + phases.trouble) * phases.step_s + self.ahead_s
         return " ".join(
             (
-                _growing(self.ahead_s, STEP_S, phases.calm),
+                _growing(self.ahead_s, phases.step_s, phases.calm),
                 _constant(stands, phases.trouble),
-                _growing(again, STEP_S, phases.after),
+                _growing(again, phases.step_s, phases.after),
             )
         )
 
 
-Course = Gauge | Counter | Clock
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """A value that is another at each sample of the trouble, and stays at the last."""
+
+    calm: float
+
+    def values(self, phases: Phases) -> str:
+        """Return the values in promtool's notation."""
+        end = self.calm + phases.trouble
+        return " ".join(
+            (
+                _constant(self.calm, phases.calm),
+                _growing(self.calm + 1, 1, phases.trouble),
+                _constant(end, phases.after),
+            )
+        )
+
+
+Course: TypeAlias = Gauge | Counter | Clock | Changing
 
 
 def _constant(value: float | None, length: int) -> str:
@@ -92,4 +114,4 @@ def _constant(value: float | None, length: int) -> str:
 
 
 def _growing(value: float, by: float, length: int) -> str:
-    return f"{value:g}+{by:g}x{length - 1}"
+    return f"{value:.10g}{by:+.10g}x{length - 1}"

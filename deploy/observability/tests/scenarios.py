@@ -1,10 +1,13 @@
-"""What must happen for each alert to fire, and what it is told with; it must clear when that is over."""
+"""What must happen for an alert to fire; and the file of tests that promtool runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
-from deploy.observability.tests.courses import STEP_S, Course, Phases
+from deploy.observability.tests.courses import Course, Phases
+
+CHOSEN_BY: Final = ("severity", "window")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,22 +18,49 @@ class Scenario:
     labels: Mapping[str, str]
     series: Mapping[str, Course]
     phases: Phases = field(default_factory=Phases)
-    value: str | None = None
-    """Only for those whose annotations are compared as a whole."""
 
-    def as_promtool(self, name: str) -> dict[str, Any]:
+    @property
+    def name(self) -> str:
+        """Return what a failure is told under."""
+        return f"{self.alert} {self.labels}"
+
+    def as_promtool(self) -> dict[str, Any]:
         """Return the test as promtool reads it: silent before, firing at the trouble's end, silent at the end."""
-        firing = f'ALERTS{{alertname="{self.alert}",alertstate="firing",severity="{self.labels["severity"]}"}}'
-        told = ",".join(f'{key}="{value}"' for key, value in sorted(self.labels.items()))
-        sample = {"labels": f'ALERTS{{alertname="{self.alert}",alertstate="firing",{told}}}', "value": 1}
-        whens = ((self.phases.before_s(), []), (self.phases.within_s(), [sample]), (self.phases.end_s(), []))
+        firing = {"alertname": self.alert, "alertstate": "firing"}
+        chosen = firing | {key: value for key, value in self.labels.items() if key in CHOSEN_BY}
+        sample = {"labels": _selector("ALERTS", firing | dict(self.labels)), "value": 1}
+        whens: tuple[tuple[int, list[Any]], ...] = (
+            (self.phases.before_s, []),
+            (self.phases.within_s, [sample]),
+            (self.phases.end_s, []),
+        )
         return {
-            "name": name,
-            "interval": f"{STEP_S}s",
+            "name": self.name,
+            "interval": f"{self.phases.step_s}s",
             "input_series": [
                 {"series": selector, "values": course.values(self.phases)} for selector, course in self.series.items()
             ],
             "promql_expr_test": [
-                {"expr": firing, "eval_time": f"{when_s}s", "exp_samples": samples} for when_s, samples in whens
+                {"expr": _selector("ALERTS", chosen), "eval_time": f"{when_s}s", "exp_samples": samples}
+                for when_s, samples in whens
             ],
         }
+
+
+def of(severity: str, **labels: str) -> dict[str, str]:
+    """Return the labels of an alert of *severity*."""
+    return {"severity": severity, **labels}
+
+
+def a_file(rules: Sequence[Path], tests: Sequence[dict[str, Any]], *, step_s: int) -> dict[str, Any]:
+    """Return a file of *tests* on *rules*, which are evaluated every *step_s* seconds."""
+    return {
+        "rule_files": [str(file) for file in rules],
+        "evaluation_interval": f"{step_s}s",
+        "tests": list(tests),
+    }
+
+
+def _selector(name: str, labels: Mapping[str, str]) -> str:
+    matchers = ",".join(f'{key}="{value}"' for key, value in labels.items())
+    return f"{name}{{{matchers}}}"

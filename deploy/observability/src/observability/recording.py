@@ -16,8 +16,7 @@ _PRODUCT: Final = 'route=~"/v1/.+"'
 _RATE_1M: Final = f"sum by ({_ROUTE}) (rate(http_request_duration_seconds_count{{{_PRODUCT}}}[1m]))"
 _RATE_5M: Final = f"sum by ({_ROUTE}) (rate(http_request_duration_seconds_count{{{_PRODUCT}}}[5m]))"
 _ERRORS_5M: Final = (
-    f'sum by ({_ROUTE}) (rate(http_request_duration_seconds_count{{{_PRODUCT},status=~"5.."}}[5m]))'
-    f" or 0 * {_RATE_5M}"
+    f'sum by ({_ROUTE}) (rate(http_request_duration_seconds_count{{{_PRODUCT},status=~"5.."}}[5m])) or 0 * {_RATE_5M}'
 )
 _P95: Final = (
     f"histogram_quantile(0.95, sum by ({_ROUTE}, le) (rate(http_request_duration_seconds_bucket{{{_PRODUCT}}}[5m])))"
@@ -67,8 +66,8 @@ OBJECTIVE_RATES: Final = RuleGroup(
     ),
 )
 
-# Long windows are sums over what is recorded here every two minutes: 30 days are 21,600 samples of each objective, where
-# the requests' own series would be millions. More than four minutes apart, a sample would be stale before the next.
+# Long windows are sums over what is recorded here every two minutes: 30 days are 21,600 samples of each objective,
+# where the requests' own series would be millions. Five minutes apart, a sample would be stale before the next.
 BUDGETS: Final = RuleGroup(
     name="budgets",
     interval="2m",
@@ -92,4 +91,4 @@ BUDGETS: Final = RuleGroup(
     ),
 )
 
-RECORDING_GROUPS: Final = (FIGURES, OBJECTIVE_RATES, BUDGETS)
+RECORDING_GROUPS: Final = {"figures": (FIGURES,), "objectives": (OBJECTIVE_RATES, BUDGETS)}

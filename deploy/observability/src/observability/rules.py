@@ -5,18 +5,21 @@ from typing import Any, Final
 
 import yaml
 
+from engines import checkout
 from observability.alerts import ALERT_GROUPS
 from observability.declaring import Alert, Recording, Rule, RuleGroup, Threshold
 from observability.durations import divided, in_expression
 from observability.recording import RECORDING_GROUPS
 
+RULES: Final = checkout.ROOT / "deploy" / "observability" / "prometheus" / "rules"
+"""Where the repository has them."""
 RUNBOOKS: Final = "docs/runbooks"
 _HEAD: Final = "# Made by `make docs` of what the package observability declares: not to be changed by hand.\n"
 
 
 def rule_files(divisor: int = 1) -> dict[str, str]:
     """Return the text of each rule file by its name; every window, interval and `for` is divided by *divisor*."""
-    files = {"recording": RECORDING_GROUPS} | {
+    files = {f"recording-{name}": groups for name, groups in RECORDING_GROUPS.items()} | {
         f"alerts-{name}": (RuleGroup(name=name, rules=alerts),) for name, alerts in ALERT_GROUPS.items()
     }
     return {f"{name}.yml": _written([_group(group, divisor) for group in groups]) for name, groups in files.items()}

@@ -7,6 +7,7 @@ from observability.declaring import Alert
 
 ALERT_GROUPS: Final[dict[str, tuple[Alert, ...]]] = {
     "budgets": budgets.ALERTS,
+    "targets": processes.TARGETS,
     "processes": processes.ALERTS,
     "ledger": ledger.ALERTS,
     "pipeline": pipeline.ALERTS,

@@ -36,8 +36,8 @@ ALERTS: Final = (
         name="ErrorBudgetBurn",
         thresholds=_thresholds(Kind.ERRORS),
         summary="{{ $labels.service }}: {{ $value | humanizePercentage }} of commands fail",
-        description="Of the commands of {{ $labels.service }}, {{ $value | humanizePercentage }} are answered with a 5xx: "
-        "the error budget of {{ $labels.slo }} will not last 30 days.",
+        description="Of the commands of {{ $labels.service }}, {{ $value | humanizePercentage }} are answered with a "
+        "5xx: the error budget of {{ $labels.slo }} will not last 30 days.",
     ),
     Alert(
         name="LatencyBudgetBurn",
@@ -56,7 +56,7 @@ ALERTS: Final = (
             ),
         ),
         summary="The probe's step {{ $labels.step }} fails",
-        description="For a minute the canary has not succeeded in {{ $labels.step }} through the gateway, as a client would; "
-        "`run` means that the probe itself has not come round for a minute.",
+        description="For a minute the canary has not succeeded in {{ $labels.step }} through the gateway, as a client "
+        "would; `run` means that the probe itself has not come round for a minute.",
     ),
 )

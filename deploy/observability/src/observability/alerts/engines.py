@@ -12,14 +12,13 @@ DATABASE: Final = (
         name="DatabaseDown",
         thresholds=(
             page(
-                "max by (service) (pg_up) == 0\n"
-                'or max by (service) (dependency_up{dependency="database"}) == 0',
+                'max by (service) (pg_up) == 0\nor max by (service) (dependency_up{dependency="database"}) == 0',
                 "15s",
             ),
         ),
         summary="The database of {{ $labels.service }} does not answer",
-        description="No process reaches the database of {{ $labels.service }} (`postgres`: the exporter does not reach the "
-        "server): nothing of it is answered or committed.",
+        description="No process reaches the database of {{ $labels.service }} (`postgres`: the exporter does not reach "
+        "the server): nothing of it is answered or committed.",
     ),
     Alert(
         name="DatabaseConnectionsHigh",
@@ -31,8 +30,8 @@ DATABASE: Final = (
             ),
         ),
         summary="{{ $value | humanizePercentage }} of the database's connections are in use",
-        description="Of max_connections of {{ $labels.instance }}, {{ $value | humanizePercentage }} are in use: when none "
-        "is left, processes that start or reconnect fail.",
+        description="Of max_connections of {{ $labels.instance }}, {{ $value | humanizePercentage }} are in use: when "
+        "none is left, processes that start or reconnect fail.",
     ),
     Alert(
         name="SynchronousStandbyMissing",
@@ -44,29 +43,30 @@ DATABASE: Final = (
             ),
         ),
         summary="No synchronous standby follows {{ $labels.instance }}",
-        description="synchronous_standby_names is set at {{ $labels.instance }}, and no standby confirms: commits wait, "
-        "and commands end as outcome_unknown.",
+        description="synchronous_standby_names is set at {{ $labels.instance }}, and no standby confirms: commits "
+        "wait, and commands end as outcome_unknown.",
     ),
     Alert(
         name="SlotKeepsWal",
         thresholds=(page("max by (service, instance, slot) (pg_slot_kept_bytes) > 4 * 1024 ^ 3", "1m"),),
         summary="The slot {{ $labels.slot }} keeps {{ $value | humanize1024 }}B of WAL",
-        description="For the replication slot {{ $labels.slot }}, {{ $labels.instance }} keeps {{ $value | humanize1024 }}B "
-        "that nobody fetches; the disk fills until the slot moves or is dropped.",
+        description="For the replication slot {{ $labels.slot }}, {{ $labels.instance }} keeps "
+        "{{ $value | humanize1024 }}B that nobody fetches; the disk fills until the slot moves or is dropped.",
     ),
     Alert(
         name="LongTransaction",
         thresholds=(ticket("max by (service, instance) (pg_oldest_transaction_seconds) > 60"),),
         summary="A transaction has been open for {{ $value | humanizeDuration }}",
-        description="A transaction at {{ $labels.instance }} has been open for {{ $value | humanizeDuration }}: rows that "
-        "died since are not vacuumed, and migrations wait behind it.",
+        description="A transaction at {{ $labels.instance }} has been open for {{ $value | humanizeDuration }}: rows "
+        "that died since are not vacuumed, and migrations wait behind it.",
     ),
     Alert(
         name="XidAge",
         thresholds=(ticket("max by (service, instance, datname) (pg_xid_age) > 500e6"),),
         summary="{{ $labels.datname }} has rows {{ $value | humanize }} transactions old that are not frozen",
-        description="The oldest row of {{ $labels.datname }} that is not frozen is {{ $value | humanize }} transactions old, "
-        "and autovacuum should have frozen it at 200 million; at 2 billion the server refuses to write.",
+        description="The oldest row of {{ $labels.datname }} that is not frozen is {{ $value | humanize }} "
+        "transactions old, and autovacuum should have frozen it at 200 million; at 2 billion the server refuses to "
+        "write.",
     ),
     Alert(
         name="StandbyLag",
@@ -89,20 +89,20 @@ KAFKA: Final = (
         thresholds=(
             page(
                 "(sum by (service) (kafka_controller_active)"
-                ' or 0 * count by (service) (up{service="kafka"})) != 1',
+                ' or 0 * count by (service) (up{service="kafka"} == 0)) != 1',
                 "30s",
             ),
         ),
         summary="Kafka has {{ $value }} active controllers",
-        description="{{ $value }} brokers say that they are the active controller, where exactly one should: no leader is "
-        "elected and no topic changes. 0 may also mean that no broker answers.",
+        description="{{ $value }} brokers say that they are the active controller, where exactly one should: no leader "
+        "is elected and no topic changes. 0 may also mean that no broker answers.",
     ),
     Alert(
         name="KafkaUnderReplicated",
         thresholds=(ticket("sum by (service, instance) (kafka_server_underreplicated_partitions) > 0", "5m"),),
         summary="{{ $value }} partitions led by {{ $labels.instance }} lack a replica",
-        description="For five minutes {{ $value }} partitions led by {{ $labels.instance }} have had fewer replicas in sync "
-        "than they should: one more failure may stop or lose them.",
+        description="For five minutes {{ $value }} partitions led by {{ $labels.instance }} have had fewer replicas in "
+        "sync than they should: one more failure may stop or lose them.",
     ),
 )
 
@@ -118,8 +118,9 @@ MACHINE: Final = (
             ),
         ),
         summary="{{ $labels.device }} of {{ $labels.instance }} is full within four hours",
-        description="At the pace of the last hour {{ $labels.device }} of {{ $labels.instance }} has no room left within "
-        "four hours, or less than 3 % is left already: the database and the broker stop where they cannot write.",
+        description="At the pace of the last hour {{ $labels.device }} of {{ $labels.instance }} has no room left "
+        "within four hours, or less than 3 % is left already: the database and the broker stop where they cannot "
+        "write.",
     ),
 )
 

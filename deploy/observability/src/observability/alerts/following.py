@@ -9,15 +9,15 @@ ALERTS: Final = (
         name="WebhooksLate",
         thresholds=(ticket("max by (service) (webhook_deliveries_due_oldest_seconds) > 60", "2m"),),
         summary="The oldest webhook that is due waits for {{ $value | humanizeDuration }}",
-        description="A delivery to an active endpoint has been due for {{ $value | humanizeDuration }} without an attempt: "
-        "workers have no slot for it, or none runs.",
+        description="A delivery to an active endpoint has been due for {{ $value | humanizeDuration }} without an "
+        "attempt: workers have no slot for it, or none runs.",
     ),
     Alert(
         name="WebhooksExhausted",
         thresholds=(ticket("sum by (service) (increase(webhook_deliveries_exhausted_total[1h])) > 0"),),
         summary="{{ $value | humanize }} webhooks were given up within an hour",
-        description="{{ $value | humanize }} deliveries have failed at their last attempt within an hour: their subscribers "
-        "miss these events until they are sent again.",
+        description="{{ $value | humanize }} deliveries have failed at their last attempt within an hour: their "
+        "subscribers miss these events until they are sent again.",
     ),
     Alert(
         name="EndpointDisabled",
@@ -28,8 +28,8 @@ ALERTS: Final = (
             ),
         ),
         summary="{{ $value }} webhook endpoints were disabled within an hour",
-        description="{{ $value }} endpoints more than an hour ago are disabled, by their owners or because they failed for "
-        "days: events no longer gather for them.",
+        description="{{ $value }} endpoints more than an hour ago are disabled, by their owners or because they failed "
+        "for days: events no longer gather for them.",
     ),
     Alert(
         name="FraudDecisionsLate",
@@ -48,7 +48,7 @@ ALERTS: Final = (
         name="FraudRulesRefused",
         thresholds=(ticket("sum by (service) (increase(fraud_rules_reload_failures_total[1h])) > 0"),),
         summary="A file of fraud rules was refused",
-        description="{{ $labels.service }} has refused a file of rules within an hour, and goes on with those that were in "
-        "force before.",
+        description="{{ $labels.service }} has refused a file of rules within an hour, and goes on with those that "
+        "were in force before.",
     ),
 )

@@ -12,8 +12,8 @@ ALERTS: Final = (
         name="InvariantBroken",
         thresholds=(page("max by (service, invariant) (invariant_violations) > 0"),),
         summary="{{ $labels.service }}: the invariant {{ $labels.invariant }} is broken {{ $value }} times",
-        description="A check has found {{ $value }} violations of {{ $labels.invariant }} in {{ $labels.service }}: rows do "
-        "not say what the journal says.",
+        description="A check has found {{ $value }} violations of {{ $labels.invariant }} in {{ $labels.service }}: "
+        "rows do not say what the journal says.",
     ),
     Alert(
         name="InvariantUnchecked",
@@ -32,8 +32,8 @@ ALERTS: Final = (
         name="JournalRoomLow",
         thresholds=(page(f"min by (service) (wallet_journal_headroom_sequences) < {ROOM_MIN}", "15s"),),
         summary="The journal's fullest shard has room for {{ $value }} events",
-        description="Partitions are not made ahead any more: when the room for {{ $value }} events in the fullest shard is "
-        "used, its commands wait for a partition that an insert makes, or fail.",
+        description="Partitions are not made ahead any more: when the room for {{ $value }} events in the fullest "
+        "shard is used, its commands wait for a partition that an insert makes, or fail.",
     ),
     Alert(
         name="CommandsRefused",
@@ -52,7 +52,7 @@ ALERTS: Final = (
         name="QueueOld",
         thresholds=(ticket("max by (service, instance) (wallet_queue_age_seconds) > 0.5", "1m"),),
         summary="Commands wait {{ $value | humanizeDuration }} in the queue of {{ $labels.instance }}",
-        description="The oldest command in the queue of {{ $labels.instance }} has waited {{ $value | humanizeDuration }}; "
-        "beyond `WALLET_QUEUE_AGE_S` new ones are refused.",
+        description="The oldest command in the queue of {{ $labels.instance }} has waited "
+        "{{ $value | humanizeDuration }}; beyond `WALLET_QUEUE_AGE_S` new ones are refused.",
     ),
 )

@@ -12,8 +12,8 @@ ALERTS: Final = (
         name="RelayHalted",
         thresholds=(page("max by (service) (relay_halted) == 1"),),
         summary="{{ $labels.service }} is halted: its topic is ahead of its journal",
-        description="The database of {{ $labels.service }} lacks events that are in its topic, so it was restored behind it: "
-        "nothing is published, and the ledger takes no command, until an operator decides.",
+        description="The database of {{ $labels.service }} lacks events that are in its topic, so it was restored "
+        "behind it: nothing is published, and the ledger takes no command, until an operator decides.",
     ),
     Alert(
         name="ShardStopped",
@@ -38,8 +38,8 @@ ALERTS: Final = (
             ),
         ),
         summary=f"{{{{ $labels.service }}}}: {{{{ $value }}}} of {SHARDS} shards are published",
-        description="For a minute the relays of {{ $labels.service }} have held the leases of {{ $value }} shards out of "
-        f"{SHARDS}: the events of the others stay where they are.",
+        description="For a minute the relays of {{ $labels.service }} have held the leases of {{ $value }} shards out "
+        f"of {SHARDS}: the events of the others stay where they are.",
     ),
     Alert(
         name="RelayLag",
@@ -51,9 +51,10 @@ ALERTS: Final = (
     Alert(
         name="ConsumerLag",
         thresholds=(page("projection:lag_seconds:max > 60"),),
-        summary="{{ $labels.service }}: the projection {{ $labels.projection }} is {{ $value | humanizeDuration }} behind",
-        description="What {{ $labels.service }} knows through {{ $labels.projection }} is {{ $value | humanizeDuration }} "
-        "old in its slowest shard.",
+        summary="{{ $labels.service }}: the projection {{ $labels.projection }} is {{ $value | humanizeDuration }} "
+        "behind",
+        description="What {{ $labels.service }} knows through {{ $labels.projection }} is "
+        "{{ $value | humanizeDuration }} old in its slowest shard.",
     ),
     Alert(
         name="WalletParked",

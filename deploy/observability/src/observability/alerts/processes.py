@@ -8,50 +8,37 @@ from observability.declaring import JOB, NOT_SCRAPED, Alert, page, ticket
 _DAY_S: Final = 86_400
 EXPORTERS: Final = ("postgres", "kafka", "node", "probe")
 """The `service` of targets that are no process of a service and yet have to be there."""
-_PROCESSES: Final = tuple(process.name for service in SERVICES for process in service.processes)
+PROCESSES: Final = tuple(process.name for service in SERVICES for process in service.processes)
 _MISSING: Final = "\nor ".join(
     (
-        *(f'absent(up{{process="{name}"}})' for name in _PROCESSES),
+        *(f'absent(up{{process="{name}"}})' for name in PROCESSES),
         *(f'absent(up{{service="{name}"}})' for name in EXPORTERS),
     )
 )
 _EXPIRY: Final = "min by (service, kind, name) (not_after_timestamp_seconds) - time()"
 _BY_JOB: Final = f"by (service, {JOB})"
 
-RUNNING: Final = (
+TARGETS: Final = (
     Alert(
         name="ServiceDown",
         thresholds=(page(f'max by (service, process) (up{{service!~"{NOT_SCRAPED}"}}) == 0', "30s"),),
         summary="No {{ $labels.process }} runs",
-        description="Not one instance of {{ $labels.process }} answers its scrapes: what it does for {{ $labels.service }} "
-        "is not done.",
+        description="Not one instance of {{ $labels.process }} answers its scrapes: what it does for "
+        "{{ $labels.service }} is not done.",
     ),
     Alert(
         name="InstanceDown",
         thresholds=(ticket("max by (service, process, instance) (up) == 0", "1m"),),
         summary="{{ $labels.instance }} does not answer",
-        description="{{ $labels.instance }} has not answered its scrapes for a minute; what it does is left to the other "
-        "instances, where there are any.",
+        description="{{ $labels.instance }} has not answered its scrapes for a minute; what it does is left to the "
+        "other instances, where there are any.",
     ),
     Alert(
         name="TargetMissing",
         thresholds=(ticket(_MISSING, "5m"),),
         summary="{{ $labels.process }}{{ $labels.service }} is not scraped",
-        description="{{ $labels.process }}{{ $labels.service }} is part of the platform and no target of Prometheus: no "
-        "alert can tell anything about it.",
-    ),
-    Alert(
-        name="ProcessRestarting",
-        thresholds=(ticket("max by (service, process, instance) (changes(process_start_time_seconds[15m])) > 2"),),
-        summary="{{ $labels.instance }} was started {{ $value }} times within 15 minutes",
-        description="{{ $labels.instance }} ends and is started again, {{ $value }} times within 15 minutes.",
-    ),
-    Alert(
-        name="ReleaseSkew",
-        thresholds=(ticket("count by (service) (count by (service, version) (build_info)) > 1", "1h"),),
-        summary="{{ $value }} releases of {{ $labels.service }} run",
-        description="For an hour processes of {{ $value }} releases of {{ $labels.service }} have run beside each other, "
-        "longer than a release takes.",
+        description="{{ $labels.process }}{{ $labels.service }} is part of the platform and no target of Prometheus: "
+        "no alert can tell anything about it.",
     ),
     Alert(
         name="DeadMansSwitch",
@@ -62,7 +49,20 @@ RUNNING: Final = (
     ),
 )
 
-INSIDE: Final = (
+ALERTS: Final = (
+    Alert(
+        name="ProcessRestarting",
+        thresholds=(ticket("max by (service, process, instance) (changes(process_start_time_seconds[15m])) > 2"),),
+        summary="{{ $labels.instance }} was started {{ $value }} times within 15 minutes",
+        description="{{ $labels.instance }} ends and is started again, {{ $value }} times within 15 minutes.",
+    ),
+    Alert(
+        name="ReleaseSkew",
+        thresholds=(ticket("count by (service) (count by (service, version) (build_info)) > 1", "1h"),),
+        summary="{{ $value }} releases of {{ $labels.service }} run",
+        description="For an hour processes of {{ $value }} releases of {{ $labels.service }} have run beside each "
+        "other, longer than a release takes.",
+    ),
     Alert(
         name="EventLoopBlocked",
         thresholds=(
@@ -73,8 +73,8 @@ INSIDE: Final = (
             ),
         ),
         summary="The event loop of {{ $labels.instance }} is late by {{ $value | humanizeDuration }}",
-        description="One in a hundred timers of {{ $labels.instance }} fires {{ $value | humanizeDuration }} late: everything "
-        "that it does waits as long.",
+        description="One in a hundred timers of {{ $labels.instance }} fires {{ $value | humanizeDuration }} late: "
+        "everything that it does waits as long.",
     ),
     Alert(
         name="PoolExhausted",
@@ -87,13 +87,14 @@ INSIDE: Final = (
             ),
         ),
         summary="{{ $labels.instance }}: the pool {{ $labels.pool }} is exhausted",
-        description="All {{ $value }} connections of the pool {{ $labels.pool }} of {{ $labels.instance }} have been in use "
-        "for two minutes, and requests are refused because they get none.",
+        description="All {{ $value }} connections of the pool {{ $labels.pool }} of {{ $labels.instance }} have been "
+        "in use for two minutes, and requests are refused because they get none.",
     ),
     Alert(
         name="CertificateExpires",
         thresholds=(page(f"{_EXPIRY} < {3 * _DAY_S}"), ticket(f"{_EXPIRY} < {21 * _DAY_S}")),
-        summary="{{ $labels.kind }} {{ $labels.name }} of {{ $labels.service }} ends in {{ $value | humanizeDuration }}",
+        summary="{{ $labels.kind }} {{ $labels.name }} of {{ $labels.service }} ends in "
+        "{{ $value | humanizeDuration }}",
         description="The {{ $labels.kind }} {{ $labels.name }} that {{ $labels.service }} uses is no longer valid in "
         "{{ $value | humanizeDuration }}: from then on connections or signatures fail.",
     ),
@@ -101,14 +102,15 @@ INSIDE: Final = (
         name="TwoLeaders",
         thresholds=(page(f"sum {_BY_JOB} (maintenance_is_leader) > 1", "30s"),),
         summary=f"{{{{ $labels.service }}}}: {{{{ $value }}}} instances lead the job {{{{ $labels.{JOB} }}}}",
-        description=f"{{{{ $value }}}} instances of {{{{ $labels.service }}}} say that they lead {{{{ $labels.{JOB} }}}}, "
-        "which one does for all. Their writes are fenced; that one does not notice is a fault.",
+        description=f"{{{{ $value }}}} instances of {{{{ $labels.service }}}} say that they lead "
+        f"{{{{ $labels.{JOB} }}}}, which one does for all. Their writes are fenced; that one does not notice is a "
+        f"fault.",
     ),
     Alert(
         name="MaintenanceLate",
         thresholds=(
-            # A job that has not succeeded since its process started is as old as that. Runs are seen by scrapes, and one
-            # that catches up may take 20 s: within a minute nothing is late.
+            # A job that has not succeeded since its process started is as old as that. Runs are seen by scrapes, and
+            # one that catches up may take 20 s: within a minute nothing is late.
             ticket(
                 f"time() - max {_BY_JOB} (maintenance_last_success_timestamp_seconds\n"
                 f"  or on (instance, {JOB})\n"
@@ -117,9 +119,7 @@ INSIDE: Final = (
             ),
         ),
         summary=f"{{{{ $labels.service }}}}: {{{{ $labels.{JOB} }}}} last ran {{{{ $value | humanizeDuration }}}} ago",
-        description=f"The job {{{{ $labels.{JOB} }}}} of {{{{ $labels.service }}}} has not ended a run without an error for "
-        "{{ $value | humanizeDuration }}, more than three of its intervals.",
+        description=f"The job {{{{ $labels.{JOB} }}}} of {{{{ $labels.service }}}} has not ended a run without an "
+        "error for {{ $value | humanizeDuration }}, more than three of its intervals.",
     ),
 )
-
-ALERTS: Final = (*RUNNING, *INSIDE)

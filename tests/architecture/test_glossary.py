@@ -14,6 +14,7 @@ PARENTS: Final = ("libs", "services", "deploy")
 
 MEANT_OTHERWISE: Final = {
     "account": "a system account, one of the operating system's, or the journal's column for either kind of holder",
+    "alert": "Prometheus's",
     "check": "of health, of a column, of what was reconciled",
     "failure": "of the world: what a driver's error asks for",
     "log": "what a process writes line by line, and Kafka's",

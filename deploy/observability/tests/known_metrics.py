@@ -9,7 +9,7 @@ _HISTOGRAMS: Final = """
     webhook_first_attempt_seconds
 """
 _OTHERS: Final = """
-    up process_start_time_seconds build_info access_verifications_total access_stale_seconds
+    up process_start_time_seconds process_cpu_seconds_total build_info access_verifications_total access_stale_seconds
     access_parked_entities access_known_credentials consumer_applied_total consumer_skipped_total
     consumer_unreadable_total consumer_poll_failures_total consumer_gaps_total consumer_shards_stopped
     consumer_parked_subjects consumer_lag_records consumer_checkpoint consumer_lag_seconds

@@ -28,7 +28,7 @@ ALERTS: Final = (
             ),
         ),
         summary="{{ $value }} webhook endpoints were disabled within an hour",
-        description="{{ $value }} endpoints more than an hour ago are disabled, by their owners or because they failed "
+        description="{{ $value }} endpoints more than an hour ago are disabled, because they answered 410 or failed "
         "for days: events no longer gather for them.",
     ),
     Alert(

@@ -26,7 +26,7 @@ _STANDING: Final[dict[str, float]] = {
     f'dependency_up{{{_PROCESS},dependency="broker"}}': 1,
     f'db_pool_connections_busy{{{_PROCESS},pool="reads"}}': 8,
     f'db_pool_connections_max{{{_PROCESS},pool="reads"}}': 8,
-    f'not_after_timestamp_seconds{{{_PROCESS},kind="tls",name="gateway"}}': _YEAR_S,
+    f'not_after_timestamp_seconds{{{_PROCESS},kind="certificate",name="api"}}': _YEAR_S,
     f'maintenance_is_leader{{{_PROCESS},exported_job="sweep"}}': 1,
     f'maintenance_is_leader{{{_ANOTHER},exported_job="sweep"}}': 0,
     f'maintenance_interval_seconds{{{_PROCESS},exported_job="sweep"}}': 1,

@@ -17,6 +17,8 @@ class Scenario:
     alert: str
     labels: Mapping[str, str]
     series: Mapping[str, Course]
+    beside: Sequence[Mapping[str, str]] = ()
+    """The labels of those that fire beside it, of the same name."""
     phases: Phases = field(default_factory=Phases)
 
     @property
@@ -28,10 +30,12 @@ class Scenario:
         """Return the test as promtool reads it: silent before, firing at the trouble's end, silent at the end."""
         firing = {"alertname": self.alert, "alertstate": "firing"}
         chosen = firing | {key: value for key, value in self.labels.items() if key in CHOSEN_BY}
-        sample = {"labels": _selector("ALERTS", firing | dict(self.labels)), "value": 1}
+        samples = [
+            {"labels": _selector("ALERTS", firing | dict(labels)), "value": 1} for labels in (self.labels, *self.beside)
+        ]
         whens: tuple[tuple[int, list[Any]], ...] = (
             (self.phases.before_s, []),
-            (self.phases.within_s, [sample]),
+            (self.phases.within_s, samples),
             (self.phases.end_s, []),
         )
         return {
@@ -41,8 +45,8 @@ class Scenario:
                 {"series": selector, "values": course.values(self.phases)} for selector, course in self.series.items()
             ],
             "promql_expr_test": [
-                {"expr": _selector("ALERTS", chosen), "eval_time": f"{when_s}s", "exp_samples": samples}
-                for when_s, samples in whens
+                {"expr": _selector("ALERTS", chosen), "eval_time": f"{when_s}s", "exp_samples": expected}
+                for when_s, expected in whens
             ],
         }
 

@@ -31,6 +31,17 @@ DATABASE: Final = (
         },
     ),
     Scenario(
+        # It hangs, and its exporter with it.
+        alert="DatabaseDown",
+        labels=of("page", service="postgres"),
+        series={
+            f"pg_up{{{_PG}}}": Gauge(1, None),
+            f"up{{{_PG}}}": Gauge(1, 0),
+            'dependency_up{service="wallet",instance="a",dependency="database"}': Gauge(1, 0),
+        },
+        beside=(of("page", service="wallet"),),
+    ),
+    Scenario(
         alert="DatabaseConnectionsHigh",
         labels=of("page", **_OF_PG),
         series={

@@ -9,6 +9,7 @@ from observability.alerts import processes
 
 _API: Final = 'service="wallet",process="wallet-api"'
 _AN_INSTANCE: Final = f'{_API},instance="wallet-api"'
+_ANOTHER: Final = f'{_API},instance="wallet-api-2"'
 _OF_API: Final = {"service": "wallet", "process": "wallet-api"}
 _OF_INSTANCE: Final = {**_OF_API, "instance": "wallet-api"}
 _DAY_S: Final = 86_400
@@ -22,12 +23,12 @@ TARGETS: Final[dict[str, Course]] = {
 def _expires(severity: str, calm_days: int, trouble_days: int) -> Scenario:
     return Scenario(
         alert="CertificateExpires",
-        labels=of(severity, service="wallet", kind="tls", name="gateway"),
+        labels=of(severity, service="wallet", kind="certificate", name="api"),
         series={
-            f'not_after_timestamp_seconds{{{_AN_INSTANCE},kind="tls",name="gateway"}}': Gauge(
+            f'not_after_timestamp_seconds{{{_AN_INSTANCE},kind="certificate",name="api"}}': Gauge(
                 calm_days * _DAY_S, trouble_days * _DAY_S
             ),
-            f'not_after_timestamp_seconds{{{_AN_INSTANCE},kind="signing_key",name="k1"}}': Gauge(
+            f'not_after_timestamp_seconds{{{_AN_INSTANCE},kind="authority",name="kafka"}}': Gauge(
                 400 * _DAY_S, 400 * _DAY_S
             ),
         },
@@ -123,16 +124,24 @@ PROCESSES: Final = (
             f"process_start_time_seconds{{{_AN_INSTANCE}}}": Gauge(0, 0),
             f'maintenance_interval_seconds{{{_AN_INSTANCE},exported_job="sweep"}}': Gauge(60, 60),
             f'maintenance_last_success_timestamp_seconds{{{_AN_INSTANCE},exported_job="sweep"}}': Clock(-4),
+            f'maintenance_is_leader{{{_AN_INSTANCE},exported_job="sweep"}}': Gauge(1, 1),
             f'maintenance_interval_seconds{{{_AN_INSTANCE},exported_job="weekly"}}': Gauge(600_000, 600_000),
+            # The leader's is enough.
+            f"process_start_time_seconds{{{_ANOTHER}}}": Gauge(0, 0),
+            f'maintenance_is_leader{{{_ANOTHER},exported_job="sweep"}}': Gauge(0, 0),
+            f'maintenance_interval_seconds{{{_ANOTHER},exported_job="sweep"}}': Gauge(60, 60),
         },
     ),
     Scenario(
-        # It has never ended a run since its process was started.
+        # One of two instances has never ended a run since its process was started.
         alert="MaintenanceLate",
-        labels=of("ticket", service="wallet", exported_job="partitions"),
+        labels=of("ticket", service="wallet", instance="wallet-api", exported_job="partitions"),
         series={
             f"process_start_time_seconds{{{_AN_INSTANCE}}}": Clock(-3),
             f'maintenance_interval_seconds{{{_AN_INSTANCE},exported_job="partitions"}}': Gauge(1, 1),
+            f"process_start_time_seconds{{{_ANOTHER}}}": Gauge(0, 0),
+            f'maintenance_interval_seconds{{{_ANOTHER},exported_job="partitions"}}': Gauge(1, 1),
+            f'maintenance_last_success_timestamp_seconds{{{_ANOTHER},exported_job="partitions"}}': Gauge(1e9, 1e9),
         },
     ),
 )

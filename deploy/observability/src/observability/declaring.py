@@ -31,11 +31,15 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """From when an alert fires, for whom, and for how long it must have been so; *labels* are added."""
+    """From when an alert fires, for whom, and for how long it must have been so; *labels* are added.
+
+    It fires for *keep_for* after it is over, where what it silences ends later than its cause.
+    """
 
     severity: Severity
     expr: str
     for_: str = "0s"
+    keep_for: str = "0s"
     labels: dict[str, str] = field(default_factory=dict)
 
 
@@ -67,9 +71,9 @@ class RuleGroup:
     interval: str | None = None
 
 
-def page(expr: str, for_: str = "0s", **labels: str) -> Threshold:
+def page(expr: str, for_: str = "0s", *, keep_for: str = "0s", **labels: str) -> Threshold:
     """Return a threshold that wakes somebody."""
-    return Threshold(severity=Severity.PAGE, expr=expr, for_=for_, labels=labels)
+    return Threshold(severity=Severity.PAGE, expr=expr, for_=for_, keep_for=keep_for, labels=labels)
 
 
 def ticket(expr: str, for_: str = "0s", **labels: str) -> Threshold:

@@ -55,10 +55,12 @@ def _rules(rule: Rule, divisor: int) -> list[Mapping[str, Any]]:
 
 
 def _alert(alert: Alert, threshold: Threshold, divisor: int) -> dict[str, Any]:
+    kept = {} if threshold.keep_for == "0s" else {"keep_firing_for": divided(threshold.keep_for, divisor)}
     return {
         "alert": alert.name,
         "expr": in_expression(threshold.expr, divisor),
         "for": divided(threshold.for_, divisor),
+        **kept,
         "labels": {"severity": threshold.severity.value, **threshold.labels},
         "annotations": {
             "summary": alert.summary,

@@ -5,6 +5,8 @@ from typing import Final
 from observability.declaring import Alert, page, ticket
 
 _DISKS: Final = 'fstype!~"tmpfs|ramfs|squashfs|iso9660"'
+_CATCHING_UP: Final = "1m"
+"""How long what stood still may be behind after its cause is over, until somebody is told of that."""
 _BY_DISK: Final = "min by (service, instance, device)"
 
 DATABASE: Final = (
@@ -12,8 +14,13 @@ DATABASE: Final = (
         name="DatabaseDown",
         thresholds=(
             page(
-                'max by (service) (pg_up) == 0\nor max by (service) (dependency_up{dependency="database"}) == 0',
+                # A server that hangs keeps its exporter from answering, too.
+                "max by (service) (pg_up) == 0\n"
+                'or (max by (service) (up{service="postgres"}) == 0'
+                ' and on () max(dependency_up{dependency="database"}) == 0)\n'
+                'or max by (service) (dependency_up{dependency="database"}) == 0',
                 "15s",
+                keep_for=_CATCHING_UP,
             ),
         ),
         summary="The database of {{ $labels.service }} does not answer",
@@ -80,7 +87,7 @@ DATABASE: Final = (
 KAFKA: Final = (
     Alert(
         name="KafkaOfflinePartitions",
-        thresholds=(page("max by (service) (kafka_controller_offline_partitions) > 0", "15s"),),
+        thresholds=(page("max by (service) (kafka_controller_offline_partitions) > 0", "15s", keep_for=_CATCHING_UP),),
         summary="{{ $value }} partitions have no leader",
         description="{{ $value }} partitions of Kafka have no leader: nothing is written to them or read from them.",
     ),
@@ -91,6 +98,7 @@ KAFKA: Final = (
                 "(sum by (service) (kafka_controller_active)"
                 ' or 0 * count by (service) (up{service="kafka"} == 0)) != 1',
                 "30s",
+                keep_for=_CATCHING_UP,
             ),
         ),
         summary="Kafka has {{ $value }} active controllers",

@@ -3,9 +3,13 @@
 from typing import Final
 
 from observability.declaring import Alert, page, ticket
+from observability.slo import REQUESTS_PER_S_MIN
 
 ROOM_MIN: Final = 2 * 262_144
 """Sequence numbers of two partitions; four are made ahead, and the busiest shard fills one in half a minute."""
+
+_REFUSED: Final = "sum by (service) (rate(wallet_refused_total[5m]))"
+_ANSWERED: Final = "sum by (service) (rate(wallet_commands_total[5m]))"
 
 ALERTS: Final = (
     Alert(
@@ -39,8 +43,7 @@ ALERTS: Final = (
         name="CommandsRefused",
         thresholds=(
             ticket(
-                "sum by (service) (rate(wallet_refused_total[5m])) / (sum by (service) (rate(wallet_refused_total[5m]))"
-                " + sum by (service) (rate(wallet_commands_total[5m]))) > 0.01",
+                f"{_REFUSED} / ({_REFUSED} + {_ANSWERED}) > 0.01\nand {_REFUSED} + {_ANSWERED} >= {REQUESTS_PER_S_MIN}",
                 "2m",
             ),
         ),

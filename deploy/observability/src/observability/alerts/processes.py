@@ -17,6 +17,21 @@ _MISSING: Final = "\nor ".join(
 )
 _EXPIRY: Final = "min by (service, kind, name) (not_after_timestamp_seconds) - time()"
 _BY_JOB: Final = f"by (service, {JOB})"
+_SINCE: Final = (
+    f"(maintenance_last_success_timestamp_seconds or on (instance, {JOB})"
+    " 0 * maintenance_interval_seconds + on (instance) group_left () process_start_time_seconds)"
+)
+"""When a job last ended well; one that has not since its process started is as old as that."""
+
+
+def _late(by: str, jobs: str) -> str:
+    """Return the expression that of *jobs* those of a kind *by* are late.
+
+    Runs are seen by scrapes, and one that catches up may take 20 s: within a minute nothing is late.
+    """
+    late = f"time() - max {by} ({_SINCE} {jobs}) > clamp_min(3 * max {by} (maintenance_interval_seconds), 60)"
+    return f"({late})"
+
 
 TARGETS: Final = (
     Alert(
@@ -109,13 +124,10 @@ ALERTS: Final = (
     Alert(
         name="MaintenanceLate",
         thresholds=(
-            # A job that has not succeeded since its process started is as old as that. Runs are seen by scrapes, and
-            # one that catches up may take 20 s: within a minute nothing is late.
+            # Of a job with a leader it is enough that one does it; what each instance does, each has to do.
             ticket(
-                f"time() - max {_BY_JOB} (maintenance_last_success_timestamp_seconds\n"
-                f"  or on (instance, {JOB})\n"
-                "  0 * maintenance_interval_seconds + on (instance) group_left () process_start_time_seconds)\n"
-                f"> clamp_min(3 * max {_BY_JOB} (maintenance_interval_seconds), 60)"
+                f"{_late(_BY_JOB, f'and on (service, {JOB}) maintenance_is_leader')}\n"
+                f"or {_late(f'by (service, instance, {JOB})', f'unless on (service, {JOB}) maintenance_is_leader')}"
             ),
         ),
         summary=f"{{{{ $labels.service }}}}: {{{{ $labels.{JOB} }}}} last ran {{{{ $value | humanizeDuration }}}} ago",

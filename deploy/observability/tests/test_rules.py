@@ -18,23 +18,14 @@ from engines import debian
 from observability import durations
 from observability.__main__ import app
 from observability.alerts import ALERTS
-from observability.declaring import Alert, Recording
+from observability.declaring import Alert
 from observability.promql import family_of, metric_names
-from observability.recording import MONEY_COMMANDS, RECORDING_GROUPS
+from observability.reading import expressions, read_by
+from observability.recording import MONEY_COMMANDS
 from observability.rules import RULES, rule_files
 from wallet.bootstrap.catalog import CATALOG
 
-RECORDINGS: Final = [
-    rule
-    for groups in RECORDING_GROUPS.values()
-    for group in groups
-    for rule in group.rules
-    if isinstance(rule, Recording)
-]
-EXPRESSIONS: Final = [
-    *((rule.record, rule.expr) for rule in RECORDINGS),
-    *((alert.name, each.expr) for alert in ALERTS for each in alert.thresholds),
-]
+EXPRESSIONS: Final = list(expressions())
 SCENARIOS: Final = (*BUDGETS, *OF_TARGETS, *PROCESSES, *LEDGER, *PIPELINE, *FOLLOWING, *ENGINES)
 
 
@@ -115,7 +106,7 @@ def test_names_are_read_from_expressions(expression: str, names: set[str]) -> No
 
 def unknown_in(expressions: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return which rules read a metric that nobody shows and no rule records."""
-    recorded = {rule.record for rule in RECORDINGS}
+    recorded = {rule for rule, _ in EXPRESSIONS if ":" in rule}
     known = known_metrics.FAMILIES | recorded
     return [
         (rule, name)
@@ -133,6 +124,13 @@ def test_a_rule_with_a_metric_that_does_not_exist_is_found() -> None:
     planted = [("Planted", "rate(relay_lag_minutes[5m]) > 1 and relay_lag_seconds_bucket > 1")]
 
     assert unknown_in(planted) == [("Planted", "relay_lag_minutes"), ("Planted", "relay_lag_seconds_bucket")]
+
+
+def test_who_reads_a_metric_is_known() -> None:
+    assert read_by("relay_lag_seconds") == ("RelayLag",)
+    assert read_by("wallet_queue_age_seconds") == ("QueueOld",)
+    assert "service:slo_bad:rate5m" in read_by("http_request_duration_seconds")
+    assert read_by("relay_producers_total") == ()
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)

@@ -82,6 +82,7 @@ class CommitterMetrics:
         )
         self._depth = Gauge("wallet_queue_commands", "Commands waiting for a batch.", registry=registry)
         self._age = Gauge("wallet_queue_age_seconds", "Age of the oldest waiting command.", registry=registry)
+        self._halted = Gauge("relay_halted", "1 while the topic is ahead of the journal.", registry=registry)
         # A child looked up once is several times cheaper than `labels` per command.
         self._children: dict[tuple[str, str], Counter] = {}
 
@@ -114,6 +115,10 @@ class CommitterMetrics:
     def failed(self, failure: Failure) -> None:
         """Count one failed attempt at a batch."""
         self._failures.labels(failure.name.lower()).inc()
+
+    def watch_halt(self, is_halted: Callable[[], bool]) -> None:
+        """Read whether no command is taken when metrics are scraped: the relay that found out has ended."""
+        self._halted.set_function(is_halted)
 
 
 def _outcome_label(outcome: Outcome) -> str:

@@ -75,7 +75,7 @@ chaos: setup ## Inflict faults on the running platform and judge what is left; F
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
-docs: setup ## Make the generated pages: errors, settings, scopes, metrics, the OpenAPI and AsyncAPI documents, the schemas of new types and of databases.
+docs: setup ## Make what is generated: pages of errors, settings, scopes and metrics, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules and alerts.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
 	@$(RUN) -m servicekit.scopes_page > docs/scopes.md
@@ -85,6 +85,8 @@ docs: setup ## Make the generated pages: errors, settings, scopes, metrics, the 
 	@$(RUN) -m tests.openapi
 	@$(RUN) -m gateway files
 	@$(RUN) -m tests.schema
+	@$(RUN) -m observability rules
+	@$(RUN) -m observability alertmanager > deploy/observability/alertmanager.yml
 
 clean: ## Stop the local stack and remove its data, logs and results.
 	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi

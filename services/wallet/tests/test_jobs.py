@@ -12,6 +12,7 @@ from contracts.ids import shard_of
 from servicekit.maintenance import Job, JobRun
 from servicekit.telemetry import Telemetry
 from testkit.databases import Database
+from testkit.waiting import eventually
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import partitions_postgres
 from wallet.adapters.forgetting_postgres import CHUNK_ROWS, FORGET
@@ -170,6 +171,20 @@ async def test_a_halt_of_the_relay_is_seen(app: asyncpg.Connection, admin: async
     await one_chunk(look, app)
 
     assert (before, halt.is_halted) == (False, True)
+
+
+async def test_an_api_shows_that_the_ledger_is_halted(client: Client, admin: asyncpg.Connection) -> None:
+    before = (await client.get("/metrics")).text
+    await admin.execute(
+        "insert into servicekit.relay_halt (topic, topic_partition, kafka_offset, shard, seq, event_id)"
+        " values ('wallet.events', 0, 1, 0, 1, uuidv7())"
+    )
+
+    async def is_shown() -> bool:
+        return "\nrelay_halted 1.0\n" in (await client.get("/metrics")).text
+
+    assert "\nrelay_halted 0.0\n" in before
+    await eventually(is_shown)
 
 
 async def test_an_instance_is_ready_while_every_connection_for_reads_is_busy(

@@ -110,6 +110,7 @@ class CommitterMetrics:
             "wallet_queue_commands_max", "Commands that may wait; one more is refused.", registry=registry
         )
         self._age = Gauge("wallet_queue_age_seconds", "Age of the oldest waiting command.", registry=registry)
+        self._halted = Gauge("relay_halted", "1 while the topic is ahead of the journal.", registry=registry)
         # A child looked up once is several times cheaper than `labels` per command.
         self._children: dict[tuple[str, str], Counter] = {}
 
@@ -151,6 +152,10 @@ class CommitterMetrics:
         """Count one failed attempt at a batch."""
         self._failures.labels(failure.name.lower()).inc()
         self._outcomes.labels(BatchOutcome.ROLLED_BACK).inc()
+
+    def watch_halt(self, is_halted: Callable[[], bool]) -> None:
+        """Read whether no command is taken when metrics are scraped: the relay that found out has ended."""
+        self._halted.set_function(is_halted)
 
 
 def _outcome_label(outcome: Outcome) -> str:

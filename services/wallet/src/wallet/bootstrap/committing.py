@@ -97,6 +97,7 @@ def planning(settings: WalletSettings, catalog: Catalog) -> Planning:
 
 
 def _queue(settings: WalletSettings, metrics: CommitterMetrics, halt: Halt) -> CommandQueue:
+    metrics.watch_halt(lambda: halt.is_halted)
     queue = CommandQueue(settings.queue, metrics=metrics, is_halted=lambda: halt.is_halted)
     metrics.watch_queue(lambda: queue.commands, lambda: queue.age_s, depth_max=settings.queue.commands_max)
     return queue

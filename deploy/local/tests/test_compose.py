@@ -98,15 +98,15 @@ def test_every_database_is_made() -> None:
 
 
 def test_who_looks_at_the_databases_has_the_same_roles_as_in_the_local_stack() -> None:
-    script = (checkout.ROOT / "deploy" / "images" / "postgres-init.sh").read_text()
+    script = (checkout.ROOT / "deploy" / "images" / "postgres-init.sh").read_text().lower()
     entered = [each.name for each in SERVICES if databases.DASHBOARDS in each.outsiders]
 
     assert "OBSERVER_PASSWORD" in CONTAINERS["postgres"]["environment"]
-    made = re.findall(r"^CREATE ROLE (\w+) LOGIN PASSWORD :'password';$", script, re.MULTILINE)
+    made = re.findall(r"^create role (\w+) login password :'password';$", script, re.MULTILINE)
     assert made == [databases.OBSERVER, databases.DASHBOARDS]
-    assert f"GRANT pg_monitor TO {databases.OBSERVER};" in script
-    assert script.index("CREATE ROLE observer") < script.index("CREATE DATABASE"), "grants need the role"
-    assert [f"GRANT CONNECT ON DATABASE {each} TO {databases.DASHBOARDS};" in script for each in entered] == [True]
+    assert f"grant pg_monitor to {databases.OBSERVER};" in script
+    assert script.index("create role observer") < script.index("create database"), "grants need the role"
+    assert [f"grant connect on database {each} to {databases.DASHBOARDS};" in script for each in entered] == [True]
 
 
 def test_every_topic_is_made_with_its_partitions() -> None:

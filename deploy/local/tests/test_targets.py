@@ -22,6 +22,7 @@ def found(**environment: str) -> dict[str, Target]:
 def test_every_process_is_asked_and_what_shows_the_engines_where_it_runs() -> None:
     assert set(found()) == PROCESSES
     assert set(found(OBSERVE="1")) == PROCESSES | LOOKED_AT
+    assert set(found(OBSERVE="1", PROBE="0")) == PROCESSES | LOOKED_AT - {"probe"}
     assert found(OBSERVE="1", PROBE_PORT="9000")["probe"] == Target("probe", "probe", "probe", 9000)
 
 

@@ -18,6 +18,7 @@ from engines.ports import free_ports, is_taken
 from local_stack import control, state
 from local_stack.config import STATE_VARIABLE, Config
 from local_stack.credentials import Credentials
+from local_stack.observers import OBSERVERS
 from local_stack.services import SERVICES
 
 FOLDERS_MAX: Final = 10
@@ -26,13 +27,16 @@ _PORTS: Final = {
     "KAFKA_PORT": 19092,
     "KAFKA_CONTROLLER_PORT": 19093,
     **{process.port_variable: process.port for service in SERVICES for process in service.processes},
+    **{observer.port_variable: observer.port for observer in OBSERVERS},
 }
 ENVIRONMENT: Final = {
     "NOTIFICATIONS_ALLOW_LOOPBACK": "true",
     "NOTIFICATIONS_ENDPOINT_ATTEMPTS": "32",
     "TRANSACTION_HISTORY_STATEMENTS_SETTLED_S": "0",
+    "PROBE": "0",
 }
-"""The subscriber is one server on this machine, and the only one. Statements are closed when all is played."""
+"""The subscriber is one server on this machine, and the only one. Statements are closed when all is played. What the
+demo compares holds no wallets but its own, with `OBSERVE=1` neither."""
 REBUILD_WITHIN_S: Final = 1_800.0
 BOOTSTRAP_WITHIN_S: Final = 60.0
 STRANGERS: Final = "00000000-0000-7000-8000-0000000000a2"

@@ -7,7 +7,7 @@ from pathlib import Path
 from engines import checkout
 from engines.ports import is_taken
 from local_stack.errors import StackError
-from local_stack.observers import KAFKA_AGENT, OBSERVERS, POSTGRES_EXPORTER, ObserverType
+from local_stack.observers import KAFKA_AGENT, OBSERVERS, POSTGRES_EXPORTER, PROBE, ObserverType
 from local_stack.services import SERVICES, ProcessType, Service
 
 STATE_VARIABLE = "LOCAL_STACK_STATE"
@@ -109,6 +109,8 @@ class Config:
             if observer is POSTGRES_EXPORTER and not self.needs_postgres:
                 continue
             if observer is KAFKA_AGENT and self.outside_broker is not None:
+                continue
+            if observer is PROBE and self._number("PROBE", 1, 1, least=0) == 0:
                 continue
             yield observer, self.observer_port(observer)
 

@@ -81,17 +81,13 @@ def observer_units(config: Config, log: Log, *, postgres: str | None, credential
         engines.append(_postgres_exporter(config, log, postgres))
     for each in engines:
         each.prepare()
-    sink = _own_unit(
-        config,
-        ALERT_SINK,
-        ("sink", "--file", str(config.state / "alerts.jsonl")),
-        log,
-        path="/",
-        env={},
-    )
-    probe = _own_unit(config, PROBE, ("probe",), log, path="/health/ready", env=_probing(config, credentials))
+    alerts = ("sink", "--file", str(config.state / "alerts.jsonl"))
+    own = [_own_unit(config, ALERT_SINK, alerts, log, path="/", env={})]
+    if PROBE in dict(config.observers()):
+        told = _probing(config, credentials)
+        own.append(_own_unit(config, PROBE, ("probe",), log, path="/health/ready", env=told))
     run = (engine_unit(each, drain_s=DRAIN_S) for each in engines)
-    return [sink, probe, *(replace(each, address=f"http://{each.address}") for each in run)]
+    return [*own, *(replace(each, address=f"http://{each.address}") for each in run)]
 
 
 def _probing(config: Config, credentials: Credentials) -> Mapping[str, str]:

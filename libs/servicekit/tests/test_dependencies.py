@@ -47,6 +47,16 @@ async def test_one_that_hangs_is_down_and_holds_up_no_other(monkeypatch: pytest.
     assert (up(registry, Dependency.DATABASE), up(registry, Dependency.BROKER)) == (1, 0)
 
 
+async def test_who_looks_meanwhile_is_told_the_same() -> None:
+    database = Database()
+    needed = Dependencies(CollectorRegistry())
+    async with needed.watching({Dependency.DATABASE: database.ask}):
+        one, other = await asyncio.gather(needed.check(), needed.check())
+
+    assert one == other
+    assert database.asked == 1
+
+
 async def test_they_are_asked_while_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dependencies, "ASKED_EVERY_S", 0.01)
     monkeypatch.setattr(dependencies, "_FIRST_S", 0.0)

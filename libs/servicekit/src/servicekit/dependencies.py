@@ -5,7 +5,7 @@ Nothing here takes a process out of service: it shows who is to blame.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final
 
@@ -38,6 +38,7 @@ class Dependencies(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self._asks: dict[Dependency, Ask] = {}
         self._found: dict[Dependency, Check] = {}
+        self._round: asyncio.Task[None] | None = None
         registry.register(self)
 
     @asynccontextmanager
@@ -48,14 +49,17 @@ class Dependencies(Collector):
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            rounds = [task] if self._round is None else [task, self._round]
+            for each in rounds:
+                each.cancel()
+            await asyncio.wait(rounds)
             self._asks = {}
 
     async def check(self) -> Mapping[str, Check]:
-        """Ask all now, and return what each answered within its time."""
-        await asyncio.gather(*(self._ask(dependency, ask) for dependency, ask in self._asks.items()))
+        """Ask all now, and return what each answered within its time; who comes meanwhile is told the same."""
+        if self._round is None or self._round.done():
+            self._round = asyncio.create_task(self._ask_all(), name="dependencies-round")
+        await asyncio.shield(self._round)
         return {dependency.value: self._found[dependency] for dependency in self._asks}
 
     def collect(self) -> Iterator[Metric]:
@@ -72,6 +76,9 @@ class Dependencies(Collector):
         while True:
             await self.check()
             await asyncio.sleep(ASKED_EVERY_S)
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(*(self._ask(dependency, ask) for dependency, ask in self._asks.items()))
 
     async def _ask(self, dependency: Dependency, ask: Ask) -> None:
         try:

@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
+import typer.testing
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from engines.checkout import ROOT
 from engines.debian import find_program
+from observability.__main__ import app
 from observability.catalogue import SERVICES, CataloguedMetric, catalogue, declared_labels, families_by_process, name_of
 from observability.metrics_page import metrics_page
 from servicekit.service.metrics import Bounded
@@ -121,3 +124,10 @@ def test_the_page_has_a_row_for_each_with_what_reads_it(metrics: Sequence[Catalo
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == [each.name for each in metrics]
     assert [row.split("`")[1] for row in rows if row.endswith("| overview |")] == ["relay_lag_rows"]
+
+
+def test_the_page_is_the_one_that_make_docs_makes() -> None:
+    printed = typer.testing.CliRunner().invoke(app, ["metrics-page"])
+
+    assert printed.exit_code == 0
+    assert printed.stdout == (ROOT / "docs" / "metrics.md").read_text(), "run `make docs`"

@@ -15,6 +15,7 @@ def test_stack_json_has_the_documented_shape() -> None:
         kafka="127.0.0.1:3",
         outsiders={"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
         observers={"prometheus": (8, "http://127.0.0.1:4")},
+        gateway=(9, "http://127.0.0.1:5"),
     )
 
     assert json.loads(description.as_json()) == {
@@ -24,6 +25,7 @@ def test_stack_json_has_the_documented_shape() -> None:
         "kafka": "127.0.0.1:3",
         "outsiders": {"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
         "observers": {"prometheus": {"pid": 8, "url": "http://127.0.0.1:4"}},
+        "gateway": {"pid": 9, "url": "http://127.0.0.1:5"},
     }
 
 

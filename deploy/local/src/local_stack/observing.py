@@ -91,7 +91,10 @@ def observer_units(config: Config, log: Log, *, postgres: str | None, credential
 
 
 def _probing(config: Config, credentials: Credentials) -> Mapping[str, str]:
-    """Return what the probe is told: the first API of each service, where nothing else is set."""
+    """Return what the probe is told: the gateway, or where there is none the first API of each service."""
+    if config.is_full:
+        own = {"GATEWAY_URL": f"http://{LOOPBACK}:{config.gateway_port}"}
+        return {**own, "PROBE_KEY_FILE": str(credentials.canary_key), **config.environment}
     addresses = {
         "PROBE_WALLET_URL": config.service_url(WALLET),
         "PROBE_HISTORY_URL": config.service_url(TRANSACTION_HISTORY),

@@ -19,7 +19,7 @@ from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK
 from engines.postgres import PostgresServer
 from engines.standby import PostgresStandby
-from local_stack import observing, state
+from local_stack import fronting, observing, state
 from local_stack.config import BROKER_VARIABLE, Config, Instance
 from local_stack.credentials import Credentials
 from local_stack.errors import StackError
@@ -44,6 +44,7 @@ class Stack:
         self._engines = Supervisor([], self._changed)
         self._replicas = Supervisor([], self._changed)
         self._processes = Supervisor([], self._changed)
+        self._gateway = Supervisor([], self._changed)
         self._observers = Supervisor([], self._changed)
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
         self._credentials = Credentials(config.state)
@@ -57,7 +58,7 @@ class Stack:
     @property
     def supervised(self) -> list[Supervised]:
         """Every process, engines first."""
-        parts = (self._engines, self._replicas, self._processes, self._observers)
+        parts = (self._engines, self._replicas, self._processes, self._gateway, self._observers)
         return [each for part in parts for each in part.all.values()]
 
     async def start(self) -> None:
@@ -87,6 +88,10 @@ class Stack:
         if ACCESS in self.config.services:
             self._take("waiting until every API knows its identities")
             await self._until_known()
+        if self.config.is_full:
+            self._take("starting the gateway")
+            self._gateway = Supervisor([fronting.gateway_unit(self.config, self._log)], self._changed)
+            await self._gateway.start()
         if self.config.is_observed:
             self._take("starting what looks at it")
             await self._observe(server)
@@ -99,6 +104,7 @@ class Stack:
         state.description_file(self.config.state).unlink(missing_ok=True)
         self._take("draining the processes")
         await self._observers.stop()
+        await self._gateway.stop()
         await self._processes.stop()
         self._take("stopping the engines")
         await self._replicas.stop()
@@ -116,6 +122,7 @@ class Stack:
             postgres=self._databases,
             kafka=self._kafka,
             outsiders=self._outsiders,
+            gateway=next(((each.pid, f"http://{each.unit.address}") for each in self._gateway.all.values()), None),
             observers={name: (each.pid, each.unit.address) for name, each in self._observers.all.items()},
         )
 
@@ -308,6 +315,7 @@ class Stack:
         replicas = self._replica_readers.get(service.name)
         return {
             "TRACES_FILE": str(self.config.state / "traces.jsonl"),
+            **fronting.trusted(self.config),
             **dict(service.defaults),
             **(dict(service.observed_defaults) if self.config.is_observed else {}),
             **({service.replicas_variable: json.dumps(replicas)} if service.replicas_variable and replicas else {}),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from engines import locks
 from local_stack.errors import StackError
@@ -20,7 +20,8 @@ PROBE_S = 0.05
 class Description:
     """The content of `stack.json`: service and process addresses, application DSNs by service, the broker.
 
-    *outsiders* are addresses for roles that are no service's own, *observers* the processes that look at the others.
+    *outsiders* are addresses for roles that are no service's own, *gateway* is the process before the APIs where there
+    is one, *observers* are those that look at the others.
     """
 
     services: Mapping[str, str]
@@ -29,10 +30,11 @@ class Description:
     kafka: str
     outsiders: Mapping[str, str]
     observers: Mapping[str, tuple[int | None, str]]
+    gateway: tuple[int | None, str] | None = None
 
     def as_json(self) -> str:
         """Return the document."""
-        document = {
+        document: dict[str, Any] = {
             "services": {name: {"url": url} for name, url in self.services.items()},
             "processes": {name: {"pid": pid, "url": url} for name, (pid, url) in self.processes.items()},
             "postgres": dict(self.postgres),
@@ -40,6 +42,9 @@ class Description:
             "outsiders": dict(self.outsiders),
             "observers": {name: {"pid": pid, "url": url} for name, (pid, url) in self.observers.items()},
         }
+        if self.gateway is not None:
+            pid, url = self.gateway
+            document["gateway"] = {"pid": pid, "url": url}
         return json.dumps(document, indent=2) + "\n"
 
 

@@ -1,0 +1,41 @@
+"""The gateway of a stack with `FULL=1`: what it stands in front of, and the address that the APIs know it by."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from engines.ports import LOOPBACK
+from gateway.engine import Gateway
+from gateway.rendering import Behind
+from local_stack.config import Config
+from local_stack.supervisor import Unit, engine_unit
+
+TRUSTED_VARIABLE: Final = "TRUSTED_PROXIES"
+SOURCE: Final = "127.0.0.2" if sys.platform == "linux" else None
+"""A loopback address that no client comes from, so that the gateway alone is believed. Only Linux has it by itself."""
+DRAIN_S: Final = 40.0
+"""Longer than nginx waits for requests that are under way."""
+
+
+def behind(config: Config) -> Behind:
+    """Return what the gateway of *config* stands in front of: every instance of each API."""
+    apis = {
+        service.slug: [f"{LOOPBACK}:{instance.port}" for instance in config.instances(service) if instance.kind.is_api]
+        for service in config.services
+    }
+    return Behind(port=config.gateway_port, apis=apis, source=SOURCE)
+
+
+def gateway_unit(config: Config, log: Callable[[str], Path]) -> Unit:
+    """Return the gateway's process; EngineError says why it cannot run."""
+    gateway = Gateway(
+        folder=config.state / "data" / "gateway", port=config.gateway_port, log=log("gateway"), behind=behind(config)
+    )
+    gateway.prepare()
+    return engine_unit(gateway, drain_s=DRAIN_S)
+
+
+def trusted(config: Config) -> dict[str, str]:
+    """Return what an API is told of the gateway before it."""
+    return {TRUSTED_VARIABLE: SOURCE} if config.is_full and SOURCE is not None else {}

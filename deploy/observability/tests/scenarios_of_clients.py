@@ -69,6 +69,15 @@ BUDGETS: Final = (
         labels=of("page", step="run"),
         series={'probe_last_run_timestamp_seconds{service="probe"}': Clock(-2)},
     ),
+    Scenario(
+        # Gone, and with it what it told.
+        alert="ProbeFailing",
+        labels=of("page", step="run"),
+        series={
+            'probe_success{service="probe",step="deposit"}': Gauge(1, None),
+            'up{service="probe",instance="probe"}': Gauge(1, 0),
+        },
+    ),
 )
 
 LEDGER: Final = (

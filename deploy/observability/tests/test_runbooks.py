@@ -45,8 +45,20 @@ def modules(page: Path) -> list[tuple[str, ...]]:
     return [(module, *words.split(), *options.split()) for module, words, options in found]
 
 
+def unmatched(alerts: set[str], pages: set[str]) -> set[str]:
+    """Return which alerts have no page, and which pages no alert."""
+    return alerts ^ pages
+
+
 def test_each_alert_has_its_page_and_each_page_its_alert() -> None:
-    assert [page.stem for page in OF_ALERTS] == sorted(alert.name for alert in ALERTS)
+    assert unmatched({alert.name for alert in ALERTS}, {page.stem for page in OF_ALERTS}) == set()
+
+
+def test_a_page_that_is_missing_is_found() -> None:
+    names = {alert.name for alert in ALERTS}
+
+    assert unmatched(names, names - {"RelayLag"}) == {"RelayLag"}
+    assert unmatched(names, names | {"RelayLate"}) == {"RelayLate"}
 
 
 def test_the_first_page_leads_to_all_others() -> None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-NOT_SCRAPED: Final = "postgres|kafka|node|probe|gateway"
-"""The `service` of targets that are no process of a service."""
 JOB: Final = "exported_job"
 """The label of a maintenance job's series: Prometheus has renamed it, since every target has a `job` of its own."""
 

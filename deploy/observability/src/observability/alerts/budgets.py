@@ -50,8 +50,9 @@ ALERTS: Final = (
         name="ProbeFailing",
         thresholds=(
             page(
-                "max by (step) (probe_success) == 0"
-                '\nor label_replace(time() - max(probe_last_run_timestamp_seconds) > 60, "step", "run", "", "")',
+                "max by (step) (probe_success) == 0\n"
+                'or label_replace(time() - max(probe_last_run_timestamp_seconds) > 60, "step", "run", "", "")\n'
+                'or label_replace(max(up{service="probe"}) == 0, "step", "run", "", "")',
                 "1m",
             ),
         ),

@@ -3,11 +3,12 @@
 from typing import Final
 
 from local_stack.services import SERVICES
-from observability.declaring import JOB, NOT_SCRAPED, Alert, page, ticket
+from observability.declaring import JOB, Alert, page, ticket
 
 _DAY_S: Final = 86_400
 EXPORTERS: Final = ("postgres", "kafka", "node", "probe")
 """The `service` of targets that are no process of a service and yet have to be there."""
+_OWN: Final = f'service!~"{"|".join(EXPORTERS)}"'
 PROCESSES: Final = tuple(process.name for service in SERVICES for process in service.processes)
 _MISSING: Final = "\nor ".join(
     (
@@ -36,7 +37,7 @@ def _late(by: str, jobs: str) -> str:
 TARGETS: Final = (
     Alert(
         name="ServiceDown",
-        thresholds=(page(f'max by (service, process) (up{{service!~"{NOT_SCRAPED}"}}) == 0', "30s"),),
+        thresholds=(page(f"max by (service, process) (up{{{_OWN}}}) == 0", "30s"),),
         summary="No {{ $labels.process }} runs",
         description="Not one instance of {{ $labels.process }} answers its scrapes: what it does for "
         "{{ $labels.service }} is not done.",

@@ -113,9 +113,10 @@ def show(config: Config, console: Console) -> None:
     for name, process in document["processes"].items():
         is_ready = says_ready(int(process["url"].rpartition(":")[2]))
         table.add_row(name, "ready" if is_ready else "not ready", str(process["pid"]), process["url"])
-    for name, observer in document["observers"].items():
-        is_there = is_taken(int(observer["url"].rpartition(":")[2]))
-        table.add_row(name, "ready" if is_there else "not ready", str(observer["pid"]), observer["url"])
+    beside = {**({"gateway": document["gateway"]} if "gateway" in document else {}), **document["observers"]}
+    for name, process in beside.items():
+        is_there = is_taken(int(process["url"].rpartition(":")[2]))
+        table.add_row(name, "ready" if is_there else "not ready", str(process["pid"]), process["url"])
     table.add_row("kafka", "", "", document["kafka"])
     for service, dsn in document["postgres"].items():
         table.add_row(f"postgres of {service}", "", "", dsn.rpartition("@")[2])

@@ -76,7 +76,7 @@ def test_replicas_listen_on_the_ports_after_ours() -> None:
     assert list(Config({}).postgres_replica_ports) == []
     assert list(Config({"POSTGRES_PORT": "7000", "POSTGRES_REPLICAS": "2"}).postgres_replica_ports) == [7001, 7002]
     with pytest.raises(StackError, match="POSTGRES_REPLICAS is '5': it must be a whole number from 0 to 4"):
-        Config({"POSTGRES_REPLICAS": "5"}).check_ports()
+        list(Config({"POSTGRES_REPLICAS": "5"}).postgres_replica_ports)
 
 
 def test_several_api_instances_listen_a_hundred_ports_apart() -> None:

@@ -11,8 +11,9 @@ import typer
 
 from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
-from observability import alertmanager, scraping, sink
+from observability import alertmanager, grafana, scraping, sink
 from observability.catalogue import catalogue
+from observability.dashboards import DASHBOARDS
 from observability.metrics_page import metrics_page
 from observability.rules import RULES, rule_files
 
@@ -117,6 +118,18 @@ def print_alertmanager(
 ) -> None:
     """Print the configuration of Alertmanager."""
     print(alertmanager.render(page_url, ticket_url), end="")
+
+
+@app.command("dashboards")
+def write_dashboards(
+    out: Annotated[Path, typer.Option(help="The folder to write to; a file of the same name there is replaced.")] = (
+        grafana.FOLDER
+    ),
+) -> None:
+    """Write the dashboards, and what Grafana is told of them and of the sources of their data."""
+    for name, text in grafana.files(DASHBOARDS).items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,16 @@ from typing import Annotated, Final
 
 import typer
 
+from engines import checkout
+from local_stack.config import Config
+from local_stack.errors import StackError
 from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
 from observability import alertmanager, grafana, scraping, sink
 from observability.catalogue import catalogue
+from observability.asking import NotAsked
 from observability.dashboards import DASHBOARDS
+from observability.looking import look
 from observability.metrics_page import metrics_page
 from observability.rules import RULES, rule_files
 
@@ -130,6 +135,26 @@ def write_dashboards(
     for name, text in grafana.files(DASHBOARDS).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text)
+
+
+@app.command("check-dashboards")
+def check_dashboards(
+    out: Annotated[Path, typer.Option(help="The folder of the pages.")] = checkout.STATE / "results" / "dashboards",
+) -> None:
+    """Ask for every panel of every dashboard, write a page of each, and name the panels that have nothing to show.
+
+    Ends with 1 when there are some, those left out whose reason is told.
+    """
+    try:
+        found = look(Config(environment()), DASHBOARDS, out)
+    except (NotAsked, StackError) as error:
+        sys.exit(f"error: {error}")
+    for reason in found.excused:
+        print(f"nothing to show, rightly: {reason}")
+    for panel in found.missing:
+        print(f"without data: {panel}")
+    print(f"{found.filled} panels have data, {len(found.missing)} have not: {out}/overview.html")
+    raise typer.Exit(1 if found.missing else 0)
 
 
 if __name__ == "__main__":

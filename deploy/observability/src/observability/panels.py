@@ -34,12 +34,12 @@ class Unit(StrEnum):
 
 
 class Needs(StrEnum):
-    """What a panel has nothing to show without, where a healthy system may lack it."""
+    """Why a panel of a healthy system may have nothing to show."""
 
-    STANDBY = "standby"
-    FRAUD = "fraud rules"
-    """A rule that fired of late."""
-    CERTIFICATES = "certificates"
+    STANDBY = "no standby follows the database"
+    FRAUD = "no fraud rule has fired of late"
+    CERTIFICATES = "nothing here uses certificates"
+    CUSTOMERS = "nobody but the canary has wallets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,12 @@ from local_stack.errors import StackError
 from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
 from observability import alertmanager, grafana, scraping, sink
-from observability.catalogue import catalogue
 from observability.asking import NotAsked
+from observability.catalogue import catalogue
 from observability.dashboards import DASHBOARDS
 from observability.looking import look
 from observability.metrics_page import metrics_page
+from observability.reading import read_by
 from observability.rules import RULES, rule_files
 
 PROMETHEUS_FOLDER: Final = Path(__file__).resolve().parents[2] / "prometheus"
@@ -95,7 +96,7 @@ def environment() -> Mapping[str, str]:
 @app.command("metrics-page")
 def show_metrics_page() -> None:
     """Print the page of every metric, `docs/metrics.md`."""
-    typer.echo(metrics_page(catalogue(), lambda _name: ()), nl=False)
+    typer.echo(metrics_page(catalogue(), read_by), nl=False)
 
 
 @app.command()

@@ -64,7 +64,7 @@ class PrometheusClient:
             answered = self._client.get("/api/v1/query_range", params={"query": expr, **span})
             found = answered.json()
         except (httpx2.HTTPError, ValueError) as error:
-            message = f"Prometheus at {self._client.base_url} does not answer ({error or type(error).__name__}): "
+            message = f"Prometheus at {self._client.base_url} does not answer ({_said(error)}): "
             raise NotAsked(message + "`make up OBSERVE=1` starts it, PROMETHEUS_PORT says where it is") from error
         if found.get("status") != "success":
             raise NotAsked(f"Prometheus refuses {expr!r}: {found.get('error', answered.status_code)}")
@@ -76,6 +76,10 @@ def _series(legend: str, result: Mapping[str, Any]) -> Series:
     labels = {name: value for name, value in result["metric"].items() if name != "__name__"}
     values = [(float(at), float(value)) for at, value in result["values"]]
     return Series(named(legend, labels), labels, [point for point in values if not math.isnan(point[1])])
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def named(legend: str, labels: Mapping[str, str]) -> str:
@@ -96,6 +100,6 @@ async def ask_database(dsn: str, panel: Panel) -> Answer:
         finally:
             await connection.close(timeout=TIMEOUT_S)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise NotAsked(f"the database does not answer ({error or type(error).__name__}): see `make status`") from error
+        raise NotAsked(f"the database does not answer ({_said(error)}): see `make status`") from error
     columns = list(rows[0].keys()) if rows else []
     return Answer(panel=panel, columns=columns, rows=[tuple(row.values()) for row in rows[:ROWS_MAX]])

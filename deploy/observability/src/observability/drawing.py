@@ -37,9 +37,11 @@ def lines(series: Sequence[Series], unit: Unit, thresholds: Thresholds) -> str:
         y = place(begin, value).split(",")[1]
         parts.append(f'<text x="0" y="{y}">{escape(written(value, unit))}</text>')
         parts.append(f'<path class="axis" d="M{MARGIN},{y} H{WIDTH}"/>')
-    for limit in (thresholds.look, thresholds.bad):
-        if limit is not None and lowest < limit <= highest:
-            parts.append(f'<path class="limit" d="M{MARGIN},{place(begin, limit).split(",")[1]} H{WIDTH}"/>')
+    parts += [
+        f'<path class="limit" d="M{MARGIN},{place(begin, limit).split(",")[1]} H{WIDTH}"/>'
+        for limit in (thresholds.look, thresholds.bad)
+        if limit is not None and lowest < limit <= highest
+    ]
     for number, each in enumerate(drawn):
         path = " ".join(place(at, value) for at, value in each.points if math.isfinite(value))
         colour = COLOURS[number % len(COLOURS)]

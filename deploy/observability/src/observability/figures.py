@@ -15,9 +15,7 @@ _DISKS: Final = 'fstype!~"tmpfs|ramfs|squashfs|iso9660"'
 def _or_zero(record: str, growth: str, *, by: str, label: str, always: str) -> Recording:
     """Return the *growth* of a counter by *by* and *label*; 0 by *by* where the gauge *always* is and nothing grew."""
     grouped = f"{by}, {label}" if by else label
-    return Recording(
-        record=record, expr=f"sum by ({grouped}) ({growth}) or on ({by}) 0 * max by ({by}) ({always})"
-    )
+    return Recording(record=record, expr=f"sum by ({grouped}) ({growth}) or on ({by}) 0 * max by ({by}) ({always})")
 
 
 def _age(record: str, by: str, instant: str, *, oldest: bool = False) -> Recording:

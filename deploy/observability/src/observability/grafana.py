@@ -82,7 +82,10 @@ def _json(dashboard: Dashboard) -> str:
             builders.DatasourceVariable("postgres").label("PostgreSQL").type(str(POSTGRES.type_val))
         )
     made = made.with_variable(
-        builders.TextBoxVariable("docs").label("Pages").description("Where the folder docs is served.").default_value("docs")
+        builders.TextBoxVariable("docs")
+        .label("Pages")
+        .description("Where the folder docs is served.")
+        .default_value("docs")
     )
     for panel, place in zip(dashboard.panels, places(dashboard.panels), strict=True):
         made = made.with_panel(_panel(panel, place))
@@ -152,7 +155,7 @@ def _thresholds(told: Thresholds) -> builders.ThresholdsConfig:
 
 
 def _link(page: str) -> builders.DashboardLink:
-    return builders.DashboardLink("What to do").type(DashboardLinkType.LINK).url(f"${{docs}}/{page}").target_blank(True)  # noqa: FBT003 - the toolkit's
+    return builders.DashboardLink("What to do").type(DashboardLinkType.LINK).url(f"${{docs}}/{page}").target_blank(True)
 
 
 _PROVIDER: Final = {

@@ -8,7 +8,7 @@ from typing import Any, Final
 from observability.asking import Answer, Series
 from observability.drawing import cells, lines
 from observability.panels import Dashboard, Panel, Thresholds, View
-from observability.writing import written
+from observability.writing import told, written
 
 ROWS_MAX: Final = 40
 _STYLE: Final = """\
@@ -16,7 +16,8 @@ body{font:14px/1.4 sans-serif;margin:1em 2em;color:#222;background:#fff}nav a{ma
 main{display:grid;grid-template-columns:repeat(24,1fr);gap:1em}
 section{border:1px solid #ccc;padding:.6em;overflow:auto;min-width:0}
 h2{font-size:1em;margin:0}p{margin:.2em 0;color:#555}.missing{background:#fbe9e7}
-table{border-collapse:collapse;font-size:12px;width:100%}td,th{padding:1px 6px;text-align:left;border-top:1px solid #eee}
+table{border-collapse:collapse;font-size:12px;width:100%}
+td,th{padding:1px 6px;text-align:left;border-top:1px solid #eee}
 td:last-child{text-align:right}.good{color:#2e7d32}.look{color:#b26a00}.bad{color:#c62828;font-weight:bold}
 svg{width:100%}svg text{font-size:10px;fill:#555}polyline{fill:none;stroke-width:1.5}
 .axis{stroke:#ddd}.limit{stroke:#c62828;stroke-dasharray:4 3}rect{fill:#b8520a}
@@ -66,7 +67,9 @@ def _nothing(panel: Panel) -> str:
 
 def _last(series: Sequence[Series], panel: Panel) -> str:
     """Return the last value of each series, the largest first."""
-    found = sorted(((each.points[-1][1], each.legend or "all") for each in series), key=lambda each: (-each[0], each[1]))
+    found = sorted(
+        ((each.points[-1][1], each.legend or "all") for each in series), key=lambda each: (-each[0], each[1])
+    )
     rows = "".join(
         f'<tr><td>{escape(legend)}</td><td class="{judged(value, panel.thresholds)}">'
         f"{escape(written(value, panel.unit))}</td></tr>"
@@ -86,5 +89,5 @@ def judged(value: float, thresholds: Thresholds) -> str:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(told(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"

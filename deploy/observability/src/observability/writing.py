@@ -1,34 +1,45 @@
 """Values as people read them."""
 
 import math
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from observability.panels import Unit
 
-_DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _COUNTS: Final = ((1e9, " G"), (1e6, " M"), (1e4, " k"))
 _BYTES: Final = ((1 << 30, " GiB"), (1 << 20, " MiB"), (1 << 10, " KiB"))
 _KILO: Final = 1_000
 
 
 def written(value: float, unit: Unit) -> str:
-    """Return *value* with its unit, to three digits."""
+    """Return *value* with its unit, to three digits or the whole number."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "-∞"
     match unit:
-        case Unit.SECONDS:
-            return _seconds(value)
-        case Unit.BYTES | Unit.BYTES_PER_S:
-            scaled = _scaled(value, _BYTES, " B")
-            return scaled + ("/s" if unit is Unit.BYTES_PER_S else "")
-        case Unit.SHARE:
-            return f"{value * 100:.3g} %"
         case Unit.YES_NO:
-            return "yes" if value else "no"
-        case Unit.PER_S:
-            return f"{_scaled(value, _COUNTS)}/s"
-        case Unit.COUNT:
-            return _scaled(value, _COUNTS)
+            text = "yes" if value else "no"
+        case Unit.SECONDS:
+            text = _seconds(value)
+        case Unit.SHARE:
+            text = f"{value * 100:.3g} %"
+        case Unit.BYTES | Unit.BYTES_PER_S:
+            text = _scaled(value, _BYTES, " B")
+        case Unit.COUNT | Unit.PER_S:
+            text = _scaled(value, _COUNTS)
+    return text + ("/s" if unit in (Unit.PER_S, Unit.BYTES_PER_S) else "")
+
+
+def told(cell: object) -> str:
+    """Return a value of a table of the database's."""
+    match cell:
+        case Decimal():
+            return f"{cell:f}"
+        case datetime():
+            return f"{cell:%Y-%m-%d %H:%M:%S}"
+        case _:
+            return str(cell)
 
 
 def _seconds(value: float) -> str:
@@ -45,4 +56,4 @@ def _scaled(value: float, sizes: tuple[tuple[float, str], ...], unit: str = "") 
     for size, name in sizes:
         if abs(value) >= size:
             return f"{value / size:.3g}{name}"
-    return f"{value:.0f}{unit}" if value == int(value) else f"{value:.3g}{unit}"
+    return f"{value:.0f}{unit}" if abs(value) >= _KILO or value == int(value) else f"{value:.3g}{unit}"

@@ -19,16 +19,15 @@ from observability.panels import (
     within_hour,
 )
 
-
 FRAUD: Final = Dashboard(
     name="fraud",
     title="Fraud",
-    told='What is judged, what rules decide, and how soon.',
+    told="What is judged, what rules decide, and how soon.",
     panels=(
         Panel(
             number=1,
-            title='Events per second by type',
-            told='Events that the rules have seen; bad when commands go on and it does not.',
+            title="Events per second by type",
+            told="Events that the rules have seen; bad when commands go on and it does not.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -38,8 +37,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=2,
-            title='Decisions within an hour by rule and mode',
-            told='Rules that fired, by what they led to; a rule that fires far more than usual is worth a look.',
+            title="Decisions within an hour by rule and mode",
+            told="Rules that fired, by what they led to; a rule that fires far more than usual is worth a look.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -49,8 +48,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=3,
-            title='From a debit to its decision',
-            told='How long after a debit a rule decided on it; bad above 5 s.',
+            title="From a debit to its decision",
+            told="How long after a debit a rule decided on it; bad above 5 s.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(5),
@@ -60,8 +59,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=4,
-            title='Slowest decision by rule',
-            told='The slowest of a hundred decisions of each rule; bad above 5 s.',
+            title="Slowest decision by rule",
+            told="The slowest of a hundred decisions of each rule; bad above 5 s.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(5),
@@ -71,8 +70,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=5,
-            title='Rules in force',
-            told='Processes by the version of their rules; two versions for long are bad.',
+            title="Rules in force",
+            told="Processes by the version of their rules; two versions for long are bad.",
             view=View.TABLE,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -81,8 +80,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=6,
-            title='Rule files refused within an hour',
-            told='Files of rules that were not taken; anything but 0 is bad, for the rules before stay in force.',
+            title="Rule files refused within an hour",
+            told="Files of rules that were not taken; anything but 0 is bad, for the rules before stay in force.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -91,8 +90,8 @@ FRAUD: Final = Dashboard(
         ),
         Panel(
             number=7,
-            title='Time that fraud is behind',
-            told='How far the slowest shard is behind; bad above a minute.',
+            title="Time that fraud is behind",
+            told="How far the slowest shard is behind; bad above a minute.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(60, look=5),

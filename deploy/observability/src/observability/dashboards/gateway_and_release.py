@@ -23,16 +23,15 @@ from observability.panels import (
     within_hour,
 )
 
-
 GATEWAY_AND_RELEASE: Final = Dashboard(
     name="gateway-and-release",
     title="Gateway and release",
-    told='What clients meet at the door, and which releases run.',
+    told="What clients meet at the door, and which releases run.",
     panels=(
         Panel(
             number=1,
             title="The probe's steps",
-            told='Whether the canary succeeded in each step; bad when one says no.',
+            told="Whether the canary succeeded in each step; bad when one says no.",
             view=View.NUMBERS,
             unit=Unit.YES_NO,
             thresholds=ALL_IS_GOOD,
@@ -42,7 +41,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         Panel(
             number=2,
             title="Time of the probe's steps",
-            told='How long each step took as a client sees it; bad above a second.',
+            told="How long each step took as a client sees it; bad above a second.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(5, look=1),
@@ -52,7 +51,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         Panel(
             number=3,
             title="Since the probe's last round",
-            told='How long ago the canary came round; bad above a minute.',
+            told="How long ago the canary came round; bad above a minute.",
             view=View.NUMBERS,
             unit=Unit.SECONDS,
             thresholds=above(60, look=15),
@@ -61,8 +60,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=4,
-            title='Versions that run',
-            told='Processes by service and version; two of a service for longer than a release are bad.',
+            title="Versions that run",
+            told="Processes by service and version; two of a service for longer than a release are bad.",
             view=View.TABLE,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -71,8 +70,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=5,
-            title='Since the newest process started',
-            told='How long ago the newest process of each service started: the last switch of a release, or a restart.',
+            title="Since the newest process started",
+            told="How long ago the newest process of each service started: the last switch of a release, or a restart.",
             view=View.TABLE,
             unit=Unit.SECONDS,
             thresholds=GOOD,
@@ -81,8 +80,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=6,
-            title='Processes by Python',
-            told='Processes by the version of Python; two for longer than a release are worth a look.',
+            title="Processes by Python",
+            told="Processes by the version of Python; two for longer than a release are worth a look.",
             view=View.TABLE,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -91,8 +90,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=7,
-            title='Requests under way',
-            told='Requests that are not answered yet; bad when it only grows.',
+            title="Requests under way",
+            told="Requests that are not answered yet; bad when it only grows.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=above(500),
@@ -101,8 +100,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=8,
-            title='Requests per second by status',
-            told='Answers by service and class of status; 5xx are bad.',
+            title="Requests per second by status",
+            told="Answers by service and class of status; 5xx are bad.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -111,7 +110,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=9,
-            title='Problems per second by code',
+            title="Problems per second by code",
             told="Problem documents of all routes; codes of the platform's own faults are bad.",
             view=View.LINES,
             unit=Unit.PER_S,
@@ -121,8 +120,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=10,
-            title='Credentials verified per second',
-            told='Credentials that were not known by heart, good and refused; refused ones that grow say that somebody tries.',
+            title="Credentials verified per second",
+            told="Credentials that were not known by heart, good and refused; refused ones that grow are bad.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -131,8 +130,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=11,
-            title='Credentials known by heart',
-            told='What each API admits without verifying; bad at 0 under load.',
+            title="Credentials known by heart",
+            told="What each API admits without verifying; bad at 0 under load.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -141,8 +140,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=12,
-            title='Age of what is known of identities',
-            told='How long ago identities were known up to the end of their stream; bad above a minute.',
+            title="Age of what is known of identities",
+            told="How long ago identities were known up to the end of their stream; bad above a minute.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(60, look=10),
@@ -151,8 +150,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=13,
-            title='Parked identities',
-            told='Entities whose last event could not be applied; anything but 0 is bad.',
+            title="Parked identities",
+            told="Entities whose last event could not be applied; anything but 0 is bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -161,7 +160,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=14,
-            title='Requests limited per second',
+            title="Requests limited per second",
             told="Requests answered 429, by limit; bad when a tenant's own pace is what it hits.",
             view=View.LINES,
             unit=Unit.PER_S,
@@ -171,19 +170,18 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=15,
-            title='Buckets of limits',
-            told='Buckets in memory, and the instances that share them; bad when instances do not know each other.',
+            title="Buckets of limits",
+            told="Buckets in memory, and the instances that share them; bad when instances do not know each other.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
             page="architecture/limits.md",
-            queries=(total("limit", "rate_buckets"),
-    most("service", "rate_instances", "instances of {{service}}"),),
+            queries=(total("limit", "rate_buckets"), most("service", "rate_instances", "instances of {{service}}")),
         ),
         Panel(
             number=16,
-            title='Settlements of limits that failed within an hour',
-            told='Settlements between instances that failed; bad when it grows, for limits are then estimates.',
+            title="Settlements of limits that failed within an hour",
+            told="Settlements between instances that failed; bad when it grows, for limits are then estimates.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=above(100, look=10),
@@ -192,7 +190,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=17,
-            title='Key sets fetched within an hour',
+            title="Key sets fetched within an hour",
             told="Fetches of issuers' key sets by outcome; bad when none is `fetched` or `not_modified`.",
             view=View.LINES,
             unit=Unit.COUNT,
@@ -202,8 +200,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=18,
-            title='Age of the oldest key set',
-            told='Since the last fetch that succeeded, of the issuer whose is longest ago; bad above an hour.',
+            title="Age of the oldest key set",
+            told="Since the last fetch that succeeded, of the issuer whose is longest ago; bad above an hour.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(3_600, look=900),
@@ -212,8 +210,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=19,
-            title='Issuers whose key set fails',
-            told='Issuers whose last fetch failed; anything but 0 is worth a look.',
+            title="Issuers whose key set fails",
+            told="Issuers whose last fetch failed; anything but 0 is worth a look.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -222,8 +220,8 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         ),
         Panel(
             number=20,
-            title='Time until certificates end',
-            told='How long each certificate is valid yet; bad below three days.',
+            title="Time until certificates end",
+            told="How long each certificate is valid yet; bad below three days.",
             view=View.TABLE,
             unit=Unit.SECONDS,
             thresholds=below(259_200, look=1_814_400),

@@ -17,16 +17,15 @@ from observability.panels import (
     total,
 )
 
-
 KAFKA: Final = Dashboard(
     name="kafka",
     title="Kafka",
-    told='Whether the broker takes and gives records, and has all its replicas.',
+    told="Whether the broker takes and gives records, and has all its replicas.",
     panels=(
         Panel(
             number=1,
-            title='Active controllers',
-            told='Brokers that say they are the controller; anything but 1 is bad.',
+            title="Active controllers",
+            told="Brokers that say they are the controller; anything but 1 is bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=below(1),
@@ -35,8 +34,8 @@ KAFKA: Final = Dashboard(
         ),
         Panel(
             number=2,
-            title='Partitions without a leader',
-            told='Partitions that nothing is written to or read from; anything but 0 is bad.',
+            title="Partitions without a leader",
+            told="Partitions that nothing is written to or read from; anything but 0 is bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -45,8 +44,8 @@ KAFKA: Final = Dashboard(
         ),
         Panel(
             number=3,
-            title='Partitions that lack a replica',
-            told='Partitions whose replicas do not all follow; bad when it lasts.',
+            title="Partitions that lack a replica",
+            told="Partitions whose replicas do not all follow; bad when it lasts.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -55,20 +54,22 @@ KAFKA: Final = Dashboard(
         ),
         Panel(
             number=4,
-            title='Bytes in and out',
-            told='What producers send and consumers fetch; bad when one stops.',
+            title="Bytes in and out",
+            told="What producers send and consumers fetch; bad when one stops.",
             view=View.LINES,
             unit=Unit.BYTES_PER_S,
             thresholds=GOOD,
             page=runbook("RelayLag"),
-            queries=(per_s("instance", "kafka_server_bytes_in_total", "{{instance}} in"),
-    per_s("instance", "kafka_server_bytes_out_total", "{{instance}} out"),),
+            queries=(
+                per_s("instance", "kafka_server_bytes_in_total", "{{instance}} in"),
+                per_s("instance", "kafka_server_bytes_out_total", "{{instance}} out"),
+            ),
             width=12,
         ),
         Panel(
             number=5,
-            title='Slowest of a hundred requests',
-            told="The broker's own p99 by kind of request; fetches wait for records, and a produce above a second is bad.",
+            title="Slowest of a hundred requests",
+            told="The broker's own p99 by kind of request; fetches may wait, a produce above a second is bad.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(1),
@@ -78,8 +79,8 @@ KAFKA: Final = Dashboard(
         ),
         Panel(
             number=6,
-            title='Size of topics',
-            told='Bytes on disk by topic; a topic beyond its retention is worth a look.',
+            title="Size of topics",
+            told="Bytes on disk by topic; a topic beyond its retention is worth a look.",
             view=View.LINES,
             unit=Unit.BYTES,
             thresholds=GOOD,

@@ -20,16 +20,15 @@ from observability.panels import (
     within_hour,
 )
 
-
 NOTIFICATIONS: Final = Dashboard(
     name="notifications",
     title="Notifications",
-    told='Whether subscribers get their webhooks, and how late.',
+    told="Whether subscribers get their webhooks, and how late.",
     panels=(
         Panel(
             number=1,
-            title='Attempts per second by outcome',
-            told='Attempts to deliver; bad when `delivered` is not the most of them.',
+            title="Attempts per second by outcome",
+            told="Attempts to deliver; bad when `delivered` is not the most of them.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -39,8 +38,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=2,
-            title='Deliveries that are due',
-            told='Deliveries that wait for a worker; bad when it only grows.',
+            title="Deliveries that are due",
+            told="Deliveries that wait for a worker; bad when it only grows.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=above(10_000),
@@ -50,8 +49,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=3,
-            title='Age of the oldest that is due',
-            told='How long the oldest delivery that is due has waited; bad above a minute.',
+            title="Age of the oldest that is due",
+            told="How long the oldest delivery that is due has waited; bad above a minute.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(60, look=5),
@@ -60,8 +59,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=4,
-            title='Deliveries held by reason',
-            told='Deliveries that wait for their endpoint, which is paused or failing; many are worth a look.',
+            title="Deliveries held by reason",
+            told="Deliveries that wait for their endpoint, which is paused or failing; many are worth a look.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=above(10_000, look=1_000),
@@ -70,8 +69,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=5,
-            title='Endpoints by status',
-            told='Endpoints, active, paused and disabled; disabled ones that grow are bad.',
+            title="Endpoints by status",
+            told="Endpoints, active, paused and disabled; disabled ones that grow are bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -80,8 +79,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=6,
-            title='From an event to its delivery',
-            told='How long after an event its webhook was delivered; bad above 5 s.',
+            title="From an event to its delivery",
+            told="How long after an event its webhook was delivered; bad above 5 s.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(5),
@@ -90,8 +89,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=7,
-            title='From an event to the first attempt',
-            told='How long after an event its first attempt began; bad above the promised 5 s.',
+            title="From an event to the first attempt",
+            told="How long after an event its first attempt began; bad above the promised 5 s.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(5),
@@ -100,8 +99,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=8,
-            title='Time of an attempt',
-            told='From DNS to the status of the response; bad near the time limit of 20 s, for slots are held so long.',
+            title="Time of an attempt",
+            told="From DNS to the status of the response; bad near the time limit of 20 s, for slots are held so long.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(10, look=2),
@@ -110,8 +109,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=9,
-            title='Attempts under way',
-            told='Attempts of each worker that have not ended; bad when it stays at the bound.',
+            title="Attempts under way",
+            told="Attempts of each worker that have not ended; bad when it stays at the bound.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -120,8 +119,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=10,
-            title='Given up within an hour',
-            told='Deliveries that failed at their last attempt; anything but 0 is bad.',
+            title="Given up within an hour",
+            told="Deliveries that failed at their last attempt; anything but 0 is bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -130,8 +129,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=11,
-            title='Attempts that came too late within an hour',
-            told='Attempts whose lease had passed to another worker; bad when it grows, for then attempts are made twice.',
+            title="Attempts that came too late within an hour",
+            told="Attempts whose lease had passed to another worker; bad when it grows, for they are made twice.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=above(10, look=1),
@@ -140,8 +139,8 @@ NOTIFICATIONS: Final = Dashboard(
         ),
         Panel(
             number=12,
-            title='Rounds of workers that failed per second',
-            told='Rounds that the database ended, by error; bad when it is not 0 for long.',
+            title="Rounds of workers that failed per second",
+            told="Rounds that the database ended, by error; bad when it is not 0 for long.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=SOME_IS_NOTABLE,

@@ -153,8 +153,7 @@ _MONEY: Final = (
     Panel(
         number=12,
         title="The ten most active wallets of 24 hours",
-        told="Of the wallets that the history was asked about of late, those with most entries; an unknown one is worth "
-        "a look.",
+        told="Of tenants whose ranking was asked for of late, wallets with most entries; a leap is worth a look.",
         view=View.TABLE,
         unit=Unit.COUNT,
         thresholds=GOOD,

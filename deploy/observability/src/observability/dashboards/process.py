@@ -20,16 +20,15 @@ from observability.panels import (
     within_hour,
 )
 
-
 PROCESS: Final = Dashboard(
     name="process",
     title="Processes",
-    told='What each process takes of the machine, and what is left.',
+    told="What each process takes of the machine, and what is left.",
     panels=(
         Panel(
             number=1,
-            title='CPU by process',
-            told='Cores that each process uses; one at 1 for long is bad, for its event loop is full.',
+            title="CPU by process",
+            told="Cores that each process uses; one at 1 for long is bad, for its event loop is full.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=above(0.9, look=0.7),
@@ -39,8 +38,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=2,
-            title='Resident memory by process',
-            told='Memory that each process holds; one that only grows is bad.',
+            title="Resident memory by process",
+            told="Memory that each process holds; one that only grows is bad.",
             view=View.LINES,
             unit=Unit.BYTES,
             thresholds=above(1_073_741_824),
@@ -50,8 +49,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=3,
-            title='Virtual memory by process',
-            told='Memory that each process has asked for; a leap is worth a look.',
+            title="Virtual memory by process",
+            told="Memory that each process has asked for; a leap is worth a look.",
             view=View.LINES,
             unit=Unit.BYTES,
             thresholds=GOOD,
@@ -60,8 +59,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=4,
-            title='Open descriptors by process',
-            told='Files and connections that each process has open; one that only grows is bad.',
+            title="Open descriptors by process",
+            told="Files and connections that each process has open; one that only grows is bad.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -70,8 +69,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=5,
-            title='Descriptors in use',
-            told='The share of its descriptors that a process has open; bad above 80 %.',
+            title="Descriptors in use",
+            told="The share of its descriptors that a process has open; bad above 80 %.",
             view=View.LINES,
             unit=Unit.SHARE,
             thresholds=above(0.8, look=0.5),
@@ -80,8 +79,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=6,
-            title='Collections per second by generation',
-            told='Collections of garbage; many of the oldest generation are worth a look, for each stops the process.',
+            title="Collections per second by generation",
+            told="Collections of garbage; many of the oldest generation are worth a look, for each stops the process.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -90,8 +89,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=7,
-            title='Objects collected per second',
-            told='Objects that collections found; a leap goes before delays of the event loop.',
+            title="Objects collected per second",
+            told="Objects that collections found; a leap goes before delays of the event loop.",
             view=View.LINES,
             unit=Unit.PER_S,
             thresholds=GOOD,
@@ -100,8 +99,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=8,
-            title='Objects that cannot be collected',
-            told='Objects that collections found and could not free within an hour; anything but 0 is bad.',
+            title="Objects that cannot be collected",
+            told="Objects that collections found and could not free within an hour; anything but 0 is bad.",
             view=View.NUMBERS,
             unit=Unit.COUNT,
             thresholds=NONE_IS_GOOD,
@@ -110,8 +109,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=9,
-            title='Delay of event loops',
-            told='How late the slowest of a hundred timers of each process fires; bad above a quarter of a second.',
+            title="Delay of event loops",
+            told="How late the slowest of a hundred timers of each process fires; bad above a quarter of a second.",
             view=View.LINES,
             unit=Unit.SECONDS,
             thresholds=above(0.25, look=0.05),
@@ -121,8 +120,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=10,
-            title='Age of processes',
-            told='How long each process has run; a short one that nobody started is bad.',
+            title="Age of processes",
+            told="How long each process has run; a short one that nobody started is bad.",
             view=View.TABLE,
             unit=Unit.SECONDS,
             thresholds=GOOD,
@@ -132,8 +131,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=11,
-            title='CPU of the machine',
-            told='Cores in use by what for; bad when nearly none is idle.',
+            title="CPU of the machine",
+            told="Cores in use by what for; bad when nearly none is idle.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,
@@ -142,8 +141,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=12,
-            title='Memory of the machine that is available',
-            told='What processes may still take; bad near 0.',
+            title="Memory of the machine that is available",
+            told="What processes may still take; bad near 0.",
             view=View.LINES,
             unit=Unit.BYTES,
             thresholds=below(268_435_456, look=1_073_741_824),
@@ -152,8 +151,8 @@ PROCESS: Final = Dashboard(
         ),
         Panel(
             number=13,
-            title='Room on disks',
-            told='The share of each disk that is free; bad below 10 %.',
+            title="Room on disks",
+            told="The share of each disk that is free; bad below 10 %.",
             view=View.LINES,
             unit=Unit.SHARE,
             thresholds=below(0.1, look=0.25),

@@ -1,11 +1,10 @@
-"""Asks the running Prometheus, and the database, what panels show."""
+"""Asks the running Prometheus what panels show."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import asyncpg
 import httpx2
 
 from observability.panels import Panel, View
@@ -15,7 +14,6 @@ STEP_S: Final = 15
 RECENT_S: Final = 60
 """Of numbers and tables, which show what is now."""
 TIMEOUT_S: Final = 10.0
-ROWS_MAX: Final = 100
 
 
 class NotAsked(Exception):
@@ -64,7 +62,7 @@ class PrometheusClient:
             answered = self._client.get("/api/v1/query_range", params={"query": expr, **span})
             found = answered.json()
         except (httpx2.HTTPError, ValueError) as error:
-            message = f"Prometheus at {self._client.base_url} does not answer ({_said(error)}): "
+            message = f"Prometheus at {self._client.base_url} does not answer ({said(error)}): "
             raise NotAsked(message + "`make up OBSERVE=1` starts it, PROMETHEUS_PORT says where it is") from error
         if found.get("status") != "success":
             raise NotAsked(f"Prometheus refuses {expr!r}: {found.get('error', answered.status_code)}")
@@ -78,7 +76,8 @@ def _series(legend: str, result: Mapping[str, Any]) -> Series:
     return Series(named(legend, labels), labels, [point for point in values if not math.isnan(point[1])])
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
+    """Return what *error* says, or what it is."""
     return str(error) or type(error).__name__
 
 
@@ -88,18 +87,3 @@ def named(legend: str, labels: Mapping[str, str]) -> str:
         label = name.split("}}")[0]
         legend = legend.replace(f"{{{{{label}}}}}", labels.get(label, ""))
     return " ".join(legend.split())
-
-
-async def ask_database(dsn: str, panel: Panel) -> Answer:
-    """Return what the statement of *panel* yields to the role of *dsn*. Raises NotAsked."""
-    assert panel.sql is not None
-    try:
-        connection = await asyncpg.connect(dsn, timeout=TIMEOUT_S)
-        try:
-            rows = await connection.fetch(panel.sql, timeout=TIMEOUT_S)
-        finally:
-            await connection.close(timeout=TIMEOUT_S)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise NotAsked(f"the database does not answer ({_said(error)}): see `make status`") from error
-    columns = list(rows[0].keys()) if rows else []
-    return Answer(panel=panel, columns=columns, rows=[tuple(row.values()) for row in rows[:ROWS_MAX]])

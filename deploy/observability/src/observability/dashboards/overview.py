@@ -119,6 +119,7 @@ _MONEY: Final = (
         thresholds=GOOD,
         page="architecture/money-rules.md",
         queries=(recorded("currency:wallet_balance:avg", "currency"),),
+        needs=Needs.CUSTOMERS,
     ),
     Panel(
         number=9,
@@ -129,6 +130,7 @@ _MONEY: Final = (
         thresholds=GOOD,
         page="architecture/money-rules.md",
         queries=(most("currency", "ledger_customer_funds"),),
+        needs=Needs.CUSTOMERS,
     ),
     Panel(
         number=10,
@@ -139,6 +141,7 @@ _MONEY: Final = (
         thresholds=GOOD,
         page="architecture/money-rules.md",
         queries=(recorded("status:ledger_wallets:sum", "status"),),
+        needs=Needs.CUSTOMERS,
     ),
     Panel(
         number=11,
@@ -149,6 +152,7 @@ _MONEY: Final = (
         thresholds=GOOD,
         page="architecture/read-side.md",
         queries=(Query("max by (type, currency) (increase(ledger_volume_total[1h]))", "{{type}} {{currency}}"),),
+        needs=Needs.CUSTOMERS,
     ),
     Panel(
         number=12,
@@ -159,6 +163,7 @@ _MONEY: Final = (
         thresholds=GOOD,
         page="architecture/read-side.md",
         sql=TOP_WALLETS,
+        needs=Needs.CUSTOMERS,
         width=16,
     ),
 )

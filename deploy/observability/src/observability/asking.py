@@ -41,7 +41,7 @@ class Answer:
     @property
     def is_filled(self) -> bool:
         """Whether there is something to show for each query."""
-        return bool(self.rows) if self.panel.sql is not None else all(self.series)
+        return bool(self.rows) if self.panel.sql is not None else bool(self.series) and all(self.series)
 
 
 class PrometheusClient:

@@ -56,13 +56,13 @@ class Look:
     def excused(self) -> list[str]:
         """The panels that rightly have nothing to show, with the reason."""
         return [
-            f"{name}: {answer.panel.title}: {answer.panel.needs}" for name, answer in self._empty() if answer.panel.needs
+            f"{name}: {answer.panel.title}: {answer.panel.needs}"
+            for name, answer in self._empty()
+            if answer.panel.needs
         ]
 
     def _empty(self) -> list[tuple[str, Answer]]:
-        return [
-            (name, answer) for name, answers in self.answers.items() for answer in answers if not answer.is_filled
-        ]
+        return [(name, answer) for name, answers in self.answers.items() for answer in answers if not answer.is_filled]
 
 
 def look(config: Config, dashboards: Sequence[Dashboard], out: Path, tell: Tell) -> Look:

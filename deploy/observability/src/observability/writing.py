@@ -8,9 +8,12 @@ from typing import Final
 from observability.panels import Unit
 
 _DURATIONS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
-_COUNTS: Final = ((1e9, " G"), (1e6, " M"), (1e4, " k"))
+_COUNTS: Final = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
+_WHOLE_MAX: Final = 10_000
+"""Counts below are written whole."""
 _BYTES: Final = ((1 << 30, " GiB"), (1 << 20, " MiB"), (1 << 10, " KiB"))
 _KILO: Final = 1_000
+_HUNDRED: Final = 100
 
 
 def written(value: float, unit: Unit) -> str:
@@ -27,7 +30,7 @@ def written(value: float, unit: Unit) -> str:
         case Unit.BYTES | Unit.BYTES_PER_S:
             text = _scaled(value, _BYTES, " B")
         case Unit.COUNT | Unit.PER_S:
-            text = _scaled(value, _COUNTS)
+            text = _scaled(value, _COUNTS) if abs(value) >= _WHOLE_MAX else _digits(value)
     return text + ("/s" if unit in (Unit.PER_S, Unit.BYTES_PER_S) else "")
 
 
@@ -55,5 +58,9 @@ def _seconds(value: float) -> str:
 def _scaled(value: float, sizes: tuple[tuple[float, str], ...], unit: str = "") -> str:
     for size, name in sizes:
         if abs(value) >= size:
-            return f"{value / size:.3g}{name}"
-    return f"{value:.0f}{unit}" if abs(value) >= _KILO or value == int(value) else f"{value:.3g}{unit}"
+            return _digits(value / size) + name
+    return _digits(value) + unit
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= _HUNDRED else f"{value:.3g}"

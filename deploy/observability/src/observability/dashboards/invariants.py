@@ -8,6 +8,7 @@ from observability.panels import (
     NONE_IS_GOOD,
     Dashboard,
     Panel,
+    Query,
     Unit,
     View,
     above,
@@ -161,7 +162,7 @@ INVARIANTS: Final = Dashboard(
             unit=Unit.COUNT,
             thresholds=above(1_000),
             page="history.md",
-            queries=(most("status", "history_jobs"), total("service", "history_jobs_under_way")),
+            queries=(most("status", "history_jobs"), Query("sum by (service) (history_jobs_under_way)", "under way")),
         ),
         Panel(
             number=14,

@@ -8,6 +8,7 @@ from observability.panels import (
     SOME_IS_NOTABLE,
     Dashboard,
     Panel,
+    Query,
     Unit,
     View,
     above,
@@ -85,8 +86,8 @@ PIPELINE: Final = Dashboard(
             thresholds=SOME_IS_NOTABLE,
             page=runbook("RelayLag"),
             queries=(
-                recorded("error:relay_publish_failures:rate5m", "service, error"),
-                recorded("error:relay_watermark_failures:rate5m", "service, error"),
+                Query("error:relay_publish_failures:rate5m", "{{service}} records {{error}}"),
+                Query("error:relay_watermark_failures:rate5m", "{{service}} watermarks {{error}}"),
             ),
         ),
         Panel(
@@ -257,10 +258,10 @@ PIPELINE: Final = Dashboard(
         Panel(
             number=22,
             title="Age of what is complete",
-            told="How long ago everything was applied that had occurred; bad above a minute.",
+            told="How long ago everything was applied that had occurred; bad above five minutes.",
             view=View.LINES,
             unit=Unit.SECONDS,
-            thresholds=above(60, look=5),
+            thresholds=above(300, look=60),
             page=runbook("ConsumerLag"),
             queries=(recorded("projection:complete_age_seconds:max", "service, projection"),),
         ),

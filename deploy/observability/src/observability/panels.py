@@ -37,6 +37,7 @@ class Needs(StrEnum):
     """Why a panel of a healthy system may have nothing to show."""
 
     STANDBY = "no standby follows the database"
+    SLOT = "the database has no replication slot"
     FRAUD = "no fraud rule has fired of late"
     CERTIFICATES = "nothing here uses certificates"
     CUSTOMERS = "nobody but the canary has wallets"

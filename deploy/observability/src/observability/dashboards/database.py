@@ -168,7 +168,7 @@ DATABASE: Final = Dashboard(
             thresholds=above(4_294_967_296, look=1_073_741_824),
             page=runbook("SlotKeepsWal"),
             queries=(most("slot", "pg_slot_kept_bytes"),),
-            needs=Needs.STANDBY,
+            needs=Needs.SLOT,
         ),
         Panel(
             number=14,

@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status token key test check bench chaos mix docs lock clean
+.PHONY: help setup demo up down status dashboards token key test check bench chaos mix docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -53,6 +53,9 @@ down: ## Stop the local stack in order; its data stays.
 status: ## Show the processes of the local stack.
 	@$(RUN) -m local_stack status
 
+dashboards: setup ## Ask the watched stack for every panel, name those without data, and write a page of each dashboard.
+	@$(RUN) -m observability check-dashboards
+
 token: setup ## Print a token of the local stack's issuer: SUB=alice OWNERS=a,b KIND=user SCOPES="wallets:read" TTL=3600.
 	@$(RUN) -m local_stack token $(if $(SUB),--sub "$(SUB)") $(if $(OWNERS),--owners "$(OWNERS)") $(if $(KIND),--kind $(KIND)) \
 	    $(if $(SCOPES),--scopes "$(SCOPES)") $(if $(TTL),--ttl $(TTL))
@@ -75,7 +78,7 @@ chaos: setup ## Inflict faults on the running platform and judge what is left; F
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
-docs: setup ## Make what is generated: pages of errors, settings, scopes and metrics, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules and alerts.
+docs: setup ## Make what is generated: pages of errors, settings, scopes and metrics, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
 	@$(RUN) -m servicekit.scopes_page > docs/scopes.md
@@ -86,6 +89,7 @@ docs: setup ## Make what is generated: pages of errors, settings, scopes and met
 	@$(RUN) -m gateway files
 	@$(RUN) -m tests.schema
 	@$(RUN) -m observability rules
+	@$(RUN) -m observability dashboards
 	@$(RUN) -m observability alertmanager > deploy/observability/alertmanager.yml
 
 clean: ## Stop the local stack and remove its data, logs and results.

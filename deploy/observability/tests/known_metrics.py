@@ -1,49 +1,33 @@
 """Which metrics there are: those of the platform's processes, and of what is scraped besides."""
 
+from functools import cache
 from typing import Final
 
-_HISTOGRAMS: Final = """
-    consumer_poll_seconds http_request_duration_seconds event_loop_delay_seconds relay_publish_seconds
-    webhook_attempt_seconds wallet_batch_commands wallet_commit_seconds maintenance_seconds
-    db_pool_acquire_seconds consumer_visible_seconds fraud_decision_seconds webhook_delivery_seconds
-    webhook_first_attempt_seconds
+from observability.catalogue import catalogue
+
+_OUTSIDE: Final = """
+    up ALERTS probe_success probe_seconds probe_last_run_timestamp_seconds
+    pg_up pg_stat_activity_count pg_settings_max_connections pg_stat_database_xact_commit
+    pg_stat_database_xact_rollback pg_locks_count pg_slot_kept_bytes pg_xid_age pg_oldest_transaction_seconds
+    pg_dead_rows pg_standby_delay_seconds pg_standby_synchronous pg_synchronous_wanted
+    pg_wal_bytes_total pg_wal_records_total pg_wal_fpi_total pg_checkpointer_checkpoints_timed_total
+    pg_checkpointer_checkpoints_requested_total pg_checkpointer_write_seconds_total
+    pg_checkpointer_buffers_written_total
+    kafka_server_underreplicated_partitions kafka_controller_offline_partitions kafka_controller_active
+    kafka_server_bytes_in_total kafka_server_bytes_out_total kafka_request_p99_seconds kafka_log_size_bytes
+    node_filesystem_avail_bytes node_filesystem_size_bytes node_cpu_seconds_total node_memory_MemAvailable_bytes
 """
-_OTHERS: Final = """
-    up process_start_time_seconds process_cpu_seconds_total build_info access_verifications_total access_stale_seconds
-    access_parked_entities access_known_credentials consumer_applied_total consumer_skipped_total
-    consumer_unreadable_total consumer_poll_failures_total consumer_gaps_total consumer_shards_stopped
-    consumer_parked_subjects consumer_lag_records consumer_checkpoint consumer_lag_seconds
-    consumer_complete_until_timestamp_seconds consumer_last_applied_timestamp_seconds rate_limited_total
-    rate_buckets rate_instances rate_settle_failures_total maintenance_runs_total maintenance_rows_total
-    maintenance_is_leader maintenance_interval_seconds maintenance_last_success_timestamp_seconds
-    relay_published_total relay_lag_rows relay_lag_seconds relay_producers_total relay_publish_failures_total
-    relay_leases_held relay_leases_lost_total relay_shards_stopped relay_partitions_held relay_shards_ended_before
-    relay_watermarks_total relay_watermark_failures_total relay_halted relay_last_acknowledged_timestamp_seconds
-    db_pool_connections db_pool_connections_busy db_pool_connections_max db_pool_acquire_failures_total
-    access_key_set_fetches_total access_key_set_age_seconds access_key_sets_failing fraud_events_folded_total
-    fraud_decisions_total fraud_rules_info fraud_rules_reload_failures_total webhook_deliveries_due
-    webhook_deliveries_due_oldest_seconds webhook_endpoints webhook_attempts_total webhook_attempts_stale_total
-    webhook_deliveries_exhausted_total webhook_attempts_in_flight webhook_worker_failures_total webhook_held
-    ledger_wallets ledger_customer_funds ledger_volume_total history_job_attempts_total
-    history_job_attempts_failed_total history_job_rows_total history_jobs_under_way history_jobs
-    history_jobs_oldest_seconds history_drift_events_total history_drift_skipped_total
-    history_drift_differences_total history_drift_round_ended_timestamp_seconds history_reads_total
-    history_statements_total history_late_entries_total history_statement_files_total
-    history_statement_differences_total history_statement_unknown_characters_total wallet_commands_total
-    wallet_batches_total wallet_refused_total wallet_batch_failures_total wallet_queue_commands
-    wallet_queue_age_seconds wallet_queue_commands_max wallet_batch_outcomes_total wallet_idempotency_rows
-    wallet_journal_headroom_sequences wallet_journal_partitions wallet_fraud_decisions_total
-    wallet_due_lag_seconds wallet_system_account_fold_lag_rows wallet_rates_fetches_total wallet_rates_jumps_total
-    wallet_rates_as_of_timestamp_seconds http_requests_in_flight http_problems_total dependency_up
-    not_after_timestamp_seconds invariant_violations invariant_checked_timestamp_seconds
-    invariant_checked_rows_total probe_success probe_seconds probe_last_run_timestamp_seconds pg_up
-    pg_stat_activity_count pg_settings_max_connections pg_locks_count pg_slot_kept_bytes pg_xid_age
-    pg_oldest_transaction_seconds pg_dead_rows pg_standby_delay_seconds pg_standby_synchronous
-    pg_synchronous_wanted kafka_server_underreplicated_partitions kafka_controller_offline_partitions
-    kafka_controller_active kafka_server_bytes_in_total kafka_server_bytes_out_total kafka_request_p99_seconds
-    kafka_log_size_bytes node_filesystem_avail_bytes node_filesystem_size_bytes node_cpu_seconds_total
-    node_memory_MemAvailable_bytes
-"""
-HISTOGRAMS: Final = frozenset(_HISTOGRAMS.split())
-FAMILIES: Final = frozenset(_OTHERS.split())
-"""All but the histograms."""
+OUTSIDE: Final = frozenset(_OUTSIDE.split())
+"""Of Prometheus itself, the probe, and the exporters."""
+
+
+@cache
+def histograms() -> frozenset[str]:
+    """Return the names of the histograms, without `_bucket`, `_count` and `_sum`."""
+    return frozenset(metric.name for metric in catalogue() if metric.type == "histogram")
+
+
+@cache
+def known() -> frozenset[str]:
+    """Return the names of all metrics but the histograms."""
+    return frozenset(metric.name for metric in catalogue()) - histograms() | OUTSIDE

@@ -9,11 +9,17 @@ from typing import Annotated, Final
 
 import typer
 
+from engines import checkout
+from local_stack.config import Config
 from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
-from observability import alertmanager, scraping, sink
+from observability import alertmanager, grafana, scraping, sink
+from observability.asking import NotAsked
 from observability.catalogue import catalogue
+from observability.dashboards import DASHBOARDS
+from observability.looking import look
 from observability.metrics_page import metrics_page
+from observability.reading import read_by
 from observability.rules import RULES, rule_files
 
 PROMETHEUS_FOLDER: Final = Path(__file__).resolve().parents[2] / "prometheus"
@@ -89,7 +95,7 @@ def environment() -> Mapping[str, str]:
 @app.command("metrics-page")
 def show_metrics_page() -> None:
     """Print the page of every metric, `docs/metrics.md`."""
-    typer.echo(metrics_page(catalogue(), lambda _name: ()), nl=False)
+    typer.echo(metrics_page(catalogue(), read_by), nl=False)
 
 
 @app.command()
@@ -117,6 +123,38 @@ def print_alertmanager(
 ) -> None:
     """Print the configuration of Alertmanager."""
     print(alertmanager.render(page_url, ticket_url), end="")
+
+
+@app.command("dashboards")
+def write_dashboards(
+    out: Annotated[Path, typer.Option(help="The folder to write to; a file of the same name there is replaced.")] = (
+        grafana.FOLDER
+    ),
+) -> None:
+    """Write the dashboards, and what Grafana is told of them and of the sources of their data."""
+    for name, text in grafana.files(DASHBOARDS).items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+
+
+@app.command("check-dashboards")
+def check_dashboards(
+    out: Annotated[Path, typer.Option(help="The folder of the pages.")] = checkout.STATE / "results" / "dashboards",
+) -> None:
+    """Ask for every panel of every dashboard, write a page of each, and name the panels that have nothing to show.
+
+    Ends with 1 when there are some, those left out whose reason is told.
+    """
+    try:
+        found = look(Config(environment()), DASHBOARDS, out, print)
+    except NotAsked as error:
+        sys.exit(f"error: {error}")
+    for reason in found.excused:
+        print(f"nothing to show, rightly: {reason}")
+    for panel in found.missing:
+        print(f"without data: {panel}")
+    print(f"{found.filled} panels have data, {len(found.missing)} have not: {out}/overview.html")
+    raise typer.Exit(1 if found.missing else 0)
 
 
 if __name__ == "__main__":

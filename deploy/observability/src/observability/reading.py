@@ -1,16 +1,17 @@
-"""Which rules read a metric: the last column of the page of metrics."""
+"""What reads a metric: the last column of the page of metrics."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
 
 from observability.alerts import ALERTS
+from observability.dashboards import DASHBOARDS
 from observability.declaring import Recording
 from observability.promql import family_of, metric_names
 from observability.recording import RECORDING_GROUPS
 
 
 def read_by(name: str) -> tuple[str, ...]:
-    """Return the alerts and the recording rules that read the metric *name*, in the order of the alphabet.
+    """Return the dashboards, alerts and recording rules that read the metric *name*, in the order of the alphabet.
 
     A histogram is named without `_bucket`, `_count` and `_sum`.
     """
@@ -20,11 +21,17 @@ def read_by(name: str) -> tuple[str, ...]:
 @cache
 def _readers() -> Mapping[str, tuple[str, ...]]:
     readers: dict[str, set[str]] = {}
-    for rule, expression in expressions():
+    for rule, expression in (*expressions(), *shown()):
         for name in metric_names(expression):
             for each in {name, family_of(name)}:
                 readers.setdefault(each, set()).add(rule)
     return {name: tuple(sorted(rules)) for name, rules in readers.items()}
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """Yield the name of its dashboard and the expression of each query of a panel."""
+    for dashboard in DASHBOARDS:
+        yield from ((dashboard.name, query.expr) for panel in dashboard.panels for query in panel.queries)
 
 
 def expressions() -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from observability import figures
 from observability.declaring import Recording, RuleGroup
 from observability.slo import BUDGET_WINDOW, OBJECTIVES
 
@@ -91,4 +92,8 @@ BUDGETS: Final = RuleGroup(
     ),
 )
 
-RECORDING_GROUPS: Final = {"figures": (FIGURES,), "objectives": (OBJECTIVE_RATES, BUDGETS)}
+RECORDING_GROUPS: Final = {
+    "figures": (FIGURES,),
+    "objectives": (OBJECTIVE_RATES, BUDGETS),
+    "dashboards": (figures.DASHBOARDS,),
+}

@@ -32,13 +32,14 @@ from access.identities.recording import SOURCE, Recorder, Standing
 from access.identities.subjects import Subjects
 from access.identities.tenants import Tenants
 from access.maintenance.jobs import worker_jobs
+from access.maintenance.key_set_metrics import OUTCOMES as FETCHES
 from access.maintenance.key_set_metrics import KeySetMetrics
-from access.maintenance.key_sets import FETCHED, NOT_MODIFIED, KeySetPolling
+from access.maintenance.key_sets import KeySetPolling
 from access.provisioning.plan import Plan
 from access.provisioning.provision import Provisioning, Show
 from servicekit.access.admission import Authority
 from servicekit.access.authority import CredentialAuthority
-from servicekit.access.key_sets import DOCUMENT_BYTES_MAX, KeySetRefusal
+from servicekit.access.key_sets import DOCUMENT_BYTES_MAX
 from servicekit.access.opening import open_authority
 from servicekit.access.projection import AccessProjection, access_projection_name, access_source
 from servicekit.consumer import consumer_source
@@ -51,7 +52,7 @@ from servicekit.lifecycle import Shutdown
 from servicekit.limits import limits_source
 from servicekit.maintenance import maintenance_source
 from servicekit.migrations import MigrationSource, servicekit_source
-from servicekit.outbound.fetching import Fetcher, FetchFault
+from servicekit.outbound.fetching import Fetcher
 from servicekit.outbound.resolver import DnsResolver
 from servicekit.outbound.vetting import Resolver, Vetting
 from servicekit.postgres import Pool, PoolSettings, open_pool
@@ -89,7 +90,7 @@ def migration_sources() -> list[MigrationSource]:
 METRICS: Final = ServiceMetrics(
     service=SERVICE,
     processes={"api": API, "relay": RELAY, "worker": (*MAINTENANCE, KeySetMetrics)},
-    labels={"access_key_set_fetches_total": {"outcome": (FETCHED, NOT_MODIFIED, *FetchFault, *KeySetRefusal)}},
+    labels={"access_key_set_fetches_total": {"outcome": FETCHES}},
 )
 """The metrics of its processes, and what may stand in their labels."""
 

@@ -4,6 +4,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from servicekit.telemetry.metrics import begin_at_zero
+
 OUTCOMES: Final = ("good", "refused")
 
 
@@ -14,6 +16,7 @@ class AccessMetrics:
         self._verified = Counter(
             "access_verifications_total", "Credentials that were not known by heart.", ("outcome",), registry=registry
         )
+        begin_at_zero(self._verified, OUTCOMES)
         self._stale = Gauge(
             "access_stale_seconds",
             "How long ago identities were known up to the end of their stream.",

@@ -1,10 +1,12 @@
 """Metrics: one registry per process, made in its bootstrap, with bounded labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     GCCollector,
     Info,
     PlatformCollector,
@@ -33,6 +35,15 @@ def open_registry(service: str, process: str, version: str) -> CollectorRegistry
         {"service": service, "process": process, "version": version}
     )
     return registry
+
+
+def begin_at_zero(counter: Counter, *values: Iterable[str]) -> None:
+    """Show *counter* as 0 under every combination of its labels' *values*, in the order of the labels.
+
+    A series that begins with its first error has no rate then, and a dashboard cannot tell that nothing fails.
+    """
+    for labels in product(*values):
+        counter.labels(*labels)
 
 
 class BucketHistogram(Collector):

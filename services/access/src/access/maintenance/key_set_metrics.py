@@ -5,9 +5,15 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from access.identities.issuer_rows import find_fetching
+from servicekit.access.key_sets import KeySetRefusal
 from servicekit.maintenance import Job, JobRun
+from servicekit.outbound.fetching import FetchFault
+from servicekit.telemetry.metrics import begin_at_zero
 
 LOOK_S: Final = 5.0
+FETCHED: Final = "fetched"
+NOT_MODIFIED: Final = "not_modified"
+OUTCOMES: Final = (FETCHED, NOT_MODIFIED, *FetchFault, *KeySetRefusal)
 
 
 class KeySetMetrics:
@@ -21,6 +27,7 @@ class KeySetMetrics:
         self._fetches = Counter(
             "access_key_set_fetches_total", "Fetches of issuers' key sets.", ["outcome"], registry=registry
         )
+        begin_at_zero(self._fetches, OUTCOMES)
         self._age = Gauge(
             "access_key_set_age_seconds",
             "Since the last fetch that succeeded, of the issuer whose is longest ago.",

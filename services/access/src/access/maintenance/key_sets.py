@@ -19,14 +19,12 @@ from access.identities.issuer_rows import (
     replace_keys,
 )
 from access.identities.recording import Recorder
-from access.maintenance.key_set_metrics import KeySetMetrics
+from access.maintenance.key_set_metrics import FETCHED, NOT_MODIFIED, KeySetMetrics
 from servicekit.access.key_sets import KeySetRefused, parse_key_set
 from servicekit.maintenance import Job, JobRun
 from servicekit.outbound.fetching import Fetched, FetchFailed, NotModified
 from servicekit.postgres import Pool
 
-FETCHED: Final = "fetched"
-NOT_MODIFIED: Final = "not_modified"
 POLL_S: Final = 15.0
 LOOK_S: Final = 1.0
 """How soon a new issuer, or one that is to be refreshed, is found."""

@@ -46,6 +46,9 @@ class FraudMetrics:
         """Set which rules are in force."""
         self._rules.clear()
         self._rules.labels(rules.version).set(1)
+        for rule in rules.rules:
+            self._decisions.labels(rule.name, rule.outcome.value, rule.mode.value)
+            self._seconds.labels(rule.name, rule.mode.value)
 
     def rules_refused(self) -> None:
         """Count a rule file that was refused."""

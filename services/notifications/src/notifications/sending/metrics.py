@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from notifications.domain.outcomes import AttemptOutcome
+from servicekit.telemetry.metrics import begin_at_zero
 
 _SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60)
 _LATE_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300, 3_600)
@@ -40,8 +41,7 @@ class WorkerMetrics:
         self._failures = Counter(
             "webhook_worker_failures_total", "Rounds that the database ended, by error.", ["error"], registry=registry
         )
-        for outcome in AttemptOutcome:
-            self._attempts.labels(outcome.value)
+        begin_at_zero(self._attempts, AttemptOutcome)
 
     def attempted(self, outcome: AttemptOutcome, seconds: float) -> None:
         """Count an attempt that was settled."""

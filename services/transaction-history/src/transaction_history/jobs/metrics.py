@@ -5,6 +5,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from servicekit.telemetry.metrics import begin_at_zero
+from transaction_history.domain.jobs import Kind, Reason
+
 OUTCOMES: Final = ("succeeded", "failed", "given_back", "lost", "not_recorded")
 WAITING: Final = ("queued", "running")
 
@@ -23,6 +26,9 @@ class JobMetrics:
             "history_job_attempts_failed_total", "Attempts that failed.", ("kind", "reason"), registry=registry
         )
         self._rows = Counter("history_job_rows_total", "Rows that jobs have written.", ("kind",), registry=registry)
+        begin_at_zero(self._ended, Kind, OUTCOMES)
+        begin_at_zero(self._failed, Kind, Reason)
+        begin_at_zero(self._rows, Kind)
         self._under_way = Gauge("history_jobs_under_way", "Jobs under way in this process.", registry=registry)
         self._waiting = Gauge(
             "history_jobs", "Jobs that have not ended, of all workers.", ("status",), registry=registry

@@ -4,6 +4,9 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter
 
+from servicekit.telemetry.metrics import begin_at_zero
+from transaction_history.domain.closing import FileFormat
+
 OUTCOMES: Final = ("succeeded", "differs", "failed", "given_back", "lost", "not_recorded")
 
 
@@ -23,6 +26,7 @@ class StatementMetrics:
             ("format", "outcome"),
             registry=registry,
         )
+        begin_at_zero(self._files, FileFormat, OUTCOMES)
         self._differences = Counter(
             "history_statement_differences_total",
             "Files of statements that came out otherwise than when they were made first; they are not served.",

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from servicekit.failures import Failure
+from servicekit.telemetry.metrics import begin_at_zero
 from servicekit.telemetry.tracing import trace_id_of
 from wallet.application.units import (
     AheadOfClock,
@@ -91,8 +92,7 @@ class CommitterMetrics:
             ("outcome",),
             registry=registry,
         )
-        for outcome in BatchOutcome:
-            self._outcomes.labels(outcome)
+        begin_at_zero(self._outcomes, BatchOutcome)
         self._commit = Histogram(
             "wallet_commit_seconds",
             "Time of one batch from lock to commit.",
@@ -105,6 +105,8 @@ class CommitterMetrics:
         self._failures = Counter(
             "wallet_batch_failures_total", "Failed attempts at a batch, by kind.", ("failure",), registry=registry
         )
+        begin_at_zero(self._refused, REFUSALS)
+        begin_at_zero(self._failures, (failure.name.lower() for failure in Failure))
         self._depth = Gauge("wallet_queue_commands", "Commands waiting for a batch.", registry=registry)
         self._depth_max = Gauge(
             "wallet_queue_commands_max", "Commands that may wait; one more is refused.", registry=registry

@@ -1,0 +1,92 @@
+"""Dashboard: whether the broker takes and gives records, and has all its replicas."""
+
+from typing import Final
+
+from observability.panels import (
+    GOOD,
+    NONE_IS_GOOD,
+    Dashboard,
+    Panel,
+    Unit,
+    View,
+    above,
+    below,
+    most,
+    per_s,
+    runbook,
+    total,
+)
+
+KAFKA: Final = Dashboard(
+    name="kafka",
+    title="Kafka",
+    told="Whether the broker takes and gives records, and has all its replicas.",
+    panels=(
+        Panel(
+            number=1,
+            title="Active controllers",
+            told="Brokers that say they are the controller; anything but 1 is bad.",
+            view=View.NUMBERS,
+            unit=Unit.COUNT,
+            thresholds=below(1),
+            page=runbook("KafkaNoController"),
+            queries=(total("service", "kafka_controller_active"),),
+        ),
+        Panel(
+            number=2,
+            title="Partitions without a leader",
+            told="Partitions that nothing is written to or read from; anything but 0 is bad.",
+            view=View.NUMBERS,
+            unit=Unit.COUNT,
+            thresholds=NONE_IS_GOOD,
+            page=runbook("KafkaOfflinePartitions"),
+            queries=(most("service", "kafka_controller_offline_partitions"),),
+        ),
+        Panel(
+            number=3,
+            title="Partitions that lack a replica",
+            told="Partitions whose replicas do not all follow; bad when it lasts.",
+            view=View.NUMBERS,
+            unit=Unit.COUNT,
+            thresholds=NONE_IS_GOOD,
+            page=runbook("KafkaUnderReplicated"),
+            queries=(total("instance", "kafka_server_underreplicated_partitions"),),
+        ),
+        Panel(
+            number=4,
+            title="Bytes in and out",
+            told="What producers send and consumers fetch; bad when one stops.",
+            view=View.LINES,
+            unit=Unit.BYTES_PER_S,
+            thresholds=GOOD,
+            page=runbook("RelayLag"),
+            queries=(
+                per_s("instance", "kafka_server_bytes_in_total", "{{instance}} in"),
+                per_s("instance", "kafka_server_bytes_out_total", "{{instance}} out"),
+            ),
+            width=12,
+        ),
+        Panel(
+            number=5,
+            title="Slowest of a hundred requests",
+            told="The broker's own p99 by kind of request; fetches may wait, a produce above a second is bad.",
+            view=View.LINES,
+            unit=Unit.SECONDS,
+            thresholds=above(1),
+            page=runbook("RelayLag"),
+            queries=(most("request", "kafka_request_p99_seconds"),),
+            width=12,
+        ),
+        Panel(
+            number=6,
+            title="Size of topics",
+            told="Bytes on disk by topic; a topic beyond its retention is worth a look.",
+            view=View.LINES,
+            unit=Unit.BYTES,
+            thresholds=GOOD,
+            page=runbook("DiskFull"),
+            queries=(total("topic", "kafka_log_size_bytes"),),
+            width=24,
+        ),
+    ),
+)

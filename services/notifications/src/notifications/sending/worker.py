@@ -22,6 +22,13 @@ from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
 from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
+from servicekit.telemetry.attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_REQUEST_RESEND_COUNT,
+    HTTP_RESPONSE_STATUS_CODE,
+    WEBHOOK_DELIVERY_ID,
+    WEBHOOK_OUTCOME,
+)
 
 POLL_S_MIN: Final = 0.02
 POLL_S_MAX: Final = 0.1
@@ -143,7 +150,12 @@ class Worker:
                     lease.traceparent,
                     f"deliver {lease.type}",
                     SpanKind.CLIENT,
-                    {"webhook.delivery_id": str(lease.delivery_id), "webhook.attempt": lease.attempt},
+                    # Where it goes is the receiver's secret: no `url.full`, no `server.address`.
+                    {
+                        HTTP_REQUEST_METHOD: "POST",
+                        WEBHOOK_DELIVERY_ID: str(lease.delivery_id),
+                        **({HTTP_REQUEST_RESEND_COUNT: lease.attempt - 1} if lease.attempt > 1 else {}),
+                    },
                 )
             )
             if monotonic_s() + self._settings.timeouts.attempt_s > lease_ends_s:
@@ -153,12 +165,12 @@ class Worker:
                 self._metrics.begun_first(_age_s(lease))
             result = await self._attempts.make(lease)
             if span is not None:
-                span.set_attribute("webhook.outcome", result.outcome.value)
+                span.set_attribute(WEBHOOK_OUTCOME, result.outcome.value)
                 if result.status_code is not None:
-                    span.set_attribute("http.response.status_code", result.status_code)
+                    span.set_attribute(HTTP_RESPONSE_STATUS_CODE, result.status_code)
             settled = await self._settle(lease, result, lease_ends_s)
             if settled is None and span is not None:
-                mark_failed(span, "not settled")
+                mark_failed(span, "not_settled")
             self._report(lease, result, settled)
 
     async def _settle(self, lease: Lease, result: AttemptResult, lease_ends_s: float) -> Stale | Written | None:

@@ -345,7 +345,7 @@ class ConsumerRunner:
         if seeks:
             self._processor.rewound(seeks)
         for partition, offset in seeks.items():
-            _log.warning("consumer.rewound", partition=partition, offset=offset)
+            _log.info("consumer.rewound", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
         return seeks.keys()
 

@@ -13,13 +13,10 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 _LIBRARIES_MIN: Final = logging.WARNING
+_DETAIL: Final = "\nDETAIL:"
+"""Begins, in an error of the database, what quotes the row that it refused."""
 _QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg", "httpx2", "httpcore2")
 """Chatty below a warning; the last two would write out whole URLs."""
-
-# Without locals: they hold amounts and personal data.
-_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
-)
 
 
 def configure_logs(service: str, process: str, level: str) -> None:
@@ -31,6 +28,7 @@ def configure_logs(service: str, process: str, level: str) -> None:
         _trace_ids,
         # Without the frames' local variables: they hold personal data.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        _without_rows,
         structlog.processors.EventRenamer("action"),
     ]
     structlog.configure(
@@ -63,6 +61,19 @@ def _adopt_standard_loggers(level: str) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(_LIBRARIES_MIN, logging.getLevelNamesMapping()[level]))
+
+
+def _without_rows(_logger: object, _method: str, event: EventDict) -> EventDict:
+    for each in event.get("exception", ()):
+        _cut_rows(each)
+    return event
+
+
+def _cut_rows(rendered: dict[str, Any]) -> None:
+    rendered["exc_value"] = rendered["exc_value"].partition(_DETAIL)[0]
+    for group in rendered.get("exceptions", ()):
+        for each in group:
+            _cut_rows(each)
 
 
 def _named(service: str, process: str) -> Processor:

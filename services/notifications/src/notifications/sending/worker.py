@@ -84,7 +84,8 @@ class Worker:
                 try:
                     begun = await self._begin()
                 except OperationalError as error:
-                    self._failed("worker.lease_failed", error)
+                    self._metrics.failed(type(error).__name__)
+                    get_logger().warning("webhook.lease_failed", error=type(error).__name__)
                     pause_s = min(BACKOFF_S_MAX, pause_s * 2)
                     await shutdown.sleep(pause_s)
                     continue
@@ -182,7 +183,8 @@ class Worker:
             try:
                 return await self._settler.settle(lease, result)
             except OperationalError as error:
-                self._failed("worker.settle_failed", error)
+                self._metrics.failed(type(error).__name__)
+                get_logger().warning("webhook.settle_failed", error=type(error).__name__)
                 pause_s = POLL_S_MAX * 2.0**attempt
                 if monotonic_s() + pause_s > lease_ends_s:
                     break
@@ -220,10 +222,6 @@ class Worker:
             is_exhausted=is_exhausted,
             disabled=None if disabled is None else disabled.value,
         )
-
-    def _failed(self, action: str, error: OperationalError) -> None:
-        self._metrics.failed(type(error).__name__)
-        get_logger().warning(action, error=type(error).__name__)
 
 
 def _age_s(lease: Lease) -> float:

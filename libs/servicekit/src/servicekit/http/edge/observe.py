@@ -145,11 +145,11 @@ class Observer:
             "request_id": request_id.decode("ascii"),
         }
         if status == _STATUS_FAILED:
-            fields["exc_info"] = error
-        elif status > _STATUS_FAILED and error is not None:
-            fields["error"] = f"{type(error).__name__}: {error}"
-        log = get_logger()
-        (log.error if status >= _STATUS_FAILED else log.info)("http.request", **fields)
+            get_logger().error("http.request", exc_info=error, **fields)
+        elif status > _STATUS_FAILED:
+            get_logger().warning("http.request", error=None if error is None else _told(error), **fields)
+        else:
+            get_logger().info("http.request", **fields)
 
     def _may_write(self, now_s: float) -> bool:
         """Tell whether this second still has a line to spare."""
@@ -224,6 +224,10 @@ def _close_span(
     span.set_attribute(REQUEST_ID, request_id.decode("ascii"))
     if status >= _STATUS_FAILED:
         mark_failed(span, str(status))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _span_name(method: str) -> str:

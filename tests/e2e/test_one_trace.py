@@ -16,6 +16,7 @@ from demo import stack
 from demo.stack import Platform
 from local_stack.state import description_file
 from observability.catalogue import families_by_process
+from testkit.logs import strangers_of_the_page
 from testkit.metrics import OPENMETRICS, breaches_of_the_catalogue, exemplars
 from testkit.otlp import spans_of
 from testkit.receiver import Receiver, receiving
@@ -160,6 +161,7 @@ async def follow_the_trace(folder: Path, collector: Receiver) -> None:
         assert exemplars(pages["wallet-api"], "http_request_duration_seconds") == {TRACE_ID}
         assert exemplars(pages["wallet-api"], "wallet_commit_seconds") == {TRACE_ID}
 
+        assert strangers_of_the_page(description.parent / "logs", pages) == set()
         restricted = await fetch(running.wallet_dsn, "select traceparent from wallet.journal where type = 6")
         decided = await fetch(running.fraud_dsn, "select traceparent from servicekit.outbox")
         untraced = await fetch(running.wallet_dsn, "select count(*) from wallet.journal where traceparent is null")

@@ -13,6 +13,7 @@ from local_stack.observers import ALERT_SINK
 from local_stack.targets import scraped
 from observability import alertmanager, scraping, sink
 from observability.catalogue import catalogue
+from observability.logs_page import logs_page
 from observability.metrics_page import metrics_page
 from observability.rules import RULES, rule_files
 
@@ -90,6 +91,12 @@ def environment() -> Mapping[str, str]:
 def show_metrics_page() -> None:
     """Print the page of every metric, `docs/metrics.md`."""
     typer.echo(metrics_page(catalogue(), lambda _name: ()), nl=False)
+
+
+@app.command("logs-page")
+def show_logs_page() -> None:
+    """Print the page of every line that a process may log, `docs/logs.md`."""
+    typer.echo(logs_page(), nl=False)
 
 
 @app.command()

@@ -17,7 +17,7 @@ TRACES: Final = "/v1/traces"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One span, its ids in hexadecimal; *parent_span_id* is empty where it has none. *kind* is `SERVER` and its like."""
+    """One span, its ids in hexadecimal, *parent_span_id* empty where it has none; *kind* is `SERVER` and its like."""
 
     trace_id: str
     span_id: str

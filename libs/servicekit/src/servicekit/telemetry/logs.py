@@ -1,6 +1,7 @@
 """Logs: one JSON object per line on standard output; a constant `action` and fields, never amounts or personal data.
 
-Write `log = get_logger(); log.info("relay.cursor_moved", shard=3, seq=17)`: the first argument is the stable action.
+Write `get_logger().info("relay.cursor_moved", shard=3, seq=17)`: the first argument is the stable action. What it means
+stands in `observability.log_meanings`, which makes `docs/logs.md`; a level says who has to look.
 """
 
 import logging
@@ -49,10 +50,9 @@ class _StandardHandler(logging.Handler):
     """Passes a library's record on as a line of ours: the message is a field, since it is not constant."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
-        if record.exc_info is not None:
-            fields["exc_info"] = record.exc_info
-        get_logger().log(record.levelno, "library.message", **fields)
+        get_logger().log(
+            record.levelno, "library.message", logger=record.name, text=record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def _adopt_standard_loggers(level: str) -> None:

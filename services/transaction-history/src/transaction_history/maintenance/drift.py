@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
-import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 

@@ -128,6 +128,8 @@ async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp
     assert len({span.resource["service.instance.id"] for span in found}) == 7
     (request,) = (span for span in found if span.kind == "SERVER")
     assert request.attributes.items() >= REQUEST.items()
+    (commit,) = (span for span in found if span.parent_span_id == request.span_id and span.kind == "CLIENT")
+    assert (commit.attributes["db.system.name"], commit.attributes["db.operation.name"]) == ("postgresql", "COMMIT")
     projected = [span for span in found if span.service == "transaction_history"]
     assert all(span.attributes.items() >= PROJECTED.items() for span in projected)
 

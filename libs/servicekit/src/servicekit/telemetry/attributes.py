@@ -14,6 +14,12 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
     MESSAGING_OPERATION_TYPE,
     MESSAGING_SYSTEM,
 )
+from opentelemetry.semconv.attributes.db_attributes import (
+    DB_NAMESPACE,
+    DB_OPERATION_BATCH_SIZE,
+    DB_OPERATION_NAME,
+    DB_SYSTEM_NAME,
+)
 from opentelemetry.semconv.attributes.deployment_attributes import DEPLOYMENT_ENVIRONMENT_NAME
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.semconv.attributes.http_attributes import (
@@ -26,6 +32,10 @@ from opentelemetry.semconv.attributes.service_attributes import SERVICE_INSTANCE
 from opentelemetry.semconv.attributes.url_attributes import URL_PATH, URL_SCHEME
 
 __all__ = [
+    "DB_NAMESPACE",
+    "DB_OPERATION_BATCH_SIZE",
+    "DB_OPERATION_NAME",
+    "DB_SYSTEM_NAME",
     "DEPLOYMENT_ENVIRONMENT_NAME",
     "ERROR_TYPE",
     "HTTP_REQUEST_METHOD",

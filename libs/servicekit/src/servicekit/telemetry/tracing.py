@@ -13,16 +13,19 @@ from types import MappingProxyType
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
+from servicekit.clock import unix_s
 from servicekit.telemetry.attributes import ERROR_TYPE, SERVICE_NAME
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
+_NS_PER_S: Final = 1_000_000_000
 
 CLIENT_TRACES_PER_S: Final = 50
 
@@ -114,8 +117,7 @@ class Tracing:
 
         An exception that leaves the body turns the span red; call `is_sampled` first.
         """
-        parent = parse_traceparent(traceparent) if traceparent is not None else None
-        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+        context = _context_of(traceparent)
         # The error's text may quote rows: it stays in the log, where what is private is cut off.
         with self._tracer.start_as_current_span(
             name, context, kind, attributes, record_exception=False, set_status_on_exception=False
@@ -141,9 +143,22 @@ class Tracing:
         with self.span(traceparent, name, kind, attributes) as span:
             yield span
 
+    def record(
+        self, traceparent: str, name: str, kind: SpanKind, attributes: Mapping[str, AttributeValue], *, seconds: float
+    ) -> None:
+        """Make a span, where the trace of *traceparent* is sampled, of what ended just now and took *seconds*."""
+        if self.is_sampled(traceparent):
+            begun_ns = int((unix_s() - seconds) * _NS_PER_S)
+            self._tracer.start_span(name, _context_of(traceparent), kind, attributes, start_time=begun_ns).end()
+
     def close(self) -> None:
         """Hand on what is still held back, within the processors' own bounds."""
         self._provider.shutdown()
+
+
+def _context_of(traceparent: str | None) -> Context | None:
+    parent = parse_traceparent(traceparent) if traceparent is not None else None
+    return trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
 
 
 def trace_id_of(traceparent: str) -> str:

@@ -51,7 +51,13 @@ def test_no_field_is_private() -> None:
 
 
 def test_only_loggers_that_are_read_here_are_made() -> None:
-    others = re.compile(r"logging\.getLogger\(__name__\)|\b(?!_log\b)\w+ = (?:structlog\.)?get_logger\(")
+    others = re.compile(
+        r"logging\.getLogger\(__name__\)"
+        r"|\b(?!_log\b)\w+ = (?:structlog\.)?get_logger\("  # under another name
+        r"|^(?!_log = ).*\bstructlog\.get_logger\(\w"
+        r"|\._log\.(?:debug|info|warning|error|exception|critical)\(",
+        re.MULTILINE,
+    )
     files = [file for folder in FOLDERS for file in sorted(folder.rglob("*.py"))]
     assert [file.name for file in files if others.search(file.read_text())] == []
 

@@ -78,11 +78,12 @@ chaos: setup ## Inflict faults on the running platform and judge what is left; F
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
 
-docs: setup ## Make what is generated: pages of errors, settings, scopes and metrics, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
+docs: setup ## Make what is generated: pages of errors, settings, scopes, metrics and logs, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
 	@$(RUN) -m servicekit.scopes_page > docs/scopes.md
 	@$(RUN) -m observability metrics-page > docs/metrics.md
+	@$(RUN) -m observability logs-page > docs/logs.md
 	@$(RUN) -m contracts.asyncapi > docs/asyncapi.json
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi

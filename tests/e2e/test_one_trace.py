@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import httpx2
@@ -16,7 +16,9 @@ from demo import stack
 from demo.stack import Platform
 from local_stack.state import description_file
 from observability.catalogue import families_by_process
+from testkit.logs import strangers_of_the_page
 from testkit.metrics import OPENMETRICS, breaches_of_the_catalogue, exemplars
+from testkit.otlp import spans_of
 from testkit.receiver import Receiver, receiving
 from testkit.waiting import eventually
 from testkit.wallet_api import Client
@@ -38,31 +40,40 @@ rules:
 TRACE_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT: Final = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 WITHIN_S: Final = 60
+RESOURCE: Final = {"service.name", "service.version", "service.instance.id", "deployment.environment.name"}
+REQUEST: Final = {
+    "http.request.method": "POST",
+    "http.response.status_code": 201,
+    "http.route": "/v1/withdrawals",
+    "url.path": "/v1/withdrawals",
+    "url.scheme": "http",
+}
+PROJECTED: Final = {
+    "messaging.destination.name": "wallet.events",
+    "messaging.operation.type": "process",
+    "messaging.system": "kafka",
+}
 
 
 @asynccontextmanager
-async def platform(folder: Path) -> AsyncIterator[tuple[Platform, Path]]:
-    """Run everything, nothing sampled but what its caller samples, its spans in *folder*; give its description too."""
+async def platform(folder: Path, collector: Receiver) -> AsyncIterator[tuple[Platform, Path]]:
+    """Run everything, nothing sampled but what its caller samples, its spans sent to *collector*.
+
+    Its rules stand in *folder*. Its description is given too.
+    """
     (folder / "rules.yaml").write_text(RULES)
     environment = {
         **os.environ,
         **stack.ENVIRONMENT,
         "FRAUD_RULES_FILE": str(folder / "rules.yaml"),
         "TRACE_SAMPLE_RATIO": "0",
-        "TRACES_FILE": str(folder / "traces.jsonl"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url(""),
     }
     console = Console(quiet=True)
     config = stack.config_for(environment, console)
     async with stack.running(config, console) as running:
         yield running, description_file(config.state)
     stack.discard(config)
-
-
-def spans(folder: Path) -> list[dict[str, Any]]:
-    """Return the spans of the trace that are on disk."""
-    file = folder / "traces.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [span for span in map(json.loads, lines) if span["trace_id"] == TRACE_ID]
 
 
 def bearer(running: Platform) -> dict[str, str]:
@@ -100,7 +111,32 @@ def traced(receiver: Receiver) -> list[str]:
 
 @pytest.mark.timeout(300)
 async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp_path: Path) -> None:
-    async with platform(tmp_path) as (running, description), receiving() as receiver:
+    async with receiving() as collector:
+        await follow_the_trace(tmp_path, collector)
+
+    # Every process has ended, and with it sent what it held back.
+    found = [span for span in spans_of(collector.posts) if span.trace_id == TRACE_ID]
+    made = {(span.service, span.kind) for span in found}
+    assert ("wallet", "SERVER") in made
+    assert {("transaction_history", "CONSUMER"), ("fraud", "CONSUMER"), ("notifications", "CONSUMER")} <= made
+    assert ("wallet", "CONSUMER") in made  # it acts on the decision
+    assert len([span for span in found if span.name.startswith("deliver ")]) == 2
+    ids = {span.span_id for span in found} | {"00f067aa0ba902b7"}
+    assert all(span.parent_span_id in ids for span in found), "every span hangs on another of the trace"
+    assert all(span.resource.keys() >= RESOURCE for span in found)
+    # The wallet's API and decisions; the history's projector and indexer; fraud's projector; the webhooks' two.
+    assert len({span.resource["service.instance.id"] for span in found}) == 7
+    (request,) = (span for span in found if span.kind == "SERVER")
+    assert request.attributes.items() >= REQUEST.items()
+    (commit,) = (span for span in found if span.parent_span_id == request.span_id and span.kind == "CLIENT")
+    assert (commit.attributes["db.system.name"], commit.attributes["db.operation.name"]) == ("postgresql", "COMMIT")
+    projected = [span for span in found if span.service == "transaction_history"]
+    assert all(span.attributes.items() >= PROJECTED.items() for span in projected)
+
+
+async def follow_the_trace(folder: Path, collector: Receiver) -> None:
+    """Send the one request that is traced, and see it to its ends."""
+    async with platform(folder, collector) as (running, description), receiving() as receiver:
         await subscribe(running, receiver)
         async with httpx2.AsyncClient(base_url=running.wallet_url, headers=bearer(running)) as http:
             client = Client(http)
@@ -127,18 +163,11 @@ async def test_one_trace_from_the_request_to_the_webhook_and_the_restriction(tmp
         assert exemplars(pages["wallet-api"], "http_request_duration_seconds") == {TRACE_ID}
         assert exemplars(pages["wallet-api"], "wallet_commit_seconds") == {TRACE_ID}
 
+        assert strangers_of_the_page(description.parent / "logs", pages) == set()
         restricted = await fetch(running.wallet_dsn, "select traceparent from wallet.journal where type = 6")
         decided = await fetch(running.fraud_dsn, "select traceparent from servicekit.outbox")
         untraced = await fetch(running.wallet_dsn, "select count(*) from wallet.journal where traceparent is null")
 
-    found = spans(tmp_path)  # every process has ended, and with it written what it held back
-    names = {(span["service"], span["kind"]) for span in found}
     assert [TRACE_ID in row["traceparent"] for row in restricted] == [True]
     assert [TRACE_ID in row["traceparent"] for row in decided] == [True]
     assert untraced[0][0] == 7  # the opening, the deposit and the two withdrawals that nobody sampled
-    assert ("wallet", "SERVER") in names
-    assert {("transaction_history", "CONSUMER"), ("fraud", "CONSUMER"), ("notifications", "CONSUMER")} <= names
-    assert ("wallet", "CONSUMER") in names  # it acts on the decision
-    assert len([span for span in found if span["name"].startswith("deliver ")]) == 2
-    ids = {span["span_id"] for span in found} | {"00f067aa0ba902b7"}
-    assert all(span["parent_span_id"] in ids for span in found), "every span hangs on another of the trace"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 KINDS = ("uniform", "hot")
+TRACED_SHARE = 0.01
+"""The share of requests that a process traces by itself, where nobody says otherwise."""
 CELLS = {
     "committer": "the committer in process",
     "mixed": "the committer on mixed commands, with wallets never seen, opens and repeated keys among them",
@@ -12,7 +14,7 @@ CELLS = {
     "million": "the committer on transfers between a million wallets",
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",
-    "traced": "the same with no request traced and with every one",
+    "traced": "the same with no request traced, one in a hundred, and every one",
     "batches": "independent batches of transfers over HTTP",
     "one_transaction": "the same handler with one transaction per request",
     "echo": "FastAPI that only reads and writes the bodies",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.load.plan import KINDS
+from tests.load.plan import KINDS, TRACED_SHARE
 from tests.load.series import Series
 
 Value = float | None
@@ -20,6 +20,7 @@ def ratios(series: Series) -> dict[str, float]:
         "cost_among_open_holds": series.paired("due among-calm", "due among-crowded"),
         "million_ahead_vs_locked": _share(series.median("million ahead"), series.median("million locked")),
         "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
+        "http_traced_vs_untraced": series.paired(f"traced {TRACED_SHARE:.0%} uniform", "traced 0% uniform"),
         "batch_vs_pgbench_uniform": _share(
             series.best("batches uniform"), series.best("pgbench several_statements uniform")
         ),
@@ -54,7 +55,6 @@ def _of_kind(series: Series, kind: str) -> dict[str, Value]:
     committer, http = series.best(f"committer {kind}"), series.best(f"http {kind}")
     several = series.best(f"pgbench several_statements {kind}")
     untraced = series.median(f"traced 0% {kind}")
-    sampled = max(series.medians(f"http {kind}").items(), key=_connections, default=("", None))[1]
     return {
         f"ahead_vs_locked_{kind}": _share(
             series.median(f"committer {kind} ahead"), series.median(f"committer {kind} locked")
@@ -66,7 +66,6 @@ def _of_kind(series: Series, kind: str) -> dict[str, Value]:
         f"two_instances_ahead_vs_locked_{kind}": _share(
             series.median(f"instances {kind} 2 ahead"), series.median(f"instances {kind} 2 locked")
         ),
-        f"http_sampled_vs_untraced_{kind}": _share(sampled, untraced),
         f"http_all_traced_vs_untraced_{kind}": _share(series.median(f"traced 100% {kind}"), untraced),
     }
 
@@ -85,11 +84,6 @@ def _of_the_past(series: Series) -> dict[str, Value]:
         "history_growth_max": max((value for value in growths.values() if value is not None), default=None),
         "history_busy_vs_quiet": series.paired("history balance-quiet many", "history balance-busy many"),
     }
-
-
-def _connections(setting: tuple[str, float]) -> int:
-    """Return a setting's connections: the traced cells run with the most, and are compared with as many."""
-    return int(setting[0])
 
 
 def _doubled(transfers: Value) -> Value:
@@ -163,6 +157,7 @@ FLOORS = (
     Floor("http_vs_one_tx_hot", 9, "the same on one hot wallet", _HTTP),
     Floor("http_vs_fastapi_echo", 1, "÷ FastAPI that only reads and writes the bodies", _HTTP),
     Floor("batch_vs_pgbench_uniform", 5, "batches over HTTP ÷ pgbench, several statements", _HTTP),
+    Floor("http_traced_vs_untraced", 0.95, "one request in a hundred traced ÷ none", _HTTP),
     Floor("admitted_key_vs_open", 0.95, "admitted under a service's key ÷ whoever asks", _GUARDS),
     Floor("admitted_users_vs_open", 0.95, "admitted under a thousand users' tokens ÷ whoever asks", _GUARDS),
     Floor("admitted_fresh_vs_open", 0.9, "the same, one request in twenty under a token never seen", _GUARDS),

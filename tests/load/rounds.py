@@ -7,7 +7,7 @@ from rich.console import Console
 from tests.load import cells, one_transaction
 from tests.load.database import Bench, make_room, row_sizes
 from tests.load.generator import Load
-from tests.load.plan import KINDS, BenchPlan
+from tests.load.plan import KINDS, TRACED_SHARE, BenchPlan
 from tests.load.processes import Process, apis, started
 from tests.load.series import Series
 
@@ -76,7 +76,7 @@ class Rounds:
                 self.series.add(f"batches {kind} {commands}", await cells.http(processes, load))
 
     async def _traced(self) -> None:
-        for share in (0.0, 1.0):
+        for share in (0.0, TRACED_SHARE, 1.0):
             async with apis(self.bench.database, settings={"TRACE_SAMPLE_RATIO": str(share)}) as processes:
                 for kind in KINDS:
                     load = self._load(kind, max(self.plan.connections))

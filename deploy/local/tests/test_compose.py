@@ -20,7 +20,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load((checkout.ROOT / "docker-compose.yml").
 CONTAINERS: dict[str, dict[str, Any]] = COMPOSE["services"]
 KNOWN = {
     *("image", "build", "command", "entrypoint", "environment", "depends_on", "healthcheck", "ports", "volumes"),
-    *("restart", "init", "stop_grace_period", "deploy", "networks", "user"),
+    *("restart", "init", "stop_grace_period", "deploy", "networks"),
+    *("user", "read_only", "tmpfs", "cap_drop", "security_opt", "mem_limit", "cpus", "pids_limit"),
 }
 PROCESSES = [(service, process) for service in SERVICES for process in service.processes]
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
 
 from servicekit.telemetry.logs import configure_logs, get_logger
@@ -38,6 +39,17 @@ def test_a_traceback_holds_no_local_variables(configured: pytest.CaptureFixture[
     )
     assert line["exception"][0]["exc_type"] == "ZeroDivisionError"
     assert "4111" not in json.dumps(line)
+
+
+def test_an_error_of_the_database_does_not_quote_its_row(configured: pytest.CaptureFixture[str]) -> None:
+    refused = asyncpg.CheckViolationError("it violates a check")
+    refused.detail = "Failing row contains (alice, 400)."
+
+    get_logger().error("probe.failed", exc_info=ExceptionGroup("all", [refused]))
+
+    said = configured.readouterr().out
+    assert "it violates a check" in said
+    assert "alice" not in said
 
 
 def test_a_librarys_line_is_a_field_of_ours(configured: pytest.CaptureFixture[str]) -> None:

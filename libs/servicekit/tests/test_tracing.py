@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.trace import SpanKind
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
 
 from servicekit.settings import ServiceSettings
 from servicekit.telemetry import Tracing, current_traceparent, parse_traceparent
@@ -62,6 +63,41 @@ def test_an_unsampled_trace_is_never_started(tmp_path: Path, traceparent: str | 
 
     assert not (tmp_path / "traces.jsonl").exists()
     tracing.close()
+
+
+def test_a_process_describes_itself_and_its_operator_has_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging,cloud.region=eu-1")
+    exporter = InMemorySpanExporter()
+    resource = {"service.version": "1.2", "service.instance.id": "a:1", "deployment.environment.name": "development"}
+    tracing = Tracing("probe", 1.0, SimpleSpanProcessor(exporter), resource=resource)
+
+    with tracing.span(None, "work", SpanKind.INTERNAL):
+        pass
+    tracing.close()
+
+    (span,) = exporter.get_finished_spans()
+    described = {name: value for name, value in span.resource.attributes.items() if not name.startswith("telemetry.")}
+    assert described == {
+        "cloud.region": "eu-1",
+        "deployment.environment.name": "staging",
+        "service.instance.id": "a:1",
+        "service.name": "probe",
+        "service.version": "1.2",
+    }
+
+
+def test_an_error_turns_its_span_red_and_keeps_its_text_to_itself() -> None:
+    exporter = InMemorySpanExporter()
+    tracing = Tracing("probe", 1.0, SimpleSpanProcessor(exporter))
+
+    with pytest.raises(ValueError, match="alice"), tracing.span(None, "work", SpanKind.INTERNAL):
+        raise ValueError("alice has 4.00 USD")
+    tracing.close()
+
+    (span,) = exporter.get_finished_spans()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes == {"error.type": "ValueError"}
+    assert "alice" not in span.to_json()
 
 
 def test_the_file_is_bounded(tmp_path: Path) -> None:

@@ -322,6 +322,9 @@ async def test_a_trace_goes_from_the_event_to_the_receiver(bench: Bench) -> None
     assert span.context is not None
     assert (span.name, f"{span.context.trace_id:032x}") == ("deliver wallet.opened.v1", trace_id)
     assert post.headers["traceparent"] == f"00-{trace_id}-{span.context.span_id:016x}-01"
+    assert span.attributes is not None
+    assert (span.attributes["http.request.method"], span.attributes["http.response.status_code"]) == ("POST", 200)
+    assert receiver.url() not in span.to_json()
 
 
 async def test_a_worker_counts_what_it_does(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from contracts.topics import WALLET_EVENTS
 from servicekit.consumer.metrics import ConsumerFamilies, ConsumerMetrics
 from servicekit.consumer.processing import Processor
 from servicekit.postgres import Pool
+from servicekit.settings import AccessLog
 from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import AdmitsAs
 from testkit.databases import Database, Server, TemplateDatabase, migrated_template
@@ -89,7 +90,7 @@ def open_bench(database: Database, pool: Pool, tmp_path: Path) -> Callable[[], A
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[ReadApi]:
-        settings = settings_of(database, tmp_path)
+        settings = settings_of(database, tmp_path, access_log=AccessLog.ALL)
         telemetry = Telemetry("transaction_history", "api", "1", CollectorRegistry(), Tracing("test", 0.0))
         metrics = ConsumerMetrics(ConsumerFamilies(CollectorRegistry()), "probe")
         processor, authority = Processor(bootstrap.make_projection(settings), pool, metrics), AdmitsAs()

@@ -59,7 +59,18 @@ async def test_the_journal_carries_the_trace_of_a_sampled_request(
         assert carried is None
         assert spans.get_finished_spans() == ()
         return
-    (span,) = spans.get_finished_spans()
+    commit, span = spans.get_finished_spans()
     assert span.context is not None
     assert span.name == "POST /v1/wallets"
+    assert commit.parent is not None
+    assert (commit.parent.span_id, commit.name) == (span.context.span_id, f"COMMIT {database.name}")
+    assert commit.attributes == {
+        "db.namespace": database.name,
+        "db.operation.batch.size": 1,
+        "db.operation.name": "COMMIT",
+        "db.system.name": "postgresql",
+    }
+    assert span.start_time is not None
+    assert commit.start_time is not None
+    assert span.start_time < commit.start_time
     assert carried == f"00-{TRACE_ID}-{span.context.span_id:016x}-01"

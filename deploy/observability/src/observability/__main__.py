@@ -17,6 +17,7 @@ from observability import alertmanager, grafana, scraping, sink
 from observability.asking import NotAsked
 from observability.catalogue import catalogue
 from observability.dashboards import DASHBOARDS
+from observability.logs_page import logs_page
 from observability.looking import look
 from observability.metrics_page import metrics_page
 from observability.reading import read_by
@@ -96,6 +97,12 @@ def environment() -> Mapping[str, str]:
 def show_metrics_page() -> None:
     """Print the page of every metric, `docs/metrics.md`."""
     typer.echo(metrics_page(catalogue(), read_by), nl=False)
+
+
+@app.command("logs-page")
+def show_logs_page() -> None:
+    """Print the page of every line that a process may log, `docs/logs.md`."""
+    typer.echo(logs_page(), nl=False)
 
 
 @app.command()

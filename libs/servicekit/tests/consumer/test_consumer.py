@@ -250,6 +250,16 @@ async def test_the_trace_of_a_sampled_event_goes_on_in_its_projection(bench: Ben
     assert (span.name, span.kind) == ("project wallet.funds_deposited.v1", SpanKind.CONSUMER)
     assert span.parent is not None
     assert (f"{span.context.trace_id:x}", f"{span.parent.span_id:x}") == ("a" * 32, "b" * 16)
+    assert span.attributes is not None
+    assert {name: value for name, value in span.attributes.items() if name.startswith("messaging.")} == {
+        "messaging.consumer.group.name": "probe",
+        "messaging.destination.name": bench.topic,
+        "messaging.destination.partition.id": "1",
+        "messaging.kafka.offset": 0,
+        "messaging.operation.name": "project",
+        "messaging.operation.type": "process",
+        "messaging.system": "kafka",
+    }
 
 
 async def test_a_slow_projection_holds_up_no_other(bench: Bench) -> None:

@@ -44,7 +44,7 @@ async def stop_client(consumer: AIOKafkaConsumer) -> None:
         return
     error = asyncio.CancelledError() if stopping.cancelled() else stopping.exception()
     if error is not None:
-        _log.info("client not stopped in order", action="consumer_not_stopped", error=type(error).__name__)
+        _log.info("consumer.not_stopped_in_order", error=type(error).__name__)
 
 
 def require_at_work(consumer: AIOKafkaConsumer) -> None:

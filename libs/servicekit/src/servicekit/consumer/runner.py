@@ -32,6 +32,18 @@ from servicekit.health import Check
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
 from servicekit.telemetry import SpanKind, Tracing
+from servicekit.telemetry.attributes import (
+    KAFKA,
+    MESSAGING_CONSUMER_GROUP_NAME,
+    MESSAGING_DESTINATION_NAME,
+    MESSAGING_DESTINATION_PARTITION_ID,
+    MESSAGING_KAFKA_OFFSET,
+    MESSAGING_OPERATION_NAME,
+    MESSAGING_OPERATION_TYPE,
+    MESSAGING_SYSTEM,
+    STREAM_SEQUENCE,
+    STREAM_SHARD,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -248,11 +260,15 @@ class ConsumerRunner:
             for record in sampled[:SPANS_PER_POLL_MAX]:
                 assert record.event is not None
                 attributes: dict[str, AttributeValue] = {
-                    "messaging.system": "kafka",
-                    "messaging.destination.name": self._projection.topic,
-                    "messaging.kafka.offset": record.offset,
-                    "event.shard": record.shard,
-                    "event.sequence": record.sequence,
+                    MESSAGING_SYSTEM: KAFKA,
+                    MESSAGING_OPERATION_NAME: "project",
+                    MESSAGING_OPERATION_TYPE: "process",
+                    MESSAGING_DESTINATION_NAME: self._projection.topic,
+                    MESSAGING_DESTINATION_PARTITION_ID: str(record.partition),
+                    MESSAGING_CONSUMER_GROUP_NAME: self._projection.name,
+                    MESSAGING_KAFKA_OFFSET: record.offset,
+                    STREAM_SHARD: record.shard,
+                    STREAM_SEQUENCE: record.sequence,
                 }
                 name = f"project {record.event.type}"
                 spans.enter_context(
@@ -329,7 +345,7 @@ class ConsumerRunner:
         if seeks:
             self._processor.rewound(seeks)
         for partition, offset in seeks.items():
-            _log.warning("consumer.rewound", partition=partition, offset=offset)
+            _log.info("consumer.rewound", partition=partition, offset=offset)
             self._seek(consumer, TopicPartition(self._projection.topic, partition), offset)
         return seeks.keys()
 

@@ -54,7 +54,7 @@ class Comparison:
         self._metrics.halted(is_halted=bool(halted))
         if halted:
             first = halted[0]
-            _log.critical("relay.halted", records=len(halted))
+            _log.error("relay.halted", records=len(halted))
             raise TopicAhead(
                 f"the journal lacks {first.topic}-{first.partition}@{first.offset}, sequence {first.sequence} of shard"
                 f" {first.shard}: restored behind it"

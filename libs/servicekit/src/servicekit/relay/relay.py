@@ -381,7 +381,7 @@ class Relay:
         self._metrics.lag(backlog.rows, backlog.seconds)
         self._metrics.ended_before(len(backlog.ended_before))
         if backlog.ended_before:
-            _log.critical("relay.journal_ended_before", shards=list(backlog.ended_before))
+            _log.error("relay.journal_ended_before", shards=list(backlog.ended_before))
 
     async def _after_failure(self, error: PublishError | OperationalError, failures: int, shutdown: Shutdown) -> None:
         """Wait with jitter; the next round reads again behind what was acknowledged."""

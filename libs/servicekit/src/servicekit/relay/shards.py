@@ -94,7 +94,7 @@ class HeldShards(dict[int, HeldShard]):
         self.stopped.add(shard)
         self._metrics.shards_stopped(len(self.stopped))
         missing = expected + len(dense)
-        _log.critical("relay.gap", shard=shard, missing_seq=missing)
+        _log.error("relay.gap", shard=shard, missing_seq=missing)
         return dense
 
     def acknowledge(self, sending: Sending) -> None:

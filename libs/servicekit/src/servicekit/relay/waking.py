@@ -40,7 +40,7 @@ class Wakeup:
             self._connection = await self._pool.connect_apart()
             await self._connection.add_listener(self._channel, self._notify)
         except (*DRIVER_ERRORS, OSError) as error:
-            _log.info("relay.not_listening", channel=self._channel, error=type(error).__name__)
+            _log.warning("relay.not_listening", channel=self._channel, error=type(error).__name__)
             self.close()
         self._notified.set()  # what was written before is found by a look
 

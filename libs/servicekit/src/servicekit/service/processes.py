@@ -302,7 +302,7 @@ def _tell_end(working: "asyncio.Task[None]", name: str, shutdown: Shutdown) -> N
     error = asyncio.CancelledError() if working.cancelled() else working.exception()
     if shutdown.is_requested and (error is None or working.cancelled()):
         return
-    get_logger().critical("process.work_ended", work=name, error=repr(error))
+    get_logger().error("process.work_ended", work=name, error=repr(error))
     shutdown.request(error.exit_code if isinstance(error, RelayError) else EXIT_FAILED)
 
 

@@ -1,5 +1,7 @@
 """Telemetry: logs, metrics and traces of one process, opened together in its bootstrap."""
 
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from servicekit.dependencies import Dependencies
 from servicekit.health import Check, HealthCheck
 from servicekit.settings import ServiceSettings
+from servicekit.telemetry.attributes import DEPLOYMENT_ENVIRONMENT_NAME, SERVICE_INSTANCE_ID, SERVICE_VERSION
 from servicekit.telemetry.exporting import span_processor
 from servicekit.telemetry.logs import configure_logs, get_logger
 from servicekit.telemetry.metrics import LATENCY_BUCKETS_S, Pools, open_registry
@@ -78,5 +81,11 @@ def open_telemetry(settings: ServiceSettings, *, service: str, process: str, ver
         settings.trace_sample_ratio,
         span_processor(settings),
         client_traces_per_s=settings.client_traces_per_s,
+        resource={
+            SERVICE_VERSION: version,
+            # A container, or a pod, is found by its host's name; a process on a machine by its id.
+            SERVICE_INSTANCE_ID: f"{socket.gethostname()}:{os.getpid()}",
+            DEPLOYMENT_ENVIRONMENT_NAME: settings.mode.value,
+        },
     )
     return Telemetry(service, process, version, open_registry(service, process, version), tracing)

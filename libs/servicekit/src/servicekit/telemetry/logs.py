@@ -1,6 +1,7 @@
 """Logs: one JSON object per line on standard output; a constant `action` and fields, never amounts or personal data.
 
-Write `log = get_logger(); log.info("relay.cursor_moved", shard=3, seq=17)`: the first argument is the stable action.
+Write `get_logger().info("relay.cursor_moved", shard=3, seq=17)`: the first argument is the stable action. What it means
+stands in `observability.log_meanings`, which makes `docs/logs.md`; a level says who has to look.
 """
 
 import logging
@@ -13,13 +14,10 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.types import EventDict, Processor
 
 _LIBRARIES_MIN: Final = logging.WARNING
+_DETAIL: Final = "\nDETAIL:"
+"""Begins, in an error of the database, what quotes the row that it refused."""
 _QUIET: Final = ("aiokafka", "asyncio", "uvicorn", "asyncpg", "httpx2", "httpcore2")
 """Chatty below a warning; the last two would write out whole URLs."""
-
-# Without locals: they hold amounts and personal data.
-_TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=30)
-)
 
 
 def configure_logs(service: str, process: str, level: str) -> None:
@@ -31,6 +29,7 @@ def configure_logs(service: str, process: str, level: str) -> None:
         _trace_ids,
         # Without the frames' local variables: they hold personal data.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        _without_rows,
         structlog.processors.EventRenamer("action"),
     ]
     structlog.configure(
@@ -51,10 +50,9 @@ class _StandardHandler(logging.Handler):
     """Passes a library's record on as a line of ours: the message is a field, since it is not constant."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name, "text": record.getMessage()}
-        if record.exc_info is not None:
-            fields["exc_info"] = record.exc_info
-        get_logger().log(record.levelno, "library.message", **fields)
+        get_logger().log(
+            record.levelno, "library.message", logger=record.name, text=record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def _adopt_standard_loggers(level: str) -> None:
@@ -63,6 +61,19 @@ def _adopt_standard_loggers(level: str) -> None:
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(_LIBRARIES_MIN, logging.getLevelNamesMapping()[level]))
+
+
+def _without_rows(_logger: object, _method: str, event: EventDict) -> EventDict:
+    for each in event.get("exception", ()):
+        _cut_rows(each)
+    return event
+
+
+def _cut_rows(rendered: dict[str, Any]) -> None:
+    rendered["exc_value"] = rendered["exc_value"].partition(_DETAIL)[0]
+    for group in rendered.get("exceptions", ()):
+        for each in group:
+            _cut_rows(each)
 
 
 def _named(service: str, process: str) -> Processor:

@@ -9,17 +9,23 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
+from servicekit.clock import unix_s
+from servicekit.telemetry.attributes import ERROR_TYPE, SERVICE_NAME
+
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
+_NS_PER_S: Final = 1_000_000_000
 
 CLIENT_TRACES_PER_S: Final = 50
 
@@ -56,10 +62,19 @@ class Tracing:
     """Makes spans and hands them to *processors*; without any it never samples. The process's bootstrap holds one."""
 
     def __init__(
-        self, service: str, ratio: float, *processors: SpanProcessor, client_traces_per_s: int = CLIENT_TRACES_PER_S
+        self,
+        service: str,
+        ratio: float,
+        *processors: SpanProcessor,
+        client_traces_per_s: int = CLIENT_TRACES_PER_S,
+        resource: Mapping[str, AttributeValue] = MappingProxyType({}),
     ) -> None:
-        # The operator's environment may name the service otherwise: Resource.create reads OTEL_RESOURCE_ATTRIBUTES.
-        self._provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+        """Make spans of *service*, described by *resource* and by what the operator's environment says of it.
+
+        `OTEL_RESOURCE_ATTRIBUTES` has the last word.
+        """
+        described = Resource.create({SERVICE_NAME: service, **resource}).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=described, shutdown_on_exit=False)
         for processor in processors:
             self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("servicekit")
@@ -102,10 +117,16 @@ class Tracing:
 
         An exception that leaves the body turns the span red; call `is_sampled` first.
         """
-        parent = parse_traceparent(traceparent) if traceparent is not None else None
-        context = trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
-        with self._tracer.start_as_current_span(name, context, kind, attributes) as span:
-            yield span
+        context = _context_of(traceparent)
+        # The error's text may quote rows: it stays in the log, where what is private is cut off.
+        with self._tracer.start_as_current_span(
+            name, context, kind, attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except Exception as error:
+                mark_failed(span, type(error).__name__)
+                raise
 
     @contextmanager
     def start_span_from(
@@ -122,9 +143,22 @@ class Tracing:
         with self.span(traceparent, name, kind, attributes) as span:
             yield span
 
+    def record(
+        self, traceparent: str, name: str, kind: SpanKind, attributes: Mapping[str, AttributeValue], *, seconds: float
+    ) -> None:
+        """Make a span, where the trace of *traceparent* is sampled, of what ended just now and took *seconds*."""
+        if self.is_sampled(traceparent):
+            begun_ns = int((unix_s() - seconds) * _NS_PER_S)
+            self._tracer.start_span(name, _context_of(traceparent), kind, attributes, start_time=begun_ns).end()
+
     def close(self) -> None:
         """Hand on what is still held back, within the processors' own bounds."""
         self._provider.shutdown()
+
+
+def _context_of(traceparent: str | None) -> Context | None:
+    parent = parse_traceparent(traceparent) if traceparent is not None else None
+    return trace.set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
 
 
 def trace_id_of(traceparent: str) -> str:
@@ -132,6 +166,7 @@ def trace_id_of(traceparent: str) -> str:
     return traceparent.split("-")[1]
 
 
-def mark_failed(span: Span, reason: str) -> None:
-    """Turn *span* red for an unexpected failure that was answered rather than raised."""
-    span.set_status(Status(StatusCode.ERROR, reason))
+def mark_failed(span: Span, error_type: str) -> None:
+    """Turn *span* red for an unexpected failure; *error_type*, its class or its status, is of a closed set."""
+    span.set_attribute(ERROR_TYPE, error_type)
+    span.set_status(Status(StatusCode.ERROR))

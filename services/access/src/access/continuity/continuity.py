@@ -124,7 +124,7 @@ class Continuity:
             try:
                 await self.compare()
             except Halted as halted:
-                _log.critical("access.halted", detail=halted.detail)
+                _log.error("access.halted", detail=halted.detail)
             except (OperationalError, PublishError) as error:
                 _log.warning("access.not_compared", error=repr(error))
             except Exception as error:  # noqa: BLE001  a watch that ends would halt for ever

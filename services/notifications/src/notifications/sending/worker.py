@@ -22,6 +22,13 @@ from servicekit.failures import OperationalError
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import Pool
 from servicekit.telemetry import SpanKind, Tracing, get_logger, mark_failed
+from servicekit.telemetry.attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_REQUEST_RESEND_COUNT,
+    HTTP_RESPONSE_STATUS_CODE,
+    WEBHOOK_DELIVERY_ID,
+    WEBHOOK_OUTCOME,
+)
 
 POLL_S_MIN: Final = 0.02
 POLL_S_MAX: Final = 0.1
@@ -77,7 +84,8 @@ class Worker:
                 try:
                     begun = await self._begin()
                 except OperationalError as error:
-                    self._failed("worker.lease_failed", error)
+                    self._metrics.failed(type(error).__name__)
+                    get_logger().warning("webhook.lease_failed", error=type(error).__name__)
                     pause_s = min(BACKOFF_S_MAX, pause_s * 2)
                     await shutdown.sleep(pause_s)
                     continue
@@ -143,7 +151,12 @@ class Worker:
                     lease.traceparent,
                     f"deliver {lease.type}",
                     SpanKind.CLIENT,
-                    {"webhook.delivery_id": str(lease.delivery_id), "webhook.attempt": lease.attempt},
+                    # Where it goes is the receiver's secret: no `url.full`, no `server.address`.
+                    {
+                        HTTP_REQUEST_METHOD: "POST",
+                        WEBHOOK_DELIVERY_ID: str(lease.delivery_id),
+                        **({HTTP_REQUEST_RESEND_COUNT: lease.attempt - 1} if lease.attempt > 1 else {}),
+                    },
                 )
             )
             if monotonic_s() + self._settings.timeouts.attempt_s > lease_ends_s:
@@ -153,12 +166,12 @@ class Worker:
                 self._metrics.begun_first(_age_s(lease))
             result = await self._attempts.make(lease)
             if span is not None:
-                span.set_attribute("webhook.outcome", result.outcome.value)
+                span.set_attribute(WEBHOOK_OUTCOME, result.outcome.value)
                 if result.status_code is not None:
-                    span.set_attribute("http.response.status_code", result.status_code)
+                    span.set_attribute(HTTP_RESPONSE_STATUS_CODE, result.status_code)
             settled = await self._settle(lease, result, lease_ends_s)
             if settled is None and span is not None:
-                mark_failed(span, "not settled")
+                mark_failed(span, "not_settled")
             self._report(lease, result, settled)
 
     async def _settle(self, lease: Lease, result: AttemptResult, lease_ends_s: float) -> Stale | Written | None:
@@ -170,7 +183,8 @@ class Worker:
             try:
                 return await self._settler.settle(lease, result)
             except OperationalError as error:
-                self._failed("worker.settle_failed", error)
+                self._metrics.failed(type(error).__name__)
+                get_logger().warning("webhook.settle_failed", error=type(error).__name__)
                 pause_s = POLL_S_MAX * 2.0**attempt
                 if monotonic_s() + pause_s > lease_ends_s:
                     break
@@ -208,10 +222,6 @@ class Worker:
             is_exhausted=is_exhausted,
             disabled=None if disabled is None else disabled.value,
         )
-
-    def _failed(self, action: str, error: OperationalError) -> None:
-        self._metrics.failed(type(error).__name__)
-        get_logger().warning(action, error=type(error).__name__)
 
 
 def _age_s(lease: Lease) -> float:

@@ -121,11 +121,15 @@ class Worker:
 
     async def _fail(self, lease: JobLease, reason: Reason, error: Exception | None = None) -> str:
         self._metrics.failed(lease.job.kind, reason)
-        log = get_logger().bind(job_id=str(lease.job.id), attempt=lease.job.attempts, reason=reason.value)
+        named: dict[str, object] = {
+            "job_id": str(lease.job.id),
+            "attempt": lease.job.attempts,
+            "reason": reason.value,
+        }
         if reason is Reason.BUG:
-            log.error("job.attempt_failed", exc_info=error)
+            get_logger().error("job.attempt_crashed", exc_info=error, **named)
         else:
-            log.warning("job.attempt_failed", error=repr(error))
+            get_logger().warning("job.attempt_failed", error=repr(error), **named)
 
         async def fail() -> None:
             await lease.fail(reason)

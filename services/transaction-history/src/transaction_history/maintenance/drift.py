@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Self
 
-import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -255,7 +254,16 @@ def report(projection: str, compared: Compared) -> None:
     for note in compared.notes:
         _log.warning("history.drift_not_compared", projection=projection, reason=note)
     for difference in compared.differences[:NAMED_MAX]:
-        _log.error("history.drift", projection=projection, **msgspec.structs.asdict(difference))
+        _log.error(
+            "history.drift",
+            projection=projection,
+            shard=difference.shard,
+            seq=difference.seq,
+            table=difference.table,
+            column=difference.column,
+            key=difference.key,
+            wallet_id=None if difference.wallet_id is None else str(difference.wallet_id),
+        )
     if len(compared.differences) > NAMED_MAX:
         _log.error("history.drift_more", projection=projection, differences=len(compared.differences))
 

@@ -184,7 +184,7 @@ class Repair:
         count = len(self._read.events)
         await tx.connection.execute(_ADD_GENERATION, [SCHEMA, INDEX])
         await tx.connection.execute(_RECORD, new_id(), self._wallet_id, count, until[SCHEMA], self._operator)
-        _log.warning("history.wallet_repaired", wallet_id=str(self._wallet_id), events=count, as_of_seq=until[SCHEMA])
+        _log.info("history.wallet_repaired", wallet_id=str(self._wallet_id), events=count, as_of_seq=until[SCHEMA])
         return Repaired(count, transactions, self._has_totals)
 
     async def _look_at_parked(self, connection: Connection) -> None:

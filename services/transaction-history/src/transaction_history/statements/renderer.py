@@ -110,11 +110,12 @@ class Renderer:
 
     async def _fail(self, taken: TakenFile, error: Exception) -> None:
         reason = reason_of(error)
-        log = get_logger().bind(reason=reason.value, **_named(taken))
         if reason is Reason.BUG:
-            log.error("statement_file.attempt_failed", exc_info=error)
+            get_logger().error("statement_file.attempt_crashed", exc_info=error, **_named(taken))
         else:
-            log.warning("statement_file.attempt_failed", error=repr(error))
+            get_logger().warning(
+                "statement_file.attempt_failed", reason=reason.value, error=repr(error), **_named(taken)
+            )
         await self._queue.fail(taken, reason)
 
     async def _made(self, taken: TakenFile, shutdown: Shutdown, threads: Executor) -> MadeFile | None:

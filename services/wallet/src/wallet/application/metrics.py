@@ -1,6 +1,6 @@
 """What the committer tells of itself, as Prometheus metrics."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from servicekit.failures import Failure
 from servicekit.telemetry.metrics import begin_at_zero
 from servicekit.telemetry.tracing import trace_id_of
+from wallet.application.commit_spans import CommitSpans
 from wallet.application.units import (
     AheadOfClock,
     Deferred,
@@ -73,7 +74,9 @@ _OUTCOMES: Final = {BatchPath.AHEAD: BatchOutcome.AHEAD, BatchPath.LOCKED: Batch
 class CommitterMetrics:
     """Commands by type and outcome, batch sizes, commit times, refusals and failures; labels are closed sets."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, spans: CommitSpans | None = None) -> None:
+        """Count in *registry*, and show committed batches as *spans* where somebody traces."""
+        self._spans = spans
         self._commands = Counter(
             "wallet_commands_total", "Commands answered, by type and outcome.", ("type", "outcome"), registry=registry
         )
@@ -122,7 +125,7 @@ class CommitterMetrics:
         self._depth.set_function(depth)
         self._age.set_function(age_s)
 
-    def committed(self, units: Iterable[Unit], seconds: float) -> None:
+    def committed(self, units: Sequence[Unit], seconds: float) -> None:
         """Count one committed batch, with the trace of one of its commands that is traced."""
         commands, traceparent = 0, None
         for unit in units:
@@ -130,6 +133,8 @@ class CommitterMetrics:
             traceparent = traceparent or unit.traceparent
         self._batch.observe(commands)
         self._commit.observe(seconds, None if traceparent is None else {"trace_id": trace_id_of(traceparent)})
+        if traceparent is not None and self._spans is not None:
+            self._spans.committed(units, commands, seconds)
 
     def batch(self, path: BatchPath, why: BatchWhy) -> None:
         """Count one batch that was brought to its outcome."""

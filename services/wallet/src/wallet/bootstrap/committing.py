@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 from servicekit.lifecycle import Shutdown
 from servicekit.postgres import connect
@@ -17,6 +18,7 @@ from wallet.adapters.durability_postgres import unsafe_settings
 from wallet.adapters.ids import IDS
 from wallet.adapters.ledger_postgres import PostgresLedger
 from wallet.adapters.reference_hash import reference_hasher
+from wallet.application.commit_spans import CommitSpans
 from wallet.application.metrics import CommitterMetrics
 from wallet.application.plan import Planning
 from wallet.application.queue import CommandQueue
@@ -47,7 +49,8 @@ async def open_committer(
     own_ledger = PostgresLedger(
         settings.wallet_database_url, kinds=parts.catalog.kinds, commit_lock=settings.wallet_commit_lock
     )
-    metrics = CommitterMetrics(telemetry.registry)
+    database = urlsplit(settings.wallet_database_url).path.removeprefix("/")
+    metrics = CommitterMetrics(telemetry.registry, CommitSpans(telemetry.tracing, database))
     queue = _queue(settings, metrics, halt)
     committer = parts.committer_class(
         parts.ledger or own_ledger,

@@ -80,7 +80,7 @@ class CommandEndpoint:
         error: Exception | None = None
         told: RawHeaders = []
         scoped = (
-            self._observer.traced(traceparent, self.route.method, self.route.path, path, received_s)
+            self._observer.traced(traceparent, self.route.method, scope["scheme"], received_s)
             if self._is_sampled(traceparent)
             else _UNTRACED
         )
@@ -113,7 +113,7 @@ class CommandEndpoint:
                 response.status,
                 received_s,
                 request_id,
-                path=path,
+                path_params=path_params,
                 span=span,
                 error=error,
                 problem=problem_in(response.body) if is_problem(response.status) else None,

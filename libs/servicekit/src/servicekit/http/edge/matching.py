@@ -19,8 +19,8 @@ _LINKS: Final = "/v1/history/downloads/"
 """What stands behind it is a credential."""
 
 
-def told_path(path: str) -> str:
-    """Return *path* as logs, traces and problem documents tell it: without what is secret."""
+def instance_of(path: str) -> str:
+    """Return *path* as problem documents tell it, which clients keep: without what is secret."""
     return f"{_LINKS}{{token}}" if path.startswith(_LINKS) else path
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from opentelemetry.trace import Span, SpanKind, format_trace_id
@@ -10,8 +11,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from contracts.problems import PROBLEM_CODES
 from servicekit.clock import monotonic_s
+from servicekit.http.edge.matching import PARAMETER
 from servicekit.settings import AccessLog
 from servicekit.telemetry import LATENCY_BUCKETS_S, Telemetry, get_logger, mark_failed, traceparent_of, unsampled
+from servicekit.telemetry.attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE,
+    HTTP_ROUTE,
+    METHOD_OTHER,
+    REQUEST_ID,
+    URL_PATH,
+    URL_SCHEME,
+)
 
 SLOW_S: Final = 1.0
 """A request slower than this is worth a line."""
@@ -19,9 +30,12 @@ UNMATCHED: Final = "unmatched"
 """The route of a request that no route takes: a path of the client's choice is no label."""
 LINES_PER_S_MAX: Final = 50
 """Under overload the metric counts what no longer gets a line: writing would cost more than refusing."""
-METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "OTHER")
+OTHER: Final = "OTHER"
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", OTHER)
 STATUSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _STATUS_FAILED: Final = 500
+_OWNER: Final = "owner_id"
+"""The one id that is a client's, and may name a person."""
 
 
 class RequestMetrics:
@@ -102,22 +116,22 @@ class Observer:
         started_s: float,
         request_id: bytes,
         *,
-        path: str,
+        path_params: Mapping[str, object],
         span: Span | None,
         error: BaseException | None,
         problem: str | None,
     ) -> None:
         """Count the answer; write its canonical line where it failed, was slow or is traced (or all lines are wanted).
 
-        *problem* is the code of the problem document that it was. *error* is what made it fail, and is logged here,
-        once: a bug with its traceback, always.
+        *path_params* is the text of the parameters in the route. *problem* is the code of the problem document that it
+        was. *error* is what made it fail, and is logged here, once: a bug with its traceback, always.
         """
         duration_s = monotonic_s() - started_s
         series.count(status, duration_s, None if span is None else _trace_id(span))
         if problem is not None:
             series.count_problem(problem)
         if span is not None:
-            _close_span(span, status, request_id)
+            _close_span(span, series, path_params, status, request_id)
         if status < _STATUS_FAILED and duration_s < SLOW_S and span is None and not self._all:
             return
         if status != _STATUS_FAILED and not self._all and not self._may_write(started_s + duration_s):
@@ -125,17 +139,17 @@ class Observer:
         fields: dict[str, object] = {
             "method": series.method,
             "route": series.route,
-            "path": path,
+            "path": told_path(series.route, path_params),
             "status": status,
             "duration_ms": round(duration_s * 1000, 3),
             "request_id": request_id.decode("ascii"),
         }
         if status == _STATUS_FAILED:
-            fields["exc_info"] = error
-        elif status > _STATUS_FAILED and error is not None:
-            fields["error"] = f"{type(error).__name__}: {error}"
-        log = get_logger()
-        (log.error if status >= _STATUS_FAILED else log.info)("http.request", **fields)
+            get_logger().error("http.request", exc_info=error, **fields)
+        elif status > _STATUS_FAILED:
+            get_logger().warning("http.request", error=None if error is None else _told(error), **fields)
+        else:
+            get_logger().info("http.request", **fields)
 
     def _may_write(self, now_s: float) -> bool:
         """Tell whether this second still has a line to spare."""
@@ -145,22 +159,42 @@ class Observer:
         return self._lines <= LINES_PER_S_MAX
 
     def traced(
-        self, traceparent: str | None, method: str, route: str, path: str, now_s: float
+        self, traceparent: str | None, method: str, scheme: str, now_s: float
     ) -> AbstractContextManager[tuple[Span | None, str | None]]:
         """Make the server span of a sampled request where its client's wish is granted, as `span` does.
 
         Where it is not granted there is no span, and what is handed on is unsampled.
         """
         if self.tracing.is_granted(traceparent, now_s):
-            return self.span(traceparent, method, route, path)
+            return self.span(traceparent, method, scheme)
         return nullcontext((None, unsampled(traceparent)))
 
     @contextmanager
-    def span(self, traceparent: str | None, method: str, route: str, path: str) -> Iterator[tuple[Span, str | None]]:
-        """Make the server span of a sampled request; yield it and the `traceparent` to hand on."""
-        attributes = {"http.request.method": method, "http.route": route, "url.path": path}
-        with self.tracing.span(traceparent, f"{method} {route}", SpanKind.SERVER, attributes) as span:
+    def span(self, traceparent: str | None, method: str, scheme: str) -> Iterator[tuple[Span, str | None]]:
+        """Make the server span of a sampled request; yield it and the `traceparent` to hand on.
+
+        `finish` adds what is known in the end: its route among it.
+        """
+        attributes = {HTTP_REQUEST_METHOD: METHOD_OTHER if method == OTHER else method, URL_SCHEME: scheme}
+        with self.tracing.span(traceparent, _span_name(method), SpanKind.SERVER, attributes) as span:
             yield span, traceparent_of(span)
+
+
+def told_path(route: str, path_params: Mapping[str, object]) -> str | None:
+    """Return the path of a request for *route* as logs and traces tell it; None where no route took it.
+
+    What fills a parameter is told where it is an id of the platform's making. Anything else may be a credential, or
+    name a person: `{token}` and `{owner_id}` are told as such.
+    """
+    if route == UNMATCHED:
+        return None
+    return PARAMETER.sub(
+        lambda found: quote(str(path_params[found[1]]), safe="") if _is_told(found[1], path_params) else found[0], route
+    )
+
+
+def _is_told(name: str, path_params: Mapping[str, object]) -> bool:
+    return name.endswith("_id") and name != _OWNER and name in path_params
 
 
 def problem_in(body: bytes) -> str | None:
@@ -178,11 +212,26 @@ def traceparent_in(headers: Mapping[bytes, bytes]) -> str | None:
     return None if raw is None else raw.decode("ascii", "replace")
 
 
-def _close_span(span: Span, status: int, request_id: bytes) -> None:
-    span.set_attribute("http.response.status_code", status)
-    span.set_attribute("request.id", request_id.decode("ascii"))
+def _close_span(
+    span: Span, series: RouteSeries, path_params: Mapping[str, object], status: int, request_id: bytes
+) -> None:
+    path = told_path(series.route, path_params)
+    if path is not None:
+        span.update_name(f"{_span_name(series.method)} {series.route}")
+        span.set_attribute(HTTP_ROUTE, series.route)
+        span.set_attribute(URL_PATH, path)
+    span.set_attribute(HTTP_RESPONSE_STATUS_CODE, status)
+    span.set_attribute(REQUEST_ID, request_id.decode("ascii"))
     if status >= _STATUS_FAILED:
-        mark_failed(span, f"answered {status}")
+        mark_failed(span, str(status))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _span_name(method: str) -> str:
+    return "HTTP" if method == OTHER else method
 
 
 def _trace_id(span: Span) -> str:

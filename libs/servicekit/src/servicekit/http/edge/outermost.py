@@ -21,8 +21,8 @@ from servicekit.http.edge.body import BODILESS, ClientDisconnected, check_conten
 from servicekit.http.edge.command import CommandRoutes
 from servicekit.http.edge.context import CONTEXT_KEY, RequestContext, check_head, request_id_of
 from servicekit.http.edge.decoding import check_json, refuse_nul
-from servicekit.http.edge.matching import RouteTable, routed_path, told_path
-from servicekit.http.edge.observe import METHODS, UNMATCHED, Observer, problem_in, traceparent_in
+from servicekit.http.edge.matching import RouteTable, instance_of, routed_path
+from servicekit.http.edge.observe import METHODS, OTHER, UNMATCHED, Observer, problem_in, traceparent_in
 from servicekit.http.edge.security import security_headers
 from servicekit.http.problems import PROBLEM_TYPE, Problem, is_problem, problem_from
 from servicekit.http.route import BODY_BYTES_MAX, Route
@@ -72,7 +72,7 @@ class Edge:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_s, path = monotonic_s(), told_path(scope["path"])
+        started_s, path = monotonic_s(), instance_of(scope["path"])
         headers: dict[bytes, bytes] = dict(scope["headers"])
         traceparent = traceparent_in(headers)
         response = TrackedResponse(send, request_id_of(headers.get(b"request-id")), security_headers(scope))
@@ -111,22 +111,19 @@ class Edge:
     ) -> AbstractContextManager[tuple[Span | None, str | None]]:
         if not self._observer.tracing.is_sampled(traceparent):
             return nullcontext((None, None))
-        return self._observer.traced(traceparent, _method_label(scope), UNMATCHED, told_path(scope["path"]), now_s)
+        return self._observer.traced(traceparent, _method_label(scope), scope["scheme"], now_s)
 
     def _finish(
         self, scope: Scope, response: "TrackedResponse", started_s: float, span: Span | None, error: Exception | None
     ) -> None:
         method, route = _method_label(scope), getattr(scope.get("route"), "path_format", UNMATCHED)
-        if span is not None:  # the route is known only now
-            span.update_name(f"{method} {route}")
-            span.set_attribute("http.route", route)
         series = self._observer.series(method, route)
         self._observer.finish(
             series,
             response.status,
             started_s,
             response.request_id,
-            path=scope[CONTEXT_KEY].path,
+            path_params=scope.get("path_params", {}),
             span=span,
             error=error,
             problem=response.problem,
@@ -228,4 +225,4 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _method_label(scope: Scope) -> Any:
-    return scope["method"] if scope["method"] in _METHODS else "OTHER"
+    return scope["method"] if scope["method"] in _METHODS else OTHER

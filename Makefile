@@ -38,8 +38,9 @@ $(TOOLS)/bin/uv:
 
 lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock, and the images' share of it, anew.
 	@$(COMPILE) requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
-	@$(COMPILE) -c requirements.lock deploy/images/requirements.in \
-	    $(addsuffix /pyproject.toml,$(filter libs/contracts libs/servicekit services/%,$(MEMBERS))) -o deploy/images/requirements.lock
+	@$(foreach service,$(filter services/%,$(MEMBERS)),$(COMPILE) -c requirements.lock deploy/images/requirements.in \
+	    $(addsuffix /pyproject.toml,libs/contracts libs/servicekit $(service)) -o deploy/images/$(notdir $(service)).lock &&) true
+	@$(COMPILE) deploy/images/tools.in -o deploy/images/tools.lock
 
 demo: setup ## Play a marketplace's day, or INPUT=file.csv, on a stack of its own, and prove every cent; OPERATIONS=n ends early.
 	@$(RUN) -m demo $(if $(INPUT),--input "$(INPUT)") $(if $(OPERATIONS),--operations $(OPERATIONS))

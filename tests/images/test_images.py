@@ -1,5 +1,6 @@
 """The images: built and run where a Docker engine answers; elsewhere every RUN line runs in a clean folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -84,11 +85,11 @@ class Build:
 
     def _copy(self, source: str, target: str) -> None:
         wanted = self.workdir / target
-        if target == ".":
-            shutil.copy(checkout.ROOT / source, self.workdir)
+        if (checkout.ROOT / source).is_file():
+            shutil.copy(checkout.ROOT / source, wanted)
         else:
             ignored = shutil.ignore_patterns("tests", "__pycache__", "*.egg-info")
-            shutil.copytree(checkout.ROOT / source, wanted, ignore=ignored)
+            shutil.copytree(checkout.ROOT / source, wanted, ignore=ignored, dirs_exist_ok=True)
 
     def _run(self, command: str) -> None:
         environment = {**self.environment, **self.arguments}
@@ -147,6 +148,11 @@ def every_run_line_works_in_a_clean_folder(tmp_path: Path) -> None:
         )
         assert told.returncode == 0, told.stderr
         assert "migrate" in told.stdout
+        listed = json.loads((tmp_path / "app" / "sbom.cdx.json").read_text())
+        parts = {each["name"] for each in listed["components"]}
+        assert listed["metadata"]["component"]["name"] == distribution
+        assert {"asyncpg", "servicekit"} <= parts
+        assert not {"uv", "pip", "hatchling", "cyclonedx-bom"} & parts
 
 
 def the_images_serve_what_the_local_stack_serves() -> None:

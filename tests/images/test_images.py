@@ -92,7 +92,8 @@ class Build:
             shutil.copytree(checkout.ROOT / source, wanted, ignore=ignored, dirs_exist_ok=True)
 
     def _run(self, command: str) -> None:
-        environment = {**self.environment, **self.arguments}
+        # The services follow one another here, in one folder: what one has fetched is there for the next.
+        environment = {**self.environment, **self.arguments, "UV_NO_CACHE": "0"}
         done = subprocess.run(
             ["/bin/sh", "-euc", command],
             cwd=self.workdir,

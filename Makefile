@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dashboards token key test check bench chaos mix docs lock clean
+.PHONY: help setup demo up down status dashboards token key test check bench chaos mix images docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -36,10 +36,11 @@ $(TOOLS)/bin/uv:
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
 	@touch $@
 
-lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock, and the images' share of it, anew.
+lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requirements.lock, and each image's share of it, anew.
 	@$(COMPILE) requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
-	@$(COMPILE) -c requirements.lock deploy/images/requirements.in \
-	    $(addsuffix /pyproject.toml,$(filter libs/contracts libs/servicekit services/%,$(MEMBERS))) -o deploy/images/requirements.lock
+	@$(foreach service,$(filter services/%,$(MEMBERS)),$(COMPILE) -c requirements.lock deploy/images/requirements.in \
+	    $(addsuffix /pyproject.toml,libs/contracts libs/servicekit $(service)) -o deploy/images/$(notdir $(service)).lock &&) true
+	@$(COMPILE) deploy/images/tools.in -o deploy/images/tools.lock
 
 demo: setup ## Play a marketplace's day, or INPUT=file.csv, on a stack of its own, and prove every cent; OPERATIONS=n ends early.
 	@$(RUN) -m demo $(if $(INPUT),--input "$(INPUT)") $(if $(OPERATIONS),--operations $(OPERATIONS))
@@ -77,6 +78,9 @@ chaos: setup ## Inflict faults on the running platform and judge what is left; F
 
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))
+
+images: setup ## Build every service's image and run docker-compose.yml: with Docker, else as root on Debian with podman and no registry.
+	@$(RUN) -m tests.images
 
 docs: setup ## Make what is generated: pages of errors, settings, scopes, metrics and logs, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md

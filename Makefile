@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dashboards token key test check bench chaos mix images docs lock clean
+.PHONY: help setup demo up down status dashboards token key test check bench chaos drill mix images docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -75,6 +75,9 @@ bench: setup ## Measure the platform beside pgbench that writes the same rows; C
 
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on, STEPS=n walks.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(if $(STEPS),--steps $(STEPS))
+
+drill: setup ## Take instances away and break things on the whole stack, and see what clients and operators are told; ONLY=alerts chooses, SHORT=1 takes five minutes.
+	@$(RUN) -m tests.drills $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))

@@ -34,7 +34,7 @@ BREACHES_SHOWN = 5
 class Bite:
     """That the fault bit: how often, in words, with what it broke of its own promise; the recovery in seconds.
 
-    *alarms* are those of the product's own that were raised, by their names.
+    *alarms* are those of the product's own that were raised, by their names. *figures* are kept beside the result.
     """
 
     what: str
@@ -42,6 +42,7 @@ class Bite:
     recovery_s: float
     breaches: list[str] = field(default_factory=list)
     alarms: dict[str, list[str]] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -126,6 +127,7 @@ class RunResult:
     webhooks: int = 0
     webhook_repeats: int = 0
     decisions: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
     must: list[str] = field(default_factory=list)
     may: list[str] = field(default_factory=list)
 
@@ -290,6 +292,7 @@ def _result(run: Run, fault: Fault, bite: Bite, observed: Observed, times: Phase
         webhooks=0 if observed.webhooks is None else len(observed.webhooks.posts),
         webhook_repeats=0 if observed.webhooks is None else observed.webhooks.repeats,
         decisions=0 if observed.decisions is None else len(observed.decisions.made),
+        figures=bite.figures,
         must=_must(fault),
         may=_may(fault),
     )

@@ -100,8 +100,10 @@ class Deposits:
         return took_s[int(len(took_s) * 0.99)] * 1e3
 
 
-async def _under_deposits(run: Run, gateway: Gateway, trouble: Callable[[], Awaitable[None]]) -> tuple[Deposits, str]:
-    """Have *trouble* CALM_S after deposits began to come through *gateway*; return them and their figures in words."""
+async def _under_deposits(
+    run: Run, gateway: Gateway, trouble: Callable[[], Awaitable[None]]
+) -> tuple[Deposits, dict[str, float]]:
+    """Have *trouble* CALM_S after deposits began to come through *gateway*; return them and how fast they went."""
     deposits = Deposits(run, gateway.port)
     began_s = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
@@ -110,7 +112,11 @@ async def _under_deposits(run: Run, gateway: Gateway, trouble: Callable[[], Awai
         await trouble()
     calm_ms = deposits.p99_ms(began_s, began_s + CALM_S)
     then_ms = deposits.p99_ms(began_s + CALM_S, time.monotonic())
-    return deposits, f"p99 {then_ms:.0f} ms, before {calm_ms:.0f} ms"
+    return deposits, {"p99_ms": round(then_ms, 1), "calm_p99_ms": round(calm_ms, 1)}
+
+
+def _speed(figures: dict[str, float]) -> str:
+    return f"p99 {figures['p99_ms']:.0f} ms, before {figures['calm_p99_ms']:.0f} ms"
 
 
 async def kill_behind_gateway(run: Run) -> Bite:
@@ -130,7 +136,8 @@ async def kill_behind_gateway(run: Run) -> Bite:
     failed = deposits.failed()
     return Bite(
         what=f"{KILLS} kills, {len(deposits.tries)} deposits, {again} sent to another instance, failed: "
-        f"{failed.total()}; {figures}",
+        f"{failed.total()}; {_speed(figures)}",
+        figures={**figures, "requests": len(deposits.tries), "failed": failed.total(), "retried": again},
         count=again,
         recovery_s=recovery_s,
         breaches=[f"{count} were answered {told}" for told, count in failed.items()],
@@ -146,13 +153,16 @@ def _sent_again(gateway: Gateway) -> int:
 async def reload_and_kill_gateway(run: Run) -> Bite:
     """F59: under 400 deposits a second the gateway is reloaded 18 times, to one instance and back, and then killed."""
     gone = (0.0, 0.0)
+    slowest = 0.0
 
     async def reload_and_kill() -> None:
-        nonlocal gone
+        nonlocal gone, slowest
         keep = run.platform.site.keep
         for number in range(RELOADS):
             only = f"{LOOPBACK}:{run.platform.api_ports[number % len(APIS)]}"
+            switched_s = time.monotonic()
             await keep(functools.partial(gateway.switch, replace(gateway.behind, apis={"wallet": [only]})))
+            slowest = max(slowest, round(time.monotonic() - switched_s, 2))
         began_s = time.monotonic()
         await keep(gateway.kill)
         await keep(gateway.start)
@@ -165,7 +175,14 @@ async def reload_and_kill_gateway(run: Run) -> Bite:
     lost = deposits.failed().total() - failed.total()
     return Bite(
         what=f"{RELOADS} reloads and a kill, {len(deposits.tries)} deposits, {lost} lost while it was away for "
-        f"{gone[1] - gone[0]:.1f} s, failed otherwise: {failed.total()}; {figures}",
+        f"{gone[1] - gone[0]:.1f} s, failed otherwise: {failed.total()}; {_speed(figures)}",
+        figures={
+            **figures,
+            "requests": len(deposits.tries),
+            "failed": failed.total(),
+            "lost": lost,
+            "switch_s": slowest,
+        },
         count=lost,
         recovery_s=recovery_s,
         breaches=[f"{count} were answered {told}" for told, count in failed.items()],

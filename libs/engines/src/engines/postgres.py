@@ -29,7 +29,7 @@ SERVING = frozenset({"ready", "standby"})
 COMMON_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "256MB",
     "max_wal_size": "8GB",  # a soft limit: a checkpoint in the middle of a burst costs its full-page images again
     "checkpoint_timeout": "15min",

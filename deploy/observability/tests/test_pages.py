@@ -12,10 +12,12 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
+from engines.ports import free_ports
 from local_stack.config import Config
 from local_stack.credentials import Credentials
 from observability.__main__ import app
 from observability.asking import Answer, NotAsked, PrometheusClient, Series, named
+from observability.asking_postgres import ask_database
 from observability.dashboards.overview import OVERVIEW
 from observability.looking import Look, addresses_of, have_wallets_ranked
 from observability.pages import judged, page
@@ -108,6 +110,13 @@ def test_labels_that_a_series_lacks_are_left_out_of_its_legend() -> None:
     assert named("p99 {{a}} of {{b}}", {"a": "x", "b": "y"}) == "p99 x of y"
 
 
+async def test_a_database_that_is_away_is_told() -> None:
+    with pytest.raises(NotAsked, match="the database does not answer"):
+        await ask_database(
+            f"postgresql://dashboards@127.0.0.1:{free_ports(1)[0]}/x", a_panel(queries=(), sql="select 1")
+        )
+
+
 def shown(answer: Answer) -> str:
     """Return the page of a dashboard with one panel."""
     return page(OVERVIEW, [answer], ["overview", "wallet"], AT)
@@ -119,6 +128,7 @@ def test_lines_are_drawn_with_the_threshold_that_they_cross() -> None:
     assert text.count("<polyline") == 2
     assert text.count('class="limit"') == 1
     assert 'class="bad">60 s' in text
+    assert text.count("&#9632;") == 2
     assert "How far &lt;it&gt; is behind." in text
 
 

@@ -18,10 +18,16 @@ CELLS_MAX: Final = 64
 COLOURS: Final = ("#3866b0", "#c4572e", "#3d8a4a", "#8a4a9e", "#b08a1e", "#2b8f93", "#a83a5c", "#5f6b7a")
 
 
+def coloured(series: Sequence[Series]) -> list[tuple[str, Series]]:
+    """Return those of *series* that are drawn, the largest, each with its colour."""
+    drawn = sorted(series, key=lambda each: -max(value for _, value in each.points))[:LINES_MAX]
+    return [(COLOURS[number % len(COLOURS)], each) for number, each in enumerate(drawn)]
+
+
 def lines(series: Sequence[Series], unit: Unit, thresholds: Thresholds) -> str:
     """Return the largest of *series* as lines, with the thresholds that lie within them."""
-    drawn = sorted(series, key=lambda each: -max(value for _, value in each.points))[:LINES_MAX]
-    points = [point for each in drawn for point in each.points if math.isfinite(point[1])]
+    drawn = coloured(series)
+    points = [point for _, each in drawn for point in each.points if math.isfinite(point[1])]
     if not points:
         return ""
     begin, end = min(at for at, _ in points), max(at for at, _ in points)
@@ -42,9 +48,8 @@ def lines(series: Sequence[Series], unit: Unit, thresholds: Thresholds) -> str:
         for limit in (thresholds.look, thresholds.bad)
         if limit is not None and lowest < limit <= highest
     ]
-    for number, each in enumerate(drawn):
+    for colour, each in drawn:
         path = " ".join(place(at, value) for at, value in each.points if math.isfinite(value))
-        colour = COLOURS[number % len(COLOURS)]
         parts.append(f'<polyline stroke="{colour}" points="{path}"><title>{escape(each.legend)}</title></polyline>')
     return _svg("".join(parts), HEIGHT)
 

@@ -6,7 +6,7 @@ from html import escape
 from typing import Any, Final
 
 from observability.asking import Answer, Series
-from observability.drawing import cells, lines
+from observability.drawing import cells, coloured, lines
 from observability.panels import Dashboard, Panel, Thresholds, View
 from observability.writing import told, written
 
@@ -67,16 +67,20 @@ def _nothing(panel: Panel) -> str:
 
 def _last(series: Sequence[Series], panel: Panel) -> str:
     """Return the last value of each series, the largest first."""
-    found = sorted(
-        ((each.points[-1][1], each.legend or "all") for each in series), key=lambda each: (-each[0], each[1])
-    )
+    colours = {each.legend: colour for colour, each in coloured(series)} if panel.view is View.LINES else {}
+    found = sorted(((each.points[-1][1], each.legend) for each in series), key=lambda each: (-each[0], each[1]))
     rows = "".join(
-        f'<tr><td>{escape(legend)}</td><td class="{judged(value, panel.thresholds)}">'
+        f"<tr><td>{_key(colours.get(legend))}{escape(legend or 'all')}</td>"
+        f'<td class="{judged(value, panel.thresholds)}">'
         f"{escape(written(value, panel.unit))}</td></tr>"
         for value, legend in found[:ROWS_MAX]
     )
     more = f"<p>and {len(found) - ROWS_MAX} more</p>" if len(found) > ROWS_MAX else ""
     return f"<table>{rows}</table>{more}"
+
+
+def _key(colour: str | None) -> str:
+    return "" if colour is None else f'<b style="color:{colour}">&#9632;</b> '
 
 
 def judged(value: float, thresholds: Thresholds) -> str:

@@ -40,6 +40,8 @@ lock: $(if $(filter $(TOOLS)/bin/uv,$(UV)),$(TOOLS)/bin/uv) ## Resolve requireme
 	@$(COMPILE) requirements.in $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
 	@$(foreach service,$(filter services/%,$(MEMBERS)),$(COMPILE) -c requirements.lock deploy/images/requirements.in \
 	    $(addsuffix /pyproject.toml,libs/contracts libs/servicekit $(service)) -o deploy/images/$(notdir $(service)).lock &&) true
+	@$(COMPILE) -c requirements.lock deploy/images/requirements.in libs/contracts/pyproject.toml libs/servicekit/pyproject.toml \
+	    -o deploy/images/common.lock
 	@$(COMPILE) deploy/images/tools.in -o deploy/images/tools.lock
 
 demo: setup ## Play a marketplace's day, or INPUT=file.csv, on a stack of its own, and prove every cent; OPERATIONS=n ends early.

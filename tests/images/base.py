@@ -1,11 +1,11 @@
 """The base image of the Dockerfile, made of Debian's packages: the same Python, without a registry."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
+from dockerfile_parse import DockerfileParser
 from tests.images.podman import SHOWN_MAX, Podman
 
 from engines import checkout, debian
@@ -20,7 +20,8 @@ MADE_WITHIN_S: Final = 600.0
 
 def name_of_base() -> str:
     """Return the one image that the Dockerfile begins its stages with."""
-    (name,) = set(re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE))
+    steps = DockerfileParser(str(DOCKERFILE)).structure
+    (name,) = {str(step["value"]).split()[0] for step in steps if step["instruction"] == "FROM"}
     return name
 
 

@@ -1,8 +1,9 @@
 """What a customer does with the platform behind its gateway, in short."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -48,15 +49,22 @@ class Customer:
     address: str
     key: str
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
+    def ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, min_position: str | None = None
+    ) -> httpx2.Response:
         """Return the answer to one request."""
-        sent = {"authorization": f"Bearer {self.key}", "idempotency-key": new_id_text(), **headers}
+        sent = {"authorization": f"Bearer {self.key}", "idempotency-key": new_id_text()}
+        if min_position is not None:
+            sent["min-position"] = min_position
         return httpx2.request(method, self.address + path, json=body, headers=sent, timeout=ANSWER_S_MAX)
 
     def wait_known(self) -> None:
         """Wait until every service knows the key."""
         for path in ("/v1/wallets", "/v1/history/owners/nobody/entries", "/v1/risk/decisions", "/v1/webhook-endpoints"):
-            self._until(lambda path=path: self.ask("GET", f"{path}?limit=1").is_success, f"{path} did not know the key")
+            self._until(partial(self._is_known, path), f"{path} did not know the key")
+
+    def _is_known(self, path: str) -> bool:
+        return self.ask("GET", f"{path}?limit=1").is_success
 
     def open_wallet(self, owner: str) -> str:
         """Open a wallet; return its id."""
@@ -73,7 +81,7 @@ class Customer:
         found: list[httpx2.Response] = []
 
         def reached() -> bool:
-            found[:] = [self.ask("GET", path, **{"min-position": position})]
+            found[:] = [self.ask("GET", path, min_position=position)]
             return found[0].status_code == HTTPStatus.OK
 
         self._until(reached, "the deposit never reached the history")

@@ -16,7 +16,7 @@ from tests.images.podman import Podman
 
 from engines import debian, java, kafka
 
-FILES: Final = Path(__file__).with_name("stand_ins")
+FILES: Final = Path(__file__).with_name("stand_in_files")
 TOOLS_POM: Final = FILES / "kafka-tools.xml"
 
 Source = Callable[[], Path]

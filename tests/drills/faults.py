@@ -246,15 +246,7 @@ PHASES: Final[tuple[tuple[AlertDrill, ...], ...]] = (
             within_s=120.0,
         ),
     ),
-    (
-        AlertDrill(
-            "the wallet's relays cannot renew their leases",
-            holding("wallet", "select from servicekit.relay_lease for update"),
-            (Expected("NobodyPublishes", {"service": "wallet"}),),
-            within_s=120.0,
-        ),
-        AlertDrill("nearly every connection is taken", taking_connections, (Expected("DatabaseConnectionsHigh"),)),
-    ),
+    (AlertDrill("nearly every connection is taken", taking_connections, (Expected("DatabaseConnectionsHigh"),)),),
     (AlertDrill("a synchronous standby is missing", waiting_for_a_standby, (Expected("SynchronousStandbyMissing"),)),),
     (AlertDrill("the broker stops", stopping_engine("kafka.Kafka"), (Expected("KafkaNoController"),)),),
     (AlertDrill("PostgreSQL stops", stopping_engine("bin/postgres"), (Expected("DatabaseDown"),)),),

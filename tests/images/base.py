@@ -21,7 +21,7 @@ MADE_WITHIN_S: Final = 600.0
 def name_of_base() -> str:
     """Return the one image that the Dockerfile begins its stages with."""
     steps = DockerfileParser(str(DOCKERFILE)).structure
-    (name,) = {str(step["value"]).split()[0] for step in steps if step["instruction"] == "FROM"}
+    (name,) = {str(step["value"]).split()[0] for step in steps if str(step["instruction"]).lower() == "from"}
     return name
 
 

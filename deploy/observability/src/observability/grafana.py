@@ -180,7 +180,11 @@ _SOURCES: Final = {
             "access": "proxy",
             "url": "${PROMETHEUS_URL}",
             "isDefault": True,
-            "jsonData": {"timeInterval": "5s"},
+            # A point of a request's duration leads to its trace.
+            "jsonData": {
+                "timeInterval": "5s",
+                "exemplarTraceIdDestinations": [{"name": "trace_id", "datasourceUid": "traces"}],
+            },
         },
         {
             "name": "PostgreSQL",
@@ -192,6 +196,7 @@ _SOURCES: Final = {
             "jsonData": {"database": "transaction_history", "sslmode": "disable"},
             "secureJsonData": {"password": "${DASHBOARDS_DATABASE_PASSWORD}"},
         },
+        {"name": "Traces", "uid": "traces", "type": "jaeger", "access": "proxy", "url": "${TRACES_URL}"},
     ],
 }
 

@@ -129,7 +129,7 @@ async def _connection(host: str, port: int, load: Load, *, until_s: float, pause
         due_s = monotonic_s() + pause_s
         writer.write(next(requests))
         head = await reader.readuntil(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head)
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
         assert length is not None, head
         body = await reader.readexactly(int(length[1]))
         assert b'"body":null' not in body, body

@@ -15,6 +15,7 @@ CELLS = {
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",
     "traced": "the same with no request traced, one in a hundred, and every one",
+    "gateway": "the same through the gateway, and straight to the process",
     "batches": "independent batches of transfers over HTTP",
     "one_transaction": "the same handler with one transaction per request",
     "echo": "FastAPI that only reads and writes the bodies",

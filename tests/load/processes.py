@@ -11,7 +11,10 @@ from types import MappingProxyType
 
 import httpx2
 
+from engines import accounts, temporary
 from engines.ports import free_ports
+from gateway.engine import Gateway
+from gateway.rendering import Behind
 from testkit.databases import Database
 
 READY_WITHIN_S = 60.0
@@ -66,6 +69,21 @@ async def apis(
     }
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(started(module, "WALLET_API_PORT", environment)) for _ in range(count)]
+
+
+@asynccontextmanager
+async def gateway_before(process: Process) -> AsyncIterator[Process]:
+    """Run a gateway before one instance of the wallet's API, and end it afterwards; its CPU is that of its worker."""
+    (port,) = free_ports(1)
+    with temporary.run_folder(accounts.home_for(accounts.unprivileged_account())) as folder:
+        behind = Behind(port=port, apis={"wallet": [process.url.removeprefix("http://")]}, requests_per_address=10_000)
+        gateway = Gateway(folder=folder / "gateway", port=port, log=folder / "gateway.log", behind=behind)
+        gateway.start()
+        try:
+            worker = next(pid for pid in gateway.daemon.pids() if pid != gateway.daemon.pid)
+            yield Process(f"http://127.0.0.1:{port}", worker)
+        finally:
+            gateway.stop()
 
 
 async def _until_ready(url: str) -> None:

@@ -21,6 +21,7 @@ def ratios(series: Series) -> dict[str, float]:
         "million_ahead_vs_locked": _share(series.median("million ahead"), series.median("million locked")),
         "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
         "http_traced_vs_untraced": series.paired(f"traced {TRACED_SHARE:.0%} uniform", "traced 0% uniform"),
+        "http_through_gateway_vs_direct": series.paired("gateway through", "gateway direct"),
         "batch_vs_pgbench_uniform": _share(
             series.best("batches uniform"), series.best("pgbench several_statements uniform")
         ),

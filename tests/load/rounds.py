@@ -8,7 +8,7 @@ from tests.load import cells, one_transaction
 from tests.load.database import Bench, make_room, row_sizes
 from tests.load.generator import Load
 from tests.load.plan import KINDS, TRACED_SHARE, BenchPlan
-from tests.load.processes import Process, apis, started
+from tests.load.processes import Process, apis, gateway_before, started
 from tests.load.series import Series
 
 Attempt = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
@@ -40,6 +40,7 @@ class Rounds:
             (self._committer, ("committer",)),
             (self._one_api, ("http", "batches", "idle")),
             (self._traced, ("traced",)),
+            (self._gateway, ("gateway",)),
             (self._one_transaction, ("one_transaction",)),
             (self._pgbench, ("pgbench",)),
             (self._idle_pgbench, ("idle",)),
@@ -81,6 +82,12 @@ class Rounds:
                 for kind in KINDS:
                     load = self._load(kind, max(self.plan.connections))
                     self.series.add(f"traced {share:.0%} {kind}", await cells.http(processes, load))
+
+    async def _gateway(self) -> None:
+        load = self._load("uniform", max(self.plan.connections))
+        async with apis(self.bench.database) as (process,), gateway_before(process) as through:
+            self.series.add("gateway direct", await cells.http([process], load))
+            self.series.add("gateway through", await cells.http([through], load))
 
     async def _one_transaction(self) -> None:
         for pool in self.plan.pools:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import httpx2
+import psutil
 
 from engines import accounts, temporary
 from engines.ports import free_ports
@@ -80,7 +81,8 @@ async def gateway_before(process: Process) -> AsyncIterator[Process]:
         gateway = Gateway(folder=folder / "gateway", port=port, log=folder / "gateway.log", behind=behind)
         gateway.start()
         try:
-            worker = next(pid for pid in gateway.daemon.pids() if pid != gateway.daemon.pid)
+            children = psutil.Process(gateway.daemon.pid).children()
+            (worker,) = (each.pid for each in children if "worker process" in " ".join(each.cmdline()))
             yield Process(f"http://127.0.0.1:{port}", worker)
         finally:
             gateway.stop()

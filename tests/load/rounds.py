@@ -1,7 +1,7 @@
 """The rounds: every cell once in each, so that whatever the machine does meanwhile falls on all of them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from tests.load import cells, one_transaction
@@ -86,6 +86,7 @@ class Rounds:
     async def _gateway(self) -> None:
         load = self._load("uniform", max(self.plan.connections))
         async with apis(self.bench.database) as (process,), gateway_before(process) as through:
+            await cells.http([process], replace(load, seconds=_PRIMING_S))
             self.series.add("gateway direct", await cells.http([process], load))
             self.series.add("gateway through", await cells.http([through], load))
 

@@ -72,7 +72,7 @@ class Customer:
 
     def deposit(self, wallet_id: str) -> str:
         """Pay a dollar in; return the position after it."""
-        body = {"wallet_id": wallet_id, "amount": "1.00", "reference": "images"}
+        body = {"wallet_id": wallet_id, "amount": {"amount": "1.00", "currency": "USD"}, "reference": "images"}
         return self._made("/v1/deposits", body).headers["ledger-position"]
 
     def wait_visible(self, wallet_id: str, position: str) -> int:

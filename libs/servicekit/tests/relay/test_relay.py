@@ -81,6 +81,19 @@ async def owners_are(bench: Bench, wanted: dict[str | None, int]) -> bool:
     return await bench.owners() == wanted
 
 
+async def test_a_relay_that_cannot_renew_its_leases_tells_that_it_holds_none(bench: Bench) -> None:
+    async with running(bench.relay("a", lease_s=2.0)):
+        await eventually(lambda: held(bench, SHARDS))
+        async with bench.pool.transaction() as elsewhere:
+            await elsewhere.connection.execute("select from servicekit.relay_lease for update")
+            await eventually(lambda: held(bench, 0))
+        await eventually(lambda: held(bench, SHARDS))
+
+
+async def held(bench: Bench, shards: int) -> bool:
+    return bench.metric("relay_leases_held") == shards
+
+
 async def test_a_relay_that_dies_between_acknowledgement_and_cursor_leaves_repeats_only(bench: Bench) -> None:
     await bench.write(range(8), 1, 100)
     doomed = bench.relay("doomed", lease_s=1.0)

@@ -1,5 +1,7 @@
 """Prometheus metrics of the relay."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _PUBLISH_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -78,9 +80,9 @@ class RelayMetrics:
         """Count a failed send."""
         self._failures.labels(error).inc()
 
-    def leases_held(self, shards: int) -> None:
-        """Set how many shards this process publishes."""
-        self._leases.set(shards)
+    def tell_leases(self, held: Callable[[], int]) -> None:
+        """Have *held* say, whenever that is asked, how many shards this process publishes."""
+        self._leases.set_function(held)
 
     def leases_lost(self, shards: int) -> None:
         """Count shards that another owner took."""

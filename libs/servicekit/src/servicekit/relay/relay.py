@@ -87,6 +87,7 @@ class Relay:
         self._moved_s = float("-inf")
         self._measured_s = float("-inf")
         self._lag_s = 0.0
+        metrics.tell_leases(self._leases_in_force)
 
     async def check(self) -> Mapping[str, Check]:
         """Return, for a deep look, what waits or is stopped, and for how long something waits."""
@@ -189,17 +190,19 @@ class Relay:
             await self._release(sorted(self._shards)[-excess:])
         elif excess < 0:
             await self._acquire(-excess)
-        self._metrics.leases_held(len(self._shards))
 
     def _drop(self, lost: set[int], *, stood_still: bool) -> None:
         if not lost:
             return
         self._shards.give_up(lost)
         self._metrics.leases_lost(len(lost))
-        self._metrics.leases_held(len(self._shards))
         _log.warning("relay.leases_lost", shards=sorted(lost))
         if stood_still:
             raise LeasesLost(f"was paused beyond {self._settings.lease_s} s and lost {len(lost)} shards")
+
+    def _leases_in_force(self) -> int:
+        """Return how many shards are ours to publish: none where their leases could not be renewed in time."""
+        return 0 if self._is_due(self._renewed_s, self._settings.lease_s) else len(self._shards)
 
     async def _free_unheld(self, epochs: Mapping[int, int]) -> None:
         """Free the leases that are ours by the table alone, or nobody would publish their shards.
@@ -288,7 +291,6 @@ class Relay:
                 await self._leases.leave(connection)
         except OperationalError as error:
             _log.warning("relay.hand_over_failed", error=error.detail)
-        self._metrics.leases_held(0)
 
     # -- records
 

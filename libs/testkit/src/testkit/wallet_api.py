@@ -11,6 +11,10 @@ from testkit.identities import CLIENTS_HEADERS
 
 Json = dict[str, Any]
 AT_ONCE: Final = 100
+COME_AGAIN: Final = frozenset({"overloaded", "unavailable", "outcome_unknown"})
+"""The codes that a client repeats its command after: a machine that stood still for a second is no finding."""
+REPEATS_MAX: Final = 20
+REPEATED_AFTER_S: Final = 0.2
 
 
 class Client:
@@ -44,11 +48,22 @@ class Client:
         return after
 
     async def post_all(self, commands: Sequence[tuple[str, Json]]) -> list[httpx2.Response]:
-        """Send each (path, body) under a fresh key, some at a time; return the answers in their order."""
+        """Settle each (path, body) under a fresh key, some at a time; return the answers in their order."""
         answers: list[httpx2.Response] = []
         for start in range(0, len(commands), AT_ONCE):
-            answers.extend(await asyncio.gather(*(self.post(*each) for each in commands[start : start + AT_ONCE])))
+            answers.extend(await asyncio.gather(*(self._settle(*each) for each in commands[start : start + AT_ONCE])))
         return answers
+
+    async def _settle(self, path: str, body: Json) -> httpx2.Response:
+        """Send a command, again under its key while it is told to come again, and return its last answer."""
+        key = self.key()
+        answer = await self.post(path, body, key=key)
+        for _ in range(REPEATS_MAX):
+            if answer.is_success or answer.json()["code"] not in COME_AGAIN:
+                break
+            await asyncio.sleep(REPEATED_AFTER_S)
+            answer = await self.post(path, body, key=key)
+        return answer
 
     async def get(self, path: str, **query: str) -> httpx2.Response:
         """Read."""

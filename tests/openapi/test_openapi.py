@@ -46,8 +46,10 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(postgres_server: Server) -> Iterator[Running]:
-    with ExitStack() as stack:
+def running(postgres_server: Server, kafka_bootstrap: str) -> Iterator[Running]:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
+        # Deep health is to be seen healthy too, and asks a broker.
+        environment.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_bootstrap)
         yield Running(stack, postgres_server)
 
 

@@ -5,18 +5,16 @@ import functools
 import http.server
 import json
 import threading
-import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import uuid5
 
 import asyncpg
 from tests.drills.stack import FRAUD_RULES, DrillStack, stopped
 
-from contracts.canary import TENANT_ID
+from contracts.ids import new_id_text
 
 UNBOUNDED: Final = {"transaction_timeout": "0", "idle_in_transaction_session_timeout": "0", "lock_timeout": "0"}
 CONNECTIONS_WANTED: Final = 0.88
@@ -204,10 +202,10 @@ def _notifications(stack: DrillStack, method: str, path: str, body: Any) -> Any:
         headers={
             "authorization": f"Bearer {stack.key()}",
             "content-type": "application/json",
-            "idempotency-key": str(uuid5(TENANT_ID, f"{method} {path} {time.time_ns()}")),
+            "idempotency-key": new_id_text(),
         },
     )
-    with urllib.request.urlopen(request, timeout=ASKED_S) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=ASKED_S) as answer:  # noqa: S310 - our own API
         text = answer.read()
     return json.loads(text) if text else None
 

@@ -103,7 +103,7 @@ async def a_broken_file_is_refused_at_once(
     write_rules(environment, "version: [")
     projector.child.send_signal(signal.SIGHUP)
     async with asyncio.timeout(30):
-        while (rules := (await api.get("/v1/risk/rules")).json())["last_refusal"] is None:  # noqa: ASYNC110
+        while (rules := (await api.get("/v1/risk/rules")).json())["last_refusal"] is None:  # noqa: ASYNC110 - the event is the API's
             await asyncio.sleep(0.05)
     assert rules["last_refusal"]["errors"][0].startswith("rules.yaml:1: ")
     assert rules["in_force"]["version"].startswith("1+")

@@ -15,13 +15,12 @@ from engines.checkout import ROOT
 from engines.daemon import Command
 from engines.engine import Engine
 from engines.errors import EngineError
-from engines.ports import LOOPBACK
+from engines.monitoring import ask
 from gateway.rendering import Behind, render
 
 FILES: Final = ROOT / "deploy" / "gateway" / "nginx"
 TEMPLATE: Final = FILES / "nginx.conf.template"
 READY_WITHIN_S: Final = 10.0
-ASKED_S: Final = 2.0
 RELOADED_WITHIN_S: Final = 10.0
 POLL_S: Final = 0.02
 
@@ -69,14 +68,10 @@ class Gateway(Engine):
     def is_ready(self, pid: int) -> bool:
         """Return whether it answers."""
         del pid  # its port is its own: another nginx would have kept this one from starting
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=ASKED_S)
         try:
-            connection.request("GET", "/")
-            return connection.getresponse().status == http.client.NOT_FOUND
-        except (OSError, http.client.HTTPException):
+            return ask(self.port, "/")[0] == http.client.NOT_FOUND
+        except OSError:
             return False
-        finally:
-            connection.close()
 
     def switch(self, behind: Behind) -> None:
         """Send requests from now on to what *behind* names; those under way end where they are.

@@ -102,5 +102,5 @@ docs: setup ## Make what is generated: pages of errors, settings, scopes, metric
 	@$(RUN) -m observability dashboards
 	@$(RUN) -m observability alertmanager > deploy/observability/alertmanager.yml
 
-clean: ## Stop the local stack and remove its data, logs and results.
-	@if test -x $(RUN); then $(RUN) -m local_stack clean; fi
+clean: ## Stop the local stack and remove its data, logs and results; asks at a terminal, YES=1 does not.
+	@if test -x $(RUN); then $(RUN) -m local_stack clean $(if $(YES),--yes,$$(test -t 0 || echo --yes)); fi

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.drills import alerts, gateway
+from tests.drills import alerts, inflicted
 from tests.drills.failing import DrillFailed
 from tests.drills.page import page
 from tests.pages import machine
@@ -19,10 +19,11 @@ RESULTS: Final = checkout.STATE / "results" / "drill.json"
 PAGE: Final = checkout.ROOT / "docs" / "operations" / "drills.md"
 
 Drill = Callable[[], Mapping[str, Any]]
-SHORT: Final[Mapping[str, Drill]] = {"gateway_kill": gateway.hold_kill, "alerts": alerts.hold_first}
+SHORT: Final[Mapping[str, Drill]] = {"gateway_kill": inflicted.hold_kill, "alerts": alerts.hold_first}
 DRILLS: Final[Mapping[str, Drill]] = {
-    "gateway_kill": gateway.hold_kill,
-    "gateway_reload": gateway.hold_reload,
+    "gateway_kill": inflicted.hold_kill,
+    "gateway_reload": inflicted.hold_reload,
+    "rebuild": inflicted.hold_rebuild,
     "alerts": alerts.hold,
 }
 

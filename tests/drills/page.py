@@ -21,6 +21,11 @@ _GATEWAY: Final = """\
 
 400 deposits a second come through the gateway for eleven seconds; a checker finds the money exact afterwards."""
 
+_REBUILD: Final = """\
+## Rebuild
+
+Both read models of the history are rebuilt under load, each rebuild killed once on its way, and switched to."""
+
 
 def page(told: Mapping[str, Any]) -> str:
     """Return the page of a whole run's figures."""
@@ -48,6 +53,11 @@ def page(told: Mapping[str, Any]) -> str:
                 "calm p99 ms",
             ),
             (_gateway_row(name, each) for name, each in gateway.items()),
+        ),
+        _REBUILD,
+        table(
+            ("failed reads", "hashes equal", "money differs"),
+            [tuple(str(drills["rebuild"][key]) for key in ("failed_reads", "hash_equal", "money_differs"))],
         ),
     ]
     return "\n\n".join(parts) + "\n"

@@ -177,4 +177,5 @@ def _drained(composed: Composed) -> None:
     containers = [container for name in KINDS for container in composed.containers(name)]
     composed.podman.run("stop", "--time", DRAINED_S, *containers, within_s=120)
     ended = {each: composed.podman.inspect(each)["State"]["ExitCode"] for each in containers}
-    assert set(ended.values()) == {0}, {each: status for each, status in ended.items() if status != 0}
+    killed = {each: status for each, status in ended.items() if status != 0}
+    assert not killed, f"{killed}; the first of them:\n{composed.logs(next(iter(killed)))}"

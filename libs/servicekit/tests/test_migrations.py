@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate, servicekit_source
+from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate, pending, servicekit_source
 from servicekit.postgres import connect
 from testkit.databases import Database, Server, TemplateDatabase
 
@@ -46,6 +46,18 @@ async def test_each_file_is_applied_once(database: Database, source: MigrationSo
 
     assert [str(m) for m in first if m.source == "probe"] == ["probe/0001_table", "probe/0002_drop", "probe/0003_more"]
     assert second == []
+
+
+async def test_what_would_be_applied_is_told_and_is_not(database: Database, source: MigrationSource) -> None:
+    sources = [servicekit_source(), source]
+    before_all = await pending(database.dsn_owner, sources)
+    applied = await migrate(database.dsn_owner, sources, app_role=APP_ROLE, phase=Phase.PRE)
+    left = await pending(database.dsn_owner, sources)
+
+    assert [each for each in before_all if each not in left] == applied
+    assert [str(each) for each in left] == ["probe/0002_drop"]
+    assert await pending(database.dsn_owner, sources, phase=Phase.PRE) == []
+    assert await migrate(database.dsn_owner, sources, app_role=APP_ROLE) == left
 
 
 async def test_the_app_role_is_granted_what_the_files_say(database: Database, source: MigrationSource) -> None:

@@ -1,9 +1,11 @@
 """Traces: contexts are parsed strictly, handed on only when sampled, and written as bounded JSON lines."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -51,6 +53,26 @@ def test_a_sampled_trace_goes_on_from_process_to_process(tmp_path: Path) -> None
         {"shard": 3},
     )
     tracing.close()
+
+
+class _AwayCollector(SpanProcessor):
+    """Hands nothing on before somebody answers, as one does whose collector is away."""
+
+    def __init__(self) -> None:
+        self.answered = threading.Event()
+
+    def shutdown(self) -> None:
+        self.answered.wait()
+
+
+def test_a_collector_that_is_away_holds_no_process_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servicekit.telemetry.tracing.CLOSE_S", 0.01)
+    processor = _AwayCollector()
+
+    Tracing("probe", 1.0, processor).close()
+
+    assert not processor.answered.is_set()
+    processor.answered.set()
 
 
 @pytest.mark.parametrize("traceparent", [None, SAMPLED[:-1] + "0", "nonsense"])

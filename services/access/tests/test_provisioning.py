@@ -59,11 +59,21 @@ async def provisioned(bench: Any, file: Path) -> list[NewKey]:
     return shown
 
 
+async def counted(bench: Any, file: Path) -> int:
+    plan = read_plan(file, allow_development=True)
+    return await Provisioning(bench.pool, make_recorder(Whole()), lambda _: None).count(plan)
+
+
 @pytest.mark.integration
 async def test_a_file_is_made_once_and_its_keys_are_shown_once(bench: Any, file: Path) -> None:
+    nothing = await bench.rows()
+    would_change = await counted(bench, file)
+    assert await bench.rows() == nothing
     (key,) = await provisioned(bench, file)
+    assert would_change == len(await bench.events())
     before = await bench.rows()
     assert await provisioned(bench, file) == []
+    assert await counted(bench, file) == 0
     assert await bench.rows() == before
 
     parsed = parse_key(key.key)

@@ -248,7 +248,10 @@ async def test_a_restored_database_lets_nobody_in_until_an_operator_takes_the_to
         assert code == EXIT_TOPIC_AHEAD, out
         code, out = await command("access", scene.environment, "bootstrap", "--file", str(tmp_path / "plan.toml"))
         assert (code, "wpk_" in out) == (1, False)
-        code, out = await command("access", scene.environment, "unhalt", "--operator", "somebody")
+        unhalting = ("unhalt", "--operator", "somebody")
+        code, out = await command("access", scene.environment, *unhalting, "--dry-run")
+        assert (code, f"{len(last) - 8} events would be taken over" in out) == (0, True)
+        code, out = await command("access", scene.environment, *unhalting)
         assert code == 0, out
         assert f"{len(last) - 8} events taken over" in out
 

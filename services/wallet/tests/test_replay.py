@@ -127,6 +127,7 @@ async def test_archived_partitions_are_replayed_too(
     await fill(75)
     journal = await journal_of(database)
     async with open_archiver(database.dsn_owner, FOLDING) as archiver:
+        assert await show_archiving(archiver, keep=0, dry_run=True) == 2
         assert await show_archiving(archiver, keep=0) == 2
     seen: list[int] = []
 

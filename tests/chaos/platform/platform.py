@@ -219,12 +219,21 @@ class Platform:
 
     async def operate(self, service: str, *arguments: str, exits: int | None = 0) -> str:
         """Run an operator's command of *service*; return what it prints. It must end with *exits*, None: with any."""
-        log = self.folder / f"operate-{next(self._operated)}.log"
-        program = Program(words=(service, *arguments), log=log, cwd=ROOT, env=self.environment)
+        program = self._command(service, *arguments)
         code = await self.site.keep(functools.partial(Forked(program).run, within_s=READY_WITHIN_S))
-        output = log.read_text(errors="replace")
+        output = program.log.read_text(errors="replace")
         assert exits in {None, code}, output
         return output
+
+    async def operate_killed(self, service: str, *arguments: str, once: Callable[[], bool]) -> None:
+        """Run an operator's command of *service*, and kill -9 it as soon as *once*, asked in a thread, is true."""
+        forked = Forked(self._command(service, *arguments))
+        await self.site.keep(functools.partial(forked.start, once, within_s=READY_WITHIN_S))
+        await self.site.keep(forked.kill)
+
+    def _command(self, service: str, *arguments: str) -> Program:
+        log = self.folder / f"operate-{next(self._operated)}.log"
+        return Program(words=(service, *arguments), log=log, cwd=ROOT, env=self.environment)
 
     async def page(self, name: str, path: str) -> str:
         """Return a page that a process shows of itself."""

@@ -15,6 +15,7 @@ from local_stack import control
 from local_stack.config import Config
 from local_stack.credentials import LIFETIME_S, LIFETIME_S_MAX, Credentials
 from local_stack.errors import StackError
+from servicekit.operators import Yes, confirm
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -48,8 +49,9 @@ def status() -> None:
 
 
 @app.command()
-def clean() -> None:
+def clean(*, yes: Yes = False) -> None:
     """Stop the stack and remove its data, its logs and its results."""
+    confirm("Stop the stack and remove all of its data?", yes=yes)
     control.clean(Config(environment()), Console())
 
 

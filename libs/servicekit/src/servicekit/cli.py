@@ -21,7 +21,8 @@ from servicekit.consumer.projection import Projection
 from servicekit.consumer.unparking import Unparked
 from servicekit.consumer.unparking import unpark as unpark_subject
 from servicekit.lifecycle import Shutdown, run
-from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate
+from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate, pending
+from servicekit.operators import DryRun
 from servicekit.postgres import Pool, PoolSettings, open_pool
 from servicekit.settings import ServiceSettings
 
@@ -61,11 +62,17 @@ def add_migrate(cli: typer.Typer, migration: Callable[[], Migration]) -> None:
 
     @cli.command(name="migrate")
     def migrate_database(
+        *,
         phase: Annotated[Phase, typer.Option(help="pre: before a release, post: after it, all: both.")] = Phase.ALL,
+        dry_run: DryRun = False,
     ) -> None:
         """Bring the database's schema and functions up to date, as its owner; exits with 1 if files do not fit."""
         wanted = migration()
         try:
+            if dry_run:
+                for each in asyncio.run(pending(wanted.dsn, wanted.sources, phase=phase)):
+                    typer.echo(f"would apply {each}")
+                return
             applied = asyncio.run(
                 migrate(
                     wanted.dsn,
@@ -111,18 +118,35 @@ def add_projections(
         sys.exit(1 if parked or any(shard.stopped for shard in shards) else 0)
 
     @projections.command()
-    def unpark(subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")]) -> None:
+    def unpark(
+        *,
+        subject: Annotated[UUID, typer.Option(help="The subject whose events are to be applied.")],
+        dry_run: DryRun = False,
+    ) -> None:
         """Apply a parked subject's events in order; the exit code is 1 if one fails again."""
+        if dry_run:
+            _, parked = _on_pool(operated(), _status)
+            waiting = sum(each.events for each in parked if each.subject == subject)
+            typer.echo(f"{waiting} events would be applied")
+            return
         done = _on_pool(operated(), lambda pool, operated: _unpark(pool, operated, subject))
         typer.echo(f"{done.applied} events applied" + ("" if done.failure is None else f", then: {done.failure}"))
         sys.exit(0 if done.failure is None else 1)
 
     @projections.command()
     def rewind(
+        *,
         shard: Annotated[int, typer.Option(min=0, max=SHARDS - 1, help="The shard that misses events.")],
         offset: Annotated[int, typer.Option(min=0, help="The offset that its partition is read from again.")] = 0,
+        dry_run: DryRun = False,
     ) -> None:
         """Have a shard's partition read again: events applied before are skipped, missing ones applied."""
+        if dry_run:
+            shards, _ = _on_pool(operated(), _status)
+            for each in shards:
+                if each.shard == shard:
+                    typer.echo(f"partition {each.partition} would be read again from {offset}, it is at {each.offset}")
+            return
         if not _on_pool(operated(), lambda pool, operated: _rewind(pool, operated, shard, offset)):
             typer.echo(f"shard {shard} has no checkpoint yet", err=True)
             sys.exit(1)

@@ -105,6 +105,17 @@ async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
         yield Transaction(connection)
 
 
+@asynccontextmanager
+async def trial(connection: Connection) -> AsyncIterator[Transaction]:
+    """Run the body in a transaction that is rolled back in any case: what would be done is seen, and nothing stays."""
+    opened = connection.transaction()
+    await opened.start()
+    try:
+        yield Transaction(connection)
+    finally:
+        await opened.rollback()
+
+
 class NotLent(StrEnum):
     """Why a pool lent no connection."""
 

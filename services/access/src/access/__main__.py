@@ -14,6 +14,7 @@ from access.provisioning.plan import PlanError, read_plan
 from access.provisioning.provision import NewKey
 from servicekit.cli import Migration, add_migrate, run_process
 from servicekit.failures import Halted
+from servicekit.operators import DryRun
 from servicekit.relay.publisher import PublishError
 from servicekit.settings import Mode
 
@@ -43,12 +44,18 @@ def worker() -> None:
 
 @cli.command(name="bootstrap")
 def provision(
+    *,
     file: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="What is to be there: TOML.")],
+    dry_run: DryRun = False,
 ) -> None:
     """Make the tenants, issuers and service accounts of a file that are not there yet; print new keys as JSON lines."""
     settings = AccessSettings()
     try:
         plan = read_plan(file, allow_development=settings.mode is Mode.DEVELOPMENT)
+        if dry_run:
+            recorded = asyncio.run(bootstrap.try_provisioning(settings, plan))
+            typer.echo(f"{recorded} changes would be made")
+            return
         asyncio.run(bootstrap.provision(settings, plan, _print))
     except (PlanError, Halted) as error:
         typer.echo(str(error), err=True)
@@ -56,16 +63,21 @@ def provision(
 
 
 @cli.command()
-def unhalt(operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")]) -> None:
+def unhalt(
+    *,
+    operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")],
+    dry_run: DryRun = False,
+) -> None:
     """Take over from the topic what a restored database lacks, so that API, worker and relay run again."""
     try:
-        taken = asyncio.run(bootstrap.take_over(AccessSettings(), operator))
+        taken = asyncio.run(bootstrap.take_over(AccessSettings(), operator, dry_run=dry_run))
     except (NotTaken, PublishError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
     for issuer in taken.unpolled:
         typer.echo(f"the keys of issuer {issuer} are not fetched until its key_set_url is given again")
-    typer.echo(f"{taken.events} events taken over, {taken.halts} halts cleared")
+    would = "would be " if dry_run else ""
+    typer.echo(f"{taken.events} events {would}taken over, {taken.halts} halts {would}cleared")
 
 
 def _print(made: NewKey) -> None:

@@ -310,14 +310,26 @@ async def provision(settings: AccessSettings, plan: Plan, show: Show) -> None:
 
     Raises Halted where the database is not known to have all that was told, and PlanError.
     """
+    async with _provisioning(settings, show) as provisioning:
+        await provisioning.provision(plan)
+
+
+async def try_provisioning(settings: AccessSettings, plan: Plan) -> int:
+    """Return how many changes `provision` would make, and make none; raises as it does."""
+    async with _provisioning(settings, lambda _: None) as provisioning:
+        return await provisioning.count(plan)
+
+
+@asynccontextmanager
+async def _provisioning(settings: AccessSettings, show: Show) -> AsyncIterator[Provisioning]:
     async with await open_pool(settings.operating_pool) as pool:
         continuity = Continuity(pool, _topic(settings))
         await compared(continuity)
-        await Provisioning(pool, make_recorder(continuity), show).provision(plan)
+        yield Provisioning(pool, make_recorder(continuity), show)
 
 
-async def take_over(settings: AccessSettings, operator: str) -> Taken:
+async def take_over(settings: AccessSettings, operator: str, *, dry_run: bool = False) -> Taken:
     """Bring the database back to what the topic has, as *operator* has decided; raises as `TakingOver.run` does."""
     own = AccessProjection(access_projection_name(SERVICE.slug))
     async with await open_pool(replace(settings.operating_pool, session=_LONG, command_timeout_s=_LONG_S)) as pool:
-        return await TakingOver(pool, _topic(settings), own).run(operator)
+        return await TakingOver(pool, _topic(settings), own).run(operator, dry_run=dry_run)

@@ -13,6 +13,7 @@ import typer
 from contracts.ids import SHARDS
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from servicekit.consumer.projection import Projection
+from servicekit.operators import DryRun, Yes, confirm
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
 from transaction_history.maintenance.drift import Range
@@ -103,6 +104,7 @@ def rebuild(
     switch: Annotated[bool, typer.Option("--switch", help="Switch to the rebuilt tables where all are equal.")] = False,
     back: Annotated[bool, typer.Option("--back", help="Switch back to the tables that were live before.")] = False,
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Drop the tables that were live before.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Build a projection a second time from the topic, and compare; the exit code is 1 unless equal.
 
@@ -110,6 +112,8 @@ def rebuild(
     """
     if switch + back + drop_old > 1:
         raise typer.BadParameter("one of --switch, --back and --drop-old")
+    if drop_old:
+        confirm(f"Drop the tables of {projection.value} that were live before, so that no way leads back?", yes=yes)
     settings, owner = HistorySettings(), HistoryOwnerSettings()
     try:
         if drop_old:
@@ -168,15 +172,22 @@ async def _drift(wanted: Range, projection: bootstrap.Rebuilt) -> bool:
 
 
 @projections.command()
-def repair(wallet: Annotated[UUID, typer.Option(help="The wallet that is written anew.")]) -> None:
-    """Write what is stored of a wallet anew from the topic, in both projections, which wait meanwhile."""
+def repair(
+    *, wallet: Annotated[UUID, typer.Option(help="The wallet that is written anew.")], dry_run: DryRun = False
+) -> None:
+    """Write what is stored of a wallet anew from the topic, in both projections, which wait meanwhile.
+
+    A dry run does so, too, and takes it back: they wait for it as well.
+    """
+    settings, owner = HistorySettings(), HistoryOwnerSettings()
     try:
-        repairing = bootstrap.repair(HistorySettings(), HistoryOwnerSettings(), wallet, operator=getpass.getuser())
+        repairing = bootstrap.repair(settings, owner, wallet, operator=getpass.getuser(), dry_run=dry_run)
         repaired = asyncio.run(repairing)
     except RepairError as error:
         typer.echo(f"nothing was changed: {error}", err=True)
         sys.exit(1)
-    typer.echo(f"written anew from {repaired.events} events, with {repaired.transactions} transactions")
+    written = "would be written anew" if dry_run else "written anew"
+    typer.echo(f"{written} from {repaired.events} events, with {repaired.transactions} transactions")
     if not repaired.has_totals:
         typer.echo("the totals of its shard were left as they are: a wallet of it is parked")
 

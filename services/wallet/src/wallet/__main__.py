@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
+from servicekit.operators import DryRun
 from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
@@ -47,18 +48,31 @@ def verify() -> None:
 
 
 @cli.command()
-def unhalt(operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")]) -> None:
+def unhalt(
+    *,
+    operator: Annotated[str, typer.Option(help="The operator who decides, as it is recorded.")],
+    dry_run: DryRun = False,
+) -> None:
     """Accept that the topic holds records the journal lacks, so that relay and committers run again."""
+    if dry_run:
+        for halt in asyncio.run(operating.active_halts(WalletSettings())):
+            typer.echo(
+                f"would accept {halt.topic} partition {halt.partition} offset {halt.offset}: shard {halt.shard}"
+                f" sequence {halt.sequence} event {halt.event_id}, halted at {halt.halted_at:%Y-%m-%dT%H:%M:%S%z}"
+            )
+        return
     cleared = asyncio.run(operating.clear_halts(WalletSettings(), operator))
     typer.echo(f"{cleared} halts cleared")
 
 
 @cli.command()
 def archive(
+    *,
     keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = 4,
+    dry_run: DryRun = False,
 ) -> None:
     """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 if one could not be detached."""
-    _answer_errors(lambda: operating.archive_partitions(WalletOwnerSettings(), keep=keep))
+    _answer_errors(lambda: operating.archive_partitions(WalletOwnerSettings(), keep=keep, dry_run=dry_run))
 
 
 @cli.command()
@@ -88,8 +102,13 @@ def replay(
     without_missing: Annotated[
         bool, typer.Option("--without-missing", help="Start after archived partitions that are missing.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Write the journal to a fresh topic; the exit code is 1 unless the topic has every event ever published."""
+    if dry_run:
+        rows = _answer_errors(lambda: operating.count_journal(WalletSettings()))
+        typer.echo(f"{rows:,} rows of the journal would be read, and their events written to {to}")
+        return
     whole = _answer_errors(
         lambda: operating.replay_journal(WalletSettings(), to, resume=resume, without_missing=without_missing)
     )

@@ -11,7 +11,7 @@ the files that go before. So no migration may call a function of such a file.
 Both name the app's role as `:"app_role"`, as in psql, and the one that the API reads as as `:"reader_role"`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -30,7 +30,7 @@ from servicekit.migrations.files import (
     read_functions,
     read_source,
 )
-from servicekit.migrations.functions import apply_functions
+from servicekit.migrations.functions import apply_functions, pending_functions
 from servicekit.postgres import Connection, connect, transaction
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "SqlFunction",
     "for_roles",
     "migrate",
+    "pending",
     "read_functions",
     "read_source",
     "servicekit_source",
@@ -107,8 +108,7 @@ async def migrate(
     where row-level security does not bind *reader_role* or does not exempt *app_role*; and driver errors (the failing
     file is rolled back and named in a note).
     """
-    files = [migration for source in sources for migration in read_source(source)]
-    functions = [function for source in sources for function in read_functions(source)]
+    files, functions = _read(sources)
     roles = Roles(app_role, reader_role)
     connection = await connect(
         owner_dsn, application_name="migrate", command_timeout_s=COMMAND_TIMEOUT_S, session=SESSION
@@ -116,19 +116,50 @@ async def migrate(
     try:
         await _take_turn(connection)
         await _check_roles(connection, roles)
+        if not await _has_records(connection):
+            await connection.execute(_RECORDS)
         applied = await _applied(connection)
         is_older = _check(files, applied)
-        pending = [file for file in files if (file.source, file.number) not in applied and _runs_in(file, phase)]
-        for migration in pending:
+        wanted = _pending(files, applied, phase)
+        for migration in wanted:
             await _apply(connection, migration, roles)
         renewed = [] if is_older else await apply_functions(connection, functions, roles=roles)
-        return [*pending, *renewed]
+        return [*wanted, *renewed]
     finally:
         await connection.close()
 
 
-def _runs_in(migration: Migration, phase: Phase) -> bool:
-    return phase is Phase.ALL or migration.phase is phase
+async def pending(
+    owner_dsn: str, sources: Sequence[MigrationSource], *, phase: Phase = Phase.ALL
+) -> list[Migration | SqlFunction]:
+    """Return what `migrate` would apply, in its order, and change nothing; raises MigrationError and driver errors."""
+    files, functions = _read(sources)
+    connection = await connect(
+        owner_dsn, application_name="migrate", command_timeout_s=COMMAND_TIMEOUT_S, session=SESSION
+    )
+    try:
+        if not await _has_records(connection):
+            return [*_pending(files, {}, phase), *functions]
+        applied = await _applied(connection)
+        if _check(files, applied):
+            return [*_pending(files, applied, phase)]
+        renewed = [function async for function, _ in pending_functions(connection, functions)]
+        return [*_pending(files, applied, phase), *renewed]
+    finally:
+        await connection.close()
+
+
+def _read(sources: Sequence[MigrationSource]) -> tuple[list[Migration], list[SqlFunction]]:
+    files = [migration for source in sources for migration in read_source(source)]
+    return files, [function for source in sources for function in read_functions(source)]
+
+
+def _pending(files: Iterable[Migration], applied: Container[tuple[str, int]], phase: Phase) -> list[Migration]:
+    return [
+        file
+        for file in files
+        if (file.source, file.number) not in applied and (phase is Phase.ALL or file.phase is phase)
+    ]
 
 
 async def _take_turn(connection: Connection) -> None:
@@ -155,9 +186,11 @@ async def _check_roles(connection: Connection, roles: Roles) -> None:
         raise MigrationError(f"row-level security must exempt the role {roles.app}: `alter role {roles.app} bypassrls`")
 
 
+async def _has_records(connection: Connection) -> bool:
+    return await connection.fetchval("select to_regclass('servicekit.migration')") is not None
+
+
 async def _applied(connection: Connection) -> dict[tuple[str, int], _Applied]:
-    if await connection.fetchval("select to_regclass('servicekit.migration')") is None:
-        await connection.execute(_RECORDS)
     rows = await connection.fetch("select source, number, name, sha256 from servicekit.migration order by 1, 2")
     return {(row["source"], row["number"]): _Applied(row["name"], row["sha256"]) for row in rows}
 

@@ -6,7 +6,7 @@ of one name; both are refused alike, and so is a type that is not as its file sa
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import asyncpg
@@ -42,15 +42,23 @@ async def apply_functions(
 
     Raises MigrationError if a signature or a type was changed in place, and driver errors with the file in a note.
     """
-    in_force = {(row["source"], row["name"]): row["sha256"] for row in await connection.fetch(_IN_FORCE)}
     applied = []
+    async for function, is_there in pending_functions(connection, functions):
+        await _apply(connection, function, roles, is_there=is_there)
+        applied.append(function)
+    return applied
+
+
+async def pending_functions(
+    connection: Connection, functions: Sequence[SqlFunction]
+) -> AsyncIterator[tuple[SqlFunction, bool]]:
+    """Give those whose text is not in force, in the order given, each with whether one of that name is there."""
+    in_force = {(row["source"], row["name"]): row["sha256"] for row in await connection.fetch(_IN_FORCE)}
     for function in functions:
         # One that a migration dropped is not in force any more, whatever is recorded.
         is_there = await _of_that_name(connection, function) > 0
         if not is_there or in_force.get((function.source, function.name)) != function.sha256:
-            await _apply(connection, function, roles, is_there=is_there)
-            applied.append(function)
-    return applied
+            yield function, is_there
 
 
 async def _apply(connection: Connection, function: SqlFunction, roles: Roles, *, is_there: bool) -> None:

@@ -15,7 +15,7 @@ from contracts.access import ACCESS_STREAM, AccessData, IssuerChanged
 from contracts.envelope import Envelope
 from contracts.event_types import EventDataError
 from contracts.ids import SHARDS
-from servicekit.postgres import Connection, Pool, Transaction
+from servicekit.postgres import Connection, Pool, Transaction, transaction, trial
 from servicekit.relay import halts
 from servicekit.relay.outbox import outbox_journal
 from servicekit.relay.topic_positions import PlacedEvent, UnknownTopic
@@ -72,8 +72,10 @@ class TakingOver:
         self._own = own
         self._journal = outbox_journal(SOURCE)
 
-    async def run(self, operator: str) -> Taken:
+    async def run(self, operator: str, *, dry_run: bool = False) -> Taken:
         """Take over what is lacking and clear the halts as *operator*, in one transaction; nothing where none is.
+
+        A *dry_run* takes all of it back.
 
         Raises NotTaken, PublishError where the topic cannot be read, and Unavailable.
         """
@@ -82,7 +84,8 @@ class TakingOver:
                 return Taken(0, 0)
             heads = await _heads(connection)
         missing = await self._missing(heads)
-        async with self._pool.transaction() as tx:
+        opening = trial if dry_run else transaction
+        async with self._pool.connection() as connection, opening(connection) as tx:
             await tx.connection.execute(_LOCK, SHARDS)
             if await _heads(tx.connection) != heads:
                 raise NotTaken("something was written meanwhile: stop what writes to this database, then try again")

@@ -1,8 +1,9 @@
 """Makes what a plan says and is not there yet. What is no longer in the plan stays: it is deleted through the API."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -30,12 +31,14 @@ from access.provisioning.plan import (
 )
 from contracts.scopes import Kind, mask_for, names_of
 from servicekit.http.problems import Problem
-from servicekit.postgres import Pool, Transaction
+from servicekit.postgres import Pool, Transaction, trial
 
 T = TypeVar("T")
 
 _LOCK_CLASS: Final = 23
 """The advisory lock of whoever provisions."""
+_RECORDED: Final = """
+    select coalesce(sum(last), 0) from (select max(seq) as last from servicekit.outbox group by shard) s"""
 ALL: Final = Grantor(kind=Kind.OPERATOR, scopes=mask_for(Kind.OPERATOR), acts_for=None)
 """Whoever reaches the database may give everything."""
 
@@ -72,18 +75,28 @@ class Provisioning:
 
     async def provision(self, plan: Plan) -> None:
         """Make what *plan* says; raises PlanError where a rule refuses it."""
+        for step in self._steps(plan):
+            async with self._pool.transaction() as tx:
+                await step(tx)
+
+    async def count(self, plan: Plan) -> int:
+        """Return how many changes `provision` would record, and make none; raises as it does."""
+        async with self._pool.connection() as connection, trial(connection) as tx:
+            before = await connection.fetchval(_RECORDED)
+            for step in self._steps(plan):
+                await step(tx)
+            return int(await connection.fetchval(_RECORDED) - before)
+
+    def _steps(self, plan: Plan) -> Iterator[Callable[[Transaction], Awaitable[None]]]:
         for tenant in plan.tenants:
             tenant_id = UUID(tenant.id)
-            async with self._pool.transaction() as tx:
-                await self._tenant(tx, tenant_id, tenant)
+            yield partial(self._tenant, tenant_id, tenant)
             for issuer in tenant.issuers:
-                async with self._pool.transaction() as tx:
-                    await self._issuer(tx, tenant_id, issuer)
+                yield partial(self._issuer, tenant_id, issuer)
             for account in tenant.service_accounts:
-                async with self._pool.transaction() as tx:
-                    await self._account(tx, tenant_id, account)
+                yield partial(self._account, tenant_id, account)
 
-    async def _tenant(self, tx: Transaction, tenant_id: UUID, planned: PlannedTenant) -> None:
+    async def _tenant(self, tenant_id: UUID, planned: PlannedTenant, tx: Transaction) -> None:
         await _alone(tx)
         tenant = await locked_tenant(tx, tenant_id)
         if tenant is None:
@@ -94,7 +107,7 @@ class Provisioning:
             await update_tenant(tx, renamed)
             await self._recorder.record(tx, renamed, now=now)
 
-    async def _issuer(self, tx: Transaction, tenant_id: UUID, planned: PlannedIssuer) -> None:
+    async def _issuer(self, tenant_id: UUID, planned: PlannedIssuer, tx: Transaction) -> None:
         await _alone(tx)
         wanted, where = wanted_of(planned), f"the issuer {planned.name}"
         known = await issuer_named(tx, tenant_id, planned.name)
@@ -108,7 +121,7 @@ class Provisioning:
         if not isinstance(changed, Issuer) or changed != issuer:
             _done(await self._issuers.change(tx, tenant_id, known, wanted, grantor=ALL), where)
 
-    async def _account(self, tx: Transaction, tenant_id: UUID, planned: PlannedAccount) -> None:
+    async def _account(self, tenant_id: UUID, planned: PlannedAccount, tx: Transaction) -> None:
         await _alone(tx)
         where, kind = f"the service account {planned.name}", Kind(planned.kind)
         known = await account_named(tx, tenant_id, planned.name)

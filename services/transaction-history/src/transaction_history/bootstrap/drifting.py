@@ -50,8 +50,10 @@ async def drift(settings: HistorySettings, wanted: Range, *, what: Rebuilt = Reb
             yield compared
 
 
-async def repair(settings: HistorySettings, owner: HistoryOwnerSettings, wallet_id: UUID, *, operator: str) -> Repaired:
-    """Write what both projections have of a wallet anew from the topic; raises RepairError."""
+async def repair(
+    settings: HistorySettings, owner: HistoryOwnerSettings, wallet_id: UUID, *, operator: str, dry_run: bool = False
+) -> Repaired:
+    """Write what both projections have of a wallet anew from the topic, or try to; raises RepairError."""
     repairing = Repair(
         wallet_id,
         index=PostgresIndex(INDEX, segment=settings.transaction_history_search_segment),
@@ -63,4 +65,5 @@ async def repair(settings: HistorySettings, owner: HistoryOwnerSettings, wallet_
         owner.transaction_history_owner_database_url,
         brokers=settings.brokers,
         topic=settings.transaction_history_topic,
+        dry_run=dry_run,
     )

@@ -21,7 +21,7 @@ from servicekit.brokers import Brokers
 from servicekit.consumer import checkpoints, operations
 from servicekit.consumer.records import Received
 from servicekit.consumer.topic_reader import PartitionReader, open_partition
-from servicekit.postgres import Connection, Transaction, connect, transaction
+from servicekit.postgres import Connection, Transaction, connect, transaction, trial
 from transaction_history.domain.folds import Rows, fold
 from transaction_history.domain.index import fold as fold_index
 from transaction_history.domain.index_drift import Totals
@@ -105,8 +105,8 @@ class Repair:
         self._totals = Totals(0)
         self._has_totals = True
 
-    async def run(self, owner_dsn: str, *, brokers: Brokers, topic: str) -> Repaired:
-        """Read the shard's events, write the wallet's rows anew, and record it.
+    async def run(self, owner_dsn: str, *, brokers: Brokers, topic: str, dry_run: bool = False) -> Repaired:
+        """Read the shard's events, write the wallet's rows anew, and record it; a *dry_run* takes all of it back.
 
         Raises RepairError where the topic lacks events, the wallet is parked, or a projection stays behind.
         """
@@ -121,7 +121,7 @@ class Repair:
             async with open_partition(brokers, topic, partition) as reader:
                 await self._read_on(reader, None)
                 await self._until_projected(owner)
-                async with transaction(owner) as tx:
+                async with (trial if dry_run else transaction)(owner) as tx:
                     return await self._repair(tx, reader)
         finally:
             await owner.close()

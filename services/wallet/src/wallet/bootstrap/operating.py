@@ -64,14 +64,20 @@ async def clear_halts(settings: WalletSettings, operator: str) -> int:
         return await halts.clear(connection, operator=operator)
 
 
-async def archive_partitions(owner: WalletOwnerSettings, *, keep: int) -> int:
-    """Archive the complete partitions but the newest *keep*, on the terminal; return how many.
+async def active_halts(settings: WalletSettings) -> list[halts.RelayHalt]:
+    """Return what `clear_halts` would end."""
+    async with await open_pool(settings.reading("operator")) as pool, pool.connection() as connection:
+        return await halts.active(connection)
+
+
+async def archive_partitions(owner: WalletOwnerSettings, *, keep: int, dry_run: bool = False) -> int:
+    """Archive the complete partitions but the newest *keep*, on the terminal; return how many. A dry run names them.
 
     As the owner: only it can detach, and the app role, which every process has, must stay unable to.
     Raises ArchiveError, JournalBusyError and JournalBreachError.
     """
     async with open_archiver(owner.wallet_owner_database_url, FOLDING) as archiver:
-        return await show_archiving(archiver, keep=keep)
+        return await show_archiving(archiver, keep=keep, dry_run=dry_run)
 
 
 async def rebuild_wallets(settings: WalletSettings, *, operator: str | None) -> bool:
@@ -82,6 +88,11 @@ async def rebuild_wallets(settings: WalletSettings, *, operator: str | None) -> 
     dsn = settings.wallet_database_url
     work = rebuild_postgres.rebuild if operator is None else partial(rebuild_postgres.repair, operator=operator)
     return await show_rebuild(lambda: rebuild_postgres.count_rows(dsn), lambda progress: work(dsn, FOLDING, progress))
+
+
+async def count_journal(settings: WalletSettings) -> int:
+    """Return how many rows of the journal, about, a replay reads."""
+    return await rebuild_postgres.count_rows(settings.wallet_database_url)
 
 
 async def replay_journal(settings: WalletSettings, topic: str, *, resume: bool, without_missing: bool) -> bool:

@@ -32,6 +32,12 @@ class Partition:
         """The last sequence that belongs into it."""
         return self.end_seq - 1
 
+    def later(self, partitions: int) -> "Partition":
+        """Return the one that comes so many *partitions* after this."""
+        width = self.end_seq - self.first_seq
+        first_seq = self.first_seq + partitions * width
+        return Partition(self.number + partitions, first_seq, first_seq + width)
+
 
 def why_kept(partition: Partition, states: Iterable[ShardState], *, keep: int) -> str | None:
     """Return why *partition*, the oldest one attached, stays attached; None if it may be archived.

@@ -14,7 +14,7 @@ CELLS = {
     "million": "the committer on transfers between a million wallets",
     "pgbench": "pgbench writing the same rows, one transaction per transfer",
     "http": "single transfers over HTTP, one API process",
-    "traced": "the same with no request traced, one in a hundred, and every one",
+    "traced": "the same with no request traced, one in a hundred (and asked for figures), and every one",
     "gateway": "the same through the gateway, and straight to the process",
     "batches": "independent batches of transfers over HTTP",
     "one_transaction": "the same handler with one transaction per request",

@@ -20,6 +20,7 @@ from testkit.databases import Database
 
 READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 30.0
+SCRAPED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,26 @@ async def gateway_before(process: Process) -> AsyncIterator[Process]:
             yield Process(f"http://127.0.0.1:{port}", worker)
         finally:
             gateway.stop()
+
+
+@asynccontextmanager
+async def scraped(processes: Sequence[Process]) -> AsyncIterator[None]:
+    """Ask each process for its figures and exemplars every SCRAPED_S while the body runs, as Prometheus does."""
+
+    async def scrape() -> None:
+        async with httpx2.AsyncClient(headers={"accept": "application/openmetrics-text; version=1.0.0"}) as client:
+            while True:
+                for process in processes:
+                    (await client.get(f"{process.url}/metrics", timeout=SCRAPED_S)).raise_for_status()
+                await asyncio.sleep(SCRAPED_S)
+
+    scraping = asyncio.create_task(scrape())
+    try:
+        yield
+        assert not scraping.done(), "the process did not answer who asked for its figures"
+    finally:
+        scraping.cancel()
+        await asyncio.wait([scraping])
 
 
 async def _until_ready(url: str) -> None:

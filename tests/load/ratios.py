@@ -21,6 +21,7 @@ def ratios(series: Series) -> dict[str, float]:
         "million_ahead_vs_locked": _share(series.median("million ahead"), series.median("million locked")),
         "http_vs_fastapi_echo": _share(http, series.best("echo uniform")),
         "http_traced_vs_untraced": series.paired(f"traced {TRACED_SHARE:.0%} uniform", "traced 0% uniform"),
+        "http_watched_vs_unwatched": series.paired("traced and scraped uniform", "traced 0% uniform"),
         "http_through_gateway_vs_direct": series.paired("gateway through", "gateway direct"),
         "batch_vs_pgbench_uniform": _share(
             series.best("batches uniform"), series.best("pgbench several_statements uniform")
@@ -159,6 +160,7 @@ FLOORS = (
     Floor("http_vs_fastapi_echo", 1, "÷ FastAPI that only reads and writes the bodies", _HTTP),
     Floor("batch_vs_pgbench_uniform", 5, "batches over HTTP ÷ pgbench, several statements", _HTTP),
     Floor("http_traced_vs_untraced", 0.95, "one request in a hundred traced ÷ none", _HTTP),
+    Floor("http_watched_vs_unwatched", 0.95, "the same, and asked for its figures every 5 s ÷ neither", _HTTP),
     Floor("admitted_key_vs_open", 0.95, "admitted under a service's key ÷ whoever asks", _GUARDS),
     Floor("admitted_users_vs_open", 0.95, "admitted under a thousand users' tokens ÷ whoever asks", _GUARDS),
     Floor("admitted_fresh_vs_open", 0.9, "the same, one request in twenty under a token never seen", _GUARDS),

@@ -8,7 +8,7 @@ from tests.load import cells, one_transaction
 from tests.load.database import Bench, make_room, row_sizes
 from tests.load.generator import Load
 from tests.load.plan import KINDS, TRACED_SHARE, BenchPlan
-from tests.load.processes import Process, apis, gateway_before, started
+from tests.load.processes import Process, apis, gateway_before, scraped, started
 from tests.load.series import Series
 
 Attempt = Callable[[str, Callable[[], Awaitable[None]]], Awaitable[None]]
@@ -82,6 +82,10 @@ class Rounds:
                 for kind in KINDS:
                     load = self._load(kind, max(self.plan.connections))
                     self.series.add(f"traced {share:.0%} {kind}", await cells.http(processes, load))
+                if share == TRACED_SHARE:
+                    load = self._load("uniform", max(self.plan.connections))
+                    async with scraped(processes):
+                        self.series.add("traced and scraped uniform", await cells.http(processes, load))
 
     async def _gateway(self) -> None:
         load = self._load("uniform", max(self.plan.connections))

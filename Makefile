@@ -10,7 +10,7 @@ UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/engines libs/servicekit libs/testkit services/wallet \
-           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway
+           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway deploy/kubernetes
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \
@@ -97,6 +97,7 @@ docs: setup ## Make what is generated: pages of errors, settings, scopes, metric
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi
 	@$(RUN) -m gateway files
+	@$(RUN) -m manifests files
 	@$(RUN) -m tests.schema
 	@$(RUN) -m observability rules
 	@$(RUN) -m observability dashboards

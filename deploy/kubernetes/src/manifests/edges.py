@@ -37,16 +37,16 @@ def edges() -> Iterator[Document]:
         "processes-to-database", _any_of([*names, *job_names()]), egress=[_to([_namespace("postgres")], DATABASE_PORTS)]
     )
     yield _policy("processes-to-broker", _any_of(names), egress=[_to([_namespace("kafka")], BROKER_PORTS)])
-    yield _policy(
-        "processes-to-collector", _any_of(names), egress=[_to([_pods([COLLECTOR])], [COLLECTOR_PORT])]
-    )
+    yield _policy("processes-to-collector", _any_of(names), egress=[_to([_pods([COLLECTOR])], [COLLECTOR_PORT])])
     yield _policy("public-to-gateway", _any_of([GATEWAY]), ingress=[{"ports": _ports([PORT_NAME])}])
     yield _policy(
         "gateway-to-apis",
         _any_of([GATEWAY]),
         egress=[
-            _to([_pods([process.name])], [process.port]) for service in SERVICES
-            for process in service.processes if process.is_api
+            _to([_pods([process.name])], [process.port])
+            for service in SERVICES
+            for process in service.processes
+            if process.is_api
         ],
     )
     yield _policy("apis-from-gateway", _any_of(apis), ingress=[_from([_pods([GATEWAY])], [PORT_NAME])])
@@ -57,14 +57,10 @@ def edges() -> Iterator[Document]:
 def scraping() -> Iterator[Document]:
     """Give the policies that let Prometheus ask every process for its figures, and processes send traces."""
     names = [process.name for _, process in processes()]
-    asked = [
-        _to([_pods([process.name])], [process.port]) for _, process in processes()
-    ]
+    asked = [_to([_pods([process.name])], [process.port]) for _, process in processes()]
     yield _policy("prometheus-to-processes", _any_of([PROMETHEUS]), egress=asked)
     yield _policy("processes-from-prometheus", _any_of(names), ingress=[_from([_pods([PROMETHEUS])], [PORT_NAME])])
-    yield _policy(
-        "collector-from-processes", _any_of([COLLECTOR]), ingress=[_from([_pods(names)], [COLLECTOR_PORT])]
-    )
+    yield _policy("collector-from-processes", _any_of([COLLECTOR]), ingress=[_from([_pods(names)], [COLLECTOR_PORT])])
 
 
 def _policy(

@@ -20,7 +20,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "transaction_history": ("TRANSACTION_HISTORY_SEARCH_KEY", "TRANSACTION_HISTORY_LINK_KEY"),
     "notifications": ("NOTIFICATIONS_SECRET_KEYS",),
 }
-"""Keys of a service's own, by its package: every process of it has them, because none starts with those of development."""
+"""Keys of a service's own, by its package: each process of it needs them, for none starts with those of development."""
 OPTIONAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "transaction_history": ("TRANSACTION_HISTORY_OBJECTS_OPTIONS",),
 }

@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dashboards token key test check bench chaos drill mix images docs lock clean
+.PHONY: help setup demo up down status dashboards token key test check bench chaos drill mix images kubernetes sbom audit docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -86,6 +86,15 @@ mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instan
 
 images: setup ## Build every service's image and run docker-compose.yml: with Docker, else as root on Debian with podman and no registry.
 	@$(RUN) -m tests.images
+
+kubernetes: setup ## Build every overlay of deploy/kubernetes and judge what comes of it; kustomize is compiled by Go, once.
+	@$(RUN) -m tests.kubernetes
+
+sbom: setup ## List the parts of each image with versions, hashes and licences (CycloneDX), in .local/results/sbom.
+	@$(RUN) -m tests.supply sbom
+
+audit: setup ## Ask whether a locked package is known to be vulnerable; SERVICE=osv asks elsewhere. Fails where one was not looked at.
+	@$(RUN) -m tests.supply audit $(if $(SERVICE),--service $(SERVICE))
 
 docs: setup ## Make what is generated: pages of errors, settings, scopes, metrics and logs, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md

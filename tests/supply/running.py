@@ -11,7 +11,7 @@ AUDITED_WITHIN_S: Final = 900
 
 
 def audited(lock: Path, service: str, osv_url: str | None) -> Judgement:
-    """Return what *service*, `pypi` or `osv`, knows about the packages of *lock*; *osv_url* is another address of it."""
+    """Return what *service*, `pypi` or `osv`, knows about the packages of *lock*; *osv_url* is where else `osv` is."""
     argv = [
         sys.executable, "-m", "pip_audit", "--strict", "--disable-pip", "--requirement", str(lock),
         "--format", "json", "--progress-spinner", "off", "--vulnerability-service", service,

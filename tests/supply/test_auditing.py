@@ -48,7 +48,7 @@ def test_a_lock_s_pins_are_those_for_this_python() -> None:
 class Advisories(BaseHTTPRequestHandler):
     """Answers as OSV does: an advisory for one package, nothing for the others."""
 
-    def do_POST(self) -> None:  # noqa: N802  the base class's name
+    def do_POST(self) -> None:
         """Answer a question."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = asked["package"]["name"]
@@ -88,9 +88,7 @@ def lock(folder: Path, *names: str) -> Path:
 
 def test_the_program_s_own_answers_are_understood(advisories: str, tmp_path: Path) -> None:
     assert audited(lock(tmp_path, "sound", "other"), "osv", advisories) == Clean(2)
-    assert audited(lock(tmp_path, "sound", "hurt"), "osv", advisories) == Vulnerable(
-        ("hurt 1.0: TEST-1, mended in 9",)
-    )
+    assert audited(lock(tmp_path, "sound", "hurt"), "osv", advisories) == Vulnerable(("hurt 1.0: TEST-1, mended in 9",))
 
 
 def test_without_a_service_the_command_says_so_and_fails() -> None:

@@ -63,7 +63,7 @@ def test_what_is_missing_or_forbidden_is_told(found: Listing, sentence: str) -> 
         ("3-Clause BSD License", False),
     ],
 )
-def test_a_licence_is_forbidden_where_it_leaves_no_choice(licence: str, forbidden: bool) -> None:
+def test_a_licence_is_forbidden_where_it_leaves_no_choice(licence: str, *, forbidden: bool) -> None:
     assert is_forbidden(licence) is forbidden
 
 

@@ -39,7 +39,7 @@ def installed_in(environment: Path) -> dict[str, Installed]:
     """Return each distribution in *environment*, by its canonical name."""
     (packages,) = environment.glob("lib/python*/site-packages")
     found = importlib.metadata.distributions(path=[str(packages)])
-    return {str(canonicalize_name(each.name)): Installed(each.version, each.metadata.get("License")) for each in found}
+    return {str(canonicalize_name(each.name)): Installed(each.version, each.metadata["License"]) for each in found}
 
 
 def archives_of(image: str) -> dict[str, Archive]:

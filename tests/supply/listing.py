@@ -41,7 +41,7 @@ def complete(listing: Listing, archives: Mapping[str, Archive], installed: Mappi
     """
     parts = []
     for part in listing["components"]:
-        name = canonicalize_name(part["name"])
+        name = str(canonicalize_name(part["name"]))
         added: Listing = {}
         archive = archives.get(name)
         if archive is not None and archive.version == part["version"]:
@@ -62,9 +62,9 @@ def wrong_with(listing: Listing, installed: Mapping[str, Installed], own: Collec
     if listing.get("specVersion") != SPEC_VERSION:
         yield f"it is not CycloneDX {SPEC_VERSION}"
     described = (listing["metadata"]["component"], *listing["components"])
-    parts = {canonicalize_name(part["name"]): part for part in described}
+    parts = {str(canonicalize_name(part["name"])): part for part in described}
     for name, distribution in installed.items():
-        if parts.get(name, {}).get("version") != distribution.version:
+        if name not in parts or parts[name]["version"] != distribution.version:
             yield f"{name} {distribution.version} is installed and not in it"
     for name, part in parts.items():
         if name not in installed:

@@ -27,7 +27,7 @@ def jobs(workflow: Path) -> dict[str, Any]:
 
 def run(program: str, *arguments: str) -> tuple[int, str]:
     """Return the exit code and what was printed by a *program* beside this Python."""
-    argv = [Path(sys.executable).with_name(program), *arguments]
+    argv = [str(Path(sys.executable).with_name(program)), *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=WITHIN_S, cwd=checkout.ROOT)
     return done.returncode, done.stdout + done.stderr
 

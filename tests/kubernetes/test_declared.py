@@ -12,6 +12,7 @@ from access.config import AccessOwnerSettings, AccessSettings
 from engines import checkout
 from fraud.config import FraudOwnerSettings, FraudSettings
 from gateway.engine import FILES
+from gateway.rendering import Behind, Tls
 from local_stack.services import SERVICES, ProcessType, Service
 from manifests.platform import KAFKA_SECRETS, PHASES
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
@@ -201,6 +202,18 @@ def test_the_gateway_has_the_template_s_variables_and_files(
         here = str(found[name]).replace(".$(NAMESPACE).svc.cluster.local", "")
         assert here == str(value) or name == "GATEWAY_RESOLVER", name
     assert made_of(FILES) == {each.name for each in FILES.iterdir() if each.suffix in {".conf", ".template"}}
+
+
+def test_the_gateway_speaks_tls_as_it_does_elsewhere() -> None:
+    (patch, _) = yaml.safe_load_all((PRODUCTION / "gateway-tls.yaml").read_text())
+    container = container_of(patch)
+    (variable,) = container["env"]
+    files = Path(container["volumeMounts"][0]["mountPath"])
+    tls = Tls(port=container["ports"][0]["containerPort"], certificate=files / "tls.crt", key=files / "tls.key")
+
+    elsewhere = Behind(port=8080, apis={}, tls=tls).variables(folder=files, files=files)
+
+    assert variable["value"] == elsewhere[variable["name"]].replace("listen 127.0.0.1:", "listen ")
 
 
 def test_prometheus_has_every_file_of_rules() -> None:

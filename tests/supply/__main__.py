@@ -10,7 +10,7 @@ import typer
 from packaging.utils import canonicalize_name
 from tests.supply.auditing import Clean, Unknown, Vulnerable
 from tests.supply.environments import LOCKS, archives_of, environments
-from tests.supply.listing import complete, wrong_with
+from tests.supply.listing import complete, unlike_schema, wrong_with
 from tests.supply.running import audited
 
 from engines import checkout
@@ -39,7 +39,8 @@ def sbom(
             print("making the environment of each image", flush=True)
             for image, listing, installed in environments(Path(folder)):
                 whole = complete(listing, archives_of(image), installed)
-                wrong += [f"{image}: {each}" for each in wrong_with(whole, installed, own_packages())]
+                found = (*unlike_schema(whole), *wrong_with(whole, installed, own_packages()))
+                wrong += [f"{image}: {each}" for each in found]
                 (to / f"{image}.cdx.json").write_text(json.dumps(whole, indent=2) + "\n")
                 print(f"{image}: {len(whole['components'])} parts, in {to / f'{image}.cdx.json'}", flush=True)
     except (EngineError, AssertionError) as error:
@@ -59,16 +60,17 @@ def own_packages() -> set[str]:
 
 @app.command()
 def audit(
+    locks: Annotated[list[Path] | None, typer.Argument(help="The locks; without any, all of the repository.")] = None,
     service: Annotated[str, typer.Option(help="Whose advisories: `pypi` or `osv`.")] = "pypi",
     osv_url: Annotated[str | None, typer.Option(help="Where those of `osv` are asked for.")] = None,
 ) -> None:
-    """Ask of every package in every lock whether it is known to be vulnerable.
+    """Ask of every package in the locks whether it is known to be vulnerable.
 
     The exit code is 3 where one is, and 1 where one was not looked at, or no service answered: nothing passes unseen.
     """
     judgements = []
-    for lock in (checkout.ROOT / "requirements.lock", *sorted(LOCKS.glob("*.lock"))):
-        name = str(lock.relative_to(checkout.ROOT))
+    for lock in locks or (checkout.ROOT / "requirements.lock", *sorted(LOCKS.glob("*.lock"))):
+        name = lock.name
         judgement = audited(lock, service, osv_url)
         judgements.append(judgement)
         match judgement:

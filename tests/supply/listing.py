@@ -1,10 +1,13 @@
 """A list of an image's parts (CycloneDX), and what it must be like: whole, with versions, hashes and licences. Pure."""
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
 
 Listing = dict[str, Any]
@@ -72,6 +75,13 @@ def wrong_with(listing: Listing, installed: Mapping[str, Installed], own: Collec
         if name not in own and not part.get("hashes"):
             yield f"{name} has no hash"
         yield from wrong_licences(name, part)
+
+
+def unlike_schema(listing: Listing) -> Iterator[str]:
+    """Give the sentence about where *listing* is not what the schema of CycloneDX allows, if there is such a place."""
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(listing))
+    if error is not None:
+        yield f"it is not what the schema of CycloneDX {SPEC_VERSION} allows: {str(error).splitlines()[0]}"
 
 
 def wrong_licences(name: str, part: Mapping[str, Any]) -> Iterator[str]:

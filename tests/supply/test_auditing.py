@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from tests.supply.auditing import Clean, Unknown, Vulnerable, judge, pinned
-from tests.supply.running import audited
 
 LOCK = "# made\nidna==3.20 \\\n    --hash=sha256:00\npywin32==1 ; sys_platform == 'win32' \\\n    --hash=sha256:11\n"
 
@@ -86,16 +85,21 @@ def lock(folder: Path, *names: str) -> Path:
     return file
 
 
-def test_the_program_s_own_answers_are_understood(advisories: str, tmp_path: Path) -> None:
-    assert audited(lock(tmp_path, "sound", "other"), "osv", advisories) == Clean(2)
-    assert audited(lock(tmp_path, "sound", "hurt"), "osv", advisories) == Vulnerable(("hurt 1.0: TEST-1, mended in 9",))
+def audit(locks: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Return how the command ended that asks the service at *url*."""
+    argv = [sys.executable, "-m", "tests.supply", "audit", str(locks), "--service", "osv", "--osv-url", url]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
 
 
-def test_without_a_service_the_command_says_so_and_fails() -> None:
-    argv = [sys.executable, "-m", "tests.supply", "audit", "--service", "osv", "--osv-url", "http://127.0.0.1:1/"]
+def test_a_vulnerable_package_has_an_exit_code_of_its_own(advisories: str, tmp_path: Path) -> None:
+    done = audit(lock(tmp_path, "sound", "hurt"), advisories)
 
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stderr) == (3, "some.lock: hurt 1.0: TEST-1, mended in 9\n")
+
+
+def test_without_a_service_the_command_says_so_and_fails(tmp_path: Path) -> None:
+    done = audit(lock(tmp_path, "sound"), "http://127.0.0.1:1/")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("audit: requirements.lock could not be audited whole: ")
+    assert done.stderr.startswith("audit: some.lock could not be audited whole: ")
     assert len(done.stderr.splitlines()) == 1

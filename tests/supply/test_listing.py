@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.supply.listing import Archive, Installed, Listing, complete, is_forbidden, wrong_with
+from tests.supply.listing import Archive, Installed, Listing, complete, is_forbidden, unlike_schema, wrong_with
 
 MIT = {"license": {"id": "MIT"}}
 INSTALLED = {"thing": Installed("1.0", None), "wallet": Installed("0.1.0", None)}
@@ -11,14 +11,24 @@ INSTALLED = {"thing": Installed("1.0", None), "wallet": Installed("0.1.0", None)
 
 def part(name: str = "thing", version: str = "1.0", **besides: Any) -> Listing:
     """Return a part with a licence and a hash."""
-    hashes = [{"alg": "SHA-256", "content": "ab"}]
-    return {"name": name, "version": version, "licenses": [MIT], "hashes": hashes, **besides}
+    hashes = [{"alg": "SHA-256", "content": "ab" * 32}]
+    return {"type": "library", "name": name, "version": version, "licenses": [MIT], "hashes": hashes, **besides}
 
 
 def listing(*parts: Listing, version: str = "1.6") -> Listing:
     """Return the list of the image `wallet` with *parts*."""
-    root = {"name": "wallet", "version": "0.1.0", "licenses": [{"license": {"id": "Apache-2.0"}}]}
-    return {"specVersion": version, "metadata": {"component": root}, "components": list(parts)}
+    root = {
+        "type": "application",
+        "name": "wallet",
+        "version": "0.1.0",
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    }
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": version,
+        "metadata": {"component": root},
+        "components": list(parts),
+    }
 
 
 def wrong(found: Listing) -> list[str]:
@@ -28,6 +38,13 @@ def wrong(found: Listing) -> list[str]:
 
 def test_a_whole_list_is_right() -> None:
     assert wrong(listing(part("Thing"))) == []
+    assert list(unlike_schema(listing(part("Thing")))) == []
+
+
+def test_what_the_schema_does_not_know_is_told() -> None:
+    (sentence,) = unlike_schema(listing(part(colour="red")))
+
+    assert sentence.startswith("it is not what the schema of CycloneDX 1.6 allows: ")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The files that are made are those that stand there, and a path finds its service."""
 
+import re
+
 import pytest
 
 from gateway.documents import documented_routes
 from gateway.routes import SERVICES, Route
 from manifests.__main__ import FOLDER, made
-from manifests.gateway_pods import prefixes
+from manifests.gateway_pods import http_routes, prefixes
 from manifests.platform import KEYS, OPTIONAL_KEYS, SIZES, TO_CUSTOMERS, TO_SUPPLIERS, processes
 
 
@@ -29,6 +31,20 @@ def test_every_documented_path_leads_to_its_service() -> None:
     for route in routes:
         matching = [each for each in owners if f"{route.template}/".startswith(f"{each}/")]
         assert owners[max(matching, key=len)] == route.service, route.template
+
+
+def test_the_public_reaches_nothing_else() -> None:
+    rules = [
+        rule
+        for each in http_routes(documented_routes())
+        if each["kind"] == "HTTPRoute"
+        for rule in each["spec"]["rules"]
+    ]
+    reached = {match["path"]["value"] for rule in rules for match in rule["matches"]}
+
+    public = re.compile(r"/v1/.+|/problems|/schemas|/reference/[a-z-]+/(docs|openapi\.json)")
+    assert [path for path in reached if not public.fullmatch(path)] == []
+    assert all(len(rule["matches"]) == 1 for rule in rules if "filters" in rule)
 
 
 def test_a_beginning_is_no_longer_than_it_must_be() -> None:

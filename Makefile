@@ -1,7 +1,7 @@
 # Every target with a sentence: `make`. The two that matter first: `make demo` and `make test`.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status dashboards token key test check bench chaos drill mix images docs lock clean
+.PHONY: help setup demo up down status dashboards token key test check bench chaos drill mix images kubernetes sbom audit docs lock clean
 
 PYTHON ?= python3
 UV_VERSION := 0.13.9
@@ -10,7 +10,7 @@ UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/engines libs/servicekit libs/testkit services/wallet \
-           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway
+           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway deploy/kubernetes
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \
@@ -20,7 +20,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
           --no-annotate $(addprefix --no-emit-package ,$(notdir $(patsubst deploy/local,local-stack,$(MEMBERS))))
 
 help: ## Print every target with a sentence.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .local/setup.stamp ## Make the virtual environment with every locked package.
 
@@ -87,6 +87,15 @@ mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instan
 images: setup ## Build every service's image and run docker-compose.yml: with Docker, else as root on Debian with podman and no registry.
 	@$(RUN) -m tests.images
 
+kubernetes: setup ## Build every overlay of deploy/kubernetes and judge what comes of it; kustomize is compiled by Go, once.
+	@$(RUN) -m tests.kubernetes
+
+sbom: setup ## List the parts of each image with versions, hashes and licences (CycloneDX), in .local/results/sbom.
+	@$(RUN) -m tests.supply sbom
+
+audit: setup ## Ask whether a locked package is known to be vulnerable; SERVICE=osv asks elsewhere. Fails where one was not looked at.
+	@$(RUN) -m tests.supply audit $(if $(SERVICE),--service $(SERVICE))
+
 docs: setup ## Make what is generated: pages of errors, settings, scopes, metrics and logs, OpenAPI and AsyncAPI documents, schemas, routes of the gateway, rules, alerts, dashboards.
 	@$(RUN) -m servicekit.errors_page > docs/errors.md
 	@$(RUN) -m servicekit.settings_page $(SETTINGS) > docs/settings.md
@@ -97,6 +106,7 @@ docs: setup ## Make what is generated: pages of errors, settings, scopes, metric
 	@$(RUN) -m contracts.schema_files
 	@$(RUN) -m tests.openapi
 	@$(RUN) -m gateway files
+	@$(RUN) -m manifests files
 	@$(RUN) -m tests.schema
 	@$(RUN) -m observability rules
 	@$(RUN) -m observability dashboards

@@ -1,13 +1,10 @@
 """`python -m gateway files`: make the parts of its configuration that follow from the APIs' documents."""
 
-import json
-
 import typer
 
-from engines.checkout import ROOT
+from gateway.documents import documented_routes
 from gateway.engine import FILES
 from gateway.files import answers_file, locations_file, routes_file
-from gateway.routes import SERVICES, routes_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -26,8 +23,7 @@ def files() -> None:
 
 def made() -> dict[str, str]:
     """Return the files that are made, by name."""
-    folder = ROOT / "docs" / "openapi"
-    routes = routes_of({service: json.loads((folder / f"{service}.json").read_text()) for service in SERVICES})
+    routes = documented_routes()
     return {
         "routes.conf": routes_file(routes),
         "locations.conf": locations_file(routes),

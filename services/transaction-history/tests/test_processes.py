@@ -82,10 +82,8 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         assert (status, "parked subject" in printed) == (0, True)
         status, printed = await command("transaction_history", environment, "index", "status")
         assert (status, "parked subject" in printed) == (0, True)
-        assert "would be read again from 0" in (await operate("rewind", "--shard", "5", "--dry-run"))[1]
         assert (await operate("rewind", "--shard", "5"))[0] == 0
         assert (await operate("rewind", "--shard", "6"))[0] == 1
-        assert "0 events would be" in (await operate("unpark", "--subject", str(wallet), "--dry-run"))[1]
         assert (await operate("unpark", "--subject", str(wallet)))[0] == 0
         path = f"/v1/history/wallets/{wallet}/entries"
         known = {"If-None-Match": (await api.get(path)).headers["ETag"]}
@@ -96,7 +94,6 @@ async def test_events_are_projected_read_and_rebuilt_by_real_processes(environme
         assert (await api.get(path, headers=known)).status_code == 200
         status, printed = await operate("rebuild", "--back")
         assert (status, printed.splitlines()[-1].startswith("switched back")) == (0, True)
-        assert (await operate("rebuild", "--drop-old"))[0] == 1
         assert (await operate("rebuild", "--drop-old", "--yes"))[1].splitlines()[-1] == "dropped"
         known = {"If-None-Match": (await api.get(path)).headers["ETag"]}
         status, printed = await operate("repair", "--wallet", str(wallet), "--dry-run")

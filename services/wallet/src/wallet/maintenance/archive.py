@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class ArchiveError(Exception):
@@ -31,6 +31,19 @@ class Partition:
     def last_seq(self) -> int:
         """The last sequence that belongs into it."""
         return self.end_seq - 1
+
+
+KEEP: Final = 4
+"""How many complete partitions stay attached, unless an operator says otherwise."""
+
+
+def archivable(oldest: Partition, states: Iterable[ShardState], *, keep: int = KEEP) -> int:
+    """Return how many partitions may be archived one after another, *oldest* being the first that is attached."""
+    shards = list(states)
+    width = oldest.end_seq - oldest.first_seq
+    complete = (min(shard.head for shard in shards) + 1 - oldest.first_seq) // width
+    settled = (min(min(shard.published, shard.folded) for shard in shards) + 1 - oldest.first_seq) // width
+    return max(0, min(complete - keep, settled))
 
 
 def why_kept(partition: Partition, states: Iterable[ShardState], *, keep: int) -> str | None:

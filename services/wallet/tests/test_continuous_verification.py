@@ -182,6 +182,7 @@ async def test_a_round_goes_on_from_its_place(
 
     async def place() -> tuple[int, int]:
         row = await verifier.session.fetchrow("select rounds, shard from wallet.verification_round")
+        assert row is not None
         return row["rounds"], row["shard"]
 
     for shard in range(1, SHARDS):

@@ -24,7 +24,7 @@ ROUND_S: Final = 300
 """A round begins so long after the one before began, at the earliest: a small ledger is not read without end."""
 
 RUN_S: Final = 2.0
-"""A run ends after so long, whatever it has done: far from the deadline, at which it would have to begin a shard anew."""
+"""A run ends after so long, whatever it has done: at its deadline it would have to begin the shard anew."""
 
 _PLACE: Final = f"""
     select rounds, shard, transaction_id,

@@ -13,7 +13,7 @@ class JobRun:
 
     def __init__(self, connection: Connection, leadership: Leadership | None) -> None:
         self.connection = connection
-        self._leadership = leadership
+        self.leadership = leadership
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -22,8 +22,8 @@ class JobRun:
         Raises LeaseLost, with nothing written, where another instance has become the leader.
         """
         async with transaction(self.connection) as opened:
-            if self._leadership is not None:
-                await self._leadership.extend(self.connection)
+            if self.leadership is not None:
+                await self.leadership.extend(self.connection)
             yield opened
 
 

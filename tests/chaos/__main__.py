@@ -26,6 +26,7 @@ from tests.chaos.faults import (
     exporting,
     gateway,
     groups,
+    keeping_house,
     key_sets,
     ledger,
     limits,
@@ -109,12 +110,18 @@ _MODULES = (
     drifting,
     refunds,
     gateway,
+    keeping_house,
 )
 _PLANTED = (planted, planted_ahead, planted_stream)
-_PLANTED_FAULTS = [*(fault for module in _PLANTED for fault in module.FAULTS), *standby.PLANTED]
+_PLANTED_FAULTS = [
+    *(fault for module in _PLANTED for fault in module.FAULTS),
+    *standby.PLANTED,
+    *keeping_house.PLANTED,
+]
 ONCE = frozenset(fault.id for fault in _PLANTED_FAULTS)
 """These try the checker: with the first seed alone, unless they are asked for."""
-_ALL: Iterable[Fault] = (*(fault for module in _MODULES for fault in module.FAULTS), *standby.PLANTED)
+_OF_MODULES = (fault for module in _MODULES for fault in module.FAULTS)
+_ALL: Iterable[Fault] = (*_OF_MODULES, *standby.PLANTED, *keeping_house.PLANTED)
 FAULTS = {fault.id: fault for fault in sorted(_ALL, key=lambda each: (int(_number(each.id)[1:]), each.id))}
 
 

@@ -1,11 +1,13 @@
 """The wallet under test: wallets with money in several currencies, and fresh ones for what happens once."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Any, Final
 
 import httpx2
+from prometheus_client import CollectorRegistry
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from tests.openapi.conformance import Excluded
 from tests.openapi.filling import Fill, Json
@@ -15,10 +17,12 @@ from contracts.ids import new_id_text
 from local_stack.services import CENTURY_S, EXAMPLE_RATES
 from servicekit.access.admission import Authority
 from servicekit.clock import monotonic_s
-from servicekit.telemetry import Telemetry
+from servicekit.http.edge.outermost import Edge
+from servicekit.telemetry import Telemetry, Tracing
 from testkit.databases import Database
 from wallet.bootstrap import SERVICE, migration_sources
 from wallet.bootstrap.api import open_api
+from wallet.bootstrap.housekeeping import open_maintenance
 from wallet.config import WalletSettings
 
 REFERENCE: Final = "order-1"
@@ -296,7 +300,9 @@ def fills(_database: Database, http: httpx2.Client) -> Mapping[str, Fill]:
     }
 
 
-def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> Any:
+@asynccontextmanager
+async def _open_api(database: Database, telemetry: Telemetry, authority: Authority | None) -> AsyncIterator[Edge]:
+    """Give the API, beside what fetches its rates."""
     # A busy machine may take its time: what is tested is what is answered, not when.
     patient = WalletSettings(
         wallet_database_url=database.dsn_app,
@@ -308,7 +314,9 @@ def _open_api(database: Database, telemetry: Telemetry, authority: Authority | N
         wallet_rates_every_s=DAY_S,
         **BEHIND_PROXY,
     ).model_copy(update={"wallet_sweep_every_s": DAY_S})  # nothing changes by itself while answers are compared
-    return open_api(patient, telemetry, authority=authority)
+    house = Telemetry("wallet", "house", "0", CollectorRegistry(), Tracing("wallet", 0.0))
+    async with open_maintenance(patient, house), open_api(patient, telemetry, authority=authority) as app:
+        yield app
 
 
 _ANY_TEXT: Final = Excluded(

@@ -85,7 +85,8 @@ def test_several_api_instances_listen_a_hundred_ports_apart() -> None:
     ports = {each.name: each.port for each in config.instances(WALLET)}
 
     apis = {"wallet-api": 8101, "wallet-api-2": 8201, "wallet-api-3": 8301}
-    assert ports == {"wallet-relay": 8102, "wallet-decisions": 8103, **apis}
+    others = {"wallet-relay": 8102, "wallet-decisions": 8103, "wallet-maintenance": 8105}
+    assert ports == {**others, **apis}
 
 
 def test_what_points_at_the_service_itself_follows_its_port() -> None:

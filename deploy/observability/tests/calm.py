@@ -29,6 +29,7 @@ _STANDING: Final[dict[str, float]] = {
     f'not_after_timestamp_seconds{{{_PROCESS},kind="certificate",name="api"}}': _YEAR_S,
     f'maintenance_is_leader{{{_PROCESS},exported_job="sweep"}}': 1,
     f'maintenance_is_leader{{{_ANOTHER},exported_job="sweep"}}': 0,
+    f'maintenance_paused{{{_PROCESS},exported_job="sweep"}}': 0,
     f'maintenance_interval_seconds{{{_PROCESS},exported_job="sweep"}}': 1,
     f'invariant_violations{{{_PROCESS},invariant="I2"}}': 0,
     f"wallet_journal_headroom_sequences{{{_PROCESS}}}": 1_100_000,

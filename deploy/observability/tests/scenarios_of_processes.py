@@ -126,6 +126,11 @@ PROCESSES: Final = (
             f'maintenance_last_success_timestamp_seconds{{{_AN_INSTANCE},exported_job="sweep"}}': Clock(-4),
             f'maintenance_is_leader{{{_AN_INSTANCE},exported_job="sweep"}}': Gauge(1, 1),
             f'maintenance_interval_seconds{{{_AN_INSTANCE},exported_job="weekly"}}': Gauge(600_000, 600_000),
+            # Paused by an operator.
+            f'maintenance_interval_seconds{{{_AN_INSTANCE},exported_job="paused"}}': Gauge(60, 60),
+            f'maintenance_last_success_timestamp_seconds{{{_AN_INSTANCE},exported_job="paused"}}': Clock(-4),
+            f'maintenance_is_leader{{{_AN_INSTANCE},exported_job="paused"}}': Gauge(0, 0),
+            f'maintenance_paused{{{_AN_INSTANCE},exported_job="paused"}}': Gauge(1, 1),
             # The leader's is enough.
             f"process_start_time_seconds{{{_ANOTHER}}}": Gauge(0, 0),
             f'maintenance_is_leader{{{_ANOTHER},exported_job="sweep"}}': Gauge(0, 0),

@@ -221,6 +221,29 @@ create table servicekit.lease (
 )
 with (fillfactor='50');
 
+create table servicekit.maintenance_job (
+    name text not null collate pg_catalog."C",
+    interval_s double precision not null,
+    has_leader boolean not null,
+    may_pause boolean not null,
+    seen_at timestamp with time zone not null,
+    paused_at timestamp with time zone,
+    paused_by text,
+    asked bigint default 0 not null,
+    asked_at timestamp with time zone,
+    asked_by text,
+    ran bigint default 0 not null,
+    ran_at timestamp with time zone,
+    outcome text,
+    rows bigint,
+    error text,
+    instance text,
+    succeeded_at timestamp with time zone,
+    constraint maintenance_job_is_paused_by_someone check (((paused_at is null) = (paused_by is null))),
+    constraint maintenance_job_words_are_short check (((greatest(length(name), length(outcome), length(error)) <= 64) and (greatest(length(paused_by), length(asked_by), length(instance)) <= 200)))
+)
+with (fillfactor='50');
+
 create table servicekit.migration (
     source text not null collate pg_catalog."C",
     number integer not null,
@@ -360,6 +383,9 @@ alter table only servicekit.function_in_force
 alter table only servicekit.lease
     add constraint lease_pk primary key (name);
 
+alter table only servicekit.maintenance_job
+    add constraint maintenance_job_pkey primary key (name);
+
 alter table only servicekit.migration
     add constraint migration_pk primary key (source, number);
 
@@ -481,6 +507,8 @@ grant select,insert,update on table servicekit.checkpoint to :"app_role";
 grant select on table servicekit.function_in_force to :"app_role";
 
 grant select,insert,update on table servicekit.lease to :"app_role";
+
+grant select,insert,update on table servicekit.maintenance_job to :"app_role";
 
 grant select on table servicekit.migration to :"app_role";
 

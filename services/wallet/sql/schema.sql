@@ -878,6 +878,29 @@ create table servicekit.lease (
 )
 with (fillfactor='50');
 
+create table servicekit.maintenance_job (
+    name text not null collate pg_catalog."C",
+    interval_s double precision not null,
+    has_leader boolean not null,
+    may_pause boolean not null,
+    seen_at timestamp with time zone not null,
+    paused_at timestamp with time zone,
+    paused_by text,
+    asked bigint default 0 not null,
+    asked_at timestamp with time zone,
+    asked_by text,
+    ran bigint default 0 not null,
+    ran_at timestamp with time zone,
+    outcome text,
+    rows bigint,
+    error text,
+    instance text,
+    succeeded_at timestamp with time zone,
+    constraint maintenance_job_is_paused_by_someone check (((paused_at is null) = (paused_by is null))),
+    constraint maintenance_job_words_are_short check (((greatest(length(name), length(outcome), length(error)) <= 64) and (greatest(length(paused_by), length(asked_by), length(instance)) <= 200)))
+)
+with (fillfactor='50');
+
 create table servicekit.migration (
     source text not null collate pg_catalog."C",
     number integer not null,
@@ -1122,6 +1145,22 @@ create table wallet.transaction_reference (
     shard smallint not null
 );
 
+create table wallet.verification_round (
+    only_row boolean default true not null,
+    rounds bigint default 0 not null,
+    shard smallint default 0 not null,
+    transaction_id uuid,
+    began_at timestamp with time zone default clock_timestamp() not null,
+    constraint verification_round_only_row_check check (only_row)
+)
+with (fillfactor='50');
+
+create table wallet.verified (
+    shard smallint not null,
+    seq bigint not null
+)
+with (fillfactor='50');
+
 create table wallet.wallet_opening (
     shard smallint not null,
     wallet_id uuid not null,
@@ -1161,6 +1200,9 @@ alter table only servicekit.function_in_force
 
 alter table only servicekit.lease
     add constraint lease_pk primary key (name);
+
+alter table only servicekit.maintenance_job
+    add constraint maintenance_job_pkey primary key (name);
 
 alter table only servicekit.migration
     add constraint migration_pk primary key (source, number);
@@ -1230,6 +1272,12 @@ alter table only wallet.transaction_opening
 
 alter table only wallet.transaction_reference
     add constraint transaction_reference_pkey primary key (tenant_id, reference_hash, transaction_id);
+
+alter table only wallet.verification_round
+    add constraint verification_round_pkey primary key (only_row);
+
+alter table only wallet.verified
+    add constraint verified_pkey primary key (shard);
 
 alter table only wallet.wallet_opening
     add constraint wallet_opening_pkey primary key (shard, wallet_id);
@@ -1366,6 +1414,8 @@ grant select on table servicekit.function_in_force to :"app_role";
 
 grant select,insert,update on table servicekit.lease to :"app_role";
 
+grant select,insert,update on table servicekit.maintenance_job to :"app_role";
+
 grant select on table servicekit.migration to :"app_role";
 
 grant select,insert,delete,update on table servicekit.parked_subject to :"app_role";
@@ -1414,6 +1464,10 @@ grant select on table wallet.transaction_opening to :"app_role";
 
 grant select,insert on table wallet.transaction_reference to :"app_role";
 grant select on table wallet.transaction_reference to :"reader_role";
+
+grant select,update on table wallet.verification_round to :"app_role";
+
+grant select,update on table wallet.verified to :"app_role";
 
 grant select on table wallet.wallet_opening to :"app_role";
 

@@ -20,6 +20,7 @@ from testkit.databases import Database
 from testkit.wallet_api import Client
 from wallet.application.metrics import RateMetrics
 from wallet.bootstrap.api import open_api
+from wallet.bootstrap.housekeeping import open_maintenance
 from wallet.config import WalletSettings
 from wallet.rates.documents import parse_json
 from wallet.rates.refreshing import RateRefresh
@@ -73,6 +74,8 @@ async def exchanging(
     )
     clients = []
     async with AsyncExitStack() as stack:
+        house = Telemetry("wallet", "house", "0", CollectorRegistry(), Tracing("wallet", 0.0))
+        await stack.enter_async_context(open_maintenance(made, house))
         for number in range(instances):
             telemetry = Telemetry("wallet", "test", "0", CollectorRegistry(), Tracing("wallet", 0.0))
             app = await stack.enter_async_context(open_api(made, telemetry, authority=authority or AdmitsAs()))

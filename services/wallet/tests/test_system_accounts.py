@@ -5,13 +5,20 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
+from servicekit.maintenance import JobRun
 from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.telemetry import Telemetry, Tracing
 from testkit.access import TENANT
 from testkit.databases import Database
 from testkit.wallet_api import Client, deposit_of
 from wallet.adapters import system_accounts_postgres as system_accounts
 from wallet.adapters.system_accounts_postgres import SystemAccountBalance
+from wallet.application.metrics import FoldMetrics
+from wallet.bootstrap import jobs
+from wallet.bootstrap.housekeeping import open_maintenance
+from wallet.config import WalletSettings
 from wallet.maintenance.verify_postgres import verify
 
 pytestmark = pytest.mark.integration
@@ -99,13 +106,24 @@ async def test_a_wrong_total_is_named(client: Client, pool: Pool, database: Data
     assert "system account" in report.findings[0].place
 
 
-async def test_the_api_folds_by_itself_and_tells_how_far_it_is(client: Client, pool: Pool) -> None:
+async def test_maintenance_folds_and_tells_how_far_it_is(client: Client, pool: Pool, settings: WalletSettings) -> None:
     await some_money(client)
+    house = Telemetry("wallet", "house", "0", CollectorRegistry(), Tracing("wallet", 0.0))
 
-    async with asyncio.timeout(30):
+    async with open_maintenance(settings, house), asyncio.timeout(30):
         while await lag_rows(pool):  # noqa: ASYNC110 - the job works in its own task
             await asyncio.sleep(0.05)
 
     page = (await client.get("/health/deep")).json()
     assert page["checks"]["system_accounts"] == {"ok": True, "detail": "totals are 0 rows behind the journal"}
-    assert "wallet_system_account_fold_lag_rows" in (await client.get("/metrics")).text
+    assert house.registry.get_sample_value("wallet_system_account_fold_lag_rows") == 0
+
+
+async def test_to_fold_nothing_writes_nothing(client: Client, pool: Pool) -> None:
+    await some_money(client)
+    job = jobs.fold_system_accounts(FoldMetrics(CollectorRegistry()))
+    async with pool.connection() as connection:
+        assert await job.run(JobRun(connection, None)) > 0
+        async with connection.transaction():
+            assert await job.run(JobRun(connection, None)) == 0
+            assert await connection.fetchval("select pg_current_xact_id_if_assigned()") is None

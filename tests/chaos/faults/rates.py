@@ -74,8 +74,8 @@ async def a_source_of_rates(run: Run) -> AsyncIterator[None]:
         "WALLET_RATES_AGE_MAX_S": str(AGE_MAX_S),
     }
     async with server:
-        for api in APIS:
-            await run.platform.start(api, env=env)
+        for name in (*APIS, "maintenance"):
+            await run.platform.start(name, env=env)
         yield
 
 

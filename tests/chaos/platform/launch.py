@@ -19,6 +19,7 @@ from aiokafka.errors import NotLeaderForPartitionError
 from tests.chaos.platform.gate import POISON, SLOW_S, Gate
 from tests.chaos.platform.gated_access import GatedOnce, gate_all, gate_commands
 from tests.chaos.platform.gated_ledger import GatedLedger
+from tests.chaos.platform.gated_maintenance import GatedRun, briefly_led
 from tests.chaos.platform.gated_worker import PART_ROWS, GatedObjects, gate_jobs
 
 import access.bootstrap
@@ -27,6 +28,7 @@ import notifications.bootstrap
 import transaction_history.bootstrap as history
 import wallet.bootstrap.api
 import wallet.bootstrap.background
+import wallet.bootstrap.housekeeping
 from access.config import AccessSettings
 from contracts.envelope import Envelope
 from fraud.config import FraudSettings
@@ -200,6 +202,16 @@ def _history_worker() -> int:
     )
 
 
+def _maintenance() -> int:
+    settings = WalletSettings()
+    return run(
+        lambda shutdown: wallet.bootstrap.housekeeping.run_maintenance(
+            settings, shutdown, jobs_as=briefly_led(GatedRun)
+        ),
+        drain_s=settings.drain_s,
+    )
+
+
 def _decisions() -> int:
     settings = WalletSettings()
     return run(
@@ -260,6 +272,7 @@ _MAIN: Final = {
     ("wallet", "api"): _api,
     ("wallet", "relay"): _relay,
     ("wallet", "decisions"): _decisions,
+    ("wallet", "maintenance"): _maintenance,
     ("transaction_history", "projector"): _projector,
     ("transaction_history", "indexer"): _indexer,
     ("transaction_history", "worker"): _history_worker,

@@ -43,6 +43,8 @@ PROCESSES: Mapping[str, Process] = {
     "relay": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "relay-2": Process("wallet", "relay", "WALLET_RELAY_PORT"),
     "decisions": Process("wallet", "decisions", "WALLET_DECISIONS_PORT"),
+    "maintenance": Process("wallet", "maintenance", "WALLET_MAINTENANCE_PORT"),
+    "maintenance-2": Process("wallet", "maintenance", "WALLET_MAINTENANCE_PORT"),
     "projector": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
     "projector-2": Process("transaction_history", "projector", "TRANSACTION_HISTORY_PROJECTOR_PORT"),
     "indexer": Process("transaction_history", "indexer", "TRANSACTION_HISTORY_INDEXER_PORT"),
@@ -59,7 +61,7 @@ PROCESSES: Mapping[str, Process] = {
     "access-relay": Process("access", "relay", "ACCESS_RELAY_PORT"),
     "access-worker": Process("access", "worker", "ACCESS_WORKER_PORT"),
 }
-CORE = ("api-1", "api-2", "relay", "projector", "history")
+CORE = ("api-1", "api-2", "maintenance", "relay", "projector", "history")
 """What every run has; the rest is started for the faults that need it."""
 APIS = ("api-1", "api-2")
 """Where the bank asks."""

@@ -27,7 +27,7 @@ OPTIONAL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 """Those that an installation may do without: a pod may have its rights to the bucket from elsewhere."""
 TO_CUSTOMERS: Final = ("notifications-worker", "access-worker")
 """They call addresses that customers name: webhooks, and key sets of identity providers."""
-TO_SUPPLIERS: Final = ("wallet-api", "transaction-history-api", "transaction-history-worker")
+TO_SUPPLIERS: Final = ("wallet-maintenance", "transaction-history-api", "transaction-history-worker")
 """They call addresses that the operator names: exchange rates, and the store of files."""
 
 

@@ -57,6 +57,14 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     "maintenance.bug": Meaning(
         "A job failed by a bug.", "Report the traceback; see [late maintenance](runbooks/MaintenanceLate.md)."
     ),
+    "maintenance.paused": Meaning("An operator, `by`, has paused a job. It rests until it is resumed."),
+    "maintenance.resumed": Meaning("A job that was paused runs again."),
+    "maintenance.lease_lost": Meaning(
+        "A run found that another instance has the job's lease, and wrote nothing: usual after the process stood still."
+    ),
+    "maintenance.orders_not_read": Meaning(
+        "What operators have ordered of the process's jobs cannot be read now: the last orders hold."
+    ),
     # Admission
     "access.look_failed": Meaning(
         "A look for changed identities failed by a bug: what is known grows old.",
@@ -66,6 +74,22 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
         "The database of identities has fewer changes than were seen: it is another one, or was restored. All that was"
         " known by heart is dropped.",
         "See [a restored database](runbooks/restored-access.md).",
+    ),
+    # The ledger, looked after
+    "ledger.invariant_broken": Meaning(
+        "Continuous verification found a breach of `invariant` at `place`, seen at `seq` of `shard`.",
+        "See [a broken invariant](runbooks/InvariantBroken.md), at once.",
+    ),
+    "ledger.more_broken": Meaning(
+        "One look found so many breaches that not all are named.",
+        "See [a broken invariant](runbooks/InvariantBroken.md), at once.",
+    ),
+    "ledger.archived_unverified": Meaning(
+        "Rows of a shard were archived before they were looked at; they were hashed then."
+    ),
+    "ledger.verified": Meaning("A round over all of the ledger has ended."),
+    "journal.archive_due": Meaning(
+        "So many partitions of the journal could be archived: see [the journal's size](architecture/journal-size.md)."
     ),
     # Relays
     "relay.leases_acquired": Meaning("The relay publishes these shards from now on."),

@@ -14,6 +14,7 @@ from access.provisioning.plan import PlanError, read_plan
 from access.provisioning.provision import NewKey
 from servicekit.cli import Migration, add_migrate, run_process
 from servicekit.failures import Halted
+from servicekit.maintenance.commands import add_maintenance
 from servicekit.operators import DryRun
 from servicekit.relay.publisher import PublishError
 from servicekit.settings import Mode
@@ -95,6 +96,7 @@ def _migration() -> Migration:
 
 
 add_migrate(cli, _migration)
+add_maintenance(cli, lambda: AccessSettings().access_database_url)
 
 
 if __name__ == "__main__":

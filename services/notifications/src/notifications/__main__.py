@@ -7,6 +7,7 @@ import typer
 from notifications import bootstrap
 from notifications.config import NotificationsOwnerSettings, NotificationsSettings
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
+from servicekit.maintenance.commands import add_maintenance
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -66,6 +67,7 @@ def _identities() -> Operated:
 
 
 add_migrate(cli, _migration)
+add_maintenance(cli, lambda: NotificationsSettings().notifications_database_url)
 add_identities(cli, _identities)
 add_projections(cli, _operated)
 

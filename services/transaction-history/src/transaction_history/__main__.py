@@ -13,6 +13,7 @@ import typer
 from contracts.ids import SHARDS
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
 from servicekit.consumer.projection import Projection
+from servicekit.maintenance.commands import add_maintenance
 from servicekit.operators import DryRun, Yes, confirm
 from transaction_history import bootstrap
 from transaction_history.config import HistoryOwnerSettings, HistorySettings
@@ -91,6 +92,7 @@ def _identities() -> Operated:
 
 
 add_migrate(cli, _migration)
+add_maintenance(cli, lambda: HistorySettings().transaction_history_database_url)
 add_identities(cli, _identities)
 projections = add_projections(cli, _operated)
 add_projections(cli, _operated_index, name="index", told="Show how the index is projected, and repair it.")

@@ -1,4 +1,4 @@
-"""The wallet's processes: `python -m wallet api | relay | decisions | migrate`, and what operators run."""
+"""The wallet's processes: `python -m wallet api | relay | decisions | maintenance`, and what operators run."""
 
 import asyncio
 import sys
@@ -8,12 +8,15 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from servicekit.cli import Migration, Operated, add_identities, add_migrate, add_projections, identities_of, run_process
+from servicekit.maintenance.commands import add_maintenance
 from servicekit.operators import DryRun
 from wallet.bootstrap import migration_sources, operating
 from wallet.bootstrap.api import serve_api
 from wallet.bootstrap.background import run_decisions, run_relay
+from wallet.bootstrap.housekeeping import run_maintenance
 from wallet.config import WalletOwnerSettings, WalletSettings
 from wallet.fraud_restrictions.projection import FraudRestrictions
+from wallet.maintenance.archive import KEEP
 
 T = TypeVar("T")
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -68,7 +71,7 @@ def unhalt(
 @cli.command()
 def archive(
     *,
-    keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = 4,
+    keep: Annotated[int, typer.Option(min=0, help="How many complete partitions stay attached.")] = KEEP,
     dry_run: DryRun = False,
 ) -> None:
     """Detach and keep the oldest journal partitions, as the owner; the exit code is 1 if one could not be detached."""
@@ -149,7 +152,13 @@ def _identities() -> Operated:
     return identities_of(settings, dsn=settings.wallet_database_url, service="wallet")
 
 
+def _maintenance() -> None:
+    settings = WalletSettings()
+    run_process(settings, lambda shutdown: run_maintenance(settings, shutdown))
+
+
 add_migrate(cli, _migration)
+add_maintenance(cli, lambda: WalletSettings().wallet_database_url, process=_maintenance)
 add_identities(cli, _identities)
 add_projections(cli, _operated)
 

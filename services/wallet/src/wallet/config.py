@@ -56,6 +56,15 @@ class WalletSettings(ServiceSettings):
     wallet_decisions_port: int = Field(
         default=8103, ge=0, le=65_535, description="The port of the health and metrics of the decisions process."
     )
+    wallet_maintenance_port: int = Field(
+        default=8105, ge=0, le=65_535, description="The port of the health and metrics of the maintenance process."
+    )
+    wallet_verify_rows_per_s: int = Field(
+        default=20_000,
+        ge=100,
+        le=200_000,
+        description="How many journal rows a second are verified anew, over and over, beside those that are new.",
+    )
     wallet_decisions_topic: str = Field(
         default="fraud.decisions", description="The topic whose decisions restrict wallets."
     )
@@ -190,6 +199,14 @@ class WalletSettings(ServiceSettings):
                 client_id=name,
                 records_per_poll_max=_DECISIONS_PER_POLL_MAX,
             ),
+        )
+
+    @property
+    def maintenance(self) -> ApiProcess:
+        """How the process that keeps house is run; the pool is that of its pages, its jobs have connections."""
+        return ApiProcess(
+            port=Port(self.wallet_maintenance_port, "WALLET_MAINTENANCE_PORT"),
+            pool=replace(self.reading("maintenance"), max_size=1),
         )
 
     def reading(self, process: str) -> PoolSettings:

@@ -8,11 +8,13 @@ from typing import Final
 
 from tests.chaos.platform.gate import Gate
 from tests.chaos.platform.gated_ledger import GatedLedger
-from tests.chaos.platform.plants import clocks, consumers, ledgers, relays
+from tests.chaos.platform.gated_maintenance import GatedRun, briefly_led
+from tests.chaos.platform.plants import clocks, consumers, jobs, ledgers, relays
 
 import transaction_history.bootstrap as history
 import wallet.bootstrap.api
 import wallet.bootstrap.background
+import wallet.bootstrap.housekeeping
 from servicekit.consumer.runner import ConsumerRunner
 from servicekit.lifecycle import run
 from servicekit.relay.relay import Relay
@@ -45,6 +47,16 @@ def _projector(runner_class: type[ConsumerRunner]) -> int:
     )
 
 
+def _maintenance(run_class: type[GatedRun]) -> int:
+    settings = WalletSettings()
+    return run(
+        lambda shutdown: wallet.bootstrap.housekeeping.run_maintenance(
+            settings, shutdown, jobs_as=briefly_led(run_class)
+        ),
+        drain_s=settings.drain_s,
+    )
+
+
 def _api_by(ahead: timedelta) -> int:
     clocks.set_wrong(ahead)
     return _api(GatedLedger)
@@ -59,6 +71,7 @@ _PARTS: Final[Mapping[str, Callable[[], int]]] = {
     "hour-behind": partial(_api_by, timedelta(hours=-1)),
     "serial": partial(_relay, relays.SerialRelay),
     "horizon": partial(_relay, relays.HorizonRelay),
+    "unfenced": partial(_maintenance, jobs.UnfencedRun),
     "no-lease": partial(_relay, relays.UnleasedRelay),
     "no-dedupe": partial(_projector, consumers.UndedupedRunner),
     "early-checkpoint": partial(_projector, consumers.EarlyCheckpointRunner),

@@ -26,11 +26,12 @@ _SINCE: Final = (
 
 
 def _late(by: str, jobs: str) -> str:
-    """Return the expression that of *jobs* those of a kind *by* are late.
+    """Return the expression that of *jobs* those of a kind *by* are late; who paused one knows that it rests.
 
     Runs are seen by scrapes, and one that catches up may take 20 s: within a minute nothing is late.
     """
-    late = f"time() - max {by} ({_SINCE} {jobs}) > clamp_min(3 * max {by} (maintenance_interval_seconds), 60)"
+    wanted = f"{jobs} unless on (service, {JOB}) maintenance_paused == 1"
+    late = f"time() - max {by} ({_SINCE} {wanted}) > clamp_min(3 * max {by} (maintenance_interval_seconds), 60)"
     return f"({late})"
 
 

@@ -81,6 +81,17 @@ INVARIANTS: Final = Dashboard(
             height=10,
         ),
         Panel(
+            number=20,
+            title="Paused jobs",
+            told="Jobs that an operator has paused; bad when one is forgotten so.",
+            view=View.TABLE,
+            unit=Unit.COUNT,
+            thresholds=above(2, look=1),
+            page="architecture/maintenance.md",
+            queries=(most(BY_JOB, "maintenance_paused"),),
+            height=10,
+        ),
+        Panel(
             number=6,
             title="Intervals of jobs",
             told="How long each job rests between two runs; what its age is to be measured by.",
@@ -94,7 +105,7 @@ INVARIANTS: Final = Dashboard(
         Panel(
             number=7,
             title="Runs within an hour by outcome",
-            told="Runs of jobs that were done and that failed; failures that repeat are bad.",
+            told="Runs that were done, failed, or found another instance leading; failures that repeat are bad.",
             view=View.LINES,
             unit=Unit.COUNT,
             thresholds=GOOD,

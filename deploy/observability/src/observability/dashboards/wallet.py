@@ -153,7 +153,10 @@ WALLET: Final = Dashboard(
             unit=Unit.COUNT,
             thresholds=GOOD,
             page="architecture/journal-size.md",
-            queries=(most("state", "wallet_journal_partitions"),),
+            queries=(
+                most("state", "wallet_journal_partitions"),
+                most("service", "wallet_journal_archivable_partitions", "could be archived"),
+            ),
         ),
         Panel(
             number=13,

@@ -13,7 +13,7 @@ class JobRun:
 
     def __init__(self, connection: Connection, leadership: Leadership | None) -> None:
         self.connection = connection
-        self._leadership = leadership
+        self.leadership = leadership
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -22,8 +22,8 @@ class JobRun:
         Raises LeaseLost, with nothing written, where another instance has become the leader.
         """
         async with transaction(self.connection) as opened:
-            if self._leadership is not None:
-                await self._leadership.extend(self.connection)
+            if self.leadership is not None:
+                await self.leadership.extend(self.connection)
             yield opened
 
 
@@ -34,7 +34,8 @@ class Job:
     *run* does one chunk and returns how many rows that were. If they are *chunk_rows* or more, there may be more to do:
     the next chunk follows at once, until *repeat_s* seconds have passed since the first began. *chunk_rows* is None:
     one run does all. A chunk that takes longer than *deadline_s* is given up with its connection. A job that
-    *has_leader* is done by one instance of all, and writes through `JobRun.transaction` alone.
+    *has_leader* is done by one instance of all, and writes through `JobRun.transaction` alone. Operators may pause it
+    if it *may_pause*: a job that the service cannot be without may not.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Job:
     repeat_s: float = 10.0
     deadline_s: float = 10.0
     has_leader: bool = False
+    may_pause: bool = True
 
     @property
     def lease_s(self) -> float:

@@ -8,7 +8,10 @@ import asyncpg
 
 from servicekit.postgres import Connection
 
-_HOLDER = "select owner, expires_at > clock_timestamp() as holds from servicekit.lease where name = $1"
+_HOLDER = """
+    select owner, epoch, expires_at > clock_timestamp() as holds,
+           expires_at > clock_timestamp() + make_interval(secs => $2) as holds_long
+      from servicekit.lease where name = $1"""
 
 # The clock is read after the row was locked, so that a lease extended meanwhile is not taken.
 _TAKE = """
@@ -41,10 +44,16 @@ class Leadership:
         self._epoch = 0
 
     async def take(self, connection: Connection) -> bool:
-        """Take the lease if it is free or this owner's already; return whether it is this owner's now."""
-        holder = await connection.fetchrow(_HOLDER, self._name)
-        if holder is not None and holder["holds"] and holder["owner"] != self._owner:
-            return False
+        """Take the lease if it is free or this owner's already; return whether it is this owner's now.
+
+        Nothing is written while another holds it, or this owner for more than half its time yet.
+        """
+        holder = await connection.fetchrow(_HOLDER, self._name, self._lease_s / 2)
+        if holder is not None and holder["holds"]:
+            if holder["owner"] != self._owner:
+                return False
+            if holder["holds_long"] and holder["epoch"] == self._epoch:
+                return True
         try:
             epoch = await connection.fetchval(_TAKE, self._name, self._owner, self._lease_s)
         except asyncpg.LockNotAvailableError:

@@ -5,7 +5,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS: Final = (0.01, 0.1, 0.5, 2, 10)
-OUTCOMES: Final = ("done", "failed")
+OUTCOMES: Final = ("done", "failed", "lost")
 
 
 class MaintenanceMetrics:
@@ -25,6 +25,9 @@ class MaintenanceMetrics:
         self._is_leader = Gauge(
             "maintenance_is_leader", "1 while this instance does the job for all.", ("job",), registry=registry
         )
+        self._is_paused = Gauge(
+            "maintenance_paused", "1 while an operator has the job paused.", ("job",), registry=registry
+        )
         self._last_success = Gauge(
             "maintenance_last_success_timestamp_seconds",
             "When a job last ended a run without an error.",
@@ -35,6 +38,7 @@ class MaintenanceMetrics:
     def scheduled(self, job: str, interval_s: float) -> None:
         """Tell that there is a job, before its first run."""
         self._interval.labels(job).set(interval_s)
+        self._is_paused.labels(job).set(0)
         for outcome in OUTCOMES:
             self._runs.labels(job, outcome)
 
@@ -51,6 +55,14 @@ class MaintenanceMetrics:
     def failed(self, job: str) -> None:
         """Count a run that failed."""
         self._runs.labels(job, "failed").inc()
+
+    def lost(self, job: str) -> None:
+        """Count a run that found another instance leading, and wrote nothing."""
+        self._runs.labels(job, "lost").inc()
+
+    def paused(self, job: str, *, is_paused: bool) -> None:
+        """Set whether *job* is paused."""
+        self._is_paused.labels(job).set(is_paused)
 
     def leads(self, job: str, *, is_leader: bool) -> None:
         """Set whether this instance is the leader of *job*."""

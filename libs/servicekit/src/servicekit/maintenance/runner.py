@@ -15,12 +15,19 @@ from servicekit.health import Check
 from servicekit.maintenance.jobs import Job, JobRun
 from servicekit.maintenance.leadership import Leadership, LeaseLost
 from servicekit.maintenance.metrics import MaintenanceMetrics
+from servicekit.maintenance.orders import Order, Orders
+from servicekit.maintenance.recording import Ended, Recording
 from servicekit.postgres import DRIVER_ERRORS, connect, given_up_after
 
 _END_TIMEOUT_S: Final = 1.0
 _LOCK_TIMEOUT: Final = "1s"
 """A job gives way to what it would wait for: it runs again soon."""
 
+SPREAD_S: Final = 1.0
+"""The first runs of a process's jobs begin within this, one after another, and so do those after an outage."""
+PAUSE_SHARE: Final = 0.25
+PAUSE_S_MAX: Final = 0.25
+"""Between chunks of a backlog a job rests for a share of what the last one took: others have the database meanwhile."""
 LATE_INTERVALS: Final = 3
 
 _DedicatedConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -42,17 +49,37 @@ class Maintenance:
         metrics = MaintenanceMetrics(registry)
         for job in jobs:
             metrics.scheduled(job.name, job.interval_s)
-        self._loops = [_Loop(job, dsn=dsn, application=application, owner=owner, metrics=metrics) for job in jobs]
+        self._orders = Orders(jobs, dsn=dsn, application=f"{application}-orders")
+        self._application = application
+        self._loops = [
+            _Loop(
+                job,
+                dsn=dsn,
+                application=application,
+                owner=owner,
+                metrics=metrics,
+                order=self._orders.of(job.name),
+                offset_s=SPREAD_S * number / len(jobs),
+            )
+            for number, job in enumerate(jobs)
+        ]
 
     async def check(self) -> Mapping[str, Check]:
-        """Return, for a deep look, which jobs that are this instance's to do have not been done for too long."""
+        """Return, for a deep look, which jobs that are this instance's to do have not been done for too long.
+
+        Those that are paused are named, and are not late.
+        """
         late = sorted(loop.job for loop in self._loops if loop.is_late)
-        return {"maintenance": Check(ok=not late, detail=f"late: {', '.join(late)}" if late else "none late")}
+        paused = sorted(loop.job for loop in self._loops if loop.is_paused)
+        told = f"late: {', '.join(late)}" if late else "none late"
+        return {"maintenance": Check(ok=not late, detail=f"{told}; paused: {', '.join(paused)}" if paused else told)}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the jobs while the body runs; on the way out their leases are freed and their connections closed."""
         tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in self._loops]
+        if tasks:
+            tasks.append(asyncio.create_task(self._orders.run(), name=f"{self._application}-orders"))
         try:
             yield
         finally:
@@ -64,12 +91,27 @@ class Maintenance:
 class _Loop:
     """One job's task."""
 
-    def __init__(self, job: Job, *, dsn: str, application: str, owner: str, metrics: MaintenanceMetrics) -> None:
+    def __init__(
+        self,
+        job: Job,
+        *,
+        dsn: str,
+        application: str,
+        owner: str,
+        metrics: MaintenanceMetrics,
+        order: Order,
+        offset_s: float,
+    ) -> None:
         self._job = job
         self._dsn = dsn
         self.name = f"{application}-{job.name}"
         self._leadership = Leadership(job.name, owner=owner, lease_s=job.lease_s) if job.has_leader else None
         self._metrics = metrics
+        self._order = order
+        self._offset_s = offset_s
+        self._recording = Recording(job.name, owner)
+        self._seen = 0
+        """Up to which of the asked-for runs the job was begun here."""
         self._connection: _DedicatedConnection | None = None
         self._done_s = monotonic_s()
 
@@ -79,30 +121,79 @@ class _Loop:
         return self._job.name
 
     @property
+    def is_paused(self) -> bool:
+        """Whether an operator has it paused."""
+        return self._order.is_paused
+
+    @property
     def is_late(self) -> bool:
         """Whether no run has ended well for so long that several must have failed."""
-        return monotonic_s() - self._done_s > LATE_INTERVALS * (self._job.interval_s + self._job.deadline_s)
+        bound_s = LATE_INTERVALS * (self._job.interval_s + self._job.deadline_s)
+        return not self.is_paused and monotonic_s() - self._done_s > bound_s
 
     async def run(self) -> None:
-        """Do the job every interval until cancelled."""
+        """Do the job every interval, and when it is asked for, until cancelled."""
         try:
+            await self._order.known()
+            self._seen = self._order.asked  # asked for before this process began: it runs now anyway
+            await asyncio.sleep(self._offset_s)
             while True:
-                await self._run_once()
-                await asyncio.sleep(self._job.interval_s)
+                if self.is_paused:
+                    await self._wait_resumed()
+                failed = await self._run_once()
+                await self._rest(self._job.interval_s + (self._offset_s if failed else 0.0))
         finally:
             await self._end()
 
-    async def _run_once(self) -> None:
-        """Do chunks while they are full, within the job's time. A failure ends this run, never the job."""
+    async def _wait_resumed(self) -> None:
+        name = self._job.name
+        self._metrics.paused(name, is_paused=True)
+        if self._leadership is not None:
+            self._metrics.leads(name, is_leader=False)
+        while self.is_paused:
+            await self._order.changed()
+        self._done_s = monotonic_s()
+        self._metrics.paused(name, is_paused=False)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait *seconds*, or until an operator asks for a run or pauses the job."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._order.asked <= self._seen and not self.is_paused:
+                    await self._order.changed()
+
+    async def _run_once(self) -> bool:
+        """Do chunks while they are full, within the job's time; return whether that failed. It never ends the job."""
+        asked = self._seen = self._order.asked
         try:
             if await self._leads():
-                await self._chunks()
+                rows = await self._chunks()
                 self._metrics.done(self._job.name)
+                await self._record(Ended("done", rows), asked)
             self._done_s = monotonic_s()  # where another instance leads, that one is to be asked
         except LeaseLost:
-            self._metrics.leads(self._job.name, is_leader=False)
+            self._lost()
         except Exception as error:  # noqa: BLE001 - the boundary of a run: whatever failed, the next one follows
             self._failed(error)
+            await self._record_failure(error, asked)
+            return True
+        return False
+
+    async def _record(self, ended: Ended, asked: int) -> None:
+        if not self._recording.is_due(ended, asked):
+            return
+        async with self._bounded() as connection, JobRun(connection, self._leadership).transaction() as tx:
+            await self._recording.write(tx.connection, ended, asked)
+        self._recording.written(ended, asked)
+
+    async def _record_failure(self, error: Exception, asked: int) -> None:
+        """Write down that a run failed, if the database takes it."""
+        try:
+            await self._record(Ended("failed", 0, type(error).__name__), asked)
+        except LeaseLost:
+            self._lost()
+        except (*DRIVER_ERRORS, OSError, TimeoutError):
+            self._drop_connection()
 
     async def _leads(self) -> bool:
         if self._leadership is None:
@@ -112,18 +203,24 @@ class _Loop:
         self._metrics.leads(self._job.name, is_leader=is_leader)
         return is_leader
 
-    async def _chunks(self) -> None:
-        began_s = monotonic_s()
-        while await self._chunk() and monotonic_s() - began_s < self._job.repeat_s:
-            pass
+    async def _chunks(self) -> int:
+        """Do chunks while they are full, and return how many rows they had."""
+        until_s, done = monotonic_s() + self._job.repeat_s, 0
+        while True:
+            began_s = monotonic_s()
+            rows = await self._chunk()
+            done += rows
+            now_s = monotonic_s()
+            if self._job.chunk_rows is None or rows < self._job.chunk_rows or now_s >= until_s or self.is_paused:
+                return done
+            await asyncio.sleep(min(PAUSE_S_MAX, PAUSE_SHARE * (now_s - began_s)))
 
-    async def _chunk(self) -> bool:
-        """Do one chunk; return whether it was full."""
+    async def _chunk(self) -> int:
         began_s = monotonic_s()
         async with self._bounded() as connection:
             rows = await self._job.run(JobRun(connection, self._leadership))
         self._metrics.chunk(self._job.name, rows, monotonic_s() - began_s)
-        return self._job.chunk_rows is not None and rows >= self._job.chunk_rows
+        return rows
 
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[_DedicatedConnection]:
@@ -145,13 +242,22 @@ class _Loop:
 
     def _failed(self, error: Exception) -> None:
         self._metrics.failed(self._job.name)
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._drop_connection()
         if classify(error) in {Failure.OTHER, Failure.DATA}:
             _log.error("maintenance.bug", job=self._job.name, exc_info=error)
         else:
             _log.warning("maintenance.failed", job=self._job.name, error=repr(error))
+
+    def _lost(self) -> None:
+        name = self._job.name
+        self._metrics.leads(name, is_leader=False)
+        self._metrics.lost(name)
+        _log.warning("maintenance.lease_lost", job=name)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
 
     async def _end(self) -> None:
         if self._connection is None:

@@ -124,6 +124,7 @@ KIT_LABELS: Final[Mapping[str, Labels]] = {
     "maintenance_seconds": _JOB,
     "maintenance_interval_seconds": _JOB,
     "maintenance_is_leader": _JOB,
+    "maintenance_paused": _JOB,
     "maintenance_last_success_timestamp_seconds": _JOB,
     "invariant_violations": _INVARIANT,
     "invariant_checked_timestamp_seconds": _INVARIANT,

@@ -37,5 +37,5 @@ def index_jobs(segment: str) -> list[Job]:
 
     return [
         Job(name="forget_minutes", interval_s=_FORGET_S, run=forget, chunk_rows=CHUNK_ROWS),
-        Job(name="ensure_search_segments", interval_s=_AHEAD_S, run=ensure),
+        Job(name="ensure_search_segments", interval_s=_AHEAD_S, run=ensure, may_pause=False),
     ]

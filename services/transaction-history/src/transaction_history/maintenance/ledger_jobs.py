@@ -29,7 +29,7 @@ def ledger_jobs() -> list[Job]:
             await tx.connection.execute(_MAKE, next_months(month_of(now), MONTHS_AHEAD))
         return 0
 
-    return [Job(name="make_ledger_partitions", interval_s=_EVERY_S, run=make)]
+    return [Job(name="make_ledger_partitions", interval_s=_EVERY_S, run=make, may_pause=False)]
 
 
 async def partitions_check(pool: Pool) -> Check:

@@ -246,6 +246,13 @@ class JournalMetrics:
         self._partitions = Gauge(
             "wallet_journal_partitions", "Partitions of the journal, by state.", ("state",), registry=registry
         )
+        self._archivable = Gauge(
+            "wallet_journal_archivable_partitions", "Partitions that `archive` would take now.", registry=registry
+        )
+
+    def archivable(self, partitions: int) -> None:
+        """Tell how many partitions could be archived."""
+        self._archivable.set(partitions)
 
     def measured(self, *, keys: int, headroom: int, partitions: Mapping[str, int]) -> None:
         """Tell how many keys there are, how much room the fullest shard has, and how many partitions by state."""

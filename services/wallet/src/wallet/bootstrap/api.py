@@ -16,14 +16,13 @@ from servicekit.service.processes import health_pool_settings
 from servicekit.telemetry import Telemetry
 from servicekit.tenant_pool import TenantPool, open_tenants
 from wallet.application.dry_run import DryRun
-from wallet.application.metrics import FoldMetrics, JournalMetrics, SweepMetrics
+from wallet.application.metrics import SweepMetrics
 from wallet.application.queue import CommandQueue
 from wallet.bootstrap import SERVICE, jobs, maintaining
 from wallet.bootstrap.committing import open_committer, planning
 from wallet.bootstrap.health import ApiHealth
 from wallet.bootstrap.jobs import Halt
 from wallet.bootstrap.parts import Parts
-from wallet.bootstrap.rates import open_refresh
 from wallet.config import WalletSettings
 from wallet.entrypoints.batches import BatchMembers
 from wallet.entrypoints.command_routes import command_routes
@@ -34,7 +33,6 @@ from wallet.entrypoints.limits import limit_reads
 from wallet.entrypoints.policy import policy_reads
 from wallet.entrypoints.reads import hold_reads, transaction_reads, wallet_reads
 from wallet.entrypoints.slices import Catalog, Lookups
-from wallet.rates.refreshing import RateRefresh
 from wallet.reads.rates_postgres import FxRates
 from wallet.reads.reads_postgres import LedgerReads
 from wallet.sweeping.sweeper import Sweeper
@@ -79,8 +77,7 @@ async def open_api(
         telemetry.pools.watch("reads", pool)
         async with (
             open_committer(settings, telemetry, halt, parts=parts, shutdown=shutdown) as (queue, committing),
-            open_refresh(settings, telemetry) as refresh,
-            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue, refresh)),
+            maintaining(settings, "api", telemetry, _jobs(settings, telemetry, halt, queue)),
             open_authority(settings.knowing, telemetry.registry, authority) as admitting,
             processes.depending(telemetry, health_pool),
         ):
@@ -95,19 +92,12 @@ async def open_api(
             )
 
 
-def _jobs(
-    settings: WalletSettings, telemetry: Telemetry, halt: Halt, queue: CommandQueue, refresh: RateRefresh | None
-) -> list[Job]:
+def _jobs(settings: WalletSettings, telemetry: Telemetry, halt: Halt, queue: CommandQueue) -> list[Job]:
     sweeper = Sweeper(queue, metrics=SweepMetrics(telemetry.registry), deadline_s=settings.wallet_command_deadline_s)
     return [
-        jobs.sweep(sweeper, settings.wallet_sweep_every_s),
         jobs.look_for_halt(halt),
         jobs.make_partitions(),
-        jobs.measure_journal(JournalMetrics(telemetry.registry)),
-        jobs.forget_keys(settings.wallet_idempotency_days),
-        jobs.forget_quotes(),
-        jobs.fold_system_accounts(FoldMetrics(telemetry.registry)),
-        *([] if refresh is None else [jobs.refresh_rates(refresh, settings.wallet_rates_every_s)]),
+        jobs.sweep(sweeper, settings.wallet_sweep_every_s),
     ]
 
 

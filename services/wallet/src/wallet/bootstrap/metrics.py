@@ -3,6 +3,7 @@
 from typing import Final
 
 from servicekit.failures import Failure
+from servicekit.maintenance import InvariantMetrics
 from servicekit.outbound.fetching import FetchFault
 from servicekit.service.metrics import API, CONSUMER, MAINTENANCE, RELAY, ServiceMetrics
 from wallet.application.metrics import (
@@ -30,8 +31,9 @@ from wallet.sweeping.sweeper import EXPIRES
 METRICS: Final = ServiceMetrics(
     service=SERVICE,
     processes={
-        "api": (*API, *MAINTENANCE, CommitterMetrics, SweepMetrics, FoldMetrics, JournalMetrics, RateMetrics),
+        "api": (*API, *MAINTENANCE, CommitterMetrics, SweepMetrics),
         "relay": RELAY,
+        "maintenance": (*MAINTENANCE, InvariantMetrics, FoldMetrics, JournalMetrics, RateMetrics),
         "decisions": (*CONSUMER, *MAINTENANCE, CommitterMetrics, FraudDecisionMetrics),
     },
     labels={

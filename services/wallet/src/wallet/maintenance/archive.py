@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class ArchiveError(Exception):
@@ -37,6 +37,19 @@ class Partition:
         width = self.end_seq - self.first_seq
         first_seq = self.first_seq + partitions * width
         return Partition(self.number + partitions, first_seq, first_seq + width)
+
+
+KEEP: Final = 4
+"""How many complete partitions stay attached, unless an operator says otherwise."""
+
+
+def archivable(oldest: Partition, states: Iterable[ShardState], *, keep: int = KEEP) -> int:
+    """Return how many partitions may be archived one after another, *oldest* being the first that is attached."""
+    shards = list(states)
+    width = oldest.end_seq - oldest.first_seq
+    complete = (min(shard.head for shard in shards) + 1 - oldest.first_seq) // width
+    settled = (min(min(shard.published, shard.folded) for shard in shards) + 1 - oldest.first_seq) // width
+    return max(0, min(complete - keep, settled))
 
 
 def why_kept(partition: Partition, states: Iterable[ShardState], *, keep: int) -> str | None:

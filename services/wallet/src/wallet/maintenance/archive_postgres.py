@@ -17,7 +17,7 @@ from wallet.adapters.row_columns import OPENING_COLUMNS, STATE_COLUMNS, StateCol
 from wallet.domain.facts import JournalEvent
 from wallet.domain.rows import Rows, StateRow
 from wallet.domain.wallets import Wallet
-from wallet.maintenance.archive import ArchiveError, Partition, ShardState
+from wallet.maintenance.archive import ArchiveError, Partition, ShardState, archivable
 from wallet.maintenance.folding import Folding
 from wallet.maintenance.journal_reads import (
     EVENT_COLUMNS,
@@ -105,6 +105,13 @@ _HOLDERS: Final = """
     select string_agg(distinct a.application_name || ' (pid ' || a.pid || ')', ', ')
       from pg_locks l join pg_stat_activity a using (pid)
      where l.relation = 'wallet.journal'::regclass and l.granted and l.pid <> pg_backend_pid()"""
+
+
+async def archivable_partitions(connection: Connection) -> int:
+    """Return how many partitions `archive` would take now."""
+    row = await connection.fetchrow(_OLDEST)
+    assert row is not None
+    return archivable(Partition(*row), [ShardState(*state) for state in await connection.fetch(_STATES)])
 
 
 class Archiver:

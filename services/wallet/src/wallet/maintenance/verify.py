@@ -42,11 +42,13 @@ class WalletState(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A breach of *invariant* (one of docs/invariants.md) at *place*."""
+    """A breach of *invariant* (one of docs/invariants.md) at *place*, seen at *seq* of *shard* if it has one."""
 
     invariant: str
     place: str
     detail: str
+    shard: int | None = None
+    seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,19 @@ class Report:
         """Whether nothing was found."""
         return self.findings_total == 0
 
-    def find(self, invariant: str, place: str, detail: str) -> None:
+    def find(
+        self, invariant: str, place: str, detail: str, *, shard: int | None = None, seq: int | None = None
+    ) -> None:
         """Note a breach."""
         self.findings_total += 1
         if len(self.findings) < FINDINGS_MAX:
-            self.findings.append(Finding(invariant, place, detail))
+            self.findings.append(Finding(invariant, place, detail, shard, seq))
+
+    def take(self) -> tuple[list[Finding], int]:
+        """Return the findings that are listed, and how many there were; forget them."""
+        taken = self.findings, self.findings_total
+        self.findings, self.findings_total = [], 0
+        return taken
 
 
 class ShardFold:
@@ -105,6 +115,21 @@ class ShardFold:
     def wallets(self) -> Mapping[UUID, WalletState]:
         """Every wallet met so far, as its rows make it."""
         return self._wallets
+
+    @property
+    def remembered(self) -> int:
+        """How many wallets and other rows with versions were met."""
+        return len(self._wallets) + len(self._streams)
+
+    def assume(self, row: FoldedRow) -> None:
+        """Believe what *row*, which is folded next, says of the one before it, where its wallet was not met yet."""
+        if row.system_account is not None or row.version is None or row.version == 1:
+            return
+        if row.posted_after is None or row.held_after is None:
+            self._streams.setdefault(row.account_id, row.version - 1)
+            return
+        before = WalletState(row.version - 1, row.posted_after - row.posted_delta, row.held_after - row.held_delta)
+        self._wallets.setdefault(row.account_id, before)
 
     def add(self, rows: Iterable[FoldedRow]) -> None:
         """Fold the next *rows*."""
@@ -156,15 +181,18 @@ class ShardFold:
         figures = self._report.system_totals_minor
         figures[account.name] = figures.get(account.name, 0) + amount_minor
 
+    def _find(self, invariant: str, place: str, detail: str, row: FoldedRow) -> None:
+        self._report.find(invariant, place, detail, shard=self._shard, seq=row.seq)
+
     def _check_sequence(self, row: FoldedRow) -> None:
         if row.seq != self._last_seq + 1:
-            self._report.find("I4", f"shard {self._shard}", f"sequence {self._last_seq} is followed by {row.seq}")
+            self._find("I4", f"shard {self._shard}", f"sequence {self._last_seq} is followed by {row.seq}", row)
         self._last_seq = row.seq
 
     def _fold_stream(self, row: FoldedRow) -> None:
         version = self._streams.get(row.account_id, 0)
         if row.version != version + 1:
-            self._report.find("I4", f"row {row.account_id}", f"version {version} is followed by {row.version}")
+            self._find("I4", f"row {row.account_id}", f"version {version} is followed by {row.version}", row)
         self._streams[row.account_id] = row.version or version + 1
 
     def _fold_wallet(self, row: FoldedRow) -> None:
@@ -174,13 +202,10 @@ class ShardFold:
         )
         actual = (row.version, row.posted_after, row.held_after)
         if actual[0] != after.version:
-            self._report.find(
-                "I4", f"wallet {row.account_id}", f"version {before.version} is followed by {row.version}"
-            )
+            self._find("I4", f"wallet {row.account_id}", f"version {before.version} is followed by {row.version}", row)
         if actual[1:] != after[1:]:
-            self._report.find(
-                "I2", f"wallet {row.account_id} version {row.version}", f"row says {actual[1:]}, fold says {after[1:]}"
-            )
+            place = f"wallet {row.account_id} version {row.version}"
+            self._find("I2", place, f"row says {actual[1:]}, fold says {after[1:]}", row)
         # Go on from what the row says, so that one breach is reported once.
         self._wallets[row.account_id] = WalletState(
             row.version or after.version,

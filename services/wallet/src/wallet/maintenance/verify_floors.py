@@ -50,8 +50,9 @@ class FloorRow(NamedTuple):
 class FloorFold:
     """Follows the floors of one shard's wallets; *limits_minor* are the credit lines where its journal begins."""
 
-    def __init__(self, report: Report, limits_minor: dict[UUID, int]) -> None:
+    def __init__(self, report: Report, limits_minor: dict[UUID, int], *, shard: int) -> None:
         self._report = report
+        self._shard = shard
         self._limits_minor = limits_minor
 
     def add(self, row: FloorRow) -> None:
@@ -67,12 +68,18 @@ class FloorFold:
             return
         if not _entry.decode(row.payload).forced:
             told = f"{row.available_minor} minor units are available, its credit line is {limit_minor}"
-            self._report.find("I3", f"wallet {row.account_id} version {row.version}", told)
+            place = f"wallet {row.account_id} version {row.version}"
+            self._report.find("I3", place, told, shard=self._shard, seq=row.seq)
+
+
+async def opening_limits(connection: Connection, shard: int) -> dict[UUID, int]:
+    """Return the credit lines, in minor units, of the wallets that have one where a shard's journal begins."""
+    return {row[0]: row[1] for row in await connection.fetch(_OPENINGS, shard)}
 
 
 async def verify_floors(connection: Connection, shard: int, after: int, report: Report) -> None:
     """Follow the floors of a shard's wallets behind the sequence *after*."""
-    fold = FloorFold(report, {row[0]: row[1] for row in await connection.fetch(_OPENINGS, shard)})
+    fold = FloorFold(report, await opening_limits(connection, shard), shard=shard)
     while rows := await connection.fetch(_ROWS, shard, after):
         for row in rows:
             fold.add(FloorRow(*row))

@@ -26,7 +26,7 @@ _COUNT: Final = """
 _WALLETS: Final = """
     select id, version, posted_minor, held_minor from wallet.wallet
      where get_byte(uuid_send(id), 15) & 63 = $1"""
-_ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
+ARCHIVE_END: Final = "select coalesce(max(seq), 0) from wallet.archive_end where shard = $1"
 _OPENINGS: Final = "select wallet_id, version, posted_minor, held_minor from wallet.wallet_opening where shard = $1"
 # Rows of no wallet have events of their own, but for quotes, which have none.
 _STREAMS: Final = f"""
@@ -43,12 +43,12 @@ _SYSTEM_OPENINGS: Final = """
 _TOTALS_SEQ: Final = "select seq from wallet.system_account_fold where shard = $1"
 _TOTALS: Final = """
     select tenant_id, system_account, currency, total_minor from wallet.system_account_total where shard = $1"""
-_UNBALANCED: Final = """
+_ALL: Final = "transaction_id is not null"
+UNBALANCED: Final = """
     select transaction_id, currency, sum(posted_minor) as total
-      from (select transaction_id, currency, posted_delta as posted_minor
-              from wallet.journal where transaction_id is not null
+      from (select transaction_id, currency, posted_delta as posted_minor from wallet.journal where {where}
             union all
-            select transaction_id, currency, posted_minor from wallet.transaction_opening) e
+            select transaction_id, currency, posted_minor from wallet.transaction_opening where {where}) e
      group by transaction_id, currency having sum(posted_minor) <> 0 limit $1"""
 # Whatever is held of a wallet is held by its open holds, and by nothing else.
 _HELD: Final = f"""
@@ -58,11 +58,11 @@ _HELD: Final = f"""
                    from wallet.state s where s.kind = {HOLD.number} and s.status = 0 group by s.wallet_id) h
         on h.wallet_id = w.id
      where w.held_minor is distinct from coalesce(h.held_minor, 0) limit $1"""
-_INCOMPLETE: Final = """
+INCOMPLETE: Final = """
     select transaction_id, sum(entries) as entries, max(entry_count) as wanted
-      from (select transaction_id, 1 as entries, entry_count from wallet.journal where transaction_id is not null
+      from (select transaction_id, 1 as entries, entry_count from wallet.journal where {where}
             union all
-            select transaction_id, entries, entry_count from wallet.transaction_opening) e
+            select transaction_id, entries, entry_count from wallet.transaction_opening where {where}) e
      group by transaction_id having sum(entries) <> max(entry_count) limit $1"""
 _TRANSACTIONS: Final = """
     select (select count(*) from wallet.journal where transaction_id is not null and entry_index = 0)
@@ -105,7 +105,7 @@ async def verify(dsn: str, progress: Progress) -> Report:
 
 
 async def _verify_shard(connection: Connection, shard: int, report: Report, progress: Progress) -> None:
-    opening = await _opening(connection, shard)
+    opening = await opening_of(connection, shard)
     fold = ShardFold(shard, report, opening=opening, totals_seq=await connection.fetchval(_TOTALS_SEQ, shard))
     refunds = RefundFold(await _refunded(connection, _REFUNDED_OPENINGS, shard))
     async for rows in rows_of_shard(connection, _COLUMNS, shard, after=opening.seq):
@@ -120,9 +120,10 @@ async def _verify_shard(connection: Connection, shard: int, report: Report, prog
     fold.compare_totals(await _system_accounts(connection, _TOTALS, shard))
 
 
-async def _opening(connection: Connection, shard: int) -> Opening:
+async def opening_of(connection: Connection, shard: int) -> Opening:
+    """Return what the archived rows of a shard made of it."""
     wallets = {row[0]: WalletState(*row[1:]) for row in await connection.fetch(_OPENINGS, shard)}
-    archive_end = await connection.fetchval(_ARCHIVE_END, shard)
+    archive_end = await connection.fetchval(ARCHIVE_END, shard)
     streams = await _versions(connection, _STREAM_OPENINGS, shard)
     return Opening(archive_end, wallets, await _system_accounts(connection, _SYSTEM_OPENINGS, shard), streams)
 
@@ -143,10 +144,10 @@ async def _system_accounts(connection: Connection, query: str, shard: int) -> di
 
 
 async def _verify_sums(connection: Connection, report: Report) -> None:
-    for row in await connection.fetch(_UNBALANCED, _BREACHES_READ):
+    for row in await connection.fetch(UNBALANCED.format(where=_ALL), _BREACHES_READ):
         place = f"transaction {row['transaction_id']}"
         report.find("I1", place, f"its {row['currency']} entries sum to {row['total']} minor units")
-    for row in await connection.fetch(_INCOMPLETE, _BREACHES_READ):
+    for row in await connection.fetch(INCOMPLETE.format(where=_ALL), _BREACHES_READ):
         report.find(
             "I1", f"transaction {row['transaction_id']}", f"{row['entries']} of {row['wanted']} entries are there"
         )

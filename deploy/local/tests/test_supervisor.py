@@ -13,7 +13,7 @@ import pytest
 from engines.daemon import Command
 from engines.ports import free_ports
 from local_stack.errors import StackError
-from local_stack.stack import says_ready
+from local_stack.processes import says_ready
 from local_stack.supervisor import State, Supervised, Supervisor, Unit
 
 FAKE = Path(__file__).with_name("fake_process.py")

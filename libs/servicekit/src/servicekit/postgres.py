@@ -302,8 +302,20 @@ def given_up_after(connection: "asyncpg.Connection[asyncpg.Record]", seconds: fl
         watchdog.cancel()
 
 
+class _Process:
+    """What all sessions of this process have in common."""
+
+    release = ""
+
+
+def name_sessions(release: str) -> None:
+    """Have every session that this process opens from now on be called `name@release`, without one just `name`."""
+    _Process.release = release
+
+
 def _server_settings(application_name: str, session: dict[str, str]) -> dict[str, str]:
-    return {"application_name": application_name, **SESSION_SETTINGS, **session}
+    name = f"{application_name}@{_Process.release}" if _Process.release else application_name
+    return {"application_name": name, **SESSION_SETTINGS, **session}
 
 
 async def _keep_session(_: object) -> None:

@@ -1,0 +1,163 @@
+"""Releases there and back under load, killed at every step, and the last release beside this one."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.drills.failing import DrillFailed
+from tests.drills.load import Load
+from tests.drills.stack import DrillStack, running_stack
+
+from engines import checkout
+from engines.errors import EngineError
+from release.domain.moves import Kind, Step
+
+SEEDS: Final = (1, 2, 3)
+WATCHED_S: Final = 5.0
+MOVED_WITHIN_S: Final = 400.0
+SWITCH_S_MAX: Final = 1.0
+SLOWER_MAX: Final = 10.0
+POLL_S: Final = 0.005
+_WHO: Final = {
+    f"GIT_{role}_{what}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "drill"), ("EMAIL", "drill@localhost"), ("DATE", "2026-01-01T00:00:00Z"))
+}
+
+Figures = dict[str, Any]
+
+
+def another_commit() -> str:
+    """Return a commit of the same files as the checkout's, which no branch has: another release of the same code."""
+    words = ("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "Another release")
+    done = subprocess.run(
+        ["git", "-C", str(checkout.ROOT), *words],
+        env={**os.environ, **_WHO},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise EngineError(f"a drill of releases needs a clone of git: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def hold_moves() -> Figures:
+    """Deploy and roll back under 400 deposits a second, for each seed; return `blue_green` and `rollback`."""
+    commit = another_commit()
+    with running_stack() as stack:
+        found = [(_held(stack, seed, "deploy", "--to", commit), _held(stack, seed, "rollback")) for seed in SEEDS]
+    return {
+        "blue_green": [there for there, _ in found],
+        "rollback": [back for _, back in found],
+    }
+
+
+def _held(stack: DrillStack, seed: int, *words: str) -> Figures:
+    figures = asyncio.run(_moved(stack, seed, *words))
+    print(f"   {words[0]} {seed}: {figures}", flush=True)
+    return figures
+
+
+async def _moved(stack: DrillStack, seed: int, *words: str) -> Figures:
+    """Carry out a move under load; return the figures. Raises DrillFailed for what was promised otherwise."""
+    load = Load(stack, seed)
+    async with load.going_on():
+        began_s = time.monotonic()
+        told = await _release(stack, *words, "--watch", str(WATCHED_S))
+        took_s = time.monotonic() - began_s
+    figures = {**await load.figures(), "switch_s": _switch_s(told), "move_s": round(took_s, 1)}
+    stack.command_of("wallet", "verify")
+    if figures["failed"] or figures["money_differs"]:
+        raise DrillFailed(f"{words[0]}, seed {seed}: {figures}, the failed were told {dict(load.told())}")
+    if figures["switch_s"] > SWITCH_S_MAX or figures["p99_ms"] > SLOWER_MAX * figures["calm_p99_ms"]:
+        raise DrillFailed(f"{words[0]}, seed {seed}, is too slow: {figures}")
+    return figures
+
+
+async def _release(stack: DrillStack, *words: str) -> str:
+    """Run `python -m release` *words*; return what it tells. Raises DrillFailed where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "release", *words,
+        env=dict(stack.environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(MOVED_WITHIN_S):
+        output, _ = await process.communicate()
+    if process.returncode != 0:
+        raise DrillFailed(f"`release {' '.join(words)}` ended with {process.returncode}:\n{output.decode()}")
+    return output.decode()
+
+
+def _switch_s(told: str) -> float:
+    (line,) = (each for each in told.splitlines() if each.startswith("clients are led to "))
+    return float(line.split(" within ")[1].removesuffix(" s"))
+
+
+def hold_killed() -> Figures:
+    """Kill the command at every step of a deploy and of a rollback, under load, and have it go on each time."""
+    commit = another_commit()
+    with running_stack() as stack:
+        there = asyncio.run(_killed(stack, Kind.DEPLOY, ("deploy", "--to", commit)))
+        back = asyncio.run(_killed(stack, Kind.ROLLBACK, ("rollback",)))
+    return {"deploy": there, "rollback": back}
+
+
+async def _killed(stack: DrillStack, kind: Kind, words: tuple[str, ...]) -> Figures:
+    load = Load(stack, len(words))
+    kills: list[str] = []
+    async with load.going_on():
+        while True:
+            step = await asyncio.to_thread(_kill_at_next_step, stack, words, kills)
+            if step is None:
+                break
+            kills.append(step)
+    figures = {**await load.figures(), "kills": len(kills), "at": kills}
+    print(f"   {kind}: {figures}", flush=True)
+    stack.command_of("wallet", "verify")
+    if figures["failed"] or figures["money_differs"]:
+        raise DrillFailed(f"{kind} that is killed: {figures}, the failed were told {dict(load.told())}")
+    if Step.SWITCHED not in kills or len(kills) < len(Step) - 3:
+        raise DrillFailed(f"{kind} was killed at {kills} alone")
+    return figures
+
+
+def _kill_at_next_step(stack: DrillStack, words: tuple[str, ...], killed_at: list[str]) -> str | None:
+    """Run the command and kill it at the first step that none was killed at; return that, None where it ended."""
+    file = stack.folder / "release" / "state.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "release", *words, "--watch", "1"],
+        env=dict(stack.environment),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline_s = time.monotonic() + MOVED_WITHIN_S
+    while process.poll() is None:
+        new = [each for each in _done(file) if each not in killed_at]
+        if new:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            return new[-1]
+        if time.monotonic() > deadline_s:
+            process.kill()
+            raise DrillFailed(f"`release {' '.join(words)}` hangs")
+        time.sleep(POLL_S)
+    _, told = process.communicate()
+    if process.returncode != 0:
+        raise DrillFailed(f"`release {' '.join(words)}` ended with {process.returncode}: {told}")
+    return None
+
+
+def _done(file: Path) -> list[str]:
+    try:
+        document: Mapping[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        return []
+    return list((document["move"] or {}).get("done", []))

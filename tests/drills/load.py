@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -51,15 +51,14 @@ class Load:
         """Send deposits from CALM_S before the body until AFTERWARDS_S after it, at their times whatever comes back."""
         await self._open_wallets()
         began_s = time.monotonic()
-        async with asyncio.TaskGroup() as tasks:
-            for place in range(CONNECTIONS):
-                tasks.create_task(self._send_from(place, began_s))
-            try:
-                await asyncio.sleep(CALM_S)
-                yield
-                await asyncio.sleep(AFTERWARDS_S)
-            finally:
-                self._stopping.set()
+        sending = asyncio.gather(*(self._send_from(place, began_s) for place in range(CONNECTIONS)))
+        try:
+            await asyncio.sleep(CALM_S)
+            yield
+            await asyncio.sleep(AFTERWARDS_S)
+        finally:
+            self._stopping.set()
+            await sending
 
     async def figures(self) -> dict[str, Any]:
         """Return what came of it: requests, those that failed, were sent again, and how fast they went, before too."""
@@ -118,14 +117,21 @@ class Load:
     async def _differing(self) -> int:
         """Return how many wallets hold another sum than was answered, by the ledger or by the history."""
         http = self._client()
-        differing = 0
-        for wallet in self.wallets:
-            wanted = f"{self.cents[wallet] / 100:.2f}"
-            ledger = await _until(lambda path=f"/v1/wallets/{wallet}": _balance(http, path), wanted)  # type: ignore[misc]  # mypy infers no default's type
-            history = await _until(lambda path=f"/v1/history/wallets/{wallet}/balance": _balance(http, path), wanted)  # type: ignore[misc]  # as above
-            differing += {ledger, history} != {wanted}
+        found = [await self._differs(http, wallet) for wallet in self.wallets]
         http.close()
-        return differing
+        return sum(found)
+
+    async def _differs(self, http: HttpClient, wallet: str) -> bool:
+        wanted = f"{self.cents[wallet] / 100:.2f}"
+        ledger = (await http.request("GET", f"/v1/wallets/{wallet}")).json()
+        path = f"/v1/history/wallets/{wallet}/balance?version={ledger['version']}"
+        deadline_s = time.monotonic() + SETTLED_WITHIN_S
+        history = await http.request("GET", path)
+        while history.status not in OK and time.monotonic() < deadline_s:  # until it has got so far
+            await asyncio.sleep(RETRY_S)
+            history = await http.request("GET", path)
+        told = (ledger["balance"]["posted"]["amount"], history.json().get("balance", {}).get("posted", {}).get("amount"))
+        return told != (wanted, wanted)
 
     def _sent_again(self) -> int:
         with self._log.open("rb") as file:
@@ -134,22 +140,6 @@ class Load:
 
     def _client(self) -> HttpClient:
         return HttpClient(self._port, authorization=self._authorization)
-
-
-async def _balance(http: HttpClient, path: str) -> str:
-    try:
-        answer = await http.request("GET", path)
-    except Unanswered:
-        return ""
-    return str(answer.json()["balance"]["amount"]) if answer.status in OK else answer.body.decode()
-
-
-async def _until(ask: Callable[[], Any], wanted: str) -> str:
-    """Return what *ask* gives as soon as it is *wanted*, or what it gives at last."""
-    deadline_s = time.monotonic() + SETTLED_WITHIN_S
-    while (found := await ask()) != wanted and time.monotonic() < deadline_s:
-        await asyncio.sleep(RETRY_S)
-    return str(found)
 
 
 def _p99_ms(tries: list[Exchange]) -> float:

@@ -6,7 +6,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -130,13 +130,21 @@ class Load:
         while history.status not in OK and time.monotonic() < deadline_s:  # until it has got so far
             await asyncio.sleep(RETRY_S)
             history = await http.request("GET", path)
-        told = (ledger["balance"]["posted"]["amount"], history.json().get("balance", {}).get("posted", {}).get("amount"))
-        return told != (wanted, wanted)
+        told = [each.get("balance", {}).get("posted", {}).get("amount") for each in (ledger, history.json())]
+        return told != [wanted, wanted]
+
+    def sent_to(self, addresses: Collection[str]) -> int:
+        """Return how many requests were answered by one of *addresses*, `host:port`."""
+        return sum(upstreams in addresses for upstreams in self._upstreams())
 
     def _sent_again(self) -> int:
+        return sum("," in upstreams for upstreams in self._upstreams())
+
+    def _upstreams(self) -> list[str]:
+        """Return which instances each request had, with commas."""
         with self._log.open("rb") as file:
             file.seek(self._logged_before)
-            return sum("," in json.loads(line)["upstreams"] for line in file.read().splitlines())
+            return [json.loads(line)["upstreams"] for line in file.read().splitlines()]
 
     def _client(self) -> HttpClient:
         return HttpClient(self._port, authorization=self._authorization)

@@ -17,6 +17,7 @@ from release.book import Book
 from release.domain import moves
 from release.domain.moves import Move, Record, Refused, Release
 from release.errors import ReleaseFailed
+from release.marking import mark
 from release.moving import Mover, migrate, opened, sessions_of_others
 from release.platform import Platform
 from release.sides import Beside, side_of
@@ -109,6 +110,12 @@ def status() -> None:
     else:
         done = ", ".join(record.move.done) or "nothing yet"
         _say(f"under way {record.move.kind} of {record.move.to.name}; done: {done}")
+
+
+@app.command(name="mark")
+def mark_released(*, of: Annotated[str, typer.Option(help="The commit that was released.")] = "HEAD") -> None:
+    """Keep what a release is made of, `previous` and `released.json`, which tests hold the next one to."""
+    _say(f"{mark(of)} is the last release from now on")
 
 
 @app.command()

@@ -63,6 +63,16 @@ def build(commit: str) -> None:
     asyncio.run(run_once(Command(name="setup", argv=("make", "setup"), log=log, cwd=root, env=environment)))
 
 
+def paths(commit: str) -> list[str]:
+    """Return the paths of all files of *commit*."""
+    return _git("ls-tree", "-r", "--name-only", commit).stdout.splitlines()
+
+
+def content(commit: str, path: str) -> bytes:
+    """Return what is in a file of *commit*, of text."""
+    return _git("show", f"{commit}:{path}").stdout.encode()
+
+
 def _is_at(root: Path, commit: str) -> bool:
     return (root / ".git").exists() and _git("rev-parse", "HEAD", root=root).stdout.strip() == commit
 

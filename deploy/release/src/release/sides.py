@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Set
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -38,11 +38,14 @@ class Side(Protocol):
     def home(self) -> Path:
         """Where its orders stand."""
 
-    def at_work(self) -> Set[str]:
+    def at_work(self) -> frozenset[str]:
         """Return the names of its processes that run, or are to run."""
 
     def start(self) -> None:
         """Have all of its processes run; those that do are left alone. Raises ReleaseFailed."""
+
+    def check(self) -> None:
+        """Raise ReleaseFailed where what runs it has ended."""
 
     def rest(self, names: Collection[str]) -> None:
         """Have *names* rest and all others run."""
@@ -67,9 +70,9 @@ class Own:
     def found(self) -> Surroundings:
         return self._platform.surroundings(self.config.services, release=self.release.name, root=checkout.ROOT)
 
-    def at_work(self) -> Set[str]:
+    def at_work(self) -> frozenset[str]:
         told = json.loads(state.description_file(self._platform.folder).read_text())
-        return {name for name in told["processes"] if "@" not in name}
+        return frozenset(name for name in told["processes"] if "@" not in name)
 
     def start(self) -> None:
         at_hand = checkout.release()
@@ -78,6 +81,10 @@ class Own:
                 f"the checkout is at {at_hand}, and the stack ran {self.release.name}: check that out to go back to it"
             )
         self.rest([])
+
+    def check(self) -> None:
+        if state.running_pid(self._platform.folder) != self._platform.pid:
+            raise ReleaseFailed("the stack has ended meanwhile: start it again")
 
     def rest(self, names: Collection[str]) -> None:
         beside.write_orders(self.home, names)
@@ -111,9 +118,9 @@ class Beside:
         """The process that runs it."""
         return state.holder(beside.lock_file(self.home))
 
-    def at_work(self) -> Set[str]:
+    def at_work(self) -> frozenset[str]:
         told = {each.release: each for each in beside.running(self._platform.folder)}.get(self.release.name)
-        return set() if told is None else set(told.processes)
+        return frozenset() if told is None else frozenset(told.processes)
 
     def start(self) -> None:
         if self.pid is not None:
@@ -124,8 +131,7 @@ class Beside:
 
     def _spawn(self) -> None:
         beside.forget_orders(self.home)
-        log = self.home / "run.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         words = (
             "run",
             "--name",
@@ -135,7 +141,7 @@ class Beside:
             "--shift",
             str(self.release.shift),
         )
-        with log.open("wb") as output:
+        with self._log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "release", *words],
                 stdin=subprocess.DEVNULL,
@@ -145,15 +151,22 @@ class Beside:
                 start_new_session=True,
             )
         until(lambda: self.pid is not None or process.poll() is not None, f"{self.release.name} to start")
-        if self.pid is None:
-            raise ReleaseFailed(f"{self.release.name} did not start:\n{daemon.log_tail(log)}")
+        self.check()
         process.returncode = 0  # it lives on by intention
+
+    @property
+    def _log(self) -> Path:
+        return self.home / "run.log"
+
+    def check(self) -> None:
+        if self.pid is None:
+            raise ReleaseFailed(f"{self.release.name} does not run any more:\n{daemon.log_tail(self._log)}")
 
     def rest(self, names: Collection[str]) -> None:
         beside.write_orders(self.home, names)
         pid = self.pid
-        if pid is None:
-            raise ReleaseFailed(f"{self.release.name} does not run any more: see {self.home / 'run.log'}")
+        self.check()
+        assert pid is not None, "it was looked at"
         os.kill(pid, beside.LOOK_AGAIN)
 
     def end(self) -> None:
@@ -161,7 +174,7 @@ class Beside:
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             if not beside.has_ended(self.home, pid):
-                raise ReleaseFailed(f"{self.release.name} (pid {pid}) has not ended: see {self.home / 'run.log'}")
+                raise ReleaseFailed(f"{self.release.name} (pid {pid}) has not ended: see {self._log}")
         self._platform.look_again()
 
 

@@ -55,7 +55,7 @@ def ill(side: Side) -> str | None:
 def _await_answers(side: Side, path: str, within_s: float) -> None:
     for instance in _instances(side.config):
         what = f"{instance.name} of {side.release.name} to answer 200 to {path}"
-        until(partial(answers, instance.port, path), what, within_s)
+        until(partial(_answers, side, instance.port, path), what, within_s)
 
 
 def smoke(side: Side, key: str) -> None:
@@ -81,13 +81,29 @@ def _instances(config: Config) -> Iterator[Instance]:
     return (each for service in config.services for each in config.instances(service))
 
 
+def _answers(side: Side, port: int, path: str) -> bool:
+    side.check()
+    return answers(port, path)
+
+
+def leases_held(side: Side) -> int:
+    """Return how many shards the release's relays hold, of all services together; raises OSError."""
+    return int(sum(_held([each.port for each in _instances(side.config)])))
+
+
 def _holds_all_leases(ports: list[int]) -> bool:
     """Return whether the relays on *ports* hold every shard; those of a service without one always do."""
-    held: list[str] = []
+    try:
+        held = _held(ports)
+    except OSError:
+        return False
+    return not held or sum(held) == SHARDS
+
+
+def _held(ports: list[int]) -> list[float]:
+    """Return how many shards each relay on *ports* holds."""
+    held: list[float] = []
     for port in ports:
-        try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=STEP_S) as answer:
-                held += _HELD.findall(answer.read(METRICS_BYTES_MAX).decode())
-        except OSError:
-            return False
-    return not held or sum(map(float, held)) == SHARDS
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/metrics", timeout=STEP_S) as answer:
+            held += map(float, _HELD.findall(answer.read(METRICS_BYTES_MAX).decode()))
+    return held

@@ -69,7 +69,7 @@ def test_a_new_event_type_is_found_unless_a_setting_keeps_it_back() -> None:
     "sql",
     [
         "create index i on s.t (a)",
-        "CREATE UNIQUE INDEX i ON s.t (a)",
+        "create unique index i on s.t (a)",
         "alter table s.t alter column a type bigint",
         "alter table s.t alter a set data type bigint",
         "alter table s.t alter column a set not null",

@@ -6,7 +6,7 @@ from release.domain.watching import Answered
 from release.telling import answered, size_of
 
 LINE = '{"time":"2026-01-01T00:00:%02d+00:00","status":%d,"seconds":0.25,"route":"/v1/deposits"}\n'
-BEGIN_S = 1_767_225_600.0
+BEGIN_S = 1_767_225_600
 
 
 def test_requests_are_those_behind_a_place_and_a_time(tmp_path: Path) -> None:
@@ -16,10 +16,10 @@ def test_requests_are_those_behind_a_place_and_a_time(tmp_path: Path) -> None:
     with log.open("a") as more:
         more.write(LINE % (3, 201) + '{"time":"2026-01-')  # it is being written
 
-    assert answered(log, from_byte=place) == [Answered(BEGIN_S + 3, 201, 0.25)]
+    assert answered(log, from_byte=place) == [Answered(BEGIN_S + 3, 201, 250)]
     assert answered(log, from_byte=5, since_s=BEGIN_S + 2) == [
-        Answered(BEGIN_S + 2, 503, 0.25),
-        Answered(BEGIN_S + 3, 201, 0.25),
+        Answered(BEGIN_S + 2, 503, 250),
+        Answered(BEGIN_S + 3, 201, 250),
     ]
 
 

@@ -131,6 +131,6 @@ def clean(config: Config, console: Console) -> None:
     home = accounts.home_for(accounts.unprivileged_account(), config.state)
     # A home outside the checkout is nobody else's: it goes as a whole.
     data = home if home.name == checkout.unique_name(config.state) else home / "data"
-    for folder in {config.state / "data", data, config.logs, config.state / "results"}:
+    for folder in {config.state / "data", data, config.logs, config.state / "results", beside.folder(config.state)}:
         shutil.rmtree(folder, ignore_errors=True)
     console.print("removed data, logs and results")

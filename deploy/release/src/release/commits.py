@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from engines import checkout
 from engines.daemon import Command
 from local_stack.services import ProcessType, Service
@@ -18,6 +20,7 @@ from release.errors import ReleaseFailed
 
 BUILDS: Final = checkout.STATE / "releases"
 """A folder per release: a worktree, kept for the next time."""
+BUILDS_MAX: Final = 4
 _DECLARATION: Final = (
     "import dataclasses, json\n"
     "from local_stack.services import SERVICES\n"
@@ -48,8 +51,12 @@ def folder_of(name: str) -> Path:
 
 
 def build(commit: str) -> None:
-    """Make a worktree of *commit* and its environment, or finish what was begun; raises ReleaseFailed, StackError."""
+    """Make a worktree of *commit* and its environment, or finish what was begun; raises ReleaseFailed, StackError.
+
+    Of the others BUILDS_MAX are kept, the newest, and those from which a process runs.
+    """
     root = folder_of(name_of(commit))
+    _forget_old_ones(root)
     if not _is_at(root, commit):
         shutil.rmtree(root, ignore_errors=True)
         _git("worktree", "prune")
@@ -61,6 +68,16 @@ def build(commit: str) -> None:
     environment = {"PATH": f"{os.environ['PATH']}:{tools}", "MAKEFLAGS": "", "PYTHON": sys.executable}
     log = root / ".local" / "setup.log"
     asyncio.run(run_once(Command(name="setup", argv=("make", "setup"), log=log, cwd=root, env=environment)))
+
+
+def _forget_old_ones(building: Path) -> None:
+    others = [each for each in BUILDS.glob("*") if each != building]
+    old = sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)[BUILDS_MAX:]
+    if old:
+        used = {each.info["cwd"] for each in psutil.process_iter(["cwd"])}
+        for each in old:
+            if str(each) not in used:
+                shutil.rmtree(each, ignore_errors=True)
 
 
 def paths(commit: str) -> list[str]:

@@ -114,7 +114,7 @@ class Mover:
         switch_s = self._lead_to(self._to(record))
         self._tell(f"clients are led to {_move(record).to.name}, within {switch_s:.2f} s")
         return replace(
-            record, move=replace(_move(record), switch_s=round(switch_s, 3), calm_p99_ms=calm.p99_ms or None)
+            record, move=replace(_move(record), switch_ms=round(switch_s * 1e3), calm_p99_ms=calm.p99_ms or None)
         )
 
     def _lead_to(self, side: Side) -> float:

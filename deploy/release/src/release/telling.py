@@ -31,7 +31,7 @@ def _parsed(lines: list[str]) -> Iterator[Answered]:
     for line in lines:
         try:
             told = json.loads(line)
-            at_s = datetime.fromisoformat(told["time"]).timestamp()
-            yield Answered(at_s, int(told["status"]), float(told["seconds"]))
+            at_s = int(datetime.fromisoformat(told["time"]).timestamp())
+            yield Answered(at_s, int(told["status"]), round(float(told["seconds"]) * 1e3))
         except (ValueError, KeyError, TypeError):
             continue  # the line that begins before the place, or is being written

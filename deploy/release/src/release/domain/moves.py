@@ -47,8 +47,8 @@ class Move:
     kind: Kind
     to: Release
     done: tuple[Step, ...] = ()
-    switch_s: float | None = None
-    calm_p99_ms: float | None = None
+    switch_ms: int | None = None
+    calm_p99_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

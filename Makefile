@@ -10,7 +10,7 @@ UV := $(shell command -v uv || echo $(TOOLS)/bin/uv)
 VENV := .venv
 RUN := $(VENV)/bin/python
 MEMBERS := libs/contracts libs/engines libs/servicekit libs/testkit services/wallet \
-           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway deploy/kubernetes
+           services/transaction-history services/notifications services/fraud services/access deploy/local deploy/demo deploy/observability deploy/gateway deploy/kubernetes deploy/release
 SETTINGS := wallet.config:WalletSettings wallet.config:WalletOwnerSettings \
             transaction_history.config:HistorySettings transaction_history.config:HistoryOwnerSettings \
             fraud.config:FraudSettings fraud.config:FraudOwnerSettings \

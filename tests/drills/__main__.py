@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.drills import alerts, inflicted
+from tests.drills import alerts, inflicted, releases
 from tests.drills.failing import DrillFailed
 from tests.drills.page import page
 from tests.pages import machine
 
 from engines import checkout
 from engines.errors import EngineError
+from local_stack.errors import StackError
+from release.errors import ReleaseFailed
 
 RESULTS: Final = checkout.STATE / "results" / "drill.json"
 PAGE: Final = checkout.ROOT / "docs" / "operations" / "drills.md"
@@ -24,6 +26,11 @@ DRILLS: Final[Mapping[str, Drill]] = {
     "gateway_kill": inflicted.hold_kill,
     "gateway_reload": inflicted.hold_reload,
     "rebuild": inflicted.hold_rebuild,
+    "blue_green": releases.hold_blue_green,
+    "rollback": releases.hold_rollback,
+    "blue_green_killed": releases.hold_killed,
+    "release_refused": releases.hold_refused,
+    "previous": releases.hold_previous,
     "alerts": alerts.hold,
 }
 
@@ -60,7 +67,7 @@ def _holds(name: str, drill: Drill, figures: dict[str, Any]) -> bool:
     began_s = time.monotonic()
     try:
         figures[name] = dict(drill())
-    except (DrillFailed, EngineError, TimeoutError) as error:
+    except (DrillFailed, EngineError, ReleaseFailed, StackError, TimeoutError) as error:
         print(f"   FAILED: {error}", flush=True)
     print(f"   {time.monotonic() - began_s:.0f} s", flush=True)
     return name in figures

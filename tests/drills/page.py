@@ -20,6 +20,16 @@ _GATEWAY: Final = """\
 ## Gateway
 
 400 deposits a second come through the gateway for eleven seconds; a checker finds the money exact afterwards."""
+_RELEASES: Final = """\
+## Releases
+
+Another commit of the same code is brought in beside the one that runs (`python -m release deploy`), and taken back
+(`rollback`), while 400 deposits a second come through the gateway; each sum is looked for afterwards in the ledger and
+in the history, and the ledger's own checker finds nothing. In `blue_green_killed` the command is killed with SIGKILL at
+each of its steps, and goes on each time. In `release_refused` a migration waits for a lock, and a process ends at its
+start: neither release comes in. In `previous` processes of the last release run on this one's schema, beside
+this one's: they answer their share of the requests, publish and project."""
+_MOVES: Final = ("blue_green", "rollback", "blue_green_killed")
 
 _REBUILD: Final = """\
 ## Rebuild
@@ -59,6 +69,26 @@ def page(told: Mapping[str, Any]) -> str:
             ("failed reads", "hashes equal", "money differs"),
             [tuple(str(drills["rebuild"][key]) for key in ("failed_reads", "hash_equal", "money_differs"))],
         ),
+        _RELEASES,
+        table(
+            (
+                "drill",
+                "run",
+                "requests",
+                "failed",
+                "money differs",
+                "switch s",
+                "p99 ms",
+                "calm p99 ms",
+                "whole s",
+                "kills",
+            ),
+            [
+                *(_move_row(name, run, each) for name in _MOVES for run, each in drills[name].items()),
+                _move_row("release_refused", "", drills["release_refused"]),
+                _move_row("previous", f"{drills['previous']['by_previous']} by it", drills["previous"]),
+            ],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -66,3 +96,8 @@ def page(told: Mapping[str, Any]) -> str:
 def _gateway_row(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
     keys = ("requests", "failed", "retried", "lost", "switch_s", "p99_ms", "calm_p99_ms")
     return (name, *(str(figures.get(key, "")) for key in keys))
+
+
+def _move_row(name: str, run: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    keys = ("requests", "failed", "money_differs", "switch_s", "p99_ms", "calm_p99_ms", "move_s", "kills")
+    return (name, run, *(str(figures.get(key, "")) for key in keys))

@@ -18,8 +18,8 @@ import pytest
 from engines.checkout import ROOT
 from engines.ports import free_ports
 from local_stack.observers import KAFKA_AGENT, OBSERVERS
+from local_stack.processes import says_ready
 from local_stack.services import SERVICES
-from local_stack.stack import says_ready
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -16,6 +16,7 @@ def test_stack_json_has_the_documented_shape() -> None:
         outsiders={"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
         observers={"prometheus": (8, "http://127.0.0.1:4")},
         gateway=(9, "http://127.0.0.1:5"),
+        release="1f0c",
     )
 
     assert json.loads(description.as_json()) == {
@@ -23,6 +24,7 @@ def test_stack_json_has_the_documented_shape() -> None:
         "processes": {"wallet-api": {"pid": 7, "url": "http://127.0.0.1:1"}},
         "postgres": {"wallet": "postgresql://wallet_app:secret@127.0.0.1:2/wallet"},
         "kafka": "127.0.0.1:3",
+        "release": "1f0c",
         "outsiders": {"dashboards": "postgresql://dashboards:secret@127.0.0.1:2/wallet"},
         "observers": {"prometheus": {"pid": 8, "url": "http://127.0.0.1:4"}},
         "gateway": {"pid": 9, "url": "http://127.0.0.1:5"},

@@ -13,7 +13,7 @@ import pytest
 from engines.daemon import Command
 from engines.ports import free_ports
 from local_stack.errors import StackError
-from local_stack.stack import says_ready
+from local_stack.processes import says_ready
 from local_stack.supervisor import State, Supervised, Supervisor, Unit
 
 FAKE = Path(__file__).with_name("fake_process.py")
@@ -141,3 +141,29 @@ def moments_of(log: Path) -> dict[str, int]:
     """Return when the process began and drained, as it told among what it tells of clients that went away."""
     lines = [line.split() for line in log.read_text().splitlines()]
     return {words[0]: int(words[1]) for words in lines if len(words) == 2 and words[1].isdigit()}
+
+
+async def test_what_is_to_rest_ends_for_those_who_go_on_and_is_waked_again(tmp_path: Path) -> None:
+    relay, api = fake("relay", tmp_path), fake("api", tmp_path, after=("relay",))
+    async with running(relay, api) as (supervisor, _):
+        api_pid = supervisor.all["api"].pid
+
+        await supervisor.rest({"relay"})
+        rested = (supervisor.all["relay"].state, supervisor.all["relay"].pid)
+        await supervisor.rest({"relay"})  # an order that comes twice does nothing
+        await supervisor.rest(())
+
+        assert rested == (State.STOPPED, None)
+        assert supervisor.all["relay"].state is State.READY
+        assert supervisor.all["api"].pid == api_pid
+
+
+async def test_all_may_rest_and_be_waked(tmp_path: Path) -> None:
+    relay, api = fake("relay", tmp_path), fake("api", tmp_path, after=("relay",))
+    async with running(relay, api) as (supervisor, _):
+        await supervisor.rest({"relay", "api"})
+        rested = [each.state for each in supervisor.all.values()]
+        await supervisor.rest(())
+
+        assert rested == [State.STOPPED, State.STOPPED]
+        assert [each.state for each in supervisor.all.values()] == [State.READY, State.READY]

@@ -111,7 +111,7 @@ class Bench:
     def start(self) -> Prober:
         """Return the prober of a process that has just started."""
         platform = Platform(self._client, ADDRESSES, "wpk_canary")
-        return Prober(platform, self.inbox, Endpoint(platform, self.inbox, URL), step_s=0.2)
+        return Prober(platform, (self.inbox, Endpoint(platform, self.inbox, URL)), step_s=0.2)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -11,7 +11,16 @@ from prometheus_client import CollectorRegistry
 
 from engines.ports import LOOPBACK
 from servicekit.failures import Failure, PoolExhausted, Unavailable
-from servicekit.postgres import Connection, Pool, PoolSettings, Transaction, connect, open_pool, transaction
+from servicekit.postgres import (
+    Connection,
+    Pool,
+    PoolSettings,
+    Transaction,
+    connect,
+    name_sessions,
+    open_pool,
+    transaction,
+)
 from servicekit.telemetry.metrics import Pools
 from testkit.databases import Server
 from testkit.proxy import Proxy
@@ -41,6 +50,19 @@ async def test_every_session_is_bounded(pool: Pool) -> None:
         name = await connection.fetchval("show application_name")
 
     assert (shown, name) == (["5s", "15s", "5s"], "probe")
+
+
+@pytest.mark.parametrize(("name", "called"), [("probe", "probe@1f0c"), ("p" * 70, "p" * 58 + "@1f0c")])
+async def test_sessions_are_called_by_the_release_where_there_is_one(dsn: str, name: str, called: str) -> None:
+    name_sessions("1f0c")
+    try:
+        connection = await connect(dsn, application_name=name)
+        shown = await connection.fetchval("show application_name")
+        await connection.close()
+    finally:
+        name_sessions("")
+
+    assert shown == called
 
 
 async def test_a_dedicated_connection_is_bounded_too(dsn: str) -> None:

@@ -40,6 +40,8 @@ class Config:
 
     environment: Mapping[str, str]
     services: tuple[Service, ...] = SERVICES
+    port_shift: int = 0
+    """How far above the usual ports the services' processes are, beside others of their kind."""
 
     @property
     def state(self) -> Path:
@@ -141,7 +143,7 @@ class Config:
     def instances(self, service: Service) -> Iterator[Instance]:
         """Give every process of a service; the n-th instance listens n-1 hundreds above the first."""
         for kind in service.processes:
-            first = self._number(kind.port_variable, kind.port, 65535)
+            first = self._number(kind.port_variable, kind.port, 65535) + self.port_shift
             usual = FULL_API_INSTANCES if kind.is_api and self.is_full else 1
             count = self._number(kind.instances_variable, usual, INSTANCES_MAX) if kind.instances_variable else 1
             yield Instance(kind.name, kind, first)
@@ -158,6 +160,17 @@ class Config:
             if is_taken(port):
                 raise StackError(f"port {port} is taken by another program: set {variable} to a free one")
 
+    def check_ports_of_services(self) -> None:
+        """Raise StackError, naming it, when the port of a service's process is held by someone."""
+        for variable, port in self._claims_of_services():
+            if is_taken(port):
+                raise StackError(f"port {port} is taken by another program, and {variable} leads there: end that one")
+
+    def _claims_of_services(self) -> Iterator[tuple[str, int]]:
+        for service in self.services:
+            for instance in self.instances(service):
+                yield instance.kind.port_variable, instance.port
+
     def _claims(self) -> Iterator[tuple[str, int]]:
         if self.needs_postgres:
             yield "POSTGRES_PORT", self.postgres_port
@@ -166,9 +179,7 @@ class Config:
         if self.outside_broker is None:
             yield "KAFKA_PORT", self.kafka_port
             yield "KAFKA_CONTROLLER_PORT", self.kafka_controller_port
-        for service in self.services:
-            for instance in self.instances(service):
-                yield instance.kind.port_variable, instance.port
+        yield from self._claims_of_services()
         if self.is_full:
             yield "GATEWAY_PORT", self.gateway_port
         for observer, port in self.observers():

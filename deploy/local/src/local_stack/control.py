@@ -14,11 +14,12 @@ from rich.table import Column, Table
 
 from engines import accounts, checkout, daemon
 from engines.ports import is_taken
-from local_stack import state
+from local_stack import beside, state
 from local_stack.config import Config
 from local_stack.display import Display
 from local_stack.errors import StackError
-from local_stack.stack import Stack, says_ready
+from local_stack.processes import says_ready
+from local_stack.stack import Stack
 
 POLL_S = 0.1
 UP_WITHIN_S = 600.0  # the first start may resolve jars over a slow line
@@ -33,6 +34,7 @@ async def follow(config: Config, console: Console) -> None:
         asyncio.get_running_loop().add_signal_handler(each, asked_to_stop.set)
     with state.hold(config.state), Display(console) as display:
         stack = Stack(config, on_change=lambda: display.refresh(stack))
+        asyncio.get_running_loop().add_signal_handler(beside.LOOK_AGAIN, stack.look_again)
         try:
             await _run_until(asked_to_stop, stack)
         finally:
@@ -129,6 +131,6 @@ def clean(config: Config, console: Console) -> None:
     home = accounts.home_for(accounts.unprivileged_account(), config.state)
     # A home outside the checkout is nobody else's: it goes as a whole.
     data = home if home.name == checkout.unique_name(config.state) else home / "data"
-    for folder in {config.state / "data", data, config.logs, config.state / "results"}:
+    for folder in {config.state / "data", data, config.logs, config.state / "results", beside.folder(config.state)}:
         shutil.rmtree(folder, ignore_errors=True)
     console.print("removed data, logs and results")

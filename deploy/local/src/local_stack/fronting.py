@@ -27,13 +27,16 @@ def behind(config: Config) -> Behind:
     return Behind(port=config.gateway_port, apis=apis, source=SOURCE)
 
 
+def gateway(config: Config, log: Path) -> Gateway:
+    """Return the gateway of *config*, which writes to *log*."""
+    return Gateway(folder=config.state / "data" / "gateway", port=config.gateway_port, log=log, behind=behind(config))
+
+
 def gateway_unit(config: Config, log: Callable[[str], Path]) -> Unit:
     """Return the gateway's process; EngineError says why it cannot run."""
-    gateway = Gateway(
-        folder=config.state / "data" / "gateway", port=config.gateway_port, log=log("gateway"), behind=behind(config)
-    )
-    gateway.prepare()
-    return engine_unit(gateway, drain_s=DRAIN_S)
+    made = gateway(config, log("gateway"))
+    made.prepare()
+    return engine_unit(made, drain_s=DRAIN_S)
 
 
 def trusted(config: Config) -> dict[str, str]:

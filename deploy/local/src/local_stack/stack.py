@@ -1,8 +1,6 @@
 """The whole stack: engines, databases, topics, migrations, processes; up in this order and down in reverse."""
 
 import asyncio
-import http.client
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,20 +12,19 @@ import asyncpg
 from contracts.scopes import Kind
 from contracts.topics import TOPICS
 from engines import accounts, checkout, databases, kafka, postgres, topics
-from engines.daemon import Command
 from engines.kafka import KafkaBroker
 from engines.ports import LOOPBACK
 from engines.postgres import PostgresServer
 from engines.standby import PostgresStandby
-from local_stack import fronting, observing, state
-from local_stack.config import BROKER_VARIABLE, Config, Instance
+from local_stack import beside, fronting, observing, state
+from local_stack.config import Config
 from local_stack.credentials import Credentials
 from local_stack.errors import StackError
+from local_stack.processes import Database, Surroundings, admits, environment, migration, process_units
 from local_stack.services import ACCESS, Service, module
 from local_stack.supervisor import Supervised, Supervisor, Unit, engine_unit, run_once, together
-from local_stack.targets import targets, write_targets
+from local_stack.targets import Target, targets, targets_beside, write_targets
 
-HEALTH_TIMEOUT_S = 2.0
 KNOWN_WITHIN_S = 60.0
 KNOWN_POLL_S = 0.1
 ENGINE_DRAIN_S = 60.0  # PostgreSQL writes a last checkpoint
@@ -48,11 +45,11 @@ class Stack:
         self._observers = Supervisor([], self._changed)
         self._kafka = config.outside_broker or f"{LOOPBACK}:{config.kafka_port}"
         self._credentials = Credentials(config.state)
-        self._databases: dict[str, str] = {}
-        self._owners: dict[str, str] = {}
-        self._readers: dict[str, str] = {}
+        self._databases: dict[str, Database] = {}
         self._outsiders: dict[str, str] = {}
-        self._replica_readers: dict[str, list[str]] = {}
+        self._release = config.environment.get("RELEASE") or checkout.release()
+        self._obeying = beside.Obeying(beside.folder(config.state))
+        self._obedience: asyncio.Task[None] | None = None
         self._is_up = False
 
     @property
@@ -64,6 +61,7 @@ class Stack:
     async def start(self) -> None:
         """Bring everything up and write `stack.json`; StackError says what is in the way."""
         self.config.check_ports()
+        beside.forget(self.config.state)
         if self.config.is_observed:
             self._take("finding what looks at it")
             await asyncio.to_thread(observing.find_programs, self.config)
@@ -83,7 +81,7 @@ class Stack:
             self._take("making its identities known")
             await self._bootstrap_access()
         self._take("starting the processes")
-        self._processes = Supervisor(self._process_units(), self._changed)
+        self._processes = Supervisor(process_units(self.config, self._surroundings, self._log), self._changed)
         await self._processes.start()
         if ACCESS in self.config.services:
             self._take("waiting until every API knows its identities")
@@ -96,13 +94,17 @@ class Stack:
             self._take("starting what looks at it")
             await self._observe(server)
         self._is_up = True
+        self._obedience = asyncio.create_task(self._obeying.obey(self._processes, self._tell_again))
         self._take("up")
 
     async def stop(self) -> None:
         """Drain and stop the processes, then the engines, and take `stack.json` away."""
         self._is_up = False
         state.description_file(self.config.state).unlink(missing_ok=True)
+        if self._obedience is not None:
+            self._obedience.cancel()
         self._take("draining the processes")
+        await asyncio.to_thread(beside.end_all, self.config.state)
         await self._observers.stop()
         await self._gateway.stop()
         await self._processes.stop()
@@ -113,18 +115,48 @@ class Stack:
 
     def describe(self) -> state.Description:
         """Return what `stack.json` says."""
-        pids = {each.unit.name: each.pid for each in self._processes.all.values()}
-        instances = [each for service in self.config.services for each in self.config.instances(service)]
+        others = {each.release: each for each in beside.running(self.config.state)}
+        serving = others.get(beside.serving(self.config.state))
         urls = {service.name: self.config.service_url(service) for service in self.config.services}
+        own = {name: url for name, url in urls.items() if url is not None}
         return state.Description(
-            services={name: url for name, url in urls.items() if url is not None},
-            processes={each.name: (pids.get(each.name), each.url) for each in instances},
-            postgres=self._databases,
+            services=own if serving is None else serving.services,
+            processes={
+                **{name: (each.pid, each.unit.address) for name, each in self._at_work().items()},
+                **{
+                    f"{name}@{other.release}": (each.pid, each.url)
+                    for other in others.values()
+                    for name, each in other.processes.items()
+                },
+            },
+            release=self._release if serving is None else serving.release,
+            postgres={name: each.app for name, each in self._databases.items()},
             kafka=self._kafka,
             outsiders=self._outsiders,
             gateway=next(((each.pid, f"http://{each.unit.address}") for each in self._gateway.all.values()), None),
             observers={name: (each.pid, each.unit.address) for name, each in self._observers.all.items()},
         )
+
+    def _at_work(self) -> dict[str, Supervised]:
+        """Return the stack's own processes but for those that rest: a release beside it has taken over from them."""
+        resting = beside.orders(beside.folder(self.config.state))
+        return {name: each for name, each in self._processes.all.items() if name not in resting or each.pid is not None}
+
+    def look_again(self) -> None:
+        """Obey what is ordered now, and tell of the releases beside it anew."""
+        self._obeying.look_again()
+
+    def _tell_again(self) -> None:
+        if self.config.is_observed:
+            write_targets(observing.targets_folder(self.config), self._targets())
+        self._notify()
+
+    def _targets(self) -> list[Target]:
+        resting = beside.orders(beside.folder(self.config.state))
+        return [
+            *(each for each in targets(self.config) if each.instance not in resting),
+            *(each for other in beside.running(self.config.state) for each in targets_beside(other)),
+        ]
 
     def _take(self, step: str) -> None:
         self.step = step
@@ -193,19 +225,15 @@ class Stack:
     async def _make_and_migrate(self, service: Service, server: PostgresServer | None) -> None:
         outside = self.config.outside_database(service)
         if outside is not None:
-            self._databases[service.name] = outside
-            self._owners[service.name] = self._outside(
+            owner = self._outside(
                 service, service.owner_url_variable, "for the role that owns it, because migrations run as that role"
             )
-            self._readers[service.name] = self._outside(
-                service,
-                service.reader_url_variable,
-                "for the role that its API reads as",
-            )
+            reader = self._outside(service, service.reader_url_variable, "for the role that its API reads as")
+            self._databases[service.name] = Database(app=outside, reader=reader, owner=owner)
         else:
             assert server is not None, "a database of ours needs our server"
             await self._make_database(server, service)
-        await self._migrate(service)
+        await run_once(migration(self.config, service, self._surroundings, self._log))
 
     def _outside(self, service: Service, variable: str, whose: str) -> str:
         address = self.config.environment.get(variable)
@@ -225,17 +253,18 @@ class Stack:
                 await databases.ensure_outsider(admin, role, secrets[role], [service])
         finally:
             await admin.close()
-        self._owners[service] = server.dsn(service, owner, secrets[owner])
-        self._databases[service] = server.dsn(service, app, secrets[app])
-        self._readers[service] = server.dsn(service, reader, secrets[reader])
-        self._outsiders |= {role: server.dsn(service, role, secrets[role]) for role in declared.outsiders}
         replicas = [replace(server, port=port) for port in self.config.postgres_replica_ports]
-        self._replica_readers[service] = [each.dsn(service, reader, secrets[reader]) for each in replicas]
+        self._databases[service] = Database(
+            app=server.dsn(service, app, secrets[app]),
+            reader=server.dsn(service, reader, secrets[reader]),
+            owner=server.dsn(service, owner, secrets[owner]),
+            replicas=tuple(each.dsn(service, reader, secrets[reader]) for each in replicas),
+        )
+        self._outsiders |= {role: server.dsn(service, role, secrets[role]) for role in declared.outsiders}
 
-    async def _migrate(self, service: Service) -> None:
-        name = f"{service.name.replace('_', '-')}-migrate"
-        env = {**self._environment(service), service.owner_url_variable: self._owners[service.name]}
-        await run_once(Command(name=name, argv=service.migrate, log=self._log(name), cwd=checkout.ROOT, env=env))
+    @property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(databases=self._databases, kafka=self._kafka, release=self._release)
 
     async def _bootstrap_access(self) -> None:
         """Have the service make the stack's tenant, issuer and first keys, and keep the keys that it shows."""
@@ -243,7 +272,7 @@ class Stack:
         with self._log("access-bootstrap").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *module("access", "bootstrap", "--file", str(self._credentials.plan)),
-                env=self._environment(ACCESS),
+                env=environment(self.config, ACCESS, self._surroundings),
                 cwd=checkout.ROOT,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -291,67 +320,7 @@ class Stack:
             await admin.close()
         return f"{server.dsn('postgres', databases.OBSERVER, password)}?sslmode=disable"
 
-    def _process_units(self) -> list[Unit]:
-        return [
-            self._process_unit(service, instance)
-            for service in self.config.services
-            for instance in self.config.instances(service)
-        ]
-
-    def _process_unit(self, service: Service, instance: Instance) -> Unit:
-        env = {**self._environment(service), instance.kind.port_variable: str(instance.port)}
-        command = Command(
-            name=instance.name, argv=instance.kind.argv, log=self._log(instance.name), cwd=checkout.ROOT, env=env
-        )
-        return Unit(
-            command=command,
-            is_ready=partial(says_ready, instance.port),
-            address=instance.url,
-            after=instance.kind.after,
-            drain_s=self.config.drain_s,
-        )
-
-    def _environment(self, service: Service) -> dict[str, str]:
-        replicas = self._replica_readers.get(service.name)
-        return {
-            "TRACES_FILE": str(self.config.state / "traces.jsonl"),
-            **fronting.trusted(self.config),
-            **dict(service.defaults),
-            **(dict(service.observed_defaults) if self.config.is_observed else {}),
-            **({service.replicas_variable: json.dumps(replicas)} if service.replicas_variable and replicas else {}),
-            **{name: str(self.config.state / "data" / folder) for name, folder in service.folders},
-            **self.config.environment,
-            **self.config.own_links(service),
-            BROKER_VARIABLE: self._kafka,
-            service.url_variable: self._databases[service.name],
-            service.reader_url_variable: self._readers[service.name],
-        }
-
 
 def _engine_unit(engine: PostgresServer | KafkaBroker, *, name: str | None = None) -> Unit:
     # The question is about the start: what the log or the pid file says stays said.
     return engine_unit(engine, drain_s=ENGINE_DRAIN_S, name=name, is_watched=False)
-
-
-def admits(port: int, path: str, key: str) -> bool:
-    """Return whether the API on *port* answers a read of *path* under *key*."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HEALTH_TIMEOUT_S)
-    try:
-        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def says_ready(port: int, _pid: int = 0) -> bool:
-    """Return whether the process on *port* answers 200 to /health/ready."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HEALTH_TIMEOUT_S)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -21,7 +21,7 @@ class Description:
     """The content of `stack.json`: service and process addresses, application DSNs by service, the broker.
 
     *outsiders* are addresses for roles that are no service's own, *gateway* is the process before the APIs where there
-    is one, *observers* are those that look at the others.
+    is one, *observers* are those that look at the others, *release* is how the one that clients reach is called.
     """
 
     services: Mapping[str, str]
@@ -31,6 +31,7 @@ class Description:
     outsiders: Mapping[str, str]
     observers: Mapping[str, tuple[int | None, str]]
     gateway: tuple[int | None, str] | None = None
+    release: str = ""
 
     def as_json(self) -> str:
         """Return the document."""
@@ -39,6 +40,7 @@ class Description:
             "processes": {name: {"pid": pid, "url": url} for name, (pid, url) in self.processes.items()},
             "postgres": dict(self.postgres),
             "kafka": self.kafka,
+            "release": self.release,
             "outsiders": dict(self.outsiders),
             "observers": {name: {"pid": pid, "url": url} for name, (pid, url) in self.observers.items()},
         }
@@ -64,27 +66,39 @@ def write_private(path: Path, text: str) -> None:
 
 def hold(state: Path) -> IO[str]:
     """Take the stack's lock for this process; StackError when another stack runs. Close the handle to give it up."""
-    handle = locks.take(_lock_file(state))
-    for _ in range(PROBES_MAX):  # who asks whether one runs holds the lock for a moment
-        if handle is not None:
-            break
-        time.sleep(PROBE_S)
-        handle = locks.take(_lock_file(state))
+    handle = take(_lock_file(state))
     if handle is None:
         raise StackError(f"a stack runs already (pid {running_pid(state)}): `make down` stops it")
-    handle.truncate(0)
-    handle.write(str(os.getpid()))
-    handle.flush()
     return handle
 
 
 def running_pid(state: Path) -> int | None:
     """Return the pid of the process that holds the stack, or None if none does."""
-    handle = locks.take(_lock_file(state))
+    return holder(_lock_file(state))
+
+
+def take(path: Path) -> IO[str] | None:
+    """Return a handle that holds the lock at *path* for this process until it is closed, None if another has it."""
+    handle = locks.take(path)
+    for _ in range(PROBES_MAX):  # who asks whether one runs holds the lock for a moment
+        if handle is not None:
+            break
+        time.sleep(PROBE_S)
+        handle = locks.take(path)
+    if handle is not None:
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+    return handle
+
+
+def holder(path: Path) -> int | None:
+    """Return the pid of the process that holds the lock at *path*, or None if none does."""
+    handle = locks.take(path)
     if handle is not None:
         handle.close()
         return None
-    text = _lock_file(state).read_text()
+    text = path.read_text()
     return int(text) if text else None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from signal import SIGCONT
@@ -209,6 +209,7 @@ class Supervisor:
 
     def __init__(self, units: Iterable[Unit], on_change: Callable[[Supervised], None]) -> None:
         """Take the units; `after` names others of them."""
+        self._on_change = on_change
         self.all = {each.name: Supervised(each, on_change) for each in units}
 
     async def start(self) -> None:
@@ -222,10 +223,25 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Stop each once everything that needs it has ended."""
-        await together(*(self._stop_before(each) for each in self.all.values()))
+        await self._end(self.all)
 
-    async def _stop_before(self, supervised: Supervised) -> None:
-        for other in self.all.values():
-            if supervised.unit.name in other.unit.after:
-                await other.has_ended.wait()
-        await supervised.stop()
+    async def rest(self, names: Collection[str]) -> None:
+        """Stop those of *names*, and start again those that rested and are not among them.
+
+        Raises StackError where one does not start; those that rest wait for nobody who goes on.
+        """
+        await self._end([name for name in self.all if name in names])
+        waking = [name for name, each in self.all.items() if name not in names and each.has_ended.is_set()]
+        for name in waking:
+            self.all[name] = Supervised(self.all[name].unit, self._on_change)
+        await together(*(self._start_after(self.all[name]) for name in waking))
+
+    async def _end(self, names: Collection[str]) -> None:
+        await together(*(self._stop_before(self.all[name], names) for name in names))
+
+    async def _stop_before(self, supervised: Supervised, ending: Collection[str]) -> None:
+        for name in ending:
+            if supervised.unit.name in self.all[name].unit.after:
+                await self.all[name].has_ended.wait()
+        if not supervised.has_ended.is_set():
+            await supervised.stop()

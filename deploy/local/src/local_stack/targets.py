@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from engines.ports import LOOPBACK
+from local_stack.beside import Beside
 from local_stack.config import Config
 from local_stack.observers import OBSERVERS
 from local_stack.services import SERVICES, Service
@@ -52,6 +53,12 @@ def targets(config: Config) -> Iterator[Target]:
     for observer, port in config.observers():
         if observer.figures_of is not None:
             yield Target(observer.figures_of, observer.name, observer.name, port)
+
+
+def targets_beside(release: Beside) -> Iterator[Target]:
+    """Give every process of a release beside the stack, whose instances are called by it."""
+    for name, each in release.processes.items():
+        yield Target(each.service, each.process, f"{name}@{release.release}", int(each.url.rpartition(":")[2]))
 
 
 def write_targets(folder: Path, found: Sequence[Target]) -> None:

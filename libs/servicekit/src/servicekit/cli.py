@@ -23,7 +23,7 @@ from servicekit.consumer.unparking import unpark as unpark_subject
 from servicekit.lifecycle import Shutdown, run
 from servicekit.migrations import MigrationError, MigrationSource, Phase, migrate, pending
 from servicekit.operators import DryRun
-from servicekit.postgres import Pool, PoolSettings, open_pool
+from servicekit.postgres import Pool, PoolSettings, name_sessions, open_pool
 from servicekit.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class Operated:
 
 def run_process(settings: ServiceSettings, main: Callable[[Shutdown], Awaitable[None]]) -> None:
     """Run *main* as this process, and end the process with its exit code."""
+    name_sessions(settings.release)
     sys.exit(run(main, drain_s=settings.drain_s))
 
 

@@ -44,6 +44,7 @@ DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.I
 CONNECT_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 20.0  # beyond transaction_timeout: it ends a wait for a server that no longer speaks
 STATEMENT_CACHE_SIZE: Final = 256
+NAME_CHARS_MAX: Final = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,8 +314,26 @@ def given_up_after(connection: "asyncpg.Connection[asyncpg.Record]", seconds: fl
         watchdog.cancel()
 
 
+class _Process:
+    """What all sessions of this process have in common."""
+
+    release = ""
+
+
+def name_sessions(release: str) -> None:
+    """Have every session that this process opens from now on be called `name@release`, without one just `name`."""
+    _Process.release = release
+
+
 def _server_settings(application_name: str, session: dict[str, str]) -> dict[str, str]:
-    return {"application_name": application_name, **SESSION_SETTINGS, **session}
+    return {"application_name": _session_name(application_name, _Process.release), **SESSION_SETTINGS, **session}
+
+
+def _session_name(application_name: str, release: str) -> str:
+    """Return the name with the release behind it, whole: PostgreSQL cuts off what is beyond NAME_CHARS_MAX."""
+    if not release:
+        return application_name
+    return f"{application_name[: NAME_CHARS_MAX - len(release) - 1]}@{release}"
 
 
 async def _keep_session(_: object) -> None:

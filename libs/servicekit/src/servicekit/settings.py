@@ -68,6 +68,12 @@ class ServiceSettings(BaseSettings):
         default=Mode.DEVELOPMENT,
         description="`development` or `production`: outside development what everybody knows is refused.",
     )
+    release: str = Field(
+        default="",
+        pattern="^[A-Za-z0-9._-]{0,20}$",
+        description="The release that the process is of: shown in `build_info`, and behind its sessions' names at "
+        "PostgreSQL.",
+    )
     host: str = Field(default="127.0.0.1", description="The address every listening socket of the process binds to.")
     log_level: str = Field(
         default="INFO",

@@ -83,9 +83,8 @@ async def run_probe(settings: ProbeSettings, key: str, version: str, shutdown: S
     try:
         async with httpx2.AsyncClient(timeout=settings.probe_step_s, limits=CONNECTIONS) as client:
             platform = Platform(client, _addresses(settings), key)
-            prober = Prober(
-                platform, inbox, Endpoint(platform, inbox, settings.webhook_url), step_s=settings.probe_step_s
-            )
+            webhook = (inbox, Endpoint(platform, inbox, settings.webhook_url))
+            prober = Prober(platform, webhook, step_s=settings.probe_step_s)
             probe = Probe(prober, ProbeMetrics(telemetry.registry), every_s=settings.probe_every_s)
             await run_together(shutdown, probe.run, lambda ending: _serve(settings, telemetry, probe, inbox, ending))
     finally:

@@ -76,6 +76,7 @@ class Telemetry:
 def open_telemetry(settings: ServiceSettings, *, service: str, process: str, version: str) -> Telemetry:
     """Configure the process's logs and return its registry and tracing; the caller closes it last."""
     configure_logs(service, process, settings.log_level)
+    version = f"{version}+{settings.release}" if settings.release else version
     tracing = Tracing(
         service,
         settings.trace_sample_ratio,

@@ -18,10 +18,26 @@ PACKAGES: Final = (
     "gateway",
     "observability",
     "local_stack",
+    "manifests",
+    "release",
 )
-CHANGES: Final = frozenset({"migrate", "unpark", "rewind", "repair", "archive", "replay", "unhalt", "bootstrap"})
+CHANGES: Final = frozenset(
+    {
+        "migrate",
+        "unpark",
+        "rewind",
+        "repair",
+        "archive",
+        "replay",
+        "unhalt",
+        "bootstrap",
+        "deploy",
+        "rollback",
+        "contract",
+    }
+)
 """What changes a database or a topic by an operator's decision."""
-DESTROYS: Final = frozenset({"clean", "rebuild --drop-old"})
+DESTROYS: Final = frozenset({"clean", "contract", "rebuild --drop-old"})
 """What nothing brings back."""
 
 

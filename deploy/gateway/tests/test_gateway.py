@@ -210,12 +210,20 @@ async def test_problems_and_schemas_are_kept_and_shown_while_no_service_answers(
     assert shown[0].headers["cache-control"] == "public, max-age=300"
 
 
+def told_figures(gateway: Gateway) -> dict[str, float]:
+    """Return what the machine's exporter shows of *gateway*."""
+    lines = [line for file in gateway.figures.glob("*.prom") for line in file.read_text().splitlines()]
+    return {name: float(value) for name, value in (line.split(" ") for line in lines if not line.startswith("#"))}
+
+
 async def test_a_reload_leaves_a_kept_connection_its_next_request(make_gateway: MakeGateway) -> None:
     async with backends("blue", "green") as (blue, green):
         gateway = make_gateway(Behind(port=0, apis={"wallet": [blue.address]}))
         async with connected(gateway.port) as kept:
             assert (await kept.ask("/v1/wallets")).body == "blue"
+            started = told_figures(gateway)
             gateway.switch(replace(gateway.behind, apis={"wallet": [green.address]}))
+            assert list(told_figures(gateway).values()) > list(started.values())
             assert (await kept.ask("/v1/wallets")).status == 200
             async with connected(gateway.port) as client:
                 assert (await client.ask("/v1/wallets")).body == "green"
@@ -231,6 +239,7 @@ async def test_a_configuration_that_nginx_does_not_take_changes_nothing(make_gat
             assert (await client.ask("/v1/wallets")).body == "blue"
 
     assert gateway.configuration.read_text() == before
+    assert set(told_figures(gateway)) == {"gateway_switched_timestamp_seconds", "gateway_refused_timestamp_seconds"}
 
 
 async def test_a_log_line_tells_the_route_and_nothing_of_the_path(make_gateway: MakeGateway) -> None:

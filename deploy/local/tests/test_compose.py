@@ -112,12 +112,13 @@ def test_prometheus_asks_containers_that_are_there() -> None:
 
 def test_the_exporters_ask_what_they_ask_in_the_local_stack(tmp_path: Path) -> None:
     def flags(argv: Sequence[str]) -> set[str]:
-        own = ("--web.listen-address", "--log.level", "--path.", "--extend.query-path")
+        # In compose nobody leads the gateway elsewhere: there are no files of that.
+        own = ("--web.listen-address", "--log.level", "--path.", "--extend.query-path", "--collector.textfile")
         return {each for each in argv[1:] if not each.startswith(own)}
 
     log = tmp_path / "log"
     server = monitoring.postgres_exporter(folder=tmp_path, port=1, log=log, dsn="", queries=tmp_path).command()
-    machine = monitoring.node_exporter(folder=tmp_path, port=1, log=log).command()
+    machine = monitoring.node_exporter(folder=tmp_path, port=1, log=log, textfiles=tmp_path).command()
 
     assert flags(["", *CONTAINERS["postgres-exporter"]["command"]]) == flags(server.argv)
     assert flags(["", *CONTAINERS["node-exporter"]["command"]]) == flags(machine.argv)

@@ -59,6 +59,8 @@ _STANDING: Final[dict[str, float]] = {
     f"kafka_server_underreplicated_partitions{{{_KAFKA}}}": 0,
     f"node_filesystem_avail_bytes{{{_DISK}}}": 4e9,
     f"node_filesystem_size_bytes{{{_DISK}}}": 20e9,
+    'gateway_switched_timestamp_seconds{service="node",instance="node"}': 200,
+    'gateway_refused_timestamp_seconds{service="node",instance="node"}': 100,
 }
 _A_COMMAND: Final = f'{_PROCESS},method="POST",route="/v1/deposits"'
 _A_READ: Final = f'{_PROCESS},method="GET",route="/v1/wallets/{{wallet_id}}"'

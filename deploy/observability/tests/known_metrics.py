@@ -16,6 +16,7 @@ _OUTSIDE: Final = """
     kafka_server_underreplicated_partitions kafka_controller_offline_partitions kafka_controller_active
     kafka_server_bytes_in_total kafka_server_bytes_out_total kafka_request_p99_seconds kafka_log_size_bytes
     node_filesystem_avail_bytes node_filesystem_size_bytes node_cpu_seconds_total node_memory_MemAvailable_bytes
+    gateway_switched_timestamp_seconds gateway_refused_timestamp_seconds
 """
 OUTSIDE: Final = frozenset(_OUTSIDE.split())
 """Of Prometheus itself, the probe, and the exporters."""

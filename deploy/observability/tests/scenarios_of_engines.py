@@ -122,4 +122,16 @@ MACHINE: Final = (
     ),
 )
 
-ENGINES: Final = (*DATABASE, *KAFKA, *MACHINE)
+GATEWAY: Final = (
+    Scenario(
+        # It takes the next configuration.
+        alert="GatewayReloadRefused",
+        labels=of("ticket", service="node", instance="node"),
+        series={
+            'gateway_refused_timestamp_seconds{service="node",instance="node"}': Gauge(100, 300),
+            'gateway_switched_timestamp_seconds{service="node",instance="node"}': Gauge(200, 200),
+        },
+    ),
+)
+
+ENGINES: Final = (*DATABASE, *KAFKA, *MACHINE, *GATEWAY)

@@ -17,12 +17,18 @@ from engines.engine import Engine
 from engines.errors import EngineError
 from engines.monitoring import ask
 from gateway.rendering import Behind, render
+from gateway.telling import Told, tell
 
 FILES: Final = ROOT / "deploy" / "gateway" / "nginx"
 TEMPLATE: Final = FILES / "nginx.conf.template"
 READY_WITHIN_S: Final = 10.0
 RELOADED_WITHIN_S: Final = 10.0
 POLL_S: Final = 0.02
+
+
+def figures_of(folder: Path) -> Path:
+    """Return where the gateway of *folder* keeps what it tells the machine's exporter."""
+    return folder / "figures"
 
 
 def find_nginx() -> str:
@@ -51,6 +57,11 @@ class Gateway(Engine):
         return self.folder / "nginx.conf"
 
     @property
+    def figures(self) -> Path:
+        """The folder of what it tells the machine's exporter."""
+        return figures_of(self.folder)
+
+    @property
     def requests_log(self) -> Path:
         """One JSON object per request."""
         return self.folder / "requests.log"
@@ -60,6 +71,7 @@ class Gateway(Engine):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o711)  # the worker, who has no rights, keeps bodies and answers below it
         self.configuration.write_text(self._accepted(self.behind))
+        tell(self.figures, Told.SWITCHED)
 
     def command(self) -> Command:
         """Return how it is run."""
@@ -73,14 +85,20 @@ class Gateway(Engine):
         except OSError:
             return False
 
-    def switch(self, behind: Behind) -> None:
+    def switch(self, behind: Behind, *, pid: int | None = None) -> None:
         """Send requests from now on to what *behind* names; those under way end where they are.
 
-        Raises EngineError where nginx does not take it, or does not come round to it in time: the old one stays then.
+        *pid* is nginx's where another process has started it. Raises EngineError where nginx does not take it, or does
+        not come round to it in time: the old one stays then.
         """
-        self.configuration.write_text(self._accepted(behind))
+        try:
+            self.configuration.write_text(self._accepted(behind))
+            reload(self.daemon.pid if pid is None else pid)
+        except EngineError:
+            tell(self.figures, Told.REFUSED)
+            raise
         self.behind = behind
-        reload(self.daemon.pid)
+        tell(self.figures, Told.SWITCHED)
 
     def _accepted(self, behind: Behind) -> str:
         """Return the configuration for *behind*; EngineError unless nginx takes it."""

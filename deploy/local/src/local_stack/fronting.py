@@ -18,6 +18,11 @@ DRAIN_S: Final = 40.0
 """Longer than nginx waits for requests that are under way."""
 
 
+def folder(config: Config) -> Path:
+    """Return where the gateway of *config* keeps its files."""
+    return config.state / "data" / "gateway"
+
+
 def behind(config: Config) -> Behind:
     """Return what the gateway of *config* stands in front of: every instance of each API."""
     apis = {
@@ -29,7 +34,7 @@ def behind(config: Config) -> Behind:
 
 def gateway(config: Config, log: Path) -> Gateway:
     """Return the gateway of *config*, which writes to *log*."""
-    return Gateway(folder=config.state / "data" / "gateway", port=config.gateway_port, log=log, behind=behind(config))
+    return Gateway(folder=folder(config), port=config.gateway_port, log=log, behind=behind(config))
 
 
 def gateway_unit(config: Config, log: Callable[[str], Path]) -> Unit:

@@ -13,6 +13,8 @@ from engines.java import find_jmx_agent
 from engines.kafka import JmxAgent
 from engines.monitoring import Alertmanager, Prometheus
 from engines.ports import LOOPBACK
+from gateway.engine import figures_of
+from local_stack import fronting
 from local_stack.config import Config
 from local_stack.credentials import Credentials
 from local_stack.observers import (
@@ -160,6 +162,7 @@ def _node_exporter(config: Config, log: Log) -> Engine:
         folder=config.state / "data" / NODE_EXPORTER.name,
         port=config.observer_port(NODE_EXPORTER),
         log=log(NODE_EXPORTER.name),
+        textfiles=figures_of(fronting.folder(config)),
     )
 
 

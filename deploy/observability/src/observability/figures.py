@@ -109,6 +109,10 @@ DASHBOARDS: Final = RuleGroup(
             f" / (node_filesystem_size_bytes{{{_DISKS}}} > 0))",
         ),
         Recording(
+            record="instance:gateway_switch_age_seconds:min",
+            expr="time() - max by (instance) (gateway_switched_timestamp_seconds)",
+        ),
+        Recording(
             record="certificate:remaining_seconds:min",
             expr="min by (service, kind, name) (not_after_timestamp_seconds) - time()",
         ),

@@ -40,6 +40,7 @@ class Needs(StrEnum):
     SLOT = "the database has no replication slot"
     FRAUD = "no fraud rule has fired of late"
     CERTIFICATES = "nothing here uses certificates"
+    GATEWAY = "no gateway stands before the platform"
     CUSTOMERS = "nobody but the canary has wallets"
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from engines import checkout
 from engines.errors import EngineError
-from gateway.engine import reload
 from local_stack import beside, fronting
 from local_stack.errors import StackError
 from local_stack.processes import migration
@@ -120,9 +119,7 @@ class Mover:
     def _lead_to(self, side: Side) -> float:
         """Lead clients to *side*; return how long that took, in seconds."""
         began_s = time.monotonic()
-        gateway = replace(self._gateway, behind=fronting.behind(side.config))
-        gateway.prepare()
-        reload(self._platform.gateway_pid)
+        self._gateway.switch(fronting.behind(side.config), pid=self._platform.gateway_pid)
         took_s = time.monotonic() - began_s
         beside.write_serving(self._platform.folder, "" if side.release.is_own else side.release.name)
         self._platform.look_again()

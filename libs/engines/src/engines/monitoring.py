@@ -154,14 +154,16 @@ def postgres_exporter(*, folder: Path, port: int, log: Path, dsn: str, queries: 
     )
 
 
-def node_exporter(*, folder: Path, port: int, log: Path) -> Exporter:
-    """Return what answers the machine's own figures: processors, memory, load, files, disks and networks."""
-    collectors = ("cpu", "meminfo", "loadavg", "filefd", "filesystem", "diskstats", "netdev")
+def node_exporter(*, folder: Path, port: int, log: Path, textfiles: Path) -> Exporter:
+    """Return what answers the machine's own figures, and those in files `*.prom` of the folder *textfiles*."""
+    collectors = ("cpu", "meminfo", "loadavg", "filefd", "filesystem", "diskstats", "netdev", "textfile")
+    textfiles.mkdir(parents=True, exist_ok=True)
     argv = (
         _find("prometheus-node-exporter"),
         f"--web.listen-address={LOOPBACK}:{port}",
         "--collector.disable-defaults",
         *(f"--collector.{each}" for each in collectors),
+        f"--collector.textfile.directory={textfiles}",
         "--log.level=warn",
     )
     return Exporter(folder=folder, port=port, log=log, name="node-exporter", argv=argv)

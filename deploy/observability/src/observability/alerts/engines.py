@@ -132,4 +132,19 @@ MACHINE: Final = (
     ),
 )
 
-ALERTS: Final = (*DATABASE, *KAFKA, *MACHINE)
+GATEWAY: Final = (
+    Alert(
+        name="GatewayReloadRefused",
+        thresholds=(
+            ticket(
+                "max by (service, instance) (gateway_refused_timestamp_seconds)"
+                " > max by (service, instance) (gateway_switched_timestamp_seconds)"
+            ),
+        ),
+        summary="The gateway did not take its last configuration",
+        description="The gateway refused the configuration that it was given last, and goes on with the one before: "
+        "whoever wanted clients led elsewhere, to another release say, has not got it.",
+    ),
+)
+
+ALERTS: Final = (*DATABASE, *KAFKA, *MACHINE, *GATEWAY)

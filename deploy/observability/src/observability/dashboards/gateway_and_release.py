@@ -71,7 +71,7 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
         Panel(
             number=5,
             title="Since the newest process started",
-            told="How long ago the newest process of each service started: the last switch of a release, or a restart.",
+            told="How long ago the newest process of each service started: with a release, or by a restart.",
             view=View.TABLE,
             unit=Unit.SECONDS,
             thresholds=GOOD,
@@ -228,6 +228,17 @@ GATEWAY_AND_RELEASE: Final = Dashboard(
             page=runbook("CertificateExpires"),
             queries=(recorded("certificate:remaining_seconds:min", "service, kind, name"),),
             needs=Needs.CERTIFICATES,
+        ),
+        Panel(
+            number=21,
+            title="Since the gateway's last switch",
+            told="How long ago the gateway was last led elsewhere, to a release or to other instances, or started.",
+            view=View.NUMBERS,
+            unit=Unit.SECONDS,
+            thresholds=GOOD,
+            page=runbook("GatewayReloadRefused"),
+            queries=(recorded("instance:gateway_switch_age_seconds:min", "instance"),),
+            needs=Needs.GATEWAY,
         ),
     ),
 )

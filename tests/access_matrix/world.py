@@ -44,12 +44,16 @@ UNTOUCHED: Final = """
     where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_|^information_schema$'
       and not (n.nspname = 'servicekit' and c.relname = any ($1)) and not (c.relname = any ($2))"""
 BOOKKEEPING: Final = (
-    *("access_entity", "projection_lag", "checkpoint", "rate_bucket", "rate_instance", "lease"),
+    *("access_entity", "projection_lag", "checkpoint", "rate_bucket", "rate_instance", "lease", "maintenance_job"),
     *("relay_instance", "relay_lease", "relay_halt"),
 )
 """Tables of servicekit that say who is known, what limits are left, and who is at work."""
-NOT_COMPARED: Final = ("idempotency", "system_account_fold", "system_account_total")
-"""Keys of refused commands are free or hold the refusal; the totals are folded behind the scenes."""
+NOT_COMPARED: Final = (
+    *("idempotency", "system_account_fold", "system_account_total"),
+    *("verified", "verification_round"),
+)
+"""Keys of refused commands are free or hold the refusal; totals are folded, and the ledger is verified, behind the
+scenes."""
 _ADMIN: Final = {
     tenant_id: Caller(name=f"admin of {tenant_id}", kind=Kind.OPERATOR, holds=Holds.ALL, tenant_id=tenant_id)
     for tenant_id in (OURS, THEIRS)

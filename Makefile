@@ -78,8 +78,8 @@ bench: setup ## Measure the platform beside pgbench that writes the same rows; C
 chaos: setup ## Inflict faults on the running platform and judge what is left; FAULTS=F1,F2 chooses, SEEDS=3 repeats, HOURS=2 goes on, STEPS=n walks.
 	@$(RUN) -m tests.chaos $(if $(FAULTS),--faults $(FAULTS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(HOURS),--hours $(HOURS)) $(if $(STEPS),--steps $(STEPS))
 
-drill: setup ## Take instances away and break things on the whole stack, and see what clients and operators are told; ONLY=alerts chooses, SHORT=1 takes five minutes.
-	@$(RUN) -m tests.drills $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
+drill: setup ## Take instances away and break things on the whole stack, and see what clients and operators are told; ONLY=alerts chooses, SEEDS=3 repeats releases, SHORT=1 takes five minutes.
+	@$(RUN) -m tests.drills $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SHORT),--short)
 
 mix: setup ## Play OPERATIONS=200000 random commands of SEED=1 on two API instances, judged by a model, and prove what is left.
 	@$(RUN) -m tests.mix $(if $(OPERATIONS),--operations $(OPERATIONS)) $(if $(SEED),--seed $(SEED))

@@ -5,11 +5,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import Any, Final
 
 from tests.drills import alerts, inflicted, releases
 from tests.drills.failing import DrillFailed
 from tests.drills.page import page
+from tests.drills.releases import Shared
+from tests.drills.stack import running_stack
 from tests.pages import machine
 
 from engines import checkout
@@ -21,30 +25,42 @@ RESULTS: Final = checkout.STATE / "results" / "drill.json"
 PAGE: Final = checkout.ROOT / "docs" / "operations" / "drills.md"
 
 Drill = Callable[[], Mapping[str, Any]]
-SHORT: Final[Mapping[str, Drill]] = {"gateway_kill": inflicted.hold_kill, "alerts": alerts.hold_first}
-DRILLS: Final[Mapping[str, Drill]] = {
-    "gateway_kill": inflicted.hold_kill,
-    "gateway_reload": inflicted.hold_reload,
-    "rebuild": inflicted.hold_rebuild,
-    "blue_green": releases.hold_blue_green,
-    "rollback": releases.hold_rollback,
-    "blue_green_killed": releases.hold_killed,
-    "release_refused": releases.hold_refused,
-    "previous": releases.hold_previous,
-    "alerts": alerts.hold,
-}
+
+
+def short_drills(shared: Shared) -> dict[str, Drill]:
+    """Return the drills of a short run, by name."""
+    return {"gateway_kill": inflicted.hold_kill, "alerts": partial(alerts.hold_first, shared)}
+
+
+def drills_of(shared: Shared, seeds: int) -> dict[str, Drill]:
+    """Return every drill by its name; *seeds* is how often a release is brought in and taken back."""
+    return {
+        "gateway_kill": inflicted.hold_kill,
+        "gateway_reload": inflicted.hold_reload,
+        "rebuild": inflicted.hold_rebuild,
+        "blue_green": partial(releases.hold_blue_green, shared, seeds),
+        "rollback": partial(releases.hold_rollback, shared, seeds),
+        "blue_green_killed": partial(releases.hold_killed, shared),
+        "release_refused": partial(releases.hold_refused, shared),
+        "previous": partial(releases.hold_previous, shared),
+        "alerts": partial(alerts.hold, shared),
+    }
 
 
 def main(arguments: Sequence[str]) -> int:
     """Hold the drills that are asked for; return 0 where each holds."""
+    with ExitStack() as opened:
+        return _hold(arguments, cache(lambda: opened.enter_context(running_stack())))
+
+
+def _hold(arguments: Sequence[str], shared: Shared) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.drills", description=__doc__)
-    parser.add_argument("--only", default=",".join(DRILLS), help="names of drills, with commas")
+    parser.add_argument("--only", help=f"names of drills, with commas, of {', '.join(drills_of(shared, 1))}")
     parser.add_argument("--short", action="store_true", help="one drill of the gateway, one phase of the alerts")
+    parser.add_argument("--seeds", type=int, default=1, help="how often a release is brought in and taken back")
     asked = parser.parse_args(arguments)
-    chosen = asked.only.split(",")
-    drills = SHORT if asked.short else DRILLS
-    if asked.short and asked.only == parser.get_default("only"):
-        chosen = list(SHORT)
+    drills = short_drills(shared) if asked.short else drills_of(shared, asked.seeds)
+    chosen = list(drills) if asked.only is None else asked.only.split(",")
     unknown = sorted(set(chosen) - set(drills))
     if unknown:
         print(f"there is no drill {unknown[0]}: choose of {', '.join(drills)}", file=sys.stderr)
@@ -55,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     told["took_s"] = round(time.monotonic() - began_s)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(told, indent=2) + "\n")
-    if not failures and not asked.short and set(chosen) == set(DRILLS):
+    if not failures and not asked.short and set(chosen) == set(drills):
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(page(told))
     return 1 if failures else 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,18 +17,16 @@ from typing import Any, Final
 from tests.drills.failing import DrillFailed
 from tests.drills.faults import holding
 from tests.drills.load import Load
-from tests.drills.stack import DrillStack, running_stack
+from tests.drills.stack import DrillStack
 
 from engines import checkout
 from engines.errors import EngineError
-from gateway.engine import Gateway, reload
 from local_stack import fronting
 from release import commits, marking, platform, smoke
 from release.domain.moves import PORT_SHIFT, Kind, Release, Step
 from release.platform import Platform
 from release.sides import Beside
 
-SEEDS: Final = (1, 2, 3)
 WATCHED_S: Final = 5.0
 MOVED_WITHIN_S: Final = 400.0
 SWITCH_S_MAX: Final = 1.0
@@ -42,6 +40,8 @@ _WHO: Final = {
 }
 
 Figures = dict[str, Any]
+Shared = Callable[[], DrillStack]
+"""Gives the stack that the drills share: each leaves it as it has found it."""
 
 
 def another_commit() -> str:
@@ -64,22 +64,24 @@ def _git(*words: str, told: Mapping[str, str] | None = None, typed: str | None =
     return done.stdout.strip()
 
 
-def hold_blue_green() -> Figures:
-    """Deploy under 400 deposits a second, for each seed; return the figures of each. Raises DrillFailed."""
-    return {f"seed {seed}": there for seed, (there, _) in zip(SEEDS, _there_and_back(), strict=True)}
+def hold_blue_green(shared: Shared, seeds: int) -> Figures:
+    """Deploy under 400 deposits a second, for each of *seeds*; return the figures of each. Raises DrillFailed."""
+    return {f"seed {seed}": there for seed, (there, _) in _there_and_back(shared, seeds).items()}
 
 
-def hold_rollback() -> Figures:
-    """Roll back under 400 deposits a second, for each seed; return the figures of each. Raises DrillFailed."""
-    return {f"seed {seed}": back for seed, (_, back) in zip(SEEDS, _there_and_back(), strict=True)}
+def hold_rollback(shared: Shared, seeds: int) -> Figures:
+    """Roll back under 400 deposits a second, for each of *seeds*; return the figures of each. Raises DrillFailed."""
+    return {f"seed {seed}": back for seed, (_, back) in _there_and_back(shared, seeds).items()}
 
 
 @functools.cache
-def _there_and_back() -> list[tuple[Figures, Figures]]:
+def _there_and_back(shared: Shared, seeds: int) -> dict[int, tuple[Figures, Figures]]:
     """Do it once for both drills: a deploy comes before each rollback."""
-    commit = another_commit()
-    with running_stack() as stack:
-        return [(_held(stack, seed, "deploy", "--to", commit), _held(stack, seed, "rollback")) for seed in SEEDS]
+    commit, stack = another_commit(), shared()
+    return {
+        seed: (_held(stack, seed, "deploy", "--to", commit), _held(stack, seed, "rollback"))
+        for seed in range(1, seeds + 1)
+    }
 
 
 def _held(stack: DrillStack, seed: int, *words: str) -> Figures:
@@ -132,7 +134,7 @@ def planted_commit(path: str, text: str) -> str:
         return _git("commit-tree", _git("write-tree", told=index), "-p", "HEAD", "-m", "A planted fault")
 
 
-def hold_refused() -> Figures:
+def hold_refused(shared: Shared) -> Figures:
     """Deploy a release that cannot migrate for a lock, and one whose process ends; under load, and nothing changes."""
     migration = "alter table fraud.decision add column planted text;\n"
     locking = planted_commit("services/fraud/migrations/0099_planted.sql", migration)
@@ -140,8 +142,7 @@ def hold_refused() -> Figures:
     ending = planted_commit(
         str(entry.relative_to(checkout.ROOT)), entry.read_text().replace("serve_api", "serve_nothing")
     )
-    with running_stack() as stack:
-        found = asyncio.run(_refused(stack, locking, ending))
+    found = asyncio.run(_refused(shared(), locking, ending))
     print(f"   {found}", flush=True)
     if found["failed"] or found["money_differs"]:
         raise DrillFailed(f"releases that are refused: {found}")
@@ -171,30 +172,29 @@ async def _fails(stack: DrillStack, commit: str, reason: str) -> None:
         raise DrillFailed(f"{reason}: something has changed")
 
 
-def hold_killed() -> Figures:
+def hold_killed(shared: Shared) -> Figures:
     """Kill the command at every step of a deploy and of a rollback, under load, and have it go on each time."""
-    commit = another_commit()
-    with running_stack() as stack:
-        there = asyncio.run(_killed(stack, Kind.DEPLOY, ("deploy", "--to", commit)))
-        back = asyncio.run(_killed(stack, Kind.ROLLBACK, ("rollback",)))
+    commit, stack = another_commit(), shared()
+    there = asyncio.run(_killed(stack, Kind.DEPLOY, ("deploy", "--to", commit)))
+    back = asyncio.run(_killed(stack, Kind.ROLLBACK, ("rollback",)))
     return {"deploy": there, "rollback": back}
 
 
-def hold_previous() -> Figures:
+def hold_previous(shared: Shared) -> Figures:
     """Run the last release's processes on this one's schema, beside this one's and under load; return the figures."""
     commit = commits.find(marking.previous())
     commits.build(commit)
-    with running_stack() as stack:
-        found = platform.find(stack.environment)
-        old = Beside(Release(name=commits.name_of(commit), commit=commit, shift=PORT_SHIFT), found)
-        old.start()
-        smoke.await_ready(old, found.key)
-        smoke.smoke(old, found.canary_key)
-        figures = asyncio.run(_together(stack, found, old))
-        for service in ("transaction_history", "fraud", "notifications"):  # each fails where something is parked
-            stack.command_of(service, "projections", "status")
-            stack.command_of(service, "identities", "status")
-        stack.command_of("wallet", "verify")
+    stack = shared()
+    found = platform.find(stack.environment)
+    old = Beside(Release(name=commits.name_of(commit), commit=commit, shift=PORT_SHIFT), found)
+    old.start()
+    smoke.await_ready(old, found.key)
+    smoke.smoke(old, found.canary_key)
+    figures = asyncio.run(_together(stack, found, old))
+    for service in ("transaction_history", "fraud", "notifications"):  # each fails where something is parked
+        stack.command_of(service, "projections", "status")
+        stack.command_of(service, "identities", "status")
+    stack.command_of("wallet", "verify")
     print(f"   {figures}", flush=True)
     if figures["failed"] or figures["money_differs"] or not figures["by_previous"]:
         raise DrillFailed(f"beside the last release: {figures}")
@@ -205,21 +205,17 @@ async def _together(stack: DrillStack, found: Platform, old: Beside) -> Figures:
     """Send deposits to both releases, whose relays and projectors share the work; return the figures."""
     gateway = fronting.gateway(found.config, found.config.logs / "gateway.log")
     older = fronting.behind(old.config).apis
-    both = {name: [*addresses, *older.get(name, ())] for name, addresses in gateway.behind.apis.items()}
+    own, pid = gateway.behind, found.gateway_pid
+    both = {name: [*addresses, *older.get(name, ())] for name, addresses in own.apis.items()}
     load = Load(stack, seed=1)
     async with load.going_on():
-        await asyncio.to_thread(_lead_to, replace(gateway, behind=replace(gateway.behind, apis=both)), found)
+        await asyncio.to_thread(gateway.switch, replace(own, apis=both), pid=pid)
         await asyncio.sleep(TOGETHER_S)
         shared = smoke.leases_held(old)
-        await asyncio.to_thread(_lead_to, gateway, found)
+        await asyncio.to_thread(gateway.switch, own, pid=pid)
     by_previous = load.sent_to([address for addresses in older.values() for address in addresses])
     await asyncio.to_thread(old.end)
     return {**await load.figures(), "by_previous": by_previous, "leases_of_previous": shared}
-
-
-def _lead_to(gateway: Gateway, found: Platform) -> None:
-    gateway.prepare()
-    reload(found.gateway_pid)
 
 
 async def _killed(stack: DrillStack, kind: Kind, words: tuple[str, ...]) -> Figures:

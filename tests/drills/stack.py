@@ -46,11 +46,16 @@ def port_variables() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class DrillStack:
-    """A stack that runs: its *folder*, the *environment* of its commands, and what `stack.json` said of it."""
+    """A stack that runs: its *folder*, and the *environment* of its commands."""
 
     folder: Path
     environment: Mapping[str, str]
-    document: Mapping[str, Any]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What `stack.json` says of it now."""
+        document: dict[str, Any] = json.loads(state.description_file(self.folder).read_text())
+        return document
 
     @property
     def alerts(self) -> Path:
@@ -154,7 +159,7 @@ def running_stack() -> Iterator[DrillStack]:
         _run(environment, "observability", "rules", "--divide", str(DIVIDED_BY), "--out", str(rules))
         try:
             _run(environment, "local_stack", "up", "--detach")
-            yield DrillStack(folder, environment, json.loads((folder / "stack.json").read_text()))
+            yield DrillStack(folder, environment)
         finally:
             _take_down(folder, environment)
 

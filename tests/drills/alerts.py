@@ -34,6 +34,7 @@ def hold_first(shared: Callable[[], DrillStack]) -> Figures:
 async def _hold(stack: DrillStack, phases: Sequence[Sequence[AlertDrill]]) -> Figures:
     figures: Figures = {}
     failures: list[str] = []
+    await _until_watched(stack)
     await _until_calm(stack)
     for phase in phases:
         for drill, found in zip(phase, await asyncio.gather(*(_tried(stack, each) for each in phase)), strict=True):
@@ -54,6 +55,16 @@ async def _tried(stack: DrillStack, drill: AlertDrill) -> Figures | DrillFailed:
     except DrillFailed as error:
         print(f"   {drill.what}: {error}", flush=True)
         return error
+
+
+async def _until_watched(stack: DrillStack) -> None:
+    """Wait until Prometheus has asked everybody twice: a counter that is first seen after a fault has not grown."""
+    wanted = len(stack.targets())
+    deadline = time.monotonic() + CALM_WITHIN_S
+    while len(stack.figures("count_over_time(up[1m]) >= 2")) < wanted:
+        if time.monotonic() > deadline:
+            raise DrillFailed(f"Prometheus did not ask all of {wanted} targets twice")
+        await asyncio.sleep(POLL_S)
 
 
 async def _until_calm(stack: DrillStack) -> None:

@@ -127,13 +127,13 @@ async def waiting_for_a_standby(stack: DrillStack) -> AsyncIterator[None]:
 @asynccontextmanager
 async def forgetting_a_target(stack: DrillStack) -> AsyncIterator[None]:
     """Leave a process out of what Prometheus asks."""
-    file = stack.folder / "data" / "prometheus" / "targets" / "stack.json"
-    whole = file.read_text()
-    file.write_text(json.dumps([each for each in json.loads(whole) if each["labels"]["process"] != "fraud-api"]))
+    whole = stack.targets_file.read_text()
+    kept = [each for each in stack.targets() if each["labels"]["process"] != "fraud-api"]
+    stack.targets_file.write_text(json.dumps(kept))
     try:
         yield
     finally:
-        file.write_text(whole)
+        stack.targets_file.write_text(whole)
 
 
 @asynccontextmanager

@@ -77,6 +77,16 @@ class DrillStack:
         return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.environment['POSTGRES_PORT']}/postgres"
 
     @property
+    def targets_file(self) -> Path:
+        """Whom Prometheus asks."""
+        return self.folder / "data" / "prometheus" / "targets" / "stack.json"
+
+    def targets(self) -> list[dict[str, Any]]:
+        """Return whom Prometheus asks, each with its labels."""
+        targets: list[dict[str, Any]] = json.loads(self.targets_file.read_text())
+        return targets
+
+    @property
     def _postgres_folder(self) -> Path:
         return accounts.home_for(accounts.unprivileged_account(), self.folder) / "data" / "postgres"
 

@@ -24,6 +24,8 @@ HEALTHY_S_MAX: Final = 120.0
 ENDED_S_MAX: Final = 120.0
 STARTED_S_MAX: Final = 240.0
 LOOK_EVERY_S: Final = 0.5
+NAMES_EVERY_S: Final = 10.0
+"""Of a container that is not healthy by then names may not be found."""
 ATTEMPTS_MAX: Final = 5
 """Of a container that runs once: the first look-up of a name may fail."""
 # Webhooks go to the worker's own address, where a receiver stands beside it.
@@ -81,6 +83,7 @@ class Composed:
     def up(self, names: Sequence[str]) -> None:
         """Start the services *names*, and nothing that they depend on. Raises EngineError."""
         self._compose("up", "--detach", "--no-deps", "--no-build", "--pull", "never", *names)
+        self._have_names_read()
 
     def down(self) -> None:
         """Remove the project's containers, network and volumes."""
@@ -120,13 +123,29 @@ class Composed:
                     self._wait_healthy(container)
 
     def _wait_healthy(self, container: str) -> None:
+        looked_s = time.monotonic()
+
         def passes() -> bool:
-            return self.podman.tried("healthcheck", "run", container).returncode == 0
+            nonlocal looked_s
+            if self.podman.tried("healthcheck", "run", container).returncode == 0:
+                return True
+            if time.monotonic() - looked_s > NAMES_EVERY_S:
+                self._have_names_read()
+                looked_s = time.monotonic()
+            return False
 
         try:
             until(passes, within_s=HEALTHY_S_MAX, what=f"{container} did not become healthy")
         except EngineError as error:
             raise EngineError(f"{error}:\n{self.logs(container)}") from error
+
+    def _have_names_read(self) -> None:
+        """Have podman's name server read again who is on the network, or start where it has ended.
+
+        It may read while several containers are added at once, and it ends with the network's last container, maybe
+        just when another comes. One more container makes up for both.
+        """
+        self.podman.run("run", "--rm", "--network", NETWORK, "--entrypoint", "true", self.services["postgres"]["image"])
 
     def logs(self, container: str) -> str:
         """Return the last lines that *container* wrote."""

@@ -118,6 +118,24 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
             assert child.wait(30) == 128 + signal.SIGTERM
 
 
+def test_a_thread_left_behind_does_not_hold_the_process_up() -> None:
+    program = """
+import asyncio, sys, time
+from servicekit.lifecycle import run
+
+async def main(shutdown):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+    print("ended")
+    shutdown.request(3)
+
+sys.exit(run(main, drain_s=600))
+"""
+
+    ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+
+    assert (ended.returncode, ended.stdout) == (3, "ended\n")
+
+
 def test_a_taken_port_is_named_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, process(port=taken.getsockname()[1]) as child:
         line = line_with(child, "process.cannot_start")

@@ -7,9 +7,10 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, NoReturn
 
 import uvloop
 from prometheus_client import CollectorRegistry, Histogram
@@ -19,6 +20,7 @@ from servicekit.telemetry import get_logger
 
 EXIT_FAILED: Final = 1
 EXIT_DRAIN_LATE: Final = 70
+CLOSE_S: Final = 2.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _SWITCH_S: Final = 0.001
 """How long the event loop waits for a thread that computes (a scrape, a file of a job): by default five times that."""
@@ -84,10 +86,18 @@ def run(main: Callable[[Shutdown], Awaitable[None]], *, drain_s: float) -> int:
 
     After the first signal *main* has *drain_s* seconds to return, then it is cancelled (exit code 70). A second signal
     ends the process at once, with 128 + its number. An exception is logged once and gives exit code 1.
+
+    A thread that *main* has left behind holds the process up for CLOSE_S at most: a name that is looked up at a silent
+    server cannot be given up, and takes most of a minute.
     """
     sys.setswitchinterval(_SWITCH_S)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_supervised(main, drain_s))
+        exit_code = runner.run(_supervised(main, drain_s))
+        closed_late = threading.Timer(CLOSE_S, _end, [exit_code])
+        closed_late.daemon = True
+        closed_late.start()
+    closed_late.cancel()
+    return exit_code
 
 
 async def _supervised(main: Callable[[Shutdown], Awaitable[None]], drain_s: float) -> int:
@@ -123,10 +133,14 @@ async def _cancel_late(work: "asyncio.Future[None]", shutdown: Shutdown, drain_s
 
 def _on_signal(shutdown: Shutdown, number: signal.Signals) -> None:
     if shutdown.is_requested:
-        sys.stdout.flush()
-        os._exit(128 + number)
+        _end(128 + number)
     get_logger().info("process.shutdown_requested", signal=number.name)
     shutdown.request()
+
+
+def _end(exit_code: int) -> NoReturn:
+    sys.stdout.flush()
+    os._exit(exit_code)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from local_stack.errors import StackError
 
 POLL_S = 0.1
 WATCH_S = 0.25
-HEALTH_EVERY_S = 2.0
+HEALTH_EVERY_S = 5.0
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 # After so long in service a crash counts as the first one again.

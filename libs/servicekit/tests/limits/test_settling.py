@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from contracts.ids import new_id
 from engines.ports import LOOPBACK
 from servicekit.limits import Admitted, Charge, Limit, Limited, Limits, Rate, RatePolicy, Settler
-from servicekit.limits.settling import FORGOTTEN_MAX
+from servicekit.limits.settling import FORGOTTEN_MAX, QUIET_US
 from servicekit.limits.strict import take_strictly
 from servicekit.postgres import Connection, PoolSettings, open_pool, transaction
 from testkit.databases import Database
@@ -139,6 +139,32 @@ async def test_whole_buckets_and_dead_instances_are_forgotten(connection: Connec
         b"young",
     ]
     assert await connection.fetchval("select array_agg(id) from servicekit.rate_instance") == [live]
+
+
+async def test_an_idle_instance_tells_that_it_lives_twice_a_second(database: Database, connection: Connection) -> None:
+    now_us = [0]
+    limits = Limits(RatePolicy(user=Rate.of(10, burst=10)))
+    settler = Settler(
+        limits,
+        dsn=database.dsn_app,
+        application="test",
+        instance=new_id(),
+        registry=CollectorRegistry(),
+        clock=lambda: now_us[0],
+    )
+
+    async def is_told_at(us: int) -> bool:
+        now_us[0] = us
+        await connection.execute("delete from servicekit.rate_instance")
+        await settler.settle()
+        return bool(await connection.fetchval("select count(*) from servicekit.rate_instance"))
+
+    assert await is_told_at(0)
+    assert not await is_told_at(QUIET_US - 1)
+    assert await is_told_at(QUIET_US)
+    limits.admit([Charge(Limit.USER, b"one")], 9)
+    assert await is_told_at(QUIET_US + 1)
+    await settler._end()
 
 
 async def test_instances_that_settle_the_same_buckets_never_block_each_other_for_ever(database: Database) -> None:

@@ -1,5 +1,7 @@
 """Ten times a second, one statement settles the buckets of this instance with those of the others.
 
+Where there is nothing to settle, twice a second tells that the instance lives.
+
 No request waits for it. Where the database is away, `Buckets.refill` goes on by this instance's own clock meanwhile.
 """
 
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     import asyncpg
 
 PERIOD_S: Final = 0.1
+QUIET_US: Final = 500_000
+"""How long an instance with nothing to settle tells nothing: a fourth of the time after which it counts as gone."""
 DEADLINE_S: Final = 1.0
 """A settlement that takes longer is given up with its connection; ten more refills pass meanwhile."""
 LOCK_TIMEOUT: Final = "500ms"
 FORGET_EVERY: Final = 100
-"""Settlements between two looks for rows that are worth as much as none: ten seconds."""
+"""Statements between two looks for rows that are worth as much as none: ten seconds, or 50 of an idle instance."""
 FORGOTTEN_MAX: Final = 5_000
 """Rows deleted in one look, more than an instance can fill between two with buckets that are worth a row each."""
 FIRST_TIMEOUT_S: Final = 1.0
@@ -64,6 +68,8 @@ class Settler:
         self._clock = clock
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._is_away = False
+        self._told_us: int | None = None
+        """When it was last settled with the others, on *clock*; None before, and while the database is away."""
         self._until_forgetting = FORGET_EVERY
         self._failures = Counter(
             "rate_settle_failures_total", "Settlements of limits that failed or came too late.", registry=registry
@@ -100,6 +106,9 @@ class Settler:
     async def settle(self) -> None:
         """Settle once. One at a time; a failure is counted, and what was to be settled is told again the next time."""
         reports = self._buckets.reports(self._clock())
+        if not reports and self._told_us is not None and self._clock() - self._told_us < QUIET_US:
+            self._buckets.settled([], [], self._buckets.instances, self._clock())
+            return
         try:
             answers, instances = await self._asked(reports)
         except Exception as error:  # noqa: BLE001 - whatever failed, requests go on and the next settlement follows
@@ -109,7 +118,8 @@ class Settler:
             self._buckets.lost(reports, self._clock())
             raise
         else:
-            self._buckets.settled(reports, answers, instances, self._clock())
+            self._told_us = self._clock()
+            self._buckets.settled(reports, answers, instances, self._told_us)
             if self._is_away:
                 self._is_away = False
                 _log.info("limits.settling_again", instances=instances)
@@ -159,6 +169,7 @@ class Settler:
 
     def _failed(self, error: Exception) -> None:
         self._failures.inc()
+        self._told_us = None
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

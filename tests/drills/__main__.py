@@ -27,23 +27,26 @@ PAGE: Final = checkout.ROOT / "docs" / "operations" / "drills.md"
 Drill = Callable[[], Mapping[str, Any]]
 
 
-def short_drills(shared: Shared) -> dict[str, Drill]:
+def short_drills() -> dict[str, Drill]:
     """Return the drills of a short run, by name."""
-    return {"gateway_kill": inflicted.hold_kill, "alerts": partial(alerts.hold_first, shared)}
+    return {"gateway_kill": inflicted.hold_kill, "alerts": alerts.hold_first}
 
 
 def drills_of(shared: Shared, seeds: int) -> dict[str, Drill]:
-    """Return every drill by its name; *seeds* is how often a release is brought in and taken back."""
+    """Return every drill by its name; *seeds* is how often a release is brought in and taken back.
+
+    Those of releases share a stack, and come last: it stands until the end.
+    """
     return {
         "gateway_kill": inflicted.hold_kill,
         "gateway_reload": inflicted.hold_reload,
         "rebuild": inflicted.hold_rebuild,
+        "alerts": alerts.hold,
         "blue_green": partial(releases.hold_blue_green, shared, seeds),
         "rollback": partial(releases.hold_rollback, shared, seeds),
         "blue_green_killed": partial(releases.hold_killed, shared),
         "release_refused": partial(releases.hold_refused, shared),
         "previous": partial(releases.hold_previous, shared),
-        "alerts": partial(alerts.hold, shared),
     }
 
 
@@ -59,19 +62,19 @@ def _hold(arguments: Sequence[str], shared: Shared) -> int:
     parser.add_argument("--short", action="store_true", help="one drill of the gateway, one phase of the alerts")
     parser.add_argument("--seeds", type=int, default=1, help="how often a release is brought in and taken back")
     asked = parser.parse_args(arguments)
-    drills = short_drills(shared) if asked.short else drills_of(shared, asked.seeds)
-    chosen = list(drills) if asked.only is None else asked.only.split(",")
-    unknown = sorted(set(chosen) - set(drills))
+    drills = short_drills() if asked.short else drills_of(shared, asked.seeds)
+    wanted = set(drills) if asked.only is None else set(asked.only.split(","))
+    unknown = sorted(wanted - set(drills))
     if unknown:
         print(f"there is no drill {unknown[0]}: choose of {', '.join(drills)}", file=sys.stderr)
         return 2
     told: dict[str, Any] = {"command": "make drill", "machine": machine(), "drills": {}}
     began_s = time.monotonic()
-    failures = [name for name in chosen if not _holds(name, drills[name], told["drills"])]
+    failures = [name for name in drills if name in wanted and not _holds(name, drills[name], told["drills"])]
     told["took_s"] = round(time.monotonic() - began_s)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(told, indent=2) + "\n")
-    if not failures and not asked.short and set(chosen) == set(drills):
+    if not failures and not asked.short and wanted == set(drills):
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(page(told))
     return 1 if failures else 0

@@ -55,7 +55,7 @@ class Mover:
     def carry_out(self, record: Record) -> Record:
         """Do what is left of the record's move; where a step fails, go back and raise ReleaseFailed with its reason."""
         try:
-            while (steps := moves.remaining(_move(record)))[:1]:
+            while steps := moves.remaining(_move(record)):
                 record = self._take(record, steps[0])
         except (ReleaseFailed, EngineError, StackError) as error:
             self._tell(f"going back: {error}")

@@ -28,6 +28,8 @@ CONNECTIONS: Final = 40
 KILLS: Final = 2
 RELOADS: Final = 18
 GONE_S: Final = 1.0
+NOTICED_S: Final = 2 * CONNECTIONS / PER_S
+"""By then each client has sent again, and so noticed that its connection died with the gateway."""
 TRIED_AGAIN_S: Final = 2.5
 """After so long the gateway has asked an instance again that had failed."""
 
@@ -171,7 +173,7 @@ async def reload_and_kill_gateway(run: Run) -> Bite:
     async with standing(run) as gateway:
         deposits, figures = await _under_deposits(run, gateway, reload_and_kill)
         recovery_s = await run.recovery_s(gone[1])
-    failed = deposits.failed(except_between=gone)
+    failed = deposits.failed(except_between=(gone[0], gone[1] + NOTICED_S))
     lost = deposits.failed().total() - failed.total()
     return Bite(
         what=f"{RELOADS} reloads and a kill, {len(deposits.tries)} deposits, {lost} lost while it was away for "

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
 import asyncpg
 from tests.chaos.faults.overtaking import settled_at
 from tests.chaos.load.client import HttpClient, Response
 from tests.chaos.load.history import Command
+from tests.chaos.load.workload import MIX
 from tests.chaos.platform.plant import admin
 from tests.chaos.run import Bite, Fault, Run
 
@@ -27,6 +29,9 @@ _INSTALL = """
     alter function wallet.read_rows_2 set search_path = chaos, pg_catalog;
     alter function wallet.lock_rows_2 set search_path = chaos, pg_catalog;
     alter function wallet.commit_rows_2 set search_path = chaos, pg_catalog"""
+_STAMP_OTHERS: Final = frozenset({"hold", "settle", "refund"})
+OF_THEIR_OWN: Final = {kind: weight for kind, weight in MIX.items() if kind not in _STAMP_OTHERS}
+"""The load whose commands stamp nothing later: by a wrong clock, or where the fault looks for what that has stamped."""
 _STAMPED_AHEAD = "select id::text from wallet.wallet where last_at > clock_timestamp() + interval '1 minute'"
 _KEYS_AHEAD = "select key from wallet.idempotency where created_at > clock_timestamp() + interval '1 minute'"
 
@@ -101,5 +106,6 @@ FAULTS = (
         title="a clock an hour ahead for a moment, then an hour behind",
         inflict=set_wrong,
         beside=clock_of_its_own,
+        mix=OF_THEIR_OWN,
     ),
 )

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import asyncpg
-from tests.chaos.faults.clock import READ_ANEW_S, clock_of_its_own, wrong
+from tests.chaos.faults.clock import OF_THEIR_OWN, READ_ANEW_S, clock_of_its_own, wrong
 from tests.chaos.faults.killing import (
     CLIENTS,
     HIT_MIN,
@@ -29,7 +29,6 @@ from tests.chaos.faults.overtaking import settled_at
 from tests.chaos.judge.draining import caught_up
 from tests.chaos.load import exchanges, files
 from tests.chaos.load.files import asked
-from tests.chaos.load.workload import MIX
 from tests.chaos.platform.gate import Action
 from tests.chaos.platform.gated_ledger import Moment
 from tests.chaos.platform.gated_worker import PREFIX
@@ -67,8 +66,6 @@ _STATEMENTS = f"""
             where o.type = $2 and convert_from(o.payload, 'utf8')::jsonb ->> 'statement_id' = s.id::text) as events
     from history_jobs.statement s where {_OF} order by s.wallet_id, s.number"""
 _SECOND = f"select id::text, entries, credits from history_jobs.statement where {_OF} and number = 2"
-_STAMP_OTHERS: Final = frozenset({"hold", "settle", "refund"})
-"""The load of these comes to wallets by the wrong clock, or to ours by the right one."""
 _LATE: Final = "history_late_entries_total"
 _HALF_DONE: Final = (
     ("an object is written", "", Moment.ANSWERED),
@@ -323,7 +320,7 @@ FAULTS = (
         id="F54",
         title="entries an hour late, and an hour ahead, around a period's end",
         inflict=come_late,
-        mix={kind: weight for kind, weight in MIX.items() if kind not in _STAMP_OTHERS},
+        mix=OF_THEIR_OWN,
         beside=clock_of_its_own,
         also=HISTORY_WORKERS,
         gated=HISTORY_WORKERS,

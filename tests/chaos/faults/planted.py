@@ -162,6 +162,7 @@ FAULTS = (
         id="F31-head-before-lock",
         title="a shard's head read before its lock",
         inflict=share_head,
+        has_policy=False,
         gated=GATED_APIS,
         env=NO_COMMIT_LOCK,
         plant=Plant(

@@ -113,8 +113,8 @@ async def row_sizes(dsn: str) -> tuple[int, int]:
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Give a connection."""
-    connection = await asyncpg.connect(dsn)
+    """Give a connection whose transactions may take their time: making ten million rows takes longer than a command."""
+    connection = await asyncpg.connect(dsn, server_settings={"transaction_timeout": "0"})
     try:
         yield connection
     finally:

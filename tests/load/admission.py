@@ -35,7 +35,7 @@ OWNER: Final = "bench"
 INSTANCES: Final = 4
 TENANTS: Final = 100
 READERS: Final = 32
-"""Connections that read: more than the pool of reads lends at a time."""
+"""Connections that read: more than the pool of reads lends at a time, and so few that none is refused."""
 _SIDES: Final = ("open", "key", "users", "fresh")
 _UNLIMITED: Final = (1_000_000, 2_000_000)
 # Users come through a gateway, each from an address of its own.
@@ -111,7 +111,7 @@ async def _secured(bench: Bench, series: Series, timing: Timing) -> None:
             await cells.http(processes, primed)
         for _ in range(timing.rounds):
             for tenants, requests in {"one": reads[:1], "hundred": reads}.items():
-                load = Load(wallet_ids=(), connections=timing.connections, seconds=timing.seconds, reads=requests)
+                load = Load(wallet_ids=(), connections=READERS, seconds=timing.seconds, reads=requests)
                 series.add(f"access plain {tenants}", await cells.http(plain, load))
                 series.add(f"access secured {tenants}", await cells.http(secured, load))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.chaos.load.client import HttpClient, Response, Unanswered
-from tests.chaos.load.exchanges import Exchange, timed
+from tests.chaos.load.exchanges import LOST, Exchange, timed
 from tests.chaos.load.history import is_definite
 from tests.chaos.load.workload import Client
 from tests.chaos.platform.product import APIS
@@ -30,6 +30,8 @@ RELOADS: Final = 18
 GONE_S: Final = 1.0
 NOTICED_S: Final = 2 * CONNECTIONS / PER_S
 """By then each client has sent again, and so noticed that its connection died with the gateway."""
+DIED: Final = LOST - {"ConnectionRefusedError"}
+"""What a client meets that sends on a connection whose other end is gone."""
 TRIED_AGAIN_S: Final = 2.5
 """After so long the gateway has asked an instance again that had failed."""
 
@@ -91,9 +93,19 @@ class Deposits:
         await client.settle(command)
         client.close()
 
-    def failed(self, *, except_between: tuple[float, float] = (0.0, 0.0)) -> Counter[str]:
-        """Return what the tries that failed were told, those left out that were under way in that time."""
-        lost = (each for each in self.tries if not each.is_done and not each.overlaps(*except_between))
+    def failed(self, *, gone: tuple[float, float] = (0.0, 0.0)) -> Counter[str]:
+        """Return what the tries that failed were told, but for those that the gateway's absence *gone* explains.
+
+        Those were under way in it, or were sent soon after it on a connection that had died in it.
+        """
+        noticing = (gone[1], gone[1] + NOTICED_S)
+        lost = (
+            each
+            for each in self.tries
+            if not each.is_done
+            and not each.overlaps(*gone)
+            and not (each.told in DIED and noticing[0] <= each.began_s <= noticing[1])
+        )
         return Counter(f"{each.status or ''} {each.told}".strip() for each in lost)
 
     def p99_ms(self, from_s: float, to_s: float) -> float:
@@ -173,7 +185,7 @@ async def reload_and_kill_gateway(run: Run) -> Bite:
     async with standing(run) as gateway:
         deposits, figures = await _under_deposits(run, gateway, reload_and_kill)
         recovery_s = await run.recovery_s(gone[1])
-    failed = deposits.failed(except_between=(gone[0], gone[1] + NOTICED_S))
+    failed = deposits.failed(gone=gone)
     lost = deposits.failed().total() - failed.total()
     return Bite(
         what=f"{RELOADS} reloads and a kill, {len(deposits.tries)} deposits, {lost} lost while it was away for "

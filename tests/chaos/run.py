@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE_EVERY_S = 0.4
 RUN_S_MAX = 480.0
+STILL_WITHIN_S = 10.0
 BREACHES_SHOWN = 5
 
 
@@ -71,6 +72,17 @@ class Run:
         if done is None:
             raise TimeoutError("no command was settled")
         return done
+
+    @asynccontextmanager
+    async def still(self) -> "AsyncIterator[None]":
+        """Keep the ledger still while the body runs: its clients, and the holds that would end meanwhile.
+
+        Where a bug is planted a hold may never end.
+        """
+        async with self.bank.paused():
+            with suppress(TimeoutError):
+                await nothing_due(self.platform, STILL_WITHIN_S)
+            yield
 
     async def recovery_s(self, since_s: float) -> float:
         """Wait until a command sent now is visible in the read model; return the seconds since *since_s*."""

@@ -47,7 +47,7 @@ async def clock_of_its_own(run: Run) -> AsyncIterator[None]:
 async def set_wrong(run: Run) -> Bite:
     """F43: one wallet meets a clock an hour ahead at both instances; later another is opened an hour in the past."""
     bank = run.bank
-    async with bank.paused(), admin(run.platform.databases["wallet"]) as clock:
+    async with run.still(), admin(run.platform.databases["wallet"]) as clock:
         met = [await bank.open_wallet() for _ in bank.ports]
         async with wrong(clock, WRONG):
             await asyncio.sleep(READ_ANEW_S)

@@ -43,7 +43,7 @@ _TAKE_COMMIT_LOCK = "    if commit_lock then\n"
 
 async def lose_update(run: Run) -> Bite:
     """Have two instances decide on the same row: the second waits for the first with its update alone."""
-    async with run.bank.paused():
+    async with run.still():
         wallet = run.bank.wallets[0]
         second = settled_at(run, run.bank.deposit(wallet, 222), run.bank.ports[1])
         await held_while(run, run.bank.deposit(wallet, 111), second, until_waiting=True)
@@ -52,7 +52,7 @@ async def lose_update(run: Run) -> Bite:
 
 async def share_head(run: Run) -> Bite:
     """Have two instances write to one shard: the second looks for the head, then waits for the first's lock."""
-    async with run.bank.paused():
+    async with run.still():
         one, other = await _wallets_of_one_shard(run)
         second = settled_at(run, run.bank.deposit(other, 222), run.bank.ports[1])
         await held_while(run, run.bank.deposit(one, 111), second, until_waiting=True)
@@ -61,7 +61,7 @@ async def share_head(run: Run) -> Bite:
 
 async def repeat_at_once(run: Run) -> Bite:
     """Have two instances given one key: the second looks it up, then waits for the first."""
-    async with run.bank.paused():
+    async with run.still():
         command = run.bank.deposit(run.bank.wallets[0], 333)
         before = _times_taken(run)
         done, again = await held_while(run, command, _answer(run, command, run.bank.ports[1]), until_waiting=True)
@@ -73,7 +73,7 @@ async def repeat_at_once(run: Run) -> Bite:
 
 async def kill_before_key(run: Run) -> Bite:
     """Kill an instance behind the COMMIT of a command whose key is not stored; its client repeats it at the other."""
-    async with run.bank.paused():
+    async with run.still():
         command = run.bank.deposit(run.bank.wallets[3], 444)
         run.platform.gate.arm("unkeyed", Action.KILL, key=command.key)
         settling = asyncio.create_task(Client(run.bank, run.chance).settle(command))
@@ -86,7 +86,7 @@ async def kill_before_key(run: Run) -> Bite:
 
 async def kill_before_commit(run: Run) -> Bite:
     """Kill the backend of a batch whose clients were answered, before it is sent COMMIT."""
-    async with run.bank.paused():
+    async with run.still():
         command = run.bank.deposit(run.bank.wallets[3], 555)
         run.platform.gate.arm("answered", Action.HOLD, key=command.key)
         done = await settled_at(run, command, run.bank.ports[0])

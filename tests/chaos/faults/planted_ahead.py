@@ -41,7 +41,7 @@ async def _known(run: Run, batches: int = WARMING_BATCHES) -> _Instances:
 
 async def decide_on_old(run: Run) -> Bite:
     """Have an instance decide on a wallet that the other has moved on."""
-    async with run.bank.paused():
+    async with run.still():
         instances = await _known(run)
         await instances.deposit(1, 111)
         await instances.deposit(0, 222)
@@ -50,7 +50,7 @@ async def decide_on_old(run: Run) -> Bite:
 
 async def lose_a_batch(run: Run) -> Bite:
     """Have the first of two batches under way not be written, though the wallet that both name is as it expects."""
-    async with run.bank.paused(), run.platform.connections() as connections:
+    async with run.still(), run.platform.connections() as connections:
         instances, other = await _known(run), await _known(run, batches=1)
         transfer = run.bank.transfer(instances.wallet, other.wallet, 50)
         async with asyncio.TaskGroup() as sent, connections["wallet"].transaction():
@@ -66,7 +66,7 @@ async def lose_a_batch(run: Run) -> Bite:
 
 async def read_before_another_writes(run: Run) -> Bite:
     """Have an instance read a wallet that it has never seen, and another move it on before that is committed."""
-    async with run.bank.paused(), run.platform.connections() as connections:
+    async with run.still(), run.platform.connections() as connections:
         body = {"owner_id": "owner-cold", "currency": "USD"}
         opened = await settled_at(run, Command("open", run.bank.key("open"), "/v1/wallets", body), run.bank.ports[1])
         instances = _Instances(run, opened.answer.json()["id"])

@@ -34,7 +34,7 @@ _CURSOR = "select cursor from servicekit.relay_lease where shard = $1"
 
 async def commit_late(run: Run) -> Bite:
     """Hold a batch that has its numbers until the relay is beyond them; its rows are behind the cursor then."""
-    async with run.bank.paused():
+    async with run.still():
         one, *others = run.bank.wallets
         other = next(wallet for wallet in others if shard_of(wallet) != shard_of(one))
         second = _published(run, other)
@@ -54,7 +54,7 @@ async def _published(run: Run, wallet: str) -> None:
 
 async def cross(run: Run) -> Bite:
     """Have a transaction that began later write a wallet first: the earlier one waits for another row meanwhile."""
-    async with run.bank.paused(), run.platform.connections() as connections:
+    async with run.still(), run.platform.connections() as connections:
         low, middle, high = sorted(run.bank.wallets)[:3]
         batch = run.bank.batch("atomic", [run.bank.deposit(wallet, 111) for wallet in (low, middle, high)])
         async with connections["wallet"].transaction():
@@ -94,7 +94,7 @@ async def _each(run: Run, inflicts: Sequence[Callable[[Run], Awaitable[Bite]]]) 
 
 async def deliver_twice(run: Run) -> Bite:
     """Deliver the last records once more, and see the alarm."""
-    async with run.bank.paused():
+    async with run.still():
         await run.recovery_s(time.monotonic())
         raw = await observe.raw_records(run.platform.kafka.bootstrap_servers)
         await produce(run, sorted(raw, key=lambda record: record.timestamp)[-REPEATED:])
@@ -122,7 +122,7 @@ async def _metric(run: Run, name: str, metric: str) -> int:
 
 async def kill_behind_offset(run: Run) -> Bite:
     """Kill the projector between the offset's commit and the apply, in a shard where nothing else will come."""
-    async with run.bank.paused():
+    async with run.still():
         wallet = await _wallet_of_own_shard(run)
         records = await _kill_projector(run, "offset_committed", wallet)
         await run.probe()
@@ -135,7 +135,7 @@ async def kill_behind_offset(run: Run) -> Bite:
 
 async def kill_behind_checkpoint(run: Run) -> Bite:
     """Kill the projector between the checkpoint's transaction and the one that applies."""
-    async with run.bank.paused():
+    async with run.still():
         records = await _kill_projector(run, "checkpoint_moved", run.bank.wallets[0])
         await run.probe()
         async with run.platform.connections() as connections:

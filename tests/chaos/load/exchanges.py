@@ -17,13 +17,17 @@ LOST = frozenset({"ConnectionRefusedError", "ConnectionResetError", "IncompleteR
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request: when it was sent, for how long, what was answered; *told* is the problem's code, or what broke."""
+    """One request: when it was sent, for how long, what was answered; *told* is the problem's code, or what broke.
+
+    *path* is what it asked for.
+    """
 
     began_s: float
     seconds: float
     status: int | None
     told: str
     has_retry_after: bool = False
+    path: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -43,10 +47,11 @@ async def timed(
     try:
         answer = await http.request(method, path, body, key=key)
     except Unanswered as error:
-        found.append(Exchange(began_s, time.monotonic() - began_s, None, str(error)))
+        found.append(Exchange(began_s, time.monotonic() - began_s, None, str(error), path=path))
         raise
     code = answer.json()["code"] if answer.status >= 400 else ""
-    found.append(Exchange(began_s, time.monotonic() - began_s, answer.status, code, "retry-after" in answer.headers))
+    seconds, comes_again = time.monotonic() - began_s, "retry-after" in answer.headers
+    found.append(Exchange(began_s, seconds, answer.status, code, comes_again, path))
     return answer
 
 
@@ -55,7 +60,8 @@ def late(exchanges: Iterable[Exchange], within_s: float) -> Iterator[str]:
     slow = [each for each in exchanges if each.seconds > within_s]
     if slow:
         longest = max(slow, key=lambda each: each.seconds)
-        yield f"{len(slow)} took longer than {within_s} s: {longest.seconds:.1f} s until {longest.told or 'an answer'}"
+        told = longest.told or "an answer"
+        yield f"{len(slow)} took longer than {within_s} s: {longest.seconds:.1f} s until {told}, at {longest.path}"
 
 
 def not_retryable(exchanges: Iterable[Exchange], *, lost: Collection[str] = ()) -> Iterator[str]:

@@ -4,6 +4,7 @@ A statement is told by a digest of its text (`history-worker.1a2b3c4d`), the COM
 (`history-worker.1a2b3c4d-commit`), the writing of an object is `history-worker.object`. A file says which there are.
 """
 
+import asyncio
 import hashlib
 import resource
 from collections.abc import Iterator
@@ -60,14 +61,18 @@ def _name(sql: str) -> str | None:
 class GatedObjects(Objects):
     """Asks the gate before an object is written and behind that; while `full` is armed, the store takes half of it."""
 
+    _halved: Final = asyncio.Lock()
+    """The limit that halves one file is the whole process's."""
+
     async def put(self, name: str, file: Path) -> None:
         gate, facts = Gate.of_process(), {"keys": [], "object": name}
         gate.note(OBJECT, "an object is written")
         await gate.reach(f"{OBJECT}-{Moment.BEFORE.value}", facts)
         if gate.waits_for(FULL, facts):
             gate.note(FULL, name)
-            with _half_of(file):
-                await super().put(name, file)
+            async with self._halved:
+                with _half_of(file):
+                    await super().put(name, file)
         else:
             await super().put(name, file)
         await gate.reach(f"{OBJECT}-{Moment.ANSWERED.value}", facts)

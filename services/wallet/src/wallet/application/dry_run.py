@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from servicekit.clock import monotonic_s
 from servicekit.failures import Overloaded
 from wallet.application.plan import BatchPlan, Planning
 from wallet.application.rows import BatchInput
@@ -25,12 +26,11 @@ class Snapshots(Protocol):
 
 
 class DryRun:
-    """Decides units as a batch would, without a key, a lock or a place in the queue, within *deadline_s*."""
+    """Decides units as a batch would, without a key, a lock or a place in the queue, until their deadline."""
 
-    def __init__(self, snapshots: Snapshots, planning: Planning, *, deadline_s: float) -> None:
+    def __init__(self, snapshots: Snapshots, planning: Planning) -> None:
         self._snapshots = snapshots
         self._planning = planning
-        self._deadline_s = deadline_s
 
     async def outcomes(self, units: Sequence[Unit]) -> list[Outcome]:
         """Return what *units* of one tenant, one after another, would come to now.
@@ -38,7 +38,7 @@ class DryRun:
         Raises Overloaded where that takes too long.
         """
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout(units[0].deadline_s - monotonic_s()):
                 return await self._outcomes(units)
         except TimeoutError as error:
             raise Overloaded("The dry run took too long and was given up.") from error

@@ -112,15 +112,14 @@ def _app(
     health: ApiHealth,
 ) -> Edge:
     planned = planning(settings, catalog)
-    deadline_s = settings.wallet_command_deadline_s
     reads = LedgerReads(tenants, catalog.kinds)
     handlers = CommandHandlers(
         queue=queue,
-        dry_run=DryRun(reads, planned, deadline_s=deadline_s),
+        dry_run=DryRun(reads, planned),
         members=BatchMembers(catalog),
         preparing=catalog.preparing,
         lookups=Lookups(reads=reads, rates=_rates(settings, tenants)),
-        deadline_s=deadline_s,
+        deadline_s=settings.wallet_command_deadline_s,
     )
     return create_app(
         title="Wallet",

@@ -11,7 +11,8 @@ from contracts import problems
 from contracts.positions import format_position
 from contracts.problems import PROBLEM_CODES, ProblemCode
 from servicekit.access.admission import RawHeaders, require
-from servicekit.failures import RETRY_AFTER_S
+from servicekit.clock import monotonic_s
+from servicekit.failures import RETRY_AFTER_S, Overloaded
 from servicekit.http.edge.command import CommandRequest, CommandResponse
 from servicekit.http.edge.decoding import invalid_request
 from servicekit.http.problems import FieldError, Problem, problem_from
@@ -111,7 +112,15 @@ class CommandHandlers:
         return _independent_answer(outcomes, request.path)
 
     async def _prepare(self, request: CommandRequest[Any], units: Sequence[Unit]) -> None:
-        """Give the commands of *units* what is looked up for them, those of one kind with one look."""
+        """Give the commands of *units* what is looked up for them; raises Overloaded where that takes too long."""
+        try:
+            async with asyncio.timeout(units[0].deadline_s - monotonic_s()):
+                await self._look_up(request, units)
+        except TimeoutError as error:
+            raise Overloaded("What the command needs could not be read in time: nothing was done.") from error
+
+    async def _look_up(self, request: CommandRequest[Any], units: Sequence[Unit]) -> None:
+        """Prepare the commands of *units*, those of one kind with one look."""
         waiting: dict[Prepare, list[tuple[int, int]]] = {}
         for number, unit in enumerate(units):
             for place, command in enumerate(unit.commands):

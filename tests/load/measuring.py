@@ -30,7 +30,7 @@ from tests.load import (
 from tests.load.database import Bench, prepared, server
 from tests.load.generator import Load
 from tests.load.plan import KINDS, BenchPlan
-from tests.load.processes import apis
+from tests.load.processes import apis, verifying
 from tests.load.rounds import Rounds
 from tests.load.series import Rate, Series
 from tests.load.visible import Visible
@@ -166,6 +166,15 @@ class Run:
         done = await maintaining.measure(bench, self.plan.old_keys)
         self.outcome.series.add("maintenance forgotten", Rate(done.forgotten_per_s))
         self.outcome.series.add("maintenance folded", Rate(done.folded_per_s))
+        for _ in range(self.plan.rounds):
+            await self._verified(bench)
+
+    async def _verified(self, bench: Bench) -> None:
+        """Commit alone, then beside the process that verifies what is committed."""
+        commit = partial(cells.committer, bench, hot=False, ahead=True, seconds=self.plan.seconds)
+        self.outcome.series.add("maintenance unverified", await commit())
+        async with verifying(bench.database):
+            self.outcome.series.add("maintenance verified", await commit())
 
     async def _standby(self) -> None:
         self.console.print("standby")

@@ -74,6 +74,16 @@ async def apis(
 
 
 @asynccontextmanager
+async def verifying(database: Database) -> AsyncIterator[None]:
+    """Run the wallet's maintenance on *database*, and have it verify rows before the body runs and behind it."""
+    environment = {"WALLET_DATABASE_URL": database.dsn_app}
+    async with started(("wallet", "maintenance"), "WALLET_MAINTENANCE_PORT", environment) as process:
+        await _until_more_verified(process.url)
+        yield
+        await _until_more_verified(process.url)
+
+
+@asynccontextmanager
 async def gateway_before(process: Process) -> AsyncIterator[Process]:
     """Run a gateway before one instance of the wallet's API, and end it afterwards; its CPU is that of its worker."""
     (port,) = free_ports(1)
@@ -107,6 +117,19 @@ async def scraped(processes: Sequence[Process]) -> AsyncIterator[None]:
     finally:
         scraping.cancel()
         await asyncio.wait([scraping])
+
+
+async def _until_more_verified(url: str) -> None:
+    async with httpx2.AsyncClient() as client, asyncio.timeout(READY_WITHIN_S):
+        before = await _rows_verified(client, url)
+        while await _rows_verified(client, url) <= before:  # noqa: ASYNC110  in another process
+            await asyncio.sleep(0.05)
+
+
+async def _rows_verified(client: httpx2.AsyncClient, url: str) -> float:
+    page = (await client.get(f"{url}/metrics")).text
+    lines = (line for line in page.splitlines() if line.startswith("invariant_checked_rows_total{"))
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 async def _until_ready(url: str) -> None:

@@ -31,6 +31,7 @@ def ratios(series: Series) -> dict[str, float]:
         "cost_1e7_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 10000000")),
         "cost_1e6_vs_1e4": _share(series.median("sizes 10000"), series.median("sizes 1000000")),
         "forgotten_vs_committed": _share(series.median("maintenance forgotten"), series.best("committer uniform")),
+        "verified_vs_unverified": series.paired("maintenance verified", "maintenance unverified"),
         "folded_vs_hot_rows": _share(series.median("maintenance folded"), _doubled(series.best("committer hot"))),
         "standby_replayed_vs_new": _share(series.median("standby new"), series.median("standby replayed")),
         "standby_relay_vs_without": _share(

@@ -157,7 +157,7 @@ async def _kill_projector(run: Run, point: str, wallet: str) -> int:
 
 
 async def _wallet_of_own_shard(run: Run) -> str:
-    taken = {shard_of(wallet) for wallet in run.bank.wallets}
+    taken = {shard_of(wallet) for wallet in (*run.bank.wallets, *run.bank.euro_wallets)}
     while shard_of(wallet := await run.bank.open_wallet()) in taken:
         pass
     return wallet

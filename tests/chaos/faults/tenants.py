@@ -14,6 +14,7 @@ from tests.chaos.run import Bite, Fault, Run
 from contracts.ids import new_id
 from engines.ports import LOOPBACK
 from notifications.config import DEVELOPMENT_SECRET_KEYS
+from notifications.domain.messages import test_body
 from notifications.endpoints.encryption import SecretCipher, parse_keys
 from servicekit.clock import utc_now
 from testkit import access, receiver
@@ -49,7 +50,7 @@ _ADD_SECRET = """
     values ($1, $2, $3, $4, $5)"""
 _ADD_MESSAGES = """
     insert into notifications.message (id, tenant_id, type, body, occurred_at)
-    select uuidv7(), $1, 'webhook.test', convert_to('{}', 'UTF8'), now() from generate_series(1, $2::integer)"""
+    select uuidv7(), $1, 'webhook.test', $3, now() from generate_series(1, $2::integer)"""
 _ADD_DELIVERIES = """
     insert into notifications.delivery
         (id, tenant_id, endpoint_id, message_id, type, status, next_attempt_at, created_at)
@@ -116,7 +117,7 @@ class Scene:
                 _ADD_SECRET,
                 [(s.id, each, s.key_version, s.ciphertext, now) for each, s in zip(ids, secrets, strict=True)],
             )
-            await self._connection.execute(_ADD_MESSAGES, tenant_id, deliveries)
+            await self._connection.execute(_ADD_MESSAGES, tenant_id, deliveries, test_body(ids[0], now))
             await self._connection.execute(_ADD_DELIVERIES, ids)
         await self._connection.execute("analyze notifications.delivery")
         return ids

@@ -104,6 +104,5 @@ FAULTS = (
         title="slow, reset and half-open connections to PostgreSQL",
         inflict=_network.disturb,
         beside=_network.between,
-        is_alone=True,
     ),
 )
